@@ -1,0 +1,58 @@
+//! Where raw records go: Kafka, or the processor's embedded log when all runs on one machine.
+
+use std::time::Duration;
+
+use wulog_schemas::host::HostId;
+use wulog_schemas::raw::RawHeader;
+
+/// A raw record on its way to `wulog.raw`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Record key.
+    pub host_id: HostId,
+    /// The one header.
+    pub header: RawHeader,
+    /// Record value: the line, or a heartbeat's JSON.
+    pub value: Vec<u8>,
+}
+
+/// Names a record until its delivery is reported; unique within one sink.
+pub type Ticket = u64;
+
+/// What became of one record.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The record.
+    pub ticket: Ticket,
+    /// `Err` says why it is not in the log; the sender sends it again.
+    pub result: Result<(), SinkError>,
+}
+
+/// Why a sink did not take or deliver a record.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The sink's own buffer is full: poll for deliveries, then send again.
+    #[error("the send buffer is full")]
+    Full,
+    /// It may work later: unreachable broker, disk full. The message names broker, topic or file and says what to do.
+    #[error("{0}")]
+    Retry(String),
+    /// This record can never be taken (larger than the broker allows): mark it and go on without it.
+    #[error("{0}")]
+    Rejected(String),
+    /// Nothing will work until a person acts: missing topic, failed authentication.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// Where raw records go. The two implementations are Kafka (here) and the embedded log (in the processor).
+pub trait Sink: Send {
+    /// Takes a record for delivery; returns at once. Records of one host are delivered in the order sent.
+    ///
+    /// # Errors
+    /// [`SinkError::Full`] asks for a [`Sink::poll`]; the others as their variants say.
+    fn send(&mut self, ticket: Ticket, record: &RawRecord) -> Result<(), SinkError>;
+
+    /// Waits up to `wait` for deliveries and returns those that are reported.
+    fn poll(&mut self, wait: Duration) -> Vec<Delivery>;
+}

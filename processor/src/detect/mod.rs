@@ -1,0 +1,1 @@
+//! Signals -> Incidents and Alerts: the Detector.

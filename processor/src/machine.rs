@@ -1,0 +1,73 @@
+//! What the shell runs: a deterministic state machine that takes records and gives records.
+
+use wulog_schemas::topic::Topic;
+
+/// One record of a machine's input partition.
+#[derive(Clone, Copy, Debug)]
+pub struct InRecord<'a> {
+    /// Partition of the input topic.
+    pub partition: i32,
+    /// Offset in that partition.
+    pub offset: i64,
+    /// The record's Kafka timestamp, milliseconds since 1970 UTC: log time before it is made monotone.
+    pub timestamp_ms: i64,
+    /// Record key.
+    pub key: &'a [u8],
+    /// The header `wulog`, where the record has one.
+    pub header: Option<&'a [u8]>,
+    /// Record value.
+    pub value: &'a [u8],
+}
+
+/// A record that a machine wants written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The topic.
+    pub topic: Topic,
+    /// Record key.
+    pub key: String,
+    /// Record value: one line of JSON.
+    pub value: Vec<u8>,
+    /// Record timestamp, milliseconds since 1970 UTC: the machine's log time.
+    pub timestamp_ms: i64,
+}
+
+/// Why a snapshot was refused; the shell then rebuilds the machine from the log.
+#[derive(Debug, thiserror::Error)]
+#[error("snapshot of {machine} does not fit: {reason}")]
+pub struct SnapshotError {
+    /// [`Machine::NAME`].
+    pub machine: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A deterministic state machine: no clock, I/O, randomness, async or hash-map order. The same records give the same
+/// outputs, whatever the restarts between them.
+pub trait Machine: Sized + Send {
+    /// Name in keys of `wulog.state` and in logs: `normalizer`, `detector`.
+    const NAME: &'static str;
+    /// Format of the snapshot; a changed format writes its own keys and leaves the old.
+    const FORMAT: u32;
+    /// Its part of the configuration, an input like any other.
+    type Config: Clone + Send;
+
+    /// A machine that has seen nothing. `partitions` is how many the input topic has.
+    fn new(config: &Self::Config, partition: i32, partitions: i32) -> Self;
+
+    /// Takes one record. Any bytes are acceptable.
+    fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>);
+
+    /// Takes a record on which [`Machine::apply`] panicked: what it would have said is replaced by a document that
+    /// says so. Must touch no more state than it has to.
+    fn skip(&mut self, record: &InRecord<'_>, reason: &str, out: &mut Vec<Output>);
+
+    /// The whole state as bytes.
+    fn snapshot(&self) -> Vec<u8>;
+
+    /// The machine that [`Machine::snapshot`] described.
+    ///
+    /// # Errors
+    /// When the bytes are not a snapshot of this format.
+    fn restore(config: &Self::Config, partition: i32, partitions: i32, bytes: &[u8]) -> Result<Self, SnapshotError>;
+}

@@ -1,0 +1,1 @@
+//! Entry -> Event and Signals: the Normalizer.

@@ -1,0 +1,1 @@
+//! Raw line -> entry: what kind of line it is, and its columns.

@@ -1,0 +1,1 @@
+//! The alert: one document for each transition of an incident.

@@ -1,0 +1,1 @@
+//! The event: one ECS-shaped JSON document for each log line.

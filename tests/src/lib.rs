@@ -1,0 +1,1 @@
+//! The simulated fleet and the Kafka testbed that the demo and the end-to-end tests run on.
