@@ -12,3 +12,6 @@ pub mod machine;
 pub mod parse;
 pub mod normalize;
 pub mod detect;
+pub mod log;
+pub mod snapshot;
+pub mod shell;

@@ -57,12 +57,18 @@ pub fn canonical_name(name: &str) -> String {
 /// SHA-256 over parts with a separator that cannot stand in them, as 64 lower-case hex digits.
 #[must_use]
 pub fn hex_digest(parts: &[&str]) -> String {
-    let mut hasher = Sha256::new();
+    let mut joined = Vec::new();
     for part in parts {
-        hasher.update(part.as_bytes());
-        hasher.update([0]);
+        joined.extend_from_slice(part.as_bytes());
+        joined.push(0);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex_digest_bytes(&joined)
+}
+
+/// SHA-256 of bytes, as 64 lower-case hex digits.
+#[must_use]
+pub fn hex_digest_bytes(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,115 @@
+//! The log under a shell: Kafka, or one SQLite file. Both give what the shell's promise rests on: outputs and input
+//! offsets become visible together or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use wulog_schemas::topic::Topic;
+
+use crate::machine::InRecord;
+
+pub mod embedded;
+pub mod kafka;
+
+/// One record as read from a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Partition of its topic.
+    pub partition: i32,
+    /// Offset in that partition.
+    pub offset: i64,
+    /// Milliseconds since 1970 UTC, as the log says.
+    pub timestamp_ms: i64,
+    /// Record key.
+    pub key: Vec<u8>,
+    /// The header `wulog`, where there is one.
+    pub header: Option<Vec<u8>>,
+    /// Record value.
+    pub value: Vec<u8>,
+}
+
+impl Record {
+    /// The record as a machine takes it.
+    #[must_use]
+    pub fn as_input(&self) -> InRecord<'_> {
+        InRecord {
+            partition: self.partition,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: &self.key,
+            header: self.header.as_deref(),
+            value: &self.value,
+        }
+    }
+}
+
+/// One record to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition: chosen by the shell, so that events lie beside their raw records.
+    pub partition: i32,
+    /// Milliseconds since 1970 UTC; a topic with `LogAppendTime` overrides it.
+    pub timestamp_ms: i64,
+    /// Record key.
+    pub key: String,
+    /// The header `wulog`, where there is one.
+    pub header: Option<Vec<u8>>,
+    /// Record value; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What one [`Log::poll`] brought.
+#[derive(Debug, Default)]
+pub struct Polled {
+    /// The input partitions owned from now on, where that has changed; then `records` is empty and the shell must
+    /// call [`Log::start_at`] before it polls again.
+    pub owned: Option<BTreeSet<i32>>,
+    /// Records of owned partitions, in offset order within each.
+    pub records: Vec<Record>,
+    /// Partitions that had nothing further when this poll ended.
+    pub at_end: BTreeSet<i32>,
+}
+
+/// Why a log did not do as asked. After either, nothing of the failed call is visible to readers.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// It may work later, with no one's help: the shell waits, loads its machines again and goes on.
+    #[error("{0}")]
+    Retry(String),
+    /// It will not work until a person acts; the message names topic, partition and offset and says what to do.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// A log with one input topic, seen from one shell. Kafka and SQLite are its two implementations.
+pub trait Log: Send {
+    /// How many partitions the input topic has.
+    ///
+    /// # Errors
+    /// See [`LogError`]; so with every method here.
+    fn partitions(&mut self) -> Result<i32, LogError>;
+
+    /// Waits up to `wait` for records and returns at most `records_max`.
+    fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Polled, LogError>;
+
+    /// The committed offset of an input partition: the next one to read. `None` before the first commit.
+    fn committed(&mut self, partition: i32) -> Result<Option<i64>, LogError>;
+
+    /// The oldest offset that the input partition still holds.
+    fn oldest(&mut self, partition: i32) -> Result<i64, LogError>;
+
+    /// Goes on reading from these offsets; names every owned partition.
+    fn start_at(&mut self, positions: &BTreeMap<i32, i64>) -> Result<(), LogError>;
+
+    /// Makes `writes` and the input offsets `next` visible in one transaction.
+    fn commit(&mut self, writes: &[Write], next: &BTreeMap<i32, i64>) -> Result<(), LogError>;
+
+    /// The latest value of every key in one partition of `wulog.state`.
+    fn read_state(&mut self, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError>;
+
+    /// Says that records of an input partition below `offset` are not needed to load a machine again. Kafka's
+    /// retention is the topic's own; the embedded log forgets what is also older than its retention.
+    fn not_needed_below(&mut self, partition: i32, offset: i64) -> Result<(), LogError>;
+}

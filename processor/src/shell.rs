@@ -1,0 +1,352 @@
+//! The one loop around both machines: poll a batch, apply it, commit outputs and input offsets in one transaction.
+//!
+//! One rule covers start, abort, fence and rebalance: **a machine in memory is valid exactly if its next offset equals
+//! the committed one; otherwise it is loaded again.** Loading takes the newest whole snapshot at or below the
+//! committed offset and applies the records since then with outputs muted. So a kill -9 anywhere neither loses nor
+//! repeats an output.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use wulog_collector::clock::Clock;
+use wulog_schemas::raw::RawHeader;
+use wulog_schemas::topic::Topic;
+
+use crate::log::{Log, LogError, Record, Write};
+use crate::machine::{Machine, Output};
+use crate::snapshot::{Owner, Snapshot};
+
+/// State records in one transaction: 8 chunks of 512 KiB.
+const SNAPSHOT_WRITES_PER_COMMIT: usize = 8;
+
+/// First and longest pause after a log said "retry".
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
+
+/// How the loop runs; none of it changes what a machine says.
+#[derive(Clone, Debug)]
+pub struct ShellConfig {
+    /// Largest batch, and so the largest transaction, in input records.
+    pub batch_records_max: usize,
+    /// How long a partition must have had nothing new before a tick is appended to it; `None` appends none.
+    pub tick_after_idle: Option<Duration>,
+    /// A snapshot is written after so many records ...
+    pub snapshot_after_records: u64,
+    /// ... or after this time, if there was any record.
+    pub snapshot_after: Duration,
+    /// Where ticks take their timestamps from.
+    pub clock: Clock,
+}
+
+impl Default for ShellConfig {
+    fn default() -> ShellConfig {
+        ShellConfig {
+            batch_records_max: 5_000,
+            tick_after_idle: None,
+            snapshot_after_records: 500_000,
+            snapshot_after: Duration::from_secs(300),
+            clock: Clock::System,
+        }
+    }
+}
+
+/// What one [`Shell::step`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Records applied.
+    pub records: usize,
+    /// True when every owned partition is live and had nothing further.
+    pub at_end: bool,
+}
+
+struct Slot<M> {
+    machine: M,
+    /// The next offset to apply.
+    next: i64,
+    /// Below this offset outputs are muted: they are in the log already.
+    live_from: i64,
+    snapshot_slot: u8,
+    snapshot_offset: i64,
+    snapshot_at: Instant,
+    quiet_since: Instant,
+}
+
+impl<M> Slot<M> {
+    fn is_live(&self) -> bool {
+        self.next >= self.live_from
+    }
+
+    /// The committed offset for which this machine is valid.
+    fn valid_for(&self) -> i64 {
+        self.next.max(self.live_from)
+    }
+}
+
+/// A machine for each owned partition, and the log under them.
+pub struct Shell<M: Machine> {
+    config: ShellConfig,
+    machine_config: M::Config,
+    log: Box<dyn Log>,
+    partitions: i32,
+    owned: BTreeSet<i32>,
+    slots: BTreeMap<i32, Slot<M>>,
+    /// Records on which a machine panicked.
+    poisoned: BTreeSet<(i32, i64)>,
+    /// True when `slots` may differ from what is committed.
+    unsettled: bool,
+}
+
+impl<M: Machine> Shell<M> {
+    /// A shell over `log`; touches nothing until the first step.
+    #[must_use]
+    pub fn new(config: ShellConfig, machine_config: M::Config, log: Box<dyn Log>) -> Shell<M> {
+        Shell {
+            config,
+            machine_config,
+            log,
+            partitions: 0,
+            owned: BTreeSet::new(),
+            slots: BTreeMap::new(),
+            poisoned: BTreeSet::new(),
+            unsettled: false,
+        }
+    }
+
+    /// Runs until `stop`, waits out what can be waited out, and leaves fresh snapshots behind.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when a person must act; nothing is lost.
+    pub fn run(&mut self, stop: &CancellationToken) -> Result<(), LogError> {
+        let mut backoff = BACKOFF.0;
+        while !stop.is_cancelled() {
+            match self.step(Duration::from_millis(200)) {
+                Ok(_) => backoff = BACKOFF.0,
+                Err(LogError::Retry(why)) => {
+                    warn!(machine = M::NAME, retry_in_ms = backoff.as_millis(), "{why}");
+                    let until = Instant::now() + backoff;
+                    while Instant::now() < until && !stop.is_cancelled() {
+                        std::thread::sleep(Duration::from_millis(50));
+                    }
+                    backoff = (backoff * 2).min(BACKOFF.1);
+                }
+                Err(fatal) => return Err(fatal),
+            }
+        }
+        self.finish()
+    }
+
+    /// One batch, from poll to commit.
+    ///
+    /// # Errors
+    /// As the log says; the next step settles first, so that nothing is lost or repeated.
+    pub fn step(&mut self, wait: Duration) -> Result<Step, LogError> {
+        if self.unsettled {
+            self.settle()?;
+        }
+        let polled = self.log.poll(self.config.batch_records_max, wait)?;
+        if let Some(owned) = polled.owned {
+            self.owned = owned;
+            self.unsettled = true;
+            self.settle()?;
+            return Ok(Step::default());
+        }
+        let applied = self.process(&polled.records).inspect_err(|_| self.unsettled = true)?;
+        self.tick(&polled.at_end).inspect_err(|_| self.unsettled = true)?;
+        self.snapshot_where_due().inspect_err(|_| self.unsettled = true)?;
+        let at_end = !self.owned.is_empty()
+            && self.owned.iter().all(|p| polled.at_end.contains(p) && self.slots.get(p).is_some_and(Slot::is_live));
+        Ok(Step { records: applied, at_end })
+    }
+
+    /// Writes a snapshot of every machine that moved since its last one.
+    ///
+    /// # Errors
+    /// As the log says; the older snapshots stay good.
+    pub fn finish(&mut self) -> Result<(), LogError> {
+        for partition in self.slots.keys().copied().collect::<Vec<_>>() {
+            self.write_snapshot(partition)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the machines those of the committed offsets, and reads on from there.
+    fn settle(&mut self) -> Result<(), LogError> {
+        if self.partitions == 0 {
+            self.partitions = self.log.partitions()?;
+        }
+        self.slots.retain(|partition, _| self.owned.contains(partition));
+        for &partition in &self.owned.clone() {
+            let committed = self.log.committed(partition)?;
+            let oldest = self.log.oldest(partition)?;
+            if let Some(offset) = committed
+                && offset < oldest
+            {
+                return Err(LogError::Fatal(format!(
+                    "{}, input partition {partition}: the next offset to process is {offset}, but the log begins at {oldest}: {} records were \
+                     deleted unprocessed; to go on without them reset this reader's offset to {oldest}, and keep records longer",
+                    M::NAME,
+                    oldest - offset
+                )));
+            }
+            let target = committed.unwrap_or(oldest);
+            if self.slots.get(&partition).is_none_or(|slot| slot.valid_for() != target) {
+                let slot = self.load(partition, target, oldest)?;
+                self.slots.insert(partition, slot);
+            }
+        }
+        let positions = self.slots.iter().map(|(&partition, slot)| (partition, slot.next)).collect();
+        self.log.start_at(&positions)?;
+        self.unsettled = false;
+        Ok(())
+    }
+
+    fn load(&mut self, partition: i32, target: i64, oldest: i64) -> Result<Slot<M>, LogError> {
+        let owner = Owner { machine: M::NAME, format: M::FORMAT, partition };
+        let mut slot = Slot {
+            machine: M::new(&self.machine_config, partition, self.partitions),
+            next: oldest,
+            live_from: target,
+            snapshot_slot: 0,
+            snapshot_offset: -1,
+            snapshot_at: Instant::now(),
+            quiet_since: Instant::now(),
+        };
+        for snapshot in owner.decode(&self.log.read_state(partition)?) {
+            if snapshot.offset > target {
+                continue;
+            }
+            match M::restore(&self.machine_config, partition, self.partitions, &snapshot.bytes) {
+                Ok(machine) => {
+                    slot.machine = machine;
+                    slot.next = snapshot.offset.max(oldest);
+                    slot.snapshot_offset = snapshot.offset;
+                    slot.snapshot_slot = snapshot.slot;
+                    break;
+                }
+                Err(refused) => warn!(partition, "{refused}; trying an older one, then the log itself"),
+            }
+        }
+        let known_from = slot.snapshot_offset.max(0);
+        if slot.next > known_from {
+            warn!(machine = M::NAME, partition, from = known_from, to = slot.next, "history in this range is gone from the log; going on without it");
+        }
+        info!(machine = M::NAME, partition, snapshot = slot.snapshot_offset, next = target, "loaded");
+        Ok(slot)
+    }
+
+    fn process(&mut self, records: &[Record]) -> Result<usize, LogError> {
+        let mut writes = Vec::new();
+        let mut next = BTreeMap::new();
+        let mut outputs = Vec::new();
+        let mut applied = 0;
+        for record in records {
+            let Some(slot) = self.slots.get_mut(&record.partition) else { continue };
+            if record.offset < slot.next {
+                continue;
+            }
+            outputs.clear();
+            let machine = &mut slot.machine;
+            let input = record.as_input();
+            if self.poisoned.contains(&(record.partition, record.offset)) {
+                machine.skip(&input, "the machine panicked on this record", &mut outputs);
+            } else if catch_unwind(AssertUnwindSafe(|| machine.apply(&input, &mut outputs))).is_err() {
+                error!(
+                    machine = M::NAME,
+                    partition = record.partition,
+                    offset = record.offset,
+                    "panicked on this record, which will be marked and passed over; please report it with the record"
+                );
+                self.poisoned.insert((record.partition, record.offset));
+                self.slots.clear();
+                self.settle()?;
+                return Ok(0);
+            }
+            applied += 1;
+            slot.quiet_since = Instant::now();
+            slot.next = record.offset + 1; // + 1, since a Kafka commit names the next offset
+            if record.offset >= slot.live_from {
+                writes.extend(outputs.drain(..).map(|output| to_write(output, record.partition)));
+                next.insert(record.partition, slot.next);
+            }
+        }
+        if !next.is_empty() {
+            self.log.commit(&writes, &next)?;
+        }
+        Ok(applied)
+    }
+
+    /// Appends a tick to each partition that has been quiet long enough: a machine's clock is always data.
+    fn tick(&mut self, at_end: &BTreeSet<i32>) -> Result<(), LogError> {
+        let Some(idle) = self.config.tick_after_idle else { return Ok(()) };
+        let mut writes = Vec::new();
+        let mut next = BTreeMap::new();
+        for partition in at_end {
+            let Some(slot) = self.slots.get_mut(partition) else { continue };
+            if slot.is_live() && slot.quiet_since.elapsed() >= idle {
+                slot.quiet_since = Instant::now();
+                next.insert(*partition, slot.next);
+                writes.push(Write {
+                    topic: Topic::Raw,
+                    partition: *partition,
+                    timestamp_ms: self.config.clock.now_ms(),
+                    key: format!("tick/{partition}"),
+                    header: Some(RawHeader::tick().to_bytes()),
+                    value: Some(Vec::new()),
+                });
+            }
+        }
+        if writes.is_empty() { Ok(()) } else { self.log.commit(&writes, &next) }
+    }
+
+    fn snapshot_where_due(&mut self) -> Result<(), LogError> {
+        let after_records = i64::try_from(self.config.snapshot_after_records).unwrap_or(i64::MAX);
+        let due: Vec<i32> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| {
+                slot.is_live()
+                    && (slot.next - slot.snapshot_offset.max(0) >= after_records
+                        || slot.snapshot_at.elapsed() >= self.config.snapshot_after)
+            })
+            .map(|(&partition, _)| partition)
+            .collect();
+        due.into_iter().try_for_each(|partition| self.write_snapshot(partition))
+    }
+
+    fn write_snapshot(&mut self, partition: i32) -> Result<(), LogError> {
+        let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
+        slot.snapshot_at = Instant::now();
+        if !slot.is_live() || slot.next <= slot.snapshot_offset {
+            return Ok(());
+        }
+        let owner = Owner { machine: M::NAME, format: M::FORMAT, partition };
+        let snapshot = Snapshot { offset: slot.next, slot: 1 - slot.snapshot_slot, bytes: slot.machine.snapshot() };
+        let bytes = snapshot.bytes.len();
+        let writes = owner.encode(&snapshot, self.config.clock.now_ms());
+        let here = BTreeMap::from([(partition, slot.next)]);
+        let (older, newer) = (slot.snapshot_offset, snapshot.offset);
+        for part in writes.chunks(SNAPSHOT_WRITES_PER_COMMIT) {
+            self.log.commit(part, &here)?;
+        }
+        slot.snapshot_slot = snapshot.slot;
+        slot.snapshot_offset = newer;
+        info!(machine = M::NAME, partition, offset = newer, bytes, "snapshot written");
+        // The older snapshot stays as the second slot, so what it needs must stay too.
+        if older >= 0 { self.log.not_needed_below(partition, older) } else { Ok(()) }
+    }
+}
+
+/// Events lie beside their raw records; signals and alerts have one partition.
+fn to_write(output: Output, input_partition: i32) -> Write {
+    let partition = if output.topic == Topic::Events { input_partition } else { 0 };
+    Write {
+        topic: output.topic,
+        partition,
+        timestamp_ms: output.timestamp_ms,
+        key: output.key,
+        header: None,
+        value: Some(output.value),
+    }
+}

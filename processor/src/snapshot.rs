@@ -1,0 +1,137 @@
+//! Snapshots in `wulog.state`: chunks of at most 512 KiB, two slots, the manifest last.
+//!
+//! A snapshot needs no atomicity with anything: it names the input offset that it stands for, and its manifest, which
+//! is written after all chunks, says how many there are and what they hash to. While one slot is overwritten the
+//! other stays whole.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wulog_schemas::host::hex_digest_bytes;
+use wulog_schemas::topic::Topic;
+
+use crate::log::Write;
+
+/// Largest value of one state record; brokers take 1 MiB by default.
+const CHUNK_BYTES_MAX: usize = 512 * 1024;
+
+/// The last record of a snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    /// The input offset: the machine has applied every record below it.
+    offset: i64,
+    chunks: usize,
+    sha256: String,
+}
+
+/// A snapshot that was found whole.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The next input offset of the machine in it.
+    pub offset: i64,
+    /// Which of the two slots it stands in.
+    pub slot: u8,
+    /// What [`crate::machine::Machine::snapshot`] gave.
+    pub bytes: Vec<u8>,
+}
+
+/// Whose snapshots: a machine by name, the format of its bytes, an input partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// [`crate::machine::Machine::NAME`].
+    pub machine: &'static str,
+    /// [`crate::machine::Machine::FORMAT`].
+    pub format: u32,
+    /// The input partition.
+    pub partition: i32,
+}
+
+impl Owner {
+    fn key(self, slot: u8, part: &str) -> String {
+        format!("{}/{}/{}/{slot}/{part}", self.machine, self.partition, self.format)
+    }
+
+    /// The records of a snapshot in the order in which they must be written, each small enough for one record.
+    #[must_use]
+    pub fn encode(self, snapshot: &Snapshot, timestamp_ms: i64) -> Vec<Write> {
+        let chunks: Vec<&[u8]> = snapshot.bytes.chunks(CHUNK_BYTES_MAX).collect();
+        let manifest =
+            Manifest { offset: snapshot.offset, chunks: chunks.len(), sha256: hex_digest_bytes(&snapshot.bytes) };
+        let manifest = serde_json::to_vec(&manifest).expect("a manifest holds only numbers and a digest");
+        let write = |part: &str, value: &[u8]| Write {
+            topic: Topic::State,
+            partition: self.partition,
+            timestamp_ms,
+            key: self.key(snapshot.slot, part),
+            header: None,
+            value: Some(value.to_vec()),
+        };
+        let mut writes: Vec<Write> =
+            chunks.iter().enumerate().map(|(number, chunk)| write(&number.to_string(), chunk)).collect();
+        writes.push(write("manifest", &manifest));
+        writes
+    }
+
+    /// The whole snapshots among the state records of this partition, newest first.
+    #[must_use]
+    pub fn decode(self, state: &BTreeMap<String, Vec<u8>>) -> Vec<Snapshot> {
+        let mut found: Vec<Snapshot> = [0, 1].into_iter().filter_map(|slot| self.decode_slot(state, slot)).collect();
+        found.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.offset));
+        found
+    }
+
+    fn decode_slot(self, state: &BTreeMap<String, Vec<u8>>, slot: u8) -> Option<Snapshot> {
+        let manifest: Manifest = serde_json::from_slice(state.get(&self.key(slot, "manifest"))?).ok()?;
+        let mut bytes = Vec::new();
+        for number in 0..manifest.chunks {
+            bytes.extend_from_slice(state.get(&self.key(slot, &number.to_string()))?);
+        }
+        // Chunks of a newer snapshot in the making may stand here already: then the digest does not fit.
+        (hex_digest_bytes(&bytes) == manifest.sha256).then_some(Snapshot { offset: manifest.offset, slot, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: Owner = Owner { machine: "normalizer", format: 1, partition: 3 };
+
+    fn store(state: &mut BTreeMap<String, Vec<u8>>, writes: Vec<Write>) {
+        state.extend(writes.into_iter().map(|write| (write.key, write.value.unwrap())));
+    }
+
+    fn snapshot(offset: i64, slot: u8, fill: u8) -> Snapshot {
+        Snapshot { offset, slot, bytes: vec![fill; CHUNK_BYTES_MAX + 7] }
+    }
+
+    #[test]
+    fn the_newest_whole_snapshot_wins() {
+        let mut state = BTreeMap::new();
+        store(&mut state, OWNER.encode(&snapshot(10, 0, 1), 0));
+        store(&mut state, OWNER.encode(&snapshot(20, 1, 2), 0));
+        let offsets: Vec<i64> = OWNER.decode(&state).iter().map(|found| found.offset).collect();
+        assert_eq!(offsets, [20, 10]);
+        assert_eq!(OWNER.decode(&state)[0], snapshot(20, 1, 2));
+    }
+
+    #[test]
+    fn a_snapshot_in_the_making_leaves_the_other_slot() {
+        let mut state = BTreeMap::new();
+        store(&mut state, OWNER.encode(&snapshot(10, 0, 1), 0));
+        store(&mut state, OWNER.encode(&snapshot(20, 1, 2), 0));
+        let mut writes = OWNER.encode(&snapshot(30, 0, 3), 0);
+        writes.pop(); // killed before the manifest
+        store(&mut state, writes);
+        let offsets: Vec<i64> = OWNER.decode(&state).iter().map(|found| found.offset).collect();
+        assert_eq!(offsets, [20]);
+    }
+
+    #[test]
+    fn an_empty_state_and_another_format_are_not_taken() {
+        let mut state = BTreeMap::new();
+        store(&mut state, OWNER.encode(&Snapshot { offset: 5, slot: 0, bytes: Vec::new() }, 0));
+        assert_eq!(OWNER.decode(&state).len(), 1);
+        assert!(Owner { format: 2, ..OWNER }.decode(&state).is_empty());
+    }
+}
