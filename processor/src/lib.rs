@@ -3,15 +3,25 @@
 //!
 //! ```text
 //!            parse      normalize                     detect
-//! raw line  ------->  entry  ------->  Event, Signal  ------->  Incident, Alert
+//! raw line  ------->  entry  ------->  Event, Signal  ------->  Incident, Alert  -> report
 //!          \________ Normalizer (one a raw partition) ___/ \__ Detector (one) __/
-//!                    both under one `shell`, over two `log`s: Kafka and SQLite
+//!
+//! live:    `run`, `standalone`  = a `shell` around each machine, over a `log` (Kafka or SQLite)
+//! again:   `replay`, `parse`    = a `pipeline` of both machines in memory
 //! ```
 
 pub mod machine;
 pub mod parse;
 pub mod normalize;
 pub mod detect;
+pub mod report;
 pub mod log;
 pub mod snapshot;
 pub mod shell;
+pub mod pipeline;
+pub mod replay;
+pub mod topics;
+pub mod config;
+pub mod run;
+pub mod standalone;
+pub mod cli;

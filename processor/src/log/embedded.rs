@@ -26,6 +26,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Records that one [`Sink::poll`] of [`EmbeddedSink`] writes at most.
 const SINK_RECORDS_MAX: usize = 20_000;
 
+/// Records that [`Records`] reads at a time.
+const READ_PAGE: usize = 5_000;
+
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS record (
     topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, timestamp_ms INTEGER NOT NULL,
@@ -189,6 +192,42 @@ pub fn read(connection: &Connection, topic: Topic, partition: i32, from: i64, re
         })
     })?;
     rows.collect()
+}
+
+/// Everything in partition 0 of a topic, read a page at a time.
+pub struct Records {
+    path: PathBuf,
+    connection: Connection,
+    topic: Topic,
+    next: i64,
+    page: std::vec::IntoIter<Record>,
+}
+
+impl Records {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open(config: &EmbeddedConfig, topic: Topic) -> Result<Records, LogError> {
+        let connection = open(config)?;
+        Ok(Records { path: config.path.clone(), connection, topic, next: 0, page: Vec::new().into_iter() })
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Record, LogError>;
+
+    fn next(&mut self) -> Option<Result<Record, LogError>> {
+        if self.page.len() == 0 {
+            match read(&self.connection, self.topic, 0, self.next, READ_PAGE) {
+                Ok(page) => self.page = page.into_iter(),
+                Err(e) => return Some(Err(error(&self.path, "reading", &e))),
+            }
+        }
+        let record = self.page.next()?;
+        self.next = record.offset + 1; // + 1, since a position names the next record
+        Some(Ok(record))
+    }
 }
 
 /// One shell's view of the file: a reader of one topic that commits with what it writes.

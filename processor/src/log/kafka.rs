@@ -13,7 +13,7 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel}
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use wulog_schemas::raw::HEADER;
@@ -39,7 +39,9 @@ pub struct KafkaConfig {
 }
 
 impl KafkaConfig {
-    fn brokers(&self) -> &str {
+    /// What `bootstrap.servers` says, for messages.
+    #[must_use]
+    pub fn brokers(&self) -> &str {
         self.properties.get("bootstrap.servers").map_or("(no bootstrap.servers)", String::as_str)
     }
 
@@ -58,6 +60,20 @@ impl KafkaConfig {
             config.set(*name, *value);
         }
         config
+    }
+
+    /// Has librdkafka look at every property, without reaching a broker.
+    ///
+    /// # Errors
+    /// In words, naming the property.
+    pub fn check_properties(&self) -> Result<(), String> {
+        let said = |error: KafkaError| match error {
+            KafkaError::ClientConfig(_, why, name, value) => format!("[kafka] {name} = {value:?}: {why}"),
+            other => format!("[kafka]: {other}"),
+        };
+        let _: BaseConsumer = self.group_member("check").create().map_err(said)?;
+        let _: BaseProducer = self.transactional("check").create().map_err(said)?;
+        Ok(())
     }
 
     /// The consumer of one shell, a member of its group.
@@ -193,7 +209,7 @@ impl KafkaLog {
     fn producer(&mut self) -> Result<&BaseProducer, LogError> {
         if self.producer.is_none() {
             let producer: BaseProducer =
-                ClientConfigExt(self.config.transactional(self.machine)).producer().map_err(|e| self.failed("making a producer", &e))?;
+                self.config.transactional(self.machine).create().map_err(|e| self.failed("making a producer", &e))?;
             producer.init_transactions(CALL_TIMEOUT).map_err(|e| self.failed("ending earlier transactions", &e))?;
             self.producer_age += 1;
             tracing::debug!(machine = self.machine, age = self.producer_age, "transactional producer ready");
@@ -225,15 +241,6 @@ impl KafkaLog {
                 .map_err(|e| failed("sending offsets to the transaction", &e))?;
         }
         producer.commit_transaction(CALL_TIMEOUT).map_err(|e| failed("committing a transaction", &e))
-    }
-}
-
-/// `ClientConfig::create` names the error of a missing property best, but is generic over the client.
-struct ClientConfigExt(ClientConfig);
-
-impl ClientConfigExt {
-    fn producer(&self) -> Result<BaseProducer, KafkaError> {
-        BaseProducer::from_config_and_context(&self.0, DefaultProducerContext)
     }
 }
 
@@ -346,11 +353,11 @@ impl Log for KafkaLog {
     }
 
     fn read_state(&mut self, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
-        let topic = Topic::State.name(&self.config.topic_prefix);
         // A dead predecessor's open transaction would hide what stands behind it: end it first.
         self.producer()?;
         let mut latest = BTreeMap::new();
-        for record in read_partition(&self.config, &topic, partition)? {
+        for record in PartitionReader::open(&self.config, Topic::State, partition)? {
+            let record = record?;
             let key = String::from_utf8_lossy(&record.key).into_owned();
             if record.value.is_empty() { drop(latest.remove(&key)) } else { drop(latest.insert(key, record.value)) }
         }
@@ -362,42 +369,79 @@ impl Log for KafkaLog {
     }
 }
 
-/// Everything in one partition, read committed, from its oldest record to its end.
-///
-/// # Errors
-/// [`LogError`], naming broker and topic.
-pub fn read_partition(config: &KafkaConfig, topic: &str, partition: i32) -> Result<Vec<Record>, LogError> {
-    let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), topic, doing, error);
-    let properties = config.client(&[
-        ("group.id", "wulog-reader"), // librdkafka wants one; nothing is ever committed with it
-        ("enable.auto.commit", "false"),
-        ("isolation.level", "read_committed"),
-        ("enable.partition.eof", "true"),
-        ("auto.offset.reset", "earliest"),
-    ]);
-    let consumer: BaseConsumer = properties.create().map_err(|e| failed("making a consumer", &e))?;
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Beginning).map_err(|e| failed("naming offsets", &e))?;
-    consumer.assign(&list).map_err(|e| failed("opening it", &e))?;
-    let mut records = Vec::new();
-    let mut quiet_since = Instant::now();
-    loop {
-        match consumer.poll(Duration::from_millis(500)) {
-            Some(Ok(message)) => {
-                quiet_since = Instant::now();
-                records.push(to_record(&message));
+/// Everything in one partition, read committed, from its oldest record to the end that it had when this began.
+pub struct PartitionReader {
+    consumer: BaseConsumer,
+    brokers: String,
+    topic: String,
+    partition: i32,
+    /// The end offset when reading began: what comes later is not waited for.
+    end: i64,
+    ended: bool,
+}
+
+impl PartitionReader {
+    /// Opens a partition of `topic` under the configured prefix.
+    ///
+    /// # Errors
+    /// [`LogError`], naming broker and topic.
+    pub fn open(config: &KafkaConfig, topic: Topic, partition: i32) -> Result<PartitionReader, LogError> {
+        let topic = topic.name(&config.topic_prefix);
+        let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &topic, doing, error);
+        let properties = config.client(&[
+            ("group.id", "wulog-reader"), // librdkafka wants one; nothing is ever committed with it
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            ("auto.offset.reset", "earliest"),
+            ("queued.max.messages.kbytes", "4096"),
+        ]);
+        let consumer: BaseConsumer = properties.create().map_err(|e| failed("making a consumer", &e))?;
+        let (_, end) = consumer
+            .fetch_watermarks(&topic, partition, CALL_TIMEOUT)
+            .map_err(|e| failed("asking for its end offset", &e))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&topic, partition, Offset::Beginning).map_err(|e| failed("naming offsets", &e))?;
+        consumer.assign(&list).map_err(|e| failed("opening it", &e))?;
+        Ok(PartitionReader { consumer, brokers: config.brokers().to_owned(), topic, partition, end, ended: false })
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, LogError> {
+        let quiet_since = Instant::now();
+        while !self.ended {
+            match self.consumer.poll(Duration::from_millis(500)) {
+                Some(Ok(message)) if message.offset() < self.end => {
+                    self.ended = message.offset() + 1 == self.end;
+                    return Ok(Some(to_record(&message)));
+                }
+                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(error)) if !is_passing(&error) => {
+                    return Err(explain(&self.brokers, &self.topic, "reading", &error));
+                }
+                Some(Err(_)) | None if quiet_since.elapsed() > CALL_TIMEOUT => {
+                    return Err(LogError::Retry(format!(
+                        "topic {}, partition {}: no answer from {} in {} s while reading it",
+                        self.topic,
+                        self.partition,
+                        self.brokers,
+                        CALL_TIMEOUT.as_secs()
+                    )));
+                }
+                Some(Err(_)) | None => {}
             }
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(records),
-            Some(Err(error)) if !is_passing(&error) => return Err(failed("reading", &error)),
-            Some(Err(_)) | None if quiet_since.elapsed() > CALL_TIMEOUT => {
-                return Err(LogError::Retry(format!(
-                    "topic {topic}, partition {partition}: no answer from {} in {} s while reading it",
-                    config.brokers(),
-                    CALL_TIMEOUT.as_secs()
-                )));
-            }
-            Some(Err(_)) | None => {}
         }
+        self.ended = true;
+        Ok(None)
+    }
+}
+
+impl Iterator for PartitionReader {
+    type Item = Result<Record, LogError>;
+
+    fn next(&mut self) -> Option<Result<Record, LogError>> {
+        let read = self.read();
+        self.ended |= read.is_err();
+        read.transpose()
     }
 }
 

@@ -1,0 +1,332 @@
+//! The commands of `wulog-processor`. Exit code 0: done; 1: failed, the reason on standard error; 2: wrong usage.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio_util::sync::CancellationToken;
+use wulog_schemas::topic::Topic;
+
+use crate::config::Config;
+use crate::detect::DetectorConfig;
+use crate::log::embedded::{self, EmbeddedConfig};
+use crate::log::kafka::PartitionReader;
+use crate::normalize::NormalizerConfig;
+use crate::replay::logs::{HostLog, Merge};
+use crate::replay::{self, Range, ReplayError, Results};
+use crate::shell::ShellConfig;
+use crate::standalone::Standalone;
+use crate::{replay::merge, run, topics};
+
+/// Turns raw WindowsUpdate.log records into events, and certificate-trust failures that cluster into one alert each.
+#[derive(Debug, Parser)]
+#[command(name = "wulog-processor", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run on Kafka until stopped; start as many as you like.
+    Run(ConfigFile),
+    /// Say what is wrong with a configuration, with file and line; touches no broker.
+    CheckConfig(ConfigFile),
+    /// Make the topics, or check that they are as they must be.
+    Topics {
+        /// What to do.
+        what: TopicsVerb,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Watch a folder of gathered logs on this machine, without Kafka, and print alerts.
+    Standalone(StandaloneArgs),
+    /// Print one JSON event for each line of log files.
+    Parse(ParseArgs),
+    /// Run logs, or what a log holds, through the same machines again, into files.
+    Replay(ReplayArgs),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TopicsVerb {
+    /// Make those that are missing.
+    Create,
+    /// Say what is not right.
+    Check,
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// What lines that carry no UTC offset are taken for.
+#[derive(Debug, Args)]
+struct TimeArgs {
+    /// UTC offset of the hosts, such as +02:00, where their logs do not say.
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    utc_offset: Option<String>,
+    /// IANA time zone of the hosts, such as Europe/Berlin, where their logs do not say.
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+}
+
+impl TimeArgs {
+    fn normalizer(&self) -> anyhow::Result<NormalizerConfig> {
+        let config = NormalizerConfig {
+            utc_offset: self.utc_offset.clone(),
+            time_zone: self.time_zone.clone(),
+            ..NormalizerConfig::default()
+        };
+        config.check().map_err(anyhow::Error::msg)?;
+        Ok(config)
+    }
+}
+
+#[derive(Debug, Args)]
+struct StandaloneArgs {
+    /// The folder: one folder a host in it, with its logs (DIR/HOST/*.log).
+    #[arg(long, value_name = "DIR")]
+    logs: PathBuf,
+    /// The SQLite file that holds everything; made when missing.
+    #[arg(long, value_name = "FILE", default_value = "wulog.db")]
+    db: PathBuf,
+    /// Append alert documents to this file, one JSON document a line, as well as printing them.
+    #[arg(long, value_name = "FILE")]
+    alerts_out: Option<PathBuf>,
+    /// Days that lines and events are kept.
+    #[arg(long, value_name = "DAYS", default_value_t = 7)]
+    retention_days: u32,
+    /// Largest size of the SQLite file in MiB; by default the disk's.
+    #[arg(long, value_name = "MIB")]
+    size_max_mib: Option<u32>,
+    #[command(flatten)]
+    time: TimeArgs,
+}
+
+#[derive(Debug, Args)]
+struct ParseArgs {
+    /// Log files: WindowsUpdate.log or ReportingEvents.log of any age and encoding.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Name of the host that they are from.
+    #[arg(long, default_value = "localhost")]
+    host: String,
+    #[command(flatten)]
+    time: TimeArgs,
+}
+
+#[derive(Debug, Args)]
+struct ReplayArgs {
+    #[command(flatten)]
+    from: ReplayFrom,
+    /// What to run again: raw lines, or the signals that the detector saw (byte-identical alerts).
+    #[arg(long, value_enum, default_value_t = Stage::Raw)]
+    stage: Stage,
+    /// Write events here, one JSON document a line; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    events_out: Option<PathBuf>,
+    /// Write alerts here, one JSON document a line; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    alerts_out: Option<PathBuf>,
+    /// Write only what is at or after this log time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    /// Write only what is before this log time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    time: TimeArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ReplayFrom {
+    /// A folder of logs of many hosts (DIR/HOST/*.log), in event-time order.
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
+    /// The SQLite file of `standalone`.
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Kafka, as this configuration says; nothing is committed there.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// Raw lines: events and alerts.
+    Raw,
+    /// Signals: alerts only.
+    Signals,
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(file) => {
+                let config = Config::read(&file.config)?;
+                run::run(&config, &stop_on_signals()).await
+            }
+            Command::CheckConfig(file) => {
+                Config::read(&file.config)?;
+                println!("{}: fine", file.config.display());
+                Ok(())
+            }
+            Command::Topics { what, file } => topics_command(what, &Config::read(&file.config)?).await,
+            Command::Standalone(args) => {
+                let standalone = Standalone {
+                    logs: args.logs,
+                    log: EmbeddedConfig {
+                        retention_days: args.retention_days,
+                        size_max_mib: args.size_max_mib,
+                        ..EmbeddedConfig::at(&args.db)
+                    },
+                    alerts_out: args.alerts_out,
+                    normalizer: args.time.normalizer()?,
+                    detector: DetectorConfig::default(),
+                    shell: ShellConfig {
+                        tick_after_idle: Some(std::time::Duration::from_secs(60)),
+                        ..ShellConfig::default()
+                    },
+                };
+                let stop = stop_on_signals();
+                tokio::task::block_in_place(|| standalone.run(&stop))
+            }
+            Command::Parse(args) => parse(&args),
+            Command::Replay(args) => replay_command(&args),
+        }
+    }
+}
+
+/// A token that Ctrl-C, or a service manager's SIGTERM, cancels.
+fn stop_on_signals() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = wulog_collector::signals::stop_requested().await {
+            tracing::error!(%error, "signals cannot be waited for; stop this process by other means");
+            return;
+        }
+        tracing::info!("stopping");
+        cancel.cancel();
+    });
+    stop
+}
+
+async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()> {
+    match what {
+        TopicsVerb::Create => {
+            for line in topics::create(&config.kafka, &config.topics).await? {
+                println!("{line}");
+            }
+        }
+        TopicsVerb::Check => {
+            let wrong = topics::check(&config.kafka, &config.topics).await?;
+            if !wrong.is_empty() {
+                bail!("the topics are not right:\n  {}", wrong.join("\n  "));
+            }
+            println!("topics {}.*: fine", config.kafka.topic_prefix);
+        }
+    }
+    Ok(())
+}
+
+fn parse(args: &ParseArgs) -> anyhow::Result<()> {
+    let normalizer = args.time.normalizer()?;
+    let mut failed = Vec::new();
+    for path in &args.files {
+        let log = HostLog { host: args.host.clone(), path: path.clone() };
+        let mut results = Results { events_out: Some(output(Path::new("-"))?), ..Results::default() };
+        let outcome = Merge::open(&[log], &normalizer).and_then(|records| {
+            replay::from_raw((&normalizer, &DetectorConfig::default()), 1, records, &mut results)
+        });
+        match outcome {
+            Ok(()) => {}
+            // `wulog-processor parse F | head` is no failure.
+            Err(ReplayError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(ReplayError::Output(error)) => return Err(error.into()),
+            Err(error) => {
+                eprintln!("wulog-processor: {error}");
+                failed.push(path.display().to_string());
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("{} of {} files could not be read", failed.len(), args.files.len());
+    }
+    Ok(())
+}
+
+fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
+    let ms = |time: Option<DateTime<Utc>>, open: i64| time.map_or(open, |time| time.timestamp_millis());
+    let mut results = Results {
+        events_out: args.events_out.as_deref().map(output).transpose()?,
+        alerts_out: args.alerts_out.as_deref().map(output).transpose()?,
+        range: Range { since_ms: ms(args.since, i64::MIN), until_ms: ms(args.until, i64::MAX) },
+        ..Results::default()
+    };
+    let (normalizer, detector) = (args.time.normalizer()?, DetectorConfig::default());
+    match (&args.from.logs, &args.from.db, &args.from.config) {
+        (Some(_), _, _) if args.stage == Stage::Signals => bail!("--logs holds raw lines: --stage signals needs --db or --config"),
+        (Some(folder), _, _) => {
+            let logs = replay::logs::find(folder)?;
+            replay::from_raw((&normalizer, &detector), 1, Merge::open(&logs, &normalizer)?, &mut results)?;
+        }
+        (_, Some(db), _) => {
+            anyhow::ensure!(db.is_file(), "{}: no such file; expected what `standalone --db` wrote", db.display());
+            let log = EmbeddedConfig::at(db);
+            match args.stage {
+                Stage::Raw => {
+                    let records = embedded::Records::open(&log, Topic::Raw)?.map(|record| Ok(record?));
+                    replay::from_raw((&normalizer, &detector), embedded::PARTITIONS, records, &mut results)?;
+                }
+                Stage::Signals => {
+                    let records = embedded::Records::open(&log, Topic::Signals)?.map(|record| Ok(record?));
+                    replay::from_signals(&detector, records, &mut results)?;
+                }
+            }
+        }
+        (_, _, Some(file)) => replay_kafka(&Config::read(file)?, args.stage, &mut results)?,
+        (None, None, None) => bail!("one of --logs, --db, --config is needed"),
+    }
+    let Results { records, events, alerts, .. } = results;
+    eprintln!("replayed {records} records: {events} events, {alerts} alert documents");
+    Ok(())
+}
+
+fn replay_kafka(config: &Config, stage: Stage, results: &mut Results<'_>) -> anyhow::Result<()> {
+    let kafka = &config.kafka;
+    match stage {
+        Stage::Raw => {
+            let readers = (0..config.topics.raw_partitions)
+                .map(|partition| PartitionReader::open(kafka, Topic::Raw, partition))
+                .collect::<Result<Vec<_>, _>>()?;
+            let records = merge::by_log_time(readers).map(|record| Ok(record?));
+            replay::from_raw((&config.normalizer, &config.detector), config.topics.raw_partitions, records, results)?;
+        }
+        Stage::Signals => {
+            let records = PartitionReader::open(kafka, Topic::Signals, 0)?.map(|record| Ok(record?));
+            replay::from_signals(&config.detector, records, results)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file, or standard output for `-`.
+fn output(path: &Path) -> anyhow::Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufWriter::new(io::stdout())));
+    }
+    let file = File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
+    Ok(Box::new(BufWriter::new(file)))
+}

@@ -1,0 +1,186 @@
+//! The processor's configuration: one TOML file, read once, then trusted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use wulog_collector::clock::Clock;
+
+use crate::detect::DetectorConfig;
+use crate::log::kafka::KafkaConfig;
+use crate::normalize::NormalizerConfig;
+use crate::shell::ShellConfig;
+use crate::topics::TopicsConfig;
+
+/// What is wrong with a configuration file; the text names file and line.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {why}; is the path right, and may this user read it?")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// The file is no TOML, or has a key or value that means nothing here.
+    #[error("{path}:{line}: {why}")]
+    Wrong {
+        /// The file.
+        path: String,
+        /// Line in it, from 1.
+        line: usize,
+        /// What is wrong, and where in the line.
+        why: String,
+    },
+    /// Each value is fine by itself, but not with the others.
+    #[error("{path}: {why}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawConfig {
+    topic_prefix: Option<String>,
+    instance: Option<String>,
+    kafka: BTreeMap<String, toml::Value>,
+    topics: TopicsConfig,
+    processor: RawLoop,
+    normalizer: NormalizerConfig,
+    detector: DetectorConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLoop {
+    batch_records_max: Option<usize>,
+    tick_after_idle_secs: Option<u64>,
+    snapshot_after_records: Option<u64>,
+    snapshot_after_secs: Option<u64>,
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Kafka, and the names there.
+    pub kafka: KafkaConfig,
+    /// How topics are made.
+    pub topics: TopicsConfig,
+    /// How the loops run.
+    pub shell: ShellConfig,
+    /// The Normalizer's part.
+    pub normalizer: NormalizerConfig,
+    /// The Detector's part.
+    pub detector: DetectorConfig,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], in words for the person who wrote the file.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let name = path.display().to_string();
+        let text =
+            std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable { path: name.clone(), why })?;
+        Config::parse(&name, &text)
+    }
+
+    /// Checks the text of a file that is called `name`.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Wrong {
+            path: name.to_owned(),
+            line: error.span().map_or(1, |span| text[..span.start].lines().count().max(1)),
+            why: error.to_string().trim_end().to_owned(),
+        })?;
+        let config = Config::of(raw);
+        config.check().map_err(|why| ConfigError::Invalid { path: name.to_owned(), why })?;
+        Ok(config)
+    }
+
+    fn of(raw: RawConfig) -> Config {
+        let defaults = ShellConfig::default();
+        let tick_secs = raw.processor.tick_after_idle_secs.unwrap_or(60);
+        Config {
+            kafka: KafkaConfig {
+                properties: raw.kafka.into_iter().map(|(name, value)| (name, property(&value))).collect(),
+                topic_prefix: raw.topic_prefix.unwrap_or_else(|| "wulog".to_owned()),
+                instance: raw.instance.unwrap_or_else(wulog_collector::config::machine_name),
+            },
+            topics: raw.topics,
+            shell: ShellConfig {
+                batch_records_max: raw.processor.batch_records_max.unwrap_or(defaults.batch_records_max),
+                tick_after_idle: (tick_secs > 0).then(|| Duration::from_secs(tick_secs)),
+                snapshot_after_records: raw.processor.snapshot_after_records.unwrap_or(defaults.snapshot_after_records),
+                snapshot_after: raw.processor.snapshot_after_secs.map_or(defaults.snapshot_after, Duration::from_secs),
+                clock: Clock::System,
+            },
+            normalizer: raw.normalizer,
+            detector: raw.detector,
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !self.kafka.properties.contains_key("bootstrap.servers") {
+            return Err("[kafka] lacks \"bootstrap.servers\" = \"HOST:PORT,...\"".to_owned());
+        }
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if self.kafka.topic_prefix.is_empty() || !self.kafka.topic_prefix.chars().all(legal) {
+            return Err(format!(
+                "topic_prefix = {:?}: a Kafka topic name takes letters, digits, '.', '_' and '-'",
+                self.kafka.topic_prefix
+            ));
+        }
+        if self.shell.batch_records_max == 0 || self.topics.raw_partitions < 1 {
+            return Err("batch_records_max and raw_partitions must be at least 1".to_owned());
+        }
+        self.kafka.check_properties()?;
+        self.normalizer.check()?;
+        self.detector.check()
+    }
+}
+
+/// librdkafka takes every value as text.
+fn property(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let error = Config::parse("p.toml", text).expect_err("this configuration is wrong").to_string();
+        assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+    }
+
+    #[test]
+    fn errors_name_file_line_and_key() {
+        check("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n[detector]\nalfa = 1\n", "p.toml:4: ");
+        check("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n[detector]\nalfa = 1\n", "alfa");
+        check("topic_prefix = 3\n", "p.toml:1: ");
+        check("[kafka\n", "p.toml:1: ");
+        check("", "bootstrap.servers");
+        check("topic_prefix = \"a b\"\n[kafka]\n\"bootstrap.servers\" = \"x:1\"\n", "topic_prefix");
+        check("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n\"no.such.property\" = 1\n", "no.such.property");
+    }
+
+    #[test]
+    fn the_least_configuration_is_a_broker() {
+        let config = Config::parse("p.toml", "[kafka]\n\"bootstrap.servers\" = \"x:1\"\n").unwrap();
+        assert_eq!(config.kafka.topic_prefix, "wulog");
+        assert_eq!(config.shell.tick_after_idle, Some(Duration::from_secs(60)));
+    }
+}

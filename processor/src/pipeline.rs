@@ -1,0 +1,70 @@
+//! Both machines in memory, joined as the topics join them: what replays and `parse` run.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use wulog_schemas::topic::Topic;
+
+use crate::detect::{Detector, DetectorConfig};
+use crate::machine::{InRecord, Machine, Output};
+use crate::normalize::{Normalizer, NormalizerConfig};
+
+/// A Normalizer for each raw partition, and the Detector behind them.
+pub struct Pipeline {
+    normalizers: Vec<Normalizer>,
+    detector: Detector,
+    /// The offset that the next signal gets.
+    next_signal: i64,
+    scratch: Vec<Output>,
+}
+
+impl Pipeline {
+    /// Machines that have seen nothing, for `partitions` raw partitions.
+    #[must_use]
+    pub fn new(normalizer: &NormalizerConfig, detector: &DetectorConfig, partitions: i32) -> Pipeline {
+        Pipeline {
+            normalizers: (0..partitions).map(|partition| Normalizer::new(normalizer, partition, partitions)).collect(),
+            detector: Detector::new(detector, 0, 1),
+            next_signal: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes one raw record and gives, in order, the event, the signals and the alerts that come of it.
+    pub fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
+        let Some(normalizer) = usize::try_from(record.partition).ok().and_then(|at| self.normalizers.get_mut(at)) else {
+            return;
+        };
+        let first = out.len();
+        apply_or_skip(normalizer, record, out);
+        for output in &out[first..] {
+            if output.topic == Topic::Signals {
+                let signal = InRecord {
+                    partition: 0,
+                    offset: self.next_signal,
+                    timestamp_ms: output.timestamp_ms,
+                    key: output.key.as_bytes(),
+                    header: None,
+                    value: &output.value,
+                };
+                self.next_signal += 1;
+                apply_or_skip(&mut self.detector, &signal, &mut self.scratch);
+            }
+        }
+        out.append(&mut self.scratch);
+    }
+}
+
+/// As the shell does, but without going back: in memory there is no snapshot to go back to.
+fn apply_or_skip<M: Machine>(machine: &mut M, record: &InRecord<'_>, out: &mut Vec<Output>) {
+    let before = out.len();
+    if catch_unwind(AssertUnwindSafe(|| machine.apply(record, out))).is_err() {
+        tracing::error!(
+            machine = M::NAME,
+            partition = record.partition,
+            offset = record.offset,
+            "panicked on this record, which is marked and passed over; please report it with the record"
+        );
+        out.truncate(before);
+        machine.skip(record, "the machine panicked on this record", out);
+    }
+}

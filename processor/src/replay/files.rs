@@ -1,0 +1,188 @@
+//! Log files as a replay reads them: from start to end, a little at a time, so that thousands stand side by side.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use wulog_collector::encoding::EncodingChoice;
+use wulog_collector::frame::{Frame, Framer, Step};
+use wulog_schemas::raw::{RawHeader, Source, VERSION};
+
+/// Bytes read at a time; a file keeps no handle between, so that 10,000 files need no 10,000 handles.
+const CHUNK_BYTES: u64 = 64 * 1024;
+
+/// Longest line, as in the collector.
+const LINE_BYTES_MAX: usize = wulog_collector::config::LINE_BYTES_MAX_DEFAULT;
+
+/// The epoch of a file that is read once: its identity is the host and the path.
+const EPOCH: &str = "0000000000000000";
+
+/// One line of a file: what the collector would ship, but for the times.
+#[derive(Clone, Debug)]
+pub struct FileLine {
+    /// The header, with `read` still zero.
+    pub header: RawHeader,
+    /// The line, without its ending.
+    pub text: String,
+}
+
+/// The lines of one file.
+pub struct FileLines {
+    path: PathBuf,
+    host: String,
+    source: Source,
+    framer: Option<Framer>,
+    /// Where in the file `buffer` ends.
+    position: u64,
+    buffer: Vec<u8>,
+    used: usize,
+    offset: u64,
+    ended: bool,
+}
+
+impl FileLines {
+    /// The lines of `path`, which belongs to the host called `host`.
+    #[must_use]
+    pub fn new(path: &Path, host: &str) -> FileLines {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        FileLines {
+            path: path.to_owned(),
+            host: wulog_schemas::host::canonical_name(host),
+            source: if name.starts_with("reportingevents") { Source::ReportingEvents } else { Source::WindowsUpdate },
+            framer: None,
+            position: 0,
+            buffer: Vec::new(),
+            used: 0,
+            offset: 0,
+            ended: false,
+        }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the next piece of the file behind what is still unused; false at its end.
+    fn refill(&mut self) -> io::Result<bool> {
+        self.buffer.drain(..self.used);
+        self.used = 0;
+        let mut file = File::open(&self.path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "a folder, where a log file was expected"));
+        }
+        file.seek(SeekFrom::Start(self.position))?;
+        let read = file.take(CHUNK_BYTES).read_to_end(&mut self.buffer)?;
+        self.position += read as u64;
+        if self.framer.is_none() {
+            // A file too short to tell is what its few bytes say: UTF-8.
+            let (encoding, bom_bytes) = EncodingChoice::Auto
+                .sniff(&self.buffer)
+                .unwrap_or((wulog_collector::encoding::Encoding::Utf8, 0));
+            self.framer = Some(Framer::new(encoding, LINE_BYTES_MAX));
+            self.used = usize::try_from(bom_bytes).unwrap_or(0).min(self.buffer.len());
+        }
+        Ok(read > 0)
+    }
+
+    fn line(&mut self, framer: &Framer, frame: &Frame<'_>) -> FileLine {
+        let text = framer.encoding().decode(&frame.content, frame.truncated);
+        let hash = format!("{:08x}", crc32fast::hash(&text.bytes));
+        let offset = self.offset;
+        self.offset += text.bytes.len() as u64 + 1; // + 1 for the line ending, whatever it was
+        FileLine {
+            header: RawHeader {
+                v: VERSION,
+                host: self.host.clone(),
+                file: self.path.display().to_string(),
+                source: self.source,
+                epoch: EPOCH.to_owned(),
+                offset,
+                end: self.offset,
+                hash,
+                lossy: text.lossy,
+                truncated: frame.truncated,
+                ..RawHeader::default()
+            },
+            text: String::from_utf8_lossy(&text.bytes).into_owned(),
+        }
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<FileLine>> {
+        loop {
+            if let Some(mut framer) = self.framer.take() {
+                let bytes = std::mem::take(&mut self.buffer);
+                let (step, last) = match framer.step(&bytes[self.used..]) {
+                    Step::Wait { taken: 0 } if self.ended => (None, framer.finish(&bytes[self.used..])),
+                    Step::Wait { taken } => {
+                        self.used += taken;
+                        (None, None)
+                    }
+                    Step::Line(frame) => (Some(frame), None),
+                };
+                let found = step.or(last).map(|frame| (self.line(&framer, &frame), frame.taken));
+                self.buffer = bytes;
+                self.framer = Some(framer);
+                if let Some((line, taken)) = found {
+                    self.used += taken;
+                    return Ok(Some(line));
+                }
+                if self.ended {
+                    return Ok(None);
+                }
+            }
+            self.ended = !self.refill()?;
+        }
+    }
+}
+
+impl Iterator for FileLines {
+    type Item = io::Result<FileLine>;
+
+    fn next(&mut self) -> Option<io::Result<FileLine>> {
+        self.next_line().transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(bytes: &[u8]) -> Vec<(u64, u64, String)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("WindowsUpdate.log");
+        std::fs::write(&path, bytes).unwrap();
+        FileLines::new(&path, "PC-1")
+            .map(|line| line.unwrap())
+            .map(|line| (line.header.offset, line.header.end, line.text))
+            .collect()
+    }
+
+    #[test]
+    fn offsets_count_decoded_bytes_and_one_for_each_ending() {
+        let expected = vec![(0, 3, "ab".to_owned()), (3, 4, String::new()), (4, 7, "é".to_owned())];
+        assert_eq!(lines("ab\r\n\r\né".as_bytes()), expected);
+        assert_eq!(lines("ab\n\né\n".as_bytes()), expected);
+        assert_eq!(lines(b"\xFF\xFEa\0b\0\r\0\n\0\r\0\n\0\xE9\0"), expected);
+        assert_eq!(lines("\u{feff}ab\n\né".as_bytes()), expected);
+        assert!(lines(b"").is_empty());
+    }
+
+    #[test]
+    fn a_line_longer_than_the_limit_is_cut_and_the_next_is_whole() {
+        let mut bytes = vec![b'x'; LINE_BYTES_MAX * 3];
+        bytes.extend_from_slice(b"\nnext\n");
+        let lines = lines(&bytes);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0].2.len(), LINE_BYTES_MAX);
+        assert_eq!(lines[1].2, "next");
+    }
+
+    #[test]
+    fn a_folder_in_place_of_a_file_is_an_error_that_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = FileLines::new(folder.path(), "pc-1").next().unwrap().unwrap_err();
+        assert!(error.to_string().contains("folder"), "{error}");
+    }
+}

@@ -1,0 +1,76 @@
+//! Partitions of one topic as one stream: by log time, partition, offset.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::log::{LogError, Record};
+
+/// Merges partitions, each in offset order. Log time is made monotone within a partition first, as the machines do.
+pub fn by_log_time<I>(partitions: Vec<I>) -> impl Iterator<Item = Result<Record, LogError>>
+where
+    I: Iterator<Item = Result<Record, LogError>>,
+{
+    let mut partitions: Vec<Partition<I>> =
+        partitions.into_iter().map(|records| Partition { records, head: None, log_time_ms: i64::MIN }).collect();
+    let mut order: Option<BinaryHeap<Reverse<(i64, i32, usize)>>> = None;
+    std::iter::from_fn(move || {
+        let order = match &mut order {
+            Some(order) => order,
+            None => {
+                let mut filled = BinaryHeap::new();
+                for (at, partition) in partitions.iter_mut().enumerate() {
+                    match partition.advance() {
+                        Ok(place) => filled.extend(place.map(|(time, number)| Reverse((time, number, at)))),
+                        Err(error) => return Some(Err(error)),
+                    }
+                }
+                order.insert(filled)
+            }
+        };
+        let Reverse((_, _, at)) = order.pop()?;
+        let record = partitions[at].head.take()?;
+        match partitions[at].advance() {
+            Ok(place) => order.extend(place.map(|(time, number)| Reverse((time, number, at)))),
+            Err(error) => return Some(Err(error)),
+        }
+        Some(Ok(record))
+    })
+}
+
+struct Partition<I> {
+    records: I,
+    head: Option<Record>,
+    log_time_ms: i64,
+}
+
+impl<I: Iterator<Item = Result<Record, LogError>>> Partition<I> {
+    /// Reads the next record and gives its place: log time and partition.
+    fn advance(&mut self) -> Result<Option<(i64, i32)>, LogError> {
+        let Some(record) = self.records.next().transpose()? else { return Ok(None) };
+        self.log_time_ms = self.log_time_ms.max(record.timestamp_ms);
+        let place = (self.log_time_ms, record.partition);
+        self.head = Some(record);
+        Ok(Some(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_time_then_partition_then_offset() {
+        let partition = |number: i32, times: &[i64]| {
+            let records: Vec<Result<Record, LogError>> = times
+                .iter()
+                .zip(0..)
+                .map(|(&timestamp_ms, offset)| Ok(Record { partition: number, offset, timestamp_ms, ..Record::default() }))
+                .collect();
+            records.into_iter()
+        };
+        // In partition 0 the clock steps back: its third record stays behind its second.
+        let merged = by_log_time(vec![partition(0, &[10, 30, 5, 31]), partition(1, &[10, 20, 30])]);
+        let places: Vec<(i32, i64)> = merged.map(|record| record.unwrap()).map(|r| (r.partition, r.offset)).collect();
+        assert_eq!(places, [(0, 0), (1, 0), (1, 1), (0, 1), (0, 2), (1, 2), (0, 3)]);
+    }
+}

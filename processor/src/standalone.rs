@@ -1,0 +1,162 @@
+//! Everything on one machine without Kafka: a collector over a folder of gathered logs, the embedded log, both
+//! machines, and a printer of alerts.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio_util::sync::CancellationToken;
+use wulog_collector::clock::Clock;
+use wulog_collector::collector::Collector;
+use wulog_schemas::alert::Alert;
+use wulog_schemas::topic::Topic;
+
+use crate::detect::{Detector, DetectorConfig};
+use crate::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedSink};
+use crate::machine::Machine;
+use crate::normalize::{Normalizer, NormalizerConfig};
+use crate::report::print_alert;
+use crate::shell::{Shell, ShellConfig};
+
+/// Width of printed alerts.
+const COLUMNS: usize = 80;
+
+/// What `standalone` runs on.
+#[derive(Clone, Debug)]
+pub struct Standalone {
+    /// The folder of logs: `DIR/HOST/*.log`.
+    pub logs: PathBuf,
+    /// The embedded log.
+    pub log: EmbeddedConfig,
+    /// Alert documents are appended here, one a line, as well as printed.
+    pub alerts_out: Option<PathBuf>,
+    /// The Normalizer's configuration.
+    pub normalizer: NormalizerConfig,
+    /// The Detector's configuration.
+    pub detector: DetectorConfig,
+    /// How the loops run.
+    pub shell: ShellConfig,
+}
+
+impl Standalone {
+    /// Runs until `stop`; then drains, so that the next start goes on where this one ended.
+    ///
+    /// # Errors
+    /// What a person must mend; nothing is lost.
+    pub fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.logs.is_dir(),
+            "{}: not a folder; expected one that holds HOST/WindowsUpdate.log for each host",
+            self.logs.display()
+        );
+        let sink = EmbeddedSink::open(&self.log, Clock::System)?;
+        let mut collector = Collector::new(self.collector_config()?, Box::new(sink), Clock::System)?;
+        let mut normalizer = self.shell::<Normalizer>(Topic::Raw, self.normalizer.clone())?;
+        let mut detector = self.shell::<Detector>(Topic::Signals, self.detector.clone())?;
+        let mut printer = Printer::open(&self.log, self.alerts_out.as_deref())?;
+        std::thread::scope(|scope| {
+            let threads = [
+                ("collector", scope.spawn(move || Ok(collector.run(stop)?))),
+                ("normalizer", scope.spawn(move || Ok(normalizer.run(stop)?))),
+                ("detector", scope.spawn(move || Ok(detector.run(stop)?))),
+                ("printer", scope.spawn(move || printer.run(stop))),
+            ];
+            crate::run::join_all(threads, stop)
+        })
+    }
+
+    fn shell<M: Machine>(&self, input: Topic, config: M::Config) -> anyhow::Result<Shell<M>> {
+        let log = EmbeddedLog::open(&self.log, M::NAME, input)?;
+        let tick_after_idle = if input == Topic::Raw { self.shell.tick_after_idle } else { None };
+        Ok(Shell::new(ShellConfig { tick_after_idle, ..self.shell.clone() }, config, Box::new(log)))
+    }
+
+    /// The collector's checkpoint belongs to one log: a new file starts from the logs' beginnings.
+    fn collector_config(&self) -> anyhow::Result<wulog_collector::config::Config> {
+        let connection = embedded::open(&self.log)?;
+        let id = log_id(&connection).with_context(|| format!("{}: reading its id", self.log.path.display()))?;
+        let mut state = self.log.path.clone().into_os_string();
+        state.push(".collector");
+        gathered(&self.logs, &PathBuf::from(state).join(id))
+    }
+}
+
+/// The configuration of a collector over `DIR/HOST/*.log` that keeps its checkpoint in `state`.
+///
+/// # Errors
+/// When a path is not Unicode.
+pub fn gathered(logs: &Path, state: &Path) -> anyhow::Result<wulog_collector::config::Config> {
+    let unicode = |path: &Path| path.to_str().map(str::to_owned).with_context(|| format!("{}: not Unicode", path.display()));
+    let mut input = toml::Table::new();
+    // A folder's name may hold what a glob takes for a pattern.
+    let pattern = format!("{}/*/*.log", glob::Pattern::escape(unicode(logs)?.trim_end_matches(['/', '\\'])));
+    input.insert("paths".to_owned(), vec![pattern].into());
+    input.insert("host_pattern".to_owned(), r"(?P<host>[^/\\]+)[/\\][^/\\]+$".into());
+    let mut config = toml::Table::new();
+    config.insert("state_dir".to_owned(), unicode(state)?.into());
+    config.insert("input".to_owned(), toml::Value::Array(vec![input.into()]));
+    Ok(wulog_collector::config::Config::parse("standalone", &config.to_string())?)
+}
+
+/// An id that the file got when it was made.
+fn log_id(connection: &Connection) -> rusqlite::Result<String> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS log_id (id TEXT NOT NULL);
+         INSERT INTO log_id SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM log_id);",
+    )?;
+    connection.query_row("SELECT id FROM log_id", [], |row| row.get(0))
+}
+
+/// Prints each alert document once, over restarts too.
+struct Printer {
+    connection: Connection,
+    out: Option<(PathBuf, std::fs::File)>,
+    next: i64,
+}
+
+impl Printer {
+    const READER: &'static str = "printer";
+
+    fn open(log: &EmbeddedConfig, out: Option<&Path>) -> anyhow::Result<Printer> {
+        let connection = embedded::open(log)?;
+        let next = connection
+            .query_row("SELECT next FROM committed WHERE reader = ?1", [Printer::READER], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0);
+        let out = out.map(|path| {
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            file.map(|file| (path.to_owned(), file)).with_context(|| format!("{}: cannot be written", path.display()))
+        });
+        Ok(Printer { connection, out: out.transpose()?, next })
+    }
+
+    fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        loop {
+            let stopping = stop.is_cancelled();
+            self.print_new()?;
+            if stopping {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn print_new(&mut self) -> anyhow::Result<()> {
+        for record in embedded::read(&self.connection, Topic::Alerts, 0, self.next, 100)? {
+            if let Some((path, file)) = &mut self.out {
+                let line = [record.value.as_slice(), b"\n"].concat();
+                file.write_all(&line).with_context(|| format!("{}: writing alerts", path.display()))?;
+            }
+            let alert: Alert = serde_json::from_slice(&record.value).context("an alert that this version cannot read")?;
+            writeln!(io::stdout(), "{}", print_alert(&alert, COLUMNS)).context("standard output")?;
+            self.next = record.offset + 1;
+            self.connection.execute(
+                "INSERT OR REPLACE INTO committed VALUES (?1, ?2, 0, ?3)",
+                params![Printer::READER, Topic::Alerts.suffix(), self.next],
+            )?;
+        }
+        Ok(())
+    }
+}

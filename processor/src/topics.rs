@@ -1,0 +1,154 @@
+//! `topics create` and `topics check`: the five topics as the design wants them.
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use serde::Deserialize;
+use std::time::Duration;
+use wulog_schemas::topic::Topic;
+
+use crate::log::LogError;
+use crate::log::kafka::{KafkaConfig, explain};
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+const DAY_MS: i64 = 86_400_000;
+
+/// The `[topics]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicsConfig {
+    /// Partitions of `raw`, and so of `events` and `state`: fixed for life, since a host's lines must stay in one.
+    pub raw_partitions: i32,
+    /// Copies of each partition; -1 takes the brokers' default.
+    pub replication_factor: i32,
+    /// Days that `raw` and `events` are kept.
+    pub retention_days: u32,
+    /// Days that `signals` are kept: the detector's history.
+    pub signals_retention_days: u32,
+    /// Days that `alerts` are kept.
+    pub alerts_retention_days: u32,
+    /// True for a simulated fleet: records keep the (past) time they were made with, and nothing expires.
+    pub simulated: bool,
+}
+
+impl Default for TopicsConfig {
+    fn default() -> TopicsConfig {
+        TopicsConfig {
+            raw_partitions: 12,
+            replication_factor: -1,
+            retention_days: 7,
+            signals_retention_days: 35,
+            alerts_retention_days: 400,
+            simulated: false,
+        }
+    }
+}
+
+impl TopicsConfig {
+    fn partitions(&self, topic: Topic) -> i32 {
+        match topic {
+            Topic::Raw | Topic::Events | Topic::State => self.raw_partitions,
+            // One totally ordered log makes every alert reproducible.
+            Topic::Signals | Topic::Alerts => 1,
+        }
+    }
+
+    fn settings(&self, topic: Topic) -> Vec<(&'static str, String)> {
+        let days = |days: u32| if self.simulated { "-1".to_owned() } else { (i64::from(days) * DAY_MS).to_string() };
+        match topic {
+            // Log time is the broker's: a host's clock may be wrong.
+            Topic::Raw => vec![
+                ("message.timestamp.type", if self.simulated { "CreateTime" } else { "LogAppendTime" }.to_owned()),
+                ("cleanup.policy", "delete".to_owned()),
+                ("retention.ms", days(self.retention_days)),
+            ],
+            Topic::Events => vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", days(self.retention_days))],
+            Topic::Signals => {
+                vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", days(self.signals_retention_days))]
+            }
+            Topic::Alerts => vec![
+                ("cleanup.policy", "compact,delete".to_owned()),
+                ("min.compaction.lag.ms", (30 * DAY_MS).to_string()),
+                ("retention.ms", days(self.alerts_retention_days)),
+            ],
+            Topic::State => vec![("cleanup.policy", "compact".to_owned()), ("segment.ms", "3600000".to_owned())],
+        }
+    }
+}
+
+/// Makes the topics that are missing; says for each what was done.
+///
+/// # Errors
+/// [`LogError`], naming broker and topic.
+pub async fn create(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<String>, LogError> {
+    let admin: AdminClient<DefaultClientContext> =
+        kafka.client(&[]).create().map_err(|e| explain(kafka.brokers(), "(any)", "making an admin client", &e))?;
+    let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT)).operation_timeout(Some(CALL_TIMEOUT));
+    let mut said = Vec::new();
+    for topic in Topic::ALL {
+        let name = topic.name(&kafka.topic_prefix);
+        let settings = topics.settings(topic);
+        let mut new =
+            NewTopic::new(&name, topics.partitions(topic), TopicReplication::Fixed(topics.replication_factor));
+        for (key, value) in &settings {
+            new = new.set(key, value);
+        }
+        let results =
+            admin.create_topics([&new], &options).await.map_err(|e| explain(kafka.brokers(), &name, "creating it", &e))?;
+        match results.into_iter().next() {
+            Some(Ok(_)) => said.push(format!("{name}: created, {} partition(s)", topics.partitions(topic))),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => said.push(format!("{name}: exists")),
+            Some(Err((_, code))) => {
+                return Err(explain(kafka.brokers(), &name, "creating it", &KafkaError::AdminOp(code)));
+            }
+            None => return Err(LogError::Retry(format!("{name}: {} gave no answer", kafka.brokers()))),
+        }
+    }
+    Ok(said)
+}
+
+/// What is not as the design wants it, one line each; empty when all is well.
+///
+/// # Errors
+/// [`LogError`], naming broker and topic, where the brokers cannot be asked.
+pub async fn check(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<String>, LogError> {
+    let failed = |topic: &str, doing: &str, e: &KafkaError| explain(kafka.brokers(), topic, doing, e);
+    let consumer: BaseConsumer =
+        kafka.client(&[]).create().map_err(|e| failed("(any)", "making a client", &e))?;
+    let metadata = consumer.fetch_metadata(None, CALL_TIMEOUT).map_err(|e| failed("(any)", "asking for topics", &e))?;
+    let admin: AdminClient<DefaultClientContext> =
+        kafka.client(&[]).create().map_err(|e| failed("(any)", "making an admin client", &e))?;
+    let mut wrong = Vec::new();
+    for topic in Topic::ALL {
+        let name = topic.name(&kafka.topic_prefix);
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == name) else {
+            wrong.push(format!("{name}: missing; make it with `wulog-processor topics create`"));
+            continue;
+        };
+        let wanted = topics.partitions(topic);
+        if i32::try_from(found.partitions().len()) != Ok(wanted) {
+            wrong.push(format!(
+                "{name}: has {} partitions, the configuration says {wanted}: the count is fixed for life; set [topics] raw_partitions to what it was made with",
+                found.partitions().len()
+            ));
+        }
+        let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
+        let described = admin
+            .describe_configs([&ResourceSpecifier::Topic(&name)], &options)
+            .await
+            .map_err(|e| failed(&name, "asking for its configuration", &e))?;
+        let Some(Ok(resource)) = described.into_iter().next() else {
+            wrong.push(format!("{name}: its configuration cannot be read; does this principal have DescribeConfigs?"));
+            continue;
+        };
+        for (key, wanted) in topics.settings(topic) {
+            let actual = resource.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
+            // Retention is the operator's to change; what the meaning rests on is not.
+            if !key.ends_with(".ms") && actual != wanted {
+                wrong.push(format!("{name}: {key} is {actual:?}, must be {wanted:?}"));
+            }
+        }
+    }
+    Ok(wrong)
+}
