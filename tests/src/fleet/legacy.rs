@@ -71,6 +71,7 @@ impl Dialect for Legacy {
     }
 
     fn service_exit(&self, pen: &mut Pen<'_>) {
+        pen.switch_thread();
         pen.write("AU", "AU initiates service shutdown");
         pen.write("AU", "###########  AU: Uninitializing Automatic Updates  ###########");
         pen.write("Report", "CWERReporter finishing event handling. (00000000)");
