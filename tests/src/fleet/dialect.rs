@@ -1,0 +1,58 @@
+//! What a host does, apart from the words in which its Windows writes that down.
+
+use super::pen::Pen;
+use super::spec::Update;
+
+/// How an attempt at an update ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Downloaded, trusted, installed.
+    Installed,
+    /// Downloaded and not trusted.
+    Untrusted {
+        /// With what each check of the certificate chain fails.
+        chain_code: u32,
+        /// With what the download ends.
+        code: u32,
+    },
+    /// Trusted, and its installer fails.
+    InstallFailed {
+        /// With what the install ends.
+        code: u32,
+    },
+}
+
+/// The words of one form of the log.
+pub(super) trait Dialect: Sync {
+    /// The service starts.
+    fn service_start(&self, pen: &mut Pen<'_>);
+    /// The service stops.
+    fn service_exit(&self, pen: &mut Pen<'_>);
+    /// A scan finds `found`.
+    fn scan(&self, pen: &mut Pen<'_>, found: &[&Update]);
+    /// A scan does not reach the server, for the reason `code`.
+    fn scan_failed(&self, pen: &mut Pen<'_>, code: u32);
+    /// One update is tried. Returns when its first definite line was written, milliseconds since 1970 UTC.
+    fn attempt(&self, pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i64;
+    /// What was gathered for the server is sent to it.
+    fn upload(&self, pen: &mut Pen<'_>);
+    /// Another program on the host asks for updates.
+    fn other_program(&self, pen: &mut Pen<'_>);
+}
+
+/// WSUS, as a service id.
+pub(super) const MANAGED: &str = "{3DA21691-E39D-4DA6-8A4B-B43877BCB1B7}";
+
+/// What clients of a WSUS server ask for.
+pub(super) const CRITERIA: &str = "IsInstalled=0 and DeploymentAction='Installation' or IsPresent=1 and DeploymentAction='Uninstallation' or IsInstalled=1 and DeploymentAction='Installation' and RebootRequired=1 or IsInstalled=0 and DeploymentAction='Uninstallation' and RebootRequired=1";
+
+/// Where on the server an update's file is, and where it is downloaded to.
+pub(super) fn content(pen: &mut Pen<'_>) -> (String, String) {
+    let (folder, file) = (pen.random.hex(32), pen.random.hex(40));
+    let capitals = file.to_uppercase();
+    let url = format!("{}/Content/{}/{capitals}.cab", pen.host.wsus_url, &capitals[38..]);
+    (
+        url,
+        format!("C:\\Windows\\SoftwareDistribution\\Download\\{folder}\\{file}"),
+    )
+}

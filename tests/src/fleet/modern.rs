@@ -1,0 +1,294 @@
+//! The words of Windows 10 and later, as `Get-WindowsUpdateLog` decodes them: no REPORT EVENTs, failures in brackets.
+//!
+//! The real file is made anew by each run of that command; the fleet's grows, as if the command ran all the time.
+
+use super::dialect::{CRITERIA, Dialect, MANAGED, Verdict, content};
+use super::host::Form;
+use super::pen::Pen;
+use super::spec::{Publisher, Update};
+
+/// The form of Windows 10 and later.
+pub(super) struct Modern;
+
+impl Dialect for Modern {
+    fn service_start(&self, pen: &mut Pen<'_>) {
+        pen.switch_thread();
+        pen.write("Shared", "* START * Service startup");
+        pen.write("Shared", "InitializeSus");
+        pen.write("IdleTimer", "Non-AoAc machine. Aoac operations will be ignored.");
+        pen.write("Agent", &format!("WU client version {}", pen.host.system.client_build));
+        pen.write(
+            "Agent",
+            "SleepStudyTracker: Machine is non-AOAC. Sleep study tracker disabled.",
+        );
+        pen.write("Agent", "Base directory: C:\\Windows\\SoftwareDistribution");
+        pen.write(
+            "Agent",
+            "Datastore directory: C:\\Windows\\SoftwareDistribution\\DataStore\\DataStore.edb",
+        );
+        pen.wait(100..900);
+        pen.write("Shared", "UpdateNetworkState Ipv6, cNetworkInterfaces = 1.");
+        pen.write("Shared", "Network state: Connected");
+        failed(pen, "Misc", 0x8024_000c, "LoadHistoryEventFromRegistry completed");
+        pen.write("Shared", "Power status changed");
+        pen.switch_thread();
+        pen.write("Agent", "Initializing global settings cache");
+        pen.write("Agent", &format!("WSUS server: {}", pen.host.wsus_url));
+        pen.write("Agent", &format!("WSUS status server: {}", pen.host.wsus_url));
+        pen.write("Agent", "Alternate Download Server: NULL");
+        pen.write("Agent", &format!("Target group: {}", pen.host.target_group));
+        pen.write("Agent", "Windows Update access disabled: No");
+    }
+
+    fn service_exit(&self, pen: &mut Pen<'_>) {
+        pen.wait(60_000..600_000);
+        pen.switch_thread();
+        pen.write("Shared", "* END * Service exit Exit code = 0x240001");
+    }
+
+    fn scan(&self, pen: &mut Pen<'_>, found: &[&Update]) {
+        let caller = begin_scan(pen);
+        pen.wait(1_000..9_000);
+        for update in found {
+            pen.write("Agent", &format!("Added update {} to search result", reference(update)));
+        }
+        let evaluated = pen.random.within(120..900);
+        let deployed = evaluated + pen.random.within(100..900);
+        let categories = pen.random.within(50..90);
+        pen.write(
+            "Agent",
+            &format!(
+                "Found {} updates and {categories} categories in search; evaluated appl. rules of {evaluated} out of {deployed} deployed entities",
+                found.len()
+            ),
+        );
+        pen.write("Agent", &format!("* END * Finding updates {caller}"));
+    }
+
+    fn scan_failed(&self, pen: &mut Pen<'_>, code: u32) {
+        let caller = begin_scan(pen);
+        pen.wait(9_000..30_000);
+        failed(pen, "WebServices", code, "Web service call");
+        pen.write("WebServices", "Current service auth scheme=0.");
+        pen.write("WebServices", "Current Proxy auth scheme=0.");
+        failed(
+            pen,
+            "ProtocolTalker",
+            code,
+            "Method failed [CAgentProtocolTalker::SyncServerUpdatesInternal:923]",
+        );
+        pen.write("Agent", &format!("Exit code = 0x{code:08X}"));
+        pen.write("Agent", &format!("* END * Finding updates {caller}"));
+    }
+
+    fn attempt(&self, pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i64 {
+        let call = begin_download(pen, update);
+        let Verdict::Untrusted { chain_code, code } = verdict else {
+            if update.publisher == Publisher::ThirdParty {
+                // Healthy: the chain policy of Microsoft's root is tried first, fails, and the publisher is found.
+                chain_checks_failed(pen, 0x800b_0109);
+                pen.write("Misc", "Trusted Publisher: Yes");
+            }
+            let downloaded_ms = pen.now_ms();
+            pen.write(
+                "DownloadManager",
+                &format!("updateId = {}, DownloadResult: DownloadSucceeded", reference(update)),
+            );
+            end_download(pen, &call);
+            let installed_ms = install(pen, update, verdict);
+            return if verdict == Verdict::Installed {
+                downloaded_ms
+            } else {
+                installed_ms
+            };
+        };
+        chain_checks_failed(pen, chain_code);
+        let definite_ms = pen.now_ms();
+        failed(
+            pen,
+            "DownloadManager",
+            code,
+            &format!("File failed postprocessing, updateId = {}", reference(update)),
+        );
+        failed(
+            pen,
+            "DownloadManager",
+            code,
+            "Method failed [CDownloadJob::PostProcessFile:2217]",
+        );
+        pen.write(
+            "DownloadManager",
+            &format!("Error 0x{code:08X} occurred while downloading update; notifying dependent calls."),
+        );
+        end_download(pen, &call);
+        definite_ms
+    }
+
+    fn upload(&self, pen: &mut Pen<'_>) {
+        // Uploads to the server are not in this log.
+        pen.process.unsent = 0;
+    }
+
+    fn other_program(&self, pen: &mut Pen<'_>) {
+        let pid = 4 * u32::try_from(pen.random.within(500..11_000)).expect("a small number");
+        pen.switch_thread();
+        pen.write_as(pid, "ComApi", "* START *   Search ClientId = Windows Defender");
+        pen.wait(3_000..9_000);
+        pen.write_as(pid, "ComApi", "Updates found = 0");
+        pen.write_as(pid, "ComApi", "* END *   Search ClientId = Windows Defender");
+    }
+}
+
+/// A failure as this age of Windows 10 spells it.
+fn failed(pen: &mut Pen<'_>, component: &str, code: u32, what: &str) {
+    if pen.host.system.form == Form::Modern1607 {
+        let what = if what == "Web service call" {
+            "Web service call failed with"
+        } else {
+            what
+        };
+        let comma = if what.ends_with("with") { "" } else { "," };
+        pen.write(component, &format!("{what}{comma} hr = {code:08X}"));
+    } else {
+        pen.write(component, &format!("*FAILED* [{code:08X}] {what}"));
+    }
+}
+
+fn chain_checks_failed(pen: &mut Pen<'_>, code: u32) {
+    for _ in 0..2 {
+        failed(pen, "Misc", code, "Method failed [CertificateChain::VerifyPolicy:318]");
+    }
+}
+
+fn caller(pen: &mut Pen<'_>) -> String {
+    pen.process.next_call += 1;
+    let id = pen.process.next_call;
+    if pen.host.system.form == Form::Modern1607 {
+        return format!("[CallerId = UpdateOrchestrator  Id = {id}]");
+    }
+    // A correlation vector: 96 random bits in base 64, then counters.
+    let vector: String = (0..16).map(|_| char::from(*pen.random.pick(BASE64))).collect();
+    format!("CallerId = UpdateOrchestrator  Id = {id} (cV = {vector}.1.0)")
+}
+
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+fn begin_scan(pen: &mut Pen<'_>) -> String {
+    pen.switch_thread();
+    let caller = caller(pen);
+    let url = format!("{}/ClientWebService/client.asmx", pen.host.wsus_url);
+    let (os, client) = (pen.host.system.os_build, pen.host.system.client_build);
+    pen.write("Agent", &format!("* START * Finding updates {caller}"));
+    pen.write(
+        "Agent",
+        "Online = Yes; Interactive = No; AllowCachedResults = No; Ignore download priority = No",
+    );
+    pen.write("Agent", &format!("ServiceID = {MANAGED} Managed"));
+    pen.write("Agent", "Search Scope = {Machine}");
+    pen.write("Agent", "Caller SID for Applicability: S-1-5-18");
+    pen.write("Agent", &format!("Criteria = {CRITERIA}"));
+    let hours = pen.random.within(100..999);
+    pen.write(
+        "SLS",
+        &format!(
+            "Making request with URL HTTPS://slscr.update.microsoft.com/SLS/{{9482F4B4-E343-43B6-B170-9A65BC822C77}}/x64/{os}/0?CH={hours}&L=en-US&P=&PT=0x65&WUA={client}&MK=VMware%2C+Inc.&MD=VMware7%2C1 and send SLS events."
+        ),
+    );
+    pen.write("Misc", &format!("Got WSUS Client/Server URL: {url}\"\""));
+    pen.write("ProtocolTalker", &format!("ServiceId = {MANAGED}, Server URL = {url}"));
+    pen.write("WebServices", "Auto proxy settings for this web service call.");
+    caller
+}
+
+fn begin_download(pen: &mut Pen<'_>, update: &Update) -> String {
+    let (url, path) = content(pen);
+    pen.wait(1_000..30_000);
+    pen.switch_thread();
+    let caller = caller(pen);
+    pen.write(
+        "DownloadManager",
+        &format!("* START * Begin Downloading Updates {caller}"),
+    );
+    pen.write("DownloadManager", "Updates to download = 1");
+    pen.write("DownloadManager", &format!("Title = {}", update.title));
+    pen.write(
+        "DownloadManager",
+        &format!(
+            "Generating download request for update {{{}}}.{}",
+            update.id, update.revision
+        ),
+    );
+    pen.write(
+        "DownloadManager",
+        &format!("Downloading from {url} to {path} (full file)."),
+    );
+    pen.wait(4_000..90_000);
+    let job = pen.random.guid();
+    pen.write("DownloadManager", &format!("BITS job {{{job}}} completed successfully"));
+    pen.write(
+        "Misc",
+        &format!("Validating signature for {path} with dwProvFlags 0x00000080:"),
+    );
+    caller
+}
+
+fn end_download(pen: &mut Pen<'_>, caller: &str) {
+    pen.write(
+        "DownloadManager",
+        &format!("* END * Begin Downloading Updates {caller}"),
+    );
+}
+
+fn install(pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i64 {
+    pen.wait(2_000..30_000);
+    pen.switch_thread();
+    let caller = caller(pen);
+    let kind = if update.publisher == Publisher::Microsoft {
+        "CBS Install"
+    } else {
+        "Command Line Install"
+    };
+    pen.write("Agent", &format!("* START * Installing updates {caller}"));
+    pen.write("Agent", "Updates to install = 1");
+    pen.write("Agent", &format!("Title = {}", update.title));
+    pen.write("Agent", &format!("UpdateId = {}", reference(update)));
+    pen.write(
+        "DownloadManager",
+        &format!(
+            "Preparing update for install, updateId = {{{}}}.{}.",
+            update.id, update.revision
+        ),
+    );
+    pen.write("Handler", &format!("* START * {kind}"));
+    pen.wait(5_000..90_000);
+    let definite_ms = pen.now_ms();
+    let code = if let Verdict::InstallFailed { code } = verdict {
+        code
+    } else {
+        0
+    };
+    if update.publisher == Publisher::Microsoft {
+        let error = u8::from(code != 0);
+        pen.write(
+            "Handler",
+            &format!(
+                "Completed install of CBS update with type=0, requiresReboot=0, installerError={error}, hr=0x{code:x}"
+            ),
+        );
+    } else {
+        let result = if code == 0 { "Succeeded" } else { "Failed" };
+        pen.write(
+            "Handler",
+            &format!(
+                "Command line install completed. Return code = 0x{code:08x}, Result = {result}, Reboot required = false"
+            ),
+        );
+    }
+    pen.write("Handler", &format!("* END * {kind}"));
+    pen.write("Agent", &format!("* END * Installing updates {caller}"));
+    definite_ms
+}
+
+fn reference(update: &Update) -> String {
+    format!("{}.{}", update.id, update.revision)
+}
