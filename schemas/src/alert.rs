@@ -1,1 +1,363 @@
-//! The alert: one document for each transition of an incident.
+//! The alert: one complete document for each transition of an incident.
+//!
+//! A document says everything again, so that a reader needs only the newest one of an id. It holds no wall-clock time
+//! and no run mode: live and replay write the same bytes. Times are UTC with milliseconds. Probabilities are rounded
+//! to three significant digits, and none is written below 1e-300, so that no platform's last bit shows.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::hresult::Family;
+
+/// Names this contract and its version in every document.
+pub const SCHEMA: &str = "wulog.alert/1.0.0";
+
+/// A time: milliseconds since 1970 UTC here, RFC 3339 with milliseconds in documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(with = "String", extend("format" = "date-time"))]
+pub struct UtcTime(pub i64);
+
+/// One transition of one incident. The record key is [`Alert::id`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "wulog alert")]
+pub struct Alert {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The incident's id for life: `wu-` and 16 hex digits, a hash of the family and the earliest failure that counted.
+    pub id: String,
+    /// Number of this document within the incident, from 1.
+    pub seq: u32,
+    /// Whether the incident is over.
+    pub state: State,
+    /// What happened that this document was written.
+    pub transition: Transition,
+    /// One sentence: what, how many of how many, since when, what they share.
+    pub summary: String,
+    /// Family of the failures.
+    pub family: Family,
+    /// How bad, and why.
+    pub severity: Severity,
+    /// When things happened.
+    pub time: Times,
+    /// Which hosts, and how many of how many.
+    pub hosts: Hosts,
+    /// How fast it spreads.
+    pub growth: Growth,
+    /// What was seen against what was to be expected, when the incident was opened.
+    pub detection: Detection,
+    /// The codes, most hosts first.
+    pub codes: Vec<CodeCount>,
+    /// What fails, most hosts first; at most 20.
+    pub subjects: Vec<SubjectCount>,
+    /// What affected hosts share and healthy ones do not; the likeliest cause first.
+    pub common_factors: Vec<Factor>,
+    /// Dimensions in which affected and healthy hosts do not differ clearly.
+    pub not_common: Vec<String>,
+    /// Dimensions of which a bound dropped facts, so that nothing can be said.
+    pub unknown: Vec<String>,
+    /// What worked elsewhere meanwhile.
+    pub contrast: Contrast,
+    /// Where the proof stands in `wulog.raw`.
+    pub evidence: Evidence,
+    /// What to check, in this order.
+    pub remediation: Vec<Step>,
+    /// A command that brings this alert forth again.
+    pub replay: String,
+    /// What wrote this.
+    pub detector: Provenance,
+}
+
+/// Whether an incident is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Hosts are failing.
+    Open,
+    /// Nearly all affected hosts have succeeded since, or none has been heard failing for long.
+    Resolved,
+}
+
+/// A step in the life of an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transition {
+    /// The evidence is there.
+    Opened,
+    /// The number of hosts doubled, or a stable incident spreads again.
+    Growing,
+    /// Nobody new has failed for a scan cycle.
+    Stable,
+    /// It is over; see [`Times::resolved`] and [`Hosts::silent`].
+    Resolved,
+    /// It was over, and the same cause made a new cluster.
+    Reopened,
+}
+
+/// A level of severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// For the morning.
+    Low,
+    /// For today.
+    #[default]
+    Medium,
+    /// For now.
+    High,
+    /// For everybody, now.
+    Critical,
+}
+
+/// How bad it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Severity {
+    /// The level.
+    pub level: Level,
+    /// Why it is that level.
+    pub reasons: Vec<String>,
+}
+
+/// When things happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Times {
+    /// Event time of the earliest failure of an affected host.
+    pub onset: UtcTime,
+    /// True when hosts were failing already when they were first heard of: the real onset may be earlier.
+    pub ongoing_at_start: bool,
+    /// Event time of the latest first failure of an affected host.
+    pub last_new_host: UtcTime,
+    /// Log time at which the incident was opened.
+    pub opened: UtcTime,
+    /// Log time of this document.
+    pub updated: UtcTime,
+    /// Log time at which it was resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<UtcTime>,
+}
+
+/// The affected hosts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Hosts {
+    /// Distinct hosts that newly failed.
+    pub affected: u64,
+    /// Distinct hosts that were active since a day before the onset, affected ones included.
+    pub active: u64,
+    /// `affected / active`.
+    pub share_of_active: f64,
+    /// Affected hosts added since the document before.
+    pub new_since_last: u64,
+    /// Affected hosts that have succeeded at their subject since.
+    pub recovered: u64,
+    /// Affected hosts that have not succeeded and have not been heard of for two days.
+    pub silent: u64,
+    /// Hosts that were failing already before they could count as new, and are set aside.
+    pub chronic_excluded: u64,
+    /// Names of affected hosts by first failure.
+    pub names: Vec<String>,
+    /// False when a limit cut [`Hosts::names`] short.
+    pub names_complete: bool,
+    /// Names of silent hosts, at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent_names: Vec<String>,
+}
+
+/// How fast an incident spreads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Growth {
+    /// Time in which the newer half of the affected hosts failed first: how long the last doubling took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubling_secs: Option<u64>,
+    /// Affected hosts that failed first in the last hour before [`Times::last_new_host`].
+    pub hosts_in_last_hour: u64,
+}
+
+/// Why the incident was opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Detection {
+    /// What decided.
+    pub method: Method,
+    /// Name of the operator's rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Length of the window in which the hosts failed.
+    pub window_secs: u64,
+    /// Hosts newly failing in the window.
+    pub seen_hosts: u64,
+    /// Hosts that the fleet's own history predicts for such a window.
+    pub expected_hosts: f64,
+    /// Probability of that many or more by the fleet's own history.
+    pub p_value: f64,
+    /// The probability below which an incident is opened.
+    pub alpha: f64,
+    /// Newly failing hosts in the history that was compared with; those of other incidents are left out.
+    pub history_hosts: u64,
+    /// Size of that history: quarter hours in which a host was active, summed over hosts.
+    pub history_active_quarter_hours: u64,
+}
+
+/// What decides that failures are a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Far more than a gamma-Poisson prediction from the fleet's history.
+    GammaPoisson,
+    /// A large share of a small fleet.
+    SmallFleet,
+    /// An operator's rule.
+    Rule,
+}
+
+/// One code of the mix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CodeCount {
+    /// HRESULT, `0x%08x`.
+    pub code: String,
+    /// Its symbol, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<String>,
+    /// Affected hosts whose first failure had it.
+    pub hosts: u64,
+}
+
+/// One thing that fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SubjectCount {
+    /// `update:GUID`, `file:NAME` or `server:HOST`.
+    pub subject: String,
+    /// Affected hosts whose first failure was at it.
+    pub hosts: u64,
+}
+
+/// A value of a dimension that affected hosts share more often than healthy ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Factor {
+    /// Dimension, such as `wsus`, `update`, `os_build`, `label.site`.
+    pub dimension: String,
+    /// The value.
+    pub value: String,
+    /// Share of affected hosts that have it.
+    pub coverage: f64,
+    /// Share of active, healthy hosts that have it.
+    pub in_healthy: f64,
+    /// `coverage / in_healthy`; absent when no healthy host has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lift: Option<f64>,
+    /// Probability of so many affected hosts with it if it had nothing to do with failing (exact, one-sided).
+    pub p_value: f64,
+    /// The factor before it that it only goes along with, as `dimension=value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_along_with: Option<String>,
+    /// True where no healthy host ever tried it, so that it may be the carrier of the cause rather than the cause.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untried_elsewhere: bool,
+}
+
+/// What worked elsewhere meanwhile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Contrast {
+    /// Healthy hosts on which one of [`Alert::subjects`] succeeded.
+    pub same_subject_succeeded_hosts: u64,
+    /// Healthy active hosts that share the first common factor.
+    pub same_first_factor_healthy_hosts: u64,
+}
+
+/// Where the proof stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Evidence {
+    /// For each partition of `wulog.raw` the offsets that hold the first failures, last one excluded.
+    pub ranges: Vec<RawRange>,
+    /// The earliest failures one by one, at most 10.
+    pub exemplars: Vec<Exemplar>,
+    /// Affected hosts that were heard of only after the fact.
+    pub late_hosts: u64,
+}
+
+/// A half-open range of raw offsets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RawRange {
+    /// Partition of `wulog.raw`.
+    pub partition: i32,
+    /// First offset.
+    pub from: i64,
+    /// The offset after the last.
+    pub until: i64,
+}
+
+/// One failure that counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Exemplar {
+    /// Host name.
+    pub host: String,
+    /// When it failed first.
+    pub time: UtcTime,
+    /// What it failed at.
+    pub subject: String,
+    /// HRESULT, `0x%08x`.
+    pub code: String,
+    /// Partition of `wulog.raw`.
+    pub partition: i32,
+    /// Offset in that partition.
+    pub offset: i64,
+}
+
+/// One thing to check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    /// What to look at, and what it means.
+    pub check: String,
+    /// A command that shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Where to run it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
+}
+
+/// What wrote a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Provenance {
+    /// Version of the detector.
+    pub version: String,
+    /// First 16 hex digits of the SHA-256 of its configuration as JSON.
+    pub config_hash: String,
+}
+
+impl fmt::Display for UtcTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A time that chrono can't hold is 262 millennia away: the epoch says "unknown" well enough.
+        let time = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
+        f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+impl Serialize for UtcTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for UtcTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UtcTime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
+        Ok(UtcTime(time.timestamp_millis()))
+    }
+}
+
+macro_rules! shown_as {
+    ($type:ident { $($variant:ident => $text:literal),+ $(,)? }) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $($type::$variant => $text),+ })
+            }
+        }
+    };
+}
+
+shown_as!(Level { Low => "low", Medium => "medium", High => "high", Critical => "critical" });
+shown_as!(Transition {
+    Opened => "opened", Growing => "growing", Stable => "stable", Resolved => "resolved", Reopened => "reopened",
+});

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
-use wulog_schemas::{raw, signal};
+use wulog_schemas::{alert, raw, signal};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -32,6 +32,7 @@ fn all() -> Vec<(String, Value)> {
         schema::<raw::RawHeader>("raw"),
         schema::<raw::Heartbeat>("heartbeat"),
         schema::<signal::Signal>("signal"),
+        schema::<alert::Alert>("alert"),
     ]
 }
 

@@ -1,0 +1,217 @@
+//! The detector's numbers, each with its unit in its name and its reason beside it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wulog_schemas::alert::Level;
+use wulog_schemas::host::hex_digest;
+use wulog_schemas::hresult::Family;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The section `[detector]` of the processor's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DetectorConfig {
+    /// Sliding windows of event time. Several together, since hosts scan every 17-22 h: a short one is quick on a big
+    /// outbreak, a long one sees a small one. None may be longer than a day.
+    pub windows_secs: Vec<u64>,
+    /// An incident opens where the fleet's history predicts what is seen with less than this probability.
+    pub alpha: f64,
+    /// Fewer hosts than this never open an incident, however improbable; operator rules apart.
+    pub min_hosts: u64,
+    /// In a small fleet, this share of the hosts active in 24 h opens an incident.
+    pub small_fleet_share: f64,
+    /// What is believed of a fleet without history: this many newly failing hosts ...
+    pub prior_hosts: f64,
+    /// ... in this many active quarter hours (about 500 host-days). Weak on purpose: a fleet's own history soon counts more.
+    pub prior_active_quarter_hours: f64,
+    /// What a host that has just been caught up with is worth in active quarter hours: a week of two scans a day.
+    pub catch_up_active_quarter_hours: f64,
+    /// A failure that began longer ago than this is chronic, not new; history is compared over the same time.
+    pub horizon_secs: u64,
+    /// An incident speaks of its growth at most this often.
+    pub quiet_secs: u64,
+    /// Without a new host for this long an incident is stable: every host has scanned once.
+    pub stable_secs: u64,
+    /// This share of the affected hosts must have succeeded since.
+    pub resolve_share: f64,
+    /// Without a new host for this long an incident ends even if its hosts are never heard of again.
+    pub expire_secs: u64,
+    /// An affected host that is not heard of for this long is silent.
+    pub silent_secs: u64,
+    /// Factors with a larger probability than this are chance.
+    pub factor_p_max: f64,
+    /// Rules of the operator, checked beside the statistics.
+    pub rules: Vec<Rule>,
+    /// Bounds of the state and of documents.
+    pub limits: Limits,
+}
+
+/// At least so many hosts, or such a share of the active ones, newly failing within a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Name, as alerts show it.
+    pub name: String,
+    /// At least this many distinct hosts.
+    #[serde(default = "one")]
+    pub min_hosts: u64,
+    /// At least this share of the hosts active within the time.
+    #[serde(default)]
+    pub min_share: f64,
+    /// The time; at most the horizon.
+    pub within_secs: u64,
+    /// Only these families; all when empty.
+    #[serde(default)]
+    pub families: Vec<Family>,
+    /// Only hosts with these values, by dimension.
+    #[serde(default, rename = "where")]
+    pub dimensions: BTreeMap<String, String>,
+    /// The least severity of its incidents.
+    #[serde(default)]
+    pub severity: Level,
+}
+
+/// Bounds. Each says what gives way when it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Hosts known; signals of further ones are counted and ignored.
+    pub hosts: usize,
+    /// Distinct dimension names, values and subjects; further ones are all called `(other)`.
+    pub strings: usize,
+    /// Bytes of one name or value; longer ones are cut.
+    pub string_bytes: usize,
+    /// Dimensions kept of a host; further ones are dropped and reported as unknown.
+    pub dimensions_per_host: usize,
+    /// Failing subjects kept of a host; the one that failed longest ago gives way.
+    pub failing_per_host: usize,
+    /// Succeeded subjects kept of a host; the oldest gives way.
+    pub succeeded_per_host: usize,
+    /// Newly failing hosts kept per family for comparison; the oldest give way.
+    pub onsets_per_family: usize,
+    /// Incidents kept, open and resolved; the longest resolved, then the oldest, gives way.
+    pub incidents: usize,
+    /// Host names in a document.
+    pub names_in_alert: usize,
+}
+
+impl Default for DetectorConfig {
+    fn default() -> DetectorConfig {
+        DetectorConfig {
+            windows_secs: vec![15 * MINUTE, HOUR, 6 * HOUR, DAY],
+            alpha: 1e-5,
+            min_hosts: 3,
+            small_fleet_share: 0.15,
+            prior_hosts: 1.0,
+            prior_active_quarter_hours: 1000.0,
+            catch_up_active_quarter_hours: 14.0,
+            horizon_secs: 7 * DAY,
+            quiet_secs: 15 * MINUTE,
+            stable_secs: DAY,
+            resolve_share: 0.9,
+            expire_secs: 14 * DAY,
+            silent_secs: 2 * DAY,
+            factor_p_max: 0.01,
+            rules: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            hosts: 2_000_000,
+            strings: 1_000_000,
+            string_bytes: 256,
+            dimensions_per_host: 32,
+            failing_per_host: 32,
+            succeeded_per_host: 16,
+            onsets_per_family: 100_000,
+            incidents: 256,
+            names_in_alert: 1000,
+        }
+    }
+}
+
+impl DetectorConfig {
+    /// Why these numbers can't be used, in words for the operator.
+    ///
+    /// # Errors
+    /// Names the first key whose value makes no sense.
+    pub fn check(&self) -> Result<(), String> {
+        let share = |name: &str, value: f64| {
+            if value > 0.0 && value <= 1.0 {
+                Ok(())
+            } else {
+                Err(format!("{name} = {value} must be above 0 and at most 1"))
+            }
+        };
+        share("alpha", self.alpha)?;
+        share("small_fleet_share", self.small_fleet_share)?;
+        share("resolve_share", self.resolve_share)?;
+        share("factor_p_max", self.factor_p_max)?;
+        if self.windows_secs.iter().any(|secs| *secs == 0 || *secs > DAY) {
+            return Err("windows_secs must lie between 1 s and one day".to_owned());
+        }
+        for (name, value) in [
+            ("prior_hosts", self.prior_hosts),
+            ("prior_active_quarter_hours", self.prior_active_quarter_hours),
+        ] {
+            if value.is_nan() || value <= 0.0 {
+                return Err(format!("{name} = {value} must be above 0"));
+            }
+        }
+        if self.catch_up_active_quarter_hours.is_nan() || self.catch_up_active_quarter_hours < 0.0 {
+            return Err("catch_up_active_quarter_hours must not be negative".to_owned());
+        }
+        if self.horizon_secs < DAY || self.horizon_secs > 30 * DAY {
+            return Err("horizon_secs must lie between 1 and 30 days".to_owned());
+        }
+        let longest = 365 * DAY;
+        for (name, value) in [
+            ("quiet_secs", self.quiet_secs),
+            ("stable_secs", self.stable_secs),
+            ("expire_secs", self.expire_secs),
+            ("silent_secs", self.silent_secs),
+        ] {
+            if value == 0 || value > longest {
+                return Err(format!("{name} = {value} must lie between 1 s and 365 days"));
+            }
+        }
+        self.rules.iter().try_for_each(|rule| rule.check(self.horizon_secs))
+    }
+
+    /// First 16 hex digits of the SHA-256 of these numbers as JSON, which every alert carries.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let json = serde_json::to_string(self).expect("a configuration is numbers, strings and string keys");
+        hex_digest(&[&json])[..16].to_owned()
+    }
+}
+
+impl Rule {
+    fn check(&self, horizon_secs: u64) -> Result<(), String> {
+        if self.within_secs == 0 || self.within_secs > horizon_secs {
+            return Err(format!(
+                "rule {}: within_secs must lie between 1 s and the horizon, {horizon_secs} s",
+                self.name
+            ));
+        }
+        if self.min_hosts == 0 || !(0.0..=1.0).contains(&self.min_share) {
+            return Err(format!(
+                "rule {}: min_hosts must be at least 1 and min_share between 0 and 1",
+                self.name
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn one() -> u64 {
+    1
+}

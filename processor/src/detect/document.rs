@@ -1,0 +1,284 @@
+//! An incident as a document: all numbers are computed here, at the moment of a transition, and nowhere else.
+
+use std::collections::BTreeMap;
+
+use wulog_schemas::alert::{
+    Alert, CodeCount, Evidence, Exemplar, Growth, Hosts, Level, Provenance, RawRange, SCHEMA, Severity, State,
+    SubjectCount, Times, Transition, UtcTime,
+};
+use wulog_schemas::alert::{Contrast, Factor};
+
+use super::activity::quarter;
+use super::config::DetectorConfig;
+use super::evidence::{DAY_MS, Onset, secs_to_ms};
+use super::factors::{Comparison, compare};
+use super::fleet::Fleet;
+use super::incident::Incident;
+use super::remedy;
+use super::stats::rounded;
+
+const SUBJECTS_MAX: usize = 20;
+const EXEMPLARS_MAX: usize = 10;
+const SILENT_NAMES_MAX: usize = 50;
+const HOUR_MS: i64 = 60 * 60 * 1000;
+
+/// Writes the next document of `incident` at log time `now`, and notes in it what has been said.
+pub(super) fn write(
+    incident: &mut Incident,
+    transition: Transition,
+    fleet: &Fleet,
+    config: &DetectorConfig,
+    config_hash: &str,
+    now: i64,
+) -> Alert {
+    let comparison = compare(incident, fleet, config);
+    // A cause once beyond doubt is not doubted again: late joiners came in through it.
+    incident.cause = incident.cause.or(comparison.cause);
+    incident.seq += 1;
+    let hosts = hosts(incident, &comparison, fleet, config, now);
+    let growth = growth(incident);
+    let codes = codes(incident, fleet);
+    let times = Times {
+        onset: UtcTime(incident.onset()),
+        ongoing_at_start: incident.members.values().any(|member| member.onset.late),
+        last_new_host: UtcTime(
+            incident
+                .members
+                .values()
+                .map(|member| member.onset.since)
+                .max()
+                .unwrap_or(now),
+        ),
+        opened: UtcTime(incident.opened_at),
+        updated: UtcTime(now),
+        resolved: incident.resolved_at.map(UtcTime),
+    };
+    let alert = Alert {
+        schema: SCHEMA.to_owned(),
+        id: incident.id.clone(),
+        seq: incident.seq,
+        state: if incident.is_open() {
+            State::Open
+        } else {
+            State::Resolved
+        },
+        transition,
+        summary: summary(&hosts, &codes, &times, comparison.factors.first()),
+        family: incident.family,
+        severity: severity(incident, &hosts, &growth, comparison.factors.first()),
+        codes,
+        subjects: subjects(incident, fleet),
+        contrast: Contrast {
+            same_subject_succeeded_hosts: comparison.same_subject_succeeded,
+            same_first_factor_healthy_hosts: comparison.same_first_factor_healthy,
+        },
+        evidence: evidence(incident, fleet),
+        remediation: remedy::steps(incident.family, &comparison.factors),
+        replay: format!(
+            "wulog-processor replay --from {} --to {} --alerts-out -",
+            UtcTime(times.onset.0 - DAY_MS),
+            times.updated
+        ),
+        common_factors: comparison.factors,
+        not_common: comparison.not_common,
+        unknown: comparison.unknown,
+        detection: incident.detection.clone(),
+        detector: Provenance {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_hash: config_hash.to_owned(),
+        },
+        time: times,
+        hosts,
+        growth,
+    };
+    incident.notified_at = now;
+    incident.notified_hosts = incident.hosts();
+    alert
+}
+
+fn by_first_failure(incident: &Incident) -> Vec<&Onset> {
+    let mut onsets: Vec<&Onset> = incident.members.values().map(|member| &member.onset).collect();
+    onsets.sort_by_key(|onset| (onset.since, onset.host));
+    onsets
+}
+
+fn hosts(incident: &Incident, comparison: &Comparison, fleet: &Fleet, config: &DetectorConfig, now: i64) -> Hosts {
+    let names_max = config.limits.names_in_alert;
+    let name = |onset: &&Onset| fleet.hosts[onset.host as usize].name.clone();
+    let heard_since = quarter(now - secs_to_ms(config.silent_secs));
+    let is_silent = |onset: &&Onset| {
+        !incident.members[&onset.host].recovered
+            && fleet.hosts[onset.host as usize]
+                .activity
+                .latest()
+                .is_none_or(|latest| latest < heard_since)
+    };
+    let onsets = by_first_failure(incident);
+    let silent: Vec<String> = onsets
+        .iter()
+        .copied()
+        .filter(is_silent)
+        .map(|onset| name(&onset))
+        .collect();
+    Hosts {
+        affected: incident.hosts(),
+        active: comparison.active,
+        share_of_active: rounded(incident.hosts() as f64 / comparison.active.max(1) as f64),
+        new_since_last: incident.hosts() - incident.notified_hosts,
+        recovered: incident.recovered,
+        silent: silent.len() as u64,
+        chronic_excluded: comparison.chronic,
+        names: onsets.iter().take(names_max).map(name).collect(),
+        names_complete: onsets.len() <= names_max,
+        silent_names: silent.into_iter().take(SILENT_NAMES_MAX).collect(),
+    }
+}
+
+fn growth(incident: &Incident) -> Growth {
+    let times: Vec<i64> = by_first_failure(incident).iter().map(|onset| onset.since).collect();
+    let last = times.last().copied().unwrap_or(0);
+    // Half of the hosts, rounded up, failed at or before this one.
+    let half = times.get(times.len().saturating_sub(1) / 2).copied().unwrap_or(last);
+    let doubling_secs = ((last - half) / 1000).unsigned_abs();
+    Growth {
+        doubling_secs: (times.len() >= 2).then_some(doubling_secs),
+        hosts_in_last_hour: times.iter().filter(|time| **time > last - HOUR_MS).count() as u64,
+    }
+}
+
+fn codes(incident: &Incident, fleet: &Fleet) -> Vec<CodeCount> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for member in incident.members.values() {
+        *counts.entry(fleet.strings.text(member.onset.code)).or_default() += 1;
+    }
+    let mut codes: Vec<CodeCount> = counts
+        .into_iter()
+        .map(|(code, hosts)| CodeCount {
+            code: code.to_owned(),
+            symbol: super::symbol::of(code),
+            hosts,
+        })
+        .collect();
+    codes.sort_by_key(|count| std::cmp::Reverse(count.hosts));
+    codes
+}
+
+fn subjects(incident: &Incident, fleet: &Fleet) -> Vec<SubjectCount> {
+    let mut subjects: Vec<SubjectCount> = incident
+        .subjects
+        .iter()
+        .map(|(subject, hosts)| SubjectCount {
+            subject: fleet.strings.text(*subject).to_owned(),
+            hosts: *hosts,
+        })
+        .collect();
+    subjects.sort_by(|a, b| b.hosts.cmp(&a.hosts).then_with(|| a.subject.cmp(&b.subject)));
+    subjects.truncate(SUBJECTS_MAX);
+    subjects
+}
+
+fn evidence(incident: &Incident, fleet: &Fleet) -> Evidence {
+    let mut ranges: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
+    for member in incident.members.values() {
+        let raw = member.onset.raw;
+        let range = ranges.entry(raw.partition).or_insert((raw.offset, raw.offset));
+        *range = (range.0.min(raw.offset), range.1.max(raw.offset));
+    }
+    let exemplar = |onset: &Onset| Exemplar {
+        host: fleet.hosts[onset.host as usize].name.clone(),
+        time: UtcTime(onset.since),
+        subject: fleet.strings.text(onset.subject).to_owned(),
+        code: fleet.strings.text(onset.code).to_owned(),
+        partition: onset.raw.partition,
+        offset: onset.raw.offset,
+    };
+    Evidence {
+        ranges: ranges
+            .into_iter()
+            .map(|(partition, (from, last))| RawRange {
+                partition,
+                from,
+                until: last.saturating_add(1),
+            })
+            .collect(),
+        exemplars: by_first_failure(incident)
+            .into_iter()
+            .take(EXEMPLARS_MAX)
+            .map(exemplar)
+            .collect(),
+        late_hosts: incident.members.values().filter(|member| member.onset.late).count() as u64,
+    }
+}
+
+/// Points for reach, speed and a single cause. The thresholds are a first opinion; operators set theirs in rules.
+fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&Factor>) -> Severity {
+    let mut reasons = vec![format!(
+        "{} of the active hosts are affected",
+        percent(hosts.share_of_active)
+    )];
+    let mut level = match hosts.share_of_active {
+        share if share >= 0.5 && hosts.affected >= 20 => Level::Critical,
+        share if share >= 0.1 && hosts.affected >= 5 => Level::High,
+        _ if hosts.affected >= 100 => Level::High,
+        _ => Level::Medium,
+    };
+    if incident.is_open()
+        && hosts.affected >= 10
+        && growth.doubling_secs.is_some_and(|secs| secs <= 3600)
+        && level < Level::High
+    {
+        reasons.push("the number of hosts doubled within an hour".to_owned());
+        level = Level::High;
+    }
+    if let Some(first) = first {
+        reasons.push(format!(
+            "{} of them share {} {}",
+            percent(first.coverage),
+            first.dimension,
+            first.value
+        ));
+    }
+    if let Some(rule) = &incident.detection.rule
+        && incident.severity_min > level
+    {
+        reasons.push(format!("rule {rule} asks for {}", incident.severity_min));
+    }
+    level = level.max(incident.severity_min);
+    if !incident.is_open() {
+        reasons.push("it is over".to_owned());
+        level = Level::Low;
+    }
+    Severity { level, reasons }
+}
+
+fn summary(hosts: &Hosts, codes: &[CodeCount], times: &Times, first: Option<&Factor>) -> String {
+    let code = codes
+        .first()
+        .map_or("a trust failure", |code| code.symbol.as_deref().unwrap_or(&code.code));
+    let since = &times.onset.to_string()[..16].replace('T', " ");
+    let common = match first {
+        Some(factor) if factor.coverage >= 1.0 => format!("all have {} {}", factor.dimension, factor.value),
+        Some(factor) => format!(
+            "{} have {} {}",
+            percent(factor.coverage),
+            factor.dimension,
+            factor.value
+        ),
+        None => "nothing stands out that they share".to_owned(),
+    };
+    let verb = if times.resolved.is_some() {
+        "failed"
+    } else {
+        "newly fail"
+    };
+    format!(
+        "{} of {} active hosts ({}) {verb} with {code} since {since} UTC; {common}.",
+        hosts.affected,
+        hosts.active,
+        percent(hosts.share_of_active)
+    )
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}

@@ -1,0 +1,94 @@
+//! Two exact tails. Pure arithmetic on `libm`, so that every platform computes the same bits.
+
+use libm::{exp, fabs, lgamma, log, log10, pow, round};
+
+/// The smallest probability that is ever stated.
+pub const P_MIN: f64 = 1e-300;
+
+/// Probability of `seen` or more newly failing hosts in `exposure`, when `events` were seen in `history` of the same
+/// unit before: the predictive tail of a Poisson rate with a gamma belief (a negative binomial distribution).
+///
+/// `events` and `history` include the prior, so both are above 0.
+#[must_use]
+pub fn gamma_poisson_tail(seen: u64, events: f64, history: f64, exposure: f64) -> f64 {
+    if seen == 0 || exposure <= 0.0 {
+        return if seen == 0 { 1.0 } else { P_MIN };
+    }
+    let q = exposure / (history + exposure);
+    let ln_start = events * log(history / (history + exposure));
+    let term = |k: u64| {
+        let k = k as f64;
+        exp(lgamma(events + k) - lgamma(events) - lgamma(k + 1.0) + ln_start + k * log(q))
+    };
+    let mean = events * exposure / history;
+    if (seen as f64) <= mean {
+        // Below the mean the lower part is the short one, and a tail near 1 needs no digits.
+        return bounded(1.0 - sum_terms(term(0), seen, |k| (events + k as f64) / (k as f64 + 1.0) * q));
+    }
+    let ratio = |i: u64| {
+        let k = (seen + i) as f64;
+        (events + k) / (k + 1.0) * q
+    };
+    bounded(sum_terms(term(seen), TERMS_MAX, ratio))
+}
+
+/// Probability that of `affected` hosts drawn from `all` at least `both` are among the `with` that have a value: the
+/// one-sided exact test of Fisher.
+#[must_use]
+pub fn hypergeometric_tail(both: u64, affected: u64, with: u64, all: u64) -> f64 {
+    if affected > all || with > all || both > affected.min(with) {
+        return P_MIN;
+    }
+    let least = (affected + with).saturating_sub(all);
+    if both <= least {
+        return 1.0;
+    }
+    let ln_choose = |n: u64, k: u64| lgamma(n as f64 + 1.0) - lgamma(k as f64 + 1.0) - lgamma((n - k) as f64 + 1.0);
+    let first = exp(ln_choose(with, both) + ln_choose(all - with, affected - both) - ln_choose(all, affected));
+    let ratio = |i: u64| {
+        let k = both + i;
+        let left = (with - k) as f64 * (affected - k) as f64;
+        // all - with - affected + k + 1, in an order that never goes below zero.
+        left / ((k + 1) as f64 * (all + k + 1 - with - affected) as f64)
+    };
+    bounded(sum_terms(first, affected.min(with) - both + 1, ratio))
+}
+
+/// Rounds to three significant digits, as documents show numbers.
+#[must_use]
+pub fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    let digits = 2 - libm::floor(log10(fabs(value))) as i32;
+    if digits.abs() > 250 {
+        return value;
+    }
+    if digits >= 0 {
+        let scale = pow(10.0, f64::from(digits));
+        round(value * scale) / scale
+    } else {
+        let scale = pow(10.0, f64::from(-digits));
+        round(value / scale) * scale
+    }
+}
+
+/// Terms after which a sum stops: a tail that long is not a rare one.
+const TERMS_MAX: u64 = 100_000;
+
+fn sum_terms(first: f64, count: u64, ratio: impl Fn(u64) -> f64) -> f64 {
+    let (mut term, mut sum) = (first, 0.0);
+    for i in 0..count.min(TERMS_MAX) {
+        sum += term;
+        let step = ratio(i);
+        term *= step;
+        if step < 1.0 && term < sum * 1e-17 {
+            break;
+        }
+    }
+    sum
+}
+
+fn bounded(p: f64) -> f64 {
+    p.clamp(P_MIN, 1.0)
+}
