@@ -1,1 +1,526 @@
 //! The event: one ECS-shaped JSON document for each log line.
+//!
+//! Standard facts stand in the fields of ECS 9.4; everything of our own stands under `wu.*`, labels of the host under
+//! `labels.*`. Fields borrow, since this is built once for every line and lives only until it is serialized.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::hresult::Family;
+use crate::signal::RawPosition;
+
+mod action;
+
+pub use action::Action;
+
+/// The ECS version that documents name.
+pub const ECS_VERSION: &str = "9.4.0";
+
+type Text<'a> = Cow<'a, str>;
+
+/// One log line as a document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "wulog event")]
+pub struct Event<'a> {
+    /// Event time, RFC 3339 UTC, as precise as the line.
+    #[serde(rename = "@timestamp")]
+    pub timestamp: String,
+    /// The ECS version.
+    #[serde(borrow)]
+    pub ecs: Ecs<'a>,
+    /// The line after its columns.
+    #[serde(borrow)]
+    pub message: Text<'a>,
+    /// What happened.
+    #[serde(borrow)]
+    pub event: EventFields<'a>,
+    /// The failure, where the line has one.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorFields<'a>>,
+    /// The host, where it is known.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostFields<'a>>,
+    /// The log that the line stands in.
+    #[serde(borrow)]
+    pub log: LogFields<'a>,
+    /// Process and thread that wrote the line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessFields>,
+    /// File of a trust check.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileFields<'a>>,
+    /// The update.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<PackageFields<'a>>,
+    /// The Windows Update client.
+    #[serde(borrow)]
+    pub service: ServiceFields<'a>,
+    /// The server that the line names.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<UrlFields<'a>>,
+    /// Everything to search by, over all fields.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub related: Option<RelatedFields<'a>>,
+    /// `cert-trust` on a line with a code of certificate trust.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Text<'a>>,
+    /// Labels that the host's collector was given.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Cow<'a, BTreeMap<String, String>>>,
+    /// What ECS has no field for.
+    #[serde(borrow)]
+    pub wu: WuFields<'a>,
+}
+
+/// `ecs.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Ecs<'a> {
+    /// Always `9.4.0`.
+    #[serde(borrow)]
+    pub version: Text<'a>,
+}
+
+/// `event.kind`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A log line.
+    Event,
+    /// A raw record that is no log line: see `error.*` and `wu.raw`.
+    PipelineError,
+}
+
+/// `event.type`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventType {
+    /// An installation.
+    Installation,
+    /// Everything else.
+    Info,
+}
+
+/// `event.outcome`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventOutcome {
+    /// The line says that it succeeded.
+    Success,
+    /// The line says that it failed.
+    Failure,
+    /// It says neither.
+    Unknown,
+}
+
+/// `event.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventFields<'a> {
+    /// A line, or a record that is none.
+    pub kind: EventKind,
+    /// Always `package`.
+    #[serde(borrow)]
+    pub category: [Text<'a>; 1],
+    /// Installation or not.
+    #[serde(rename = "type")]
+    pub type_: [EventType; 1],
+    /// What the line is about, from a closed list.
+    pub action: Action,
+    /// How it ended.
+    pub outcome: EventOutcome,
+    /// HRESULT `0x%08x`; where there is none, the event id of REPORT EVENT.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Text<'a>>,
+    /// Always `windows_update`.
+    #[serde(borrow)]
+    pub module: Text<'a>,
+    /// `windows_update.log` or `windows_update.reporting_events`.
+    #[serde(borrow)]
+    pub dataset: Text<'a>,
+    /// When the collector read the line, RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// The UTC offset that `@timestamp` was computed with, `+01:00`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// Stable id of the line: see [`event_id`].
+    pub id: String,
+    /// The raw line, exactly.
+    #[serde(borrow)]
+    pub original: Text<'a>,
+}
+
+/// `error.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorFields<'a> {
+    /// HRESULT `0x%08x`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Text<'a>>,
+    /// Symbol such as `CERT_E_UNTRUSTEDROOT`; `malformed_record` or `panic` for a pipeline error.
+    #[serde(borrow, rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<Text<'a>>,
+    /// What the code means.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Text<'a>>,
+}
+
+/// `host.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HostFields<'a> {
+    /// Host id: the record key.
+    #[serde(borrow)]
+    pub id: Text<'a>,
+    /// Host name, lower case.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// The operating system.
+    #[serde(borrow)]
+    pub os: OsFields<'a>,
+}
+
+/// `host.os.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OsFields<'a> {
+    /// Always `windows`.
+    #[serde(borrow, rename = "type")]
+    pub type_: Text<'a>,
+    /// Version as the log last said it, `10.0.19045.2728`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Text<'a>>,
+}
+
+/// `log.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LogFields<'a> {
+    /// `warning` or `fatal`, where the line says so.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Text<'a>>,
+    /// Component column.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub logger: Option<Text<'a>>,
+    /// The log file.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<LogFile<'a>>,
+}
+
+/// `log.file.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LogFile<'a> {
+    /// Path on the host, or on the share from which it was gathered.
+    #[serde(borrow)]
+    pub path: Text<'a>,
+}
+
+/// `process.*`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessFields {
+    /// Process id.
+    pub pid: u32,
+    /// Thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<ThreadFields>,
+}
+
+/// `process.thread.*`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadFields {
+    /// Thread id as a number, whatever base the line writes it in.
+    pub id: u32,
+}
+
+/// `file.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FileFields<'a> {
+    /// Path of the checked file.
+    #[serde(borrow)]
+    pub path: Text<'a>,
+    /// What the check said.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub code_signature: Option<SignatureFields<'a>>,
+}
+
+/// `file.code_signature.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SignatureFields<'a> {
+    /// Whether the signature is trusted.
+    pub trusted: bool,
+    /// Symbol of the failure.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Text<'a>>,
+}
+
+/// `package.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PackageFields<'a> {
+    /// Title of the update, else its KB.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+}
+
+/// `service.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceFields<'a> {
+    /// Always `wuauserv`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// Always `windows-update`.
+    #[serde(borrow, rename = "type")]
+    pub type_: Text<'a>,
+    /// Build of the client in the process that wrote the line.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Text<'a>>,
+}
+
+/// `url.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UrlFields<'a> {
+    /// As the line writes it.
+    #[serde(borrow)]
+    pub full: Text<'a>,
+    /// Host name, lower case.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Text<'a>>,
+    /// Port, where the URL names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `http` or `https`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Text<'a>>,
+}
+
+/// `related.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RelatedFields<'a> {
+    /// The host and the server that the line names.
+    #[serde(borrow)]
+    pub hosts: Vec<Text<'a>>,
+}
+
+/// Which form a line has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// The live text log of Windows 2000 to 8.1.
+    Legacy,
+    /// `Get-WindowsUpdateLog` of Windows 10+.
+    Etw,
+    /// ReportingEvents.log.
+    ReportingEvents,
+    /// A message whose columns were lost, with or without its component.
+    Message,
+    /// Neither columns nor component: a continuation, or a form that nobody has seen.
+    Text,
+}
+
+/// Where the offset, or the whole time, of `@timestamp` comes from; the best that is known, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeSource {
+    /// The line writes its own offset.
+    Line,
+    /// The process that wrote the line told its offset: in its `Logging initialized` banner or in a later REPORT EVENT.
+    Banner,
+    /// The host's time zone, from its heartbeat.
+    Zone,
+    /// The offset that the collector saw when it read the line.
+    Header,
+    /// `utc_offset` or `time_zone` of the configuration.
+    Config,
+    /// Nothing is known: UTC.
+    Assumed,
+    /// The line has no time: that of the line before it.
+    Previous,
+    /// The line has no time and none came before: when the collector read it.
+    Read,
+    /// Nor is that known: when Kafka took the record.
+    Log,
+}
+
+/// Something about a line that a reader should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Flag {
+    /// The file began a new epoch and the line is not newer than what came before: a checkpoint was lost.
+    Reread,
+    /// The position was taken by another line before: a reverted snapshot or a non-persistent desktop.
+    Rewound,
+    /// Bytes that could not be decoded stand as U+FFFD.
+    Lossy,
+    /// The line was too long and its end is missing.
+    Truncated,
+    /// The line's time lies in the future, or in no year of Windows Update; log time stands in its place.
+    TimeSuspect,
+    /// The local time came twice, in autumn; the first is taken.
+    TimeFold,
+    /// The local time never came, in spring; it is moved on by the gap.
+    TimeGap,
+    /// No offset is known and UTC is assumed.
+    TimeAssumed,
+    /// The line has no time of its own.
+    TimeMissing,
+    /// The event time is more than 24 h behind log time.
+    Late,
+    /// The decoder had no format for the record.
+    Undecoded,
+}
+
+/// `wu.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WuFields<'a> {
+    /// Which form the line has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Form>,
+    /// Family of certificate-trust failures that the code counts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
+    /// Update id, lower case.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub update_id: Option<Text<'a>>,
+    /// Revision of the update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_revision: Option<u32>,
+    /// `KB890830`
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub kb: Option<Text<'a>>,
+    /// Calling application.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Text<'a>>,
+    /// Update service, lower case.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<Text<'a>>,
+    /// WSUS server of the line, `host[:port]`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub wsus: Option<Text<'a>>,
+    /// Target group of the line.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub target_group: Option<Text<'a>>,
+    /// The record of REPORT EVENT or ReportingEvents.log.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportFields<'a>>,
+    /// `event.id` of the line that this one continues.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Text<'a>>,
+    /// Where the event time comes from.
+    pub time_source: TimeSource,
+    /// What a reader should know; absent when there is nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
+    /// Where in its file the line stands.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineFields<'a>>,
+    /// Where in `wulog.raw` the record stands.
+    pub raw: RawFields,
+}
+
+/// `wu.report.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportFields<'a> {
+    /// GUID of this occurrence, lower case.
+    #[serde(borrow)]
+    pub instance: Text<'a>,
+    /// Event id, such as 161.
+    pub event_id: u32,
+    /// Its name, `AGENT_DOWNLOAD_FAILED`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub event_name: Option<Text<'a>>,
+    /// 1 for clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<u32>,
+    /// Client sub-component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_id: Option<u32>,
+    /// Result column.
+    #[serde(borrow)]
+    pub result: Text<'a>,
+    /// Category column.
+    #[serde(borrow)]
+    pub category: Text<'a>,
+    /// Correlation vector.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Text<'a>>,
+}
+
+/// `wu.line.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LineFields<'a> {
+    /// Epoch of the file.
+    #[serde(borrow)]
+    pub epoch: Text<'a>,
+    /// Logical offset of the line's start.
+    pub offset: u64,
+    /// Logical offset after the line and its ending.
+    pub end: u64,
+}
+
+/// `wu.raw.*`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RawFields {
+    /// Partition of `wulog.raw`.
+    pub partition: i32,
+    /// Offset in that partition.
+    pub offset: i64,
+    /// The record's Kafka timestamp, milliseconds since 1970 UTC.
+    pub timestamp: i64,
+}
+
+/// The id of a line: the first half of a SHA-256 over its identity, 32 hex digits. The same line has it in every run.
+/// `rewound` is the hash of a line that came second at its position.
+#[must_use]
+pub fn event_id(host: &str, file: &str, epoch: &str, offset: u64, rewound: Option<u32>) -> String {
+    let mut hasher = Sha256::new();
+    for part in ["event", host, file, epoch] {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    hasher.update(offset.to_be_bytes());
+    if let Some(hash) = rewound {
+        hasher.update(hash.to_be_bytes());
+    }
+    half_hex(hasher)
+}
+
+/// The id of a raw record that is no line.
+#[must_use]
+pub fn pipeline_error_id(raw: RawPosition) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(b"pipeline_error\0");
+    hasher.update(raw.partition.to_be_bytes());
+    hasher.update(raw.offset.to_be_bytes());
+    half_hex(hasher)
+}
+
+fn half_hex(hasher: Sha256) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digest = hasher.finalize();
+    digest[..16]
+        .iter()
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .map(char::from)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_depends_on_every_part_of_the_identity() {
+        let ids = [
+            event_id("a", "b", "c", 1, None),
+            event_id("x", "b", "c", 1, None),
+            event_id("a", "x", "c", 1, None),
+            event_id("a", "b", "x", 1, None),
+            event_id("a", "b", "c", 2, None),
+            event_id("a", "b", "c", 1, Some(7)),
+            pipeline_error_id(RawPosition {
+                partition: 1,
+                offset: 1,
+            }),
+        ];
+        assert!(ids.iter().all(|id| id.len() == 32));
+        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());
+    }
+}

@@ -5,6 +5,12 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod client;
+mod scan;
+mod trust;
+
+pub use scan::{find_hresult, parse_hresult};
+
 /// Codes that one cause can produce side by side are one family, and are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -50,5 +56,110 @@ impl Family {
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// What is known of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The HRESULT.
+    pub code: u32,
+    /// Its name, such as `CERT_E_UNTRUSTEDROOT`.
+    pub symbol: &'static str,
+    /// What it means in a few words; empty where the symbol says it all.
+    pub text: &'static str,
+    /// The family of trust failures that it counts for; `None` for everything that is not a trust failure by itself.
+    pub family: Option<Family>,
+}
+
+/// A row of the tables.
+const fn entry(code: u32, symbol: &'static str, text: &'static str, family: Option<Family>) -> Entry {
+    Entry {
+        code,
+        symbol,
+        text,
+        family,
+    }
+}
+
+/// What is known of `code`.
+#[must_use]
+pub fn lookup(code: u32) -> Option<&'static Entry> {
+    [&trust::TRUST[..], &client::CLIENT[..]].into_iter().find_map(|table| {
+        table
+            .binary_search_by_key(&code, |entry| entry.code)
+            .ok()
+            .map(|at| &table[at])
+    })
+}
+
+/// The family of trust failures that `code` counts for.
+#[must_use]
+pub fn family(code: u32) -> Option<Family> {
+    lookup(code).and_then(|entry| entry.family)
+}
+
+/// A code as it stands in documents: `0x800b0109`.
+#[must_use]
+pub fn display(code: u32) -> String {
+    format!("0x{code:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_and_no_code_stands_twice() {
+        let tables = [&trust::TRUST[..], &client::CLIENT[..]];
+        for table in tables {
+            assert!(table.windows(2).all(|pair| pair[0].code < pair[1].code));
+        }
+        assert!(
+            trust::TRUST
+                .iter()
+                .all(|row| client::CLIENT.iter().all(|other| other.code != row.code))
+        );
+    }
+
+    #[test]
+    fn families() {
+        use Family::*;
+        let cases = [
+            (0x800B_0109, Some(UntrustedRoot)),
+            (0x800B_0004, Some(UntrustedRoot)),
+            (0x8024_B303, Some(UntrustedRoot)),
+            (0x800B_010A, Some(Chain)),
+            (0x800B_0101, Some(Expired)),
+            (0x800B_0100, Some(Signature)),
+            (0x8024_6002, Some(Signature)),
+            (0x8009_2013, Some(Revocation)),
+            (0x8007_2F8F, Some(Tls)),
+            (0x800B_0111, Some(Distrust)),
+            (0x8024_7140, Some(Metadata)),
+            (0x8009_2026, Some(Policy)),
+            // Often listed beside trust failures, but none by themselves.
+            (0x8007_2EFE, None),
+            (0x8009_2004, None),
+            (0x8024_5006, None),
+            (0x8024_402F, None),
+            (0x8024_0022, None),
+            (0x1234_5678, None),
+        ];
+        for (code, expect) in cases {
+            assert_eq!(family(code), expect, "{code:08x}");
+        }
+    }
+
+    #[test]
+    fn symbols() {
+        let symbol = |code| lookup(code).map_or("", |entry| entry.symbol);
+        assert_eq!(symbol(0x800B_0109), "CERT_E_UNTRUSTEDROOT");
+        assert_eq!(symbol(0x8024_402C), "WU_E_PT_WINHTTP_NAME_NOT_RESOLVED");
+        assert_eq!(symbol(0x0024_0001), "WU_S_SERVICE_STOP");
+        assert!(
+            lookup(0x8007_2F8F)
+                .is_some_and(|entry| entry.symbol.contains("SECURE_FAILURE") && entry.text.contains("TLS"))
+        );
     }
 }

@@ -1,0 +1,195 @@
+//! The time column: a local time of some culture, with or without an offset.
+
+/// Seconds of a day.
+const DAY_SECS: i64 = 86_400;
+
+/// A time as a line writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    /// Seconds since 1970-01-01 00:00 on the clock that wrote the line.
+    pub secs: i64,
+    /// Nanoseconds within the second.
+    pub nanos: u32,
+    /// Minutes east of UTC, where the line itself says so.
+    pub offset_min: Option<i32>,
+}
+
+impl LocalTime {
+    /// Milliseconds since 1970-01-01 00:00 on that clock.
+    #[must_use]
+    pub fn millis(&self) -> i64 {
+        self.secs * 1000 + i64::from(self.nanos / 1_000_000)
+    }
+
+    /// Tells a time from the marks of an undecoded record (`1600/12/31`, `1601/01/01`) and of other calendars: only
+    /// years in which Windows Update could write are times.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        (days(1995, 1, 1) * DAY_SECS..days(2200, 1, 1) * DAY_SECS).contains(&self.secs)
+    }
+}
+
+/// Which writer's time column it is; the fraction tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// `HH:MM:SS:mmm`, or no fraction.
+    Legacy,
+    /// `HH:MM:SS.fffffff`.
+    Etw,
+}
+
+/// A time column that was read, and the rest of the line.
+pub(super) struct Taken<'a> {
+    pub(super) time: LocalTime,
+    pub(super) writer: Writer,
+    pub(super) rest: &'a str,
+}
+
+/// Reads `date` and `time` at the head of `text`. Date separators are any culture's; between the two stand tabs, spaces or,
+/// where a copy lost the tabs, nothing.
+pub(super) fn take(text: &str) -> Option<Taken<'_>> {
+    let (year, rest) = digits(text, 4)?;
+    let (separator, rest) = separator(rest)?;
+    let (month, rest) = digits(rest, 2)?;
+    let rest = rest.strip_prefix(separator)?;
+    let (day, rest) = digits(rest, 2)?;
+    let rest = rest.trim_start_matches(['\t', ' ']);
+    let (hour, rest) = digits(rest, 2)?;
+    let (separator, rest) = self::separator(rest)?;
+    let (minute, rest) = digits(rest, 2)?;
+    let rest = rest.strip_prefix(separator)?;
+    let (second, rest) = digits(rest, 2)?;
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let (writer, nanos, rest) = fraction(rest);
+    let (offset_min, rest) = match offset(rest) {
+        Some((offset_min, rest)) => (Some(offset_min), rest),
+        None => (None, rest),
+    };
+    let secs = days(year.into(), month, day) * DAY_SECS + i64::from(hour * 3600 + minute * 60 + second);
+    Some(Taken {
+        time: LocalTime {
+            secs,
+            nanos,
+            offset_min,
+        },
+        writer,
+        rest,
+    })
+}
+
+fn fraction(text: &str) -> (Writer, u32, &str) {
+    if let Some((millis, rest)) = text.strip_prefix(':').and_then(|rest| digits(rest, 3)) {
+        return (Writer::Legacy, millis * 1_000_000, rest);
+    }
+    if let Some((ticks, rest)) = text.strip_prefix('.').and_then(|rest| digits(rest, 7)) {
+        return (Writer::Etw, ticks * 100, rest);
+    }
+    (Writer::Legacy, 0, text)
+}
+
+/// Reads `+hhmm` or `-hhmm`.
+pub(super) fn offset(text: &str) -> Option<(i32, &str)> {
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (value, rest) = digits(&text[1..], 4)?;
+    let (hours, minutes) = (value / 100, value % 100);
+    // The most eastern zone is +14:00.
+    if hours > 14 || minutes > 59 {
+        return None;
+    }
+    Some((sign * i32::try_from(hours * 60 + minutes).ok()?, rest))
+}
+
+/// Exactly `count` digits.
+fn digits(text: &str, count: usize) -> Option<(u32, &str)> {
+    let bytes = text.as_bytes().get(..count)?;
+    let value = bytes.iter().try_fold(0_u32, |value, byte| {
+        byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
+    })?;
+    Some((value, &text[count..]))
+}
+
+/// One character that is neither digit nor space.
+fn separator(text: &str) -> Option<(char, &str)> {
+    let first = text.chars().next()?;
+    let fits = !first.is_ascii_alphanumeric() && !first.is_whitespace();
+    fits.then(|| (first, &text[first.len_utf8()..]))
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant's algorithm, with years from March).
+fn days(year: i64, month: u32, day: u32) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = i64::from((153 * ((month + 9) % 12) + 2) / 5 + day) - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: Option<(i64, u32, Option<i32>, Writer, &str)>) {
+        let taken = take(text).map(|it| (it.time.secs, it.time.nanos, it.time.offset_min, it.writer, it.rest));
+        assert_eq!(taken, expect, "{text}");
+    }
+
+    /// The expected seconds are those of `date -u -d ... +%s`.
+    #[test]
+    fn times() {
+        check(
+            "2011-05-15\t07:47:07:169\t 952",
+            Some((1_305_445_627, 169_000_000, None, Writer::Legacy, "\t 952")),
+        );
+        check(
+            "2005-06-0118:30:03 992",
+            Some((1_117_650_603, 0, None, Writer::Legacy, " 992")),
+        );
+        check(
+            "2016-05-12 16:25:51+0100 1896",
+            Some((1_463_070_351, 0, Some(60), Writer::Legacy, " 1896")),
+        );
+        check(
+            "2020-03-14 13:14:20:702-0330\t1",
+            Some((1_584_191_660, 702_000_000, Some(-210), Writer::Legacy, "\t1")),
+        );
+        for date in [
+            "2023/03/01 22:19:01.4037009 1",
+            "2023-03-01 22:19:01.4037009 1",
+            "2023.03.01 22.19.01.4037009 1",
+        ] {
+            check(date, Some((1_677_709_141, 403_700_900, None, Writer::Etw, " 1")));
+        }
+        check(
+            "2024-02-29 00:00:00:000 1",
+            Some((1_709_164_800, 0, None, Writer::Legacy, " 1")),
+        );
+        for text in [
+            "",
+            "2011",
+            "2011-13-15 07:47:07:169",
+            "2011-05-15",
+            "YYYY/MM/DD",
+            "2011-05-15 25:00:00:000",
+            "20é1-05",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn undecoded_times_are_not_plausible() {
+        for (text, expect) in [
+            ("1600/12/31 19:00:00.0000000", false),
+            ("1601/01/01 02:00:00.0000000", false),
+            ("2005-06-01 18:30:03", true),
+        ] {
+            assert_eq!(take(text).unwrap().time.is_plausible(), expect, "{text}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `event.action`: what a line is about, from a closed list, so that searches and dashboards can rely on it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// The service starts.
+    ServiceStart,
+    /// The service stops.
+    ServiceStop,
+    /// A process begins to log: the banner with build and time zone.
+    LoggingInitialized,
+    /// A fact about client, host or policy: version, WSUS server, target group, OS.
+    Configuration,
+    /// A search for updates starts.
+    ScanStart,
+    /// A search for updates ends.
+    ScanEnd,
+    /// A search for updates failed.
+    ScanFailed,
+    /// Metadata is synchronized with the server.
+    MetadataSync,
+    /// A download starts.
+    DownloadStart,
+    /// A download goes on, waits or was asked for.
+    DownloadProgress,
+    /// A download ends.
+    DownloadEnd,
+    /// A download succeeded.
+    DownloadSucceeded,
+    /// A download failed.
+    DownloadFailed,
+    /// A download was cancelled.
+    DownloadCanceled,
+    /// A file's signature is verified, or the verification ended.
+    SignatureVerification,
+    /// An installation starts.
+    InstallStart,
+    /// An installation is ready, scheduled or pending.
+    InstallPending,
+    /// An installation ends.
+    InstallEnd,
+    /// An installation succeeded, perhaps with a restart to come.
+    InstallSucceeded,
+    /// An installation failed.
+    InstallFailed,
+    /// An installation was cancelled or killed.
+    InstallCanceled,
+    /// An uninstallation succeeded, perhaps with a restart to come.
+    UninstallSucceeded,
+    /// An uninstallation failed.
+    UninstallFailed,
+    /// An uninstallation was cancelled or killed.
+    UninstallCanceled,
+    /// An update is committed: start and ends in `event.outcome`.
+    Commit,
+    /// An update is reverted: start and ends in `event.outcome`.
+    Revert,
+    /// A user hid or unhid an update.
+    UpdateVisibility,
+    /// A restart is required or completed.
+    Reboot,
+    /// The client looks for a newer version of itself.
+    SelfUpdate,
+    /// The client talks to a server.
+    ServerRequest,
+    /// Status or events are reported to the server, or to Windows Error Reporting.
+    Report,
+    /// A step failed, with a code, outside all of the above.
+    OperationFailed,
+    /// A record that the decoder of the host had no format for.
+    Undecoded,
+    /// The line continues the one above.
+    Continuation,
+    /// Any other line.
+    Log,
+    /// The raw record is no log line.
+    PipelineError,
+}
