@@ -1,3 +1,4 @@
 //! The simulated fleet and the Kafka testbed that the demo and the end-to-end tests run on.
 
 pub mod fleet;
+pub mod kafka;

@@ -1,5 +1,7 @@
 //! The simulated fleet is what other tests trust, so it is read here by eyes of its own: no parser of the product.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDateTime, TimeDelta};

@@ -1,0 +1,192 @@
+//! One broker: start, faults, end.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::jars::{self, Skip};
+
+/// A broker on two loaded cores starts in about 6 s.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How long one question to a starting broker may take.
+const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A running broker of this test's own. It ends with this value, or with the process.
+#[derive(Debug)]
+pub struct KafkaTestbed {
+    run: PathBuf,
+    base_port: u16,
+    bootstrap: String,
+    /// The script that holds the broker; `None` between [`KafkaTestbed::kill9`] and [`KafkaTestbed::restart`].
+    holder: Option<Child>,
+}
+
+impl KafkaTestbed {
+    /// Starts a new, empty broker and waits until it serves.
+    ///
+    /// # Errors
+    /// [`Skip`] where this machine cannot run Kafka.
+    ///
+    /// # Panics
+    /// When Kafka is there and does not start.
+    pub fn start() -> Result<KafkaTestbed, Skip> {
+        jars::ensure()?;
+        let base_port = free_base_port();
+        let mut testbed = KafkaTestbed {
+            run: jars::target().join(format!("run-{}-{base_port}", std::process::id())),
+            base_port,
+            bootstrap: format!("127.0.0.1:{}", base_port + 1),
+            holder: None,
+        };
+        let output = testbed
+            .script("prepare.sh", "single")
+            .output()
+            .expect("the scripts are in this repository");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        testbed.restart();
+        Ok(testbed)
+    }
+
+    /// The address for `bootstrap.servers`.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// A client configuration with that address, and quick reconnects.
+    #[must_use]
+    pub fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "250");
+        config
+    }
+
+    /// Process id of the broker.
+    ///
+    /// # Panics
+    /// When it is not running.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let path = self.run.join("node1/pid");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        text.trim().parse().expect("hold.sh writes a process id")
+    }
+
+    /// Kills the broker as a crash would. What it had acknowledged stays on disk for [`KafkaTestbed::restart`].
+    pub fn kill9(&mut self) {
+        self.signal("KILL");
+        let mut holder = self.holder.take().expect("a broker that is killed was running");
+        holder.wait().expect("hold.sh ends after its broker");
+    }
+
+    /// Starts the killed broker again, on the same port, and waits until it serves.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        assert!(self.holder.is_none(), "the broker runs already");
+        // The old process id must not be taken for the new one.
+        let _ = fs::remove_file(self.run.join("node1/pid"));
+        let holder = self.script("hold.sh", "1").stdin(Stdio::piped()).spawn();
+        self.holder = Some(holder.expect("the scripts are in this repository"));
+        self.wait_until_serving();
+    }
+
+    /// Stops the broker's process without closing its connections: a gray failure.
+    pub fn pause(&mut self) {
+        self.signal("STOP");
+    }
+
+    /// Lets a paused broker go on.
+    pub fn resume(&mut self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "kill -{name} {}",
+            self.pid()
+        );
+    }
+
+    fn script(&self, name: &str, argument: &str) -> Command {
+        let mut command = Command::new(jars::scripts().join("bin").join(name));
+        command
+            .arg(argument)
+            .env("KV_RUN", &self.run)
+            .env("KV_PORT", self.base_port.to_string());
+        command
+            .env_remove("KV_TARGET")
+            .env_remove("KV_JARS")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// A broker serves when it lists itself: before, it may listen and still be recovering or be fenced.
+    fn wait_until_serving(&mut self) {
+        let client: BaseConsumer = self.client_config().create().expect("the configuration is valid");
+        let deadline = Instant::now() + START_TIMEOUT;
+        while Instant::now() < deadline {
+            // The question itself waits for the broker, so that this loop does not spin.
+            if client
+                .fetch_metadata(None, ASK_TIMEOUT)
+                .is_ok_and(|metadata| !metadata.brokers().is_empty())
+            {
+                return;
+            }
+            let holder = self.holder.as_mut().expect("restart() has set it");
+            if holder.try_wait().expect("a child can be asked").is_some() {
+                panic!("Kafka ended while it started:\n{}", self.log_tail());
+            }
+        }
+        panic!("Kafka did not start in {START_TIMEOUT:?}:\n{}", self.log_tail());
+    }
+
+    fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.run.join("node1/server.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+impl Drop for KafkaTestbed {
+    fn drop(&mut self) {
+        if let Some(mut holder) = self.holder.take() {
+            drop(holder.stdin.take());
+            // Whatever it says, nothing is left to be done about it here.
+            let _ = holder.wait();
+        }
+        let _ = fs::remove_dir_all(&self.run);
+    }
+}
+
+/// The broker takes the port after this one, its controller the one 200 further. Below the range from which the system
+/// takes ports for outgoing connections; begun at a place that differs between processes that run at once.
+fn free_base_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 1000).expect("less than 1000");
+    for _ in 0..1000 {
+        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
+        // Steps of 7 over 10,000 ports, 700 of them for each process's own first 100 tries.
+        let base = 20_000 + (start * 7 + tried.wrapping_mul(7)) % 10_000;
+        let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free(base + 1) && free(base + 201) {
+            return base;
+        }
+    }
+    panic!("no free ports between 20000 and 30200");
+}
