@@ -123,7 +123,7 @@ fn joining_leaving_and_dropped_instances_write_each_output_once() {
     for record in broker.read_topic(&events) {
         let key = String::from_utf8(record.key).unwrap();
         let (partition, offset) = key.split_once('/').unwrap();
-        let number = String::from_utf8(record.value).unwrap().parse().unwrap();
+        let number = String::from_utf8(record.value.unwrap()).unwrap().parse().unwrap();
         said.entry(partition.parse().unwrap()).or_default().push((offset.parse().unwrap(), number));
     }
     assert_eq!(said.len(), usize::try_from(PARTITIONS).unwrap());

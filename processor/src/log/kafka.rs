@@ -136,18 +136,17 @@ struct GroupContext(Arc<Membership>);
 impl ClientContext for GroupContext {}
 
 impl ConsumerContext for GroupContext {
-    /// Takes the new partitions at their end, where nothing is fetched: the shell names the offsets once its machines
-    /// are loaded.
+    /// Only notes new partitions: the shell loads their machines first and then names the offsets, in
+    /// [`Log::start_at`]. (Assigning here and again there trips an assertion in librdkafka 2.12:
+    /// `rd_kafka_assignment_partition_stopped`.)
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let outcome = if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.0.set(list.elements().iter().map(|element| element.partition()).collect());
-            list.set_all_offsets(Offset::End).and_then(|()| consumer.assign(list))
-        } else {
-            self.0.set(BTreeSet::new());
-            consumer.unassign()
-        };
-        if let Err(error) = outcome {
-            tracing::error!(%error, "the group's new assignment was refused by librdkafka");
+            return;
+        }
+        self.0.set(BTreeSet::new());
+        if let Err(error) = consumer.unassign() {
+            tracing::error!(%error, "librdkafka did not give up the revoked partitions");
         }
     }
 }
@@ -160,7 +159,8 @@ pub struct KafkaLog {
     membership: Arc<Membership>,
     consumer: BaseConsumer<GroupContext>,
     producer: Option<BaseProducer>,
-    producer_age: u64,
+    /// True once librdkafka fetches the partitions of the current assignment.
+    fetching: bool,
     at_end: BTreeSet<i32>,
 }
 
@@ -183,7 +183,7 @@ impl KafkaLog {
             membership,
             consumer,
             producer: None,
-            producer_age: 0,
+            fetching: false,
             at_end: BTreeSet::new(),
         })
     }
@@ -211,8 +211,7 @@ impl KafkaLog {
             let producer: BaseProducer =
                 self.config.transactional(self.machine).create().map_err(|e| self.failed("making a producer", &e))?;
             producer.init_transactions(CALL_TIMEOUT).map_err(|e| self.failed("ending earlier transactions", &e))?;
-            self.producer_age += 1;
-            tracing::debug!(machine = self.machine, age = self.producer_age, "transactional producer ready");
+            tracing::debug!(machine = self.machine, "transactional producer ready");
             self.producer = Some(producer);
         }
         self.producer.as_ref().ok_or_else(|| LogError::Retry("no producer".to_owned()))
@@ -290,6 +289,7 @@ impl Log for KafkaLog {
             if let Some(owned) = self.membership.take() {
                 // What was read before belongs to the assignment before; the committed offsets bring it again.
                 self.at_end.clear();
+                self.fetching = false;
                 return Ok(Polled { owned: Some(owned), ..Polled::default() });
             }
             match message {
@@ -334,8 +334,19 @@ impl Log for KafkaLog {
 
     fn start_at(&mut self, positions: &BTreeMap<i32, i64>) -> Result<(), LogError> {
         self.at_end.clear();
+        if positions.is_empty() {
+            return Ok(());
+        }
         let list = self.list(positions.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset))))?;
-        self.consumer.assign(&list).map_err(|e| self.failed("moving to the committed offsets", &e))
+        let moved = if self.fetching {
+            self.consumer.seek_partitions(list, CALL_TIMEOUT).and_then(|list| {
+                list.elements().iter().try_for_each(|element| element.error())
+            })
+        } else {
+            self.consumer.assign(&list)
+        };
+        self.fetching |= moved.is_ok();
+        moved.map_err(|e| self.failed("moving to the committed offsets", &e))
     }
 
     fn commit(&mut self, writes: &[Write], next: &BTreeMap<i32, i64>) -> Result<(), LogError> {
