@@ -138,6 +138,10 @@ impl RawHeader {
     /// The header of a tick.
     #[must_use]
     pub fn tick() -> RawHeader {
-        RawHeader { v: VERSION, kind: Kind::Tick, ..RawHeader::default() }
+        RawHeader {
+            v: VERSION,
+            kind: Kind::Tick,
+            ..RawHeader::default()
+        }
     }
 }
