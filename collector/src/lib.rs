@@ -12,5 +12,16 @@ pub mod encoding;
 pub mod follow;
 pub mod frame;
 
+pub mod checkpoint;
 pub mod clock;
+pub mod collect;
+pub mod config;
+pub mod discover;
+pub mod heartbeat;
+pub mod machine;
+pub mod ship;
 pub mod sink;
+pub mod tail;
+
+pub use collect::{Collector, CollectorError, Drained, Pass};
+pub use config::Config;
