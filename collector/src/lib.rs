@@ -1,4 +1,27 @@
 //! The collector: log file -> line -> raw record -> `wulog.raw`.
+//!
+//! ```text
+//! bytes -> frame -> encoding -> Tail (follow, ack) -> Shipper -> Sink
+//! ```
+//!
+//! [`Collector`] is the whole of it, one thread and no waiting beyond what its caller allows; the binary runs it against
+//! Kafka, the processor's one-machine mode against its embedded log.
 
+pub mod ack;
+pub mod encoding;
+pub mod follow;
+pub mod frame;
+
+pub mod checkpoint;
 pub mod clock;
+pub mod collect;
+pub mod config;
+pub mod discover;
+pub mod heartbeat;
+pub mod machine;
+pub mod ship;
 pub mod sink;
+pub mod tail;
+
+pub use collect::{Collector, CollectorError, Drained, Pass};
+pub use config::Config;

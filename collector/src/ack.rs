@@ -1,0 +1,97 @@
+//! The acknowledged prefix of one file.
+//!
+//! Deliveries are reported in any order, but a position may only move past lines that are all in the log: otherwise a
+//! crash would lose the one line that was still on its way.
+
+use std::collections::VecDeque;
+
+use crate::sink::Ticket;
+
+/// What was sent of one file and is not part of the acknowledged prefix yet. `T` is what the prefix gains with a line.
+#[derive(Debug)]
+pub struct Acks<T> {
+    sent: VecDeque<Sent<T>>,
+}
+
+#[derive(Debug)]
+struct Sent<T> {
+    ticket: Ticket,
+    delivered: bool,
+    line: T,
+}
+
+impl<T> Default for Acks<T> {
+    fn default() -> Acks<T> {
+        Acks { sent: VecDeque::new() }
+    }
+}
+
+impl<T> Acks<T> {
+    /// Notes a line on its way. Tickets of one file only grow.
+    pub fn sent(&mut self, ticket: Ticket, line: T) {
+        debug_assert!(
+            self.sent.back().is_none_or(|last| last.ticket < ticket),
+            "tickets of a file only grow"
+        );
+        self.sent.push_back(Sent {
+            ticket,
+            delivered: false,
+            line,
+        });
+    }
+
+    /// Notes a delivery. The prefix then grows by what [`Acks::pop`] gives.
+    pub fn delivered(&mut self, ticket: Ticket) {
+        if let Ok(index) = self.sent.binary_search_by_key(&ticket, |sent| sent.ticket) {
+            self.sent[index].delivered = true;
+        }
+    }
+
+    /// The next line that joins the acknowledged prefix.
+    pub fn pop(&mut self) -> Option<T> {
+        let line = self.sent.pop_front_if(|first| first.delivered)?.line;
+        if self.sent.is_empty() {
+            // A file that is quiet holds no memory; there may be thousands.
+            self.sent = VecDeque::new();
+        }
+        Some(line)
+    }
+
+    /// True when all that was sent is acknowledged.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends lines 1, 2, 3, 4, reports `deliveries` and tells which lines joined the prefix after each.
+    #[track_caller]
+    fn check(deliveries: &[Ticket], expect: &[&[u64]]) {
+        let mut acks = Acks::default();
+        (1..=4).for_each(|ticket| acks.sent(ticket, ticket));
+        let got: Vec<Vec<u64>> = deliveries
+            .iter()
+            .map(|&ticket| {
+                acks.delivered(ticket);
+                std::iter::from_fn(|| acks.pop()).collect()
+            })
+            .collect();
+        assert_eq!(got, expect);
+    }
+
+    #[test]
+    fn only_a_contiguous_prefix_is_acknowledged() {
+        check(&[1, 2, 3, 4], &[&[1], &[2], &[3], &[4]]);
+        check(&[2, 4, 1, 3], &[&[], &[], &[1, 2], &[3, 4]]);
+        check(&[4, 3, 2], &[&[], &[], &[]]);
+    }
+
+    #[test]
+    fn reports_that_come_twice_or_from_nowhere_change_nothing() {
+        check(&[1, 1, 9, 2], &[&[1], &[], &[], &[2]]);
+    }
+}

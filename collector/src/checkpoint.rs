@@ -1,0 +1,267 @@
+//! Where the collector is in each file, on disk.
+//!
+//! Two generations in two files, written in turn: the new one is complete and on disk before the older is given up, so a
+//! crash at any moment leaves one that is whole. Each has a CRC. A checkpoint that cannot be read never refuses the
+//! start: the price is lines sent twice, under a new epoch, and a log message that says so.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tracing::{error, warn};
+
+use crate::follow::Anchor;
+
+/// A position in a file, with what stands before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// 16 hex digits.
+    pub epoch: String,
+    /// Logical offset of the next line.
+    pub logical: u64,
+    /// Position of the next line in the file, as it was: a hint that the anchor confirms.
+    pub position: u64,
+    /// What stands before it.
+    pub anchor: Anchor,
+    /// True when the line before had no ending when it was sent: an ending that comes later belongs to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open_ended: bool,
+    /// Device and inode of a version that is past; it may be found again under another name.
+    #[serde(default)]
+    pub id: (u64, u64),
+}
+
+/// What is kept of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// The name under which its lines are shipped: the path where it was first seen.
+    pub label: String,
+    /// Device and inode at the last look.
+    pub id: (u64, u64),
+    /// When it was last there, milliseconds since 1970 UTC.
+    pub seen_ms: i64,
+    /// Times that lines may have been missed.
+    pub losses: u64,
+    /// The acknowledged position.
+    pub cursor: Cursor,
+    /// Positions in earlier versions of the file, newest first; one may come back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<Cursor>,
+}
+
+/// The state directory, locked for this process.
+#[derive(Debug)]
+pub struct CheckpointStore {
+    dir: PathBuf,
+    generation: u64,
+    _lock: File,
+}
+
+/// Why a state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// Another collector uses it.
+    #[error("state_dir {0} is in use by another collector: give each its own")]
+    InUse(PathBuf),
+    /// It cannot be written.
+    #[error("cannot write state_dir {dir}: {error}; nothing is read until positions can be kept")]
+    Unwritable {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+const SLOTS: [&str; 2] = ["checkpoint.0", "checkpoint.1"];
+const MAGIC: &str = "wulog-checkpoint-1";
+
+impl CheckpointStore {
+    /// Opens the state directory, makes it where it is missing, and reads the newest checkpoint that is whole.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, locked or written. Damaged checkpoints are no error.
+    pub fn open(dir: &Path) -> Result<(CheckpointStore, Vec<FileEntry>), CheckpointError> {
+        let unwritable = |error| CheckpointError::Unwritable {
+            dir: dir.to_owned(),
+            error,
+        };
+        fs::create_dir_all(dir).map_err(unwritable)?;
+        let lock = File::create(dir.join("lock")).map_err(unwritable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(CheckpointError::InUse(dir.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(unwritable(error)),
+        }
+        let (generation, entries) = read(dir);
+        Ok((
+            CheckpointStore {
+                dir: dir.to_owned(),
+                generation,
+                _lock: lock,
+            },
+            entries,
+        ))
+    }
+
+    /// Writes a new generation; returns when it is on disk.
+    ///
+    /// # Errors
+    /// When the disk does not take it. The generation before stays.
+    pub fn save(&mut self, entries: &[&FileEntry]) -> Result<(), CheckpointError> {
+        let generation = self.generation + 1;
+        self.write(generation, entries)
+            .map_err(|error| CheckpointError::Unwritable {
+                dir: self.dir.clone(),
+                error,
+            })?;
+        self.generation = generation;
+        Ok(())
+    }
+
+    fn write(&self, generation: u64, entries: &[&FileEntry]) -> io::Result<()> {
+        let body = serde_json::to_vec(entries).map_err(io::Error::other)?;
+        let unfinished = self.dir.join("checkpoint.new");
+        let mut file = File::create(&unfinished)?;
+        writeln!(file, "{MAGIC} {generation} {:08x}", checksum(generation, &body))?;
+        file.write_all(&body)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, self.dir.join(SLOTS[(generation % 2) as usize]))?;
+        sync_dir(&self.dir)
+    }
+}
+
+/// The newest whole checkpoint of a state directory, without locking it; empty where there is none.
+#[must_use]
+pub fn read(dir: &Path) -> (u64, Vec<FileEntry>) {
+    let mut newest = (0, Vec::new());
+    let mut damaged = 0;
+    for path in SLOTS.map(|slot| dir.join(slot)) {
+        match fs::read(&path) {
+            Ok(bytes) => match decode(&bytes) {
+                Some(found) if found.0 > newest.0 => newest = found,
+                Some(_) => {}
+                None => {
+                    damaged += 1;
+                    warn!(path = %path.display(), "checkpoint is damaged; the other generation is used");
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                damaged += 1;
+                warn!(path = %path.display(), %error, "cannot read checkpoint; the other generation is used");
+            }
+        }
+    }
+    if newest.0 == 0 && damaged > 0 {
+        error!(state_dir = %dir.display(), "no checkpoint is whole: all files are read again from their start");
+    }
+    newest
+}
+
+fn decode(bytes: &[u8]) -> Option<(u64, Vec<FileEntry>)> {
+    let newline = bytes.iter().position(|&byte| byte == b'\n')?;
+    let (head, body) = (std::str::from_utf8(&bytes[..newline]).ok()?, &bytes[newline + 1..]);
+    let mut words = head.split(' ');
+    if words.next()? != MAGIC {
+        return None;
+    }
+    let generation: u64 = words.next()?.parse().ok()?;
+    let crc = u32::from_str_radix(words.next()?, 16).ok()?;
+    let entries = serde_json::from_slice(body).ok()?;
+    (crc == checksum(generation, body)).then_some((generation, entries))
+}
+
+/// Covers the generation too: a flipped digit there must not make an old checkpoint the newest.
+fn checksum(generation: u64, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&generation.to_be_bytes());
+    hasher.update(body);
+    hasher.finalize()
+}
+
+/// Makes a rename durable. Windows has no such thing; its rename is in the journal.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(dir)?.sync_all()
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, logical: u64) -> FileEntry {
+        let cursor = Cursor {
+            epoch: "00".to_owned(),
+            logical,
+            ..Cursor::default()
+        };
+        FileEntry {
+            path: path.into(),
+            cursor,
+            ..FileEntry::default()
+        }
+    }
+
+    /// Saves positions 1, 2 and 3, spoils files by `damage` and expects the position that is then read.
+    #[track_caller]
+    fn check(damage: impl Fn(&Path), expect: Option<u64>) {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, found) = CheckpointStore::open(dir.path()).unwrap();
+        assert!(found.is_empty());
+        for logical in 1..=3 {
+            store.save(&[&entry("/log", logical)]).unwrap();
+        }
+        drop(store);
+        damage(dir.path());
+        let (_, entries) = CheckpointStore::open(dir.path()).unwrap();
+        assert_eq!(entries.first().map(|entry| entry.cursor.logical), expect);
+    }
+
+    fn flip(path: &Path, byte: usize) {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[byte] ^= 1;
+        fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn the_newest_whole_generation_is_read() {
+        check(|_| {}, Some(3));
+        check(|dir| flip(&dir.join("checkpoint.1"), 60), Some(2));
+        check(|dir| flip(&dir.join("checkpoint.0"), MAGIC.len() + 1), Some(3));
+        check(|dir| fs::write(dir.join("checkpoint.1"), b"").unwrap(), Some(2));
+        check(|dir| fs::write(dir.join("checkpoint.new"), b"half").unwrap(), Some(3));
+    }
+
+    #[test]
+    fn without_a_whole_one_the_start_is_not_refused() {
+        let spoil_all = |dir: &Path| {
+            SLOTS
+                .iter()
+                .for_each(|slot| fs::write(dir.join(slot), b"\xFF").unwrap())
+        };
+        check(spoil_all, None);
+        check(
+            |dir| SLOTS.iter().for_each(|slot| fs::remove_file(dir.join(slot)).unwrap()),
+            None,
+        );
+    }
+
+    #[test]
+    fn a_state_directory_has_one_collector() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = CheckpointStore::open(dir.path()).unwrap();
+        assert!(matches!(
+            CheckpointStore::open(dir.path()),
+            Err(CheckpointError::InUse(_))
+        ));
+        drop(first);
+        assert!(CheckpointStore::open(dir.path()).is_ok());
+    }
+}

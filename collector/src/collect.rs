@@ -1,0 +1,519 @@
+//! The collector as a whole: finds files, looks, reads, ships, keeps positions. One thread; it waits only where its
+//! caller lets it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, error, warn};
+use wulog_schemas::host::{HostId, canonical_name};
+use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
+
+use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::discover::{Discovered, Discovery};
+use crate::heartbeat::Pulse;
+use crate::machine::{Machine, utc_offset_min};
+use crate::ship::{FatalSinkError, Owner, Shipper};
+use crate::sink::{RawRecord, Sink, Ticket};
+use crate::tail::{Line, Reading, Tail, file_id};
+
+/// How much of one file is read before it is the next one's turn.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// How long acknowledged positions may wait to be written; a crash in between repeats lines under the same identity.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// How many handles of quiet files stay open.
+const HANDLES_MAX: usize = 256;
+/// How long a file that is gone is remembered; longer than anyone's holiday.
+const FORGET_AFTER_MS: i64 = 35 * 24 * 3600 * 1000;
+/// A pause while something must ripen: a rewritten file, a backoff.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Collects the files of a configuration into a sink.
+pub struct Collector {
+    clock: Clock,
+    reading: Reading,
+    discovery: Discovery,
+    store: CheckpointStore,
+    shipper: Shipper,
+    tails: Vec<Tail>,
+    by_path: HashMap<PathBuf, usize>,
+    hosts: Vec<Host>,
+    by_host: HashMap<HostId, usize>,
+    /// Positions of files that no input names now; kept, since a slip in the configuration must not lose them.
+    unclaimed: HashMap<PathBuf, FileEntry>,
+    own: Machine,
+    own_labels: BTreeMap<String, String>,
+    buffer: Vec<u8>,
+    next_rescan: Instant,
+    saved: Instant,
+    unsaved: Unsaved,
+    save_failed: bool,
+}
+
+/// What the checkpoint lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Unsaved {
+    Nothing,
+    /// Positions: soon.
+    Positions,
+    /// A new epoch: before anything is read.
+    Epoch,
+}
+
+struct Host {
+    id: HostId,
+    name: String,
+    time_zone: Option<String>,
+    labels: BTreeMap<String, String>,
+    own: bool,
+    pulse: Pulse,
+    files: Vec<usize>,
+}
+
+/// What one pass did, and how things stand after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Lines read and handed to the sink's queue in this pass.
+    pub lines_sent: u64,
+    /// Bytes read in this pass.
+    pub bytes_read: u64,
+    /// Records acknowledged in this pass.
+    pub acked: u64,
+    /// Records not acknowledged yet.
+    pub in_flight: usize,
+    /// Every complete line, in every file that is known, as it was at the start of this pass, is acknowledged, and so are the
+    /// heartbeats that say so.
+    pub caught_up: bool,
+    /// Hosts known.
+    pub hosts: usize,
+    /// Files known.
+    pub files: usize,
+    /// Records that can never be taken, since the start.
+    pub rejected: u64,
+}
+
+/// How a collector ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Records that were still on their way; their lines are sent again after the next start.
+    pub in_flight: usize,
+}
+
+/// Why a collector cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectorError {
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] CheckpointError),
+    /// The sink, until a person acts.
+    #[error(transparent)]
+    Sink(#[from] FatalSinkError),
+    /// The machine.
+    #[error("{0}")]
+    Machine(String),
+}
+
+impl Collector {
+    /// A collector at the positions of its state directory. Nothing is read before the first pass.
+    ///
+    /// # Errors
+    /// When the state directory is in use or cannot be written, or the machine has no name.
+    pub fn new(config: Config, sink: Box<dyn Sink>, clock: Clock) -> Result<Collector, CollectorError> {
+        let own = Machine::ask(&config.host).map_err(CollectorError::Machine)?;
+        let (store, entries) = CheckpointStore::open(&config.state_dir)?;
+        let limits = &config.limits;
+        let mut collector = Collector {
+            reading: Reading {
+                encoding: crate::encoding::EncodingChoice::Auto,
+                line_bytes_max: limits.line_bytes_max,
+                final_line_quiet_ms: i64::try_from(limits.final_line_quiet_secs).unwrap_or(i64::MAX / 1000) * 1000,
+                settle: Duration::from_millis(limits.poll_interval_ms),
+            },
+            shipper: Shipper::new(sink, limits.bytes_in_flight),
+            store,
+            tails: Vec::new(),
+            by_path: HashMap::new(),
+            hosts: Vec::new(),
+            by_host: HashMap::new(),
+            unclaimed: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect(),
+            own,
+            own_labels: config.host.labels.clone(),
+            buffer: Vec::new(),
+            next_rescan: Instant::now(),
+            saved: Instant::now(),
+            unsaved: Unsaved::Nothing,
+            save_failed: false,
+            discovery: Discovery::new(config.inputs, Duration::from_millis(limits.rescan_interval_ms)),
+            clock,
+        };
+        if collector.discovery.reads_own_host() {
+            collector.own_host();
+        }
+        Ok(collector)
+    }
+
+    /// Looks for new files in the next pass, whenever that was last done.
+    pub fn rescan(&mut self) {
+        self.next_rescan = Instant::now();
+    }
+
+    /// One pass: looks for new files when due, reads what is new, sends, handles deliveries, keeps positions when due.
+    /// Returns as soon as all is acknowledged, and after `wait` at the latest (and one chunk of one file).
+    ///
+    /// # Errors
+    /// When nothing will work until a person acts. A disk that is full for the checkpoint is no such error: reading
+    /// waits.
+    pub fn pass(&mut self, wait: Duration) -> Result<Pass, CollectorError> {
+        let deadline = Instant::now() + wait;
+        let now_ms = self.clock.now_ms();
+        let mut pass = Pass::default();
+        if Instant::now() >= self.next_rescan {
+            self.discover(now_ms);
+        }
+        self.deliveries(Duration::ZERO, &mut pass)?;
+        for tail in &mut self.tails {
+            tail.look(now_ms);
+        }
+        self.choose();
+        self.save_when_due();
+        self.heartbeats(now_ms);
+        loop {
+            let read = self.unsaved != Unsaved::Epoch && self.read_round(now_ms, &mut pass);
+            self.send(&mut pass)?;
+            self.deliveries(Duration::ZERO, &mut pass)?;
+            self.choose();
+            self.save_when_due();
+            self.heartbeats(now_ms);
+            self.send(&mut pass)?;
+            if read && Instant::now() < deadline {
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.caught_up() || left.is_zero() {
+                break;
+            }
+            let before = (pass.acked, Instant::now());
+            self.deliveries(left, &mut pass)?;
+            if pass.acked == before.0 && before.1.elapsed() < PAUSE {
+                // A sink that has nothing to say does not wait either; what is awaited is time.
+                std::thread::sleep(PAUSE.min(left));
+            }
+        }
+        self.limit_handles();
+        pass.caught_up = self.caught_up();
+        pass.in_flight = self.shipper.in_flight();
+        pass.rejected = self.shipper.rejected();
+        (pass.hosts, pass.files) = (self.hosts.len(), self.tails.len());
+        Ok(pass)
+    }
+
+    /// Reads no more, waits up to `grace` for what is on its way, and keeps the acknowledged positions.
+    ///
+    /// # Errors
+    /// As [`Collector::pass`], and when the positions cannot be kept: lines are then sent again, under the same identity
+    /// as far as they were kept.
+    pub fn drain(mut self, grace: Duration) -> Result<Drained, CollectorError> {
+        let deadline = Instant::now() + grace;
+        let mut pass = Pass::default();
+        let mut result = Ok(());
+        while self.shipper.in_flight() > 0 && Instant::now() < deadline && result.is_ok() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            result = self
+                .send(&mut pass)
+                .and_then(|()| self.deliveries(left.min(PAUSE * 10), &mut pass));
+            if self.shipper.in_flight() > 0 {
+                std::thread::sleep(PAUSE.min(left));
+            }
+        }
+        self.save()?;
+        result.map(|()| Drained {
+            in_flight: self.shipper.in_flight(),
+        })
+    }
+
+    fn discover(&mut self, now_ms: i64) {
+        let started = Instant::now();
+        for found in self.discovery.scan(&self.by_path) {
+            self.add(found);
+        }
+        self.unclaimed
+            .retain(|_, entry| now_ms - entry.seen_ms < FORGET_AFTER_MS);
+        self.next_rescan = Instant::now() + self.discovery.pause_after(started.elapsed());
+    }
+
+    fn add(&mut self, found: Discovered) {
+        let entry = match self.unclaimed.remove(&found.path) {
+            Some(entry) => entry,
+            None => match self.renamed(&found.path) {
+                Some(entry) => entry,
+                // Still read under the name that it had; it is found again when that is done.
+                None => return,
+            },
+        };
+        let host = match &found.host {
+            None => self.own_host(),
+            Some(name) => self.gathered_host(name, &found),
+        };
+        debug!(path = %found.path.display(), host = self.hosts[host].name, "file found");
+        let reading = Reading {
+            encoding: found.encoding,
+            ..self.reading
+        };
+        let index = self.tails.len();
+        self.by_path.insert(found.path, index);
+        self.hosts[host].files.push(index);
+        self.tails.push(Tail::new(entry, host, found.source, reading));
+    }
+
+    /// What is known of the file at a path that is new: nothing, or what was known of it under another name.
+    fn renamed(&self, path: &PathBuf) -> Option<FileEntry> {
+        let fresh = FileEntry {
+            path: path.clone(),
+            label: path.display().to_string(),
+            ..FileEntry::default()
+        };
+        let Ok(id) = std::fs::metadata(path).map(|found| file_id(&found)) else {
+            return Some(fresh);
+        };
+        for tail in &self.tails {
+            match tail.hand_over(id) {
+                Ok(None) => {}
+                Ok(Some((label, cursor))) => {
+                    return Some(FileEntry {
+                        label,
+                        cursor,
+                        id,
+                        ..fresh
+                    });
+                }
+                Err(_) => return None,
+            }
+        }
+        let earlier = self
+            .unclaimed
+            .values()
+            .find(|entry| entry.id == id && id != (0, 0) && !entry.path.exists());
+        Some(earlier.map_or(fresh, |entry| FileEntry {
+            path: path.clone(),
+            ..entry.clone()
+        }))
+    }
+
+    fn own_host(&mut self) -> usize {
+        let (id, name, zone) = (self.own.id.clone(), self.own.name.clone(), self.own.time_zone.clone());
+        let labels = self.own_labels.clone();
+        self.host(Host {
+            id,
+            name,
+            time_zone: zone,
+            labels,
+            own: true,
+            pulse: Pulse::default(),
+            files: Vec::new(),
+        })
+    }
+
+    fn gathered_host(&mut self, name: &str, found: &Discovered) -> usize {
+        let mut labels = self.own_labels.clone();
+        labels.extend(found.labels.clone());
+        let (id, name) = (HostId::of_gathered(name), canonical_name(name));
+        let time_zone = found.time_zone.clone();
+        self.host(Host {
+            id,
+            name,
+            time_zone,
+            labels,
+            own: false,
+            pulse: Pulse::default(),
+            files: Vec::new(),
+        })
+    }
+
+    fn host(&mut self, host: Host) -> usize {
+        *self.by_host.entry(host.id.clone()).or_insert_with(|| {
+            self.hosts.push(host);
+            self.hosts.len() - 1
+        })
+    }
+
+    fn choose(&mut self) {
+        for tail in self.tails.iter_mut().filter(|tail| tail.must_choose()) {
+            if tail.choose(new_epoch) {
+                self.unsaved = Unsaved::Epoch;
+            }
+        }
+    }
+
+    /// Reads one chunk of each file that has more. Returns whether anything was read.
+    fn read_round(&mut self, now_ms: i64, pass: &mut Pass) -> bool {
+        let (mut lines, mut any) = (Vec::new(), false);
+        for index in 0..self.tails.len() {
+            let tail = &mut self.tails[index];
+            if !tail.can_read() {
+                continue;
+            }
+            // Less than two lines of room is none: a chunk must hold a line of the greatest length, CRLF and all.
+            let chunk_min = self.reading.line_bytes_max + 64;
+            if self.shipper.room() < chunk_min.min(CHUNK_BYTES) {
+                break;
+            }
+            let chunk = self.shipper.room().min(CHUNK_BYTES).max(chunk_min);
+            let bytes = tail.read(&mut self.buffer, chunk, now_ms, &mut lines);
+            any |= !lines.is_empty() || (bytes > 0 && tail.can_read());
+            pass.bytes_read += bytes as u64;
+            pass.lines_sent += lines.len() as u64;
+            let host = tail.host;
+            for line in lines.drain(..) {
+                let (gain, record) = (line.gain, self.record(index, host, line, now_ms));
+                let ticket = self.shipper.submit(record, Owner::Line(index));
+                self.tails[index].sent(ticket, gain);
+            }
+        }
+        any
+    }
+
+    fn record(&self, tail: usize, host: usize, line: Line, now_ms: i64) -> RawRecord {
+        let tail = &self.tails[tail];
+        let header = RawHeader {
+            file: tail.entry.label.clone(),
+            source: tail.source,
+            epoch: tail.read_epoch().to_owned(),
+            offset: line.offset,
+            end: line.end,
+            hash: format!("{:08x}", line.gain.mark.crc),
+            lossy: line.lossy,
+            truncated: line.truncated,
+            ..self.header(host, now_ms)
+        };
+        RawRecord {
+            host_id: self.hosts[host].id.clone(),
+            header,
+            value: line.value,
+        }
+    }
+
+    fn header(&self, host: usize, now_ms: i64) -> RawHeader {
+        let host = &self.hosts[host];
+        let utc = if host.own && self.own.own_clock {
+            utc_offset_min(now_ms)
+        } else {
+            None
+        };
+        RawHeader {
+            v: VERSION,
+            host: host.name.clone(),
+            read: now_ms,
+            utc,
+            ..RawHeader::default()
+        }
+    }
+
+    fn heartbeats(&mut self, now_ms: i64) {
+        for index in 0..self.hosts.len() {
+            let caught_up = self.hosts[index].files.iter().all(|&file| self.tails[file].is_idle());
+            let Some(caught_up) = self.hosts[index].pulse.due(now_ms, caught_up) else {
+                continue;
+            };
+            let host = &self.hosts[index];
+            let heartbeat = Heartbeat {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                time_zone: host.time_zone.clone(),
+                labels: host.labels.clone(),
+                caught_up,
+                files: host.files.iter().map(|&file| self.tails[file].status()).collect(),
+            };
+            let value = serde_json::to_vec(&heartbeat).expect("a heartbeat holds only strings, numbers and booleans");
+            let header = RawHeader {
+                kind: Kind::Heartbeat,
+                ..self.header(index, now_ms)
+            };
+            let record = RawRecord {
+                host_id: host.id.clone(),
+                header,
+                value,
+            };
+            self.shipper.submit(record, Owner::Heartbeat(index));
+        }
+    }
+
+    fn send(&mut self, pass: &mut Pass) -> Result<(), CollectorError> {
+        let mut settled = Vec::new();
+        let result = self.shipper.send(&mut settled);
+        self.settle(&settled, pass);
+        Ok(result?)
+    }
+
+    fn deliveries(&mut self, wait: Duration, pass: &mut Pass) -> Result<(), CollectorError> {
+        let mut settled = Vec::new();
+        let result = self.shipper.poll(wait, &mut settled);
+        self.settle(&settled, pass);
+        Ok(result?)
+    }
+
+    fn settle(&mut self, settled: &[(Ticket, Owner)], pass: &mut Pass) {
+        for (ticket, owner) in settled {
+            pass.acked += 1;
+            if let Owner::Line(file) = owner {
+                self.tails[*file].delivered(*ticket);
+                self.unsaved = self.unsaved.max(Unsaved::Positions);
+            }
+        }
+    }
+
+    fn caught_up(&self) -> bool {
+        self.shipper.in_flight() == 0
+            && self.tails.iter().all(Tail::is_idle)
+            && self.hosts.iter().all(|host| host.pulse.says_caught_up())
+    }
+
+    fn save_when_due(&mut self) {
+        let due = match self.unsaved {
+            Unsaved::Nothing => false,
+            Unsaved::Positions => self.saved.elapsed() >= CHECKPOINT_EVERY,
+            Unsaved::Epoch => !self.save_failed || self.saved.elapsed() >= CHECKPOINT_EVERY,
+        };
+        if !due {
+            return;
+        }
+        match self.save() {
+            Ok(()) if self.save_failed => {
+                warn!("the state directory can be written again");
+                self.save_failed = false;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !self.save_failed {
+                    error!(%error, "positions cannot be kept; nothing is lost, files with a new epoch wait");
+                }
+                (self.save_failed, self.saved) = (true, Instant::now());
+            }
+        }
+    }
+
+    fn save(&mut self) -> Result<(), CheckpointError> {
+        let entries: Vec<&FileEntry> = self
+            .tails
+            .iter()
+            .map(|tail| &tail.entry)
+            .chain(self.unclaimed.values())
+            .collect();
+        self.store.save(&entries)?;
+        (self.saved, self.unsaved) = (Instant::now(), Unsaved::Nothing);
+        Ok(())
+    }
+
+    fn limit_handles(&mut self) {
+        let open = self.tails.iter().filter(|tail| tail.holds_handle()).count();
+        if open > HANDLES_MAX {
+            self.tails.iter_mut().for_each(Tail::close_idle);
+        }
+    }
+}
+
+/// 64 random bits as 16 hex digits.
+fn new_epoch() -> String {
+    let bits = getrandom::u64().expect("the system has random bits, or nothing on it is safe");
+    format!("{bits:016x}")
+}

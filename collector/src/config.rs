@@ -1,0 +1,495 @@
+//! Settings: TOML -> `RawConfig` -> [`Config`], once; after that every value is known to be good.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+use serde::Deserialize;
+use toml::Spanned;
+use wulog_schemas::raw::Source;
+
+use crate::encoding::EncodingChoice;
+
+/// What a collector does.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Topics are `PREFIX.raw` and so on.
+    pub topic_prefix: String,
+    /// Where positions are kept; one collector a directory.
+    pub state_dir: PathBuf,
+    /// The host that the collector runs on.
+    pub host: HostConfig,
+    /// Settings for librdkafka, by its names.
+    pub kafka: BTreeMap<String, String>,
+    /// Bounds.
+    pub limits: Limits,
+    /// What is read; the first input that names a file has it.
+    pub inputs: Vec<Input>,
+}
+
+/// What is set of the collector's own host; the machine is asked for the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Computer name.
+    pub name: Option<String>,
+    /// Host id, in place of the hash of machine id and computer name.
+    pub id: Option<String>,
+    /// IANA time zone.
+    pub time_zone: Option<String>,
+    /// Site, ring, OU ...
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Bounds of memory, lines and times.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of lines that are read and not acknowledged; then reading stops, since the file is the buffer.
+    pub bytes_in_flight: usize,
+    /// Bytes of one line in the file; what is longer is cut and marked. The longest real lines (driver lists, XML) have
+    /// about 10 KiB, and three times 64 KiB, the worst that decoding makes of it, still fits Kafka's 1 MB message.
+    pub line_bytes_max: usize,
+    /// How often files are looked at when nothing happens.
+    pub poll_interval_ms: u64,
+    /// How often, at most, paths are searched for new files.
+    pub rescan_interval_ms: u64,
+    /// After how long without a change a last line without ending is taken as complete.
+    pub final_line_quiet_secs: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            bytes_in_flight: 8 * 1024 * 1024,
+            line_bytes_max: 64 * 1024,
+            poll_interval_ms: 250,
+            rescan_interval_ms: 1000,
+            final_line_quiet_secs: 30,
+        }
+    }
+}
+
+/// A set of files.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Globs.
+    pub paths: Vec<String>,
+    /// Which log they are; `None` tells by the file's name.
+    pub source: Option<Source>,
+    /// Their encoding.
+    pub encoding: EncodingChoice,
+    /// Takes the host from the path (group `host`); `None` means the collector's own host.
+    pub host_pattern: Option<Regex>,
+    /// IANA time zone of gathered hosts.
+    pub time_zone: Option<String>,
+    /// Labels of gathered hosts, beside those of the collector's own host.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is not TOML, or has unknown or missing keys. The message shows the line.
+    #[error("{path}: {error}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// With line, column and a caret.
+        error: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{path}:{line}: {message}")]
+    Value {
+        /// The file.
+        path: String,
+        /// Line in it.
+        line: usize,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+/// Takes the host from `.../HOST/FILE`, with either kind of slash.
+const HOST_OF_FOLDER: &str = r"(?P<host>[^/\\]+)[/\\][^/\\]+$";
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or says something that cannot be meant.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+            path: shown.clone(),
+            error,
+        })?;
+        Config::parse(&text, &shown)
+    }
+
+    /// Reads a configuration; `path` stands in messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &str) -> Result<Config, ConfigError> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            error: Box::new(error),
+        })?;
+        Checker { text, path }.config(raw)
+    }
+
+    /// Logs gathered as `DIR/HOST/*.log`, without Kafka: the one-machine mode.
+    #[must_use]
+    pub fn gathered(logs_dir: &Path, state_dir: &Path) -> Config {
+        let dir = glob::Pattern::escape(&logs_dir.to_string_lossy());
+        let pattern = Regex::new(HOST_OF_FOLDER).expect("the pattern is a constant that a test compiles");
+        Config {
+            topic_prefix: default_prefix(),
+            state_dir: state_dir.to_owned(),
+            host: HostConfig::default(),
+            kafka: BTreeMap::new(),
+            limits: Limits::default(),
+            inputs: vec![Input {
+                host_pattern: Some(pattern),
+                ..Input::new(format!("{dir}/*/*.log"))
+            }],
+        }
+    }
+}
+
+impl Input {
+    /// All defaults for one glob: the collector's own host, encoding and source found by themselves.
+    #[must_use]
+    pub fn new(path: impl Into<String>) -> Input {
+        Input {
+            paths: vec![path.into()],
+            source: None,
+            encoding: EncodingChoice::Auto,
+            host_pattern: None,
+            time_zone: None,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// Which log a file of this input is.
+    #[must_use]
+    pub fn source_of(&self, path: &Path) -> Source {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().to_lowercase())
+            .unwrap_or_default();
+        let by_name = if name.starts_with("reportingevents") {
+            Source::ReportingEvents
+        } else {
+            Source::WindowsUpdate
+        };
+        self.source.unwrap_or(by_name)
+    }
+}
+
+fn default_prefix() -> String {
+    "wulog".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    topic_prefix: Option<Spanned<String>>,
+    state_dir: PathBuf,
+    #[serde(default)]
+    host: RawHost,
+    #[serde(default)]
+    kafka: BTreeMap<String, Spanned<toml::Value>>,
+    limits: Option<Spanned<Limits>>,
+    #[serde(default)]
+    input: Vec<Spanned<RawInput>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHost {
+    name: Option<Spanned<String>>,
+    id: Option<Spanned<String>>,
+    time_zone: Option<Spanned<String>>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawInput {
+    paths: Vec<Spanned<String>>,
+    source: Option<Source>,
+    encoding: Option<Spanned<String>>,
+    host_pattern: Option<Spanned<String>>,
+    time_zone: Option<Spanned<String>>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// Turns what was written into what is meant, and knows where it was written.
+struct Checker<'a> {
+    text: &'a str,
+    path: &'a str,
+}
+
+impl Checker<'_> {
+    fn config(&self, raw: RawConfig) -> Result<Config, ConfigError> {
+        if raw.input.is_empty() {
+            return Err(self.wrong(0, "nothing to read: add an [[input]] with paths = [\"...\"]"));
+        }
+        let topic_prefix = match raw.topic_prefix {
+            None => default_prefix(),
+            Some(prefix) => self.checked(
+                prefix,
+                is_topic_prefix,
+                "is no topic prefix: letters, digits, '.', '_', '-'",
+            )?,
+        };
+        let kafka = raw
+            .kafka
+            .into_iter()
+            .map(|(key, value)| self.kafka_value(key, value))
+            .collect::<Result<_, _>>()?;
+        Ok(Config {
+            topic_prefix,
+            state_dir: raw.state_dir,
+            host: self.host(raw.host)?,
+            kafka,
+            limits: raw
+                .limits
+                .map_or_else(|| Ok(Limits::default()), |limits| self.limits(limits))?,
+            inputs: raw
+                .input
+                .into_iter()
+                .map(|input| self.input(input))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn host(&self, raw: RawHost) -> Result<HostConfig, ConfigError> {
+        let not_blank = |text: &str| !text.trim().is_empty();
+        let checked =
+            |value: Option<Spanned<String>>, what| value.map(|value| self.checked(value, not_blank, what)).transpose();
+        Ok(HostConfig {
+            name: checked(raw.name, "is no host name; leave it out to take the machine's")?,
+            id: checked(raw.id, "is no host id; leave it out to take the machine's")?,
+            time_zone: self.time_zone(raw.time_zone)?,
+            labels: raw.labels,
+        })
+    }
+
+    fn limits(&self, raw: Spanned<Limits>) -> Result<Limits, ConfigError> {
+        let start = raw.span().start;
+        let limits = raw.into_inner();
+        let message = match &limits {
+            limits if limits.line_bytes_max < 1024 => "line_bytes_max is less than 1024",
+            limits if limits.line_bytes_max > 256 * 1024 => {
+                "line_bytes_max is more than 262144: decoded it may exceed Kafka's default message size"
+            }
+            limits if limits.bytes_in_flight < 4 * limits.line_bytes_max => {
+                "bytes_in_flight is less than four times line_bytes_max"
+            }
+            limits if !(10..=60_000).contains(&limits.poll_interval_ms) => "poll_interval_ms is not in 10..=60000",
+            _ => return Ok(limits),
+        };
+        Err(self.wrong(start, message))
+    }
+
+    fn input(&self, raw: Spanned<RawInput>) -> Result<Input, ConfigError> {
+        let start = raw.span().start;
+        let raw = raw.into_inner();
+        if raw.paths.is_empty() {
+            return Err(self.wrong(start, "paths is empty: name at least one file or glob"));
+        }
+        let is_glob = |path: &str| !path.is_empty() && glob::Pattern::new(path).is_ok();
+        let paths = raw
+            .paths
+            .into_iter()
+            .map(|path| self.checked(path, is_glob, "is no path or glob"));
+        let encoding = raw.encoding.map(|name| {
+            let message = "is no encoding: use auto, utf-8, utf-16le, windows-1252 or another WHATWG label";
+            EncodingChoice::parse(name.get_ref()).ok_or_else(|| self.wrong_value(&name, message))
+        });
+        Ok(Input {
+            paths: paths.collect::<Result<_, _>>()?,
+            source: raw.source,
+            encoding: encoding.transpose()?.unwrap_or_default(),
+            host_pattern: raw
+                .host_pattern
+                .map(|pattern| self.host_pattern(&pattern))
+                .transpose()?,
+            time_zone: self.time_zone(raw.time_zone)?,
+            labels: raw.labels,
+        })
+    }
+
+    fn host_pattern(&self, pattern: &Spanned<String>) -> Result<Regex, ConfigError> {
+        let regex = Regex::new(pattern.get_ref())
+            .map_err(|error| self.wrong(pattern.span().start, format!("host_pattern: {error}")))?;
+        if !regex.capture_names().any(|name| name == Some("host")) {
+            let message = "has no group 'host': write the host's part of the path as (?P<host>...)";
+            return Err(self.wrong_value(pattern, message));
+        }
+        Ok(regex)
+    }
+
+    fn time_zone(&self, zone: Option<Spanned<String>>) -> Result<Option<String>, ConfigError> {
+        zone.map(|zone| self.checked(zone, is_zone_name, "is no IANA time zone such as Europe/Berlin"))
+            .transpose()
+    }
+
+    fn kafka_value(&self, key: String, value: Spanned<toml::Value>) -> Result<(String, String), ConfigError> {
+        let start = value.span().start;
+        match value.into_inner() {
+            toml::Value::String(text) => Ok((key, text)),
+            toml::Value::Integer(number) => Ok((key, number.to_string())),
+            toml::Value::Float(number) => Ok((key, number.to_string())),
+            toml::Value::Boolean(flag) => Ok((key, flag.to_string())),
+            _ => Err(self.wrong(
+                start,
+                format!("kafka.{key} is no text, number or boolean: quote dotted names"),
+            )),
+        }
+    }
+
+    fn checked(&self, value: Spanned<String>, good: fn(&str) -> bool, what: &str) -> Result<String, ConfigError> {
+        if good(value.get_ref()) {
+            Ok(value.into_inner())
+        } else {
+            Err(self.wrong_value(&value, what))
+        }
+    }
+
+    fn wrong_value(&self, value: &Spanned<String>, what: &str) -> ConfigError {
+        self.wrong(value.span().start, format!("{:?} {what}", value.get_ref()))
+    }
+
+    fn wrong(&self, at: usize, message: impl Into<String>) -> ConfigError {
+        let line = 1 + self.text.as_bytes()[..at.min(self.text.len())]
+            .iter()
+            .filter(|&&byte| byte == b'\n')
+            .count();
+        ConfigError::Value {
+            path: self.path.to_owned(),
+            line,
+            message: message.into(),
+        }
+    }
+}
+
+fn is_topic_prefix(text: &str) -> bool {
+    // 200, since Kafka allows 249 for the whole name.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !text.is_empty() && text.len() <= 200 && text.bytes().all(allowed)
+}
+
+/// The shape of a zone name. Whether it exists is for the processor to say, which has the zone data.
+fn is_zone_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
+    text.bytes().all(allowed) && (text == "UTC" || text.split('/').count() >= 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_configuration_is_filled_up() {
+        let config = Config::parse("state_dir = '/s'\n[[input]]\npaths = ['/l/*.log']\n", "c.toml").unwrap();
+        assert_eq!(
+            (config.topic_prefix.as_str(), config.limits.line_bytes_max),
+            ("wulog", 65536)
+        );
+        assert_eq!(
+            config.inputs[0].source_of(Path::new("/l/ReportingEvents.log")),
+            Source::ReportingEvents
+        );
+        assert_eq!(
+            config.inputs[0].source_of(Path::new("/l/WindowsUpdate.log")),
+            Source::WindowsUpdate
+        );
+    }
+
+    #[test]
+    fn kafka_settings_pass_through() {
+        let text =
+            "state_dir = '/s'\n[kafka]\n'bootstrap.servers' = 'a:1'\n'linger.ms' = 5\n[[input]]\npaths = ['/l']\n";
+        let config = Config::parse(text, "c.toml").unwrap();
+        assert_eq!(config.kafka["bootstrap.servers"], "a:1");
+        assert_eq!(config.kafka["linger.ms"], "5");
+    }
+
+    #[test]
+    fn the_host_of_a_gathered_file_is_its_folder() {
+        let config = Config::gathered(Path::new("/srv/logs"), Path::new("/s"));
+        let pattern = config.inputs[0].host_pattern.as_ref().unwrap();
+        assert_eq!(
+            &pattern.captures("/srv/logs/PC-1/WindowsUpdate.log").unwrap()["host"],
+            "PC-1"
+        );
+        assert_eq!(
+            &pattern.captures(r"\\share\logs\PC-1\WindowsUpdate.log").unwrap()["host"],
+            "PC-1"
+        );
+    }
+
+    /// The error for `text` holds every one of `parts`.
+    #[track_caller]
+    fn check_error(text: &str, parts: &[&str]) {
+        let error = Config::parse(text, "c.toml").unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{part:?} is not in {error:?}");
+        }
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        check_error("", &["c.toml", "state_dir"]);
+        check_error("state_dir = '/s'\n", &["c.toml:1:", "[[input]]"]);
+        check_error(
+            "state_dir = '/s'\nstat = 1\n[[input]]\npaths=['a']",
+            &["line 2", "stat", "^"],
+        );
+        check_error(
+            "state_dir = '/s'\n[[input]]\npaths = []\n",
+            &["c.toml:2:", "paths is empty"],
+        );
+        check_error(
+            "state_dir = '/s'\n[[input]]\npaths = ['a']\nencoding = 'cat'\n",
+            &["c.toml:4:", "\"cat\""],
+        );
+        check_error(
+            "state_dir = '/s'\n[[input]]\npaths = ['a']\nsource = 'cat'\n",
+            &["line 4", "windowsupdate"],
+        );
+        check_error(
+            "state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = '('\n",
+            &["c.toml:4:", "host_pattern"],
+        );
+        check_error(
+            "state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = 'x'\n",
+            &["c.toml:4:", "(?P<host>"],
+        );
+        check_error(
+            "state_dir = '/s'\n[host]\ntime_zone = 'CET '\n[[input]]\npaths = ['a']\n",
+            &["c.toml:3:", "IANA"],
+        );
+        check_error(
+            "state_dir = '/s'\n[limits]\nline_bytes_max = 1\n[[input]]\npaths = ['a']\n",
+            &["line_bytes_max"],
+        );
+        check_error(
+            "state_dir = '/s'\n[kafka]\nbootstrap.servers = 'a'\n[[input]]\npaths = ['a']\n",
+            &["c.toml:3:", "quote"],
+        );
+    }
+}

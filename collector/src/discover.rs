@@ -1,0 +1,133 @@
+//! Which files there are: globs, searched again and again, since file events get lost under load and shares have none.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::warn;
+use wulog_schemas::raw::Source;
+
+use crate::config::Input;
+use crate::encoding::EncodingChoice;
+
+/// Searching takes at most this part of the time: one in 50.
+const SCAN_SHARE: u32 = 50;
+
+/// A file that no one follows yet.
+#[derive(Clone, Debug)]
+pub struct Discovered {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose it is, from the path; `None` means the collector's own host.
+    pub host: Option<String>,
+    /// Which log it is.
+    pub source: Source,
+    /// Its encoding.
+    pub encoding: EncodingChoice,
+    /// Time zone of a gathered host.
+    pub time_zone: Option<String>,
+    /// Labels of a gathered host.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Searches the inputs' globs.
+#[derive(Debug)]
+pub struct Discovery {
+    inputs: Vec<Input>,
+    interval: Duration,
+    /// What was complained of, so that it is said once.
+    said: HashSet<String>,
+}
+
+impl Discovery {
+    /// Searches these inputs, every `interval` at most.
+    #[must_use]
+    pub fn new(inputs: Vec<Input>, interval: Duration) -> Discovery {
+        Discovery {
+            inputs,
+            interval,
+            said: HashSet::new(),
+        }
+    }
+
+    /// True when some input belongs to the collector's own host.
+    #[must_use]
+    pub fn reads_own_host(&self) -> bool {
+        self.inputs.iter().any(|input| input.host_pattern.is_none())
+    }
+
+    /// How long to wait after a search that took `took`.
+    #[must_use]
+    pub fn pause_after(&self, took: Duration) -> Duration {
+        self.interval.max(took * SCAN_SHARE)
+    }
+
+    /// The files that are not `known`, in the order of inputs and names.
+    pub fn scan(&mut self, known: &HashMap<PathBuf, usize>) -> Vec<Discovered> {
+        let mut found: Vec<Discovered> = Vec::new();
+        let mut taken = HashSet::new();
+        for input in &self.inputs {
+            for pattern in &input.paths {
+                let before = (found.len(), self.said.len());
+                let mut any = false;
+                for path in matches(pattern, &mut self.said) {
+                    any = true;
+                    if !known.contains_key(&path) && taken.insert(path.clone()) {
+                        found.extend(discovered(input, path, &mut self.said));
+                    }
+                }
+                if any {
+                    self.said.remove(pattern);
+                } else if before.1 == self.said.len() && self.said.insert(pattern.clone()) {
+                    warn!(pattern, "no file matches; files that appear later are found");
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The files that match, folders left out unless named outright: then the complaint about them is the tail's.
+fn matches(pattern: &str, said: &mut HashSet<String>) -> Vec<PathBuf> {
+    let literal = PathBuf::from(pattern);
+    if literal.exists() {
+        return vec![literal];
+    }
+    let mut paths = Vec::new();
+    for entry in glob::glob(pattern).into_iter().flatten() {
+        match entry {
+            Ok(path) if path.is_dir() => {}
+            Ok(path) => paths.push(path),
+            Err(error) => {
+                if said.insert(error.path().display().to_string()) {
+                    warn!(path = %error.path().display(), error = %error.error(), "folder cannot be searched; allow the collector to read it");
+                }
+            }
+        }
+    }
+    paths
+}
+
+fn discovered(input: &Input, path: PathBuf, said: &mut HashSet<String>) -> Option<Discovered> {
+    let shown = path.to_string_lossy().into_owned();
+    let host = match &input.host_pattern {
+        None => None,
+        Some(pattern) => match pattern.captures(&shown).and_then(|captures| captures.name("host")) {
+            Some(host) => Some(host.as_str().to_owned()),
+            None => {
+                if said.insert(shown) {
+                    warn!(path = %path.display(), %pattern, "host_pattern does not match; the file is not read");
+                }
+                return None;
+            }
+        },
+    };
+    Some(Discovered {
+        source: input.source_of(&path),
+        path,
+        host,
+        encoding: input.encoding,
+        time_zone: input.time_zone.clone(),
+        labels: input.labels.clone(),
+    })
+}

@@ -1,0 +1,373 @@
+//! What a changed file means.
+//!
+//! File ids, sizes and times lie: inodes are used again, logs are cut off at the head, copied and truncated, or written
+//! anew as a whole with most of the old lines in them. Content does not. A position in a file is therefore kept together
+//! with an **anchor**: what the last few lines before it were. Where the anchor still stands before the position, the
+//! file has only grown. Where it stands elsewhere, in exactly one place, the file was rewritten and goes on there, with
+//! its epoch and its logical offsets. Where it is gone, a new epoch begins.
+//!
+//! An anchor is made of decoded lines, so that it is found again after a change of encoding or of line endings.
+//! Rejected: a hash of the bytes before the position (breaks with the encoding), of the head (all logs of a host may
+//! start alike), of one line (banners repeat).
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// How many lines an anchor spans: banners of a client start are shorter, so they don't match alone.
+pub const ANCHOR_LINES: usize = 8;
+
+/// How many bytes of the file are read again, at most, to see that the anchor still stands.
+pub const VERIFY_BYTES_MAX: u64 = 64 * 1024;
+
+/// One line as an anchor remembers it; in a checkpoint `[crc, text_bytes, file_bytes]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32, u64)", into = "(u32, u32, u64)")]
+pub struct LineMark {
+    /// CRC-32 of its UTF-8 bytes.
+    pub crc: u32,
+    /// How many UTF-8 bytes it has, without the ending.
+    pub text_bytes: u32,
+    /// How many bytes of this version of the file it takes, with its ending.
+    pub file_bytes: u64,
+}
+
+impl From<(u32, u32, u64)> for LineMark {
+    fn from((crc, text_bytes, file_bytes): (u32, u32, u64)) -> LineMark {
+        LineMark {
+            crc,
+            text_bytes,
+            file_bytes,
+        }
+    }
+}
+
+impl From<LineMark> for (u32, u32, u64) {
+    fn from(mark: LineMark) -> (u32, u32, u64) {
+        (mark.crc, mark.text_bytes, mark.file_bytes)
+    }
+}
+
+impl LineMark {
+    /// The mark of a decoded line.
+    #[must_use]
+    pub fn new(text: &[u8], file_bytes: u64) -> LineMark {
+        LineMark {
+            crc: crc32fast::hash(text),
+            text_bytes: text.len() as u32,
+            file_bytes,
+        }
+    }
+
+    fn same_text(&self, other: &LineMark) -> bool {
+        (self.crc, self.text_bytes) == (other.crc, other.text_bytes)
+    }
+}
+
+/// The last few lines before a position.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Anchor {
+    lines: VecDeque<LineMark>,
+}
+
+impl Anchor {
+    /// Moves on past one line.
+    pub fn push(&mut self, mark: LineMark) {
+        if self.lines.len() == ANCHOR_LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(mark);
+    }
+
+    /// True before the first line of an epoch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The last lines that can be verified with few bytes: how many lines and how many bytes of the file they take.
+    /// No lines, although there are some, means that the last line is too long to be read again.
+    #[must_use]
+    pub fn verifiable(&self) -> (usize, u64) {
+        let (mut lines, mut bytes) = (0, 0);
+        for mark in self.lines.iter().rev() {
+            if bytes + mark.file_bytes > VERIFY_BYTES_MAX {
+                break;
+            }
+            (lines, bytes) = (lines + 1, bytes + mark.file_bytes);
+        }
+        (lines, bytes)
+    }
+
+    /// Whether the anchor ends with these lines.
+    #[must_use]
+    pub fn ends_with(&self, lines: &[LineMark]) -> bool {
+        lines.len() <= self.lines.len()
+            && self
+                .lines
+                .iter()
+                .rev()
+                .zip(lines.iter().rev())
+                .all(|(known, found)| known.same_text(found))
+    }
+}
+
+/// Where a search found an anchor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Which of the anchors.
+    pub which: usize,
+    /// Position in the file just after it.
+    pub position: u64,
+    /// The anchor as it stands in this version of the file.
+    pub anchor: Anchor,
+}
+
+/// Looks for anchors in a file that was rewritten. Give it every line from the start, then ask what it found.
+#[derive(Debug)]
+pub struct Search<'a> {
+    anchors: &'a [&'a Anchor],
+    window: Anchor,
+    lines_seen: usize,
+    hits: Vec<Hits>,
+}
+
+/// Places where one anchor stands whole, and where the file begins within it.
+#[derive(Clone, Debug, Default)]
+struct Hits {
+    whole: Places,
+    at_head: Places,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Places {
+    count: usize,
+    last: Option<(u64, Anchor)>,
+}
+
+impl Places {
+    fn add(&mut self, position: u64, anchor: &Anchor) {
+        self.count += 1;
+        self.last = Some((position, anchor.clone()));
+    }
+
+    fn only(&self) -> Option<&(u64, Anchor)> {
+        self.last.as_ref().filter(|_| self.count == 1)
+    }
+}
+
+impl<'a> Search<'a> {
+    /// A search for any of these, the first one being preferred. Empty anchors match nothing.
+    #[must_use]
+    pub fn new(anchors: &'a [&'a Anchor]) -> Search<'a> {
+        let hits = vec![Hits::default(); anchors.len()];
+        Search {
+            anchors,
+            window: Anchor::default(),
+            lines_seen: 0,
+            hits,
+        }
+    }
+
+    /// The next line of the file; `position` is just after it.
+    pub fn line(&mut self, mark: LineMark, position: u64) {
+        self.window.push(mark);
+        self.lines_seen += 1;
+        for (anchor, hits) in self.anchors.iter().zip(&mut self.hits) {
+            let Some(last) = anchor.lines.back() else { continue };
+            if !last.same_text(&mark) {
+                continue;
+            }
+            let window = self.window.lines.make_contiguous();
+            if let Some(start) = window.len().checked_sub(anchor.lines.len())
+                && anchor.ends_with(&window[start..])
+            {
+                hits.whole.add(position, &self.window);
+            } else if self.lines_seen <= ANCHOR_LINES && begins_within(anchor, window) {
+                hits.at_head.add(position, &self.window);
+            }
+        }
+    }
+
+    /// The first anchor that stands in exactly one place.
+    #[must_use]
+    pub fn finish(self) -> Option<Found> {
+        self.hits.iter().enumerate().find_map(|(which, hits)| {
+            let places = if hits.whole.count > 0 {
+                &hits.whole
+            } else {
+                &hits.at_head
+            };
+            let (position, anchor) = places.only()?.clone();
+            Some(Found {
+                which,
+                position,
+                anchor,
+            })
+        })
+    }
+}
+
+/// Whether the head of a file, all of it `window`, was cut off within the anchor. The first line may be half a line.
+/// One line alone proves too little.
+fn begins_within(anchor: &Anchor, window: &[LineMark]) -> bool {
+    const LINES_MIN: usize = 2;
+    let without_first = &window[1..];
+    (window.len() >= LINES_MIN && anchor.ends_with(window))
+        || (without_first.len() >= LINES_MIN && anchor.ends_with(without_first))
+}
+
+/// What a look at a path shows, before any content is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Device and inode; zero where the system has none.
+    pub id: (u64, u64),
+    /// Size in bytes.
+    pub len: u64,
+    /// Time of the last change, nanoseconds.
+    pub modified_ns: i128,
+}
+
+/// What a second look means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing happened.
+    Same,
+    /// The same file has other content: it grew, or it was rewritten; the anchor tells.
+    Touched,
+    /// The same file is shorter than what was read of it.
+    Shrunk,
+    /// Another file stands at the path.
+    Replaced,
+}
+
+impl Seen {
+    /// Compares an earlier look with this one; the file was read up to `read_to`.
+    #[must_use]
+    pub fn change(&self, before: &Seen, read_to: u64) -> Change {
+        if self.id != before.id {
+            Change::Replaced
+        } else if self.len < read_to {
+            Change::Shrunk
+        } else if self == before {
+            Change::Same
+        } else {
+            Change::Touched
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anchor(lines: &str) -> Anchor {
+        let mut anchor = Anchor::default();
+        lines.chars().for_each(|line| anchor.push(mark(line)));
+        anchor
+    }
+
+    /// One letter stands for one line, of 10 bytes in the file.
+    fn mark(line: char) -> LineMark {
+        LineMark::new(line.to_string().as_bytes(), 10)
+    }
+
+    /// Searches `file` for `anchors`; expects which one, and after how many lines.
+    #[track_caller]
+    fn check(anchors: &[&str], file: &str, expect: Option<(usize, u64)>) {
+        let anchors: Vec<Anchor> = anchors.iter().map(|lines| anchor(lines)).collect();
+        let anchors: Vec<&Anchor> = anchors.iter().collect();
+        let mut search = Search::new(&anchors);
+        file.chars()
+            .enumerate()
+            .for_each(|(index, line)| search.line(mark(line), index as u64 + 1));
+        assert_eq!(search.finish().map(|found| (found.which, found.position)), expect);
+    }
+
+    #[test]
+    fn a_file_with_the_anchor_goes_on_after_it() {
+        check(&["abcdefgh"], "abcdefgh", Some((0, 8)));
+        check(&["abcdefgh"], "abcdefghxyz", Some((0, 8)));
+        check(&["abcdefgh"], "stabcdefghxyz", Some((0, 10)));
+        check(&["zzzzzabcdefgh"], "abcdefghxyz", Some((0, 8)));
+    }
+
+    #[test]
+    fn a_head_cut_off_within_the_anchor_is_found() {
+        check(&["abcdefgh"], "efghxyz", Some((0, 4)));
+        check(&["abcdefgh"], "?fghxyz", Some((0, 4)));
+        check(&["abcdefgh"], "gh", Some((0, 2)));
+        check(&["abcdefgh"], "hxyz", None);
+    }
+
+    #[test]
+    fn other_content_is_not_found() {
+        check(&["abcdefgh"], "", None);
+        check(&["abcdefgh"], "stuvwxyz", None);
+        check(&["abcdefgh"], "xyzefgh", None);
+        check(&[""], "abc", None);
+    }
+
+    #[test]
+    fn an_anchor_in_two_places_proves_nothing() {
+        check(&["ab"], "abxab", None);
+        check(&["aaaaaaaa"], "aaaaaaaaaa", None);
+    }
+
+    #[test]
+    fn an_epoch_of_few_lines_has_a_short_anchor() {
+        check(&["a"], "ab", Some((0, 1)));
+        check(&["ab"], "abcd", Some((0, 2)));
+    }
+
+    #[test]
+    fn the_current_anchor_goes_before_older_ones() {
+        check(&["k", "abc"], "abcdk", Some((0, 5)));
+        check(&["k", "abc"], "abcd", Some((1, 3)));
+    }
+
+    #[test]
+    fn verification_stays_small() {
+        let mut long = anchor("ab");
+        assert_eq!(long.verifiable(), (2, 20));
+        long.push(LineMark {
+            file_bytes: VERIFY_BYTES_MAX,
+            ..mark('c')
+        });
+        assert_eq!(long.verifiable(), (1, VERIFY_BYTES_MAX));
+        long.push(LineMark {
+            file_bytes: VERIFY_BYTES_MAX + 1,
+            ..mark('d')
+        });
+        assert_eq!(long.verifiable(), (0, 0));
+    }
+
+    #[track_caller]
+    fn check_change(id: u64, len: u64, modified_ns: i128, expect: Change) {
+        let before = Seen {
+            id: (1, 1),
+            len: 100,
+            modified_ns: 5,
+        };
+        assert_eq!(
+            Seen {
+                id: (1, id),
+                len,
+                modified_ns
+            }
+            .change(&before, 90),
+            expect
+        );
+    }
+
+    #[test]
+    fn a_look_tells_what_to_check() {
+        check_change(1, 100, 5, Change::Same);
+        check_change(1, 120, 6, Change::Touched);
+        check_change(1, 100, 6, Change::Touched);
+        check_change(1, 95, 6, Change::Touched);
+        check_change(1, 89, 6, Change::Shrunk);
+        check_change(2, 100, 5, Change::Replaced);
+    }
+}

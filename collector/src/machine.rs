@@ -1,0 +1,71 @@
+//! What the machine says of itself: its name, its id, its time zone.
+
+use chrono::{Local, Offset, TimeZone};
+use wulog_schemas::host::{HostId, canonical_name};
+
+use crate::config::HostConfig;
+
+/// The host that the collector runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Record key.
+    pub id: HostId,
+    /// Name, lower case.
+    pub name: String,
+    /// IANA time zone, where known.
+    pub time_zone: Option<String>,
+    /// Whether the machine's own UTC offset holds for its lines; not where the configuration names another zone.
+    pub own_clock: bool,
+}
+
+impl Machine {
+    /// Asks the machine for what the configuration leaves out.
+    ///
+    /// # Errors
+    /// Says what to configure where the machine does not know its name.
+    pub fn ask(config: &HostConfig) -> Result<Machine, String> {
+        let name = config.name.clone().or_else(computer_name);
+        let name = name.ok_or("this machine does not tell its name: set name under [host]")?;
+        let id = match &config.id {
+            Some(id) => HostId::from_key(id),
+            None => HostId::of_machine(&machine_id().unwrap_or_default(), &name),
+        };
+        let time_zone = config.time_zone.clone().or_else(|| iana_time_zone::get_timezone().ok());
+        Ok(Machine {
+            id,
+            name: canonical_name(&name),
+            time_zone,
+            own_clock: config.time_zone.is_none(),
+        })
+    }
+}
+
+/// The machine's UTC offset at a time, minutes east.
+#[must_use]
+pub fn utc_offset_min(at_ms: i64) -> Option<i32> {
+    let at = Local.timestamp_millis_opt(at_ms).single()?;
+    Some(at.offset().fix().local_minus_utc() / 60)
+}
+
+fn computer_name() -> Option<String> {
+    let from_environment = || {
+        std::env::var("COMPUTERNAME")
+            .or_else(|_| std::env::var("HOSTNAME"))
+            .ok()
+    };
+    first_line("/proc/sys/kernel/hostname")
+        .or_else(|| first_line("/etc/hostname"))
+        .or_else(from_environment)
+}
+
+fn machine_id() -> Option<String> {
+    first_line("/etc/machine-id").or_else(|| first_line("/var/lib/dbus/machine-id"))
+}
+
+fn first_line(path: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines()
+        .next()
+        .map(|line| line.trim().to_owned())
+        .filter(|line| !line.is_empty())
+}

@@ -1,0 +1,672 @@
+//! The collector on real files, into a sink in memory that can refuse, reorder, fail and recover.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use wulog_collector::clock::Clock;
+use wulog_collector::config::Input;
+use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
+use wulog_collector::{Collector, Config, Pass};
+use wulog_schemas::host::HostId;
+use wulog_schemas::raw::{Heartbeat, Kind, Source};
+
+/// What the sink does with records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mood {
+    #[default]
+    Takes,
+    /// Takes records and reports nothing.
+    Silent,
+    /// Says that it is full after this many.
+    FullAfter(usize),
+    /// Cannot be reached.
+    Away,
+    /// Reports every delivery as failed.
+    Fails,
+    /// Reports deliveries last first.
+    Backwards,
+    /// Never takes lines with this letter.
+    Rejects(u8),
+    /// Has no topic.
+    Broken,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    mood: Mood,
+    /// What arrived, in order.
+    records: Vec<RawRecord>,
+    waiting: Vec<(Ticket, RawRecord)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct MemorySink(Arc<Mutex<Log>>);
+
+impl Sink for MemorySink {
+    fn send(&mut self, ticket: Ticket, record: &RawRecord) -> Result<(), SinkError> {
+        let mut log = self.0.lock().unwrap();
+        match log.mood {
+            Mood::Away => return Err(SinkError::Retry("broker a:1 is away".to_owned())),
+            Mood::Broken => return Err(SinkError::Fatal("topic wulog.raw is missing".to_owned())),
+            Mood::FullAfter(count) if log.waiting.len() >= count => return Err(SinkError::Full),
+            Mood::Rejects(letter) if record.value.contains(&letter) && record.header.kind == Kind::Line => {
+                return Err(SinkError::Rejected("too large".to_owned()));
+            }
+            _ => {}
+        }
+        log.waiting.push((ticket, record.clone()));
+        Ok(())
+    }
+
+    fn poll(&mut self, _: Duration) -> Vec<Delivery> {
+        let mut log = self.0.lock().unwrap();
+        if log.mood == Mood::Silent {
+            return Vec::new();
+        }
+        let mut waiting = std::mem::take(&mut log.waiting);
+        let fails = log.mood == Mood::Fails;
+        if !fails {
+            log.records.extend(waiting.iter().map(|(_, record)| record.clone()));
+        }
+        if log.mood == Mood::Backwards {
+            waiting.reverse();
+        }
+        let result = || {
+            if fails {
+                Err(SinkError::Retry("leader moved".to_owned()))
+            } else {
+                Ok(())
+            }
+        };
+        waiting
+            .into_iter()
+            .map(|(ticket, _)| Delivery {
+                ticket,
+                result: result(),
+            })
+            .collect()
+    }
+}
+
+/// One host with one folder of logs.
+struct Bench {
+    dir: TempDir,
+    sink: MemorySink,
+    now: Arc<AtomicI64>,
+    config: Config,
+    collector: Option<Collector>,
+}
+
+const LOG: &str = "WindowsUpdate.log";
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("logs")).unwrap();
+        let mut config = Config::gathered(dir.path(), &dir.path().join("state"));
+        config.inputs = vec![Input::new(format!("{}/logs/*.log", dir.path().display()))];
+        config.host.name = Some("PC-1".to_owned());
+        config.host.id = Some("id-1".to_owned());
+        config.limits.poll_interval_ms = 10;
+        change(&mut config);
+        let now = Arc::new(AtomicI64::new(1_573_745_640_000));
+        Bench {
+            dir,
+            sink: MemorySink::default(),
+            now,
+            config,
+            collector: None,
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join("logs").join(name)
+    }
+
+    fn write(&self, content: impl AsRef<[u8]>) {
+        fs::write(self.file(LOG), content).unwrap();
+    }
+
+    fn append(&self, content: impl AsRef<[u8]>) {
+        append(&self.file(LOG), content);
+    }
+
+    fn mood(&self, mood: Mood) {
+        self.sink.0.lock().unwrap().mood = mood;
+    }
+
+    fn try_pass(&mut self) -> Result<Pass, wulog_collector::CollectorError> {
+        let collector = self.collector.get_or_insert_with(|| {
+            let clock = Clock::Simulated(self.now.clone());
+            Collector::new(self.config.clone(), Box::new(self.sink.clone()), clock).unwrap()
+        });
+        collector.rescan();
+        collector.pass(Duration::from_millis(20))
+    }
+
+    fn pass(&mut self) -> Pass {
+        self.try_pass().unwrap()
+    }
+
+    /// Passes until all is acknowledged.
+    fn pump(&mut self) -> Pass {
+        let started = Instant::now();
+        loop {
+            let pass = self.pass();
+            if pass.caught_up {
+                return pass;
+            }
+            assert!(started.elapsed() < Duration::from_secs(10), "never caught up: {pass:?}");
+        }
+    }
+
+    /// Ends as kill -9 does: nothing is flushed or kept.
+    fn crash(&mut self) {
+        self.sink.0.lock().unwrap().waiting.clear();
+        self.collector = None;
+    }
+
+    fn wait_secs(&self, secs: i64) {
+        self.now.fetch_add(secs * 1000, Ordering::AcqRel);
+    }
+
+    fn records(&self) -> Vec<RawRecord> {
+        self.sink.0.lock().unwrap().records.clone()
+    }
+
+    fn lines(&self) -> Vec<RawRecord> {
+        self.records()
+            .into_iter()
+            .filter(|record| record.header.kind == Kind::Line)
+            .collect()
+    }
+
+    fn texts(&self) -> Vec<String> {
+        self.lines()
+            .iter()
+            .map(|record| String::from_utf8(record.value.clone()).unwrap())
+            .collect()
+    }
+
+    /// What arrived is `lines`, one letter or word each, and nothing else.
+    #[track_caller]
+    fn expect(&self, lines: &str) {
+        assert_eq!(self.texts(), lines.split_whitespace().collect::<Vec<_>>());
+    }
+
+    /// Distinct epochs in order of appearance.
+    fn epochs(&self) -> Vec<String> {
+        let mut epochs: Vec<String> = self.lines().into_iter().map(|record| record.header.epoch).collect();
+        epochs.dedup();
+        epochs
+    }
+}
+
+fn append(path: &Path, content: impl AsRef<[u8]>) {
+    fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .unwrap()
+        .write_all(content.as_ref())
+        .unwrap();
+}
+
+/// One line each.
+fn log(words: &str) -> String {
+    words.split_whitespace().map(|word| format!("{word}\r\n")).collect()
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn lines_are_shipped_with_their_identity() {
+    let mut bench = Bench::new();
+    bench.write(log("one zwö"));
+    bench.pump();
+    bench.expect("one zwö");
+    let lines = bench.lines();
+    let header = &lines[1].header;
+    // "one" and its ending are 4, "zwö" is 4 bytes and its ending 1.
+    assert_eq!((header.offset, header.end), (4, 9));
+    // The CRC-32 of "zwö" in UTF-8, from Python's binascii.
+    assert_eq!(header.hash, "b6ad7305");
+    assert_eq!(
+        (header.host.as_str(), header.source, header.read),
+        ("pc-1", Source::WindowsUpdate, 1_573_745_640_000)
+    );
+    assert_eq!(header.file, bench.file(LOG).display().to_string());
+    assert_eq!(lines[1].host_id, HostId::from_key("id-1"));
+    assert_eq!(header.epoch.len(), 16);
+}
+
+#[test]
+fn a_growing_file_is_followed() {
+    let mut bench = Bench::new();
+    for (index, word) in "a b c d e f g h i j k l m".split(' ').enumerate() {
+        bench.append(log(word));
+        assert_eq!(bench.pump().files, 1, "{index}");
+    }
+    bench.expect("a b c d e f g h i j k l m");
+    assert_eq!(bench.epochs().len(), 1);
+}
+
+#[test]
+fn a_half_written_line_waits_for_its_ending() {
+    let mut bench = Bench::new();
+    bench.write("a\r\nhal");
+    bench.pump();
+    bench.expect("a");
+    bench.append("f\r");
+    bench.pump();
+    bench.expect("a");
+    bench.append("\nb\r\n");
+    bench.pump();
+    bench.expect("a half b");
+}
+
+#[test]
+fn a_last_line_without_ending_is_sent_when_the_file_is_quiet() {
+    let mut bench = Bench::new();
+    bench.write("a\r\nlast");
+    bench.pump();
+    bench.wait_secs(29);
+    bench.pump();
+    bench.expect("a");
+    bench.wait_secs(1);
+    bench.pump();
+    bench.expect("a last");
+    bench.append("\r\nb\r\n");
+    bench.pump();
+    bench.crash();
+    bench.append(log("c"));
+    bench.pump();
+    let mut texts = bench.texts();
+    texts.dedup();
+    assert!(
+        texts.ends_with(&["b".to_owned(), "c".to_owned()]) && !texts.contains(&String::new()),
+        "{texts:?}"
+    );
+    assert_eq!(bench.epochs().len(), 1);
+}
+
+#[test]
+fn utf_16_with_a_mark_is_read() {
+    let mut bench = Bench::new();
+    let mut content = vec![0xFF, 0xFE];
+    content.extend(utf16("Prüfung\r\nzwei\r\n"));
+    fs::write(bench.file("ReportingEvents.log"), &content).unwrap();
+    bench.pump();
+    append(&bench.file("ReportingEvents.log"), utf16("drei\r\n"));
+    bench.pump();
+    bench.expect("Prüfung zwei drei");
+    assert_eq!(bench.lines()[2].header.source, Source::ReportingEvents);
+    // "Prüfung" is 8 bytes of UTF-8.
+    assert_eq!(bench.lines()[1].header.offset, 9);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_marked_and_shipped() {
+    let mut bench = Bench::new();
+    bench.write(b"a\xFFb\r\nc\r\n");
+    bench.pump();
+    bench.expect("a\u{FFFD}b c");
+    assert_eq!(
+        bench.lines().iter().map(|line| line.header.lossy).collect::<Vec<_>>(),
+        [true, false]
+    );
+}
+
+#[test]
+fn an_endless_line_is_cut_and_marked() {
+    let mut bench = Bench::with(|config| config.limits.line_bytes_max = 1024);
+    bench.write(format!("{}\r\nb\r\n", "x".repeat(700_000)));
+    bench.pump();
+    bench.expect(&format!("{} b", "x".repeat(1024)));
+    assert!(bench.lines()[0].header.truncated && !bench.lines()[1].header.truncated);
+    bench.append(log("c"));
+    bench.pump();
+    assert_eq!(bench.texts()[2], "c");
+    assert_eq!(bench.epochs().len(), 1);
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was() {
+    let mut bench = Bench::new();
+    bench.write(log("a b c"));
+    bench.pump();
+    bench.collector.take().unwrap().drain(Duration::from_secs(1)).unwrap();
+    bench.append(log("d e"));
+    bench.pump();
+    bench.expect("a b c d e");
+    assert_eq!(bench.epochs().len(), 1);
+}
+
+#[test]
+fn after_a_crash_lines_repeat_under_the_same_identity() {
+    let mut bench = Bench::new();
+    bench.write(log("a b c"));
+    bench.pump();
+    bench.crash();
+    bench.append(log("d"));
+    bench.pump();
+    let mut by_identity: BTreeMap<(String, u64), Vec<u8>> = BTreeMap::new();
+    for line in bench.lines() {
+        let value = by_identity
+            .entry((line.header.epoch, line.header.offset))
+            .or_insert_with(|| line.value.clone());
+        assert_eq!(*value, line.value);
+    }
+    assert_eq!(by_identity.into_values().collect::<Vec<_>>(), [b"a", b"b", b"c", b"d"]);
+}
+
+#[test]
+fn lines_written_while_the_broker_is_away_and_the_collector_restarts_arrive() {
+    let mut bench = Bench::new();
+    bench.write(log("a"));
+    bench.pump();
+    bench.mood(Mood::Away);
+    bench.append(log("b c"));
+    assert!(!bench.pass().caught_up);
+    let drained = bench.collector.take().unwrap().drain(Duration::ZERO).unwrap();
+    assert_eq!(drained.in_flight, 2);
+    bench.append(log("d"));
+    assert!(!bench.pass().caught_up);
+    bench.mood(Mood::Takes);
+    bench.pump();
+    bench.expect("a b c d");
+}
+
+#[test]
+fn whatever_the_sink_does_every_line_arrives_in_the_end() {
+    for mood in [
+        Mood::Silent,
+        Mood::FullAfter(2),
+        Mood::Away,
+        Mood::Fails,
+        Mood::Backwards,
+    ] {
+        let mut bench = Bench::new();
+        bench.mood(mood);
+        bench.write(log("a b c d e"));
+        for _ in 0..3 {
+            bench.pass();
+        }
+        bench.mood(Mood::Takes);
+        bench.pump();
+        bench.expect("a b c d e");
+    }
+}
+
+#[test]
+fn a_record_that_can_never_be_taken_is_counted_and_passed() {
+    let mut bench = Bench::new();
+    bench.mood(Mood::Rejects(b'b'));
+    bench.write(log("a b c"));
+    assert_eq!(bench.pump().rejected, 1);
+    bench.expect("a c");
+}
+
+#[test]
+fn a_sink_that_needs_a_person_stops_the_collector() {
+    let mut bench = Bench::new();
+    bench.mood(Mood::Broken);
+    bench.write(log("a"));
+    assert_eq!(bench.try_pass().unwrap_err().to_string(), "topic wulog.raw is missing");
+}
+
+#[test]
+fn reading_stops_when_too_much_is_on_its_way() {
+    let mut bench = Bench::with(|config| {
+        config.limits.line_bytes_max = 1024;
+        config.limits.bytes_in_flight = 64 * 1024;
+    });
+    bench.mood(Mood::Silent);
+    bench.write("0123456789".repeat(10).as_str().to_owned().repeat(1) + "\r\n");
+    for _ in 0..10_000 {
+        bench.append("x".repeat(98) + "\r\n");
+    }
+    for _ in 0..5 {
+        bench.pass();
+    }
+    let in_flight = bench.pass().in_flight;
+    // 400 bytes a record; a chunk as large as the room may be read in one go.
+    assert!((64..=900).contains(&in_flight), "{in_flight}");
+    bench.mood(Mood::Takes);
+    bench.pump();
+    assert_eq!(bench.lines().len(), 10_001);
+}
+
+#[test]
+fn a_file_cut_off_at_its_head_goes_on() {
+    let mut bench = Bench::new();
+    bench.write(log("a b c d e f g h i j k l"));
+    bench.pump();
+    bench.write(log("g h i j k l m n"));
+    bench.pump();
+    bench.expect("a b c d e f g h i j k l m n");
+    assert_eq!(bench.epochs().len(), 1);
+    assert_eq!(bench.lines()[13].header.offset, 26);
+}
+
+#[test]
+fn a_file_regenerated_with_an_overlap_goes_on() {
+    for restart in [false, true] {
+        let mut bench = Bench::new();
+        bench.write(log("a b c d e f g h i j k l"));
+        bench.pump();
+        if restart {
+            bench.collector.take().unwrap().drain(Duration::ZERO).unwrap();
+        }
+        // Longer, other line endings, other encoding.
+        let mut content = vec![0xFF, 0xFE];
+        content.extend(utf16("x\ny\nz\na\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\nn\n"));
+        fs::write(bench.file("new"), content).unwrap();
+        fs::rename(bench.file("new"), bench.file(LOG)).unwrap();
+        bench.pump();
+        bench.expect("a b c d e f g h i j k l m n");
+        assert_eq!(bench.epochs().len(), 1);
+        bench.append(utf16("o\n"));
+        bench.pump();
+        bench.expect("a b c d e f g h i j k l m n o");
+    }
+}
+
+#[test]
+fn a_truncated_file_begins_a_new_epoch() {
+    let mut bench = Bench::new();
+    bench.write(log("a b c d"));
+    bench.pump();
+    bench.write("");
+    bench.pump();
+    bench.append(log("e f"));
+    bench.pump();
+    bench.expect("a b c d e f");
+    assert_eq!(bench.epochs().len(), 2);
+    assert_eq!(bench.lines()[4].header.offset, 0);
+}
+
+#[test]
+fn a_file_rewritten_in_place_with_the_same_size_is_noticed() {
+    let mut bench = Bench::new();
+    bench.write(log("a b c d"));
+    bench.pump();
+    bench.write(log("e f g h"));
+    bench.pump();
+    bench.expect("a b c d e f g h");
+}
+
+#[test]
+fn a_rotated_file_is_read_to_its_end() {
+    let mut bench = Bench::new();
+    bench.write(log("a b"));
+    bench.pump();
+    bench.append(log("c") + "half");
+    fs::rename(bench.file(LOG), bench.file("WindowsUpdate.log.1")).unwrap();
+    bench.write(log("d"));
+    bench.pump();
+    bench.expect("a b c half d");
+    assert_eq!(bench.epochs().len(), 2);
+}
+
+#[test]
+fn a_rotated_file_that_an_input_names_too_is_not_read_twice() {
+    for restart in [false, true] {
+        let mut bench = Bench::new();
+        bench.write(log("a b"));
+        bench.pump();
+        if restart {
+            bench.collector.take().unwrap().drain(Duration::ZERO).unwrap();
+        }
+        fs::rename(bench.file(LOG), bench.file("old.log")).unwrap();
+        append(&bench.file("old.log"), log("c"));
+        bench.write(log("d"));
+        bench.pump();
+        bench.pump();
+        let mut texts = bench.texts();
+        texts.sort();
+        assert_eq!(texts, ["a", "b", "c", "d"]);
+        append(&bench.file("old.log"), log("e"));
+        bench.pump();
+        let last = bench.lines().pop().unwrap();
+        assert_eq!((last.value.as_slice(), last.header.offset), (&b"e"[..], 6));
+        assert_eq!(last.header.file, bench.file(LOG).display().to_string());
+    }
+}
+
+#[test]
+fn the_line_checking_write_access_does_not_repeat_the_file() {
+    for restart in [false, true] {
+        let mut bench = Bench::new();
+        bench.write(log("a b c d e f g h i"));
+        bench.pump();
+        for more in ["j", "j k"] {
+            bench.write("Checking-write-access\r\n");
+            bench.pump();
+            if restart {
+                bench.collector.take().unwrap().drain(Duration::ZERO).unwrap();
+            }
+            bench.write(log(&format!("a b c d e f g h i {more}")));
+            bench.pump();
+        }
+        bench.expect("a b c d e f g h i Checking-write-access j k");
+        assert_eq!(bench.epochs().len(), 3);
+        assert_eq!(bench.epochs()[0], bench.epochs()[2]);
+    }
+}
+
+#[test]
+fn a_new_epoch_is_on_disk_before_its_first_line_leaves() {
+    let mut bench = Bench::new();
+    bench.write(log("a b"));
+    bench.mood(Mood::Silent);
+    bench.pass();
+    let epoch = bench
+        .sink
+        .0
+        .lock()
+        .unwrap()
+        .waiting
+        .last()
+        .unwrap()
+        .1
+        .header
+        .epoch
+        .clone();
+    bench.crash();
+    let (_, entries) = wulog_collector::checkpoint::read(&bench.config.state_dir);
+    assert_eq!(entries[0].cursor.epoch, epoch);
+    bench.mood(Mood::Takes);
+    bench.pump();
+    assert_eq!(bench.epochs(), [epoch]);
+}
+
+#[test]
+fn a_file_that_vanishes_and_comes_back_goes_on() {
+    let mut bench = Bench::new();
+    bench.write(log("a b c"));
+    bench.pump();
+    let away = bench.dir.path().join("away");
+    fs::rename(bench.dir.path().join("logs"), &away).unwrap();
+    bench.pump();
+    append(&away.join(LOG), log("d"));
+    fs::rename(&away, bench.dir.path().join("logs")).unwrap();
+    bench.pump();
+    bench.expect("a b c d");
+    assert_eq!(bench.epochs().len(), 1);
+}
+
+#[test]
+fn a_folder_in_place_of_a_file_stops_no_other() {
+    let mut bench = Bench::new();
+    let folder = bench.file("folder.log");
+    fs::create_dir(&folder).unwrap();
+    bench.config.inputs.push(Input::new(folder.display().to_string()));
+    bench
+        .config
+        .inputs
+        .push(Input::new(bench.file("missing").display().to_string()));
+    bench.write(log("a"));
+    bench.pump();
+    bench.expect("a");
+    fs::remove_dir(&folder).unwrap();
+    fs::write(&folder, log("b")).unwrap();
+    bench.pump();
+    bench.expect("a b");
+}
+
+#[test]
+fn gathered_logs_belong_to_the_hosts_of_their_folders() {
+    let mut bench = Bench::new();
+    let root = bench.dir.path().join("srv");
+    bench.config = Config::gathered(&root, &bench.config.state_dir);
+    bench.config.inputs[0].time_zone = Some("Europe/Berlin".to_owned());
+    for host in ["PC-A", "PC-B"] {
+        fs::create_dir_all(root.join(host)).unwrap();
+        fs::write(root.join(host).join(LOG), log(host)).unwrap();
+    }
+    assert_eq!(bench.pump().hosts, 2);
+    let mut lines = bench.lines();
+    lines.sort_by(|a, b| a.value.cmp(&b.value));
+    assert_eq!(lines[0].host_id, HostId::of_gathered("pc-a"));
+    assert_eq!((lines[1].header.host.as_str(), lines[1].header.utc), ("pc-b", None));
+    let first = &bench.records()[0];
+    let heartbeat: Heartbeat = serde_json::from_slice(&first.value).unwrap();
+    assert_eq!(
+        (heartbeat.time_zone.as_deref(), heartbeat.caught_up),
+        (Some("Europe/Berlin"), false)
+    );
+}
+
+#[test]
+fn heartbeats_come_first_at_catching_up_and_every_15_minutes() {
+    let mut bench = Bench::new();
+    bench.write(log("a"));
+    bench.pump();
+    bench.append(log("b"));
+    bench.pump();
+    bench.wait_secs(900);
+    bench.pump();
+    let kinds: String = bench
+        .records()
+        .iter()
+        .map(|record| match record.header.kind {
+            Kind::Line => 'l',
+            _ if serde_json::from_slice::<Heartbeat>(&record.value).unwrap().caught_up => 'H',
+            _ => 'h',
+        })
+        .collect();
+    assert_eq!(kinds, "hlHlH");
+}
