@@ -1,0 +1,80 @@
+//! What an operator can set for the Normalizer. Values are checked when they are read.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::{UtcOffset, Zone};
+
+/// `[normalize]` of the processor's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NormalizerConfig {
+    /// Offset of local times where nothing better is known: `+02:00`. Absent: UTC is assumed, and flagged.
+    pub utc_offset: Option<UtcOffset>,
+    /// IANA time zone where nothing better is known; goes before `utc_offset`.
+    pub time_zone: Option<Zone>,
+    /// How long a failure whose outcome is open waits for a success before it counts. Healthy third-party installs log
+    /// 0x800B0109 and succeed within seconds.
+    pub provisional_wait_secs: u32,
+    /// How long a definite failure that names only a file waits to learn its update. REPORT EVENT follows within 5 s.
+    pub update_wait_secs: u32,
+    /// Without any heartbeat, a host counts as caught up so long after its first record.
+    pub catch_up_wait_secs: u32,
+    /// Bounds on what is remembered.
+    pub limits: Limits,
+}
+
+/// Bounds on the state; beyond one, the oldest is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Hosts of one partition. A forgotten host's lines would be taken again if they were sent again.
+    pub hosts_max: usize,
+    /// Files of one host.
+    pub files_per_host_max: usize,
+    /// Epochs of one file.
+    pub epochs_per_file_max: usize,
+    /// Ranges of one epoch: beyond it the lowest hole counts as lost.
+    pub ranges_per_epoch_max: usize,
+    /// Recent lines of one epoch that a reverted file is told by.
+    pub recent_lines_max: usize,
+    /// Threads of one file whose open operation is remembered.
+    pub threads_per_file_max: usize,
+    /// Failures of one file that wait for their outcome.
+    pub pending_per_file_max: usize,
+    /// Subjects of one host whose last outcome is remembered.
+    pub subjects_per_host_max: usize,
+    /// Labels of one host.
+    pub labels_per_host_max: usize,
+    /// Bytes of a name or value that is remembered or sent in a signal; longer ones are cut.
+    pub value_bytes_max: usize,
+}
+
+impl Default for NormalizerConfig {
+    fn default() -> Self {
+        NormalizerConfig {
+            utc_offset: None,
+            time_zone: None,
+            provisional_wait_secs: 300,
+            update_wait_secs: 10,
+            catch_up_wait_secs: 1800,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            hosts_max: 200_000,
+            files_per_host_max: 16,
+            epochs_per_file_max: 4,
+            ranges_per_epoch_max: 128,
+            recent_lines_max: 32,
+            threads_per_file_max: 32,
+            pending_per_file_max: 32,
+            subjects_per_host_max: 128,
+            labels_per_host_max: 32,
+            value_bytes_max: 256,
+        }
+    }
+}

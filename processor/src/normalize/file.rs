@@ -1,0 +1,122 @@
+//! What is remembered of one log file of a host.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wulog_schemas::event::Form;
+
+use super::config::Limits;
+use super::fold::Folds;
+use super::position::{Epoch, Position};
+use super::thread::Thread;
+use super::time::FileTime;
+
+/// The line that continuations refer to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Head {
+    event_id: String,
+    epoch: String,
+    /// Where the next line must begin to continue it.
+    end: u64,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct File {
+    /// Epochs, the latest last.
+    epochs: Vec<Epoch>,
+    pub(super) time: FileTime,
+    pub(super) threads: BTreeMap<(u32, u32), Thread>,
+    pub(super) folds: Folds,
+    head: Option<Head>,
+    /// Newest event time of its lines.
+    pub(super) newest: i64,
+    /// Lines up to this event time were read before, in an earlier epoch.
+    reread_until: Option<i64>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        File {
+            epochs: Vec::new(),
+            time: FileTime::default(),
+            threads: BTreeMap::new(),
+            folds: Folds::default(),
+            head: None,
+            newest: i64::MIN,
+            reread_until: None,
+        }
+    }
+}
+
+impl File {
+    /// Takes a line's position. A new epoch of a known file begins where a checkpoint was lost, or the file was replaced.
+    pub(super) fn take(&mut self, epoch: &str, offset: u64, end: u64, hash: u32, limits: &Limits) -> Position {
+        let at = match self.epochs.iter().rposition(|known| known.id == epoch) {
+            Some(at) => at,
+            None => {
+                if !self.epochs.is_empty() && self.newest > i64::MIN {
+                    self.reread_until = Some(self.newest);
+                }
+                if self.epochs.len() >= limits.epochs_per_file_max.max(1) {
+                    self.epochs.remove(0);
+                }
+                self.epochs.push(Epoch::new(epoch));
+                self.epochs.len() - 1
+            }
+        };
+        self.epochs[at].take(offset, end, hash, limits)
+    }
+
+    /// True for a line that an earlier epoch had brought: it is not newer than what came before.
+    pub(super) fn is_reread(&mut self, stated: Option<i64>) -> bool {
+        let Some(until) = self.reread_until else { return false };
+        if stated.is_some_and(|millis| millis > until) {
+            self.reread_until = None;
+            return false;
+        }
+        true
+    }
+
+    /// The id of the line that a line continues, where it does.
+    pub(super) fn continues(
+        &mut self,
+        form: Form,
+        event_id: &str,
+        epoch: &str,
+        offset: u64,
+        end: u64,
+    ) -> Option<String> {
+        match form {
+            Form::Legacy | Form::Etw | Form::ReportingEvents => {
+                self.head = Some(Head {
+                    event_id: event_id.to_owned(),
+                    epoch: epoch.to_owned(),
+                    end,
+                });
+                None
+            }
+            Form::Message => {
+                self.head = None;
+                None
+            }
+            Form::Text => {
+                let head = self
+                    .head
+                    .as_mut()
+                    .filter(|head| head.epoch == epoch && head.end == offset)?;
+                head.end = end;
+                Some(head.event_id.clone())
+            }
+        }
+    }
+
+    /// The open operation of a thread; lines without ids share one.
+    pub(super) fn thread(&mut self, pid: Option<u32>, tid: Option<u32>, limits: &Limits) -> &mut Thread {
+        let key = (pid.unwrap_or_default(), tid.unwrap_or_default());
+        if self.threads.len() >= limits.threads_per_file_max.max(1) && !self.threads.contains_key(&key) {
+            self.threads.pop_first();
+        }
+        self.threads.entry(key).or_default()
+    }
+}

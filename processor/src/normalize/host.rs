@@ -1,0 +1,478 @@
+//! What is known of one host, and which signals say so.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wulog_schemas::hresult::{self, Family};
+use wulog_schemas::raw::Heartbeat;
+use wulog_schemas::signal::{Attempt, Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone};
+
+use super::config::NormalizerConfig;
+use super::file::File;
+use super::fold::Failure;
+use super::thread::cut;
+use super::time::Zone;
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// At most one [`ScanDone`] in this time.
+const SCAN_EVERY_MS: i64 = 15 * 60 * 1000;
+
+/// Changed facts wait for so many lines, so that the block of a service start gives one signal and not ten.
+const FACTS_WAIT_LINES: u32 = 50;
+
+/// Changed facts of a host that falls silent wait so long.
+const FACTS_WAIT_MS: i64 = 60_000;
+
+/// An outcome that is older than the latest by more than this does not undo it; REPORT EVENT is dated up to 5 s back.
+const OUT_OF_ORDER_MS: i64 = 60_000;
+
+/// Log time and the raw record that brought it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) log_time: i64,
+    pub(super) raw: RawPosition,
+}
+
+/// Facts to send, each with the raw record that it was read from.
+pub(super) type Facts = Vec<(RawPosition, Fact)>;
+
+/// The latest outcome at one subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Subject {
+    outcome: Outcome,
+    family: Option<Family>,
+    code: u32,
+    since: i64,
+    /// Event time of the latest outcome.
+    last: i64,
+    /// Event time of the latest one that was sent since the outcome changed.
+    sent: Option<i64>,
+}
+
+/// One host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Host {
+    name: String,
+    pub(super) zone: Option<Zone>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) files: BTreeMap<String, File>,
+    dimensions: BTreeMap<String, String>,
+    subjects: BTreeMap<String, Subject>,
+    caught_up: bool,
+    /// True once a heartbeat came.
+    heard: bool,
+    first_log: i64,
+    last_event: Option<i64>,
+    last_scan: Option<i64>,
+    /// Log time of the last [`HostFacts`].
+    facts_sent: Option<i64>,
+    /// Log time since which the facts are not what was sent, and lines since then.
+    changed: Option<(i64, u32)>,
+    /// Log time of the last record, by which the oldest host is forgotten.
+    pub(super) last_log: i64,
+    /// The entry of this host in the index of due times.
+    pub(super) due: Option<i64>,
+}
+
+/// How an operation on a subject ended.
+struct End {
+    subject: String,
+    outcome: Outcome,
+    family: Option<Family>,
+    code: u32,
+    operation: String,
+    dimensions: BTreeMap<String, String>,
+    event_time: i64,
+    raw: RawPosition,
+}
+
+impl Host {
+    pub(super) fn new(log_time: i64) -> Host {
+        Host {
+            first_log: log_time,
+            last_log: log_time,
+            ..Host::default()
+        }
+    }
+
+    /// Version of the operating system as the log last said it.
+    pub(super) fn os_version(&self) -> Option<&str> {
+        self.dimensions.get("os_build").map(String::as_str)
+    }
+
+    /// Takes the name that a record gives the host.
+    pub(super) fn set_name(&mut self, name: &str, config: &NormalizerConfig) {
+        let name = cut(name, config.limits.value_bytes_max);
+        if self.name != name && !name.is_empty() {
+            self.name = name.to_owned();
+        }
+    }
+
+    /// Takes a dimension; `None` removes it.
+    pub(super) fn set_dimension(&mut self, name: &str, value: Option<&str>, at: Moment, config: &NormalizerConfig) {
+        let value = value.map(|value| cut(value, config.limits.value_bytes_max));
+        if self.dimensions.get(name).map(String::as_str) == value {
+            return;
+        }
+        match value {
+            Some(value) => self.dimensions.insert(name.to_owned(), value.to_owned()),
+            None => self.dimensions.remove(name),
+        };
+        self.facts_changed(at);
+    }
+
+    /// Counts a line.
+    pub(super) fn saw_line(&mut self, event_time: i64) {
+        self.last_event = Some(self.last_event.map_or(event_time, |last| last.max(event_time)));
+        if let Some((_, lines)) = &mut self.changed {
+            *lines = lines.saturating_add(1);
+        }
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        id: &str,
+        beat: Heartbeat,
+        at: Moment,
+        config: &NormalizerConfig,
+        out: &mut Facts,
+    ) {
+        self.heard = true;
+        if let Some(zone) = beat.time_zone.and_then(|name| Zone::try_from(name).ok()) {
+            self.zone = Some(zone);
+        }
+        let limits = &config.limits;
+        let bounded = |text: &str| cut(text, limits.value_bytes_max).to_owned();
+        let labels: BTreeMap<String, String> = beat
+            .labels
+            .iter()
+            .take(limits.labels_per_host_max)
+            .map(|(name, value)| (bounded(name), bounded(value)))
+            .collect();
+        if labels != self.labels {
+            self.labels = labels;
+            self.facts_changed(at);
+        }
+        if beat.caught_up && !self.caught_up {
+            self.catch_up(id, at, out);
+        }
+        self.caught_up = beat.caught_up;
+    }
+
+    /// A file's failure counts.
+    pub(super) fn failed(
+        &mut self,
+        id: &str,
+        failure: Failure,
+        at: Moment,
+        config: &NormalizerConfig,
+        out: &mut Facts,
+    ) {
+        let file = failure
+            .path
+            .as_deref()
+            .map(|path| path.rsplit(['\\', '/']).next().unwrap_or(path).to_lowercase());
+        let subject = match (&failure.update, &file) {
+            (Some(update), _) => format!("update:{update}"),
+            (None, Some(file)) if failure.family != Family::Tls => format!("file:{file}"),
+            _ => {
+                let server = failure.server.as_ref().or_else(|| self.dimensions.get("wsus"));
+                format!("server:{}", server.map_or("unknown", String::as_str))
+            }
+        };
+        let mut dimensions = failure.dimensions;
+        dimensions.extend(failure.update.map(|update| ("update".to_owned(), update)));
+        dimensions.extend(file.map(|file| ("file".to_owned(), file)));
+        let end = End {
+            subject: cut(&subject, config.limits.value_bytes_max).to_owned(),
+            outcome: Outcome::Failure,
+            family: Some(failure.family),
+            code: failure.code,
+            operation: failure.operation,
+            dimensions,
+            event_time: failure.event_time,
+            raw: failure.raw,
+        };
+        self.end(id, end, at, config, out);
+    }
+
+    /// An update was downloaded or installed.
+    pub(super) fn update_succeeded(
+        &mut self,
+        id: &str,
+        update: &str,
+        operation: &str,
+        dimensions: BTreeMap<String, String>,
+        event_time: i64,
+        at: Moment,
+        config: &NormalizerConfig,
+        out: &mut Facts,
+    ) {
+        let end = End {
+            subject: format!("update:{update}"),
+            outcome: Outcome::Success,
+            family: None,
+            code: 0,
+            operation: operation.to_owned(),
+            dimensions,
+            event_time,
+            raw: at.raw,
+        };
+        self.end(id, end, at, config, out);
+    }
+
+    /// A file's signature is good: says so where the file failed before.
+    pub(super) fn file_succeeded(
+        &mut self,
+        id: &str,
+        path: &str,
+        event_time: i64,
+        at: Moment,
+        config: &NormalizerConfig,
+        out: &mut Facts,
+    ) {
+        let file = path.rsplit(['\\', '/']).next().unwrap_or(path).to_lowercase();
+        let subject = format!("file:{file}");
+        self.succeed_if_failing(
+            id,
+            cut(&subject, config.limits.value_bytes_max),
+            "signature",
+            event_time,
+            at,
+            config,
+            out,
+        );
+    }
+
+    /// A scan ended. Its success also ends every failure to reach a server.
+    pub(super) fn scanned(
+        &mut self,
+        id: &str,
+        outcome: Outcome,
+        event_time: i64,
+        at: Moment,
+        config: &NormalizerConfig,
+        out: &mut Facts,
+    ) {
+        if outcome == Outcome::Success {
+            let servers: Vec<String> = self
+                .subjects
+                .keys()
+                .filter(|name| name.starts_with("server:"))
+                .cloned()
+                .collect();
+            for subject in servers {
+                self.succeed_if_failing(id, &subject, "scan", event_time, at, config, out);
+            }
+        }
+        let too_soon = self
+            .last_scan
+            .is_some_and(|last| event_time < last.saturating_add(SCAN_EVERY_MS));
+        if too_soon {
+            return;
+        }
+        self.last_scan = Some(event_time);
+        if self.caught_up {
+            self.send_facts_if_changed(id, at, out);
+            out.push((
+                at.raw,
+                Fact::ScanDone(ScanDone {
+                    host: self.named(id),
+                    outcome,
+                    event_time,
+                }),
+            ));
+        }
+    }
+
+    /// Sends what has waited long enough.
+    pub(super) fn settle(&mut self, id: &str, at: Moment, config: &NormalizerConfig, out: &mut Facts) {
+        let due: Vec<Failure> = self
+            .files
+            .values_mut()
+            .flat_map(|file| file.folds.due(file.newest, at.log_time))
+            .collect();
+        for failure in due {
+            self.failed(id, failure, at, config, out);
+        }
+        let deadline = self
+            .first_log
+            .saturating_add(i64::from(config.catch_up_wait_secs) * 1000);
+        if !self.caught_up && !self.heard && at.log_time >= deadline {
+            self.caught_up = true;
+            self.catch_up(id, at, out);
+        }
+        let waited = self.changed.is_some_and(|(since, lines)| {
+            lines >= FACTS_WAIT_LINES || at.log_time >= since.saturating_add(FACTS_WAIT_MS)
+        });
+        let old = self
+            .facts_sent
+            .is_some_and(|sent| at.log_time >= sent.saturating_add(DAY_MS));
+        if self.caught_up && (waited || old) {
+            self.send_facts(id, at, out);
+        }
+    }
+
+    /// Log time at which [`Host::settle`] has something to do, even if no record of this host comes.
+    pub(super) fn next_due(&self, config: &NormalizerConfig) -> Option<i64> {
+        let failures = self.files.values().filter_map(|file| file.folds.next_due_log()).min();
+        let facts = self
+            .changed
+            .filter(|_| self.caught_up)
+            .map(|(since, _)| since.saturating_add(FACTS_WAIT_MS));
+        let wait = self
+            .first_log
+            .saturating_add(i64::from(config.catch_up_wait_secs) * 1000);
+        let catch_up = (!self.caught_up && !self.heard).then_some(wait);
+        [failures, facts, catch_up].into_iter().flatten().min()
+    }
+
+    fn end(&mut self, id: &str, end: End, at: Moment, config: &NormalizerConfig, out: &mut Facts) {
+        let known = self.subjects.get(&end.subject);
+        let changed = known.is_none_or(|known| known.outcome != end.outcome);
+        if changed && known.is_some_and(|known| end.event_time.saturating_add(OUT_OF_ORDER_MS) < known.last) {
+            return;
+        }
+        let since = match known {
+            Some(known) if !changed && end.outcome == Outcome::Failure => known.since.min(end.event_time),
+            _ => end.event_time,
+        };
+        let sent = known.filter(|_| !changed).and_then(|known| known.sent);
+        let send = self.caught_up && sent.is_none_or(|sent| end.event_time >= sent.saturating_add(DAY_MS));
+        let last = known.map_or(end.event_time, |known| known.last.max(end.event_time));
+        let was_failing = known.is_some_and(|known| known.outcome == Outcome::Failure);
+        // Facts go first and without this outcome, so that the detector knows the host when it counts the attempt.
+        if send {
+            self.send_facts_if_changed(id, at, out);
+        }
+        self.forget_oldest_subject(&end.subject, config.limits.subjects_per_host_max);
+        let sent = if send { Some(end.event_time) } else { sent };
+        let state = Subject {
+            outcome: end.outcome,
+            family: end.family,
+            code: end.code,
+            since,
+            last,
+            sent,
+        };
+        self.subjects.insert(end.subject.clone(), state);
+        if changed && (was_failing || end.outcome == Outcome::Failure) {
+            self.facts_changed(at);
+        }
+        if send {
+            let attempt = Attempt {
+                host: self.named(id),
+                subject: end.subject,
+                outcome: end.outcome,
+                family: end.family,
+                code: end.family.map(|_| hresult::display(end.code)),
+                operation: end.operation,
+                dimensions: end.dimensions,
+                event_time: end.event_time,
+                since,
+                late: end.event_time < at.log_time.saturating_sub(DAY_MS),
+            };
+            out.push((end.raw, Fact::Attempt(attempt)));
+        }
+    }
+
+    fn succeed_if_failing(
+        &mut self,
+        id: &str,
+        subject: &str,
+        operation: &str,
+        event_time: i64,
+        at: Moment,
+        config: &NormalizerConfig,
+        out: &mut Facts,
+    ) {
+        if self
+            .subjects
+            .get(subject)
+            .is_none_or(|known| known.outcome != Outcome::Failure)
+        {
+            return;
+        }
+        let end = End {
+            subject: subject.to_owned(),
+            outcome: Outcome::Success,
+            family: None,
+            code: 0,
+            operation: operation.to_owned(),
+            dimensions: BTreeMap::new(),
+            event_time,
+            raw: at.raw,
+        };
+        self.end(id, end, at, config, out);
+    }
+
+    fn catch_up(&mut self, id: &str, at: Moment, out: &mut Facts) {
+        self.caught_up = true;
+        self.send_facts(id, at, out);
+    }
+
+    fn facts_changed(&mut self, at: Moment) {
+        self.changed.get_or_insert((at.log_time, 0));
+    }
+
+    fn send_facts_if_changed(&mut self, id: &str, at: Moment, out: &mut Facts) {
+        if self.changed.is_some() {
+            self.send_facts(id, at, out);
+        }
+    }
+
+    fn send_facts(&mut self, id: &str, at: Moment, out: &mut Facts) {
+        let mut dimensions = self.dimensions.clone();
+        dimensions.extend(
+            self.labels
+                .iter()
+                .map(|(name, value)| (format!("label.{name}"), value.clone())),
+        );
+        let mut failing = Vec::new();
+        for (subject, known) in &mut self.subjects {
+            if let (Outcome::Failure, Some(family)) = (known.outcome, known.family) {
+                let code = hresult::display(known.code);
+                failing.push(Failing {
+                    subject: subject.clone(),
+                    family,
+                    code,
+                    since: known.since,
+                });
+                // The facts say it as well as an attempt would.
+                known.sent = known.sent.or(Some(known.last));
+            }
+        }
+        let facts = HostFacts {
+            host: self.named(id),
+            dimensions,
+            failing,
+            last_event_time: self.last_event,
+            caught_up: self.caught_up,
+        };
+        self.facts_sent = Some(at.log_time);
+        self.changed = None;
+        out.push((at.raw, Fact::HostFacts(facts)));
+    }
+
+    fn forget_oldest_subject(&mut self, keep: &str, subjects_max: usize) {
+        if self.subjects.len() < subjects_max.max(1) || self.subjects.contains_key(keep) {
+            return;
+        }
+        let oldest = self
+            .subjects
+            .iter()
+            .min_by_key(|(_, subject)| subject.last)
+            .map(|(name, _)| name.clone());
+        if let Some(oldest) = oldest {
+            self.subjects.remove(&oldest);
+        }
+    }
+
+    fn named(&self, id: &str) -> HostRef {
+        HostRef {
+            id: id.to_owned(),
+            name: self.name.clone(),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Event time: the line's local time made UTC with the best offset that is known.
+//!
+//! The line's own offset goes before that of its process (banner, later REPORT EVENT), before the host's zone, before what
+//! the collector saw, before configuration; else UTC is assumed. `replay --logs` orders lines by the same rules through
+//! [`FileClock`].
+
+use std::collections::BTreeMap;
+
+use chrono::offset::LocalResult;
+use chrono::{DateTime, Offset, TimeDelta, TimeZone};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use wulog_schemas::event::{Flag, TimeSource};
+
+use super::config::NormalizerConfig;
+use crate::parse::{Entry, LocalTime, parse};
+
+/// Processes of one file that are remembered; a machine has at most a handful that write the log at a time.
+const PROCESSES_MAX: usize = 32;
+
+/// An IANA time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Zone(Tz);
+
+impl TryFrom<String> for Zone {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Zone, String> {
+        name.parse()
+            .map(Zone)
+            .map_err(|_| format!("unknown time zone {name:?}: use an IANA name such as Europe/Berlin"))
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> String {
+        zone.0.name().to_owned()
+    }
+}
+
+/// An offset from UTC, minutes east.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UtcOffset(i32);
+
+impl TryFrom<String> for UtcOffset {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<UtcOffset, String> {
+        let parse = || {
+            let (sign, rest) = match text.split_at_checked(1)? {
+                ("+", rest) => (1, rest),
+                ("-", rest) => (-1, rest),
+                _ => return None,
+            };
+            let (hours, minutes) = rest.split_once(':')?;
+            let is_number = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+            if !is_number(hours) || !is_number(minutes) {
+                return None;
+            }
+            let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+            (hours <= 14 && minutes <= 59).then_some(UtcOffset(sign * (hours * 60 + minutes)))
+        };
+        parse().ok_or_else(|| format!("bad UTC offset {text:?}: write it as +02:00"))
+    }
+}
+
+impl From<UtcOffset> for String {
+    fn from(offset: UtcOffset) -> String {
+        format_offset(offset.0)
+    }
+}
+
+/// `+02:00`
+pub(super) fn format_offset(minutes: i32) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+}
+
+/// RFC 3339 UTC, with milliseconds, or with more digits where the line has them.
+pub(super) fn format_utc(millis: i64, nanos: u32) -> String {
+    let utc = DateTime::from_timestamp(millis.div_euclid(1000), nanos).unwrap_or_default();
+    let digits = if nanos % 1_000_000 == 0 {
+        "%Y-%m-%dT%H:%M:%S%.3fZ"
+    } else {
+        "%Y-%m-%dT%H:%M:%S%.9fZ"
+    };
+    utc.format(digits).to_string()
+}
+
+/// What is known of a host's offset apart from its lines.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Offsets {
+    /// Zone that the host's heartbeats name.
+    pub(super) zone: Option<Zone>,
+    /// Offset that the collector saw, minutes east.
+    pub(super) header_min: Option<i32>,
+    /// Configured zone.
+    pub(super) config_zone: Option<Zone>,
+    /// Configured offset.
+    pub(super) config_offset: Option<UtcOffset>,
+}
+
+impl Offsets {
+    pub(super) fn of_config(config: &NormalizerConfig) -> Offsets {
+        Offsets {
+            config_zone: config.time_zone,
+            config_offset: config.utc_offset,
+            ..Offsets::default()
+        }
+    }
+}
+
+/// A line's time as far as its file tells.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct EventTime {
+    /// Milliseconds since 1970 UTC.
+    pub(super) millis: i64,
+    /// Nanoseconds within the second.
+    pub(super) nanos: u32,
+    /// The offset used, minutes east.
+    pub(super) offset_min: Option<i32>,
+    pub(super) source: TimeSource,
+    pub(super) flags: Vec<Flag>,
+}
+
+/// A process that writes a file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Process {
+    offset_min: Option<i32>,
+    /// Build of the client.
+    pub(super) build: Option<String>,
+}
+
+/// What a file has told of time, by process, since several write to one file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct FileTime {
+    processes: BTreeMap<u32, Process>,
+    /// Time of the last dated line.
+    last_millis: Option<i64>,
+}
+
+impl FileTime {
+    /// The process, where it has said something of itself.
+    pub(super) fn process(&self, pid: Option<u32>) -> Option<&Process> {
+        self.processes.get(&pid?)
+    }
+
+    /// The time that `entry` states, or `None` where it has no usable time. Learns what the entry says of its process.
+    pub(super) fn stated(&mut self, entry: &Entry<'_>, offsets: &Offsets) -> Option<EventTime> {
+        self.learn(entry);
+        let local = entry.report.as_ref().and_then(|report| report.time).or(entry.time)?;
+        if !local.is_plausible() {
+            return None;
+        }
+        let mut flags = Vec::new();
+        let (offset_min, source) = self.offset(local, entry.pid, offsets, &mut flags);
+        let millis = local.millis() - i64::from(offset_min) * 60_000;
+        Some(EventTime {
+            millis,
+            nanos: local.nanos,
+            offset_min: Some(offset_min),
+            source,
+            flags,
+        })
+    }
+
+    /// Time of the last dated line.
+    pub(super) fn last_millis(&self) -> Option<i64> {
+        self.last_millis
+    }
+
+    /// Remembers the time for lines that have none.
+    pub(super) fn set_last_millis(&mut self, millis: i64) {
+        self.last_millis = Some(millis);
+    }
+
+    fn learn(&mut self, entry: &Entry<'_>) {
+        let Some(pid) = entry.pid else { return };
+        // A REPORT EVENT is younger than the banner, which a change to summer time makes stale.
+        let report_offset = entry
+            .report
+            .as_ref()
+            .and_then(|report| report.time)
+            .and_then(|time| time.offset_min);
+        let offset_min = entry.facts.banner_offset_min.or(report_offset);
+        let build = entry.facts.client_version;
+        if offset_min.is_none() && build.is_none() {
+            return;
+        }
+        if self.processes.len() >= PROCESSES_MAX && !self.processes.contains_key(&pid) {
+            self.processes.pop_first();
+        }
+        let process = self.processes.entry(pid).or_default();
+        process.offset_min = offset_min.or(process.offset_min);
+        if let Some(build) = build {
+            process.build = Some(build.to_owned());
+        }
+    }
+
+    fn offset(
+        &self,
+        local: LocalTime,
+        pid: Option<u32>,
+        offsets: &Offsets,
+        flags: &mut Vec<Flag>,
+    ) -> (i32, TimeSource) {
+        if let Some(offset) = local.offset_min {
+            return (offset, TimeSource::Line);
+        }
+        if let Some(offset) = self.process(pid).and_then(|process| process.offset_min) {
+            return (offset, TimeSource::Banner);
+        }
+        if let Some(zone) = offsets.zone {
+            return (zone_offset(zone, local.secs, flags), TimeSource::Zone);
+        }
+        if let Some(offset) = offsets.header_min {
+            return (offset, TimeSource::Header);
+        }
+        if let Some(zone) = offsets.config_zone {
+            return (zone_offset(zone, local.secs, flags), TimeSource::Config);
+        }
+        if let Some(UtcOffset(offset)) = offsets.config_offset {
+            return (offset, TimeSource::Config);
+        }
+        flags.push(Flag::TimeAssumed);
+        (0, TimeSource::Assumed)
+    }
+}
+
+/// The zone's offset at a local time, minutes east.
+fn zone_offset(Zone(zone): Zone, local_secs: i64, flags: &mut Vec<Flag>) -> i32 {
+    let local = DateTime::from_timestamp(local_secs, 0).unwrap_or_default().naive_utc();
+    let offset = match zone.offset_from_local_datetime(&local) {
+        LocalResult::Single(offset) => offset.fix(),
+        LocalResult::Ambiguous(first, _) => {
+            flags.push(Flag::TimeFold);
+            first.fix()
+        }
+        LocalResult::None => {
+            flags.push(Flag::TimeGap);
+            // The offset of three hours before is that before the gap, which moves the time on by the gap.
+            let before = local - TimeDelta::hours(3);
+            zone.offset_from_local_datetime(&before)
+                .earliest()
+                .map_or(chrono::Utc.fix(), |offset| offset.fix())
+        }
+    };
+    offset.local_minus_utc() / 60
+}
+
+/// Orders the lines of one file in time, by the rules of the Normalizer.
+#[derive(Clone, Debug, Default)]
+pub struct FileClock {
+    time: FileTime,
+    offsets: Offsets,
+}
+
+impl FileClock {
+    /// A clock for one file of a host whose zone may be known.
+    #[must_use]
+    pub fn new(config: &NormalizerConfig, zone: Option<Zone>) -> FileClock {
+        FileClock {
+            time: FileTime::default(),
+            offsets: Offsets {
+                zone,
+                ..Offsets::of_config(config)
+            },
+        }
+    }
+
+    /// Event time of the file's next line, milliseconds since 1970 UTC; for a line without one, that of the line before.
+    pub fn at(&mut self, line: &str) -> Option<i64> {
+        if let Some(stated) = self.time.stated(&parse(line), &self.offsets) {
+            self.time.set_last_millis(stated.millis);
+        }
+        self.time.last_millis()
+    }
+}
