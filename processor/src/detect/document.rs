@@ -82,7 +82,7 @@ pub(super) fn write(
         common_factors: comparison.factors,
         not_common: comparison.not_common,
         unknown: comparison.unknown,
-        detection: incident.detection.clone(),
+        detection: incident.judgement.document(),
         detector: Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: config_hash.to_owned(),
@@ -238,7 +238,7 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
             first.value
         ));
     }
-    if let Some(rule) = &incident.detection.rule
+    if let Some(rule) = &incident.judgement.rule
         && incident.severity_min > level
     {
         reasons.push(format!("rule {rule} asks for {}", incident.severity_min));

@@ -35,11 +35,41 @@ pub(super) struct Onset {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Onsets(BTreeMap<(i64, HostIndex), Onset>);
 
+/// Why newly failing hosts are a cluster. The fields are those of [`Detection`], of which a snapshot can't hold the
+/// optional ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Judgement {
+    method: Method,
+    pub(super) rule: Option<String>,
+    window_secs: u64,
+    seen_hosts: u64,
+    expected_hosts: f64,
+    p_value: f64,
+    alpha: f64,
+    history_hosts: u64,
+    history_active_quarter_hours: u64,
+}
+
 /// A cluster: why, and who.
 pub(super) struct Cluster {
-    pub(super) detection: Detection,
-    pub(super) rule: Option<String>,
+    pub(super) judgement: Judgement,
     pub(super) onsets: Vec<Onset>,
+}
+
+impl Judgement {
+    pub(super) fn document(&self) -> Detection {
+        Detection {
+            method: self.method,
+            rule: self.rule.clone(),
+            window_secs: self.window_secs,
+            seen_hosts: self.seen_hosts,
+            expected_hosts: self.expected_hosts,
+            p_value: self.p_value,
+            alpha: self.alpha,
+            history_hosts: self.history_hosts,
+            history_active_quarter_hours: self.history_active_quarter_hours,
+        }
+    }
 }
 
 impl Onsets {
@@ -74,7 +104,7 @@ impl Onsets {
     ) -> Option<Cluster> {
         let latest = self.within(time, time + DAY_MS).last().map_or(time, |onset| onset.time);
         let ends = if latest > time { vec![time, latest] } else { vec![time] };
-        let detection = ends
+        let judgement = ends
             .iter()
             .flat_map(|end| config.windows_secs.iter().map(|secs| (*end, *secs)))
             .filter_map(|(end, secs)| Some((end, self.judge_window(end, secs, fleet, config)?)))
@@ -83,10 +113,10 @@ impl Onsets {
                 ends.iter()
                     .find_map(|end| Some((*end, self.judge_share(*end, fleet, config)?)))
             });
-        if let Some((end, detection)) = detection {
-            let from = end - secs_to_ms(detection.window_secs);
+        if let Some((end, judgement)) = judgement {
+            let from = end - secs_to_ms(judgement.window_secs);
             let core: Vec<Onset> = self.within(from, end).cloned().collect();
-            return Some(self.take(detection, None, core, end));
+            return Some(self.take(judgement, core, end));
         }
         for rule in config
             .rules
@@ -94,26 +124,26 @@ impl Onsets {
             .filter(|rule| rule.families.is_empty() || rule.families.contains(&family))
         {
             for end in &ends {
-                if let Some((detection, core)) = self.judge_rule(*end, rule, fleet, config) {
-                    return Some(self.take(detection, Some(rule.name.clone()), core, *end));
+                if let Some((judgement, core)) = self.judge_rule(*end, rule, fleet, config) {
+                    return Some(self.take(judgement, core, *end));
                 }
             }
         }
         None
     }
 
-    fn judge_window(&self, end: i64, window_secs: u64, fleet: &Fleet, config: &DetectorConfig) -> Option<Detection> {
+    fn judge_window(&self, end: i64, window_secs: u64, fleet: &Fleet, config: &DetectorConfig) -> Option<Judgement> {
         let from = end - secs_to_ms(window_secs);
         let seen = self.within(from, end).count() as u64;
         if seen < config.min_hosts {
             return None;
         }
-        let detection = self.compare(seen, from, end, Method::GammaPoisson, fleet, config);
-        (detection.p_value < config.alpha).then_some(detection)
+        let judgement = self.compare(seen, from, end, Method::GammaPoisson, fleet, config);
+        (judgement.p_value < config.alpha).then_some(judgement)
     }
 
     /// The floor for small fleets, where a day's window is all that there is.
-    fn judge_share(&self, end: i64, fleet: &Fleet, config: &DetectorConfig) -> Option<Detection> {
+    fn judge_share(&self, end: i64, fleet: &Fleet, config: &DetectorConfig) -> Option<Judgement> {
         let from = end - DAY_MS;
         let seen = self.within(from, end).count() as u64;
         let enough = seen >= config.min_hosts
@@ -127,7 +157,7 @@ impl Onsets {
         rule: &Rule,
         fleet: &Fleet,
         config: &DetectorConfig,
-    ) -> Option<(Detection, Vec<Onset>)> {
+    ) -> Option<(Judgement, Vec<Onset>)> {
         let wanted: Vec<(StringId, StringId)> = rule
             .dimensions
             .iter()
@@ -144,9 +174,9 @@ impl Onsets {
         let seen = core.iter().map(|onset| onset.host).collect::<BTreeSet<_>>().len() as u64;
         let active = fleet.activity.hosts_since(from) as f64;
         let enough = seen >= rule.min_hosts && seen as f64 >= rule.min_share * active;
-        let mut detection = enough.then(|| self.compare(seen, from, end, Method::Rule, fleet, config))?;
-        detection.rule = Some(rule.name.clone());
-        Some((detection, core))
+        let mut judgement = enough.then(|| self.compare(seen, from, end, Method::Rule, fleet, config))?;
+        judgement.rule = Some(rule.name.clone());
+        Some((judgement, core))
     }
 
     /// Compares with the week before the window, the prior added.
@@ -158,7 +188,7 @@ impl Onsets {
         method: Method,
         fleet: &Fleet,
         config: &DetectorConfig,
-    ) -> Detection {
+    ) -> Judgement {
         let begin = end - secs_to_ms(config.horizon_secs);
         // Hosts heard of late had a week to fail, not the window: so had all those that were caught up with meanwhile.
         let exposure = |from, to| {
@@ -177,7 +207,7 @@ impl Onsets {
         let history = config.prior_active_quarter_hours + exposure(begin, history_end);
         // A host that failed was active, whatever the books say.
         let chance = exposure(from, end).max(seen as f64);
-        Detection {
+        Judgement {
             method,
             rule: None,
             window_secs: ((end - from) / 1000).unsigned_abs(),
@@ -192,7 +222,7 @@ impl Onsets {
 
     /// The core of a cluster, and who failed at the same subjects in the day before: a short window is often the
     /// first to be sure, and the outbreak began before it.
-    fn take(&mut self, detection: Detection, rule: Option<String>, core: Vec<Onset>, end: i64) -> Cluster {
+    fn take(&mut self, judgement: Judgement, core: Vec<Onset>, end: i64) -> Cluster {
         let subjects: BTreeSet<StringId> = core.iter().map(|onset| onset.subject).collect();
         let mut keys: BTreeSet<(i64, HostIndex)> = core.iter().map(|onset| (onset.time, onset.host)).collect();
         let before = self
@@ -200,11 +230,7 @@ impl Onsets {
             .filter(|onset| subjects.contains(&onset.subject));
         keys.extend(before.map(|onset| (onset.time, onset.host)));
         let onsets = keys.iter().filter_map(|key| self.0.remove(key)).collect();
-        Cluster {
-            detection,
-            rule,
-            onsets,
-        }
+        Cluster { judgement, onsets }
     }
 }
 

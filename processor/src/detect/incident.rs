@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::alert::{Detection, Level, Transition};
+use wulog_schemas::alert::{Level, Transition};
 use wulog_schemas::hresult::Family;
 
 use super::config::DetectorConfig;
-use super::evidence::{Cluster, DAY_MS, Onset, secs_to_ms};
+use super::evidence::{Cluster, DAY_MS, Judgement, Onset, secs_to_ms};
 use super::fleet::{Fleet, HostIndex};
 use super::strings::StringId;
 
@@ -28,7 +28,7 @@ pub(super) struct Incident {
     pub(super) subjects: BTreeMap<StringId, u64>,
     /// A host dimension and the value that all members share, once that is beyond doubt.
     pub(super) cause: Option<(StringId, StringId)>,
-    pub(super) detection: Detection,
+    pub(super) judgement: Judgement,
     /// The least severity, from an operator's rule.
     pub(super) severity_min: Level,
     /// Number of the last document.
@@ -66,7 +66,7 @@ impl Incident {
             members: BTreeMap::new(),
             subjects: BTreeMap::new(),
             cause: None,
-            detection: cluster.detection,
+            judgement: cluster.judgement,
             severity_min,
             seq: 0,
             opened_at: now,
@@ -85,7 +85,7 @@ impl Incident {
     pub(super) fn reopen(&mut self, cluster: Cluster, now: i64) {
         self.phase = Phase::Spreading;
         self.resolved_at = None;
-        self.detection = cluster.detection;
+        self.judgement = cluster.judgement;
         for onset in cluster.onsets {
             self.join(onset, now);
         }

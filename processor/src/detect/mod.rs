@@ -390,7 +390,7 @@ impl Detector {
             &first.since.to_string(),
         ];
         let id = format!("wu-{}", &hex_digest(&identity)[..16]);
-        let severity_min = self.rule_severity(cluster.rule.as_deref());
+        let severity_min = self.rule_severity(cluster.judgement.rule.as_deref());
         let incident = Incident::open(id, family, cluster, severity_min, now);
         self.make_room();
         self.state.incidents.push(incident);

@@ -92,3 +92,58 @@ fn sum_terms(first: f64, count: u64, ratio: impl Fn(u64) -> f64) -> f64 {
 fn bounded(p: f64) -> f64 {
     p.clamp(P_MIN, 1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `expect` as computed with exact fractions (Python's `fractions` and `decimal`, 60 digits).
+    fn check(found: f64, expect: f64) {
+        let error = (found / expect - 1.0).abs();
+        assert!(error < 1e-9, "found {found:e}, expected {expect:e}");
+    }
+
+    #[test]
+    fn predictive_tails() {
+        check(gamma_poisson_tail(0, 1.0, 1000.0, 17.0), 1.0);
+        check(gamma_poisson_tail(3, 1.0, 1000.0, 17.0), 4.670720778149e-06);
+        check(gamma_poisson_tail(4, 1.0, 1000.0, 100.0), 6.830134553651e-05);
+        check(gamma_poisson_tail(63, 1.0, 1000.0, 10000.0), 2.467520872632e-03);
+        check(gamma_poisson_tail(1, 2.0, 50.0, 50.0), 0.75);
+        check(gamma_poisson_tail(5, 36.0, 71000.0, 417.0), 3.766516317504e-06);
+        check(gamma_poisson_tail(50, 2.5, 2000.0, 400.0), 2.612819224344e-37);
+        check(gamma_poisson_tail(2, 10.0, 100.0, 100.0), 0.994140625);
+    }
+
+    #[test]
+    fn exact_tests() {
+        check(hypergeometric_tail(4, 4, 49, 196), 3.553393350947e-03);
+        check(hypergeometric_tail(50, 50, 50, 200), 2.203330485108e-48);
+        check(hypergeometric_tail(3, 5, 5, 10), 0.5);
+        check(hypergeometric_tail(0, 5, 5, 10), 1.0);
+        check(hypergeometric_tail(40, 50, 1000, 5000), 7.385607191603e-20);
+        check(hypergeometric_tail(8, 10, 9, 12), 4.545454545455e-01);
+        check(hypergeometric_tail(2, 3, 4, 5), 1.0);
+    }
+
+    #[test]
+    fn nothing_is_stated_below_the_least() {
+        assert_eq!(hypergeometric_tail(5000, 5000, 5000, 50_000), P_MIN);
+        assert_eq!(gamma_poisson_tail(5000, 1.0, 1e6, 1.0), P_MIN);
+    }
+
+    #[test]
+    fn three_significant_digits() {
+        let cases = [
+            (0.0, 0.0),
+            (1.0, 1.0),
+            (0.234375, 0.234),
+            (4.2667, 4.27),
+            (3.553e-3, 3.55e-3),
+            (123_456.0, 123_000.0),
+        ];
+        for (value, expect) in cases {
+            assert_eq!(rounded(value), expect, "{value}");
+        }
+    }
+}

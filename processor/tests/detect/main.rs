@@ -1,0 +1,6 @@
+//! The Detector on small fleets whose cause is known.
+
+mod incidents;
+mod laws;
+mod quiet;
+mod world;

@@ -1,0 +1,97 @@
+//! Nights on which nobody must be woken.
+
+use wulog_schemas::hresult::Family;
+
+use crate::world::{DAY, HOUR, MINUTE, MONTHLY, START, THIRD_PARTY, World};
+
+/// A fleet that lives for `days`, in which a scan finds a failure of its own with `probability`; the host succeeds at
+/// its next scan in three cases of four. On the second day everybody gets the monthly update.
+fn trickle(hosts: u32, days: i64, probability: f64, seed: u64) -> World {
+    let mut world = World::new(hosts, seed);
+    let mut broken = vec![false; hosts as usize];
+    world.live(START, START + days * DAY, |world, index, time| {
+        if time > START + DAY {
+            world.succeed(index, time, MONTHLY);
+        }
+        if broken[index as usize] && world.luck.chance(0.75) {
+            broken[index as usize] = false;
+            world.succeed(index, time, THIRD_PARTY);
+        } else if broken[index as usize] || world.luck.chance(probability) {
+            broken[index as usize] = true;
+            world.fail(index, time, THIRD_PARTY);
+        }
+    });
+    world
+}
+
+#[test]
+fn a_trickle_is_no_cluster() {
+    for (hosts, seed) in [(20, 1), (20, 2), (200, 3), (200, 4), (1000, 5), (5000, 6), (5000, 7)] {
+        let alerts = trickle(hosts, 14, 0.0008, seed).alerts();
+        assert!(alerts.is_empty(), "{hosts} hosts, seed {seed}: {}", alerts[0].summary);
+    }
+}
+
+/// A thousand hosts that all come to work between 8:00 and 8:30, six failures among them each morning.
+#[test]
+fn a_monday_morning_is_no_cluster() {
+    let mut world = World::new(1000, 8);
+    for day in 0..10 {
+        for index in 0..1000 {
+            let time = START + day * DAY + 8 * HOUR + world.luck.below(30 * MINUTE);
+            if day == 0 {
+                world.facts(index, time - MINUTE, &[]);
+            }
+            world.scan(index, time);
+            if index / 6 == day as u32 {
+                world.fail(index, time, THIRD_PARTY);
+            }
+        }
+    }
+    // Six of a thousand on the very first morning, within half an hour, are judged by the prior alone.
+    assert_eq!(world.alerts().len(), 0);
+}
+
+#[test]
+fn two_hosts_are_no_cluster() {
+    let mut world = World::new(20, 9);
+    world.live(START, START + 3 * DAY, |world, index, time| {
+        if index < 2 {
+            world.fail(index, time, THIRD_PARTY);
+        }
+    });
+    assert_eq!(world.alerts().len(), 0);
+}
+
+#[test]
+fn a_looping_host_counts_once() {
+    let mut world = World::new(20, 10);
+    world.live(START, START + 2 * DAY, |_, _, _| {});
+    for minute in 0..2000 {
+        world.fail(3, START + DAY + minute * MINUTE, THIRD_PARTY);
+        world.fail(3, START + DAY + minute * MINUTE, &format!("update:{minute:036}"));
+        world.succeed(3, START + DAY + minute * MINUTE + 30_000, THIRD_PARTY);
+    }
+    assert_eq!(world.alerts().len(), 0);
+}
+
+/// Forty hosts have failed for ten days when wulog is installed, go on failing, and fail at the new update too.
+#[test]
+fn chronic_hosts_are_no_news() {
+    let mut world = World::new(200, 11);
+    world.live(START, START + 4 * DAY, |world, index, time| {
+        if index < 40 {
+            let since = START - 10 * DAY;
+            world.attempt(
+                index,
+                time,
+                THIRD_PARTY,
+                Some((Family::UntrustedRoot, "0x800b0109", since)),
+            );
+            if time > START + 2 * DAY {
+                world.fail(index, time, MONTHLY);
+            }
+        }
+    });
+    assert_eq!(world.alerts().len(), 0);
+}
