@@ -10,6 +10,7 @@ cat <&3 > /dev/null &
 watch=$!
 exec 3<&-
 echo "$broker" > "$KV_RUN/node$1/pid.new" && mv "$KV_RUN/node$1/pid.new" "$KV_RUN/node$1/pid"
+exec 2> /dev/null   # the shell would announce a broker that was killed on purpose
 wait -n "$broker" "$watch"
 if kill -0 "$watch" 2>/dev/null; then   # the broker ended by itself, or was killed: it may be started again
   kill "$watch"

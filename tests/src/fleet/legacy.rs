@@ -2,6 +2,7 @@
 
 use super::dialect::{CRITERIA, Dialect, MANAGED, Verdict, content};
 use super::host::Form;
+use super::legacy_report::{Report, report, wer_sent};
 use super::pen::Pen;
 use super::spec::{Publisher, Update};
 
@@ -90,6 +91,9 @@ impl Dialect for Legacy {
             pen.write("PT", &format!("+++++++++++  PT: {phase}  +++++++++++"));
             pen.write("PT", &format!("  + ServiceId = {MANAGED}, Server URL = {url}"));
             pen.wait(2_000..12_000);
+        }
+        if pen.random.percent(20) {
+            grumble(pen);
         }
         for update in found {
             pen.write(
@@ -229,6 +233,20 @@ fn logging_initialized(pen: &mut Pen<'_>, pid: u32, process: &str, module: &str)
     pen.write_as(pid, "Misc", &format!("  = Process: {process}"));
     pen.write_as(pid, "Misc", &format!("  = Module: {module}"));
     pen.now_ticks = began_ticks;
+}
+
+/// Lines that look bad on a host that is well.
+fn grumble(pen: &mut Pen<'_>) {
+    let rule = pen.random.guid();
+    pen.write("PT", "WARNING: Cached cookie has expired or new PID is available");
+    pen.write(
+        "Handler",
+        "FATAL: UH: 0x80070057: EvaluateApplicability failed in CCbs::EvaluateApplicability",
+    );
+    pen.write(
+        "Agent",
+        &format!("WARNING: Failed to evaluate Installed rule, updateId = {{{rule}}}.202, hr = 80070057"),
+    );
 }
 
 fn caller(pen: &mut Pen<'_>) -> String {
@@ -514,80 +532,6 @@ fn handler(pen: &mut Pen<'_>, update: &Update, code: u32) {
         pen.write("Handler", "::  END  ::  Handler: Command Line Install");
     }
     pen.write("Handler", ":::::::::::::");
-}
-
-/// The fields of a REPORT EVENT that differ from one to the next.
-struct Report<'a> {
-    event: u16,
-    update: &'a str,
-    revision: u32,
-    code: u32,
-    caller: &'a str,
-    failed: bool,
-    category: &'a str,
-    text: &'a str,
-}
-
-impl<'a> Report<'a> {
-    const SUCCESS: Report<'static> = Report {
-        event: 0,
-        update: "00000000-0000-0000-0000-000000000000",
-        revision: 0,
-        code: 0,
-        caller: "AutomaticUpdates",
-        failed: false,
-        category: "",
-        text: "",
-    };
-
-    fn of(update: &'a Update) -> Report<'a> {
-        Report {
-            update: &update.id,
-            revision: update.revision,
-            ..Report::SUCCESS
-        }
-    }
-}
-
-/// A REPORT EVENT, written `late_ms` after it happened: the reporter works through its queue every five seconds.
-fn report(pen: &mut Pen<'_>, late_ms: i64, report: &Report<'_>) {
-    let written_ticks = pen.now_ticks;
-    pen.now_ticks -= late_ms * 10_000;
-    let happened = pen.time_at_target();
-    pen.now_ticks = written_ticks;
-    let instance = pen.random.guid();
-    let Report {
-        event,
-        update,
-        revision,
-        code,
-        caller,
-        failed,
-        category,
-        text,
-    } = report;
-    let code = if *code == 0 {
-        "0".to_owned()
-    } else {
-        format!("{code:08x}")
-    };
-    let result = if *failed { "Failure" } else { "Success" };
-    pen.write(
-        "Report",
-        &format!(
-            "REPORT EVENT: {{{instance}}}\t{happened}\t1\t{event}\t101\t{{{update}}}\t{revision}\t{code}\t{caller}\t{result}\t{category}\t{text}"
-        ),
-    );
-    pen.process.unsent += 1;
-}
-
-fn wer_sent(pen: &mut Pen<'_>, update: &str, code: u32, phase: &str) {
-    let build = pen.host.system.client_build;
-    pen.write(
-        "Report",
-        &format!("WER Report sent: {build} 0x{code:08x} {update} {phase} 101 Managed"),
-    );
-    pen.write("Report", "CWERReporter finishing event handling. (00000000)");
 }
 
 fn reference(update: &Update) -> String {

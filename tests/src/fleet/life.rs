@@ -180,7 +180,6 @@ fn verdict(spec: &FleetSpec, host: &Host, index: usize, now_ms: i64) -> Verdict 
             } else {
                 cause.modern_code()
             };
-            // A certificate in Root but not in TrustedPublisher passes the chain and fails the publisher.
             return Verdict::Untrusted {
                 chain_code: cause.chain_code(),
                 code,

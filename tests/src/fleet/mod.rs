@@ -14,6 +14,7 @@ mod catalog;
 mod dialect;
 mod host;
 mod legacy;
+mod legacy_report;
 mod life;
 mod modern;
 mod pen;
@@ -67,6 +68,9 @@ pub struct Fleet {
 
 impl Fleet {
     /// The fleet at its start.
+    ///
+    /// # Panics
+    /// When the spec names no WSUS server, a server without sites, or an outbreak at a server that is not there.
     #[must_use]
     pub fn new(spec: FleetSpec) -> Fleet {
         let lives: Vec<Life> = (0..spec.hosts).map(|index| Life::new(&spec, index)).collect();
@@ -123,10 +127,7 @@ impl Fleet {
     /// Where a host's log is under `dir`.
     #[must_use]
     pub fn log_path(&self, dir: &Path, host: &Host) -> PathBuf {
-        match self.spec.layout {
-            Layout::Hosts => dir.join(&host.name).join(LOG_NAME),
-            Layout::Sites => dir.join(&host.site.name).join(&host.name).join(LOG_NAME),
-        }
+        log_path(self.spec.layout, dir, host)
     }
 
     /// Appends to each host's log under `dir` what happens in `[now, until_ms)`. Returns how many lines that is.
@@ -134,14 +135,13 @@ impl Fleet {
     /// # Errors
     /// When a folder or a log cannot be written. Lines of this step may be lost then: begin again with a new fleet.
     pub fn write_until(&mut self, dir: &Path, until_ms: i64) -> io::Result<u64> {
-        let paths: Vec<PathBuf> = self.hosts().map(|host| self.log_path(dir, host)).collect();
-        let mut paths = paths.iter();
-        self.step(until_ms, |_, bytes| {
-            let path = paths.next().expect("one path for each host");
+        let layout = self.spec.layout;
+        self.step(until_ms, |host, bytes| {
             if bytes.is_empty() {
                 return Ok(());
             }
-            append(path, bytes).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+            let path = log_path(layout, dir, host);
+            append(&path, bytes).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
         })
     }
 
@@ -168,6 +168,13 @@ impl Fleet {
         }
         self.now_ms = self.now_ms.max(until_ms);
         Ok(lines)
+    }
+}
+
+fn log_path(layout: Layout, dir: &Path, host: &Host) -> PathBuf {
+    match layout {
+        Layout::Hosts => dir.join(&host.name).join(LOG_NAME),
+        Layout::Sites => dir.join(&host.site.name).join(&host.name).join(LOG_NAME),
     }
 }
 

@@ -49,6 +49,9 @@ impl Dialect for Modern {
     fn scan(&self, pen: &mut Pen<'_>, found: &[&Update]) {
         let caller = begin_scan(pen);
         pen.wait(1_000..9_000);
+        if pen.random.percent(20) {
+            grumble(pen);
+        }
         for update in found {
             pen.write("Agent", &format!("Added update {} to search result", reference(update)));
         }
@@ -152,6 +155,28 @@ fn failed(pen: &mut Pen<'_>, component: &str, code: u32, what: &str) {
     } else {
         pen.write(component, &format!("*FAILED* [{code:08X}] {what}"));
     }
+}
+
+/// Lines that look bad on a host that is well; 80092004 even belongs to the codes of cryptography.
+fn grumble(pen: &mut Pen<'_>) {
+    failed(
+        pen,
+        "Misc",
+        0x8009_2004,
+        "Method failed to get auth token. [CUpdateEndpointProvider::GenerateSecurityTokenWithAuthTickets:1674]",
+    );
+    failed(
+        pen,
+        "Misc",
+        0x8007_0057,
+        "Method failed [AuthTicketHelper::AddTickets:1236]",
+    );
+    failed(
+        pen,
+        "Agent",
+        0x8024_8014,
+        "GetServiceObject couldn't find service '7971F918-A847-4430-9279-4A52D1EFE18D'.",
+    );
 }
 
 fn chain_checks_failed(pen: &mut Pen<'_>, code: u32) {

@@ -21,7 +21,7 @@ pub struct FleetSpec {
     pub hosts: usize,
     /// When the hosts' lives begin, milliseconds since 1970 UTC.
     pub start_ms: i64,
-    /// The WSUS servers; hosts are dealt to their sites in turn.
+    /// The WSUS servers, at least one with at least one site; hosts are dealt to them in turn.
     pub wsus: Vec<WsusSpec>,
     /// What is published, and when.
     pub updates: Vec<Update>,

@@ -86,7 +86,10 @@ impl KafkaTestbed {
     pub fn kill9(&mut self) {
         self.signal("KILL");
         let mut holder = self.holder.take().expect("a broker that is killed was running");
+        // wait() would close the pipe first, which tells hold.sh to remove the broker's folder.
+        let pipe = holder.stdin.take();
         holder.wait().expect("hold.sh ends after its broker");
+        drop(pipe);
     }
 
     /// Starts the killed broker again, on the same port, and waits until it serves.

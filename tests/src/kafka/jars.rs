@@ -4,13 +4,20 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Kafka 4 brokers are compiled for it.
+const JAVA_VERSION_MIN: u32 = 17;
 
 /// Why there is no Kafka on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
-    /// Kafka 4 needs Java 17.
-    #[error("no Java: Kafka 4 needs Java 17 or later, as `java` or in JAVA_HOME")]
-    NoJava,
+    /// This command is not Java.
+    #[error("no Java: `{0}` does not run, and Kafka 4 needs Java 17")]
+    NoJava(String),
+    /// This command is a Java of this version.
+    #[error("`{0}` is Java {1}, and Kafka 4 needs Java 17")]
+    OldJava(String, u32),
     /// The jars are not there, and neither is Maven.
     #[error("no Maven: `mvn` fetches Kafka's jars once")]
     NoMaven,
@@ -30,9 +37,19 @@ pub(super) fn target() -> PathBuf {
 }
 
 /// Fetches the jars if they are missing. Tests run in parallel, also as several processes: one fetches, the others wait.
+/// Where that fails it is not tried again by this process, since a network that is away can take minutes to say so.
 pub(super) fn ensure() -> Result<(), Skip> {
-    if !runs(&java(), "-version") {
-        return Err(Skip::NoJava);
+    static TRIED: OnceLock<Result<(), Skip>> = OnceLock::new();
+    TRIED.get_or_init(look_or_fetch).clone()
+}
+
+fn look_or_fetch() -> Result<(), Skip> {
+    let java = java();
+    let Some(version) = java_version(&java) else {
+        return Err(Skip::NoJava(java));
+    };
+    if version < JAVA_VERSION_MIN {
+        return Err(Skip::OldJava(java, version));
     }
     let target = target();
     let lock = fs::create_dir_all(&target).and_then(|()| File::create(target.join("lock")));
@@ -51,6 +68,7 @@ pub(super) fn ensure() -> Result<(), Skip> {
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
         Some(0) => Ok(()),
+        // They were fetched and are not the pinned ones: nothing to be skipped.
         Some(3) => panic!("{said}"),
         _ => Err(Skip::NoJars(
             said.lines()
@@ -68,6 +86,14 @@ fn java() -> String {
         .ok()
         .or_else(home)
         .unwrap_or_else(|| "java".to_owned())
+}
+
+/// The 17 in `openjdk version "17.0.15"`; old ones say 1.8, which gives 1.
+fn java_version(java: &str) -> Option<u32> {
+    let output = Command::new(java).arg("-version").stdin(Stdio::null()).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (_, version) = said.split_once("version \"")?;
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn runs(program: &str, argument: &str) -> bool {
