@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::detect::DetectorConfig;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
-use crate::normalize::NormalizerConfig;
+use crate::normalize::{NormalizerConfig, UtcOffset, Zone};
 use crate::replay::logs::{HostLog, Merge};
 use crate::replay::{self, Range, ReplayError, Results};
 use crate::shell::ShellConfig;
@@ -69,22 +69,16 @@ struct ConfigFile {
 #[derive(Debug, Args)]
 struct TimeArgs {
     /// UTC offset of the hosts, such as +02:00, where their logs do not say.
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
-    utc_offset: Option<String>,
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true, value_parser = |text: &str| UtcOffset::try_from(text.to_owned()))]
+    utc_offset: Option<UtcOffset>,
     /// IANA time zone of the hosts, such as Europe/Berlin, where their logs do not say.
-    #[arg(long, value_name = "ZONE")]
-    time_zone: Option<String>,
+    #[arg(long, value_name = "ZONE", value_parser = |text: &str| Zone::try_from(text.to_owned()))]
+    time_zone: Option<Zone>,
 }
 
 impl TimeArgs {
-    fn normalizer(&self) -> anyhow::Result<NormalizerConfig> {
-        let config = NormalizerConfig {
-            utc_offset: self.utc_offset.clone(),
-            time_zone: self.time_zone.clone(),
-            ..NormalizerConfig::default()
-        };
-        config.check().map_err(anyhow::Error::msg)?;
-        Ok(config)
+    fn normalizer(&self) -> NormalizerConfig {
+        NormalizerConfig { utc_offset: self.utc_offset, time_zone: self.time_zone, ..NormalizerConfig::default() }
     }
 }
 
@@ -192,7 +186,7 @@ impl Cli {
                         ..EmbeddedConfig::at(&args.db)
                     },
                     alerts_out: args.alerts_out,
-                    normalizer: args.time.normalizer()?,
+                    normalizer: args.time.normalizer(),
                     detector: DetectorConfig::default(),
                     shell: ShellConfig {
                         tick_after_idle: Some(std::time::Duration::from_secs(60)),
@@ -213,7 +207,7 @@ fn stop_on_signals() -> CancellationToken {
     let stop = CancellationToken::new();
     let cancel = stop.clone();
     tokio::spawn(async move {
-        if let Err(error) = wulog_collector::signals::stop_requested().await {
+        if let Err(error) = stop_requested().await {
             tracing::error!(%error, "signals cannot be waited for; stop this process by other means");
             return;
         }
@@ -221,6 +215,20 @@ fn stop_on_signals() -> CancellationToken {
         cancel.cancel();
     });
     stop
+}
+
+#[cfg(unix)]
+async fn stop_requested() -> io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_requested() -> io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
 
 async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()> {
@@ -242,7 +250,7 @@ async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()>
 }
 
 fn parse(args: &ParseArgs) -> anyhow::Result<()> {
-    let normalizer = args.time.normalizer()?;
+    let normalizer = args.time.normalizer();
     let mut failed = Vec::new();
     for path in &args.files {
         let log = HostLog { host: args.host.clone(), path: path.clone() };
@@ -275,7 +283,7 @@ fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
         range: Range { since_ms: ms(args.since, i64::MIN), until_ms: ms(args.until, i64::MAX) },
         ..Results::default()
     };
-    let (normalizer, detector) = (args.time.normalizer()?, DetectorConfig::default());
+    let (normalizer, detector) = (args.time.normalizer(), DetectorConfig::default());
     match (&args.from.logs, &args.from.db, &args.from.config) {
         (Some(_), _, _) if args.stage == Stage::Signals => bail!("--logs holds raw lines: --stage signals needs --db or --config"),
         (Some(folder), _, _) => {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use wulog_collector::clock::Clock;
+use wulog_collector::config::HostConfig;
+use wulog_collector::machine::Machine;
 
 use crate::detect::DetectorConfig;
 use crate::log::kafka::KafkaConfig;
@@ -114,7 +116,7 @@ impl Config {
             kafka: KafkaConfig {
                 properties: raw.kafka.into_iter().map(|(name, value)| (name, property(&value))).collect(),
                 topic_prefix: raw.topic_prefix.unwrap_or_else(|| "wulog".to_owned()),
-                instance: raw.instance.unwrap_or_else(wulog_collector::config::machine_name),
+                instance: raw.instance.unwrap_or_else(this_machine),
             },
             topics: raw.topics,
             shell: ShellConfig {
@@ -144,9 +146,13 @@ impl Config {
             return Err("batch_records_max and raw_partitions must be at least 1".to_owned());
         }
         self.kafka.check_properties()?;
-        self.normalizer.check()?;
         self.detector.check()
     }
+}
+
+/// The default instance: one processor a machine needs no name of its own.
+fn this_machine() -> String {
+    Machine::ask(&HostConfig::default()).map_or_else(|_| "processor".to_owned(), |machine| machine.name)
 }
 
 /// librdkafka takes every value as text.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio_util::sync::CancellationToken;
 use wulog_collector::clock::Clock;
-use wulog_collector::collector::Collector;
+use wulog_collector::Collector;
 use wulog_schemas::alert::Alert;
 use wulog_schemas::topic::Topic;
 
@@ -22,6 +22,12 @@ use crate::shell::{Shell, ShellConfig};
 
 /// Width of printed alerts.
 const COLUMNS: usize = 80;
+
+/// How often the logs are looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long what is on its way may take once told to stop.
+const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
 /// What `standalone` runs on.
 #[derive(Clone, Debug)]
@@ -52,13 +58,13 @@ impl Standalone {
             self.logs.display()
         );
         let sink = EmbeddedSink::open(&self.log, Clock::System)?;
-        let mut collector = Collector::new(self.collector_config()?, Box::new(sink), Clock::System)?;
+        let collector = Collector::new(self.collector_config()?, Box::new(sink), Clock::System)?;
         let mut normalizer = self.shell::<Normalizer>(Topic::Raw, self.normalizer.clone())?;
         let mut detector = self.shell::<Detector>(Topic::Signals, self.detector.clone())?;
         let mut printer = Printer::open(&self.log, self.alerts_out.as_deref())?;
         std::thread::scope(|scope| {
             let threads = [
-                ("collector", scope.spawn(move || Ok(collector.run(stop)?))),
+                ("collector", scope.spawn(move || collect(collector, stop))),
                 ("normalizer", scope.spawn(move || Ok(normalizer.run(stop)?))),
                 ("detector", scope.spawn(move || Ok(detector.run(stop)?))),
                 ("printer", scope.spawn(move || printer.run(stop))),
@@ -74,30 +80,23 @@ impl Standalone {
     }
 
     /// The collector's checkpoint belongs to one log: a new file starts from the logs' beginnings.
-    fn collector_config(&self) -> anyhow::Result<wulog_collector::config::Config> {
+    fn collector_config(&self) -> anyhow::Result<wulog_collector::Config> {
         let connection = embedded::open(&self.log)?;
         let id = log_id(&connection).with_context(|| format!("{}: reading its id", self.log.path.display()))?;
         let mut state = self.log.path.clone().into_os_string();
         state.push(".collector");
-        gathered(&self.logs, &PathBuf::from(state).join(id))
+        Ok(wulog_collector::Config::gathered(&self.logs, &PathBuf::from(state).join(id)))
     }
 }
 
-/// The configuration of a collector over `DIR/HOST/*.log` that keeps its checkpoint in `state`.
-///
-/// # Errors
-/// When a path is not Unicode.
-pub fn gathered(logs: &Path, state: &Path) -> anyhow::Result<wulog_collector::config::Config> {
-    let unicode = |path: &Path| path.to_str().map(str::to_owned).with_context(|| format!("{}: not Unicode", path.display()));
-    let mut input = toml::Table::new();
-    // A folder's name may hold what a glob takes for a pattern.
-    let pattern = format!("{}/*/*.log", glob::Pattern::escape(unicode(logs)?.trim_end_matches(['/', '\\'])));
-    input.insert("paths".to_owned(), vec![pattern].into());
-    input.insert("host_pattern".to_owned(), r"(?P<host>[^/\\]+)[/\\][^/\\]+$".into());
-    let mut config = toml::Table::new();
-    config.insert("state_dir".to_owned(), unicode(state)?.into());
-    config.insert("input".to_owned(), toml::Value::Array(vec![input.into()]));
-    Ok(wulog_collector::config::Config::parse("standalone", &config.to_string())?)
+/// Ships what the logs hold until `stop`; then keeps what is acknowledged.
+fn collect(mut collector: Collector, stop: &CancellationToken) -> anyhow::Result<()> {
+    while !stop.is_cancelled() {
+        collector.pass(POLL_INTERVAL)?;
+        std::thread::sleep(POLL_INTERVAL);
+    }
+    collector.drain(DRAIN_GRACE)?;
+    Ok(())
 }
 
 /// An id that the file got when it was made.

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use wulog_collector::clock::Clock;
-use wulog_collector::collector::Collector;
-use wulog_collector::config::Config;
+use wulog_collector::{Collector, Config};
 use wulog_collector::sink::Sink;
 
 use crate::fleet::{Fleet, Layout};
@@ -52,7 +51,7 @@ impl Rig {
                 site.zone,
                 site.name,
             );
-            let config = Config::parse("rig", &config)?;
+            let config = Config::parse(&config, "rig")?;
             collectors.push(Collector::new(config, sink(&clock)?, clock.clone())?);
         }
         Ok(Rig { fleet, now_ms, collectors, folder: folder.to_owned() })

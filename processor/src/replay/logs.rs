@@ -126,7 +126,7 @@ impl Merge {
             greeted: BTreeSet::new(),
             log_time_ms: i64::MIN,
             next_offset: 0,
-            settle_ms: i64::try_from(config.provisional_wait_secs).unwrap_or(0) * 1_000 + 60_000,
+            settle_ms: i64::from(config.provisional_wait_secs) * 1_000 + 60_000,
             settled: false,
         };
         for log in logs {
