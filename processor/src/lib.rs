@@ -12,3 +12,4 @@ pub mod machine;
 pub mod parse;
 pub mod normalize;
 pub mod detect;
+pub mod report;
