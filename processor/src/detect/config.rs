@@ -215,3 +215,55 @@ impl Rule {
 fn one() -> u64 {
     1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(toml: &str, expect: &str) {
+        let result = toml::from_str::<DetectorConfig>(toml).map_err(|error| error.to_string());
+        let message = result.and_then(|config| config.check()).err().unwrap_or_default();
+        assert!(
+            message.contains(expect) && expect.is_empty() == message.is_empty(),
+            "{toml}: {message}"
+        );
+    }
+
+    #[test]
+    fn what_can_be_configured() {
+        check("", "");
+        check("alpha = 1e-6\nlimits.hosts = 1000", "");
+        check(
+            "[[rules]]\nname = 'pilot'\nmin_hosts = 2\nwithin_secs = 3600\nfamilies = ['tls']\nseverity = 'high'\nwhere = { 'label.ring' = 'pilot' }",
+            "",
+        );
+        check("alhpa = 1e-6", "unknown field `alhpa`");
+        check("alpha = 0.0", "alpha = 0 must be above 0");
+        check(
+            "resolve_share = 90.0",
+            "resolve_share = 90 must be above 0 and at most 1",
+        );
+        check("windows_secs = [3600, 90000]", "windows_secs");
+        check("prior_hosts = nan", "prior_hosts");
+        check("quiet_secs = 0", "quiet_secs = 0");
+        check("[[rules]]\nname = 'x'\nwithin_secs = 604801", "rule x: within_secs");
+        check(
+            "[[rules]]\nname = 'x'\nwithin_secs = 60\nmin_share = 1.5",
+            "rule x: min_hosts",
+        );
+        check(
+            "[[rules]]\nname = 'x'\nwithin_secs = 60\nfamilies = ['tlz']",
+            "unknown variant `tlz`",
+        );
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_numbers() {
+        let changed = DetectorConfig {
+            alpha: 1e-6,
+            ..DetectorConfig::default()
+        };
+        assert_eq!(DetectorConfig::default().hash(), DetectorConfig::default().hash());
+        assert_ne!(changed.hash(), DetectorConfig::default().hash());
+    }
+}

@@ -39,7 +39,7 @@ pub(super) fn write(
     let growth = growth(incident);
     let codes = codes(incident, fleet);
     let times = Times {
-        onset: UtcTime(incident.onset()),
+        onset: UtcTime(incident.onset),
         ongoing_at_start: incident.members.values().any(|member| member.onset.late),
         last_new_host: UtcTime(
             incident

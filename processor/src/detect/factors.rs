@@ -62,7 +62,7 @@ struct Healthy<'a> {
 }
 
 pub(super) fn compare(incident: &Incident, fleet: &Fleet, config: &DetectorConfig) -> Comparison {
-    let from = incident.onset() - DAY_MS;
+    let from = incident.onset - DAY_MS;
     let affected: Vec<(&Host, &Member)> = incident
         .members
         .iter()

@@ -24,6 +24,8 @@ pub(super) struct Incident {
     pub(super) family: Family,
     pub(super) phase: Phase,
     pub(super) members: BTreeMap<HostIndex, Member>,
+    /// Event time of the earliest failure of a member.
+    pub(super) onset: i64,
     /// Affected hosts by what they failed at first.
     pub(super) subjects: BTreeMap<StringId, u64>,
     /// A host dimension and the value that all members share, once that is beyond doubt.
@@ -64,6 +66,7 @@ impl Incident {
             family,
             phase: Phase::Spreading,
             members: BTreeMap::new(),
+            onset: i64::MAX,
             subjects: BTreeMap::new(),
             cause: None,
             judgement: cluster.judgement,
@@ -99,22 +102,18 @@ impl Incident {
         self.members.len() as u64
     }
 
-    pub(super) fn onset(&self) -> i64 {
-        self.members
-            .values()
-            .map(|member| member.onset.since)
-            .min()
-            .unwrap_or(self.opened_at)
-    }
-
     /// Whether a newly failing host belongs here.
     pub(super) fn fits(&self, onset: &Onset, fleet: &Fleet) -> bool {
         let dimensions = &fleet.hosts[onset.host as usize].dimensions;
         self.subjects.contains_key(&onset.subject) || self.cause.is_none_or(|cause| dimensions.contains(&cause))
     }
 
-    /// Whether a new cluster is this resolved incident again: the same cause, or mostly the same subjects.
-    pub(super) fn returns_in(&self, cluster: &Cluster, fleet: &Fleet) -> bool {
+    /// Whether a new cluster is this incident again, resolved not long ago: the same cause, or mostly the same subjects.
+    pub(super) fn returns_in(&self, cluster: &Cluster, fleet: &Fleet, now: i64, config: &DetectorConfig) -> bool {
+        let forgotten = secs_to_ms(config.expire_secs);
+        if self.resolved_at.is_none_or(|resolved| now - resolved > forgotten) {
+            return false;
+        }
         let alike = |onset: &&Onset| {
             let dimensions = &fleet.hosts[onset.host as usize].dimensions;
             self.subjects.contains_key(&onset.subject) || self.cause.is_some_and(|cause| dimensions.contains(&cause))
@@ -124,6 +123,7 @@ impl Incident {
 
     pub(super) fn join(&mut self, onset: Onset, now: i64) {
         self.joined_at = self.joined_at.max(now);
+        self.onset = self.onset.min(onset.since);
         match self.members.get_mut(&onset.host) {
             Some(member) => {
                 if member.recovered {
@@ -202,8 +202,8 @@ impl Incident {
         self.after_join(clock, config)
     }
 
-    /// Whether an onset is old enough to belong to another time.
+    /// Whether the incident is open, and the onset not of another time.
     pub(super) fn may_take(&self, onset: &Onset) -> bool {
-        self.is_open() && onset.time >= self.onset() - DAY_MS
+        self.is_open() && onset.time >= self.onset - DAY_MS
     }
 }

@@ -373,7 +373,7 @@ impl Detector {
         let now = self.state.log_time;
         let state = &mut self.state;
         let again = state.incidents.iter().position(|incident| {
-            incident.family == family && !incident.is_open() && incident.returns_in(&cluster, &state.fleet)
+            incident.family == family && incident.returns_in(&cluster, &state.fleet, now, &self.config)
         });
         if let Some(place) = again {
             state.incidents[place].reopen(cluster, now);

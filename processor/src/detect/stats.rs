@@ -1,6 +1,6 @@
 //! Two exact tails. Pure arithmetic on `libm`, so that every platform computes the same bits.
 
-use libm::{exp, fabs, lgamma, log, log10, pow, round};
+use libm::{exp, lgamma, log};
 
 /// The smallest probability that is ever stated.
 pub const P_MIN: f64 = 1e-300;
@@ -54,22 +54,13 @@ pub fn hypergeometric_tail(both: u64, affected: u64, with: u64, all: u64) -> f64
     bounded(sum_terms(first, affected.min(with) - both + 1, ratio))
 }
 
-/// Rounds to three significant digits, as documents show numbers.
+/// Rounds to three significant digits, as documents show numbers: through text, so that what is printed is as short.
 #[must_use]
 pub fn rounded(value: f64) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return 0.0;
-    }
-    let digits = 2 - libm::floor(log10(fabs(value))) as i32;
-    if digits.abs() > 250 {
-        return value;
-    }
-    if digits >= 0 {
-        let scale = pow(10.0, f64::from(digits));
-        round(value * scale) / scale
+    if value.is_finite() {
+        format!("{value:.2e}").parse().unwrap_or(value)
     } else {
-        let scale = pow(10.0, f64::from(-digits));
-        round(value / scale) * scale
+        0.0
     }
 }
 
@@ -141,6 +132,7 @@ mod tests {
             (4.2667, 4.27),
             (3.553e-3, 3.55e-3),
             (123_456.0, 123_000.0),
+            (2.203e-48, 2.2e-48),
         ];
         for (value, expect) in cases {
             assert_eq!(rounded(value), expect, "{value}");

@@ -2,5 +2,6 @@
 
 mod incidents;
 mod laws;
+mod printed;
 mod quiet;
 mod world;

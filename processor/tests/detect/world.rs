@@ -202,7 +202,7 @@ fn tick(partition: i32, time: i64) -> Vec<u8> {
 }
 
 pub(crate) fn bytes(signal: &Signal) -> Vec<u8> {
-    serde_json::to_vec(signal).unwrap()
+    serde_json::to_vec(signal).expect("a signal is plain data")
 }
 
 pub(crate) fn apply(detector: &mut Detector, value: &[u8], out: &mut Vec<Output>) {
@@ -228,6 +228,6 @@ pub(crate) fn outputs(config: &DetectorConfig, records: &[Vec<u8>]) -> Vec<Outpu
 pub(crate) fn alerts_with(config: &DetectorConfig, records: &[Vec<u8>]) -> Vec<Alert> {
     outputs(config, records)
         .iter()
-        .map(|output| serde_json::from_slice(&output.value).unwrap())
+        .map(|output| serde_json::from_slice(&output.value).expect("a document"))
         .collect()
 }

@@ -1,0 +1,327 @@
+//! An alert as an operator reads it at 3 a.m.: what, how many, since when, what they share, what to check.
+//!
+//! Plain ASCII with lines of at most `width`; commands are never broken, so that they can be copied. Colour is left
+//! to the caller, who knows the terminal.
+
+use wulog_schemas::alert::{Alert, Factor, Method, State, Transition, UtcTime};
+
+/// Narrower than this nothing can be read; a smaller width is taken as this one.
+const WIDTH_MIN: usize = 40;
+const NAMES_SHOWN: usize = 8;
+const FACTORS_SHOWN: usize = 5;
+const EXEMPLARS_SHOWN: usize = 3;
+/// Width of the labels in front of facts.
+const LABEL: usize = 10;
+
+/// The alert as text of lines no wider than `width` (commands and long names apart), with a line ending at its end.
+#[must_use]
+pub fn print_alert(alert: &Alert, width: usize) -> String {
+    let mut page = Page {
+        text: String::new(),
+        width: width.max(WIDTH_MIN),
+    };
+    heading(&mut page, alert);
+    facts(&mut page, alert);
+    common(&mut page, alert);
+    checks(&mut page, alert);
+    proof(&mut page, alert);
+    page.text
+}
+
+fn heading(page: &mut Page, alert: &Alert) {
+    let level = alert.severity.level.to_string().to_uppercase();
+    let head = match alert.state {
+        State::Open => format!(
+            "{level}: certificate trust failures, {} ({})",
+            alert.family, alert.transition
+        ),
+        State::Resolved => format!("RESOLVED: certificate trust failures, {}", alert.family),
+    };
+    page.rule('=');
+    page.wrapped("", &head);
+    page.wrapped(
+        "",
+        &format!("{} #{} at {}", alert.id, alert.seq, short(alert.time.updated)),
+    );
+    page.rule('=');
+    page.wrapped("", &alert.summary);
+    page.blank();
+}
+
+fn facts(page: &mut Page, alert: &Alert) {
+    let (hosts, time) = (&alert.hosts, &alert.time);
+    let mut counts = format!("{} of {} active", hosts.affected, hosts.active);
+    let new = if alert.seq > 1 { hosts.new_since_last } else { 0 };
+    let more = [
+        (new, "new since the last message"),
+        (hosts.recovered, "recovered"),
+        (hosts.silent, "silent"),
+        (hosts.chronic_excluded, "chronic, not counted"),
+    ];
+    for (count, what) in more.iter().filter(|(count, _)| *count > 0) {
+        counts.push_str(&format!(", {count} {what}"));
+    }
+    page.fact("hosts", &counts);
+    page.fact("", &shown(&hosts.names, hosts.affected));
+    if !hosts.silent_names.is_empty() {
+        page.fact("silent", &shown(&hosts.silent_names, hosts.silent));
+    }
+    let before = if time.ongoing_at_start { " or earlier" } else { "" };
+    let age = span((time.updated.0 - time.onset.0) / 1000);
+    page.fact(
+        "since",
+        &format!(
+            "{}{before} ({age}); latest new host {}",
+            short(time.onset),
+            short(time.last_new_host)
+        ),
+    );
+    if let (Some(secs), State::Open) = (alert.growth.doubling_secs, alert.state) {
+        let secs = i64::try_from(secs).unwrap_or(i64::MAX);
+        page.fact(
+            "growth",
+            &format!(
+                "doubled within {}; {} in its last hour",
+                span(secs),
+                alert.growth.hosts_in_last_hour
+            ),
+        );
+    }
+    let codes: Vec<String> = alert
+        .codes
+        .iter()
+        .map(|count| {
+            format!(
+                "{} {} on {}",
+                count.code,
+                count.symbol.as_deref().unwrap_or("(no symbol)"),
+                hosts_of(count.hosts)
+            )
+        })
+        .collect();
+    page.fact("codes", &codes.join(", "));
+    let subjects: Vec<String> = alert
+        .subjects
+        .iter()
+        .take(3)
+        .map(|count| format!("{} on {}", count.subject, hosts_of(count.hosts)))
+        .collect();
+    page.fact("fails at", &subjects.join(", "));
+    page.fact("opened by", &opened_by(alert));
+    page.blank();
+}
+
+fn opened_by(alert: &Alert) -> String {
+    let found = &alert.detection;
+    let window = span(i64::try_from(found.window_secs).unwrap_or(i64::MAX));
+    let seen = format!("{} in {window}", hosts_of(found.seen_hosts));
+    match found.method {
+        Method::GammaPoisson => format!(
+            "{seen} where {} were to be expected (p = {:e})",
+            found.expected_hosts, found.p_value
+        ),
+        Method::SmallFleet => format!("{seen}, a large share of a small fleet"),
+        Method::Rule => format!("{seen}, by the rule {}", found.rule.as_deref().unwrap_or("(unnamed)")),
+    }
+}
+
+fn common(page: &mut Page, alert: &Alert) {
+    page.wrapped("", "IN COMMON");
+    if alert.common_factors.is_empty() {
+        page.wrapped("  ", "nothing stands out");
+    }
+    for factor in alert.common_factors.iter().take(FACTORS_SHOWN) {
+        page.wrapped("  ", &format!("{} {}", factor.dimension, factor.value));
+        page.wrapped("      ", &weight(factor));
+    }
+    if !alert.not_common.is_empty() {
+        page.wrapped("  ", &format!("not: {}", alert.not_common.join(", ")));
+    }
+    if !alert.unknown.is_empty() {
+        page.wrapped("  ", &format!("unknown: {}", alert.unknown.join(", ")));
+    }
+    let tried = alert.contrast.same_subject_succeeded_hosts;
+    if tried > 0 {
+        page.wrapped(
+            "  ",
+            &format!("the same succeeded on {} meanwhile", healthy_hosts(tried)),
+        );
+    }
+    let alike = alert.contrast.same_first_factor_healthy_hosts;
+    if let (true, Some(first)) = (alike > 0, alert.common_factors.first()) {
+        page.wrapped(
+            "  ",
+            &format!(
+                "{} share {} {} and have not failed",
+                healthy_hosts(alike),
+                first.dimension,
+                first.value
+            ),
+        );
+    }
+    page.blank();
+}
+
+fn weight(factor: &Factor) -> String {
+    let mut text = format!(
+        "{} of the affected, {} of the healthy (p = {:e})",
+        percent(factor.coverage),
+        percent(factor.in_healthy),
+        factor.p_value
+    );
+    if factor.untried_elsewhere {
+        text.push_str("; no healthy host tried it");
+    }
+    if let Some(other) = &factor.goes_along_with {
+        text.push_str(&format!("; goes along with {other}"));
+    }
+    text
+}
+
+fn checks(page: &mut Page, alert: &Alert) {
+    if alert.transition == Transition::Resolved {
+        return;
+    }
+    page.wrapped("", "CHECK");
+    for (number, step) in alert.remediation.iter().enumerate() {
+        page.wrapped(&format!("  {}. ", number + 1), &step.check);
+        if let Some(command) = &step.command {
+            let on = step.on.as_deref().map(|on| format!("  (on {on})")).unwrap_or_default();
+            page.command(command, &on);
+        }
+    }
+    page.blank();
+}
+
+fn proof(page: &mut Page, alert: &Alert) {
+    page.wrapped("", "EVIDENCE");
+    for exemplar in alert.evidence.exemplars.iter().take(EXEMPLARS_SHOWN) {
+        let place = format!("raw {}@{}", exemplar.partition, exemplar.offset);
+        page.wrapped(
+            "  ",
+            &format!("{} {} {} {place}", short(exemplar.time), exemplar.host, exemplar.code),
+        );
+    }
+    let ranges: Vec<String> = alert
+        .evidence
+        .ranges
+        .iter()
+        .map(|range| format!("{}@{}..{}", range.partition, range.from, range.until))
+        .collect();
+    page.wrapped(
+        "  ",
+        &format!("all in wulog.raw (partition@offset) {}", ranges.join(", ")),
+    );
+    page.wrapped("  ", "replay with:");
+    page.command(&alert.replay, "");
+}
+
+/// Text that grows by lines of a width.
+struct Page {
+    text: String,
+    width: usize,
+}
+
+impl Page {
+    fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    fn rule(&mut self, with: char) {
+        self.line(&with.to_string().repeat(self.width));
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn fact(&mut self, label: &str, text: &str) {
+        self.wrapped(&format!("{label:LABEL$} "), text);
+    }
+
+    /// `text` behind `lead`, with the further lines indented by as much.
+    fn wrapped(&mut self, lead: &str, text: &str) {
+        let mut line = lead.to_owned();
+        let mut empty = true;
+        for word in text.split_whitespace() {
+            let word: String = word.chars().map(ascii).collect();
+            if !empty && line.len() + 1 + word.len() > self.width {
+                self.line(&line);
+                line = " ".repeat(lead.len());
+                empty = true;
+            }
+            if !empty {
+                line.push(' ');
+            }
+            line.push_str(&word);
+            empty = false;
+        }
+        self.line(&line);
+    }
+
+    /// A command on a line of its own; `note` follows on the same line where there is room.
+    fn command(&mut self, command: &str, note: &str) {
+        let line: String = format!("     > {command}").chars().map(ascii).collect();
+        if note.is_empty() || line.len() + note.len() <= self.width {
+            self.line(&format!("{line}{note}"));
+        } else {
+            self.line(&line);
+            self.wrapped("       ", note);
+        }
+    }
+}
+
+/// Host names and labels are foreign text: nothing but printable ASCII reaches the terminal.
+fn ascii(letter: char) -> char {
+    if letter.is_ascii_graphic() || letter == ' ' {
+        letter
+    } else {
+        '?'
+    }
+}
+
+fn short(time: UtcTime) -> String {
+    let text = time.to_string();
+    format!("{} {} UTC", &text[..10], &text[11..19])
+}
+
+fn span(secs: i64) -> String {
+    let (minutes, hours, days) = (secs / 60, secs / 3600, secs / 86_400);
+    match secs {
+        ..120 => format!("{secs} s"),
+        120..7200 => format!("{minutes} min"),
+        7200..172_800 if minutes % 60 == 0 => format!("{hours} h"),
+        7200..172_800 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d"),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn hosts_of(count: u64) -> String {
+    if count == 1 {
+        "1 host".to_owned()
+    } else {
+        format!("{count} hosts")
+    }
+}
+
+fn healthy_hosts(count: u64) -> String {
+    if count == 1 {
+        "1 healthy host".to_owned()
+    } else {
+        format!("{count} healthy hosts")
+    }
+}
+
+fn shown(names: &[String], all: u64) -> String {
+    let mut text = names.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(" ");
+    let hidden = all.saturating_sub(names.len().min(NAMES_SHOWN) as u64);
+    if hidden > 0 {
+        text.push_str(&format!(" and {hidden} more"));
+    }
+    text
+}
