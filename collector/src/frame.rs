@@ -154,8 +154,11 @@ mod tests {
 
     use super::*;
 
+    /// A line, whether it was cut, and how many bytes of the file it took.
+    type Got = (Vec<u8>, bool, u64);
+
     /// All lines of `bytes`, given in chunks that end at `cuts`; and what is left over.
-    fn lines(encoding: Encoding, max: usize, bytes: &[u8], cuts: &[usize]) -> (Vec<(Vec<u8>, bool, u64)>, Vec<u8>) {
+    fn lines(encoding: Encoding, max: usize, bytes: &[u8], cuts: &[usize]) -> (Vec<Got>, Vec<u8>) {
         let mut framer = Framer::new(encoding, max);
         let (mut out, mut at) = (Vec::new(), 0);
         let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();

@@ -12,12 +12,15 @@ pub mod encoding;
 pub mod follow;
 pub mod frame;
 
+pub mod check;
 pub mod checkpoint;
+pub mod cli;
 pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod discover;
 pub mod heartbeat;
+pub mod kafka;
 pub mod machine;
 pub mod ship;
 pub mod sink;

@@ -303,20 +303,18 @@ impl Tail {
             return Ok(false);
         };
         let framer = Framer::new(encoding, self.reading.line_bytes_max);
-        let minted = if self.still_in_place(&file, &framer)? {
-            false
-        } else if self.find(&file, &framer, start)? {
-            false
-        } else if !self.settled(&seen) {
-            self.more = true;
-            return Ok(false);
-        } else if self.entry.cursor.anchor.is_empty() && !self.entry.cursor.epoch.is_empty() {
-            // An epoch of which no line is acknowledged; lines may have been sent before a crash.
-            false
-        } else {
-            self.begin(mint(), start);
-            true
-        };
+        let mut minted = false;
+        if !self.still_in_place(&file, &framer)? && !self.find(&file, &framer, start)? {
+            if !self.settled(&seen) {
+                self.more = true;
+                return Ok(false);
+            }
+            // An epoch of which no line is acknowledged is used again: lines may have been sent before a crash.
+            if self.entry.cursor.epoch.is_empty() || !self.entry.cursor.anchor.is_empty() {
+                self.begin(mint(), start);
+                minted = true;
+            }
+        }
         if self.entry.cursor.anchor.is_empty() {
             self.entry.cursor.position = start;
         }

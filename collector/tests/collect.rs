@@ -1,5 +1,7 @@
 //! The collector on real files, into a sink in memory that can refuse, reorder, fail and recover.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;

@@ -1,0 +1,105 @@
+//! What a configuration that parses may still get wrong: paths that name nothing, files that cannot be read.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::discover::Discovery;
+use crate::kafka::KafkaSink;
+
+/// How much of a file is read to see whether it looks like a log.
+const HEAD_BYTES: u64 = 4096;
+
+/// Everything worth a look, one sentence each.
+#[must_use]
+pub fn findings(config: &Config) -> Vec<String> {
+    let mut found: Vec<String> = config
+        .inputs
+        .iter()
+        .flat_map(|input| &input.paths)
+        .filter_map(|path| pattern(path))
+        .collect();
+    found.extend(files(config).into_iter().filter_map(|path| {
+        let error = File::open(&path).err()?;
+        Some(format!(
+            "{}: cannot be read: {error}; allow the collector to read it",
+            path.display()
+        ))
+    }));
+    found.extend(state_dir(&config.state_dir));
+    if let Err(error) = KafkaSink::new(&config.kafka, &config.topic_prefix) {
+        found.push(error.to_string());
+    }
+    found
+}
+
+/// Each file and what its start looks like.
+#[must_use]
+pub fn read_heads(config: &Config) -> Vec<(PathBuf, String)> {
+    files(config)
+        .into_iter()
+        .map(|path| (head(&path), path))
+        .map(|(found, path)| (path, found))
+        .collect()
+}
+
+fn files(config: &Config) -> Vec<PathBuf> {
+    let mut discovery = Discovery::new(config.inputs.clone(), Duration::ZERO);
+    let found = discovery.scan(&HashMap::new());
+    found
+        .into_iter()
+        .map(|file| file.path)
+        .filter(|path| !path.is_dir())
+        .collect()
+}
+
+fn pattern(pattern: &str) -> Option<String> {
+    if Path::new(pattern).is_dir() {
+        return Some(format!(
+            "{pattern}: is a directory; name the files in it, such as {pattern}/*.log"
+        ));
+    }
+    let any = Path::new(pattern).exists()
+        || glob::glob(pattern).is_ok_and(|paths| paths.flatten().any(|path| !path.is_dir()));
+    (!any).then(|| format!("{pattern}: no file matches; files that appear later are found"))
+}
+
+fn state_dir(dir: &Path) -> Option<String> {
+    // Made by the first run where it is missing; then it is the folder above that must be writable.
+    let existing = dir.ancestors().find(|dir| dir.exists())?;
+    if !existing.is_dir() {
+        return Some(format!(
+            "state_dir {}: {} is no directory",
+            dir.display(),
+            existing.display()
+        ));
+    }
+    let probe = existing.join(format!(".wulog-probe-{}", std::process::id()));
+    let written = File::create(&probe);
+    // Nothing to be done about a probe that cannot be removed.
+    let _ = fs::remove_file(&probe);
+    let error = written.err()?;
+    Some(format!("state_dir {}: cannot be written: {error}", dir.display()))
+}
+
+fn head(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut bytes)) {
+        Err(error) => format!("cannot be read: {error}"),
+        Ok(0) => "is empty".to_owned(),
+        Ok(_) => match crate::encoding::EncodingChoice::Auto.sniff(&bytes) {
+            Some((encoding, _)) => {
+                let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+                let text = String::from_utf8_lossy(&encoding.decode(line, true).bytes).into_owned();
+                format!(
+                    "{encoding:?}, starts with {:?}",
+                    text.chars().take(80).collect::<String>()
+                )
+            }
+            None => "is too short to tell".to_owned(),
+        },
+    }
+}

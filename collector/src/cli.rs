@@ -1,0 +1,167 @@
+//! The commands of `wulog-collector`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use tracing::info;
+
+use crate::check;
+use crate::checkpoint;
+use crate::clock::Clock;
+use crate::kafka::KafkaSink;
+use crate::{Collector, Config, Pass};
+
+/// How long a stop may wait for what is on its way. Service managers kill after 30 s or more.
+const DRAIN_GRACE: Duration = Duration::from_secs(10);
+
+/// How long `test` waits for a broker.
+const TEST_CONTACT: Duration = Duration::from_secs(10);
+
+/// Ships WindowsUpdate.log lines to Kafka.
+///
+/// Exit codes: 0 all is well; 1 it stopped since a person must act; 2 wrong arguments or configuration; 3 a check found
+/// something to look at.
+#[derive(Debug, Parser)]
+#[command(version, name = "wulog-collector")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ships until it is stopped (SIGTERM, Ctrl-C).
+    Run(ConfigFile),
+    /// Says what is wrong with a configuration, and what in it names nothing.
+    CheckConfig(ConfigFile),
+    /// Checks the configuration, reads the files and connects to Kafka; ships nothing.
+    Test(ConfigFile),
+    /// Positions in files.
+    Cursor {
+        #[command(subcommand)]
+        command: CursorCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CursorCommand {
+    /// Shows up to where each file is acknowledged.
+    Show(ConfigFile),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration, TOML.
+    #[arg(long, env = "WULOG_COLLECTOR_CONFIG")]
+    config: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As wished.
+    Well,
+    /// A check found something to look at.
+    LookHere,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct BadConfig(#[from] pub crate::config::ConfigError);
+
+/// Runs a command.
+///
+/// # Errors
+/// [`BadConfig`] for the configuration, anything else for what happens later.
+pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+    match &cli.command {
+        Command::Run(file) => run(load(&file.config)?, stop),
+        Command::CheckConfig(file) => Ok(check_config(&load(&file.config)?)),
+        Command::Test(file) => test(&load(&file.config)?),
+        Command::Cursor {
+            command: CursorCommand::Show(file),
+        } => Ok(show(&load(&file.config)?)),
+    }
+}
+
+fn load(path: &Path) -> Result<Config> {
+    Ok(Config::load(path).map_err(BadConfig)?)
+}
+
+fn run(config: Config, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+    let sink = KafkaSink::new(&config.kafka, &config.topic_prefix).context("cannot make a Kafka producer")?;
+    let poll_interval = Duration::from_millis(config.limits.poll_interval_ms);
+    let mut collector = Collector::new(config, Box::new(sink), Clock::System)?;
+    info!(version = env!("CARGO_PKG_VERSION"), "collector started");
+    let mut seen = Pass::default();
+    while !stop.load(Ordering::Acquire) {
+        let started = Instant::now();
+        let pass = collector.pass(poll_interval)?;
+        if pass.caught_up && !seen.caught_up {
+            info!(files = pass.files, hosts = pass.hosts, "caught up");
+        }
+        seen = pass;
+        if pass.caught_up {
+            std::thread::sleep(poll_interval.saturating_sub(started.elapsed()));
+        }
+    }
+    let drained = collector.drain(DRAIN_GRACE)?;
+    info!(
+        in_flight = drained.in_flight,
+        "collector stopped; what is in flight is sent again after the next start"
+    );
+    Ok(Outcome::Well)
+}
+
+fn check_config(config: &Config) -> Outcome {
+    let findings = check::findings(config);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if findings.is_empty() {
+        println!("the configuration is good");
+        return Outcome::Well;
+    }
+    Outcome::LookHere
+}
+
+fn test(config: &Config) -> Result<Outcome> {
+    let outcome = check_config(config);
+    for (path, found) in check::read_heads(config) {
+        println!("{}: {found}", path.display());
+    }
+    let mut sink = KafkaSink::new(&config.kafka, &config.topic_prefix)?;
+    let partitions = sink.contact(TEST_CONTACT)?;
+    println!(
+        "topic {}.raw has {partitions} partitions; nothing was shipped",
+        config.topic_prefix
+    );
+    Ok(outcome)
+}
+
+fn show(config: &Config) -> Outcome {
+    let (generation, mut entries) = checkpoint::read(&config.state_dir);
+    println!(
+        "{}: generation {generation}, {} files",
+        config.state_dir.display(),
+        entries.len()
+    );
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    for entry in entries {
+        let cursor = &entry.cursor;
+        println!(
+            "{}\n  epoch {}  acknowledged up to offset {} (byte {} of the file)  losses {}",
+            entry.path.display(),
+            cursor.epoch,
+            cursor.logical,
+            cursor.position,
+            entry.losses
+        );
+    }
+    Outcome::Well
+}

@@ -1,0 +1,82 @@
+//! `wulog-collector`: arguments, logging, signals, exit code.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser;
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+use wulog_collector::cli::{BadConfig, Cli, Outcome, execute};
+
+const EXIT_STOPPED: u8 = 1;
+const EXIT_CONFIG: u8 = 2;
+const EXIT_LOOK_HERE: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("WULOG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let stop = Arc::new(AtomicBool::new(false));
+    // Lives until the end: dropping it would stop listening.
+    let _signals = match listen(stop.clone()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "cannot listen for signals");
+            return ExitCode::from(EXIT_STOPPED);
+        }
+    };
+    match execute(&cli, &stop) {
+        Ok(Outcome::Well) => ExitCode::SUCCESS,
+        Ok(Outcome::LookHere) => ExitCode::from(EXIT_LOOK_HERE),
+        Err(error) if error.is::<BadConfig>() => {
+            error!("{error:#}");
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::from(EXIT_STOPPED)
+        }
+    }
+}
+
+/// Sets `stop` at SIGTERM or Ctrl-C; a second one ends at once. One small thread; the collector itself is synchronous.
+fn listen(stop: Arc<AtomicBool>) -> std::io::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.spawn(async move {
+        loop {
+            signal().await;
+            if stop.swap(true, Ordering::AcqRel) {
+                std::process::exit(i32::from(EXIT_STOPPED));
+            }
+            info!("stopping; a second signal stops at once");
+        }
+    });
+    Ok(runtime)
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    // An error means that no console is there; then nothing will come.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
