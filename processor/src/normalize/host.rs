@@ -34,6 +34,15 @@ pub(super) struct Moment {
     pub(super) raw: RawPosition,
 }
 
+/// Whose record is taken, when, and under which configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope<'a> {
+    /// Host id.
+    pub(super) id: &'a str,
+    pub(super) at: Moment,
+    pub(super) config: &'a NormalizerConfig,
+}
+
 /// Facts to send, each with the raw record that it was read from.
 pub(super) type Facts = Vec<(RawPosition, Fact)>;
 
@@ -102,16 +111,16 @@ impl Host {
     }
 
     /// Takes the name that a record gives the host.
-    pub(super) fn set_name(&mut self, name: &str, config: &NormalizerConfig) {
-        let name = cut(name, config.limits.value_bytes_max);
+    pub(super) fn set_name(&mut self, name: &str, scope: Scope<'_>) {
+        let name = cut(name, scope.config.limits.value_bytes_max);
         if self.name != name && !name.is_empty() {
             self.name = name.to_owned();
         }
     }
 
     /// Takes a dimension; `None` removes it.
-    pub(super) fn set_dimension(&mut self, name: &str, value: Option<&str>, at: Moment, config: &NormalizerConfig) {
-        let value = value.map(|value| cut(value, config.limits.value_bytes_max));
+    pub(super) fn set_dimension(&mut self, name: &str, value: Option<&str>, scope: Scope<'_>) {
+        let value = value.map(|value| cut(value, scope.config.limits.value_bytes_max));
         if self.dimensions.get(name).map(String::as_str) == value {
             return;
         }
@@ -119,7 +128,7 @@ impl Host {
             Some(value) => self.dimensions.insert(name.to_owned(), value.to_owned()),
             None => self.dimensions.remove(name),
         };
-        self.facts_changed(at);
+        self.facts_changed(scope);
     }
 
     /// Counts a line.
@@ -130,19 +139,12 @@ impl Host {
         }
     }
 
-    pub(super) fn heartbeat(
-        &mut self,
-        id: &str,
-        beat: Heartbeat,
-        at: Moment,
-        config: &NormalizerConfig,
-        out: &mut Facts,
-    ) {
+    pub(super) fn heartbeat(&mut self, beat: Heartbeat, scope: Scope<'_>, out: &mut Facts) {
         self.heard = true;
         if let Some(zone) = beat.time_zone.and_then(|name| Zone::try_from(name).ok()) {
             self.zone = Some(zone);
         }
-        let limits = &config.limits;
+        let limits = &scope.config.limits;
         let bounded = |text: &str| cut(text, limits.value_bytes_max).to_owned();
         let labels: BTreeMap<String, String> = beat
             .labels
@@ -152,23 +154,16 @@ impl Host {
             .collect();
         if labels != self.labels {
             self.labels = labels;
-            self.facts_changed(at);
+            self.facts_changed(scope);
         }
         if beat.caught_up && !self.caught_up {
-            self.catch_up(id, at, out);
+            self.catch_up(scope, out);
         }
         self.caught_up = beat.caught_up;
     }
 
     /// A file's failure counts.
-    pub(super) fn failed(
-        &mut self,
-        id: &str,
-        failure: Failure,
-        at: Moment,
-        config: &NormalizerConfig,
-        out: &mut Facts,
-    ) {
+    pub(super) fn failed(&mut self, failure: Failure, scope: Scope<'_>, out: &mut Facts) {
         let file = failure
             .path
             .as_deref()
@@ -185,7 +180,7 @@ impl Host {
         dimensions.extend(failure.update.map(|update| ("update".to_owned(), update)));
         dimensions.extend(file.map(|file| ("file".to_owned(), file)));
         let end = End {
-            subject: cut(&subject, config.limits.value_bytes_max).to_owned(),
+            subject: cut(&subject, scope.config.limits.value_bytes_max).to_owned(),
             outcome: Outcome::Failure,
             family: Some(failure.family),
             code: failure.code,
@@ -194,19 +189,17 @@ impl Host {
             event_time: failure.event_time,
             raw: failure.raw,
         };
-        self.end(id, end, at, config, out);
+        self.end(end, scope, out);
     }
 
     /// An update was downloaded or installed.
     pub(super) fn update_succeeded(
         &mut self,
-        id: &str,
         update: &str,
         operation: &str,
         dimensions: BTreeMap<String, String>,
         event_time: i64,
-        at: Moment,
-        config: &NormalizerConfig,
+        scope: Scope<'_>,
         out: &mut Facts,
     ) {
         let end = End {
@@ -217,44 +210,26 @@ impl Host {
             operation: operation.to_owned(),
             dimensions,
             event_time,
-            raw: at.raw,
+            raw: scope.at.raw,
         };
-        self.end(id, end, at, config, out);
+        self.end(end, scope, out);
     }
 
     /// A file's signature is good: says so where the file failed before.
-    pub(super) fn file_succeeded(
-        &mut self,
-        id: &str,
-        path: &str,
-        event_time: i64,
-        at: Moment,
-        config: &NormalizerConfig,
-        out: &mut Facts,
-    ) {
+    pub(super) fn file_succeeded(&mut self, path: &str, event_time: i64, scope: Scope<'_>, out: &mut Facts) {
         let file = path.rsplit(['\\', '/']).next().unwrap_or(path).to_lowercase();
         let subject = format!("file:{file}");
         self.succeed_if_failing(
-            id,
-            cut(&subject, config.limits.value_bytes_max),
+            cut(&subject, scope.config.limits.value_bytes_max),
             "signature",
             event_time,
-            at,
-            config,
+            scope,
             out,
         );
     }
 
     /// A scan ended. Its success also ends every failure to reach a server.
-    pub(super) fn scanned(
-        &mut self,
-        id: &str,
-        outcome: Outcome,
-        event_time: i64,
-        at: Moment,
-        config: &NormalizerConfig,
-        out: &mut Facts,
-    ) {
+    pub(super) fn scanned(&mut self, outcome: Outcome, event_time: i64, scope: Scope<'_>, out: &mut Facts) {
         if outcome == Outcome::Success {
             let servers: Vec<String> = self
                 .subjects
@@ -263,7 +238,7 @@ impl Host {
                 .cloned()
                 .collect();
             for subject in servers {
-                self.succeed_if_failing(id, &subject, "scan", event_time, at, config, out);
+                self.succeed_if_failing(&subject, "scan", event_time, scope, out);
             }
         }
         let too_soon = self
@@ -274,11 +249,11 @@ impl Host {
         }
         self.last_scan = Some(event_time);
         if self.caught_up {
-            self.send_facts_if_changed(id, at, out);
+            self.send_facts_if_changed(scope, out);
             out.push((
-                at.raw,
+                scope.at.raw,
                 Fact::ScanDone(ScanDone {
-                    host: self.named(id),
+                    host: self.named(scope),
                     outcome,
                     event_time,
                 }),
@@ -287,30 +262,30 @@ impl Host {
     }
 
     /// Sends what has waited long enough.
-    pub(super) fn settle(&mut self, id: &str, at: Moment, config: &NormalizerConfig, out: &mut Facts) {
+    pub(super) fn settle(&mut self, scope: Scope<'_>, out: &mut Facts) {
         let due: Vec<Failure> = self
             .files
             .values_mut()
-            .flat_map(|file| file.folds.due(file.newest, at.log_time))
+            .flat_map(|file| file.folds.due(file.newest, scope.at.log_time))
             .collect();
         for failure in due {
-            self.failed(id, failure, at, config, out);
+            self.failed(failure, scope, out);
         }
         let deadline = self
             .first_log
-            .saturating_add(i64::from(config.catch_up_wait_secs) * 1000);
-        if !self.caught_up && !self.heard && at.log_time >= deadline {
+            .saturating_add(i64::from(scope.config.catch_up_wait_secs) * 1000);
+        if !self.caught_up && !self.heard && scope.at.log_time >= deadline {
             self.caught_up = true;
-            self.catch_up(id, at, out);
+            self.catch_up(scope, out);
         }
         let waited = self.changed.is_some_and(|(since, lines)| {
-            lines >= FACTS_WAIT_LINES || at.log_time >= since.saturating_add(FACTS_WAIT_MS)
+            lines >= FACTS_WAIT_LINES || scope.at.log_time >= since.saturating_add(FACTS_WAIT_MS)
         });
         let old = self
             .facts_sent
-            .is_some_and(|sent| at.log_time >= sent.saturating_add(DAY_MS));
+            .is_some_and(|sent| scope.at.log_time >= sent.saturating_add(DAY_MS));
         if self.caught_up && (waited || old) {
-            self.send_facts(id, at, out);
+            self.send_facts(scope, out);
         }
     }
 
@@ -328,7 +303,7 @@ impl Host {
         [failures, facts, catch_up].into_iter().flatten().min()
     }
 
-    fn end(&mut self, id: &str, end: End, at: Moment, config: &NormalizerConfig, out: &mut Facts) {
+    fn end(&mut self, end: End, scope: Scope<'_>, out: &mut Facts) {
         let known = self.subjects.get(&end.subject);
         let changed = known.is_none_or(|known| known.outcome != end.outcome);
         if changed && known.is_some_and(|known| end.event_time.saturating_add(OUT_OF_ORDER_MS) < known.last) {
@@ -344,9 +319,9 @@ impl Host {
         let was_failing = known.is_some_and(|known| known.outcome == Outcome::Failure);
         // Facts go first and without this outcome, so that the detector knows the host when it counts the attempt.
         if send {
-            self.send_facts_if_changed(id, at, out);
+            self.send_facts_if_changed(scope, out);
         }
-        self.forget_oldest_subject(&end.subject, config.limits.subjects_per_host_max);
+        self.forget_oldest_subject(&end.subject, scope.config.limits.subjects_per_host_max);
         let sent = if send { Some(end.event_time) } else { sent };
         let state = Subject {
             outcome: end.outcome,
@@ -358,11 +333,11 @@ impl Host {
         };
         self.subjects.insert(end.subject.clone(), state);
         if changed && (was_failing || end.outcome == Outcome::Failure) {
-            self.facts_changed(at);
+            self.facts_changed(scope);
         }
         if send {
             let attempt = Attempt {
-                host: self.named(id),
+                host: self.named(scope),
                 subject: end.subject,
                 outcome: end.outcome,
                 family: end.family,
@@ -371,7 +346,7 @@ impl Host {
                 dimensions: end.dimensions,
                 event_time: end.event_time,
                 since,
-                late: end.event_time < at.log_time.saturating_sub(DAY_MS),
+                late: end.event_time < scope.at.log_time.saturating_sub(DAY_MS),
             };
             out.push((end.raw, Fact::Attempt(attempt)));
         }
@@ -379,12 +354,10 @@ impl Host {
 
     fn succeed_if_failing(
         &mut self,
-        id: &str,
         subject: &str,
         operation: &str,
         event_time: i64,
-        at: Moment,
-        config: &NormalizerConfig,
+        scope: Scope<'_>,
         out: &mut Facts,
     ) {
         if self
@@ -402,27 +375,27 @@ impl Host {
             operation: operation.to_owned(),
             dimensions: BTreeMap::new(),
             event_time,
-            raw: at.raw,
+            raw: scope.at.raw,
         };
-        self.end(id, end, at, config, out);
+        self.end(end, scope, out);
     }
 
-    fn catch_up(&mut self, id: &str, at: Moment, out: &mut Facts) {
+    fn catch_up(&mut self, scope: Scope<'_>, out: &mut Facts) {
         self.caught_up = true;
-        self.send_facts(id, at, out);
+        self.send_facts(scope, out);
     }
 
-    fn facts_changed(&mut self, at: Moment) {
-        self.changed.get_or_insert((at.log_time, 0));
+    fn facts_changed(&mut self, scope: Scope<'_>) {
+        self.changed.get_or_insert((scope.at.log_time, 0));
     }
 
-    fn send_facts_if_changed(&mut self, id: &str, at: Moment, out: &mut Facts) {
+    fn send_facts_if_changed(&mut self, scope: Scope<'_>, out: &mut Facts) {
         if self.changed.is_some() {
-            self.send_facts(id, at, out);
+            self.send_facts(scope, out);
         }
     }
 
-    fn send_facts(&mut self, id: &str, at: Moment, out: &mut Facts) {
+    fn send_facts(&mut self, scope: Scope<'_>, out: &mut Facts) {
         let mut dimensions = self.dimensions.clone();
         dimensions.extend(
             self.labels
@@ -444,15 +417,15 @@ impl Host {
             }
         }
         let facts = HostFacts {
-            host: self.named(id),
+            host: self.named(scope),
             dimensions,
             failing,
             last_event_time: self.last_event,
             caught_up: self.caught_up,
         };
-        self.facts_sent = Some(at.log_time);
+        self.facts_sent = Some(scope.at.log_time);
         self.changed = None;
-        out.push((at.raw, Fact::HostFacts(facts)));
+        out.push((scope.at.raw, Fact::HostFacts(facts)));
     }
 
     fn forget_oldest_subject(&mut self, keep: &str, subjects_max: usize) {
@@ -469,9 +442,9 @@ impl Host {
         }
     }
 
-    fn named(&self, id: &str) -> HostRef {
+    fn named(&self, scope: Scope<'_>) -> HostRef {
         HostRef {
-            id: id.to_owned(),
+            id: scope.id.to_owned(),
             name: self.name.clone(),
         }
     }

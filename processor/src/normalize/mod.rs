@@ -14,7 +14,9 @@ mod document;
 mod file;
 mod fold;
 mod host;
+mod observe;
 mod position;
+mod stamp;
 mod thread;
 mod time;
 
@@ -22,30 +24,23 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::event::{Flag, Form, TimeSource, event_id};
+use wulog_schemas::event::event_id;
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
-use wulog_schemas::signal::{self, Fact, Outcome, RawPosition, Signal, Tick};
+use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
 pub use config::{Limits, NormalizerConfig};
 pub use time::{FileClock, UtcOffset, Zone};
 
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
-use crate::parse::{Entry, Trust, parse};
-use document::sub_second;
-use fold::Failure;
-use host::{Facts, Host, Moment};
+use crate::parse::parse;
+use host::{Facts, Host, Moment, Scope};
+use observe::Seen;
 use position::Position;
-use time::{EventTime, Offsets};
+use time::Offsets;
 
 /// A tick is passed on when log time has moved on by this.
 const TICK_MS: i64 = 60_000;
-
-/// An event time further ahead of log time is not believed.
-const AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
-
-/// An event time further behind log time is late.
-const LATE_MS: i64 = 24 * 3600 * 1000;
 
 /// Longest record key; host ids have 32 bytes.
 const KEY_BYTES_MAX: usize = 256;
@@ -153,9 +148,14 @@ impl Normalizer {
                     .map_err(|error| Malformed(format!("heartbeat is not JSON of its schema: {error}")))?;
                 let mut facts = Facts::new();
                 let host = host(&mut self.state, key, at, &self.config);
-                host.set_name(&header.host, &self.config);
-                host.heartbeat(key, beat, at, &self.config, &mut facts);
-                host.settle(key, at, &self.config, &mut facts);
+                let scope = Scope {
+                    id: key,
+                    at,
+                    config: &self.config,
+                };
+                host.set_name(&header.host, scope);
+                host.heartbeat(beat, scope, &mut facts);
+                host.settle(scope, &mut facts);
                 self.send(key, facts, at, out);
             }
             Kind::Line => self.line(record, key, &header, at, out)?,
@@ -184,7 +184,8 @@ impl Normalizer {
         let config = &self.config;
         let limits = &config.limits;
         let host = host(&mut self.state, key, at, config);
-        host.set_name(&header.host, config);
+        let scope = Scope { id: key, at, config };
+        host.set_name(&header.host, scope);
         let offsets = Offsets {
             zone: host.zone,
             header_min: header.utc,
@@ -210,8 +211,8 @@ impl Normalizer {
         let entry = parse(&text);
         let stated = file.time.stated(&entry, &offsets);
         let reread = file.is_reread(stated.as_ref().map(|time| time.millis));
-        let time = event_time(stated, &entry, file, header, at.log_time);
-        let flags = flags(
+        let time = stamp::event_time(stated, &entry, file, header, at.log_time);
+        let flags = stamp::flags(
             &time,
             &entry,
             header,
@@ -239,11 +240,11 @@ impl Normalizer {
         };
         let mut facts = Facts::new();
         host.saw_line(time.millis);
-        learn(host, &entry, at, config);
+        observe::learn(host, &entry, scope);
         if !reread {
-            observe(host, key, &seen, at, config, &mut facts);
+            observe::observe(host, &seen, scope, &mut facts);
         }
-        host.settle(key, at, config, &mut facts);
+        host.settle(scope, &mut facts);
         let value = document::line(document::Line {
             host_id: key,
             header,
@@ -281,7 +282,14 @@ impl Normalizer {
             let mut facts = Facts::new();
             if let Some(host) = self.state.hosts.get_mut(&key) {
                 host.due = None;
-                host.settle(&key, at, &self.config, &mut facts);
+                host.settle(
+                    Scope {
+                        id: &key,
+                        at,
+                        config: &self.config,
+                    },
+                    &mut facts,
+                );
             }
             self.send(&key, facts, at, out);
             self.index(&key);
@@ -408,261 +416,4 @@ fn host<'a>(state: &'a mut State, key: &str, at: Moment, config: &NormalizerConf
     let host = state.hosts.get_mut(key).expect("inserted above");
     host.last_log = at.log_time;
     host
-}
-
-/// The time of an event: what the line says, unless that cannot be, and something near where it says nothing.
-fn event_time(
-    stated: Option<EventTime>,
-    entry: &Entry<'_>,
-    file: &mut file::File,
-    header: &RawHeader,
-    log_time: i64,
-) -> EventTime {
-    let Some(mut time) = stated else {
-        let (millis, source) = match file.time.last_millis() {
-            Some(last) => (last, TimeSource::Previous),
-            None if header.read > 0 && header.read <= log_time.saturating_add(AHEAD_MAX_MS) => {
-                (header.read, TimeSource::Read)
-            }
-            None => (log_time, TimeSource::Log),
-        };
-        let mut flags = vec![Flag::TimeMissing];
-        if entry.time.is_some() && !entry.facts.undecoded {
-            flags.push(Flag::TimeSuspect);
-        }
-        return EventTime {
-            millis,
-            nanos: sub_second(millis),
-            offset_min: None,
-            source,
-            flags,
-        };
-    };
-    if time.millis > log_time.saturating_add(AHEAD_MAX_MS) {
-        time.millis = log_time;
-        time.nanos = sub_second(log_time);
-        time.flags.push(Flag::TimeSuspect);
-    }
-    file.time.set_last_millis(time.millis);
-    file.newest = file.newest.max(time.millis);
-    time
-}
-
-fn flags(
-    time: &EventTime,
-    entry: &Entry<'_>,
-    header: &RawHeader,
-    position: Position,
-    reread: bool,
-    lossy: bool,
-    log_time: i64,
-) -> Vec<Flag> {
-    let mut flags = Vec::new();
-    let mut flag = |holds: bool, flag: Flag| {
-        if holds {
-            flags.push(flag);
-        }
-    };
-    flag(reread, Flag::Reread);
-    flag(position == Position::Rewound, Flag::Rewound);
-    flag(header.lossy || lossy, Flag::Lossy);
-    flag(header.truncated, Flag::Truncated);
-    flag(time.millis < log_time.saturating_sub(LATE_MS), Flag::Late);
-    flag(entry.facts.undecoded, Flag::Undecoded);
-    flags.extend(&time.flags);
-    flags
-}
-
-/// Takes what a line says of its host.
-fn learn(host: &mut Host, entry: &Entry<'_>, at: Moment, config: &NormalizerConfig) {
-    let facts = &entry.facts;
-    if let Some(server) = facts.wsus_server {
-        host.set_dimension("wsus", thread::server_of_url(server).as_deref(), at, config);
-    } else if let Some(server) = facts.url.filter(|url| is_wsus_url(url)).and_then(thread::server_of_url) {
-        host.set_dimension("wsus", Some(&server), at, config);
-    }
-    if let Some(build) = facts.client_version {
-        host.set_dimension("client_build", Some(build), at, config);
-    }
-    if let Some(version) = facts.os_version {
-        host.set_dimension("os_build", Some(&os_build(version)), at, config);
-    }
-    if let Some(group) = facts.target_group {
-        host.set_dimension("target_group", Some(group), at, config);
-    }
-    let form = match entry.form {
-        Form::Legacy => "legacy",
-        Form::Etw => "etw",
-        _ => return,
-    };
-    host.set_dimension("form", Some(form), at, config);
-}
-
-/// Services of a WSUS server, unless Microsoft's own servers answer.
-fn is_wsus_url(url: &str) -> bool {
-    let url = url.to_ascii_lowercase();
-    let service = url.contains("/clientwebservice/") || url.contains("/reportingwebservice/");
-    service && !url.contains(".microsoft.com") && !url.contains(".windowsupdate.com")
-}
-
-/// `6.1.7600.0.0.197008` is build 6.1.7600 with service pack and suite; `10.0.19045.2728` is a build already.
-fn os_build(version: &str) -> Cow<'_, str> {
-    let parts: Vec<&str> = version.split('.').collect();
-    if parts.len() > 4 {
-        Cow::Owned(parts[..3].join("."))
-    } else {
-        Cow::Borrowed(version)
-    }
-}
-
-/// A line as the fold sees it.
-struct Seen<'a> {
-    entry: &'a Entry<'a>,
-    path: Option<&'a str>,
-    time: i64,
-    file: &'a str,
-}
-
-/// Folds what a line says of certificate trust.
-fn observe(host: &mut Host, key: &str, seen: &Seen<'_>, at: Moment, config: &NormalizerConfig, out: &mut Facts) {
-    let entry = seen.entry;
-    let Some(file) = host.files.get_mut(seen.file) else {
-        return;
-    };
-    let due = file.folds.due(file.newest, at.log_time);
-    let thread = file.thread(entry.pid, entry.tid, &config.limits).clone();
-    for failure in due {
-        host.failed(key, failure, at, config, out);
-    }
-    if let Some(failure) = failure(seen, &thread, at, config) {
-        let Some(file) = host.files.get_mut(seen.file) else {
-            return;
-        };
-        if let Some(failure) = file.folds.add(failure, config.limits.pending_per_file_max) {
-            host.failed(key, failure, at, config, out);
-        }
-    }
-    if classify::is_success(entry) {
-        succeeded(host, key, seen, &thread, at, config, out);
-    }
-    if let Some(outcome) = classify::scan_done(entry, thread.scan_code) {
-        if let (Outcome::Success, Some(file)) = (outcome, host.files.get_mut(seen.file)) {
-            file.folds.scan_succeeded();
-        }
-        host.scanned(key, outcome, seen.time, at, config, out);
-    }
-}
-
-fn failure(seen: &Seen<'_>, thread: &thread::Thread, at: Moment, config: &NormalizerConfig) -> Option<Failure> {
-    let entry = seen.entry;
-    let trust = classify::trust_failure(entry)?;
-    let reported = entry.report.is_some();
-    let update = entry
-        .facts
-        .update
-        .map(str::to_ascii_lowercase)
-        .or_else(|| thread.update.clone().filter(|_| !reported));
-    let wait_secs = if trust.definite {
-        config.update_wait_secs
-    } else {
-        config.provisional_wait_secs
-    };
-    let wait_ms = i64::from(wait_secs) * 1000;
-    let server = entry
-        .facts
-        .url
-        .and_then(thread::server_of_url)
-        .or_else(|| thread.server.clone().filter(|_| !reported));
-    Some(Failure {
-        pid: entry.pid,
-        tid: entry.tid,
-        path: seen
-            .path
-            .map(|path| thread::cut(path, config.limits.value_bytes_max).to_owned()),
-        update,
-        server,
-        code: trust.code,
-        family: trust.family,
-        definite: trust.definite,
-        reported,
-        operation: classify::operation(entry, trust.family).to_owned(),
-        dimensions: dimensions(entry, thread, config),
-        event_time: seen.time,
-        raw: at.raw,
-        due_event: seen.time.saturating_add(wait_ms),
-        due_log: at.log_time.saturating_add(wait_ms),
-    })
-}
-
-/// Dimensions of an attempt, from its line and from the lines above on its thread.
-fn dimensions(entry: &Entry<'_>, thread: &thread::Thread, config: &NormalizerConfig) -> BTreeMap<String, String> {
-    let from_thread = |value: &Option<String>| value.clone().filter(|_| entry.report.is_none());
-    let caller = entry
-        .report
-        .as_ref()
-        .map(|report| report.app)
-        .filter(|app| !app.is_empty())
-        .or(entry.facts.caller);
-    let found = [
-        (
-            "title",
-            entry
-                .facts
-                .title
-                .map(str::to_owned)
-                .or_else(|| from_thread(&thread.title)),
-        ),
-        ("kb", entry.facts.kb.map(str::to_ascii_uppercase)),
-        (
-            "service",
-            entry
-                .facts
-                .service
-                .map(str::to_ascii_lowercase)
-                .or_else(|| from_thread(&thread.service)),
-        ),
-        (
-            "caller",
-            caller.map(str::to_owned).or_else(|| from_thread(&thread.caller)),
-        ),
-    ];
-    let bounded = |value: String| thread::cut(&value, config.limits.value_bytes_max).to_owned();
-    found
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), bounded(value?))))
-        .collect()
-}
-
-fn succeeded(
-    host: &mut Host,
-    key: &str,
-    seen: &Seen<'_>,
-    thread: &thread::Thread,
-    at: Moment,
-    config: &NormalizerConfig,
-    out: &mut Facts,
-) {
-    let entry = seen.entry;
-    let trusted = entry.facts.trust == Some(Trust::Trusted);
-    let own = entry.facts.update.map(str::to_ascii_lowercase);
-    let update = own.or_else(|| thread.update.clone().filter(|_| entry.report.is_none() && !trusted));
-    if entry.report.is_none() {
-        if let Some(file) = host.files.get_mut(seen.file) {
-            file.folds.thread_succeeded(entry.pid, entry.tid, seen.path);
-        }
-    }
-    if let Some(update) = update {
-        for file in host.files.values_mut() {
-            file.folds.update_succeeded(&update);
-        }
-        let operation = match entry.report.as_ref().map(|report| report.event_id) {
-            Some(181..) => "install",
-            _ => "download",
-        };
-        let mut dimensions = dimensions(entry, thread, config);
-        dimensions.insert("update".to_owned(), update.clone());
-        host.update_succeeded(key, &update, operation, dimensions, seen.time, at, config, out);
-    } else if let Some(path) = seen.path.filter(|_| trusted) {
-        host.file_succeeded(key, path, seen.time, at, config, out);
-    }
 }

@@ -81,7 +81,7 @@ pub(super) fn format_offset(minutes: i32) -> String {
 /// RFC 3339 UTC, with milliseconds, or with more digits where the line has them.
 pub(super) fn format_utc(millis: i64, nanos: u32) -> String {
     let utc = DateTime::from_timestamp(millis.div_euclid(1000), nanos).unwrap_or_default();
-    let digits = if nanos % 1_000_000 == 0 {
+    let digits = if nanos.is_multiple_of(1_000_000) {
         "%Y-%m-%dT%H:%M:%S%.3fZ"
     } else {
         "%Y-%m-%dT%H:%M:%S%.9fZ"

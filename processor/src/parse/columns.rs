@@ -104,10 +104,8 @@ fn dated(line: &str) -> Option<Columns<'_>> {
         Writer::Etw => (Form::Etw, taken.rest),
         Writer::Legacy => (Form::Legacy, taken.rest),
     };
-    if form == Form::Legacy && !rest.starts_with('\t') {
-        if let Some(columns) = glued(rest) {
-            return Some(Columns { time, ..columns });
-        }
+    if let Some(columns) = glued(rest).filter(|_| form == Form::Legacy && !rest.starts_with('\t')) {
+        return Some(Columns { time, ..columns });
     }
     let Some((pid, tid, rest)) = ids(rest, form) else {
         return Some(Columns {
@@ -236,10 +234,8 @@ fn word(text: &str) -> Option<(&str, &str)> {
 }
 
 fn component(text: &str, form: Form) -> (Option<&str>, &str) {
-    if let Some(rest) = text.strip_prefix('\t') {
-        if let Some((name, message)) = rest.split_once('\t') {
-            return ((!name.trim().is_empty()).then_some(name.trim()), message);
-        }
+    if let Some((name, message)) = text.strip_prefix('\t').and_then(|rest| rest.split_once('\t')) {
+        return ((!name.trim().is_empty()).then_some(name.trim()), message);
     }
     let trimmed = text.trim_start_matches(['\t', ' ']);
     if form == Form::Etw && text.len() - trimmed.len() > ETW_COMPONENT_BYTES {

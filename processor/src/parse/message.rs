@@ -209,6 +209,7 @@ fn section(body: &str) -> Option<(Operation, Phase)> {
         ("Finding updates", Operation::Scan),
         ("Agent: Downloading updates", Operation::Download),
         ("Downloading updates", Operation::Download),
+        ("Begin Downloading Updates", Operation::Download),
         ("Agent: Installing updates", Operation::Install),
         ("Installing updates", Operation::Install),
         ("Service: Service startup", Operation::Service),

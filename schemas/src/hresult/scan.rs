@@ -44,7 +44,7 @@ pub fn find_hresult(text: &str) -> Option<u32> {
             at += 1;
         }
         // The first byte tells nearly all words apart: codes begin with 0x or with 8 to F, decimals with 2 to 4.
-        if matches!(bytes[start], b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') {
+        if bytes[start].is_ascii_hexdigit() {
             match code_of_word(bytes, start, at) {
                 Some(code) if is_failure(code) => return Some(code),
                 Some(code) if success.is_none() => success = Some(code),

@@ -1,0 +1,197 @@
+//! What a line means for its host: facts of the host, failures into the fold, successes and scans.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use wulog_schemas::event::Form;
+use wulog_schemas::signal::Outcome;
+
+use super::classify;
+use super::fold::Failure;
+use super::host::{Facts, Host, Scope};
+use super::thread::{Thread, cut, server_of_url};
+use crate::parse::{Entry, Trust};
+
+/// Takes what a line says of its host.
+pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
+    let facts = &entry.facts;
+    if let Some(server) = facts.wsus_server {
+        host.set_dimension("wsus", server_of_url(server).as_deref(), scope);
+    } else if let Some(server) = facts.url.filter(|url| is_wsus_url(url)).and_then(server_of_url) {
+        host.set_dimension("wsus", Some(&server), scope);
+    }
+    if let Some(build) = facts.client_version {
+        host.set_dimension("client_build", Some(build), scope);
+    }
+    if let Some(version) = facts.os_version {
+        host.set_dimension("os_build", Some(&os_build(version)), scope);
+    }
+    if let Some(group) = facts.target_group {
+        host.set_dimension("target_group", Some(group), scope);
+    }
+    let form = match entry.form {
+        Form::Legacy => "legacy",
+        Form::Etw => "etw",
+        _ => return,
+    };
+    host.set_dimension("form", Some(form), scope);
+}
+
+/// Services of a WSUS server, unless Microsoft's own servers answer.
+fn is_wsus_url(url: &str) -> bool {
+    let url = url.to_ascii_lowercase();
+    let service = url.contains("/clientwebservice/") || url.contains("/reportingwebservice/");
+    service && !url.contains(".microsoft.com") && !url.contains(".windowsupdate.com")
+}
+
+/// `6.1.7600.0.0.197008` is build 6.1.7600 with service pack and suite; `10.0.19045.2728` is a build already.
+fn os_build(version: &str) -> Cow<'_, str> {
+    let parts: Vec<&str> = version.split('.').collect();
+    if parts.len() > 4 {
+        Cow::Owned(parts[..3].join("."))
+    } else {
+        Cow::Borrowed(version)
+    }
+}
+
+/// A line as the fold sees it.
+pub(super) struct Seen<'a> {
+    pub(super) entry: &'a Entry<'a>,
+    pub(super) path: Option<&'a str>,
+    pub(super) time: i64,
+    pub(super) file: &'a str,
+}
+
+/// Folds what a line says of certificate trust.
+pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &mut Facts) {
+    let entry = seen.entry;
+    let Some(file) = host.files.get_mut(seen.file) else {
+        return;
+    };
+    let due = file.folds.due(file.newest, scope.at.log_time);
+    let thread = file.thread(entry.pid, entry.tid, &scope.config.limits).clone();
+    for failure in due {
+        host.failed(failure, scope, out);
+    }
+    if let Some(failure) = failure(seen, &thread, scope) {
+        let Some(file) = host.files.get_mut(seen.file) else {
+            return;
+        };
+        if let Some(failure) = file.folds.add(failure, scope.config.limits.pending_per_file_max) {
+            host.failed(failure, scope, out);
+        }
+    }
+    if classify::is_success(entry) {
+        succeeded(host, seen, &thread, scope, out);
+    }
+    if let Some(outcome) = classify::scan_done(entry, thread.scan_code) {
+        if let (Outcome::Success, Some(file)) = (outcome, host.files.get_mut(seen.file)) {
+            file.folds.scan_succeeded();
+        }
+        host.scanned(outcome, seen.time, scope, out);
+    }
+}
+
+fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure> {
+    let entry = seen.entry;
+    let trust = classify::trust_failure(entry)?;
+    let reported = entry.report.is_some();
+    let update = entry
+        .facts
+        .update
+        .map(str::to_ascii_lowercase)
+        .or_else(|| thread.update.clone().filter(|_| !reported));
+    let wait_secs = if trust.definite {
+        scope.config.update_wait_secs
+    } else {
+        scope.config.provisional_wait_secs
+    };
+    let wait_ms = i64::from(wait_secs) * 1000;
+    let server = entry
+        .facts
+        .url
+        .and_then(server_of_url)
+        .or_else(|| thread.server.clone().filter(|_| !reported));
+    Some(Failure {
+        pid: entry.pid,
+        tid: entry.tid,
+        path: seen
+            .path
+            .map(|path| cut(path, scope.config.limits.value_bytes_max).to_owned()),
+        update,
+        server,
+        code: trust.code,
+        family: trust.family,
+        definite: trust.definite,
+        reported,
+        operation: classify::operation(entry, trust.family).to_owned(),
+        dimensions: dimensions(entry, thread, scope),
+        event_time: seen.time,
+        raw: scope.at.raw,
+        due_event: seen.time.saturating_add(wait_ms),
+        due_log: scope.at.log_time.saturating_add(wait_ms),
+    })
+}
+
+/// Dimensions of an attempt, from its line and from the lines above on its thread.
+fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: Scope<'_>) -> BTreeMap<String, String> {
+    let from_thread = |value: &Option<String>| value.clone().filter(|_| entry.report.is_none());
+    let caller = entry
+        .report
+        .as_ref()
+        .map(|report| report.app)
+        .filter(|app| !app.is_empty())
+        .or(entry.facts.caller);
+    let found = [
+        (
+            "title",
+            entry
+                .facts
+                .title
+                .map(str::to_owned)
+                .or_else(|| from_thread(&thread.title)),
+        ),
+        ("kb", entry.facts.kb.map(str::to_ascii_uppercase)),
+        (
+            "service",
+            entry
+                .facts
+                .service
+                .map(str::to_ascii_lowercase)
+                .or_else(|| from_thread(&thread.service)),
+        ),
+        (
+            "caller",
+            caller.map(str::to_owned).or_else(|| from_thread(&thread.caller)),
+        ),
+    ];
+    let bounded = |value: String| cut(&value, scope.config.limits.value_bytes_max).to_owned();
+    found
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), bounded(value?))))
+        .collect()
+}
+
+fn succeeded(host: &mut Host, seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>, out: &mut Facts) {
+    let entry = seen.entry;
+    let trusted = entry.facts.trust == Some(Trust::Trusted);
+    let own = entry.facts.update.map(str::to_ascii_lowercase);
+    let update = own.or_else(|| thread.update.clone().filter(|_| entry.report.is_none() && !trusted));
+    if let (None, Some(file)) = (&entry.report, host.files.get_mut(seen.file)) {
+        file.folds.thread_succeeded(entry.pid, entry.tid, seen.path);
+    }
+    if let Some(update) = update {
+        for file in host.files.values_mut() {
+            file.folds.update_succeeded(&update);
+        }
+        let operation = match entry.report.as_ref().map(|report| report.event_id) {
+            Some(181..) => "install",
+            _ => "download",
+        };
+        let mut dimensions = dimensions(entry, thread, scope);
+        dimensions.insert("update".to_owned(), update.clone());
+        host.update_succeeded(&update, operation, dimensions, seen.time, scope, out);
+    } else if let Some(path) = seen.path.filter(|_| trusted) {
+        host.file_succeeded(path, seen.time, scope, out);
+    }
+}

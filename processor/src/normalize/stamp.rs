@@ -1,0 +1,79 @@
+//! The event time and the flags of a line, once its file, its header and log time are known.
+
+use wulog_schemas::event::{Flag, TimeSource};
+use wulog_schemas::raw::RawHeader;
+
+use super::document::sub_second;
+use super::file::File;
+use super::position::Position;
+use super::time::EventTime;
+use crate::parse::Entry;
+
+/// An event time further ahead of log time is not believed.
+const AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
+
+/// An event time further behind log time is late.
+const LATE_MS: i64 = 24 * 3600 * 1000;
+
+/// The time of an event: what the line says, unless that cannot be, and something near where it says nothing.
+pub(super) fn event_time(
+    stated: Option<EventTime>,
+    entry: &Entry<'_>,
+    file: &mut File,
+    header: &RawHeader,
+    log_time: i64,
+) -> EventTime {
+    let Some(mut time) = stated else {
+        let (millis, source) = match file.time.last_millis() {
+            Some(last) => (last, TimeSource::Previous),
+            None if header.read > 0 && header.read <= log_time.saturating_add(AHEAD_MAX_MS) => {
+                (header.read, TimeSource::Read)
+            }
+            None => (log_time, TimeSource::Log),
+        };
+        let mut flags = vec![Flag::TimeMissing];
+        if entry.time.is_some() && !entry.facts.undecoded {
+            flags.push(Flag::TimeSuspect);
+        }
+        return EventTime {
+            millis,
+            nanos: sub_second(millis),
+            offset_min: None,
+            source,
+            flags,
+        };
+    };
+    if time.millis > log_time.saturating_add(AHEAD_MAX_MS) {
+        time.millis = log_time;
+        time.nanos = sub_second(log_time);
+        time.flags.push(Flag::TimeSuspect);
+    }
+    file.time.set_last_millis(time.millis);
+    file.newest = file.newest.max(time.millis);
+    time
+}
+
+pub(super) fn flags(
+    time: &EventTime,
+    entry: &Entry<'_>,
+    header: &RawHeader,
+    position: Position,
+    reread: bool,
+    lossy: bool,
+    log_time: i64,
+) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    let mut flag = |holds: bool, flag: Flag| {
+        if holds {
+            flags.push(flag);
+        }
+    };
+    flag(reread, Flag::Reread);
+    flag(position == Position::Rewound, Flag::Rewound);
+    flag(header.lossy || lossy, Flag::Lossy);
+    flag(header.truncated, Flag::Truncated);
+    flag(time.millis < log_time.saturating_sub(LATE_MS), Flag::Late);
+    flag(entry.facts.undecoded, Flag::Undecoded);
+    flags.extend(&time.flags);
+    flags
+}
