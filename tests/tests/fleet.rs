@@ -161,12 +161,7 @@ fn every_line_has_the_shape_of_its_windows() {
 fn a_step_ends_at_its_time() {
     let mut fleet = Fleet::new(outbreak(7));
     let (begin_ms, mut previous_ms) = (fleet.now_ms(), i64::MIN);
-    for until_ms in [
-        begin_ms,
-        begin_ms + 7 * HOUR_MS,
-        begin_ms + 7 * HOUR_MS + 1_234,
-        begin_ms + DAY_MS,
-    ] {
+    for until_ms in (0..150).map(|step| begin_ms + step * 601_234) {
         for (name, bytes) in fleet.lines_until(until_ms) {
             let host = fleet.host(&name).unwrap();
             let offset = TimeDelta::minutes(host.site.utc_minutes.into());
