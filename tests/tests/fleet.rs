@@ -157,6 +157,26 @@ fn every_line_has_the_shape_of_its_windows() {
     assert_eq!(forms.len(), 4, "each form is in the fleet: {forms:?}");
 }
 
+#[test]
+fn a_step_ends_at_its_time() {
+    let mut fleet = Fleet::new(outbreak(7));
+    let (begin_ms, mut previous_ms) = (fleet.now_ms(), i64::MIN);
+    for until_ms in (0..150).map(|step| begin_ms + step * 601_234) {
+        for (name, bytes) in fleet.lines_until(until_ms) {
+            let host = fleet.host(&name).unwrap();
+            let offset = TimeDelta::minutes(host.site.utc_minutes.into());
+            for line in std::str::from_utf8(&bytes).unwrap().lines() {
+                let at_ms = (columns(host, line).0 - offset).and_utc().timestamp_millis();
+                assert!(at_ms < until_ms, "{line}");
+                // Lines that jump back in time, by less than a second, may come a step later.
+                assert!(at_ms > previous_ms.saturating_sub(1_000), "{line}");
+            }
+        }
+        assert_eq!(fleet.now_ms(), until_ms);
+        previous_ms = until_ms;
+    }
+}
+
 /// {id} TAB local time with offset TAB 1 TAB event TAB 101 TAB {update} TAB rev TAB hr TAB app TAB result TAB category TAB text
 fn report_event(host: &Host, written: NaiveDateTime, message: &str) {
     let fields: Vec<&str> = message.strip_prefix("REPORT EVENT: ").unwrap().split('\t').collect();

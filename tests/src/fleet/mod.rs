@@ -14,7 +14,6 @@ mod catalog;
 mod dialect;
 mod host;
 mod legacy;
-mod legacy_report;
 mod life;
 mod modern;
 mod pen;

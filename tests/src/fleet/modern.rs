@@ -4,7 +4,7 @@
 
 use super::dialect::{CRITERIA, Dialect, MANAGED, Verdict, content};
 use super::host::Form;
-use super::pen::Pen;
+use super::pen::{Pen, say};
 use super::spec::{Publisher, Update};
 
 /// The form of Windows 10 and later.
@@ -16,7 +16,7 @@ impl Dialect for Modern {
         pen.write("Shared", "* START * Service startup");
         pen.write("Shared", "InitializeSus");
         pen.write("IdleTimer", "Non-AoAc machine. Aoac operations will be ignored.");
-        pen.write("Agent", &format!("WU client version {}", pen.host.system.client_build));
+        say!(pen, "Agent", "WU client version {}", pen.host.system.client_build);
         pen.write(
             "Agent",
             "SleepStudyTracker: Machine is non-AOAC. Sleep study tracker disabled.",
@@ -33,10 +33,10 @@ impl Dialect for Modern {
         pen.write("Shared", "Power status changed");
         pen.switch_thread();
         pen.write("Agent", "Initializing global settings cache");
-        pen.write("Agent", &format!("WSUS server: {}", pen.host.wsus_url));
-        pen.write("Agent", &format!("WSUS status server: {}", pen.host.wsus_url));
+        say!(pen, "Agent", "WSUS server: {}", pen.host.wsus_url);
+        say!(pen, "Agent", "WSUS status server: {}", pen.host.wsus_url);
         pen.write("Agent", "Alternate Download Server: NULL");
-        pen.write("Agent", &format!("Target group: {}", pen.host.target_group));
+        say!(pen, "Agent", "Target group: {}", pen.host.target_group);
         pen.write("Agent", "Windows Update access disabled: No");
     }
 
@@ -53,19 +53,18 @@ impl Dialect for Modern {
             grumble(pen);
         }
         for update in found {
-            pen.write("Agent", &format!("Added update {} to search result", reference(update)));
+            say!(pen, "Agent", "Added update {} to search result", reference(update));
         }
         let evaluated = pen.random.within(120..900);
         let deployed = evaluated + pen.random.within(100..900);
         let categories = pen.random.within(50..90);
-        pen.write(
+        say!(
+            pen,
             "Agent",
-            &format!(
-                "Found {} updates and {categories} categories in search; evaluated appl. rules of {evaluated} out of {deployed} deployed entities",
-                found.len()
-            ),
+            "Found {} updates and {categories} categories in search; evaluated appl. rules of {evaluated} out of {deployed} deployed entities",
+            found.len()
         );
-        pen.write("Agent", &format!("* END * Finding updates {caller}"));
+        say!(pen, "Agent", "* END * Finding updates {caller}");
     }
 
     fn scan_failed(&self, pen: &mut Pen<'_>, code: u32) {
@@ -80,8 +79,8 @@ impl Dialect for Modern {
             code,
             "Method failed [CAgentProtocolTalker::SyncServerUpdatesInternal:923]",
         );
-        pen.write("Agent", &format!("Exit code = 0x{code:08X}"));
-        pen.write("Agent", &format!("* END * Finding updates {caller}"));
+        say!(pen, "Agent", "Exit code = 0x{code:08X}");
+        say!(pen, "Agent", "* END * Finding updates {caller}");
     }
 
     fn attempt(&self, pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i64 {
@@ -93,9 +92,11 @@ impl Dialect for Modern {
                 pen.write("Misc", "Trusted Publisher: Yes");
             }
             let downloaded_ms = pen.now_ms();
-            pen.write(
+            say!(
+                pen,
                 "DownloadManager",
-                &format!("updateId = {}, DownloadResult: DownloadSucceeded", reference(update)),
+                "updateId = {}, DownloadResult: DownloadSucceeded",
+                reference(update)
             );
             end_download(pen, &call);
             let installed_ms = install(pen, update, verdict);
@@ -119,9 +120,10 @@ impl Dialect for Modern {
             code,
             "Method failed [CDownloadJob::PostProcessFile:2217]",
         );
-        pen.write(
+        say!(
+            pen,
             "DownloadManager",
-            &format!("Error 0x{code:08X} occurred while downloading update; notifying dependent calls."),
+            "Error 0x{code:08X} occurred while downloading update; notifying dependent calls."
         );
         end_download(pen, &call);
         definite_ms
@@ -203,24 +205,23 @@ fn begin_scan(pen: &mut Pen<'_>) -> String {
     let caller = caller(pen);
     let url = format!("{}/ClientWebService/client.asmx", pen.host.wsus_url);
     let (os, client) = (pen.host.system.os_build, pen.host.system.client_build);
-    pen.write("Agent", &format!("* START * Finding updates {caller}"));
+    say!(pen, "Agent", "* START * Finding updates {caller}");
     pen.write(
         "Agent",
         "Online = Yes; Interactive = No; AllowCachedResults = No; Ignore download priority = No",
     );
-    pen.write("Agent", &format!("ServiceID = {MANAGED} Managed"));
+    say!(pen, "Agent", "ServiceID = {MANAGED} Managed");
     pen.write("Agent", "Search Scope = {Machine}");
     pen.write("Agent", "Caller SID for Applicability: S-1-5-18");
-    pen.write("Agent", &format!("Criteria = {CRITERIA}"));
+    say!(pen, "Agent", "Criteria = {CRITERIA}");
     let hours = pen.random.within(100..999);
-    pen.write(
+    say!(
+        pen,
         "SLS",
-        &format!(
-            "Making request with URL HTTPS://slscr.update.microsoft.com/SLS/{{9482F4B4-E343-43B6-B170-9A65BC822C77}}/x64/{os}/0?CH={hours}&L=en-US&P=&PT=0x65&WUA={client}&MK=VMware%2C+Inc.&MD=VMware7%2C1 and send SLS events."
-        ),
+        "Making request with URL HTTPS://slscr.update.microsoft.com/SLS/{{9482F4B4-E343-43B6-B170-9A65BC822C77}}/x64/{os}/0?CH={hours}&L=en-US&P=&PT=0x65&WUA={client}&MK=VMware%2C+Inc.&MD=VMware7%2C1 and send SLS events."
     );
-    pen.write("Misc", &format!("Got WSUS Client/Server URL: {url}\"\""));
-    pen.write("ProtocolTalker", &format!("ServiceId = {MANAGED}, Server URL = {url}"));
+    say!(pen, "Misc", "Got WSUS Client/Server URL: {url}\"\"");
+    say!(pen, "ProtocolTalker", "ServiceId = {MANAGED}, Server URL = {url}");
     pen.write("WebServices", "Auto proxy settings for this web service call.");
     caller
 }
@@ -230,38 +231,30 @@ fn begin_download(pen: &mut Pen<'_>, update: &Update) -> String {
     pen.wait(1_000..30_000);
     pen.switch_thread();
     let caller = caller(pen);
-    pen.write(
-        "DownloadManager",
-        &format!("* START * Begin Downloading Updates {caller}"),
-    );
+    say!(pen, "DownloadManager", "* START * Begin Downloading Updates {caller}");
     pen.write("DownloadManager", "Updates to download = 1");
-    pen.write("DownloadManager", &format!("Title = {}", update.title));
-    pen.write(
+    say!(pen, "DownloadManager", "Title = {}", update.title);
+    say!(
+        pen,
         "DownloadManager",
-        &format!(
-            "Generating download request for update {{{}}}.{}",
-            update.id, update.revision
-        ),
+        "Generating download request for update {{{}}}.{}",
+        update.id,
+        update.revision
     );
-    pen.write(
-        "DownloadManager",
-        &format!("Downloading from {url} to {path} (full file)."),
-    );
+    say!(pen, "DownloadManager", "Downloading from {url} to {path} (full file).");
     pen.wait(4_000..90_000);
     let job = pen.random.guid();
-    pen.write("DownloadManager", &format!("BITS job {{{job}}} completed successfully"));
-    pen.write(
+    say!(pen, "DownloadManager", "BITS job {{{job}}} completed successfully");
+    say!(
+        pen,
         "Misc",
-        &format!("Validating signature for {path} with dwProvFlags 0x00000080:"),
+        "Validating signature for {path} with dwProvFlags 0x00000080:"
     );
     caller
 }
 
 fn end_download(pen: &mut Pen<'_>, caller: &str) {
-    pen.write(
-        "DownloadManager",
-        &format!("* END * Begin Downloading Updates {caller}"),
-    );
+    say!(pen, "DownloadManager", "* END * Begin Downloading Updates {caller}");
 }
 
 fn install(pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i64 {
@@ -273,18 +266,18 @@ fn install(pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i64 {
     } else {
         "Command Line Install"
     };
-    pen.write("Agent", &format!("* START * Installing updates {caller}"));
+    say!(pen, "Agent", "* START * Installing updates {caller}");
     pen.write("Agent", "Updates to install = 1");
-    pen.write("Agent", &format!("Title = {}", update.title));
-    pen.write("Agent", &format!("UpdateId = {}", reference(update)));
-    pen.write(
+    say!(pen, "Agent", "Title = {}", update.title);
+    say!(pen, "Agent", "UpdateId = {}", reference(update));
+    say!(
+        pen,
         "DownloadManager",
-        &format!(
-            "Preparing update for install, updateId = {{{}}}.{}.",
-            update.id, update.revision
-        ),
+        "Preparing update for install, updateId = {{{}}}.{}.",
+        update.id,
+        update.revision
     );
-    pen.write("Handler", &format!("* START * {kind}"));
+    say!(pen, "Handler", "* START * {kind}");
     pen.wait(5_000..90_000);
     let definite_ms = pen.now_ms();
     let code = if let Verdict::InstallFailed { code } = verdict {
@@ -294,23 +287,21 @@ fn install(pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i64 {
     };
     if update.publisher == Publisher::Microsoft {
         let error = u8::from(code != 0);
-        pen.write(
+        say!(
+            pen,
             "Handler",
-            &format!(
-                "Completed install of CBS update with type=0, requiresReboot=0, installerError={error}, hr=0x{code:x}"
-            ),
+            "Completed install of CBS update with type=0, requiresReboot=0, installerError={error}, hr=0x{code:x}"
         );
     } else {
         let result = if code == 0 { "Succeeded" } else { "Failed" };
-        pen.write(
+        say!(
+            pen,
             "Handler",
-            &format!(
-                "Command line install completed. Return code = 0x{code:08x}, Result = {result}, Reboot required = false"
-            ),
+            "Command line install completed. Return code = 0x{code:08x}, Result = {result}, Reboot required = false"
         );
     }
-    pen.write("Handler", &format!("* END * {kind}"));
-    pen.write("Agent", &format!("* END * Installing updates {caller}"));
+    say!(pen, "Handler", "* END * {kind}");
+    say!(pen, "Agent", "* END * Installing updates {caller}");
     definite_ms
 }
 

@@ -7,6 +7,15 @@ use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
 use super::host::Host;
 use super::random::Random;
 
+/// [`Pen::write`] with a format, so that one line of a log is one statement here.
+macro_rules! say {
+    ($pen:expr, $component:literal, $($message:tt)+) => {{
+        let message = format!($($message)+);
+        $pen.write($component, &message);
+    }};
+}
+pub(super) use say;
+
 /// 100 ns ticks, the unit of Windows 10's time stamps, in one millisecond.
 const TICKS_PER_MS: i64 = 10_000;
 
