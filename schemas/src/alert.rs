@@ -96,6 +96,20 @@ pub enum Transition {
     Reopened,
 }
 
+impl Transition {
+    /// The name as it stands in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Transition::Opened => "opened",
+            Transition::Growing => "growing",
+            Transition::Stable => "stable",
+            Transition::Resolved => "resolved",
+            Transition::Reopened => "reopened",
+        }
+    }
+}
+
 /// A level of severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

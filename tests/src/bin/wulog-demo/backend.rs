@@ -1,7 +1,7 @@
 //! The log and the processor of the demo: embedded, or on Kafka. Everything here is what `wulog-processor` runs.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use wulog_collector::clock::Clock;
+use wulog_collector::kafka::KafkaSink;
 use wulog_collector::sink::Sink;
 use wulog_processor::config::Config;
 use wulog_processor::detect::Detector;
@@ -109,8 +110,7 @@ impl Backend {
         Ok(match &self.place {
             Place::Embedded(config) => Box::new(EmbeddedSink::open(config, clock.clone())?),
             Place::Kafka(config) => {
-                let topic = Topic::Raw.name(&config.kafka.topic_prefix);
-                Box::new(wulog_collector::kafka::KafkaSink::open(&config.kafka.properties, &topic)?)
+                Box::new(KafkaSink::new(&config.kafka.properties, &config.kafka.topic_prefix)?)
             }
         })
     }
@@ -149,14 +149,6 @@ impl Backend {
             thread.join().map_err(|_| anyhow::anyhow!("a machine's thread panicked"))??;
         }
         Ok(())
-    }
-
-    /// The SQLite file, where the log is one.
-    pub(crate) fn embedded_file(&self) -> Option<PathBuf> {
-        match &self.place {
-            Place::Embedded(config) => Some(config.path.clone()),
-            Place::Kafka(_) => None,
-        }
     }
 }
 
