@@ -3,6 +3,7 @@
 # A test holds the other end of that pipe: however the test ends, the broker ends with it.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+trap '' INT HUP   # a Ctrl-C is for the test; its end is seen at the pipe
 exec 3<&0
 (exec_node "$1" 3<&-) &
 broker=$!

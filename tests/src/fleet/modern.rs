@@ -1,6 +1,11 @@
 //! The words of Windows 10 and later, as `Get-WindowsUpdateLog` decodes them: no REPORT EVENTs, failures in brackets.
 //!
 //! The real file is made anew by each run of that command; the fleet's grows, as if the command ran all the time.
+//!
+//! Service starts, scans and settings are worded as in published logs. Of downloads and installs little is published:
+//! there the shapes are known (`*FAILED* [CODE] Method failed [Class::Function:LINE]`, `updateId = GUID.REVISION`, two
+//! 800B0109 before `Trusted Publisher: Yes` on a healthy host, 8024B303 at the end on an unhealthy one), and class
+//! names and some words are this module's own. A parser should not lean on them.
 
 use super::dialect::{CRITERIA, Dialect, MANAGED, Verdict, content};
 use super::host::Form;

@@ -4,7 +4,6 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -14,6 +13,10 @@ use super::jars::{self, Skip};
 
 /// A broker on two loaded cores starts in about 6 s.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Where the brokers' ports begin, and how many places there are for a broker.
+const BASE_PORT_MIN: u16 = 20_000;
+const BASE_PORTS: u32 = 10_000;
 
 /// How long one question to a starting broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
@@ -38,9 +41,9 @@ impl KafkaTestbed {
     /// When Kafka is there and does not start.
     pub fn start() -> Result<KafkaTestbed, Skip> {
         jars::ensure()?;
-        let base_port = free_base_port();
+        let (run, base_port) = reserve();
         let mut testbed = KafkaTestbed {
-            run: jars::target().join(format!("run-{}-{base_port}", std::process::id())),
+            run,
             base_port,
             bootstrap: format!("127.0.0.1:{}", base_port + 1),
             holder: None,
@@ -177,19 +180,23 @@ impl Drop for KafkaTestbed {
     }
 }
 
-/// The broker takes the port after this one, its controller the one 200 further. Below the range from which the system
-/// takes ports for outgoing connections; begun at a place that differs between processes that run at once.
-fn free_base_port() -> u16 {
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 1000).expect("less than 1000");
-    for _ in 0..1000 {
-        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
-        // Steps of 7 over 10,000 ports, 700 of them for each process's own first 100 tries.
-        let base = 20_000 + (start * 7 + tried.wrapping_mul(7)) % 10_000;
+/// The folder and the base port of a new broker: it takes the port after that one, its controller the one 200 further.
+/// They lie below the range from which the system takes ports for outgoing connections. Making the folder reserves
+/// them, since a broker binds them only seconds later.
+fn reserve() -> (PathBuf, u16) {
+    // Begun at a place of this process's own, for those that have another target folder.
+    let start = u16::try_from(std::process::id() % BASE_PORTS).expect("fewer base ports than ports");
+    for tried in 0..BASE_PORTS {
+        let step = (u32::from(start) + tried) % BASE_PORTS;
+        let base = BASE_PORT_MIN + u16::try_from(step).expect("fewer base ports than ports");
         let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if free(base + 1) && free(base + 201) {
-            return base;
+        let run = jars::target().join(format!("run-{base}"));
+        if free(base + 1) && free(base + 201) && fs::create_dir(&run).is_ok() {
+            return (run, base);
         }
     }
-    panic!("no free ports between 20000 and 30200");
+    panic!(
+        "no free ports from {BASE_PORT_MIN} on, or too many folders run-* are left in {}",
+        jars::target().display()
+    );
 }
