@@ -3,3 +3,4 @@
 pub mod fleet;
 pub mod kafka;
 pub mod rig;
+pub mod line;

@@ -1,0 +1,67 @@
+//! What the end-to-end tests have in common: the product's binaries, and what their alerts say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use wulog_schemas::alert::Alert;
+
+/// One of the product's binaries, built as it stands.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--release", "--package", "wulog-processor", "--package", "wulog-collector", "--bins"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .status();
+        assert!(built.is_ok_and(|status| status.success()), "the product's binaries do not build");
+        let test = std::env::current_exe().expect("a test knows its own path");
+        test.ancestors().nth(2).expect("a test stands in target/release/deps").to_owned()
+    });
+    folder.join(name)
+}
+
+/// What an incident came to: its last document, without what depends on when and where it was processed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Incident {
+    /// Family of codes.
+    pub family: String,
+    /// Event time of the first failure that counted, milliseconds since 1970 UTC.
+    pub onset_ms: i64,
+    /// The affected hosts.
+    pub hosts: BTreeSet<String>,
+    /// The first common factor: dimension and value.
+    pub cause: Option<(String, String)>,
+}
+
+/// The incidents that alert documents are about, in the order of their onset.
+///
+/// # Panics
+/// When a document is no alert.
+#[must_use]
+pub fn incidents<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Vec<Incident> {
+    let mut last: BTreeMap<String, Alert> = BTreeMap::new();
+    for document in documents {
+        let alert: Alert = serde_json::from_slice(document).expect("an alert document");
+        last.insert(alert.id.clone(), alert);
+    }
+    let mut incidents: Vec<Incident> = last.into_values().map(incident).collect();
+    incidents.sort();
+    incidents
+}
+
+fn incident(alert: Alert) -> Incident {
+    assert!(alert.hosts.names_complete, "{}: too many hosts to name", alert.id);
+    Incident {
+        family: alert.family.as_str().to_owned(),
+        onset_ms: alert.time.onset.0,
+        hosts: alert.hosts.names.into_iter().collect(),
+        cause: alert.common_factors.into_iter().next().map(|factor| (factor.dimension, factor.value)),
+    }
+}
