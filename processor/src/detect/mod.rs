@@ -20,7 +20,7 @@
 //! the evidence. The clock is the least log time over all partitions of `wulog.raw`, once each has been heard of; it
 //! moves on ticks, and it only settles and expires. Before every partition has been heard of nothing settles.
 //!
-//! **Bounds** are in [`Limits`](config::Limits). What no signal can be read from is counted and ignored, and so is a record that the
+//! **Bounds** are in [`Limits`]. What no signal can be read from is counted and ignored, and so is a record that the
 //! shell skips: a document on the alerts topic would be an alert about nothing.
 
 mod activity;

@@ -314,3 +314,23 @@ fn two_causes_are_two_incidents() {
     assert_eq!(values, ["wsus1.corp.example:8530", "wsus2.corp.example:8530"]);
     assert_eq!(causes.len(), 2);
 }
+
+/// Healthy hosts that have tried nothing yet have no caller: that says nothing of callers.
+#[test]
+fn a_caller_that_everybody_has_is_not_common() {
+    let mut world = World::new(200, 14);
+    world.live(START, ONSET, |world, index, time| {
+        if index % 5 == 0 {
+            world.succeed(index, time, MONTHLY);
+        }
+    });
+    for index in (0..200).filter(|index| on_wsus_1(*index)) {
+        world.fail(index, ONSET + i64::from(index) * MINUTE, THIRD_PARTY);
+    }
+    let alerts = world.alerts();
+    assert!(
+        alerts
+            .iter()
+            .all(|alert| alert.not_common.contains(&"caller".to_owned()))
+    );
+}
