@@ -124,3 +124,38 @@ fn decrement(counts: &mut BTreeMap<Quarter, u64>, at: Quarter) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Marks one host at quarters of an hour and compares (active quarters, hosts since quarter 1000).
+    fn check(quarters: &[i64], expect: (u64, u64)) {
+        let (mut fleet, mut host) = (FleetActivity::default(), HostActivity::default());
+        for at in quarters {
+            fleet.mark(&mut host, at * QUARTER_MS + 1);
+        }
+        assert_eq!(
+            (
+                fleet.quarters_between(0, i64::MAX),
+                fleet.hosts_since(1000 * QUARTER_MS)
+            ),
+            expect,
+            "{quarters:?}"
+        );
+    }
+
+    #[test]
+    fn a_quarter_hour_counts_once() {
+        check(&[], (0, 0));
+        check(&[1000], (1, 1));
+        check(&[1000, 1000, 1000], (1, 1));
+        check(&[999], (1, 0));
+        check(&[1000, 1001, 1000, 1001], (2, 1));
+        check(&[1005, 1000, 1002, 1000, 1002, 1005], (3, 1));
+        check(&[1000, 1127, 1000], (2, 1));
+        check(&[1000, 5000], (2, 1));
+        // Beyond 32 h back nothing is counted any more, so nothing is counted twice.
+        check(&[1000, 1128, 1000, 999], (2, 1));
+    }
+}

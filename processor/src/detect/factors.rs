@@ -1,7 +1,7 @@
 //! What affected hosts have in common and healthy ones do not.
 //!
 //! Healthy hosts are those active since a day before the onset that fail at nothing of the family. For a dimension of
-//! hosts (WSUS server, build, label) all of them are compared; for an update, only those that succeeded at some update
+//! hosts (WSUS server, build, label) all of them are compared; for a caller, those whose callers are known; for an update, only those that succeeded at some update
 //! meanwhile, since a host that tried nothing proves nothing. An update that nobody else tried is the carrier of the
 //! cause as easily as the cause: it comes after any host dimension that stands out. A factor that makes no difference
 //! among the hosts that have the first one comes last and says so.
@@ -43,8 +43,10 @@ pub(super) struct Comparison {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
-    /// A host's dimension, or a dimension of its operations.
+    /// A host's dimension.
     Host(StringId, StringId),
+    /// A dimension of its operations: a host may have several values, or none before its first operation.
+    Operation(StringId, StringId),
     /// The subject itself.
     Subject(StringId),
 }
@@ -165,9 +167,8 @@ fn dimensions_of(host: &Host, member: &Member, fleet: &Fleet) -> Vec<String> {
 
 fn has(host: &Host, value: Value, from: i64) -> bool {
     match value {
-        Value::Host(name, value) => {
-            host.dimensions.contains(&(name, value)) || host.operations.contains(&(name, value))
-        }
+        Value::Host(name, value) => host.dimensions.contains(&(name, value)),
+        Value::Operation(name, value) => host.operations.contains(&(name, value)),
         Value::Subject(subject) => host
             .succeeded
             .iter()
@@ -177,7 +178,7 @@ fn has(host: &Host, value: Value, from: i64) -> bool {
 
 fn member_has(host: &Host, member: &Member, value: Value) -> bool {
     match value {
-        Value::Host(..) => has(host, value, i64::MIN),
+        Value::Host(..) | Value::Operation(..) => has(host, value, i64::MIN),
         Value::Subject(subject) => member.onset.subject == subject || host.failing.iter().any(|f| f.subject == subject),
     }
 }
@@ -199,17 +200,11 @@ fn candidates(affected: &[(&Host, &Member)], healthy: &[Healthy<'_>], fleet: &Fl
             }
         }
     }
-    let tried = healthy.iter().filter(|h| h.succeeded).count() as u64;
-    let all_healthy = healthy.len() as u64;
     counts
         .into_iter()
         .map(|(value, (with_affected, with_healthy))| {
             let untried = matches!(value, Value::Subject(_)) && with_healthy == 0;
-            let base = if matches!(value, Value::Subject(_)) && !untried {
-                tried
-            } else {
-                all_healthy
-            };
+            let base = healthy.iter().filter(|h| untried || is_comparable(h, value)).count() as u64;
             let factor = factor(
                 value,
                 fleet,
@@ -226,14 +221,23 @@ fn candidates(affected: &[(&Host, &Member)], healthy: &[Healthy<'_>], fleet: &Fl
         .collect()
 }
 
+/// Whether a healthy host says anything about a value: one of which that dimension is not known says nothing.
+fn is_comparable(healthy: &Healthy<'_>, value: Value) -> bool {
+    match value {
+        Value::Host(..) => !healthy.host.dimensions.is_empty(),
+        Value::Operation(name, _) => healthy.host.operations.iter().any(|(known, _)| *known == name),
+        Value::Subject(_) => healthy.succeeded,
+    }
+}
+
 /// The values of a host: for an affected one what it fails at, for a healthy one what it succeeded at.
 fn values_of(host: &Host, member: Option<&Member>, from: i64) -> BTreeSet<Value> {
-    let mut values: BTreeSet<Value> = host
-        .dimensions
+    let of_host = host.dimensions.iter().map(|(name, value)| Value::Host(*name, *value));
+    let of_operations = host
+        .operations
         .iter()
-        .chain(&host.operations)
-        .map(|(name, value)| Value::Host(*name, *value))
-        .collect();
+        .map(|(name, value)| Value::Operation(*name, *value));
+    let mut values: BTreeSet<Value> = of_host.chain(of_operations).collect();
     match member {
         Some(member) => {
             values.insert(Value::Subject(member.onset.subject));
@@ -251,7 +255,9 @@ fn values_of(host: &Host, member: Option<&Member>, from: i64) -> BTreeSet<Value>
 
 fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64), untried: bool) -> Factor {
     let (dimension, text) = match value {
-        Value::Host(name, value) => (fleet.strings.text(name), fleet.strings.text(value)),
+        Value::Host(name, value) | Value::Operation(name, value) => {
+            (fleet.strings.text(name), fleet.strings.text(value))
+        }
         Value::Subject(subject) => split_subject(fleet.strings.text(subject)),
     };
     let share = |(with, all): (u64, u64)| if all == 0 { 0.0 } else { with as f64 / all as f64 };

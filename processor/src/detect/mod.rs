@@ -20,7 +20,7 @@
 //! the evidence. The clock is the least log time over all partitions of `wulog.raw`, once each has been heard of; it
 //! moves on ticks, and it only settles and expires. Before every partition has been heard of nothing settles.
 //!
-//! **Bounds** are in [`Limits`](config::Limits). What no signal can be read from is counted and ignored, and so is a record that the
+//! **Bounds** are in [`Limits`]. What no signal can be read from is counted and ignored, and so is a record that the
 //! shell skips: a document on the alerts topic would be an alert about nothing.
 
 mod activity;
@@ -28,6 +28,7 @@ pub mod config;
 mod document;
 mod evidence;
 mod factors;
+mod facts;
 mod fleet;
 mod incident;
 mod remedy;
@@ -41,20 +42,17 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Level, Transition};
 use wulog_schemas::host::hex_digest;
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{Attempt, Fact, HostFacts, Outcome, RawPosition, ScanDone, Signal, Tick};
+use wulog_schemas::signal::{Fact, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
 pub use config::{DetectorConfig, Limits, Rule};
 
 use evidence::{Cluster, DAY_MS, Onset, Onsets, secs_to_ms};
-use fleet::{Fleet, HostIndex, Verdict};
+use fleet::Fleet;
 use incident::Incident;
-use strings::StringId;
 
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 
-/// An event time further ahead of log time than this is a wrong clock; it is clamped (the Normalizer does it too).
-const AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
 /// Times outside 2000-2200 are no times: nothing computed from them means anything.
 const TIMES_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 /// Partitions that a raw topic can have; a record that claims more is not ours.
@@ -96,17 +94,6 @@ pub struct Counts {
     pub beyond_limits: u64,
     /// Records that the shell skipped because they brought the machine down.
     pub skipped: u64,
-}
-
-/// A failure on its way to being counted.
-struct Failure {
-    host: HostIndex,
-    subject: StringId,
-    family: Family,
-    code: StringId,
-    since: i64,
-    time: i64,
-    raw: RawPosition,
 }
 
 impl Machine for Detector {
@@ -214,136 +201,6 @@ impl Detector {
             Fact::ScanDone(scan) => self.scan_done(&scan, log_time),
             Fact::Tick(tick) => self.tick(tick, out),
         }
-    }
-
-    fn host_facts(&mut self, facts: &HostFacts, log_time: i64, raw: RawPosition, out: &mut Vec<Output>) {
-        let limits = self.config.limits;
-        let Some(host) = self.state.fleet.host(&facts.host, &limits) else {
-            self.state.counts.beyond_limits += 1;
-            return;
-        };
-        self.state.fleet.set_dimensions(host, &facts.dimensions, &limits);
-        if let Some(time) = facts.last_event_time {
-            self.state.fleet.mark_active(host, time.min(log_time + AHEAD_MAX_MS));
-        }
-        let before = self.state.fleet.hosts[host as usize].caught_up.replace(facts.caught_up);
-        if !facts.caught_up {
-            return;
-        }
-        if before != Some(true) {
-            self.state.fleet.activity.mark_caught_up(log_time);
-        }
-        for failing in facts.failing.iter().take(limits.failing_per_host) {
-            let since = failing.since.min(log_time + AHEAD_MAX_MS);
-            let failure = Failure {
-                host,
-                subject: self.state.fleet.string(&failing.subject, &limits),
-                family: failing.family,
-                code: self.state.fleet.string(&failing.code, &limits),
-                since,
-                time: since,
-                raw,
-            };
-            self.failure(&failure, log_time, true, out);
-        }
-    }
-
-    fn attempt(&mut self, attempt: &Attempt, log_time: i64, raw: RawPosition, out: &mut Vec<Output>) {
-        let limits = self.config.limits;
-        let Some(host) = self.state.fleet.host(&attempt.host, &limits) else {
-            self.state.counts.beyond_limits += 1;
-            return;
-        };
-        let time = attempt.event_time.min(log_time + AHEAD_MAX_MS);
-        self.state.fleet.mark_active(host, time);
-        self.state.fleet.add_operation(host, &attempt.dimensions, &limits);
-        let subject = self.state.fleet.string(&attempt.subject, &limits);
-        match (attempt.outcome, attempt.family) {
-            (Outcome::Success, _) => {
-                if self.state.fleet.hosts[host as usize].succeed(subject, time, &limits) {
-                    for incident in &mut self.state.incidents {
-                        incident.recover(host, subject);
-                    }
-                }
-            }
-            (Outcome::Failure, Some(family)) => {
-                let code = self
-                    .state
-                    .fleet
-                    .string(attempt.code.as_deref().unwrap_or("unknown"), &limits);
-                let failure = Failure {
-                    host,
-                    subject,
-                    family,
-                    code,
-                    since: attempt.since.min(time),
-                    time,
-                    raw,
-                };
-                let live = !attempt.late && self.state.fleet.hosts[host as usize].caught_up != Some(false);
-                self.failure(&failure, log_time, live, out);
-            }
-            // A failure of no family is none of certificate trust.
-            (Outcome::Failure, None) => {}
-        }
-    }
-
-    fn scan_done(&mut self, scan: &ScanDone, log_time: i64) {
-        match self.state.fleet.host(&scan.host, &self.config.limits) {
-            Some(host) => self
-                .state
-                .fleet
-                .mark_active(host, scan.event_time.min(log_time + AHEAD_MAX_MS)),
-            None => self.state.counts.beyond_limits += 1,
-        }
-    }
-
-    /// Notes a failure and, where `live`, decides whether its host counts as newly failing.
-    fn failure(&mut self, failure: &Failure, log_time: i64, live: bool, out: &mut Vec<Output>) {
-        let Failure {
-            host: index,
-            subject,
-            family,
-            since,
-            ..
-        } = *failure;
-        let horizon = secs_to_ms(self.config.horizon_secs);
-        let host = &mut self.state.fleet.hosts[index as usize];
-        let Some(place) = host.fail(subject, family, since, failure.time, &self.config.limits) else {
-            return;
-        };
-        if !live || host.failing[place].verdict != Verdict::Waiting {
-            return;
-        }
-        // A member of an open incident that had recovered and fails again is no new host.
-        let relapsed = self
-            .state
-            .incidents
-            .iter_mut()
-            .any(|incident| incident.family == family && incident.is_open() && incident.relapse(index, subject));
-        let since = host.failing[place].since;
-        let elsewhere = host.fails_elsewhere(subject, family, log_time - horizon);
-        let chronic = since < log_time - horizon || elsewhere == Some(Verdict::Chronic);
-        host.failing[place].verdict = if chronic { Verdict::Chronic } else { Verdict::Counted };
-        if chronic || relapsed || elsewhere.is_some() {
-            return;
-        }
-        let late = since < log_time - DAY_MS;
-        let time = if late { log_time } else { since };
-        if host.last_counted(family).is_some_and(|at| (time - at).abs() < DAY_MS) {
-            return;
-        }
-        host.set_counted(family, time);
-        let onset = Onset {
-            host: index,
-            subject,
-            code: failure.code,
-            time,
-            since,
-            raw: failure.raw,
-            late,
-        };
-        self.newly_failing(onset, family, out);
     }
 
     fn newly_failing(&mut self, onset: Onset, family: Family, out: &mut Vec<Output>) {

@@ -160,6 +160,28 @@ fn growth_is_told_at_doublings() {
     assert!(told.windows(2).all(|pair| pair[1] >= 2 * pair[0]), "{told:?}");
 }
 
+/// Two hundred hosts fail within half an hour: seven doublings, and an operator who reads two or three messages.
+#[test]
+fn a_fast_outbreak_does_not_flood() {
+    let mut world = World::new(400, 9);
+    world.live(START, ONSET, |_, _, _| {});
+    for index in 0..200 {
+        world.fail(index, ONSET + i64::from(index) * 10_000, THIRD_PARTY);
+    }
+    world.scan(399, ONSET + 2 * HOUR);
+    let alerts = world.alerts();
+    one_id(&alerts);
+    let times: Vec<i64> = alerts.iter().map(|alert| alert.time.updated.0).collect();
+    assert!(
+        times.windows(2).all(|pair| pair[1] - pair[0] >= 15 * MINUTE),
+        "{times:?}"
+    );
+    assert!(
+        alerts.len() <= 4 && alerts.last().unwrap().hosts.affected >= 180,
+        "the last doubling is told: {times:?}"
+    );
+}
+
 #[test]
 fn successes_resolve_and_a_new_cluster_reopens() {
     let mut world = outbreak(200, 4, on_wsus_1, ONSET + 2 * DAY, ONSET + 5 * DAY);
@@ -188,7 +210,7 @@ fn silent_hosts_do_not_count_as_recovered() {
     let mut world = World::new(200, 5);
     world.live(START, ONSET + 6 * DAY, |world, index, time| {
         if on_wsus_1(index) && time >= ONSET {
-            // The odd half is never heard of again after its failure; the other half is fixed at its next scan.
+            // Every second one is never heard of again after its failure; the others are fixed at their next scan.
             if time < ONSET + 22 * HOUR {
                 world.fail(index, time, THIRD_PARTY)
             } else {
@@ -197,7 +219,6 @@ fn silent_hosts_do_not_count_as_recovered() {
         }
     });
     let gone = |index: u32| on_wsus_1(index) && index % 8 == 1;
-    let mut last_seen = std::collections::BTreeMap::new();
     world.signals.retain(|signal| {
         let (id, time) = match &signal.fact {
             wulog_schemas::signal::Fact::ScanDone(scan) => (&scan.host.id, scan.event_time),
@@ -205,11 +226,12 @@ fn silent_hosts_do_not_count_as_recovered() {
             _ => return true,
         };
         let index = u32::from_str_radix(id, 16).unwrap();
-        last_seen.insert(index, time);
         !gone(index) || time < ONSET + 22 * HOUR
     });
     let alerts = world.alerts();
+    one_id(&alerts);
     assert!(alerts.iter().all(|alert| alert.transition != Transition::Resolved));
+    assert_eq!(alerts.last().unwrap().hosts.affected, 50);
 }
 
 /// wulog is installed two days into an outbreak: everybody's facts come within an hour, 60 of 200 fail already.
@@ -291,4 +313,24 @@ fn two_causes_are_two_incidents() {
         .collect();
     assert_eq!(values, ["wsus1.corp.example:8530", "wsus2.corp.example:8530"]);
     assert_eq!(causes.len(), 2);
+}
+
+/// Healthy hosts that have tried nothing yet have no caller: that says nothing of callers.
+#[test]
+fn a_caller_that_everybody_has_is_not_common() {
+    let mut world = World::new(200, 14);
+    world.live(START, ONSET, |world, index, time| {
+        if index % 5 == 0 {
+            world.succeed(index, time, MONTHLY);
+        }
+    });
+    for index in (0..200).filter(|index| on_wsus_1(*index)) {
+        world.fail(index, ONSET + i64::from(index) * MINUTE, THIRD_PARTY);
+    }
+    let alerts = world.alerts();
+    assert!(
+        alerts
+            .iter()
+            .all(|alert| alert.not_common.contains(&"caller".to_owned()))
+    );
 }

@@ -95,3 +95,29 @@ fn chronic_hosts_are_no_news() {
     });
     assert_eq!(world.alerts().len(), 0);
 }
+
+#[test]
+fn a_flapping_host_counts_once() {
+    let mut world = World::new(200, 12);
+    world.live(START, START + 2 * DAY, |_, _, _| {});
+    for minute in 0..600 {
+        world.fail(3, START + DAY + minute * MINUTE, THIRD_PARTY);
+        world.succeed(3, START + DAY + minute * MINUTE + 30_000, THIRD_PARTY);
+    }
+    assert_eq!(world.alerts().len(), 0);
+}
+
+/// Twelve hosts broke one by one in six days; on Patch Tuesday all of them fail at the new update within an hour.
+#[test]
+fn broken_hosts_at_a_new_update_are_no_news() {
+    let mut world = World::new(500, 13);
+    world.live(START, START + 7 * DAY, |world, index, time| {
+        if index < 12 && time > START + i64::from(index) * 12 * HOUR {
+            world.fail(index, time, THIRD_PARTY);
+        }
+    });
+    for index in 0..12 {
+        world.fail(index, START + 7 * DAY + i64::from(index) * 5 * MINUTE, MONTHLY);
+    }
+    assert_eq!(world.alerts().len(), 0);
+}
