@@ -159,6 +159,14 @@ impl Collector {
         self.next_rescan = Instant::now();
     }
 
+    /// Keeps the acknowledged positions now; passes do it once a second.
+    ///
+    /// # Errors
+    /// When the state directory cannot be written.
+    pub fn checkpoint(&mut self) -> Result<(), CollectorError> {
+        Ok(self.save()?)
+    }
+
     /// One pass: looks for new files when due, reads what is new, sends, handles deliveries, keeps positions when due.
     /// Returns as soon as all is acknowledged, and after `wait` at the latest (and one chunk of one file).
     ///
@@ -360,7 +368,7 @@ impl Collector {
                 break;
             }
             let chunk = self.shipper.room().min(CHUNK_BYTES).max(chunk_min);
-            let bytes = tail.read(&mut self.buffer, chunk, now_ms, &mut lines);
+            let bytes = tail.read(&mut self.buffer, chunk, &mut lines);
             any |= !lines.is_empty() || (bytes > 0 && tail.can_read());
             pass.bytes_read += bytes as u64;
             pass.lines_sent += lines.len() as u64;

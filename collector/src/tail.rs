@@ -9,6 +9,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,8 @@ pub struct Tail {
     acks: Acks<Gain>,
     seen: Option<Seen>,
     still_since_ms: i64,
+    /// Nothing changed for so long that a last line without ending is complete.
+    quiet: bool,
     handle: Option<(File, Instant)>,
     /// Something may be unread.
     more: bool,
@@ -137,6 +140,7 @@ impl Tail {
             acks: Acks::default(),
             seen: None,
             still_since_ms: 0,
+            quiet: false,
             handle: None,
             more: false,
             trouble: None,
@@ -164,12 +168,14 @@ impl Tail {
         if seen.len != before.len || seen.modified_ns != before.modified_ns {
             self.still_since_ms = now_ms;
         }
-        if let Phase::Choosing { .. } = self.phase {
-            self.more = true;
+        self.quiet = now_ms - self.still_since_ms >= self.reading.final_line_quiet_ms;
+        if let Phase::Choosing { settling, .. } = self.phase {
+            let ripe = settling.is_some() || self.trouble.is_some() || (self.quiet && seen.len > 0);
+            self.more |= seen != before || ripe;
             return;
         }
         match seen.change(&before, self.read.position) {
-            Change::Same => self.more |= self.final_line_due(now_ms),
+            Change::Same => self.more |= self.quiet && seen.len > self.read.position + self.lead,
             // Nothing is known of its content yet, not even that the encoding is still the same.
             Change::Touched if self.read.anchor.is_empty() && self.acks.is_empty() => self.choose_again(false),
             Change::Touched => self.more = true,
@@ -303,15 +309,23 @@ impl Tail {
             return Ok(false);
         };
         let framer = Framer::new(encoding, self.reading.line_bytes_max);
+        let first = first_line(&file, &framer, start)?;
+        if first.is_none() && !self.quiet {
+            return Ok(false);
+        }
         let mut minted = false;
-        if !self.still_in_place(&file, &framer)? && !self.find(&file, &framer, start)? {
+        if !self.still_in_place(&file, &framer, first)? && !self.find(&file, &framer, start)? {
             if !self.settled(&seen) {
                 self.more = true;
                 return Ok(false);
             }
-            // An epoch of which no line is acknowledged is used again: lines may have been sent before a crash.
-            if self.entry.cursor.epoch.is_empty() || !self.entry.cursor.anchor.is_empty() {
-                self.begin(mint(), start);
+            if !self.begun_with(first) {
+                self.begin(Cursor {
+                    epoch: mint(),
+                    position: start,
+                    first,
+                    ..Cursor::default()
+                });
                 minted = true;
             }
         }
@@ -328,10 +342,10 @@ impl Tail {
     }
 
     /// Whether the anchor stands right before the position that the cursor names.
-    fn still_in_place(&self, file: &File, framer: &Framer) -> io::Result<bool> {
+    fn still_in_place(&self, file: &File, framer: &Framer, first: Option<u32>) -> io::Result<bool> {
         let cursor = &self.entry.cursor;
         if cursor.anchor.is_empty() {
-            return Ok(!cursor.epoch.is_empty() && self.entry.past.is_empty());
+            return Ok(self.entry.past.is_empty() && self.begun_with(first));
         }
         let (lines, bytes) = cursor.anchor.verifiable();
         if lines == 0 || bytes > cursor.position {
@@ -342,6 +356,13 @@ impl Tail {
         Ok(got == before.len() && stands(&cursor.anchor, lines, framer, &before))
     }
 
+    /// Whether the epoch began with this line and none is acknowledged. It is used then: lines may have been sent before a
+    /// crash.
+    fn begun_with(&self, first: Option<u32>) -> bool {
+        let cursor = &self.entry.cursor;
+        !cursor.epoch.is_empty() && cursor.anchor.is_empty() && cursor.first == first
+    }
+
     /// Searches the whole file for the anchors of this version and of those before.
     fn find(&mut self, file: &File, framer: &Framer, start: u64) -> io::Result<bool> {
         let cursors: Vec<&Cursor> = std::iter::once(&self.entry.cursor).chain(&self.entry.past).collect();
@@ -350,7 +371,10 @@ impl Tail {
             return Ok(false);
         }
         let mut search = Search::new(&anchors);
-        each_line(file, framer, start, |mark, position| search.line(mark, position))?;
+        each_line(file, framer, start, |mark, position| {
+            search.line(mark, position);
+            ControlFlow::Continue(())
+        })?;
         let Some(found) = search.finish() else { return Ok(false) };
         if found.which > 0 {
             let back = self.entry.past.remove(found.which - 1);
@@ -383,12 +407,7 @@ impl Tail {
     }
 
     /// Starts a new epoch.
-    fn begin(&mut self, epoch: String, start: u64) {
-        let fresh = Cursor {
-            epoch,
-            position: start,
-            ..Cursor::default()
-        };
+    fn begin(&mut self, fresh: Cursor) {
         let left = std::mem::replace(&mut self.entry.cursor, fresh);
         let known = !left.anchor.is_empty();
         self.remember(left);
@@ -408,8 +427,8 @@ impl Tail {
     }
 
     /// Reads up to `bytes_max` and gives the lines found. Returns how many bytes were new.
-    pub fn read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, now_ms: i64, lines: &mut Vec<Line>) -> usize {
-        match self.try_read(buffer, bytes_max, now_ms, lines) {
+    pub fn read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, lines: &mut Vec<Line>) -> usize {
+        match self.try_read(buffer, bytes_max, lines) {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.more = false;
@@ -420,13 +439,7 @@ impl Tail {
         }
     }
 
-    fn try_read(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        bytes_max: usize,
-        now_ms: i64,
-        lines: &mut Vec<Line>,
-    ) -> io::Result<usize> {
+    fn try_read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, lines: &mut Vec<Line>) -> io::Result<usize> {
         let leaving = matches!(self.phase, Phase::Leaving { .. });
         if self.handle.is_none() {
             let file = open(&self.entry.path)?;
@@ -466,7 +479,7 @@ impl Tail {
                 None => at = new.len(),
             }
         }
-        let finish = whole && (leaving || now_ms - self.still_since_ms >= self.reading.final_line_quiet_ms);
+        let finish = whole && (leaving || self.quiet);
         loop {
             let (frame, ended) = match framer.step(&new[at..]) {
                 Step::Line(frame) => (Some(frame), true),
@@ -510,11 +523,6 @@ impl Tail {
             }
         }
         Ok(new.len())
-    }
-
-    fn final_line_due(&self, now_ms: i64) -> bool {
-        let unread = self.seen.is_some_and(|seen| seen.len > self.read.position + self.lead);
-        unread && now_ms - self.still_since_ms >= self.reading.final_line_quiet_ms
     }
 
     fn choose_again(&mut self, drained: bool) {
@@ -593,8 +601,23 @@ fn stands(anchor: &Anchor, lines: usize, framer: &Framer, bytes: &[u8]) -> bool 
     marks.len() >= lines && anchor.ends_with(&marks[marks.len() - lines..])
 }
 
+/// CRC-32 of the first complete line.
+fn first_line(file: &File, framer: &Framer, start: u64) -> io::Result<Option<u32>> {
+    let mut first = None;
+    each_line(file, framer, start, |mark, _| {
+        first = Some(mark.crc);
+        ControlFlow::Break(())
+    })?;
+    Ok(first)
+}
+
 /// Frames a file from `start` on and gives each complete line with the position after it.
-fn each_line(file: &File, framer: &Framer, start: u64, mut line: impl FnMut(LineMark, u64)) -> io::Result<()> {
+fn each_line(
+    file: &File,
+    framer: &Framer,
+    start: u64,
+    mut line: impl FnMut(LineMark, u64) -> ControlFlow<()>,
+) -> io::Result<()> {
     let mut framer = framer.clone();
     let (mut buffer, mut kept, mut from, mut position) = (Vec::new(), 0, start, start);
     loop {
@@ -612,7 +635,9 @@ fn each_line(file: &File, framer: &Framer, start: u64, mut line: impl FnMut(Line
                     at += frame.taken;
                     position += frame.line_bytes;
                     let text = framer.encoding().decode(&frame.content, frame.truncated);
-                    line(LineMark::new(&text.bytes, frame.line_bytes), position);
+                    if line(LineMark::new(&text.bytes, frame.line_bytes), position).is_break() {
+                        return Ok(());
+                    }
                 }
                 Step::Wait { taken } => {
                     at += taken;
