@@ -13,11 +13,12 @@ use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discover::{Discovered, Discovery};
+use crate::disk::file_id;
 use crate::heartbeat::Pulse;
 use crate::machine::{Machine, utc_offset_min};
 use crate::ship::{FatalSinkError, Owner, Shipper};
 use crate::sink::{RawRecord, Sink, Ticket};
-use crate::tail::{Line, Reading, Tail, file_id};
+use crate::tail::{Line, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
 const CHUNK_BYTES: usize = 256 * 1024;

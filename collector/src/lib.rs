@@ -19,6 +19,7 @@ pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod discover;
+mod disk;
 pub mod heartbeat;
 pub mod kafka;
 pub mod machine;
