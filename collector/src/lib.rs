@@ -21,6 +21,7 @@ pub mod config;
 pub mod discover;
 mod disk;
 pub mod heartbeat;
+mod hosts;
 pub mod kafka;
 pub mod machine;
 pub mod ship;
