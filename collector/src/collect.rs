@@ -402,7 +402,7 @@ impl Collector {
             Ok(()) => {}
             Err(error) => {
                 if !self.save_failed {
-                    error!(%error, "positions cannot be kept; nothing is lost, files with a new epoch wait");
+                    error!(%error, "positions cannot be kept; nothing is lost, reading waits for a new epoch to be kept");
                 }
                 (self.save_failed, self.saved) = (true, Instant::now());
             }
