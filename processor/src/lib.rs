@@ -8,7 +8,7 @@
 //!                    both under one `shell`, over two `log`s: Kafka and SQLite
 //! ```
 
-pub mod detect;
 pub mod machine;
-pub mod normalize;
 pub mod parse;
+pub mod normalize;
+pub mod detect;
