@@ -27,6 +27,10 @@ pub struct Cursor {
     /// True when the line before had no ending when it was sent: an ending that comes later belongs to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub open_ended: bool,
+    /// CRC-32 of the line that the epoch began with: before the first acknowledgement the only sign that the file is
+    /// still the one of which lines may have been sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u32>,
     /// Device and inode of a version that is past; it may be found again under another name.
     #[serde(default)]
     pub id: (u64, u64),

@@ -1,23 +1,23 @@
 //! The collector as a whole: finds files, looks, reads, ships, keeps positions. One thread; it waits only where its
 //! caller lets it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, warn};
-use wulog_schemas::host::{HostId, canonical_name};
-use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
+use wulog_schemas::raw::RawHeader;
 
 use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discover::{Discovered, Discovery};
-use crate::heartbeat::Pulse;
-use crate::machine::{Machine, utc_offset_min};
+use crate::disk::file_id;
+use crate::hosts::Hosts;
+use crate::machine::Machine;
 use crate::ship::{FatalSinkError, Owner, Shipper};
 use crate::sink::{RawRecord, Sink, Ticket};
-use crate::tail::{Line, Reading, Tail, file_id};
+use crate::tail::{Line, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -39,12 +39,9 @@ pub struct Collector {
     shipper: Shipper,
     tails: Vec<Tail>,
     by_path: HashMap<PathBuf, usize>,
-    hosts: Vec<Host>,
-    by_host: HashMap<HostId, usize>,
+    hosts: Hosts,
     /// Positions of files that no input names now; kept, since a slip in the configuration must not lose them.
     unclaimed: HashMap<PathBuf, FileEntry>,
-    own: Machine,
-    own_labels: BTreeMap<String, String>,
     buffer: Vec<u8>,
     next_rescan: Instant,
     saved: Instant,
@@ -60,16 +57,6 @@ enum Unsaved {
     Positions,
     /// A new epoch: before anything is read.
     Epoch,
-}
-
-struct Host {
-    id: HostId,
-    name: String,
-    time_zone: Option<String>,
-    labels: BTreeMap<String, String>,
-    own: bool,
-    pulse: Pulse,
-    files: Vec<usize>,
 }
 
 /// What one pass did, and how things stand after it.
@@ -135,11 +122,8 @@ impl Collector {
             store,
             tails: Vec::new(),
             by_path: HashMap::new(),
-            hosts: Vec::new(),
-            by_host: HashMap::new(),
+            hosts: Hosts::new(own, config.host.labels),
             unclaimed: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect(),
-            own,
-            own_labels: config.host.labels.clone(),
             buffer: Vec::new(),
             next_rescan: Instant::now(),
             saved: Instant::now(),
@@ -149,7 +133,7 @@ impl Collector {
             clock,
         };
         if collector.discovery.reads_own_host() {
-            collector.own_host();
+            collector.hosts.own();
         }
         Ok(collector)
     }
@@ -157,6 +141,14 @@ impl Collector {
     /// Looks for new files in the next pass, whenever that was last done.
     pub fn rescan(&mut self) {
         self.next_rescan = Instant::now();
+    }
+
+    /// Keeps the acknowledged positions now; passes do it once a second.
+    ///
+    /// # Errors
+    /// When the state directory cannot be written.
+    pub fn checkpoint(&mut self) -> Result<(), CollectorError> {
+        Ok(self.save()?)
     }
 
     /// One pass: looks for new files when due, reads what is new, sends, handles deliveries, keeps positions when due.
@@ -253,17 +245,17 @@ impl Collector {
             },
         };
         let host = match &found.host {
-            None => self.own_host(),
-            Some(name) => self.gathered_host(name, &found),
+            None => self.hosts.own(),
+            Some(name) => self.hosts.gathered(name, &found),
         };
-        debug!(path = %found.path.display(), host = self.hosts[host].name, "file found");
+        debug!(path = %found.path.display(), host, "file found");
         let reading = Reading {
             encoding: found.encoding,
             ..self.reading
         };
         let index = self.tails.len();
         self.by_path.insert(found.path, index);
-        self.hosts[host].files.push(index);
+        self.hosts.add_file(host, index);
         self.tails.push(Tail::new(entry, host, found.source, reading));
     }
 
@@ -301,43 +293,6 @@ impl Collector {
         }))
     }
 
-    fn own_host(&mut self) -> usize {
-        let (id, name, zone) = (self.own.id.clone(), self.own.name.clone(), self.own.time_zone.clone());
-        let labels = self.own_labels.clone();
-        self.host(Host {
-            id,
-            name,
-            time_zone: zone,
-            labels,
-            own: true,
-            pulse: Pulse::default(),
-            files: Vec::new(),
-        })
-    }
-
-    fn gathered_host(&mut self, name: &str, found: &Discovered) -> usize {
-        let mut labels = self.own_labels.clone();
-        labels.extend(found.labels.clone());
-        let (id, name) = (HostId::of_gathered(name), canonical_name(name));
-        let time_zone = found.time_zone.clone();
-        self.host(Host {
-            id,
-            name,
-            time_zone,
-            labels,
-            own: false,
-            pulse: Pulse::default(),
-            files: Vec::new(),
-        })
-    }
-
-    fn host(&mut self, host: Host) -> usize {
-        *self.by_host.entry(host.id.clone()).or_insert_with(|| {
-            self.hosts.push(host);
-            self.hosts.len() - 1
-        })
-    }
-
     fn choose(&mut self) {
         for tail in self.tails.iter_mut().filter(|tail| tail.must_choose()) {
             if tail.choose(new_epoch) {
@@ -360,7 +315,7 @@ impl Collector {
                 break;
             }
             let chunk = self.shipper.room().min(CHUNK_BYTES).max(chunk_min);
-            let bytes = tail.read(&mut self.buffer, chunk, now_ms, &mut lines);
+            let bytes = tail.read(&mut self.buffer, chunk, &mut lines);
             any |= !lines.is_empty() || (bytes > 0 && tail.can_read());
             pass.bytes_read += bytes as u64;
             pass.lines_sent += lines.len() as u64;
@@ -385,56 +340,20 @@ impl Collector {
             hash: format!("{:08x}", line.gain.mark.crc),
             lossy: line.lossy,
             truncated: line.truncated,
-            ..self.header(host, now_ms)
+            ..self.hosts.header(host, now_ms)
         };
         RawRecord {
-            host_id: self.hosts[host].id.clone(),
+            host_id: self.hosts.id(host),
             header,
             value: line.value,
         }
     }
 
-    fn header(&self, host: usize, now_ms: i64) -> RawHeader {
-        let host = &self.hosts[host];
-        let utc = if host.own && self.own.own_clock {
-            utc_offset_min(now_ms)
-        } else {
-            None
-        };
-        RawHeader {
-            v: VERSION,
-            host: host.name.clone(),
-            read: now_ms,
-            utc,
-            ..RawHeader::default()
-        }
-    }
-
     fn heartbeats(&mut self, now_ms: i64) {
         for index in 0..self.hosts.len() {
-            let caught_up = self.hosts[index].files.iter().all(|&file| self.tails[file].is_idle());
-            let Some(caught_up) = self.hosts[index].pulse.due(now_ms, caught_up) else {
-                continue;
-            };
-            let host = &self.hosts[index];
-            let heartbeat = Heartbeat {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                time_zone: host.time_zone.clone(),
-                labels: host.labels.clone(),
-                caught_up,
-                files: host.files.iter().map(|&file| self.tails[file].status()).collect(),
-            };
-            let value = serde_json::to_vec(&heartbeat).expect("a heartbeat holds only strings, numbers and booleans");
-            let header = RawHeader {
-                kind: Kind::Heartbeat,
-                ..self.header(index, now_ms)
-            };
-            let record = RawRecord {
-                host_id: host.id.clone(),
-                header,
-                value,
-            };
-            self.shipper.submit(record, Owner::Heartbeat(index));
+            if let Some(record) = self.hosts.heartbeat(index, &self.tails, now_ms) {
+                self.shipper.submit(record, Owner::Heartbeat(index));
+            }
         }
     }
 
@@ -463,9 +382,7 @@ impl Collector {
     }
 
     fn caught_up(&self) -> bool {
-        self.shipper.in_flight() == 0
-            && self.tails.iter().all(Tail::is_idle)
-            && self.hosts.iter().all(|host| host.pulse.says_caught_up())
+        self.shipper.in_flight() == 0 && self.tails.iter().all(Tail::is_idle) && self.hosts.all_say_caught_up()
     }
 
     fn save_when_due(&mut self) {
@@ -485,7 +402,7 @@ impl Collector {
             Ok(()) => {}
             Err(error) => {
                 if !self.save_failed {
-                    error!(%error, "positions cannot be kept; nothing is lost, files with a new epoch wait");
+                    error!(%error, "positions cannot be kept; nothing is lost, reading waits for a new epoch to be kept");
                 }
                 (self.save_failed, self.saved) = (true, Instant::now());
             }

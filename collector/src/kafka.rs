@@ -136,7 +136,7 @@ impl KafkaSink {
                         self.brokers
                     )));
                 }
-                let reason = trouble.last.take().unwrap_or_else(|| error.to_string());
+                let reason = trouble.last.clone().unwrap_or_else(|| error.to_string());
                 return Err(SinkError::Retry(format!(
                     "no broker of {} answers: {reason}",
                     self.brokers
@@ -298,7 +298,10 @@ impl ClientContext for Context {
             Some(RDKafkaErrorCode::Authentication) => trouble.authentication = Some(reason.to_owned()),
             _ => {}
         }
-        trouble.last = Some(reason.to_owned());
+        // That all brokers are down says less than why one of them is.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            trouble.last = Some(reason.to_owned());
+        }
         let every = match trouble.warned {
             Some((when, every)) if when.elapsed() < every => return,
             Some((_, every)) => (every * 2).min(WARN_EVERY_MAX),

@@ -47,7 +47,6 @@ struct Pending {
 struct Backoff {
     until: Instant,
     next: Duration,
-    reason: String,
 }
 
 /// The sink will not work until a person acts.
@@ -193,13 +192,13 @@ impl Shipper {
             return;
         }
         let wait = self.backoff.as_ref().map_or(BACKOFF_FIRST, |backoff| backoff.next);
-        if self.backoff.as_ref().is_none_or(|backoff| backoff.reason != reason) {
+        // Once a trouble: its wording changes from try to try.
+        if self.backoff.is_none() {
             warn!(reason, "cannot send; nothing is lost, it is tried again");
         }
         self.backoff = Some(Backoff {
             until: Instant::now() + wait,
             next: (wait * 2).min(BACKOFF_MAX),
-            reason,
         });
     }
 

@@ -7,30 +7,25 @@
 //! A new version of a file is opened only when all lines of the one before are acknowledged. So a file is in one epoch
 //! at a time, and its acknowledged position and its reading position are in the same version.
 
+mod choose;
+
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::warn;
 use wulog_schemas::raw::{FileStatus, Source};
 
 use crate::ack::Acks;
 use crate::checkpoint::{Cursor, FileEntry};
+use crate::disk::{file_id, open, read_at, reopen_moved, see, stands};
 use crate::encoding::EncodingChoice;
-use crate::follow::{Anchor, Change, LineMark, Search, Seen};
+use crate::follow::{Change, LineMark, Seen};
 use crate::frame::{Framer, Step};
 use crate::sink::Ticket;
 
-/// Positions in earlier versions that are kept; `Get-WindowsUpdateLog` needs two.
-const PAST_MAX: usize = 4;
 /// How long a handle stays open without being read.
 const HANDLE_IDLE: Duration = Duration::from_secs(30);
-/// A rewritten file in which no anchor stands may be half written. It is believed when it was still for one settling
-/// time, or after this many of them.
-const SETTLE_MAX: u32 = 8;
-/// How much of a file is searched at a time.
-const SEARCH_CHUNK_BYTES: usize = 256 * 1024;
 
 /// One line as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +86,8 @@ pub struct Tail {
     acks: Acks<Gain>,
     seen: Option<Seen>,
     still_since_ms: i64,
+    /// Nothing changed for so long that a last line without ending is complete.
+    quiet: bool,
     handle: Option<(File, Instant)>,
     /// Something may be unread.
     more: bool,
@@ -137,6 +134,7 @@ impl Tail {
             acks: Acks::default(),
             seen: None,
             still_since_ms: 0,
+            quiet: false,
             handle: None,
             more: false,
             trouble: None,
@@ -164,12 +162,14 @@ impl Tail {
         if seen.len != before.len || seen.modified_ns != before.modified_ns {
             self.still_since_ms = now_ms;
         }
-        if let Phase::Choosing { .. } = self.phase {
-            self.more = true;
+        self.quiet = now_ms - self.still_since_ms >= self.reading.final_line_quiet_ms;
+        if let Phase::Choosing { settling, .. } = self.phase {
+            let ripe = settling.is_some() || self.trouble.is_some() || (self.quiet && seen.len > 0);
+            self.more |= seen != before || ripe;
             return;
         }
         match seen.change(&before, self.read.position) {
-            Change::Same => self.more |= self.final_line_due(now_ms),
+            Change::Same => self.more |= self.quiet && seen.len > self.read.position + self.lead,
             // Nothing is known of its content yet, not even that the encoding is still the same.
             Change::Touched if self.read.anchor.is_empty() && self.acks.is_empty() => self.choose_again(false),
             Change::Touched => self.more = true,
@@ -290,126 +290,9 @@ impl Tail {
         }
     }
 
-    fn try_choose(&mut self, mint: impl FnOnce() -> String) -> io::Result<bool> {
-        let file = match open(&self.entry.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            opened => opened?,
-        };
-        let seen = see(&file.metadata()?);
-        self.seen = Some(seen);
-        let mut head = [0; 4];
-        let got = read_at(&file, &mut head, 0)?;
-        let Some((encoding, start)) = self.reading.encoding.sniff(&head[..got]) else {
-            return Ok(false);
-        };
-        let framer = Framer::new(encoding, self.reading.line_bytes_max);
-        let mut minted = false;
-        if !self.still_in_place(&file, &framer)? && !self.find(&file, &framer, start)? {
-            if !self.settled(&seen) {
-                self.more = true;
-                return Ok(false);
-            }
-            // An epoch of which no line is acknowledged is used again: lines may have been sent before a crash.
-            if self.entry.cursor.epoch.is_empty() || !self.entry.cursor.anchor.is_empty() {
-                self.begin(mint(), start);
-                minted = true;
-            }
-        }
-        if self.entry.cursor.anchor.is_empty() {
-            self.entry.cursor.position = start;
-        }
-        self.entry.id = seen.id;
-        self.read = self.entry.cursor.clone();
-        self.framer = Some(framer);
-        self.lead = 0;
-        self.phase = Phase::Following;
-        self.more = true;
-        Ok(minted)
-    }
-
-    /// Whether the anchor stands right before the position that the cursor names.
-    fn still_in_place(&self, file: &File, framer: &Framer) -> io::Result<bool> {
-        let cursor = &self.entry.cursor;
-        if cursor.anchor.is_empty() {
-            return Ok(!cursor.epoch.is_empty() && self.entry.past.is_empty());
-        }
-        let (lines, bytes) = cursor.anchor.verifiable();
-        if lines == 0 || bytes > cursor.position {
-            return Ok(false);
-        }
-        let mut before = vec![0; bytes as usize];
-        let got = read_at(file, &mut before, cursor.position - bytes)?;
-        Ok(got == before.len() && stands(&cursor.anchor, lines, framer, &before))
-    }
-
-    /// Searches the whole file for the anchors of this version and of those before.
-    fn find(&mut self, file: &File, framer: &Framer, start: u64) -> io::Result<bool> {
-        let cursors: Vec<&Cursor> = std::iter::once(&self.entry.cursor).chain(&self.entry.past).collect();
-        let anchors: Vec<&Anchor> = cursors.iter().map(|cursor| &cursor.anchor).collect();
-        if anchors.iter().all(|anchor| anchor.is_empty()) {
-            return Ok(false);
-        }
-        let mut search = Search::new(&anchors);
-        each_line(file, framer, start, |mark, position| search.line(mark, position))?;
-        let Some(found) = search.finish() else { return Ok(false) };
-        if found.which > 0 {
-            let back = self.entry.past.remove(found.which - 1);
-            let left = std::mem::replace(&mut self.entry.cursor, back);
-            self.remember(left);
-        }
-        let cursor = &mut self.entry.cursor;
-        (cursor.position, cursor.anchor, cursor.open_ended) = (found.position, found.anchor, false);
-        info!(path = %self.entry.path.display(), position = found.position, "file was rewritten; it goes on after the lines that are known");
-        Ok(true)
-    }
-
-    /// Whether a version without any known line is complete enough to be believed.
-    fn settled(&mut self, seen: &Seen) -> bool {
-        let known = !self.entry.cursor.anchor.is_empty() || !self.entry.past.is_empty();
-        let Phase::Choosing { settling, .. } = &mut self.phase else {
-            return true;
-        };
-        let now = Instant::now();
-        let settling = settling.get_or_insert(Settling {
-            since: now,
-            changed: now,
-            seen: *seen,
-        });
-        if settling.seen != *seen {
-            (settling.seen, settling.changed) = (*seen, now);
-        }
-        let settle = self.reading.settle;
-        !known || now - settling.changed >= settle || now - settling.since >= settle * SETTLE_MAX
-    }
-
-    /// Starts a new epoch.
-    fn begin(&mut self, epoch: String, start: u64) {
-        let fresh = Cursor {
-            epoch,
-            position: start,
-            ..Cursor::default()
-        };
-        let left = std::mem::replace(&mut self.entry.cursor, fresh);
-        let known = !left.anchor.is_empty();
-        self.remember(left);
-        self.entry.label = self.entry.path.display().to_string();
-        if known && !matches!(self.phase, Phase::Choosing { drained: true, .. }) {
-            self.entry.losses += 1;
-            warn!(path = %self.entry.path.display(), "file was rewritten and holds no line that is known; it is read from its start, lines between may be missing");
-        }
-    }
-
-    fn remember(&mut self, mut left: Cursor) {
-        if !left.anchor.is_empty() {
-            left.id = self.entry.id;
-            self.entry.past.insert(0, left);
-            self.entry.past.truncate(PAST_MAX);
-        }
-    }
-
     /// Reads up to `bytes_max` and gives the lines found. Returns how many bytes were new.
-    pub fn read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, now_ms: i64, lines: &mut Vec<Line>) -> usize {
-        match self.try_read(buffer, bytes_max, now_ms, lines) {
+    pub fn read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, lines: &mut Vec<Line>) -> usize {
+        match self.try_read(buffer, bytes_max, lines) {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.more = false;
@@ -420,13 +303,7 @@ impl Tail {
         }
     }
 
-    fn try_read(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        bytes_max: usize,
-        now_ms: i64,
-        lines: &mut Vec<Line>,
-    ) -> io::Result<usize> {
+    fn try_read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, lines: &mut Vec<Line>) -> io::Result<usize> {
         let leaving = matches!(self.phase, Phase::Leaving { .. });
         if self.handle.is_none() {
             let file = open(&self.entry.path)?;
@@ -466,7 +343,7 @@ impl Tail {
                 None => at = new.len(),
             }
         }
-        let finish = whole && (leaving || now_ms - self.still_since_ms >= self.reading.final_line_quiet_ms);
+        let finish = whole && (leaving || self.quiet);
         loop {
             let (frame, ended) = match framer.step(&new[at..]) {
                 Step::Line(frame) => (Some(frame), true),
@@ -510,11 +387,6 @@ impl Tail {
             }
         }
         Ok(new.len())
-    }
-
-    fn final_line_due(&self, now_ms: i64) -> bool {
-        let unread = self.seen.is_some_and(|seen| seen.len > self.read.position + self.lead);
-        unread && now_ms - self.still_since_ms >= self.reading.final_line_quiet_ms
     }
 
     fn choose_again(&mut self, drained: bool) {
@@ -568,126 +440,4 @@ impl Phase {
         drained: false,
         settling: None,
     };
-}
-
-/// Whether the last `lines` of the anchor are what `bytes`, which end at a position, hold.
-fn stands(anchor: &Anchor, lines: usize, framer: &Framer, bytes: &[u8]) -> bool {
-    let mut framer = framer.clone();
-    let (mut marks, mut at) = (Vec::with_capacity(lines), 0);
-    loop {
-        let frame = match framer.step(&bytes[at..]) {
-            Step::Line(frame) => Some(frame),
-            Step::Wait { taken } => {
-                at += taken;
-                framer.finish(&bytes[at..])
-            }
-        };
-        let Some(frame) = frame else { break };
-        at += frame.taken;
-        marks.push(LineMark::new(
-            &framer.encoding().decode(&frame.content, frame.truncated).bytes,
-            frame.line_bytes,
-        ));
-    }
-    // There may be one more: the ending of a line that had none when it was sent.
-    marks.len() >= lines && anchor.ends_with(&marks[marks.len() - lines..])
-}
-
-/// Frames a file from `start` on and gives each complete line with the position after it.
-fn each_line(file: &File, framer: &Framer, start: u64, mut line: impl FnMut(LineMark, u64)) -> io::Result<()> {
-    let mut framer = framer.clone();
-    let (mut buffer, mut kept, mut from, mut position) = (Vec::new(), 0, start, start);
-    loop {
-        buffer.resize(kept + SEARCH_CHUNK_BYTES, 0);
-        let got = read_at(file, &mut buffer[kept..], from)?;
-        if got == 0 {
-            return Ok(());
-        }
-        from += got as u64;
-        buffer.truncate(kept + got);
-        let mut at = 0;
-        loop {
-            match framer.step(&buffer[at..]) {
-                Step::Line(frame) => {
-                    at += frame.taken;
-                    position += frame.line_bytes;
-                    let text = framer.encoding().decode(&frame.content, frame.truncated);
-                    line(LineMark::new(&text.bytes, frame.line_bytes), position);
-                }
-                Step::Wait { taken } => {
-                    at += taken;
-                    break;
-                }
-            }
-        }
-        buffer.drain(..at);
-        kept = buffer.len();
-    }
-}
-
-fn see(found: &fs::Metadata) -> Seen {
-    let modified = found
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    Seen {
-        id: file_id(found),
-        len: found.len(),
-        modified_ns: modified.map_or(0, |since| since.as_nanos() as i128),
-    }
-}
-
-#[cfg(unix)]
-pub(crate) fn file_id(found: &fs::Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
-    (found.dev(), found.ino())
-}
-
-/// Without a file id the anchor alone tells one file from another.
-#[cfg(not(unix))]
-pub(crate) fn file_id(_: &fs::Metadata) -> (u64, u64) {
-    (0, 0)
-}
-
-/// Opens for reading; std shares read, write and delete on Windows, so that writers are never in our way.
-fn open(path: &Path) -> io::Result<File> {
-    File::open(path)
-}
-
-/// A file that was renamed within its folder.
-fn reopen_moved(path: &Path, id: (u64, u64)) -> Option<File> {
-    if id == (0, 0) {
-        return None;
-    }
-    let found = |path: PathBuf| {
-        fs::metadata(&path)
-            .is_ok_and(|found| file_id(&found) == id)
-            .then_some(path)
-    };
-    let moved = fs::read_dir(path.parent()?)
-        .ok()?
-        .flatten()
-        .find_map(|entry| found(entry.path()))?;
-    open(&moved).ok()
-}
-
-/// Fills the buffer from a position, as far as the file goes.
-fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Result<usize> {
-    let mut total = 0;
-    while !buffer.is_empty() {
-        #[cfg(unix)]
-        let got = std::os::unix::fs::FileExt::read_at(file, buffer, position);
-        #[cfg(windows)]
-        let got = std::os::windows::fs::FileExt::seek_read(file, buffer, position);
-        match got {
-            Ok(0) => break,
-            Ok(got) => {
-                (total, position) = (total + got, position + got as u64);
-                buffer = &mut buffer[got..];
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(total)
 }
