@@ -266,7 +266,7 @@ impl Host {
         let due: Vec<Failure> = self
             .files
             .values_mut()
-            .flat_map(|file| file.folds.due(file.newest, scope.at.log_time))
+            .flat_map(|file| file.folds.due(file.time.clock_millis(), scope.at.log_time))
             .collect();
         for failure in due {
             self.failed(failure, scope, out);

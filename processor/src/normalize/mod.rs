@@ -236,6 +236,7 @@ impl Normalizer {
             entry: &entry,
             path: path.as_deref(),
             time: time.millis,
+            clock: file.time.clock_millis(),
             file: &header.file,
         };
         let mut facts = Facts::new();

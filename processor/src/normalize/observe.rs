@@ -59,6 +59,8 @@ pub(super) struct Seen<'a> {
     pub(super) entry: &'a Entry<'a>,
     pub(super) path: Option<&'a str>,
     pub(super) time: i64,
+    /// Local time of the file.
+    pub(super) clock: i64,
     pub(super) file: &'a str,
 }
 
@@ -68,7 +70,7 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
     let Some(file) = host.files.get_mut(seen.file) else {
         return;
     };
-    let due = file.folds.due(file.newest, scope.at.log_time);
+    let due = file.folds.due(file.time.clock_millis(), scope.at.log_time);
     let thread = file.thread(entry.pid, entry.tid, &scope.config.limits).clone();
     for failure in due {
         host.failed(failure, scope, out);
@@ -128,7 +130,8 @@ fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure
         dimensions: dimensions(entry, thread, scope),
         event_time: seen.time,
         raw: scope.at.raw,
-        due_event: seen.time.saturating_add(wait_ms),
+        clock: seen.clock,
+        due_clock: seen.clock.saturating_add(wait_ms),
         due_log: scope.at.log_time.saturating_add(wait_ms),
     })
 }

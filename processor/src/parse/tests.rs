@@ -1,3 +1,3 @@
 //! Cases of lines; expected values are read off the line.
 
-use super::*;
+
