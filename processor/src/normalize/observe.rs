@@ -20,7 +20,9 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
     } else if let Some(server) = facts.url.filter(|url| is_wsus_url(url)).and_then(server_of_url) {
         host.set_dimension("wsus", Some(&server), scope);
     }
-    if let Some(build) = facts.client_version {
+    // Programs that load another library of the client have banners of their own: the service's own lines decide.
+    let from_banner = facts.banner_offset_min.is_some() && host.has_dimension("client_build");
+    if let Some(build) = facts.client_version.filter(|_| !from_banner) {
         host.set_dimension("client_build", Some(build), scope);
     }
     if let Some(version) = facts.os_version {

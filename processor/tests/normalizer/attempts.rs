@@ -50,7 +50,10 @@ fn a_report_event_of_a_trust_failure_is_a_failed_attempt_of_its_update() {
 
 #[test]
 fn the_lines_of_one_failure_are_one_attempt_of_the_update_that_the_report_names() {
-    check(&format!("{DIGSIG}\n{REPORT}"), &[&format!("failure {UPDATE} 0x800b0109")]);
+    check(
+        &format!("{DIGSIG}\n{REPORT}"),
+        &[&format!("failure {UPDATE} 0x800b0109")],
+    );
 }
 
 #[test]
@@ -61,9 +64,17 @@ fn without_a_report_the_file_stands_for_the_update() {
 #[test]
 fn a_failure_counts_once_until_a_success() {
     let next = |line: &str, clock: &str| line.replace("10:22:", clock);
-    let success = REPORT.replace("10:22:", "11:30:").replace("161\t", "162\t").replace("800b0109", "0").replace("Failure", "Success");
+    let success = REPORT
+        .replace("10:22:", "11:30:")
+        .replace("161\t", "162\t")
+        .replace("800b0109", "0")
+        .replace("Failure", "Success");
     check(
-        &format!("{REPORT}\n{}\n{success}\n{}", next(REPORT, "10:55:"), next(REPORT, "12:10:")),
+        &format!(
+            "{REPORT}\n{}\n{success}\n{}",
+            next(REPORT, "10:55:"),
+            next(REPORT, "12:10:")
+        ),
         &[
             &format!("failure {UPDATE} 0x800b0109"),
             &format!("success {UPDATE}"),
@@ -119,13 +130,23 @@ fn a_tls_failure_is_one_of_its_server() {
 
 #[test]
 fn other_failures_are_no_attempts() {
-    check("2022-11-26\t11:15:01:303\t1048\tfd4\tMisc\tWARNING: SendRequest failed with hr = 80072efe.", &[]);
-    check("2025/03/28 19:48:37.8333572 41352 21380 Misc            *FAILED* [80092004] Method failed to get auth token.", &[]);
+    check(
+        "2022-11-26\t11:15:01:303\t1048\tfd4\tMisc\tWARNING: SendRequest failed with hr = 80072efe.",
+        &[],
+    );
+    check(
+        "2025/03/28 19:48:37.8333572 41352 21380 Misc            *FAILED* [80092004] Method failed to get auth token.",
+        &[],
+    );
 }
 
 #[test]
 fn scans_are_told_once_in_a_quarter_of_an_hour() {
-    let end = |clock: &str| format!("2016-05-04\t{clock}:51:843\t 676\t3968\tAgent\t**  END  **  Agent: Finding updates [CallerId = AutomaticUpdates]");
+    let end = |clock: &str| {
+        format!(
+            "2016-05-04\t{clock}:51:843\t 676\t3968\tAgent\t**  END  **  Agent: Finding updates [CallerId = AutomaticUpdates]"
+        )
+    };
     let mut feed = Feed::live();
     feed.lines(&format!("{}\n{}\n{}", end("06:30"), end("06:40"), end("06:46")));
     assert_eq!(feed.scans().len(), 2);

@@ -11,7 +11,9 @@ fn busy_feed() -> Feed {
     feed.lines(super::attempts::LUP);
     feed.heartbeat(true);
     feed.lines("2011-11-03\t10:22:46:797\t1036\t74c\tDnldMgr\tWARNING: File failed postprocessing, error = 800b0109");
-    feed.lines("2011-11-03\t10:22:46:798\t1036\t74c\tMisc\tWARNING: Error: 0x800b0109 when verifying trust for C:\\a\\b");
+    feed.lines(
+        "2011-11-03\t10:22:46:798\t1036\t74c\tMisc\tWARNING: Error: 0x800b0109 when verifying trust for C:\\a\\b",
+    );
     feed.tick(5_000);
     feed.record(b"other", None, Vec::new());
     feed.tick(400_000);
