@@ -12,7 +12,7 @@ fn check(lines: &str, expect: &[(&str, Value)]) {
 
 fn check_of(feed: &mut Feed, lines: &str, expect: &[(&str, Value)]) {
     feed.lines(lines);
-    let event = feed.events().pop().unwrap();
+    let event = feed.events().pop().expect("a line gives an event");
     for (path, value) in expect {
         let pointer = format!("/{}", path.replace('.', "/"));
         assert_eq!(

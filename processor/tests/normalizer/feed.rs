@@ -76,7 +76,7 @@ impl Feed {
         self.record(
             KEY.as_bytes(),
             Some(header.to_bytes()),
-            serde_json::to_vec(beat).unwrap(),
+            serde_json::to_vec(beat).expect("a heartbeat is JSON"),
         );
     }
 
@@ -128,14 +128,14 @@ impl Feed {
     pub(crate) fn events(&self) -> Vec<Value> {
         let events = self.outputs.iter().filter(|output| output.topic == Topic::Events);
         events
-            .map(|output| serde_json::from_slice(&output.value).unwrap())
+            .map(|output| serde_json::from_slice(&output.value).expect("an event is JSON"))
             .collect()
     }
 
     fn facts(&self) -> Vec<Fact> {
         let signals = self.outputs.iter().filter(|output| output.topic == Topic::Signals);
         signals
-            .map(|output| serde_json::from_slice::<Signal>(&output.value).unwrap().fact)
+            .map(|output| serde_json::from_slice::<Signal>(&output.value).expect("a signal").fact)
             .collect()
     }
 
