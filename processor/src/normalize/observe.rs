@@ -73,10 +73,18 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
         return;
     };
     let due = file.folds.due(file.time.clock_millis(), scope.at.log_time);
-    let thread = file.thread(entry.pid, entry.tid, &scope.config.limits).clone();
     for failure in due {
         host.failed(failure, scope, out);
     }
+    // Few lines say anything of trust or end a scan; only for them the thread is worth a copy.
+    let success = classify::is_success(entry);
+    if !success && classify::trust_failure(entry).is_none() && classify::scan_done(entry, None).is_none() {
+        return;
+    }
+    let Some(file) = host.files.get_mut(seen.file) else {
+        return;
+    };
+    let thread = file.thread(entry.pid, entry.tid, &scope.config.limits).clone();
     if let Some(failure) = failure(seen, &thread, scope) {
         let Some(file) = host.files.get_mut(seen.file) else {
             return;
@@ -85,7 +93,7 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
             host.failed(failure, scope, out);
         }
     }
-    if classify::is_success(entry) {
+    if success {
         succeeded(host, seen, &thread, scope, out);
     }
     if let Some(outcome) = classify::scan_done(entry, thread.scan_code) {

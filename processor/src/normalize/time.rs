@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use chrono::offset::LocalResult;
-use chrono::{DateTime, Offset, TimeDelta, TimeZone};
+use chrono::{DateTime, Offset, SecondsFormat, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Flag, TimeSource};
@@ -82,11 +82,11 @@ pub(super) fn format_offset(minutes: i32) -> String {
 pub(super) fn format_utc(millis: i64, nanos: u32) -> String {
     let utc = DateTime::from_timestamp(millis.div_euclid(1000), nanos).unwrap_or_default();
     let digits = if nanos.is_multiple_of(1_000_000) {
-        "%Y-%m-%dT%H:%M:%S%.3fZ"
+        SecondsFormat::Millis
     } else {
-        "%Y-%m-%dT%H:%M:%S%.9fZ"
+        SecondsFormat::Nanos
     };
-    utc.format(digits).to_string()
+    utc.to_rfc3339_opts(digits, true)
 }
 
 /// What is known of a host's offset apart from its lines.

@@ -152,6 +152,19 @@ fn a_time_in_the_future_is_not_believed() {
 }
 
 #[test]
+fn an_offset_that_no_zone_has_is_not_believed() {
+    let mut feed = Feed::live();
+    for utc in [i32::MIN, i32::MAX] {
+        feed.utc = Some(utc);
+        check_of(
+            &mut feed,
+            "2017-03-28\t19:07:00:000\t 952\t5b4\tAU\tx",
+            &[("wu.time_source", json!("assumed"))],
+        );
+    }
+}
+
+#[test]
 fn undecoded_records_have_no_time() {
     check(
         "2018-11-18 05:06:42.6402602 2024  4948  Shared          * START * Service startup\n\

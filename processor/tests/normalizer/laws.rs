@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use wulog_processor::machine::Machine;
 use wulog_processor::normalize::{Normalizer, NormalizerConfig};
+use wulog_schemas::topic::Topic;
 
 use super::feed::{Feed, apply};
 
@@ -58,6 +59,25 @@ proptest! {
     }
 
     #[test]
+    fn any_header_and_clock_are_acceptable(
+        line in ".*",
+        log_time in any::<i64>(),
+        read in any::<i64>(),
+        utc in proptest::option::of(any::<i32>()),
+        offset in any::<u64>(),
+        end in any::<u64>(),
+    ) {
+        let mut feed = Feed::live();
+        feed.log_time = read;
+        feed.utc = utc;
+        feed.line_at("2017-03-28\t19:07:00:000\t 952\t5b4\tDnldMgr\tFile failed postprocessing, error = 800b0109", offset, end);
+        feed.log_time = log_time;
+        feed.line_at(&line, offset, end);
+        feed.heartbeat(true);
+        prop_assert!(feed.events().len() <= 2);
+    }
+
+    #[test]
     fn any_record_becomes_at_most_one_event(
         key in any::<Vec<u8>>(),
         header in proptest::option::of(any::<Vec<u8>>()),
@@ -68,5 +88,18 @@ proptest! {
         feed.log_time = log_time;
         feed.record(&key, header, value);
         prop_assert_eq!(feed.events().len(), 1);
+    }
+}
+
+#[test]
+fn every_document_is_valid() {
+    let schema = |text: &str| jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
+    let event = schema(include_str!("../../../schemas/json/event.schema.json"));
+    let signal = schema(include_str!("../../../schemas/json/signal.schema.json"));
+    for output in busy_feed().outputs {
+        let document = serde_json::from_slice(&output.value).unwrap();
+        let schema = if output.topic == Topic::Events { &event } else { &signal };
+        let errors: Vec<String> = schema.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?} in {document}");
     }
 }
