@@ -78,9 +78,6 @@ mod tests {
     /// The expected digest is that of `printf 'gathered\0pc-0042\0' | sha256sum`.
     #[test]
     fn an_id_is_the_first_half_of_a_sha_256() {
-        assert_eq!(
-            HostId::of_gathered("PC-0042").as_str(),
-            "04a7c795a928a5d09b0cbad5910a34d5"
-        );
+        assert_eq!(HostId::of_gathered("PC-0042").as_str(), "04a7c795a928a5d09b0cbad5910a34d5");
     }
 }

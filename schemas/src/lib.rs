@@ -8,10 +8,10 @@
 //! Each type here is one JSON document; its JSON Schema (2020-12) stands in `schemas/json/` and a test fails when
 //! the two drift apart.
 
-pub mod alert;
-pub mod event;
-pub mod host;
-pub mod hresult;
-pub mod raw;
-pub mod signal;
 pub mod topic;
+pub mod host;
+pub mod raw;
+pub mod hresult;
+pub mod event;
+pub mod signal;
+pub mod alert;

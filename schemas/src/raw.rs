@@ -138,10 +138,6 @@ impl RawHeader {
     /// The header of a tick.
     #[must_use]
     pub fn tick() -> RawHeader {
-        RawHeader {
-            v: VERSION,
-            kind: Kind::Tick,
-            ..RawHeader::default()
-        }
+        RawHeader { v: VERSION, kind: Kind::Tick, ..RawHeader::default() }
     }
 }

@@ -22,10 +22,7 @@ fn examples(name: &str) -> Vec<Value> {
 
 fn schema<T: JsonSchema>(name: &str) -> (String, Value) {
     let mut schema = SchemaGenerator::default().into_root_schema_for::<T>();
-    schema.insert(
-        "$id".to_owned(),
-        json!(format!("https://wulog.example/schemas/{name}.schema.json")),
-    );
+    schema.insert("$id".to_owned(), json!(format!("https://wulog.example/schemas/{name}.schema.json")));
     schema.insert("examples".to_owned(), Value::Array(examples(name)));
     (name.to_owned(), schema.to_value())
 }
@@ -48,11 +45,7 @@ fn types_and_schemas_agree() {
             fs::write(&path, &now).expect("schemas/json is writable");
         }
         let then = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            now == then,
-            "{} is not the schema of its type: run with WULOG_BLESS=1 and read the diff",
-            path.display()
-        );
+        assert!(now == then, "{} is not the schema of its type: run with WULOG_BLESS=1 and read the diff", path.display());
     }
 }
 
