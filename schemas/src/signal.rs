@@ -65,7 +65,7 @@ pub struct HostRef {
 pub struct HostFacts {
     /// The host.
     pub host: HostRef,
-    /// Dimensions by name: `wsus` (host[:port]), `client_build`, `os_build`, `target_group`, `label.NAME` ...
+    /// Dimensions by name: `wsus` (`host[:port]`), `client_build`, `os_build`, `target_group`, `label.NAME` ...
     pub dimensions: BTreeMap<String, String>,
     /// What the host fails at now, one entry a subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

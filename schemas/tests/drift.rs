@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
+<<<<<<< HEAD
 use wulog_schemas::{alert, raw, signal};
+=======
+use wulog_schemas::{event, raw, signal};
+>>>>>>> normalizer
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -31,6 +35,7 @@ fn all() -> Vec<(String, Value)> {
     vec![
         schema::<raw::RawHeader>("raw"),
         schema::<raw::Heartbeat>("heartbeat"),
+        schema::<event::Event<'_>>("event"),
         schema::<signal::Signal>("signal"),
         schema::<alert::Alert>("alert"),
     ]

@@ -2,8 +2,8 @@
 //!
 //! A failure waits here in two cases. *Provisional*: the outcome is open, so it waits for a success
 //! ([`NormalizerConfig::provisional_wait_secs`]). *Definite, but only its file is known*: REPORT EVENT, which names the
-//! update, is seconds away ([`NormalizerConfig::update_wait_secs`]). Time is the file's own event time, or log time where
-//! the file falls silent.
+//! update, is seconds away ([`NormalizerConfig::update_wait_secs`]). Time is the file's own local clock, which runs evenly
+//! while the host's offset is still unknown, or log time where the file falls silent.
 //!
 //! [`NormalizerConfig::provisional_wait_secs`]: super::config::NormalizerConfig::provisional_wait_secs
 //! [`NormalizerConfig::update_wait_secs`]: super::config::NormalizerConfig::update_wait_secs
@@ -40,8 +40,10 @@ pub(super) struct Failure {
     pub(super) event_time: i64,
     /// The raw record that decides: the first definite line, else the first.
     pub(super) raw: RawPosition,
-    /// Event time of the file at which it counts.
-    pub(super) due_event: i64,
+    /// Local time of the first line.
+    pub(super) clock: i64,
+    /// Local time of the file at which it counts.
+    pub(super) due_clock: i64,
     /// Log time at which it counts.
     pub(super) due_log: i64,
 }
@@ -54,7 +56,7 @@ impl Failure {
 
     /// True where `line` belongs to the operation of `self`.
     fn takes(&self, line: &Failure) -> bool {
-        let apart = self.event_time.abs_diff(line.event_time) > FOLD_MS.unsigned_abs();
+        let apart = self.clock.abs_diff(line.clock) > FOLD_MS.unsigned_abs();
         // REPORT EVENT comes from another thread of the same process.
         let same_thread = self.pid == line.pid && (self.tid == line.tid || line.reported);
         let agree = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
@@ -71,10 +73,14 @@ impl Failure {
             self.code = line.code;
             self.raw = line.raw;
             self.operation = line.operation;
-            self.due_event = line.due_event;
+            self.due_clock = line.due_clock;
             self.due_log = line.due_log;
         }
-        self.reported |= line.reported;
+        if line.reported {
+            // Its time has an offset of its own.
+            self.reported = true;
+            self.event_time = line.event_time;
+        }
         self.path = self.path.take().or(line.path);
         self.update = self.update.take().or(line.update);
         self.server = self.server.take().or(line.server);
@@ -135,11 +141,11 @@ impl Folds {
     }
 
     /// Takes out what counts at these times.
-    pub(super) fn due(&mut self, event_time: i64, log_time: i64) -> Vec<Failure> {
+    pub(super) fn due(&mut self, clock: i64, log_time: i64) -> Vec<Failure> {
         if self.open.is_empty() {
             return Vec::new();
         }
-        let is_due = |failure: &Failure| failure.due_event <= event_time || failure.due_log <= log_time;
+        let is_due = |failure: &Failure| failure.due_clock <= clock || failure.due_log <= log_time;
         let (due, open) = std::mem::take(&mut self.open).into_iter().partition(is_due);
         self.open = open;
         due

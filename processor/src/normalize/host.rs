@@ -118,6 +118,11 @@ impl Host {
         }
     }
 
+    /// True where the dimension is known.
+    pub(super) fn has_dimension(&self, name: &str) -> bool {
+        self.dimensions.contains_key(name)
+    }
+
     /// Takes a dimension; `None` removes it.
     pub(super) fn set_dimension(&mut self, name: &str, value: Option<&str>, scope: Scope<'_>) {
         let value = value.map(|value| cut(value, scope.config.limits.value_bytes_max));
@@ -266,7 +271,7 @@ impl Host {
         let due: Vec<Failure> = self
             .files
             .values_mut()
-            .flat_map(|file| file.folds.due(file.newest, scope.at.log_time))
+            .flat_map(|file| file.folds.due(file.time.clock_millis(), scope.at.log_time))
             .collect();
         for failure in due {
             self.failed(failure, scope, out);

@@ -42,6 +42,9 @@ use time::Offsets;
 /// A tick is passed on when log time has moved on by this.
 const TICK_MS: i64 = 60_000;
 
+/// Offsets that time zones have had: Metlakatla's -15:13 to Guam's +14:21, rounded up.
+const OFFSETS_MIN: std::ops::RangeInclusive<i32> = -16 * 60..=16 * 60;
+
 /// Longest record key; host ids have 32 bytes.
 const KEY_BYTES_MAX: usize = 256;
 
@@ -188,7 +191,7 @@ impl Normalizer {
         host.set_name(&header.host, scope);
         let offsets = Offsets {
             zone: host.zone,
-            header_min: header.utc,
+            header_min: header.utc.filter(|minutes| OFFSETS_MIN.contains(minutes)),
             ..Offsets::of_config(config)
         };
         if host.files.len() >= limits.files_per_host_max.max(1) && !host.files.contains_key(&header.file) {
@@ -236,6 +239,7 @@ impl Normalizer {
             entry: &entry,
             path: path.as_deref(),
             time: time.millis,
+            clock: file.time.clock_millis(),
             file: &header.file,
         };
         let mut facts = Facts::new();

@@ -20,7 +20,9 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
     } else if let Some(server) = facts.url.filter(|url| is_wsus_url(url)).and_then(server_of_url) {
         host.set_dimension("wsus", Some(&server), scope);
     }
-    if let Some(build) = facts.client_version {
+    // Programs that load another library of the client have banners of their own: the service's own lines decide.
+    let from_banner = facts.banner_offset_min.is_some() && host.has_dimension("client_build");
+    if let Some(build) = facts.client_version.filter(|_| !from_banner) {
         host.set_dimension("client_build", Some(build), scope);
     }
     if let Some(version) = facts.os_version {
@@ -59,6 +61,8 @@ pub(super) struct Seen<'a> {
     pub(super) entry: &'a Entry<'a>,
     pub(super) path: Option<&'a str>,
     pub(super) time: i64,
+    /// Local time of the file.
+    pub(super) clock: i64,
     pub(super) file: &'a str,
 }
 
@@ -68,11 +72,19 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
     let Some(file) = host.files.get_mut(seen.file) else {
         return;
     };
-    let due = file.folds.due(file.newest, scope.at.log_time);
-    let thread = file.thread(entry.pid, entry.tid, &scope.config.limits).clone();
+    let due = file.folds.due(file.time.clock_millis(), scope.at.log_time);
     for failure in due {
         host.failed(failure, scope, out);
     }
+    // Few lines say anything of trust or end a scan; only for them the thread is worth a copy.
+    let success = classify::is_success(entry);
+    if !success && classify::trust_failure(entry).is_none() && classify::scan_done(entry, None).is_none() {
+        return;
+    }
+    let Some(file) = host.files.get_mut(seen.file) else {
+        return;
+    };
+    let thread = file.thread(entry.pid, entry.tid, &scope.config.limits).clone();
     if let Some(failure) = failure(seen, &thread, scope) {
         let Some(file) = host.files.get_mut(seen.file) else {
             return;
@@ -81,7 +93,7 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
             host.failed(failure, scope, out);
         }
     }
-    if classify::is_success(entry) {
+    if success {
         succeeded(host, seen, &thread, scope, out);
     }
     if let Some(outcome) = classify::scan_done(entry, thread.scan_code) {
@@ -128,7 +140,8 @@ fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure
         dimensions: dimensions(entry, thread, scope),
         event_time: seen.time,
         raw: scope.at.raw,
-        due_event: seen.time.saturating_add(wait_ms),
+        clock: seen.clock,
+        due_clock: seen.clock.saturating_add(wait_ms),
         due_log: scope.at.log_time.saturating_add(wait_ms),
     })
 }

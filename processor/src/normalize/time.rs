@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use chrono::offset::LocalResult;
-use chrono::{DateTime, Offset, TimeDelta, TimeZone};
+use chrono::{DateTime, Offset, SecondsFormat, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Flag, TimeSource};
@@ -82,11 +82,11 @@ pub(super) fn format_offset(minutes: i32) -> String {
 pub(super) fn format_utc(millis: i64, nanos: u32) -> String {
     let utc = DateTime::from_timestamp(millis.div_euclid(1000), nanos).unwrap_or_default();
     let digits = if nanos.is_multiple_of(1_000_000) {
-        "%Y-%m-%dT%H:%M:%S%.3fZ"
+        SecondsFormat::Millis
     } else {
-        "%Y-%m-%dT%H:%M:%S%.9fZ"
+        SecondsFormat::Nanos
     };
-    utc.format(digits).to_string()
+    utc.to_rfc3339_opts(digits, true)
 }
 
 /// What is known of a host's offset apart from its lines.
@@ -139,6 +139,8 @@ pub(super) struct FileTime {
     processes: BTreeMap<u32, Process>,
     /// Time of the last dated line.
     last_millis: Option<i64>,
+    /// The same on the clock of the file: local, so that it runs evenly while the offset is still being learned.
+    clock_millis: i64,
 }
 
 impl FileTime {
@@ -154,6 +156,7 @@ impl FileTime {
         if !local.is_plausible() {
             return None;
         }
+        self.clock_millis = entry.time.unwrap_or(local).millis();
         let mut flags = Vec::new();
         let (offset_min, source) = self.offset(local, entry.pid, offsets, &mut flags);
         let millis = local.millis() - i64::from(offset_min) * 60_000;
@@ -169,6 +172,11 @@ impl FileTime {
     /// Time of the last dated line.
     pub(super) fn last_millis(&self) -> Option<i64> {
         self.last_millis
+    }
+
+    /// Local time of the last dated line.
+    pub(super) fn clock_millis(&self) -> i64 {
+        self.clock_millis
     }
 
     /// Remembers the time for lines that have none.
