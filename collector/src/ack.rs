@@ -29,15 +29,8 @@ impl<T> Default for Acks<T> {
 impl<T> Acks<T> {
     /// Notes a line on its way. Tickets of one file only grow.
     pub fn sent(&mut self, ticket: Ticket, line: T) {
-        debug_assert!(
-            self.sent.back().is_none_or(|last| last.ticket < ticket),
-            "tickets of a file only grow"
-        );
-        self.sent.push_back(Sent {
-            ticket,
-            delivered: false,
-            line,
-        });
+        debug_assert!(self.sent.back().is_none_or(|last| last.ticket < ticket), "tickets of a file only grow");
+        self.sent.push_back(Sent { ticket, delivered: false, line });
     }
 
     /// Notes a delivery. The prefix then grows by what [`Acks::pop`] gives.

@@ -16,18 +16,11 @@ const HEAD_BYTES: u64 = 4096;
 /// Everything worth a look, one sentence each.
 #[must_use]
 pub fn findings(config: &Config) -> Vec<String> {
-    let mut found: Vec<String> = config
-        .inputs
-        .iter()
-        .flat_map(|input| &input.paths)
-        .filter_map(|path| pattern(path))
-        .collect();
+    let mut found: Vec<String> =
+        config.inputs.iter().flat_map(|input| &input.paths).filter_map(|path| pattern(path)).collect();
     found.extend(files(config).into_iter().filter_map(|path| {
         let error = File::open(&path).err()?;
-        Some(format!(
-            "{}: cannot be read: {error}; allow the collector to read it",
-            path.display()
-        ))
+        Some(format!("{}: cannot be read: {error}; allow the collector to read it", path.display()))
     }));
     found.extend(state_dir(&config.state_dir));
     if let Err(error) = KafkaSink::new(&config.kafka, &config.topic_prefix) {
@@ -39,11 +32,7 @@ pub fn findings(config: &Config) -> Vec<String> {
 /// Each file and what its start looks like.
 #[must_use]
 pub fn read_heads(config: &Config) -> Vec<(PathBuf, String)> {
-    files(config)
-        .into_iter()
-        .map(|path| (head(&path), path))
-        .map(|(found, path)| (path, found))
-        .collect()
+    files(config).into_iter().map(|path| (head(&path), path)).map(|(found, path)| (path, found)).collect()
 }
 
 fn files(config: &Config) -> Vec<PathBuf> {
@@ -51,18 +40,12 @@ fn files(config: &Config) -> Vec<PathBuf> {
     // What it would log is said as a finding.
     let silent = tracing::subscriber::NoSubscriber::default();
     let found = tracing::subscriber::with_default(silent, || discovery.scan(&HashMap::new()));
-    found
-        .into_iter()
-        .map(|file| file.path)
-        .filter(|path| !path.is_dir())
-        .collect()
+    found.into_iter().map(|file| file.path).filter(|path| !path.is_dir()).collect()
 }
 
 fn pattern(pattern: &str) -> Option<String> {
     if Path::new(pattern).is_dir() {
-        return Some(format!(
-            "{pattern}: is a directory; name the files in it, such as {pattern}/*.log"
-        ));
+        return Some(format!("{pattern}: is a directory; name the files in it, such as {pattern}/*.log"));
     }
     let any = Path::new(pattern).exists()
         || glob::glob(pattern).is_ok_and(|paths| paths.flatten().any(|path| !path.is_dir()));
@@ -73,11 +56,7 @@ fn state_dir(dir: &Path) -> Option<String> {
     // Made by the first run where it is missing; then it is the folder above that must be writable.
     let existing = dir.ancestors().find(|dir| dir.exists())?;
     if !existing.is_dir() {
-        return Some(format!(
-            "state_dir {}: {} is no directory",
-            dir.display(),
-            existing.display()
-        ));
+        return Some(format!("state_dir {}: {} is no directory", dir.display(), existing.display()));
     }
     let probe = existing.join(format!(".wulog-probe-{}", std::process::id()));
     let written = File::create(&probe);
@@ -96,10 +75,7 @@ fn head(path: &Path) -> String {
             Some((encoding, _)) => {
                 let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
                 let text = String::from_utf8_lossy(&encoding.decode(line, true).bytes).into_owned();
-                format!(
-                    "{encoding:?}, starts with {:?}",
-                    text.chars().take(80).collect::<String>()
-                )
+                format!("{encoding:?}, starts with {:?}", text.chars().take(80).collect::<String>())
             }
             None => "is too short to tell".to_owned(),
         },

@@ -89,10 +89,7 @@ impl CheckpointStore {
     /// # Errors
     /// When the directory cannot be made, locked or written. Damaged checkpoints are no error.
     pub fn open(dir: &Path) -> Result<(CheckpointStore, Vec<FileEntry>), CheckpointError> {
-        let unwritable = |error| CheckpointError::Unwritable {
-            dir: dir.to_owned(),
-            error,
-        };
+        let unwritable = |error| CheckpointError::Unwritable { dir: dir.to_owned(), error };
         fs::create_dir_all(dir).map_err(unwritable)?;
         let lock = File::create(dir.join("lock")).map_err(unwritable)?;
         match lock.try_lock() {
@@ -101,14 +98,7 @@ impl CheckpointStore {
             Err(TryLockError::Error(error)) => return Err(unwritable(error)),
         }
         let (generation, entries) = read(dir);
-        Ok((
-            CheckpointStore {
-                dir: dir.to_owned(),
-                generation,
-                _lock: lock,
-            },
-            entries,
-        ))
+        Ok((CheckpointStore { dir: dir.to_owned(), generation, _lock: lock }, entries))
     }
 
     /// Writes a new generation; returns when it is on disk.
@@ -118,10 +108,7 @@ impl CheckpointStore {
     pub fn save(&mut self, entries: &[&FileEntry]) -> Result<(), CheckpointError> {
         let generation = self.generation + 1;
         self.write(generation, entries)
-            .map_err(|error| CheckpointError::Unwritable {
-                dir: self.dir.clone(),
-                error,
-            })?;
+            .map_err(|error| CheckpointError::Unwritable { dir: self.dir.clone(), error })?;
         self.generation = generation;
         Ok(())
     }
@@ -189,11 +176,7 @@ fn checksum(generation: u64, body: &[u8]) -> u32 {
 
 /// Makes a rename durable. Windows has no such thing; its rename is in the journal.
 fn sync_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(dir)?.sync_all()
-    } else {
-        Ok(())
-    }
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -201,16 +184,8 @@ mod tests {
     use super::*;
 
     fn entry(path: &str, logical: u64) -> FileEntry {
-        let cursor = Cursor {
-            epoch: "00".to_owned(),
-            logical,
-            ..Cursor::default()
-        };
-        FileEntry {
-            path: path.into(),
-            cursor,
-            ..FileEntry::default()
-        }
+        let cursor = Cursor { epoch: "00".to_owned(), logical, ..Cursor::default() };
+        FileEntry { path: path.into(), cursor, ..FileEntry::default() }
     }
 
     /// Saves positions 1, 2 and 3, spoils files by `damage` and expects the position that is then read.
@@ -245,26 +220,16 @@ mod tests {
 
     #[test]
     fn without_a_whole_one_the_start_is_not_refused() {
-        let spoil_all = |dir: &Path| {
-            SLOTS
-                .iter()
-                .for_each(|slot| fs::write(dir.join(slot), b"\xFF").unwrap())
-        };
+        let spoil_all = |dir: &Path| SLOTS.iter().for_each(|slot| fs::write(dir.join(slot), b"\xFF").unwrap());
         check(spoil_all, None);
-        check(
-            |dir| SLOTS.iter().for_each(|slot| fs::remove_file(dir.join(slot)).unwrap()),
-            None,
-        );
+        check(|dir| SLOTS.iter().for_each(|slot| fs::remove_file(dir.join(slot)).unwrap()), None);
     }
 
     #[test]
     fn a_state_directory_has_one_collector() {
         let dir = tempfile::tempdir().unwrap();
         let first = CheckpointStore::open(dir.path()).unwrap();
-        assert!(matches!(
-            CheckpointStore::open(dir.path()),
-            Err(CheckpointError::InUse(_))
-        ));
+        assert!(matches!(CheckpointStore::open(dir.path()), Err(CheckpointError::InUse(_))));
         drop(first);
         assert!(CheckpointStore::open(dir.path()).is_ok());
     }

@@ -83,9 +83,7 @@ pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
         Command::Run(file) => run(load(&file.config)?, stop),
         Command::CheckConfig(file) => Ok(check_config(&load(&file.config)?)),
         Command::Test(file) => test(&load(&file.config)?),
-        Command::Cursor {
-            command: CursorCommand::Show(file),
-        } => Ok(show(&load(&file.config)?)),
+        Command::Cursor { command: CursorCommand::Show(file) } => Ok(show(&load(&file.config)?)),
     }
 }
 
@@ -111,10 +109,7 @@ fn run(config: Config, stop: &Arc<AtomicBool>) -> Result<Outcome> {
         }
     }
     let drained = collector.drain(DRAIN_GRACE)?;
-    info!(
-        in_flight = drained.in_flight,
-        "collector stopped; what is in flight is sent again after the next start"
-    );
+    info!(in_flight = drained.in_flight, "collector stopped; what is in flight is sent again after the next start");
     Ok(Outcome::Well)
 }
 
@@ -137,20 +132,13 @@ fn test(config: &Config) -> Result<Outcome> {
     }
     let mut sink = KafkaSink::new(&config.kafka, &config.topic_prefix)?;
     let partitions = sink.contact(TEST_CONTACT)?;
-    println!(
-        "topic {}.raw has {partitions} partitions; nothing was shipped",
-        config.topic_prefix
-    );
+    println!("topic {}.raw has {partitions} partitions; nothing was shipped", config.topic_prefix);
     Ok(outcome)
 }
 
 fn show(config: &Config) -> Outcome {
     let (generation, mut entries) = checkpoint::read(&config.state_dir);
-    println!(
-        "{}: generation {generation}, {} files",
-        config.state_dir.display(),
-        entries.len()
-    );
+    println!("{}: generation {generation}, {} files", config.state_dir.display(), entries.len());
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     for entry in entries {
         let cursor = &entry.cursor;

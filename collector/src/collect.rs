@@ -212,17 +212,13 @@ impl Collector {
         let mut result = Ok(());
         while self.shipper.in_flight() > 0 && Instant::now() < deadline && result.is_ok() {
             let left = deadline.saturating_duration_since(Instant::now());
-            result = self
-                .send(&mut pass)
-                .and_then(|()| self.deliveries(left.min(PAUSE * 10), &mut pass));
+            result = self.send(&mut pass).and_then(|()| self.deliveries(left.min(PAUSE * 10), &mut pass));
             if self.shipper.in_flight() > 0 {
                 std::thread::sleep(PAUSE.min(left));
             }
         }
         self.save()?;
-        result.map(|()| Drained {
-            in_flight: self.shipper.in_flight(),
-        })
+        result.map(|()| Drained { in_flight: self.shipper.in_flight() })
     }
 
     fn discover(&mut self, now_ms: i64) {
@@ -230,8 +226,7 @@ impl Collector {
         for found in self.discovery.scan(&self.by_path) {
             self.add(found);
         }
-        self.unclaimed
-            .retain(|_, entry| now_ms - entry.seen_ms < FORGET_AFTER_MS);
+        self.unclaimed.retain(|_, entry| now_ms - entry.seen_ms < FORGET_AFTER_MS);
         self.next_rescan = Instant::now() + self.discovery.pause_after(started.elapsed());
     }
 
@@ -249,10 +244,7 @@ impl Collector {
             Some(name) => self.hosts.gathered(name, &found),
         };
         debug!(path = %found.path.display(), host, "file found");
-        let reading = Reading {
-            encoding: found.encoding,
-            ..self.reading
-        };
+        let reading = Reading { encoding: found.encoding, ..self.reading };
         let index = self.tails.len();
         self.by_path.insert(found.path, index);
         self.hosts.add_file(host, index);
@@ -261,11 +253,7 @@ impl Collector {
 
     /// What is known of the file at a path that is new: nothing, or what was known of it under another name.
     fn renamed(&self, path: &PathBuf) -> Option<FileEntry> {
-        let fresh = FileEntry {
-            path: path.clone(),
-            label: path.display().to_string(),
-            ..FileEntry::default()
-        };
+        let fresh = FileEntry { path: path.clone(), label: path.display().to_string(), ..FileEntry::default() };
         let Ok(id) = std::fs::metadata(path).map(|found| file_id(&found)) else {
             return Some(fresh);
         };
@@ -273,24 +261,13 @@ impl Collector {
             match tail.hand_over(id) {
                 Ok(None) => {}
                 Ok(Some((label, cursor))) => {
-                    return Some(FileEntry {
-                        label,
-                        cursor,
-                        id,
-                        ..fresh
-                    });
+                    return Some(FileEntry { label, cursor, id, ..fresh });
                 }
                 Err(_) => return None,
             }
         }
-        let earlier = self
-            .unclaimed
-            .values()
-            .find(|entry| entry.id == id && id != (0, 0) && !entry.path.exists());
-        Some(earlier.map_or(fresh, |entry| FileEntry {
-            path: path.clone(),
-            ..entry.clone()
-        }))
+        let earlier = self.unclaimed.values().find(|entry| entry.id == id && id != (0, 0) && !entry.path.exists());
+        Some(earlier.map_or(fresh, |entry| FileEntry { path: path.clone(), ..entry.clone() }))
     }
 
     fn choose(&mut self) {
@@ -342,11 +319,7 @@ impl Collector {
             truncated: line.truncated,
             ..self.hosts.header(host, now_ms)
         };
-        RawRecord {
-            host_id: self.hosts.id(host),
-            header,
-            value: line.value,
-        }
+        RawRecord { host_id: self.hosts.id(host), header, value: line.value }
     }
 
     fn heartbeats(&mut self, now_ms: i64) {
@@ -410,12 +383,8 @@ impl Collector {
     }
 
     fn save(&mut self) -> Result<(), CheckpointError> {
-        let entries: Vec<&FileEntry> = self
-            .tails
-            .iter()
-            .map(|tail| &tail.entry)
-            .chain(self.unclaimed.values())
-            .collect();
+        let entries: Vec<&FileEntry> =
+            self.tails.iter().map(|tail| &tail.entry).chain(self.unclaimed.values()).collect();
         self.store.save(&entries)?;
         (self.saved, self.unsaved) = (Instant::now(), Unsaved::Nothing);
         Ok(())

@@ -129,10 +129,8 @@ impl Config {
     /// When the file cannot be read or says something that cannot be meant.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
-            path: shown.clone(),
-            error,
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: shown.clone(), error })?;
         Config::parse(&text, &shown)
     }
 
@@ -141,10 +139,8 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &str) -> Result<Config, ConfigError> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Syntax {
-            path: path.to_owned(),
-            error: Box::new(error),
-        })?;
+        let raw: RawConfig = toml::from_str(text)
+            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
         Checker { text, path }.config(raw)
     }
 
@@ -159,10 +155,7 @@ impl Config {
             host: HostConfig::default(),
             kafka: BTreeMap::new(),
             limits: Limits::default(),
-            inputs: vec![Input {
-                host_pattern: Some(pattern),
-                ..Input::new(format!("{dir}/*/*.log"))
-            }],
+            inputs: vec![Input { host_pattern: Some(pattern), ..Input::new(format!("{dir}/*/*.log")) }],
         }
     }
 }
@@ -184,15 +177,8 @@ impl Input {
     /// Which log a file of this input is.
     #[must_use]
     pub fn source_of(&self, path: &Path) -> Source {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().to_lowercase())
-            .unwrap_or_default();
-        let by_name = if name.starts_with("reportingevents") {
-            Source::ReportingEvents
-        } else {
-            Source::WindowsUpdate
-        };
+        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let by_name = if name.starts_with("reportingevents") { Source::ReportingEvents } else { Source::WindowsUpdate };
         self.source.unwrap_or(by_name)
     }
 }
@@ -208,18 +194,9 @@ mod tests {
     #[test]
     fn a_short_configuration_is_filled_up() {
         let config = Config::parse("state_dir = '/s'\n[[input]]\npaths = ['/l/*.log']\n", "c.toml").unwrap();
-        assert_eq!(
-            (config.topic_prefix.as_str(), config.limits.line_bytes_max),
-            ("wulog", 65536)
-        );
-        assert_eq!(
-            config.inputs[0].source_of(Path::new("/l/ReportingEvents.log")),
-            Source::ReportingEvents
-        );
-        assert_eq!(
-            config.inputs[0].source_of(Path::new("/l/WindowsUpdate.log")),
-            Source::WindowsUpdate
-        );
+        assert_eq!((config.topic_prefix.as_str(), config.limits.line_bytes_max), ("wulog", 65536));
+        assert_eq!(config.inputs[0].source_of(Path::new("/l/ReportingEvents.log")), Source::ReportingEvents);
+        assert_eq!(config.inputs[0].source_of(Path::new("/l/WindowsUpdate.log")), Source::WindowsUpdate);
     }
 
     #[test]
@@ -235,14 +212,8 @@ mod tests {
     fn the_host_of_a_gathered_file_is_its_folder() {
         let config = Config::gathered(Path::new("/srv/logs"), Path::new("/s"));
         let pattern = config.inputs[0].host_pattern.as_ref().unwrap();
-        assert_eq!(
-            &pattern.captures("/srv/logs/PC-1/WindowsUpdate.log").unwrap()["host"],
-            "PC-1"
-        );
-        assert_eq!(
-            &pattern.captures(r"\\share\logs\PC-1\WindowsUpdate.log").unwrap()["host"],
-            "PC-1"
-        );
+        assert_eq!(&pattern.captures("/srv/logs/PC-1/WindowsUpdate.log").unwrap()["host"], "PC-1");
+        assert_eq!(&pattern.captures(r"\\share\logs\PC-1\WindowsUpdate.log").unwrap()["host"], "PC-1");
     }
 
     /// The error for `text` holds every one of `parts`.
@@ -258,38 +229,14 @@ mod tests {
     fn errors_name_file_and_line() {
         check_error("", &["c.toml", "state_dir"]);
         check_error("state_dir = '/s'\n", &["c.toml:1:", "[[input]]"]);
-        check_error(
-            "state_dir = '/s'\nstat = 1\n[[input]]\npaths=['a']",
-            &["line 2", "stat", "^"],
-        );
-        check_error(
-            "state_dir = '/s'\n[[input]]\npaths = []\n",
-            &["c.toml:2:", "paths is empty"],
-        );
-        check_error(
-            "state_dir = '/s'\n[[input]]\npaths = ['a']\nencoding = 'cat'\n",
-            &["c.toml:4:", "\"cat\""],
-        );
-        check_error(
-            "state_dir = '/s'\n[[input]]\npaths = ['a']\nsource = 'cat'\n",
-            &["line 4", "windowsupdate"],
-        );
-        check_error(
-            "state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = '('\n",
-            &["c.toml:4:", "host_pattern"],
-        );
-        check_error(
-            "state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = 'x'\n",
-            &["c.toml:4:", "(?P<host>"],
-        );
-        check_error(
-            "state_dir = '/s'\n[host]\ntime_zone = 'CET '\n[[input]]\npaths = ['a']\n",
-            &["c.toml:3:", "IANA"],
-        );
-        check_error(
-            "state_dir = '/s'\n[limits]\nline_bytes_max = 1\n[[input]]\npaths = ['a']\n",
-            &["line_bytes_max"],
-        );
+        check_error("state_dir = '/s'\nstat = 1\n[[input]]\npaths=['a']", &["line 2", "stat", "^"]);
+        check_error("state_dir = '/s'\n[[input]]\npaths = []\n", &["c.toml:2:", "paths is empty"]);
+        check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nencoding = 'cat'\n", &["c.toml:4:", "\"cat\""]);
+        check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nsource = 'cat'\n", &["line 4", "windowsupdate"]);
+        check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = '('\n", &["c.toml:4:", "host_pattern"]);
+        check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = 'x'\n", &["c.toml:4:", "(?P<host>"]);
+        check_error("state_dir = '/s'\n[host]\ntime_zone = 'CET '\n[[input]]\npaths = ['a']\n", &["c.toml:3:", "IANA"]);
+        check_error("state_dir = '/s'\n[limits]\nline_bytes_max = 1\n[[input]]\npaths = ['a']\n", &["line_bytes_max"]);
         check_error(
             "state_dir = '/s'\n[kafka]\nbootstrap.servers = 'a'\n[[input]]\npaths = ['a']\n",
             &["c.toml:3:", "quote"],

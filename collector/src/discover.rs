@@ -43,11 +43,7 @@ impl Discovery {
     /// Searches these inputs, every `interval` at most.
     #[must_use]
     pub fn new(inputs: Vec<Input>, interval: Duration) -> Discovery {
-        Discovery {
-            inputs,
-            interval,
-            said: HashSet::new(),
-        }
+        Discovery { inputs, interval, said: HashSet::new() }
     }
 
     /// True when some input belongs to the collector's own host.

@@ -25,10 +25,7 @@ pub(crate) fn stands(anchor: &Anchor, lines: usize, framer: &Framer, bytes: &[u8
         };
         let Some(frame) = frame else { break };
         at += frame.taken;
-        marks.push(LineMark::new(
-            &framer.encoding().decode(&frame.content, frame.truncated).bytes,
-            frame.line_bytes,
-        ));
+        marks.push(LineMark::new(&framer.encoding().decode(&frame.content, frame.truncated).bytes, frame.line_bytes));
     }
     // There may be one more: the ending of a line that had none when it was sent.
     marks.len() >= lines && anchor.ends_with(&marks[marks.len() - lines..])
@@ -84,15 +81,8 @@ pub(crate) fn each_line(
 }
 
 pub(crate) fn see(found: &fs::Metadata) -> Seen {
-    let modified = found
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    Seen {
-        id: file_id(found),
-        len: found.len(),
-        modified_ns: modified.map_or(0, |since| since.as_nanos() as i128),
-    }
+    let modified = found.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    Seen { id: file_id(found), len: found.len(), modified_ns: modified.map_or(0, |since| since.as_nanos() as i128) }
 }
 
 #[cfg(unix)]
@@ -117,15 +107,8 @@ pub(crate) fn reopen_moved(path: &Path, id: (u64, u64)) -> Option<File> {
     if id == (0, 0) {
         return None;
     }
-    let found = |path: PathBuf| {
-        fs::metadata(&path)
-            .is_ok_and(|found| file_id(&found) == id)
-            .then_some(path)
-    };
-    let moved = fs::read_dir(path.parent()?)
-        .ok()?
-        .flatten()
-        .find_map(|entry| found(entry.path()))?;
+    let found = |path: PathBuf| fs::metadata(&path).is_ok_and(|found| file_id(&found) == id).then_some(path);
+    let moved = fs::read_dir(path.parent()?).ok()?.flatten().find_map(|entry| found(entry.path()))?;
     open(&moved).ok()
 }
 

@@ -98,10 +98,7 @@ impl Encoding {
     pub fn decode<'a>(self, line: &'a [u8], cut: bool) -> Text<'a> {
         let codec = match self {
             Encoding::Utf8 if std::str::from_utf8(line).is_ok() => {
-                return Text {
-                    bytes: Cow::Borrowed(line),
-                    lossy: false,
-                };
+                return Text { bytes: Cow::Borrowed(line), lossy: false };
             }
             Encoding::Utf8 => encoding_rs::UTF_8,
             Encoding::Utf16Le => encoding_rs::UTF_16LE,
@@ -109,15 +106,10 @@ impl Encoding {
             Encoding::CodePage(codec) => codec,
         };
         let mut decoder = codec.new_decoder_without_bom_handling();
-        let room = decoder
-            .max_utf8_buffer_length(line.len())
-            .unwrap_or(line.len() * 3 + 16);
+        let room = decoder.max_utf8_buffer_length(line.len()).unwrap_or(line.len() * 3 + 16);
         let mut text = String::with_capacity(room);
         let (_, _, lossy) = decoder.decode_to_string(line, &mut text, !cut);
-        Text {
-            bytes: Cow::Owned(text.into_bytes()),
-            lossy,
-        }
+        Text { bytes: Cow::Owned(text.into_bytes()), lossy }
     }
 }
 
@@ -144,11 +136,7 @@ mod tests {
         check_sniff("auto", b"2\x000\0", Some((Encoding::Utf16Le, 0)));
         check_sniff("auto", b"\x002\x000", Some((Encoding::Utf16Be, 0)));
         check_sniff("utf-16le", b"2\0", Some((Encoding::Utf16Le, 0)));
-        check_sniff(
-            "windows-1251",
-            b"2019",
-            Some((Encoding::CodePage(encoding_rs::WINDOWS_1251), 0)),
-        );
+        check_sniff("windows-1251", b"2019", Some((Encoding::CodePage(encoding_rs::WINDOWS_1251), 0)));
     }
 
     #[test]
@@ -165,9 +153,7 @@ mod tests {
 
     #[track_caller]
     fn check_decode(choice: &str, bytes: &[u8], cut: bool, expect: &str, lossy: bool) {
-        let EncodingChoice::Fixed(encoding) = EncodingChoice::parse(choice).unwrap() else {
-            panic!("{choice}")
-        };
+        let EncodingChoice::Fixed(encoding) = EncodingChoice::parse(choice).unwrap() else { panic!("{choice}") };
         let text = encoding.decode(bytes, cut);
         assert_eq!((std::str::from_utf8(&text.bytes).unwrap(), text.lossy), (expect, lossy));
     }

@@ -34,11 +34,7 @@ pub struct LineMark {
 
 impl From<(u32, u32, u64)> for LineMark {
     fn from((crc, text_bytes, file_bytes): (u32, u32, u64)) -> LineMark {
-        LineMark {
-            crc,
-            text_bytes,
-            file_bytes,
-        }
+        LineMark { crc, text_bytes, file_bytes }
     }
 }
 
@@ -52,11 +48,7 @@ impl LineMark {
     /// The mark of a decoded line.
     #[must_use]
     pub fn new(text: &[u8], file_bytes: u64) -> LineMark {
-        LineMark {
-            crc: crc32fast::hash(text),
-            text_bytes: text.len() as u32,
-            file_bytes,
-        }
+        LineMark { crc: crc32fast::hash(text), text_bytes: text.len() as u32, file_bytes }
     }
 
     fn same_text(&self, other: &LineMark) -> bool {
@@ -104,12 +96,7 @@ impl Anchor {
     #[must_use]
     pub fn ends_with(&self, lines: &[LineMark]) -> bool {
         lines.len() <= self.lines.len()
-            && self
-                .lines
-                .iter()
-                .rev()
-                .zip(lines.iter().rev())
-                .all(|(known, found)| known.same_text(found))
+            && self.lines.iter().rev().zip(lines.iter().rev()).all(|(known, found)| known.same_text(found))
     }
 }
 
@@ -162,12 +149,7 @@ impl<'a> Search<'a> {
     #[must_use]
     pub fn new(anchors: &'a [&'a Anchor]) -> Search<'a> {
         let hits = vec![Hits::default(); anchors.len()];
-        Search {
-            anchors,
-            window: Anchor::default(),
-            lines_seen: 0,
-            hits,
-        }
+        Search { anchors, window: Anchor::default(), lines_seen: 0, hits }
     }
 
     /// The next line of the file; `position` is just after it.
@@ -194,17 +176,9 @@ impl<'a> Search<'a> {
     #[must_use]
     pub fn finish(self) -> Option<Found> {
         self.hits.iter().enumerate().find_map(|(which, hits)| {
-            let places = if hits.whole.count > 0 {
-                &hits.whole
-            } else {
-                &hits.at_head
-            };
+            let places = if hits.whole.count > 0 { &hits.whole } else { &hits.at_head };
             let (position, anchor) = places.only()?.clone();
-            Some(Found {
-                which,
-                position,
-                anchor,
-            })
+            Some(Found { which, position, anchor })
         })
     }
 }
@@ -279,9 +253,7 @@ mod tests {
         let anchors: Vec<Anchor> = anchors.iter().map(|lines| anchor(lines)).collect();
         let anchors: Vec<&Anchor> = anchors.iter().collect();
         let mut search = Search::new(&anchors);
-        file.chars()
-            .enumerate()
-            .for_each(|(index, line)| search.line(mark(line), index as u64 + 1));
+        file.chars().enumerate().for_each(|(index, line)| search.line(mark(line), index as u64 + 1));
         assert_eq!(search.finish().map(|found| (found.which, found.position)), expect);
     }
 
@@ -331,34 +303,16 @@ mod tests {
     fn verification_stays_small() {
         let mut long = anchor("ab");
         assert_eq!(long.verifiable(), (2, 20));
-        long.push(LineMark {
-            file_bytes: VERIFY_BYTES_MAX,
-            ..mark('c')
-        });
+        long.push(LineMark { file_bytes: VERIFY_BYTES_MAX, ..mark('c') });
         assert_eq!(long.verifiable(), (1, VERIFY_BYTES_MAX));
-        long.push(LineMark {
-            file_bytes: VERIFY_BYTES_MAX + 1,
-            ..mark('d')
-        });
+        long.push(LineMark { file_bytes: VERIFY_BYTES_MAX + 1, ..mark('d') });
         assert_eq!(long.verifiable(), (0, 0));
     }
 
     #[track_caller]
     fn check_change(id: u64, len: u64, modified_ns: i128, expect: Change) {
-        let before = Seen {
-            id: (1, 1),
-            len: 100,
-            modified_ns: 5,
-        };
-        assert_eq!(
-            Seen {
-                id: (1, id),
-                len,
-                modified_ns
-            }
-            .change(&before, 90),
-            expect
-        );
+        let before = Seen { id: (1, 1), len: 100, modified_ns: 5 };
+        assert_eq!(Seen { id: (1, id), len, modified_ns }.change(&before, 90), expect);
     }
 
     #[test]

@@ -48,11 +48,7 @@ impl Framer {
     #[must_use]
     pub fn new(encoding: Encoding, line_bytes_max: usize) -> Framer {
         let whole_units = line_bytes_max / encoding.unit() * encoding.unit();
-        Framer {
-            encoding,
-            line_bytes_max: whole_units.max(encoding.unit()),
-            overlong: None,
-        }
+        Framer { encoding, line_bytes_max: whole_units.max(encoding.unit()), overlong: None }
     }
 
     /// The encoding that it splits by.
@@ -94,11 +90,7 @@ impl Framer {
     #[must_use]
     pub fn leading_ending(&self, bytes: &[u8]) -> Option<usize> {
         let unit = self.encoding.unit();
-        let at = |index: usize| {
-            bytes
-                .get(index * unit..(index + 1) * unit)
-                .map(|unit| self.is_unit(unit, b'\n'))
-        };
+        let at = |index: usize| bytes.get(index * unit..(index + 1) * unit).map(|unit| self.is_unit(unit, b'\n'));
         match at(0)? {
             true => Some(unit),
             false if self.is_unit(&bytes[..unit], b'\r') => Some(if at(1)? { 2 * unit } else { 0 }),
@@ -109,24 +101,14 @@ impl Framer {
     fn line<'a>(&mut self, body: &'a [u8], ending: usize) -> Frame<'a> {
         let taken = body.len() + ending;
         if let Some((start, before)) = self.overlong.take() {
-            return Frame {
-                content: Cow::Owned(start),
-                taken,
-                line_bytes: before + taken as u64,
-                truncated: true,
-            };
+            return Frame { content: Cow::Owned(start), taken, line_bytes: before + taken as u64, truncated: true };
         }
         let unit = self.encoding.unit();
         let cr = ending > 0 && body.len() >= unit && self.is_unit(&body[body.len() - unit..], b'\r');
         let content = &body[..body.len() - if cr { unit } else { 0 }];
         let truncated = content.len() > self.line_bytes_max;
         let content = &content[..content.len().min(self.line_bytes_max)];
-        Frame {
-            content: Cow::Borrowed(content),
-            taken,
-            line_bytes: taken as u64,
-            truncated,
-        }
+        Frame { content: Cow::Borrowed(content), taken, line_bytes: taken as u64, truncated }
     }
 
     /// Where the first encoded newline starts.
@@ -190,12 +172,7 @@ mod tests {
 
     #[test]
     fn lines_end_with_crlf_or_lf() {
-        check(
-            Encoding::Utf8,
-            b"a\r\nb\n\n",
-            &[(b"a", false), (b"b", false), (b"", false)],
-            b"",
-        );
+        check(Encoding::Utf8, b"a\r\nb\n\n", &[(b"a", false), (b"b", false), (b"", false)], b"");
         check(Encoding::Utf8, b"a\rb\r\r\n", &[(b"a\rb\r", false)], b"");
     }
 
@@ -208,42 +185,17 @@ mod tests {
 
     #[test]
     fn utf_16_splits_at_whole_units() {
-        check(
-            Encoding::Utf16Le,
-            b"a\0\r\0\n\0b\0\n\0",
-            &[(b"a\0", false), (b"b\0", false)],
-            b"",
-        );
+        check(Encoding::Utf16Le, b"a\0\r\0\n\0b\0\n\0", &[(b"a\0", false), (b"b\0", false)], b"");
         // U+0A0A and U+0A00 hold the byte of a newline and are none.
-        check(
-            Encoding::Utf16Le,
-            b"\x0A\x0A\x00\x0A\n\0",
-            &[(b"\x0A\x0A\x00\x0A", false)],
-            b"",
-        );
-        check(
-            Encoding::Utf16Be,
-            b"\0a\0\r\0\n\x0A\0\0\n",
-            &[(b"\0a", false), (b"\x0A\0", false)],
-            b"",
-        );
+        check(Encoding::Utf16Le, b"\x0A\x0A\x00\x0A\n\0", &[(b"\x0A\x0A\x00\x0A", false)], b"");
+        check(Encoding::Utf16Be, b"\0a\0\r\0\n\x0A\0\0\n", &[(b"\0a", false), (b"\x0A\0", false)], b"");
     }
 
     #[test]
     fn a_line_longer_than_the_limit_is_cut_and_marked() {
         check(Encoding::Utf8, b"12345678\r\n", &[(b"12345678", false)], b"");
-        check(
-            Encoding::Utf8,
-            b"123456789\r\nb\n",
-            &[(b"12345678", true), (b"b", false)],
-            b"",
-        );
-        check(
-            Encoding::Utf16Le,
-            b"1\x002\x003\x004\x005\0\n\0",
-            &[(b"1\x002\x003\x004\0", true)],
-            b"",
-        );
+        check(Encoding::Utf8, b"123456789\r\nb\n", &[(b"12345678", true), (b"b", false)], b"");
+        check(Encoding::Utf16Le, b"1\x002\x003\x004\x005\0\n\0", &[(b"1\x002\x003\x004\0", true)], b"");
     }
 
     #[test]
@@ -252,13 +204,8 @@ mod tests {
         assert_eq!(framer.step(b"123456"), Step::Wait { taken: 6 });
         assert_eq!(framer.step(b"7890"), Step::Wait { taken: 4 });
         assert_eq!(framer.held_bytes(), 10);
-        let Step::Line(frame) = framer.step(b"x\nnext") else {
-            panic!("no line")
-        };
-        assert_eq!(
-            (&*frame.content, frame.taken, frame.line_bytes, frame.truncated),
-            (&b"1234"[..], 2, 12, true)
-        );
+        let Step::Line(frame) = framer.step(b"x\nnext") else { panic!("no line") };
+        assert_eq!((&*frame.content, frame.taken, frame.line_bytes, frame.truncated), (&b"1234"[..], 2, 12, true));
     }
 
     #[test]

@@ -32,11 +32,7 @@ impl Pulse {
             return None;
         }
         // Between two pieces of news the last one holds.
-        let says = if news {
-            caught_up
-        } else {
-            self.said.is_some_and(|(said, _)| said)
-        };
+        let says = if news { caught_up } else { self.said.is_some_and(|(said, _)| said) };
         self.said = Some((says, now_ms));
         Some(says)
     }
@@ -65,27 +61,18 @@ mod tests {
 
     #[test]
     fn a_host_speaks_before_its_first_line_and_when_it_has_caught_up() {
-        check(
-            &[(0, false), (0, false), (1, true), (2, true)],
-            &[(0, false), (1, true)],
-        );
+        check(&[(0, false), (0, false), (1, true), (2, true)], &[(0, false), (1, true)]);
         check(&[(0, true), (1, true)], &[(0, true)]);
     }
 
     #[test]
     fn a_line_on_its_way_is_no_news() {
-        check(
-            &[(0, true), (10, false), (11, true), (80, false), (81, true)],
-            &[(0, true)],
-        );
+        check(&[(0, true), (10, false), (11, true), (80, false), (81, true)], &[(0, true)]);
     }
 
     #[test]
     fn falling_behind_is_news_after_a_minute() {
-        check(
-            &[(0, true), (10, false), (69, false), (70, false), (71, true)],
-            &[(0, true), (70, false), (71, true)],
-        );
+        check(&[(0, true), (10, false), (69, false), (70, false), (71, true)], &[(0, true), (70, false), (71, true)]);
     }
 
     #[test]

@@ -33,12 +33,7 @@ struct Host {
 impl Hosts {
     /// No hosts yet. `labels` are those of the machine's own host; gathered hosts begin with them.
     pub(crate) fn new(machine: Machine, labels: BTreeMap<String, String>) -> Hosts {
-        Hosts {
-            list: Vec::new(),
-            by_id: HashMap::new(),
-            machine,
-            labels,
-        }
+        Hosts { list: Vec::new(), by_id: HashMap::new(), machine, labels }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -47,12 +42,7 @@ impl Hosts {
 
     /// The host that the collector runs on.
     pub(crate) fn own(&mut self) -> usize {
-        let Machine {
-            id,
-            name,
-            time_zone,
-            own_clock,
-        } = self.machine.clone();
+        let Machine { id, name, time_zone, own_clock } = self.machine.clone();
         self.known(id, name, time_zone, self.labels.clone(), own_clock)
     }
 
@@ -60,13 +50,7 @@ impl Hosts {
     pub(crate) fn gathered(&mut self, name: &str, found: &Discovered) -> usize {
         let mut labels = self.labels.clone();
         labels.extend(found.labels.clone());
-        self.known(
-            HostId::of_gathered(name),
-            canonical_name(name),
-            found.time_zone.clone(),
-            labels,
-            false,
-        )
+        self.known(HostId::of_gathered(name), canonical_name(name), found.time_zone.clone(), labels, false)
     }
 
     pub(crate) fn add_file(&mut self, host: usize, file: usize) {
@@ -81,21 +65,13 @@ impl Hosts {
     pub(crate) fn header(&self, host: usize, now_ms: i64) -> RawHeader {
         let host = &self.list[host];
         let utc = if host.utc_known { utc_offset_min(now_ms) } else { None };
-        RawHeader {
-            v: VERSION,
-            host: host.name.clone(),
-            read: now_ms,
-            utc,
-            ..RawHeader::default()
-        }
+        RawHeader { v: VERSION, host: host.name.clone(), read: now_ms, utc, ..RawHeader::default() }
     }
 
     /// The heartbeat of a host, if one is due.
     pub(crate) fn heartbeat(&mut self, index: usize, tails: &[Tail], now_ms: i64) -> Option<RawRecord> {
         let host = &mut self.list[index];
-        let caught_up = host
-            .pulse
-            .due(now_ms, host.files.iter().all(|&file| tails[file].is_idle()))?;
+        let caught_up = host.pulse.due(now_ms, host.files.iter().all(|&file| tails[file].is_idle()))?;
         let heartbeat = Heartbeat {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             time_zone: host.time_zone.clone(),
@@ -104,15 +80,8 @@ impl Hosts {
             files: host.files.iter().map(|&file| tails[file].status()).collect(),
         };
         let value = serde_json::to_vec(&heartbeat).expect("a heartbeat holds only strings, numbers and booleans");
-        let header = RawHeader {
-            kind: Kind::Heartbeat,
-            ..self.header(index, now_ms)
-        };
-        Some(RawRecord {
-            host_id: self.id(index),
-            header,
-            value,
-        })
+        let header = RawHeader { kind: Kind::Heartbeat, ..self.header(index, now_ms) };
+        Some(RawRecord { host_id: self.id(index), header, value })
     }
 
     /// True when no host has said that it is behind, or nothing yet.
@@ -129,15 +98,7 @@ impl Hosts {
         utc_known: bool,
     ) -> usize {
         *self.by_id.entry(id.clone()).or_insert_with(|| {
-            self.list.push(Host {
-                id,
-                name,
-                time_zone,
-                labels,
-                utc_known,
-                pulse: Pulse::default(),
-                files: Vec::new(),
-            });
+            self.list.push(Host { id, name, time_zone, labels, utc_known, pulse: Pulse::default(), files: Vec::new() });
             self.list.len() - 1
         })
     }

@@ -97,24 +97,14 @@ impl KafkaSink {
     /// # Errors
     /// When librdkafka refuses the configuration.
     pub fn new(settings: &BTreeMap<String, String>, topic_prefix: &str) -> Result<KafkaSink, KafkaConfigError> {
-        let brokers = ["bootstrap.servers", "metadata.broker.list"]
-            .iter()
-            .find_map(|key| settings.get(*key));
+        let brokers = ["bootstrap.servers", "metadata.broker.list"].iter().find_map(|key| settings.get(*key));
         let brokers = brokers.ok_or(KafkaConfigError::NoBroker)?.clone();
         let config = client_config(settings);
         let topic = Topic::Raw.name(topic_prefix);
         let reports = Arc::new(Reports::default());
         let producer = create(&config, &topic, &brokers, &reports)
             .map_err(|error| KafkaConfigError::Refused(error.to_string()))?;
-        Ok(KafkaSink {
-            config,
-            topic,
-            brokers,
-            reports,
-            producer,
-            contacted: false,
-            in_flight: 0,
-        })
+        Ok(KafkaSink { config, topic, brokers, reports, producer, contacted: false, in_flight: 0 })
     }
 
     /// Asks the cluster for the topic and how many partitions it has.
@@ -137,10 +127,7 @@ impl KafkaSink {
                     )));
                 }
                 let reason = trouble.last.clone().unwrap_or_else(|| error.to_string());
-                return Err(SinkError::Retry(format!(
-                    "no broker of {} answers: {reason}",
-                    self.brokers
-                )));
+                return Err(SinkError::Retry(format!("no broker of {} answers: {reason}", self.brokers)));
             }
         };
         match metadata.topics().iter().find(|topic| topic.name() == self.topic) {
@@ -156,10 +143,7 @@ impl KafkaSink {
     fn renew(&mut self) {
         match create(&self.config, &self.topic, &self.brokers, &self.reports) {
             Ok(producer) => {
-                warn!(
-                    brokers = self.brokers,
-                    "the idempotent producer failed and is made anew; nothing is lost"
-                );
+                warn!(brokers = self.brokers, "the idempotent producer failed and is made anew; nothing is lost");
                 self.producer = producer;
             }
             Err(error) => {
@@ -188,10 +172,7 @@ impl Sink for KafkaSink {
             return Err(SinkError::Retry("the producer is being made anew".to_owned()));
         }
         let header = record.header.to_bytes();
-        let headers = OwnedHeaders::new_with_capacity(1).insert(Header {
-            key: raw::HEADER,
-            value: Some(&header),
-        });
+        let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: raw::HEADER, value: Some(&header) });
         let message = BaseRecord::<str, [u8], usize>::with_opaque_to(&self.topic, ticket as usize)
             .key(record.host_id.as_str())
             .payload(&record.value)
@@ -220,11 +201,7 @@ impl Sink for KafkaSink {
             if !deliveries.is_empty() || left.is_zero() {
                 return deliveries;
             }
-            self.producer.poll(if self.in_flight == 0 {
-                left
-            } else {
-                left.min(POLL_SLICE)
-            });
+            self.producer.poll(if self.in_flight == 0 { left } else { left.min(POLL_SLICE) });
         }
     }
 }
@@ -255,11 +232,7 @@ fn create(
     brokers: &str,
     reports: &Arc<Reports>,
 ) -> Result<BaseProducer<Context>, KafkaError> {
-    let context = Context {
-        topic: topic.to_owned(),
-        brokers: brokers.to_owned(),
-        reports: reports.clone(),
-    };
+    let context = Context { topic: topic.to_owned(), brokers: brokers.to_owned(), reports: reports.clone() };
     config.create_with_context(context)
 }
 
@@ -274,9 +247,9 @@ fn decide(error: &KafkaError, topic: &str, brokers: &str) -> SinkError {
         Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
             SinkError::Fatal(missing(topic, brokers))
         }
-        Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => SinkError::Fatal(format!(
-            "{topic} on {brokers}: {error}; allow this principal to write the topic"
-        )),
+        Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+            SinkError::Fatal(format!("{topic} on {brokers}: {error}; allow this principal to write the topic"))
+        }
         _ => SinkError::Retry(format!("{topic} on {brokers}: {error}")),
     }
 }
@@ -308,10 +281,7 @@ impl ClientContext for Context {
             None => WARN_EVERY,
         };
         trouble.warned = Some((Instant::now(), every));
-        warn!(
-            brokers = self.brokers,
-            reason, "trouble with Kafka; nothing is lost, it is tried again"
-        );
+        warn!(brokers = self.brokers, reason, "trouble with Kafka; nothing is lost, it is tried again");
     }
 }
 
@@ -328,10 +298,7 @@ impl ProducerContext for Context {
                 Err(decide(error, &self.topic, &self.brokers))
             }
         };
-        lock(&self.reports.deliveries).push(Delivery {
-            ticket: ticket as Ticket,
-            result,
-        });
+        lock(&self.reports.deliveries).push(Delivery { ticket: ticket as Ticket, result });
     }
 }
 
@@ -346,10 +313,7 @@ mod tests {
 
     #[track_caller]
     fn check(settings: &[(&str, &str)], key: &str, expect: Option<&str>) {
-        let settings = settings
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         assert_eq!(client_config(&settings).get(key), expect);
     }
 
@@ -383,13 +347,9 @@ mod tests {
         check_decision(Code::MessageSizeTooLarge, "rejected");
         check_decision(Code::UnknownTopicOrPartition, "wulog.raw does not exist on a:1");
         check_decision(Code::UnknownTopicOrPartition, "wulog-processor topics create");
-        for code in [
-            Code::PurgeQueue,
-            Code::PurgeInflight,
-            Code::MessageTimedOut,
-            Code::Fatal,
-            Code::NotLeaderForPartition,
-        ] {
+        for code in
+            [Code::PurgeQueue, Code::PurgeInflight, Code::MessageTimedOut, Code::Fatal, Code::NotLeaderForPartition]
+        {
             check_decision(code, "retry");
         }
     }

@@ -31,12 +31,7 @@ impl Machine {
             None => HostId::of_machine(&machine_id().unwrap_or_default(), &name),
         };
         let time_zone = config.time_zone.clone().or_else(|| iana_time_zone::get_timezone().ok());
-        Ok(Machine {
-            id,
-            name: canonical_name(&name),
-            time_zone,
-            own_clock: config.time_zone.is_none(),
-        })
+        Ok(Machine { id, name: canonical_name(&name), time_zone, own_clock: config.time_zone.is_none() })
     }
 }
 
@@ -48,14 +43,8 @@ pub fn utc_offset_min(at_ms: i64) -> Option<i32> {
 }
 
 fn computer_name() -> Option<String> {
-    let from_environment = || {
-        std::env::var("COMPUTERNAME")
-            .or_else(|_| std::env::var("HOSTNAME"))
-            .ok()
-    };
-    first_line("/proc/sys/kernel/hostname")
-        .or_else(|| first_line("/etc/hostname"))
-        .or_else(from_environment)
+    let from_environment = || std::env::var("COMPUTERNAME").or_else(|_| std::env::var("HOSTNAME")).ok();
+    first_line("/proc/sys/kernel/hostname").or_else(|| first_line("/etc/hostname")).or_else(from_environment)
 }
 
 fn machine_id() -> Option<String> {
@@ -64,8 +53,5 @@ fn machine_id() -> Option<String> {
 
 fn first_line(path: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
-    text.lines()
-        .next()
-        .map(|line| line.trim().to_owned())
-        .filter(|line| !line.is_empty())
+    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
 }

@@ -47,10 +47,7 @@ fn main() -> ExitCode {
 
 /// Sets `stop` at SIGTERM or Ctrl-C; a second one ends at once. One small thread; the collector itself is synchronous.
 fn listen(stop: Arc<AtomicBool>) -> std::io::Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.spawn(async move {
         loop {
             signal().await;

@@ -131,10 +131,7 @@ impl Shipper {
     /// # Errors
     /// When the sink says that nothing will work.
     pub fn poll(&mut self, wait: Duration, settled: &mut Vec<(Ticket, Owner)>) -> Result<(), FatalSinkError> {
-        let backoff = self
-            .backoff
-            .as_ref()
-            .map(|backoff| backoff.until.saturating_duration_since(Instant::now()));
+        let backoff = self.backoff.as_ref().map(|backoff| backoff.until.saturating_duration_since(Instant::now()));
         let wait = wait.min(backoff.filter(|left| !left.is_zero()).unwrap_or(wait));
         for delivery in self.sink.poll(wait) {
             match delivery.result {
@@ -181,9 +178,7 @@ impl Shipper {
     }
 
     fn waits(&self) -> bool {
-        self.backoff
-            .as_ref()
-            .is_some_and(|backoff| Instant::now() < backoff.until)
+        self.backoff.as_ref().is_some_and(|backoff| Instant::now() < backoff.until)
     }
 
     /// Waits before the next try. A failure while waiting belongs to the same trouble and does not prolong it.
@@ -196,10 +191,7 @@ impl Shipper {
         if self.backoff.is_none() {
             warn!(reason, "cannot send; nothing is lost, it is tried again");
         }
-        self.backoff = Some(Backoff {
-            until: Instant::now() + wait,
-            next: (wait * 2).min(BACKOFF_MAX),
-        });
+        self.backoff = Some(Backoff { until: Instant::now() + wait, next: (wait * 2).min(BACKOFF_MAX) });
     }
 
     fn works_again(&mut self) {

@@ -176,11 +176,7 @@ impl Tail {
             Change::Shrunk => self.choose_again(false),
             Change::Replaced => self.replaced(&before),
         }
-        if self
-            .handle
-            .as_ref()
-            .is_some_and(|(_, used)| used.elapsed() > HANDLE_IDLE)
-        {
+        if self.handle.as_ref().is_some_and(|(_, used)| used.elapsed() > HANDLE_IDLE) {
             self.handle = None;
         }
     }
@@ -230,9 +226,7 @@ impl Tail {
         } else {
             self.entry.past.iter().find(|past| past.id == id)
         };
-        Ok(cursor
-            .filter(|cursor| !cursor.anchor.is_empty())
-            .map(|cursor| (self.entry.label.clone(), cursor.clone())))
+        Ok(cursor.filter(|cursor| !cursor.anchor.is_empty()).map(|cursor| (self.entry.label.clone(), cursor.clone())))
     }
 
     /// For the heartbeat.
@@ -242,9 +236,7 @@ impl Tail {
             file: self.entry.label.clone(),
             epoch: self.entry.cursor.epoch.clone(),
             acked: self.entry.cursor.logical,
-            lag_bytes: self
-                .seen
-                .map_or(0, |seen| seen.len.saturating_sub(self.entry.cursor.position)),
+            lag_bytes: self.seen.map_or(0, |seen| seen.len.saturating_sub(self.entry.cursor.position)),
             losses: self.entry.losses,
         }
     }
@@ -317,16 +309,9 @@ impl Tail {
         }
         let (file, used) = self.handle.as_mut().expect("it was opened just now");
         *used = Instant::now();
-        let framer = self
-            .framer
-            .as_mut()
-            .expect("a file that is read was chosen, which sets the framer");
+        let framer = self.framer.as_mut().expect("a file that is read was chosen, which sets the framer");
         let held = framer.held_bytes();
-        let (anchor_lines, anchor_bytes) = if held + self.lead > 0 {
-            (0, 0)
-        } else {
-            self.read.anchor.verifiable()
-        };
+        let (anchor_lines, anchor_bytes) = if held + self.lead > 0 { (0, 0) } else { self.read.anchor.verifiable() };
         let from = self.read.position + self.lead + held - anchor_bytes;
         buffer.resize(anchor_bytes as usize + bytes_max, 0);
         let got = read_at(file, buffer, from)?;
@@ -361,21 +346,9 @@ impl Tail {
             self.read.position += mark.file_bytes;
             (self.read.logical, self.read.open_ended) = (end, !ended);
             self.read.anchor.push(mark);
-            let gain = Gain {
-                mark,
-                logical: end,
-                position: self.read.position,
-                open_ended: !ended,
-            };
+            let gain = Gain { mark, logical: end, position: self.read.position, open_ended: !ended };
             let (lossy, truncated) = (text.lossy, frame.truncated);
-            lines.push(Line {
-                value: text.bytes.into_owned(),
-                lossy,
-                truncated,
-                offset,
-                end,
-                gain,
-            });
+            lines.push(Line { value: text.bytes.into_owned(), lossy, truncated, offset, end, gain });
         }
         if whole {
             self.more = false;
@@ -392,10 +365,7 @@ impl Tail {
     fn choose_again(&mut self, drained: bool) {
         self.handle = None;
         self.framer = None;
-        self.phase = Phase::Choosing {
-            drained,
-            settling: None,
-        };
+        self.phase = Phase::Choosing { drained, settling: None };
         self.more = true;
     }
 
@@ -436,8 +406,5 @@ impl Tail {
 }
 
 impl Phase {
-    const CHOOSE: Phase = Phase::Choosing {
-        drained: false,
-        settling: None,
-    };
+    const CHOOSE: Phase = Phase::Choosing { drained: false, settling: None };
 }

@@ -81,19 +81,9 @@ impl Sink for MemorySink {
             waiting.reverse();
         }
         let result = || {
-            if fails {
-                Err(SinkError::Retry("leader moved".to_owned()))
-            } else {
-                Ok(())
-            }
+            if fails { Err(SinkError::Retry("leader moved".to_owned())) } else { Ok(()) }
         };
-        waiting
-            .into_iter()
-            .map(|(ticket, _)| Delivery {
-                ticket,
-                result: result(),
-            })
-            .collect()
+        waiting.into_iter().map(|(ticket, _)| Delivery { ticket, result: result() }).collect()
     }
 }
 
@@ -123,13 +113,7 @@ impl Bench {
         config.limits.poll_interval_ms = 10;
         change(&mut config);
         let now = Arc::new(AtomicI64::new(1_573_745_640_000));
-        Bench {
-            dir,
-            sink: MemorySink::default(),
-            now,
-            config,
-            collector: None,
-        }
+        Bench { dir, sink: MemorySink::default(), now, config, collector: None }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -188,17 +172,11 @@ impl Bench {
     }
 
     fn lines(&self) -> Vec<RawRecord> {
-        self.records()
-            .into_iter()
-            .filter(|record| record.header.kind == Kind::Line)
-            .collect()
+        self.records().into_iter().filter(|record| record.header.kind == Kind::Line).collect()
     }
 
     fn texts(&self) -> Vec<String> {
-        self.lines()
-            .iter()
-            .map(|record| String::from_utf8(record.value.clone()).unwrap())
-            .collect()
+        self.lines().iter().map(|record| String::from_utf8(record.value.clone()).unwrap()).collect()
     }
 
     /// What arrived is `lines`, one letter or word each, and nothing else.
@@ -216,13 +194,7 @@ impl Bench {
 }
 
 fn append(path: &Path, content: impl AsRef<[u8]>) {
-    fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .unwrap()
-        .write_all(content.as_ref())
-        .unwrap();
+    fs::OpenOptions::new().append(true).create(true).open(path).unwrap().write_all(content.as_ref()).unwrap();
 }
 
 /// One line each.
@@ -246,10 +218,7 @@ fn lines_are_shipped_with_their_identity() {
     assert_eq!((header.offset, header.end), (4, 9));
     // The CRC-32 of "zwö" in UTF-8, from Python's binascii.
     assert_eq!(header.hash, "b6ad7305");
-    assert_eq!(
-        (header.host.as_str(), header.source, header.read),
-        ("pc-1", Source::WindowsUpdate, 1_573_745_640_000)
-    );
+    assert_eq!((header.host.as_str(), header.source, header.read), ("pc-1", Source::WindowsUpdate, 1_573_745_640_000));
     assert_eq!(header.file, bench.file(LOG).display().to_string());
     assert_eq!(lines[1].host_id, HostId::from_key("id-1"));
     assert_eq!(header.epoch.len(), 16);
@@ -298,10 +267,7 @@ fn a_last_line_without_ending_is_sent_when_the_file_is_quiet() {
     bench.pump();
     let mut texts = bench.texts();
     texts.dedup();
-    assert!(
-        texts.ends_with(&["b".to_owned(), "c".to_owned()]) && !texts.contains(&String::new()),
-        "{texts:?}"
-    );
+    assert!(texts.ends_with(&["b".to_owned(), "c".to_owned()]) && !texts.contains(&String::new()), "{texts:?}");
     assert_eq!(bench.epochs().len(), 1);
 }
 
@@ -326,10 +292,7 @@ fn bytes_that_are_no_text_are_marked_and_shipped() {
     bench.write(b"a\xFFb\r\nc\r\n");
     bench.pump();
     bench.expect("a\u{FFFD}b c");
-    assert_eq!(
-        bench.lines().iter().map(|line| line.header.lossy).collect::<Vec<_>>(),
-        [true, false]
-    );
+    assert_eq!(bench.lines().iter().map(|line| line.header.lossy).collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]
@@ -367,9 +330,7 @@ fn after_a_crash_lines_repeat_under_the_same_identity() {
     bench.pump();
     let mut by_identity: BTreeMap<(String, u64), Vec<u8>> = BTreeMap::new();
     for line in bench.lines() {
-        let value = by_identity
-            .entry((line.header.epoch, line.header.offset))
-            .or_insert_with(|| line.value.clone());
+        let value = by_identity.entry((line.header.epoch, line.header.offset)).or_insert_with(|| line.value.clone());
         assert_eq!(*value, line.value);
     }
     assert_eq!(by_identity.into_values().collect::<Vec<_>>(), [b"a", b"b", b"c", b"d"]);
@@ -394,13 +355,7 @@ fn lines_written_while_the_broker_is_away_and_the_collector_restarts_arrive() {
 
 #[test]
 fn whatever_the_sink_does_every_line_arrives_in_the_end() {
-    for mood in [
-        Mood::Silent,
-        Mood::FullAfter(2),
-        Mood::Away,
-        Mood::Fails,
-        Mood::Backwards,
-    ] {
+    for mood in [Mood::Silent, Mood::FullAfter(2), Mood::Away, Mood::Fails, Mood::Backwards] {
         let mut bench = Bench::new();
         bench.mood(mood);
         bench.write(log("a b c d e"));
@@ -575,18 +530,7 @@ fn a_new_epoch_is_on_disk_before_its_first_line_leaves() {
     bench.write(log("a b"));
     bench.mood(Mood::Silent);
     bench.pass();
-    let epoch = bench
-        .sink
-        .0
-        .lock()
-        .unwrap()
-        .waiting
-        .last()
-        .unwrap()
-        .1
-        .header
-        .epoch
-        .clone();
+    let epoch = bench.sink.0.lock().unwrap().waiting.last().unwrap().1.header.epoch.clone();
     bench.crash();
     let (_, entries) = wulog_collector::checkpoint::read(&bench.config.state_dir);
     assert_eq!(entries[0].cursor.epoch, epoch);
@@ -616,10 +560,7 @@ fn a_folder_in_place_of_a_file_stops_no_other() {
     let folder = bench.file("folder.log");
     fs::create_dir(&folder).unwrap();
     bench.config.inputs.push(Input::new(folder.display().to_string()));
-    bench
-        .config
-        .inputs
-        .push(Input::new(bench.file("missing").display().to_string()));
+    bench.config.inputs.push(Input::new(bench.file("missing").display().to_string()));
     bench.write(log("a"));
     bench.pump();
     bench.expect("a");
@@ -646,10 +587,7 @@ fn gathered_logs_belong_to_the_hosts_of_their_folders() {
     assert_eq!((lines[1].header.host.as_str(), lines[1].header.utc), ("pc-b", None));
     let first = &bench.records()[0];
     let heartbeat: Heartbeat = serde_json::from_slice(&first.value).unwrap();
-    assert_eq!(
-        (heartbeat.time_zone.as_deref(), heartbeat.caught_up),
-        (Some("Europe/Berlin"), false)
-    );
+    assert_eq!((heartbeat.time_zone.as_deref(), heartbeat.caught_up), (Some("Europe/Berlin"), false));
 }
 
 #[test]
@@ -720,11 +658,7 @@ struct Writer {
 
 impl Writer {
     fn encode(&self, text: &str) -> Vec<u8> {
-        if self.wide {
-            utf16(text)
-        } else {
-            text.as_bytes().to_vec()
-        }
+        if self.wide { utf16(text) } else { text.as_bytes().to_vec() }
     }
 
     /// The file as it should be, whole.

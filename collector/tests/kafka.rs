@@ -25,17 +25,9 @@ fn sink(brokers: &str) -> KafkaSink {
 }
 
 fn record(line: &str) -> RawRecord {
-    let header = RawHeader {
-        v: raw::VERSION,
-        host: "pc-1".to_owned(),
-        read: 1_573_745_640_120,
-        ..RawHeader::default()
-    };
-    RawRecord {
-        host_id: HostId::from_key("id-1"),
-        header,
-        value: line.as_bytes().to_vec(),
-    }
+    let header =
+        RawHeader { v: raw::VERSION, host: "pc-1".to_owned(), read: 1_573_745_640_120, ..RawHeader::default() };
+    RawRecord { host_id: HostId::from_key("id-1"), header, value: line.as_bytes().to_vec() }
 }
 
 /// Polls until `count` deliveries are reported and returns their tickets.
@@ -69,10 +61,7 @@ fn records_arrive_with_key_header_and_time() {
     place.add_partition_offset("wulog.raw", 0, Offset::Offset(99)).unwrap();
     consumer.assign(&place).unwrap();
     let message = consumer.poll(PATIENCE).unwrap().unwrap();
-    assert_eq!(
-        (message.key(), message.payload()),
-        (Some(&b"id-1"[..]), Some(&b"line 100"[..]))
-    );
+    assert_eq!((message.key(), message.payload()), (Some(&b"id-1"[..]), Some(&b"line 100"[..])));
     assert_eq!(message.timestamp().to_millis(), Some(1_573_745_640_120));
     let headers = message.headers().unwrap();
     assert_eq!((headers.count(), headers.get(0).key), (1, raw::HEADER));
@@ -91,9 +80,7 @@ fn a_missing_topic_is_named_with_what_to_do() {
             error => break error,
         }
     };
-    let SinkError::Fatal(message) = error else {
-        panic!("{error:?}")
-    };
+    let SinkError::Fatal(message) = error else { panic!("{error:?}") };
     for part in ["wulog.raw", &brokers, "wulog-processor topics create"] {
         assert!(message.contains(part), "{message}");
     }
@@ -103,8 +90,6 @@ fn a_missing_topic_is_named_with_what_to_do() {
 fn an_unreachable_broker_is_a_reason_to_wait() {
     // Port 1 is reserved and has no listener.
     let error = sink("127.0.0.1:1").send(1, &record("a")).unwrap_err();
-    let SinkError::Retry(message) = error else {
-        panic!("{error:?}")
-    };
+    let SinkError::Retry(message) = error else { panic!("{error:?}") };
     assert!(message.contains("127.0.0.1:1"), "{message}");
 }

@@ -255,9 +255,8 @@ fn parse(args: &ParseArgs) -> anyhow::Result<()> {
     for path in &args.files {
         let log = HostLog { host: args.host.clone(), path: path.clone() };
         let mut results = Results { events_out: Some(output(Path::new("-"))?), ..Results::default() };
-        let outcome = Merge::open(&[log], &normalizer).and_then(|records| {
-            replay::from_raw((&normalizer, &DetectorConfig::default()), 1, records, &mut results)
-        });
+        let outcome = Merge::open(&[log], &normalizer)
+            .and_then(|records| replay::from_raw((&normalizer, &DetectorConfig::default()), 1, records, &mut results));
         match outcome {
             Ok(()) => {}
             // `wulog-processor parse F | head` is no failure.
@@ -285,7 +284,9 @@ fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
     };
     let (normalizer, detector) = (args.time.normalizer(), DetectorConfig::default());
     match (&args.from.logs, &args.from.db, &args.from.config) {
-        (Some(_), _, _) if args.stage == Stage::Signals => bail!("--logs holds raw lines: --stage signals needs --db or --config"),
+        (Some(_), _, _) if args.stage == Stage::Signals => {
+            bail!("--logs holds raw lines: --stage signals needs --db or --config")
+        }
         (Some(folder), _, _) => {
             let logs = replay::logs::find(folder)?;
             replay::from_raw((&normalizer, &detector), 1, Merge::open(&logs, &normalizer)?, &mut results)?;

@@ -89,8 +89,7 @@ impl Config {
     /// [`ConfigError`], in words for the person who wrote the file.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let name = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable { path: name.clone(), why })?;
+        let text = std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable { path: name.clone(), why })?;
         Config::parse(&name, &text)
     }
 
@@ -101,7 +100,7 @@ impl Config {
     pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
         let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Wrong {
             path: name.to_owned(),
-            line: error.span().map_or(1, |span| text[..span.start].lines().count().max(1)),
+            line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
             why: error.to_string().trim_end().to_owned(),
         })?;
         let config = Config::of(raw);

@@ -31,7 +31,8 @@ impl Pipeline {
 
     /// Takes one raw record and gives, in order, the event, the signals and the alerts that come of it.
     pub fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
-        let Some(normalizer) = usize::try_from(record.partition).ok().and_then(|at| self.normalizers.get_mut(at)) else {
+        let Some(normalizer) = usize::try_from(record.partition).ok().and_then(|at| self.normalizers.get_mut(at))
+        else {
             return;
         };
         let first = out.len();

@@ -16,10 +16,7 @@ const LABEL: usize = 10;
 /// The alert as text of lines no wider than `width` (commands and long names apart), with a line ending at its end.
 #[must_use]
 pub fn print_alert(alert: &Alert, width: usize) -> String {
-    let mut page = Page {
-        text: String::new(),
-        width: width.max(WIDTH_MIN),
-    };
+    let mut page = Page { text: String::new(), width: width.max(WIDTH_MIN) };
     heading(&mut page, alert);
     facts(&mut page, alert);
     common(&mut page, alert);
@@ -31,18 +28,12 @@ pub fn print_alert(alert: &Alert, width: usize) -> String {
 fn heading(page: &mut Page, alert: &Alert) {
     let level = alert.severity.level.to_string().to_uppercase();
     let head = match alert.state {
-        State::Open => format!(
-            "{level}: certificate trust failures, {} ({})",
-            alert.family, alert.transition
-        ),
+        State::Open => format!("{level}: certificate trust failures, {} ({})", alert.family, alert.transition),
         State::Resolved => format!("RESOLVED: certificate trust failures, {}", alert.family),
     };
     page.rule('=');
     page.wrapped("", &head);
-    page.wrapped(
-        "",
-        &format!("{} #{} at {}", alert.id, alert.seq, short(alert.time.updated)),
-    );
+    page.wrapped("", &format!("{} #{} at {}", alert.id, alert.seq, short(alert.time.updated)));
     page.rule('=');
     page.wrapped("", &alert.summary);
     page.blank();
@@ -70,42 +61,25 @@ fn facts(page: &mut Page, alert: &Alert) {
     let age = span((time.updated.0 - time.onset.0) / 1000);
     page.fact(
         "since",
-        &format!(
-            "{}{before} ({age}); latest new host {}",
-            short(time.onset),
-            short(time.last_new_host)
-        ),
+        &format!("{}{before} ({age}); latest new host {}", short(time.onset), short(time.last_new_host)),
     );
     if let (Some(secs), State::Open) = (alert.growth.doubling_secs, alert.state) {
         let secs = i64::try_from(secs).unwrap_or(i64::MAX);
         page.fact(
             "growth",
-            &format!(
-                "doubled within {}; {} in its last hour",
-                span(secs),
-                alert.growth.hosts_in_last_hour
-            ),
+            &format!("doubled within {}; {} in its last hour", span(secs), alert.growth.hosts_in_last_hour),
         );
     }
     let codes: Vec<String> = alert
         .codes
         .iter()
         .map(|count| {
-            format!(
-                "{} {} on {}",
-                count.code,
-                count.symbol.as_deref().unwrap_or("(no symbol)"),
-                hosts_of(count.hosts)
-            )
+            format!("{} {} on {}", count.code, count.symbol.as_deref().unwrap_or("(no symbol)"), hosts_of(count.hosts))
         })
         .collect();
     page.fact("codes", &codes.join(", "));
-    let subjects: Vec<String> = alert
-        .subjects
-        .iter()
-        .take(3)
-        .map(|count| format!("{} on {}", count.subject, hosts_of(count.hosts)))
-        .collect();
+    let subjects: Vec<String> =
+        alert.subjects.iter().take(3).map(|count| format!("{} on {}", count.subject, hosts_of(count.hosts))).collect();
     page.fact("fails at", &subjects.join(", "));
     page.fact("opened by", &opened_by(alert));
     page.blank();
@@ -116,10 +90,9 @@ fn opened_by(alert: &Alert) -> String {
     let window = span(i64::try_from(found.window_secs).unwrap_or(i64::MAX));
     let seen = format!("{} in {window}", hosts_of(found.seen_hosts));
     match found.method {
-        Method::GammaPoisson => format!(
-            "{seen} where {} were to be expected (p = {:e})",
-            found.expected_hosts, found.p_value
-        ),
+        Method::GammaPoisson => {
+            format!("{seen} where {} were to be expected (p = {:e})", found.expected_hosts, found.p_value)
+        }
         Method::SmallFleet => format!("{seen}, a large share of a small fleet"),
         Method::Rule => format!("{seen}, by the rule {}", found.rule.as_deref().unwrap_or("(unnamed)")),
     }
@@ -142,21 +115,13 @@ fn common(page: &mut Page, alert: &Alert) {
     }
     let tried = alert.contrast.same_subject_succeeded_hosts;
     if tried > 0 {
-        page.wrapped(
-            "  ",
-            &format!("the same succeeded on {} meanwhile", healthy_hosts(tried)),
-        );
+        page.wrapped("  ", &format!("the same succeeded on {} meanwhile", healthy_hosts(tried)));
     }
     let alike = alert.contrast.same_first_factor_healthy_hosts;
     if let (true, Some(first)) = (alike > 0, alert.common_factors.first()) {
         page.wrapped(
             "  ",
-            &format!(
-                "{} share {} {} and have not failed",
-                healthy_hosts(alike),
-                first.dimension,
-                first.value
-            ),
+            &format!("{} share {} {} and have not failed", healthy_hosts(alike), first.dimension, first.value),
         );
     }
     page.blank();
@@ -197,10 +162,7 @@ fn proof(page: &mut Page, alert: &Alert) {
     page.wrapped("", "EVIDENCE");
     for exemplar in alert.evidence.exemplars.iter().take(EXEMPLARS_SHOWN) {
         let place = format!("raw {}@{}", exemplar.partition, exemplar.offset);
-        page.wrapped(
-            "  ",
-            &format!("{} {} {} {place}", short(exemplar.time), exemplar.host, exemplar.code),
-        );
+        page.wrapped("  ", &format!("{} {} {} {place}", short(exemplar.time), exemplar.host, exemplar.code));
     }
     let ranges: Vec<String> = alert
         .evidence
@@ -208,10 +170,7 @@ fn proof(page: &mut Page, alert: &Alert) {
         .iter()
         .map(|range| format!("{}@{}..{}", range.partition, range.from, range.until))
         .collect();
-    page.wrapped(
-        "  ",
-        &format!("all in wulog.raw (partition@offset) {}", ranges.join(", ")),
-    );
+    page.wrapped("  ", &format!("all in wulog.raw (partition@offset) {}", ranges.join(", ")));
     page.wrapped("  ", "replay with:");
     page.command(&alert.replay, "");
 }
@@ -274,11 +233,7 @@ impl Page {
 
 /// Host names and labels are foreign text: nothing but printable ASCII reaches the terminal.
 fn ascii(letter: char) -> char {
-    if letter.is_ascii_graphic() || letter == ' ' {
-        letter
-    } else {
-        '?'
-    }
+    if letter.is_ascii_graphic() || letter == ' ' { letter } else { '?' }
 }
 
 fn short(time: UtcTime) -> String {
@@ -302,19 +257,11 @@ fn percent(share: f64) -> String {
 }
 
 fn hosts_of(count: u64) -> String {
-    if count == 1 {
-        "1 host".to_owned()
-    } else {
-        format!("{count} hosts")
-    }
+    if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
 }
 
 fn healthy_hosts(count: u64) -> String {
-    if count == 1 {
-        "1 healthy host".to_owned()
-    } else {
-        format!("{count} healthy hosts")
-    }
+    if count == 1 { "1 healthy host".to_owned() } else { format!("{count} healthy hosts") }
 }
 
 fn shown(names: &[String], all: u64) -> String {

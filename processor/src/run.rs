@@ -31,7 +31,12 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
     let no_ticks = ShellConfig { tick_after_idle: None, ..config.shell.clone() };
     let mut normalizer = on_kafka::<Normalizer>(config, ticks, Topic::Raw, config.normalizer.clone())?;
     let mut detector = on_kafka::<Detector>(config, no_ticks, Topic::Signals, config.detector.clone())?;
-    info!(brokers = config.kafka.brokers(), prefix = config.kafka.topic_prefix, instance = config.kafka.instance, "running");
+    info!(
+        brokers = config.kafka.brokers(),
+        prefix = config.kafka.topic_prefix,
+        instance = config.kafka.instance,
+        "running"
+    );
     tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
             let threads = [
@@ -43,7 +48,12 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
     })
 }
 
-fn on_kafka<M: Machine>(config: &Config, shell: ShellConfig, input: Topic, machine: M::Config) -> Result<Shell<M>, LogError> {
+fn on_kafka<M: Machine>(
+    config: &Config,
+    shell: ShellConfig,
+    input: Topic,
+    machine: M::Config,
+) -> Result<Shell<M>, LogError> {
     let log = KafkaLog::open(&config.kafka, M::NAME, input)?;
     Ok(Shell::new(shell, machine, Box::new(log)))
 }

@@ -230,7 +230,13 @@ impl<M: Machine> Shell<M> {
         }
         let known_from = slot.snapshot_offset.max(0);
         if slot.next > known_from {
-            warn!(machine = M::NAME, partition, from = known_from, to = slot.next, "history in this range is gone from the log; going on without it");
+            warn!(
+                machine = M::NAME,
+                partition,
+                from = known_from,
+                to = slot.next,
+                "history in this range is gone from the log; going on without it"
+            );
         }
         info!(machine = M::NAME, partition, snapshot = slot.snapshot_offset, next = target, "loaded");
         Ok(slot)

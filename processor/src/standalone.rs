@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio_util::sync::CancellationToken;
-use wulog_collector::clock::Clock;
 use wulog_collector::Collector;
+use wulog_collector::clock::Clock;
 use wulog_schemas::alert::Alert;
 use wulog_schemas::topic::Topic;
 
@@ -148,7 +148,8 @@ impl Printer {
                 let line = [record.value.as_slice(), b"\n"].concat();
                 file.write_all(&line).with_context(|| format!("{}: writing alerts", path.display()))?;
             }
-            let alert: Alert = serde_json::from_slice(&record.value).context("an alert that this version cannot read")?;
+            let alert: Alert =
+                serde_json::from_slice(&record.value).context("an alert that this version cannot read")?;
             writeln!(io::stdout(), "{}", print_alert(&alert, COLUMNS)).context("standard output")?;
             self.next = record.offset + 1;
             self.connection.execute(

@@ -94,8 +94,10 @@ pub async fn create(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<St
         for (key, value) in &settings {
             new = new.set(key, value);
         }
-        let results =
-            admin.create_topics([&new], &options).await.map_err(|e| explain(kafka.brokers(), &name, "creating it", &e))?;
+        let results = admin
+            .create_topics([&new], &options)
+            .await
+            .map_err(|e| explain(kafka.brokers(), &name, "creating it", &e))?;
         match results.into_iter().next() {
             Some(Ok(_)) => said.push(format!("{name}: created, {} partition(s)", topics.partitions(topic))),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => said.push(format!("{name}: exists")),
@@ -114,8 +116,7 @@ pub async fn create(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<St
 /// [`LogError`], naming broker and topic, where the brokers cannot be asked.
 pub async fn check(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<String>, LogError> {
     let failed = |topic: &str, doing: &str, e: &KafkaError| explain(kafka.brokers(), topic, doing, e);
-    let consumer: BaseConsumer =
-        kafka.client(&[]).create().map_err(|e| failed("(any)", "making a client", &e))?;
+    let consumer: BaseConsumer = kafka.client(&[]).create().map_err(|e| failed("(any)", "making a client", &e))?;
     let metadata = consumer.fetch_metadata(None, CALL_TIMEOUT).map_err(|e| failed("(any)", "asking for topics", &e))?;
     let admin: AdminClient<DefaultClientContext> =
         kafka.client(&[]).create().map_err(|e| failed("(any)", "making an admin client", &e))?;

@@ -193,11 +193,8 @@ fn a_full_disk_is_a_retry_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let full = EmbeddedConfig { size_max_mib: Some(1), ..embedded_log(folder.path()) };
     let mut sink = EmbeddedSink::open(&full, Clock::System).unwrap();
-    let record = RawRecord {
-        host_id: HostId::of_gathered("pc-1"),
-        header: RawHeader::default(),
-        value: vec![b'x'; 400 * 1024],
-    };
+    let record =
+        RawRecord { host_id: HostId::of_gathered("pc-1"), header: RawHeader::default(), value: vec![b'x'; 400 * 1024] };
     let mut acknowledged = 0;
     let why = loop {
         sink.send(acknowledged, &record).unwrap();
@@ -236,7 +233,9 @@ fn a_full_disk_stops_the_shell_without_loss() {
 #[test]
 fn a_path_that_cannot_be_a_log_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let Err(LogError::Fatal(why)) = embedded::open(&EmbeddedConfig::at(folder.path())) else { panic!("a folder is no log") };
+    let Err(LogError::Fatal(why)) = embedded::open(&EmbeddedConfig::at(folder.path())) else {
+        panic!("a folder is no log")
+    };
     assert!(why.contains(&folder.path().display().to_string()) && why.contains("folder"), "{why}");
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "not a database, but long enough to be looked at as one ".repeat(4)).unwrap();

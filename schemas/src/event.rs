@@ -515,10 +515,7 @@ mod tests {
             event_id("a", "b", "x", 1, None),
             event_id("a", "b", "c", 2, None),
             event_id("a", "b", "c", 1, Some(7)),
-            pipeline_error_id(RawPosition {
-                partition: 1,
-                offset: 1,
-            }),
+            pipeline_error_id(RawPosition { partition: 1, offset: 1 }),
         ];
         assert!(ids.iter().all(|id| id.len() == 32));
         assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());

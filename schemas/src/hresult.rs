@@ -74,23 +74,15 @@ pub struct Entry {
 
 /// A row of the tables.
 const fn entry(code: u32, symbol: &'static str, text: &'static str, family: Option<Family>) -> Entry {
-    Entry {
-        code,
-        symbol,
-        text,
-        family,
-    }
+    Entry { code, symbol, text, family }
 }
 
 /// What is known of `code`.
 #[must_use]
 pub fn lookup(code: u32) -> Option<&'static Entry> {
-    [&trust::TRUST[..], &client::CLIENT[..]].into_iter().find_map(|table| {
-        table
-            .binary_search_by_key(&code, |entry| entry.code)
-            .ok()
-            .map(|at| &table[at])
-    })
+    [&trust::TRUST[..], &client::CLIENT[..]]
+        .into_iter()
+        .find_map(|table| table.binary_search_by_key(&code, |entry| entry.code).ok().map(|at| &table[at]))
 }
 
 /// The family of trust failures that `code` counts for.
@@ -115,11 +107,7 @@ mod tests {
         for table in tables {
             assert!(table.windows(2).all(|pair| pair[0].code < pair[1].code));
         }
-        assert!(
-            trust::TRUST
-                .iter()
-                .all(|row| client::CLIENT.iter().all(|other| other.code != row.code))
-        );
+        assert!(trust::TRUST.iter().all(|row| client::CLIENT.iter().all(|other| other.code != row.code)));
     }
 
     #[test]

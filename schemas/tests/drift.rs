@@ -7,11 +7,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
-<<<<<<< HEAD
-use wulog_schemas::{alert, raw, signal};
-=======
-use wulog_schemas::{event, raw, signal};
->>>>>>> normalizer
+use wulog_schemas::{alert, event, raw, signal};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -50,7 +46,11 @@ fn types_and_schemas_agree() {
             fs::write(&path, &now).expect("schemas/json is writable");
         }
         let then = fs::read_to_string(&path).unwrap_or_default();
-        assert!(now == then, "{} is not the schema of its type: run with WULOG_BLESS=1 and read the diff", path.display());
+        assert!(
+            now == then,
+            "{} is not the schema of its type: run with WULOG_BLESS=1 and read the diff",
+            path.display()
+        );
     }
 }
 

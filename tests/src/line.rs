@@ -17,7 +17,16 @@ pub fn binary(name: &str) -> PathBuf {
     let folder = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
-            .args(["build", "--quiet", "--release", "--package", "wulog-processor", "--package", "wulog-collector", "--bins"])
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                "wulog-processor",
+                "--package",
+                "wulog-collector",
+                "--bins",
+            ])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .status();
         assert!(built.is_ok_and(|status| status.success()), "the product's binaries do not build");

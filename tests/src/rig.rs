@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use wulog_collector::clock::Clock;
-use wulog_collector::{Collector, Config};
 use wulog_collector::sink::Sink;
+use wulog_collector::{Collector, Config};
 
 use crate::fleet::{Fleet, Layout};
 

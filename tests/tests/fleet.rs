@@ -21,19 +21,14 @@ fn logs(spec: FleetSpec, days: i64, step_ms: i64) -> BTreeMap<String, String> {
     while fleet.now_ms() < end_ms {
         let until_ms = (fleet.now_ms() + step_ms).min(end_ms);
         for (host, bytes) in fleet.lines_until(until_ms) {
-            all.entry(host)
-                .or_default()
-                .push_str(std::str::from_utf8(&bytes).unwrap());
+            all.entry(host).or_default().push_str(std::str::from_utf8(&bytes).unwrap());
         }
     }
     all
 }
 
 fn digest(logs: &BTreeMap<String, String>) -> String {
-    let parts: Vec<&str> = logs
-        .iter()
-        .flat_map(|(host, log)| [host.as_str(), log.as_str()])
-        .collect();
+    let parts: Vec<&str> = logs.iter().flat_map(|(host, log)| [host.as_str(), log.as_str()]).collect();
     hex_digest(&parts)
 }
 
@@ -46,10 +41,7 @@ fn the_seed_decides_every_byte() {
 
 #[test]
 fn the_steps_decide_nothing() {
-    assert_eq!(
-        digest(&logs(outbreak(7), 2, DAY_MS)),
-        digest(&logs(outbreak(7), 2, 61_234))
-    );
+    assert_eq!(digest(&logs(outbreak(7), 2, DAY_MS)), digest(&logs(outbreak(7), 2, 61_234)));
 }
 
 #[test]
@@ -67,11 +59,7 @@ fn files_hold_what_memory_holds() {
     let total: usize = memory.values().map(|log| log.lines().count()).sum();
     assert_eq!(lines, total as u64);
     for (host, log) in memory {
-        let path = folder
-            .path()
-            .join(fleet.site_of(&host).unwrap())
-            .join(&host)
-            .join("WindowsUpdate.log");
+        let path = folder.path().join(fleet.site_of(&host).unwrap()).join(&host).join("WindowsUpdate.log");
         assert_eq!(std::fs::read_to_string(path).unwrap(), log);
     }
 }
@@ -80,11 +68,7 @@ fn files_hold_what_memory_holds() {
 type Columns<'a> = (NaiveDateTime, &'a str, &'a str);
 
 fn columns<'a>(host: &Host, line: &'a str) -> Columns<'a> {
-    if host.system.form.is_legacy() {
-        legacy(line)
-    } else {
-        modern(line, host.site.date_separator)
-    }
+    if host.system.form.is_legacy() { legacy(line) } else { modern(line, host.site.date_separator) }
 }
 
 /// date TAB time:ms TAB pid (blanks to 4) TAB tid (lower-case hex) TAB component TAB message (may hold tabs)
@@ -94,14 +78,8 @@ fn legacy(line: &str) -> Columns<'_> {
     };
     let at = NaiveDateTime::parse_from_str(&format!("{date} {time}"), "%Y-%m-%d %H:%M:%S:%3f").unwrap();
     assert_eq!((date.len(), time.len()), (10, 12), "{line}");
-    assert!(
-        pid.len() >= 4 && pid.trim_start().bytes().all(|b| b.is_ascii_digit()),
-        "{line}"
-    );
-    assert!(
-        (2..=4).contains(&tid.len()) && tid.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')),
-        "{line}"
-    );
+    assert!(pid.len() >= 4 && pid.trim_start().bytes().all(|b| b.is_ascii_digit()), "{line}");
+    assert!((2..=4).contains(&tid.len()) && tid.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{line}");
     let known = "Agent AU COMAPI DnldMgr EP Handler Misc PT Report Service Setup";
     assert!(known.split(' ').any(|name| name == component), "{line}");
     assert_eq!(message.contains('\t'), message.starts_with("REPORT EVENT: {"), "{line}");
@@ -115,16 +93,10 @@ fn modern(line: &str, separator: char) -> Columns<'_> {
     let at = NaiveDateTime::parse_from_str(stamp, &format).unwrap();
     assert_eq!(stamp.as_bytes()[19], b'.', "{line}");
     let bytes = rest.as_bytes();
-    assert!(
-        bytes[0] == b' ' && bytes[6] == b' ' && bytes[12] == b' ' && bytes[28] == b' ',
-        "{line}"
-    );
+    assert!(bytes[0] == b' ' && bytes[6] == b' ' && bytes[12] == b' ' && bytes[28] == b' ', "{line}");
     for id in [&rest[1..6], &rest[7..12]] {
         let digits = id.trim_end();
-        assert!(
-            !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()),
-            "{line}"
-        );
+        assert!(!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()), "{line}");
     }
     let component = rest[13..28].trim_end();
     let known = "Agent ComApi DownloadManager Handler IdleTimer Misc ProtocolTalker Shared SLS WebServices";
@@ -144,10 +116,7 @@ fn every_line_has_the_shape_of_its_windows() {
             let line = line.strip_suffix("\r\n").expect("CRLF");
             assert!(line.is_ascii() && !line.contains('\r'), "{line}");
             let (at, component, message) = columns(host, line);
-            assert!(
-                !message.is_empty() && at + TimeDelta::seconds(10) > latest,
-                "out of order: {line}"
-            );
+            assert!(!message.is_empty() && at + TimeDelta::seconds(10) > latest, "out of order: {line}");
             latest = latest.max(at);
             if component == "Report" && message.starts_with("REPORT EVENT: {") {
                 report_event(host, at, message);
@@ -186,16 +155,9 @@ fn report_event(host: &Host, written: NaiveDateTime, message: &str) {
     let late = written - happened;
     assert!(late >= TimeDelta::zero() && late <= TimeDelta::seconds(5), "{message}");
     let minutes = host.site.utc_minutes;
-    assert_eq!(
-        offset,
-        format!("{}{:02}00", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60)
-    );
+    assert_eq!(offset, format!("{}{:02}00", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60));
     assert_eq!((fields[2], fields[4]), ("1", "101"));
-    assert_eq!(
-        fields[9] == "Failure",
-        ["148", "161", "182"].contains(&fields[3]),
-        "{message}"
-    );
+    assert_eq!(fields[9] == "Failure", ["148", "161", "182"].contains(&fields[3]), "{message}");
     assert_eq!(fields[7] == "0", fields[9] == "Success", "{message}");
 }
 
@@ -218,10 +180,7 @@ fn trust_failures<'a>(host: &Host, log: &'a str) -> Vec<(NaiveDateTime, &'a str)
 
 #[test]
 fn the_truth_is_what_the_lines_say() {
-    for (cause, family) in [
-        (Cause::UntrustedRoot, Family::UntrustedRoot),
-        (Cause::Expired, Family::Expired),
-    ] {
+    for (cause, family) in [(Cause::UntrustedRoot, Family::UntrustedRoot), (Cause::Expired, Family::Expired)] {
         let mut spec = outbreak(11);
         spec.outbreak.as_mut().unwrap().cause = cause;
         let fleet = Fleet::new(spec.clone());
@@ -258,13 +217,9 @@ fn an_outbreak_ends_with_successes() {
     for name in truth.hosts.keys() {
         let (log, host) = (&logs[name], fleet.host(name).unwrap());
         let success = if host.system.form.is_legacy() {
-            log.lines()
-                .any(|line| line.contains("\t183\t101\t") && line.contains(&truth.update))
+            log.lines().any(|line| line.contains("\t183\t101\t") && line.contains(&truth.update))
         } else {
-            log.contains(&format!(
-                "updateId = {}.1, DownloadResult: DownloadSucceeded",
-                truth.update
-            ))
+            log.contains(&format!("updateId = {}.1, DownloadResult: DownloadSucceeded", truth.update))
         };
         assert!(success, "{name}");
     }
@@ -287,10 +242,7 @@ fn a_quiet_fleet_fails_trust_only_where_it_always_did() {
         }
     }
     assert_eq!(failing.len(), 3, "two chronic hosts and one that loops: {failing:?}");
-    assert!(
-        healthy_with_code > 30,
-        "most newer hosts log the code and succeed: {healthy_with_code}"
-    );
+    assert!(healthy_with_code > 30, "most newer hosts log the code and succeed: {healthy_with_code}");
 }
 
 #[test]
@@ -309,16 +261,10 @@ fn hosts_scan_about_once_a_day() {
             log.contains(&format!("tz: +{:02}00", host.site.utc_minutes / 60)),
             legacy && host.site.utc_minutes >= 0
         );
-        assert_eq!(
-            log.contains("EP\tGot WSUS Client/Server URL: \"http"),
-            host.system.form == Form::Legacy81
-        );
+        assert_eq!(log.contains("EP\tGot WSUS Client/Server URL: \"http"), host.system.form == Form::Legacy81);
         let per_day = log.lines().count() / 10;
         assert!((20..400).contains(&per_day), "{}: {per_day} lines a day", host.name);
     }
     // Every 17.6 to 22 h, and once more after a scan that failed: 10.9 to 13.7 in ten days, and some.
-    assert!(
-        (11 * hosts..14 * hosts).contains(&scans),
-        "{scans} scans of {hosts} hosts in 10 days"
-    );
+    assert!((11 * hosts..14 * hosts).contains(&scans), "{scans} scans of {hosts} hosts in 10 days");
 }

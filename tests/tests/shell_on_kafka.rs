@@ -47,7 +47,8 @@ impl Machine for Count {
     }
 
     fn restore((): &(), _partition: i32, _partitions: i32, bytes: &[u8]) -> Result<Count, SnapshotError> {
-        let bytes = bytes.try_into().map_err(|_| SnapshotError { machine: "count", reason: "not 8 bytes".to_owned() })?;
+        let bytes =
+            bytes.try_into().map_err(|_| SnapshotError { machine: "count", reason: "not 8 bytes".to_owned() })?;
         Ok(Count(u64::from_le_bytes(bytes)))
     }
 }
@@ -128,7 +129,8 @@ fn joining_leaving_and_dropped_instances_write_each_output_once() {
     }
     assert_eq!(said.len(), usize::try_from(PARTITIONS).unwrap());
     for (partition, said) in said {
-        let expected: Vec<(i64, u64)> = (0..RECORDS as i64 / i64::from(PARTITIONS)).map(|n| (n, n as u64 + 1)).collect();
+        let expected: Vec<(i64, u64)> =
+            (0..RECORDS as i64 / i64::from(PARTITIONS)).map(|n| (n, n as u64 + 1)).collect();
         assert_eq!(said, expected, "partition {partition}");
     }
 }

@@ -20,19 +20,12 @@ fn transactional(testbed: &KafkaTestbed, id: &str) -> BaseProducer {
 
 fn send(producer: &BaseProducer, topic: &str, values: &[&str]) {
     for value in values {
-        producer
-            .send(BaseRecord::to(topic).key("key").payload(*value))
-            .map_err(|(error, _)| error)
-            .unwrap();
+        producer.send(BaseRecord::to(topic).key("key").payload(*value)).map_err(|(error, _)| error).unwrap();
     }
 }
 
 fn values(testbed: &KafkaTestbed, topic: &str) -> Vec<String> {
-    testbed
-        .read_topic(topic)
-        .into_iter()
-        .map(|record| String::from_utf8(record.value.unwrap()).unwrap())
-        .collect()
+    testbed.read_topic(topic).into_iter().map(|record| String::from_utf8(record.value.unwrap()).unwrap()).collect()
 }
 
 #[test]
@@ -77,10 +70,7 @@ fn a_paused_broker_answers_when_it_is_resumed() {
     let producer: BaseProducer = testbed.client_config().create().unwrap();
     testbed.pause();
     send(&producer, "t", &["patience"]);
-    assert!(
-        producer.flush(Duration::from_millis(300)).is_err(),
-        "a paused broker acknowledges nothing"
-    );
+    assert!(producer.flush(Duration::from_millis(300)).is_err(), "a paused broker acknowledges nothing");
     testbed.resume();
     producer.flush(TIMEOUT).unwrap();
     assert_eq!(values(&testbed, "t"), ["patience"]);
@@ -94,36 +84,17 @@ fn a_record_is_read_back_whole() {
     let topic = format!("{}.raw", unique_prefix("whole"));
     testbed.create_topic(&topic, 3, &[("message.timestamp.type", "CreateTime")]);
     let producer: BaseProducer = testbed.client_config().create().unwrap();
-    let headers = OwnedHeaders::new().insert(Header {
-        key: "wulog",
-        value: Some("{\"v\":1}"),
-    });
-    let record = BaseRecord::to(&topic)
-        .partition(2)
-        .key("host")
-        .payload("line")
-        .timestamp(1_668_384_000_000);
-    producer
-        .send(record.headers(headers))
-        .map_err(|(error, _)| error)
-        .unwrap();
-    producer
-        .send(BaseRecord::<str, str>::to(&topic).partition(0).key("host"))
-        .map_err(|(error, _)| error)
-        .unwrap();
+    let headers = OwnedHeaders::new().insert(Header { key: "wulog", value: Some("{\"v\":1}") });
+    let record = BaseRecord::to(&topic).partition(2).key("host").payload("line").timestamp(1_668_384_000_000);
+    producer.send(record.headers(headers)).map_err(|(error, _)| error).unwrap();
+    producer.send(BaseRecord::<str, str>::to(&topic).partition(0).key("host")).map_err(|(error, _)| error).unwrap();
     producer.flush(TIMEOUT).unwrap();
     let records = testbed.read_topic(&topic);
     assert_eq!(records.len(), 2);
     assert_eq!((records[0].partition, records[0].value.as_deref()), (0, None));
     let record = &records[1];
-    assert_eq!(
-        (record.partition, record.offset, record.timestamp_ms),
-        (2, 0, 1_668_384_000_000)
-    );
-    assert_eq!(
-        (record.key.as_slice(), record.value.as_deref()),
-        (b"host".as_slice(), Some(b"line".as_slice()))
-    );
+    assert_eq!((record.partition, record.offset, record.timestamp_ms), (2, 0, 1_668_384_000_000));
+    assert_eq!((record.key.as_slice(), record.value.as_deref()), (b"host".as_slice(), Some(b"line".as_slice())));
     assert_eq!(record.headers, [("wulog".to_owned(), b"{\"v\":1}".to_vec())]);
 }
 
@@ -132,11 +103,7 @@ fn a_topic_is_made_only_on_request() {
     let Some(testbed) = or_skip("a_topic_is_made_only_on_request", shared()) else {
         return;
     };
-    let producer: BaseProducer = testbed
-        .client_config()
-        .set("message.timeout.ms", "1500")
-        .create()
-        .unwrap();
+    let producer: BaseProducer = testbed.client_config().set("message.timeout.ms", "1500").create().unwrap();
     let topic = unique_prefix("nobody-made-this");
     send(&producer, &topic, &["lost"]);
     let _ = producer.flush(TIMEOUT);
@@ -167,17 +134,11 @@ fn a_killed_test_takes_its_broker_along() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(victim.stderr.take().unwrap()).lines();
-    let broker = lines
-        .map_while(Result::ok)
-        .find_map(|line| Some(line.strip_prefix("broker ")?.to_owned()))
-        .unwrap();
+    let broker = lines.map_while(Result::ok).find_map(|line| Some(line.strip_prefix("broker ")?.to_owned())).unwrap();
     victim.kill().unwrap();
     victim.wait().unwrap();
     // `tail --pid` ends when that process has.
-    let ended = Command::new("timeout")
-        .args(["20", "tail", "-f", "/dev/null", "--pid", &broker])
-        .status()
-        .unwrap();
+    let ended = Command::new("timeout").args(["20", "tail", "-f", "/dev/null", "--pid", &broker]).status().unwrap();
     assert!(ended.success(), "broker {broker} is still there");
 }
 

@@ -60,30 +60,18 @@ impl Checker<'_> {
         }
         let topic_prefix = match raw.topic_prefix {
             None => default_prefix(),
-            Some(prefix) => self.checked(
-                prefix,
-                is_topic_prefix,
-                "is no topic prefix: letters, digits, '.', '_', '-'",
-            )?,
+            Some(prefix) => {
+                self.checked(prefix, is_topic_prefix, "is no topic prefix: letters, digits, '.', '_', '-'")?
+            }
         };
-        let kafka = raw
-            .kafka
-            .into_iter()
-            .map(|(key, value)| self.kafka_value(key, value))
-            .collect::<Result<_, _>>()?;
+        let kafka = raw.kafka.into_iter().map(|(key, value)| self.kafka_value(key, value)).collect::<Result<_, _>>()?;
         Ok(Config {
             topic_prefix,
             state_dir: raw.state_dir,
             host: self.host(raw.host)?,
             kafka,
-            limits: raw
-                .limits
-                .map_or_else(|| Ok(Limits::default()), |limits| self.limits(limits))?,
-            inputs: raw
-                .input
-                .into_iter()
-                .map(|input| self.input(input))
-                .collect::<Result<_, _>>()?,
+            limits: raw.limits.map_or_else(|| Ok(Limits::default()), |limits| self.limits(limits))?,
+            inputs: raw.input.into_iter().map(|input| self.input(input)).collect::<Result<_, _>>()?,
         })
     }
 
@@ -123,10 +111,7 @@ impl Checker<'_> {
             return Err(self.wrong(start, "paths is empty: name at least one file or glob"));
         }
         let is_glob = |path: &str| !path.is_empty() && glob::Pattern::new(path).is_ok();
-        let paths = raw
-            .paths
-            .into_iter()
-            .map(|path| self.checked(path, is_glob, "is no path or glob"));
+        let paths = raw.paths.into_iter().map(|path| self.checked(path, is_glob, "is no path or glob"));
         let encoding = raw.encoding.map(|name| {
             let message = "is no encoding: use auto, utf-8, utf-16le, windows-1252 or another WHATWG label";
             EncodingChoice::parse(name.get_ref()).ok_or_else(|| self.wrong_value(&name, message))
@@ -135,10 +120,7 @@ impl Checker<'_> {
             paths: paths.collect::<Result<_, _>>()?,
             source: raw.source,
             encoding: encoding.transpose()?.unwrap_or_default(),
-            host_pattern: raw
-                .host_pattern
-                .map(|pattern| self.host_pattern(&pattern))
-                .transpose()?,
+            host_pattern: raw.host_pattern.map(|pattern| self.host_pattern(&pattern)).transpose()?,
             time_zone: self.time_zone(raw.time_zone)?,
             labels: raw.labels,
         })
@@ -155,8 +137,7 @@ impl Checker<'_> {
     }
 
     fn time_zone(&self, zone: Option<Spanned<String>>) -> Result<Option<String>, ConfigError> {
-        zone.map(|zone| self.checked(zone, is_zone_name, "is no IANA time zone such as Europe/Berlin"))
-            .transpose()
+        zone.map(|zone| self.checked(zone, is_zone_name, "is no IANA time zone such as Europe/Berlin")).transpose()
     }
 
     fn kafka_value(&self, key: String, value: Spanned<toml::Value>) -> Result<(String, String), ConfigError> {
@@ -166,19 +147,12 @@ impl Checker<'_> {
             toml::Value::Integer(number) => Ok((key, number.to_string())),
             toml::Value::Float(number) => Ok((key, number.to_string())),
             toml::Value::Boolean(flag) => Ok((key, flag.to_string())),
-            _ => Err(self.wrong(
-                start,
-                format!("kafka.{key} is no text, number or boolean: quote dotted names"),
-            )),
+            _ => Err(self.wrong(start, format!("kafka.{key} is no text, number or boolean: quote dotted names"))),
         }
     }
 
     fn checked(&self, value: Spanned<String>, good: fn(&str) -> bool, what: &str) -> Result<String, ConfigError> {
-        if good(value.get_ref()) {
-            Ok(value.into_inner())
-        } else {
-            Err(self.wrong_value(&value, what))
-        }
+        if good(value.get_ref()) { Ok(value.into_inner()) } else { Err(self.wrong_value(&value, what)) }
     }
 
     fn wrong_value(&self, value: &Spanned<String>, what: &str) -> ConfigError {
@@ -186,15 +160,8 @@ impl Checker<'_> {
     }
 
     fn wrong(&self, at: usize, message: impl Into<String>) -> ConfigError {
-        let line = 1 + self.text.as_bytes()[..at.min(self.text.len())]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count();
-        ConfigError::Value {
-            path: self.path.to_owned(),
-            line,
-            message: message.into(),
-        }
+        let line = 1 + self.text.as_bytes()[..at.min(self.text.len())].iter().filter(|&&byte| byte == b'\n').count();
+        ConfigError::Value { path: self.path.to_owned(), line, message: message.into() }
     }
 }
 

@@ -44,12 +44,7 @@ impl Tail {
                 return Ok(false);
             }
             if !self.begun_with(first) {
-                self.begin(Cursor {
-                    epoch: mint(),
-                    position: start,
-                    first,
-                    ..Cursor::default()
-                });
+                self.begin(Cursor { epoch: mint(), position: start, first, ..Cursor::default() });
                 minted = true;
             }
         }
@@ -118,11 +113,7 @@ impl Tail {
             return true;
         };
         let now = Instant::now();
-        let settling = settling.get_or_insert(Settling {
-            since: now,
-            changed: now,
-            seen: *seen,
-        });
+        let settling = settling.get_or_insert(Settling { since: now, changed: now, seen: *seen });
         if settling.seen != *seen {
             (settling.seen, settling.changed) = (*seen, now);
         }

@@ -51,10 +51,7 @@ impl FleetActivity {
         match host.latest {
             Some(latest) if now <= latest => {
                 let age = latest - now;
-                let bit = u32::try_from(age)
-                    .ok()
-                    .and_then(|age| 1_u128.checked_shl(age))
-                    .unwrap_or(0);
+                let bit = u32::try_from(age).ok().and_then(|age| 1_u128.checked_shl(age)).unwrap_or(0);
                 if bit == 0 || host.recent & bit != 0 {
                     return;
                 }
@@ -110,10 +107,7 @@ fn sum_between(counts: &BTreeMap<Quarter, u64>, from_ms: i64, to_ms: i64) -> u64
     if from_ms > to_ms {
         return 0;
     }
-    counts
-        .range(quarter(from_ms)..=quarter(to_ms))
-        .map(|(_, count)| count)
-        .sum()
+    counts.range(quarter(from_ms)..=quarter(to_ms)).map(|(_, count)| count).sum()
 }
 
 fn decrement(counts: &mut BTreeMap<Quarter, u64>, at: Quarter) {
@@ -135,14 +129,7 @@ mod tests {
         for at in quarters {
             fleet.mark(&mut host, at * QUARTER_MS + 1);
         }
-        assert_eq!(
-            (
-                fleet.quarters_between(0, i64::MAX),
-                fleet.hosts_since(1000 * QUARTER_MS)
-            ),
-            expect,
-            "{quarters:?}"
-        );
+        assert_eq!((fleet.quarters_between(0, i64::MAX), fleet.hosts_since(1000 * QUARTER_MS)), expect, "{quarters:?}");
     }
 
     #[test]

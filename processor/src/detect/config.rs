@@ -160,10 +160,9 @@ impl DetectorConfig {
         if self.windows_secs.iter().any(|secs| *secs == 0 || *secs > DAY) {
             return Err("windows_secs must lie between 1 s and one day".to_owned());
         }
-        for (name, value) in [
-            ("prior_hosts", self.prior_hosts),
-            ("prior_active_quarter_hours", self.prior_active_quarter_hours),
-        ] {
+        for (name, value) in
+            [("prior_hosts", self.prior_hosts), ("prior_active_quarter_hours", self.prior_active_quarter_hours)]
+        {
             if value.is_nan() || value <= 0.0 {
                 return Err(format!("{name} = {value} must be above 0"));
             }
@@ -205,10 +204,7 @@ impl Rule {
             ));
         }
         if self.min_hosts == 0 || !(0.0..=1.0).contains(&self.min_share) {
-            return Err(format!(
-                "rule {}: min_hosts must be at least 1 and min_share between 0 and 1",
-                self.name
-            ));
+            return Err(format!("rule {}: min_hosts must be at least 1 and min_share between 0 and 1", self.name));
         }
         Ok(())
     }
@@ -225,10 +221,7 @@ mod tests {
     fn check(toml: &str, expect: &str) {
         let result = toml::from_str::<DetectorConfig>(toml).map_err(|error| error.to_string());
         let message = result.and_then(|config| config.check()).err().unwrap_or_default();
-        assert!(
-            message.contains(expect) && expect.is_empty() == message.is_empty(),
-            "{toml}: {message}"
-        );
+        assert!(message.contains(expect) && expect.is_empty() == message.is_empty(), "{toml}: {message}");
     }
 
     #[test]
@@ -241,30 +234,18 @@ mod tests {
         );
         check("alhpa = 1e-6", "unknown field `alhpa`");
         check("alpha = 0.0", "alpha = 0 must be above 0");
-        check(
-            "resolve_share = 90.0",
-            "resolve_share = 90 must be above 0 and at most 1",
-        );
+        check("resolve_share = 90.0", "resolve_share = 90 must be above 0 and at most 1");
         check("windows_secs = [3600, 90000]", "windows_secs");
         check("prior_hosts = nan", "prior_hosts");
         check("quiet_secs = 0", "quiet_secs = 0");
         check("[[rules]]\nname = 'x'\nwithin_secs = 604801", "rule x: within_secs");
-        check(
-            "[[rules]]\nname = 'x'\nwithin_secs = 60\nmin_share = 1.5",
-            "rule x: min_hosts",
-        );
-        check(
-            "[[rules]]\nname = 'x'\nwithin_secs = 60\nfamilies = ['tlz']",
-            "unknown variant `tlz`",
-        );
+        check("[[rules]]\nname = 'x'\nwithin_secs = 60\nmin_share = 1.5", "rule x: min_hosts");
+        check("[[rules]]\nname = 'x'\nwithin_secs = 60\nfamilies = ['tlz']", "unknown variant `tlz`");
     }
 
     #[test]
     fn the_hash_is_that_of_the_numbers() {
-        let changed = DetectorConfig {
-            alpha: 1e-6,
-            ..DetectorConfig::default()
-        };
+        let changed = DetectorConfig { alpha: 1e-6, ..DetectorConfig::default() };
         assert_eq!(DetectorConfig::default().hash(), DetectorConfig::default().hash());
         assert_ne!(changed.hash(), DetectorConfig::default().hash());
     }

@@ -22,7 +22,8 @@ const EXEMPLARS_MAX: usize = 10;
 const SILENT_NAMES_MAX: usize = 50;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
-/// Writes the next document of `incident` at log time `now`, and notes in it what has been said.
+/// Writes the next document of `incident` at log time `now`, and notes in it what has been said. Gives with it the
+/// hosts that do not belong to the incident after all.
 pub(super) fn write(
     incident: &mut Incident,
     transition: Transition,
@@ -30,10 +31,17 @@ pub(super) fn write(
     config: &DetectorConfig,
     config_hash: &str,
     now: i64,
-) -> Alert {
-    let comparison = compare(incident, fleet, config);
+) -> (Alert, Vec<Onset>) {
+    let mut comparison = compare(incident, fleet, config);
+    let mut strangers = Vec::new();
     // A cause once beyond doubt is not doubted again: late joiners came in through it.
-    incident.cause = incident.cause.or(comparison.cause);
+    if let (None, Some(cause)) = (incident.cause, comparison.cause) {
+        incident.cause = Some(cause);
+        strangers = incident.let_go(cause, fleet);
+        if !strangers.is_empty() {
+            comparison = compare(incident, fleet, config);
+        }
+    }
     incident.seq += 1;
     let hosts = hosts(incident, &comparison, fleet, config, now);
     let growth = growth(incident);
@@ -41,14 +49,7 @@ pub(super) fn write(
     let times = Times {
         onset: UtcTime(incident.onset),
         ongoing_at_start: incident.members.values().any(|member| member.onset.late),
-        last_new_host: UtcTime(
-            incident
-                .members
-                .values()
-                .map(|member| member.onset.since)
-                .max()
-                .unwrap_or(now),
-        ),
+        last_new_host: UtcTime(incident.members.values().map(|member| member.onset.since).max().unwrap_or(now)),
         opened: UtcTime(incident.opened_at),
         updated: UtcTime(now),
         resolved: incident.resolved_at.map(UtcTime),
@@ -57,11 +58,7 @@ pub(super) fn write(
         schema: SCHEMA.to_owned(),
         id: incident.id.clone(),
         seq: incident.seq,
-        state: if incident.is_open() {
-            State::Open
-        } else {
-            State::Resolved
-        },
+        state: if incident.is_open() { State::Open } else { State::Resolved },
         transition,
         summary: summary(&hosts, &codes, &times, comparison.factors.first()),
         family: incident.family,
@@ -75,7 +72,7 @@ pub(super) fn write(
         evidence: evidence(incident, fleet),
         remediation: remedy::steps(incident.family, &comparison.factors),
         replay: format!(
-            "wulog-processor replay --from {} --to {} --alerts-out -",
+            "wulog-processor replay --config processor.toml --since {} --until {} --alerts-out -",
             UtcTime(times.onset.0 - DAY_MS),
             times.updated
         ),
@@ -83,17 +80,14 @@ pub(super) fn write(
         not_common: comparison.not_common,
         unknown: comparison.unknown,
         detection: incident.judgement.document(),
-        detector: Provenance {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            config_hash: config_hash.to_owned(),
-        },
+        detector: Provenance { version: env!("CARGO_PKG_VERSION").to_owned(), config_hash: config_hash.to_owned() },
         time: times,
         hosts,
         growth,
     };
     incident.notified_at = now;
     incident.notified_hosts = incident.hosts();
-    alert
+    (alert, strangers)
 }
 
 fn by_first_failure(incident: &Incident) -> Vec<&Onset> {
@@ -108,18 +102,10 @@ fn hosts(incident: &Incident, comparison: &Comparison, fleet: &Fleet, config: &D
     let heard_since = quarter(now - secs_to_ms(config.silent_secs));
     let is_silent = |onset: &&Onset| {
         !incident.members[&onset.host].recovered
-            && fleet.hosts[onset.host as usize]
-                .activity
-                .latest()
-                .is_none_or(|latest| latest < heard_since)
+            && fleet.hosts[onset.host as usize].activity.latest().is_none_or(|latest| latest < heard_since)
     };
     let onsets = by_first_failure(incident);
-    let silent: Vec<String> = onsets
-        .iter()
-        .copied()
-        .filter(is_silent)
-        .map(|onset| name(&onset))
-        .collect();
+    let silent: Vec<String> = onsets.iter().copied().filter(is_silent).map(|onset| name(&onset)).collect();
     Hosts {
         affected: incident.hosts(),
         active: comparison.active,
@@ -153,11 +139,7 @@ fn codes(incident: &Incident, fleet: &Fleet) -> Vec<CodeCount> {
     }
     let mut codes: Vec<CodeCount> = counts
         .into_iter()
-        .map(|(code, hosts)| CodeCount {
-            code: code.to_owned(),
-            symbol: super::symbol::of(code),
-            hosts,
-        })
+        .map(|(code, hosts)| CodeCount { code: code.to_owned(), symbol: super::symbol::of(code), hosts })
         .collect();
     codes.sort_by_key(|count| std::cmp::Reverse(count.hosts));
     codes
@@ -167,10 +149,7 @@ fn subjects(incident: &Incident, fleet: &Fleet) -> Vec<SubjectCount> {
     let mut subjects: Vec<SubjectCount> = incident
         .subjects
         .iter()
-        .map(|(subject, hosts)| SubjectCount {
-            subject: fleet.strings.text(*subject).to_owned(),
-            hosts: *hosts,
-        })
+        .map(|(subject, hosts)| SubjectCount { subject: fleet.strings.text(*subject).to_owned(), hosts: *hosts })
         .collect();
     subjects.sort_by(|a, b| b.hosts.cmp(&a.hosts).then_with(|| a.subject.cmp(&b.subject)));
     subjects.truncate(SUBJECTS_MAX);
@@ -195,27 +174,16 @@ fn evidence(incident: &Incident, fleet: &Fleet) -> Evidence {
     Evidence {
         ranges: ranges
             .into_iter()
-            .map(|(partition, (from, last))| RawRange {
-                partition,
-                from,
-                until: last.saturating_add(1),
-            })
+            .map(|(partition, (from, last))| RawRange { partition, from, until: last.saturating_add(1) })
             .collect(),
-        exemplars: by_first_failure(incident)
-            .into_iter()
-            .take(EXEMPLARS_MAX)
-            .map(exemplar)
-            .collect(),
+        exemplars: by_first_failure(incident).into_iter().take(EXEMPLARS_MAX).map(exemplar).collect(),
         late_hosts: incident.members.values().filter(|member| member.onset.late).count() as u64,
     }
 }
 
 /// Points for reach, speed and a single cause. The thresholds are a first opinion; operators set theirs in rules.
 fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&Factor>) -> Severity {
-    let mut reasons = vec![format!(
-        "{} of the active hosts are affected",
-        percent(hosts.share_of_active)
-    )];
+    let mut reasons = vec![format!("{} of the active hosts are affected", percent(hosts.share_of_active))];
     let mut level = match hosts.share_of_active {
         share if share >= 0.5 && hosts.affected >= 20 => Level::Critical,
         share if share >= 0.1 && hosts.affected >= 5 => Level::High,
@@ -231,12 +199,7 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
         level = Level::High;
     }
     if let Some(first) = first {
-        reasons.push(format!(
-            "{} of them share {} {}",
-            percent(first.coverage),
-            first.dimension,
-            first.value
-        ));
+        reasons.push(format!("{} of them share {} {}", percent(first.coverage), first.dimension, first.value));
     }
     if let Some(rule) = &incident.judgement.rule
         && incident.severity_min > level
@@ -252,25 +215,14 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
 }
 
 fn summary(hosts: &Hosts, codes: &[CodeCount], times: &Times, first: Option<&Factor>) -> String {
-    let code = codes
-        .first()
-        .map_or("a trust failure", |code| code.symbol.as_deref().unwrap_or(&code.code));
+    let code = codes.first().map_or("a trust failure", |code| code.symbol.as_deref().unwrap_or(&code.code));
     let since = &times.onset.to_string()[..16].replace('T', " ");
     let common = match first {
         Some(factor) if factor.coverage >= 1.0 => format!("all have {} {}", factor.dimension, factor.value),
-        Some(factor) => format!(
-            "{} have {} {}",
-            percent(factor.coverage),
-            factor.dimension,
-            factor.value
-        ),
+        Some(factor) => format!("{} have {} {}", percent(factor.coverage), factor.dimension, factor.value),
         None => "nothing stands out that they share".to_owned(),
     };
-    let verb = if times.resolved.is_some() {
-        "failed"
-    } else {
-        "newly fail"
-    };
+    let verb = if times.resolved.is_some() { "failed" } else { "newly fail" };
     format!(
         "{} of {} active hosts ({}) {verb} with {code} since {since} UTC; {common}.",
         hosts.affected,

@@ -109,20 +109,12 @@ impl Onsets {
             .flat_map(|end| config.windows_secs.iter().map(|secs| (*end, *secs)))
             .filter_map(|(end, secs)| Some((end, self.judge_window(end, secs, fleet, config)?)))
             .min_by(|(_, a), (_, b)| a.p_value.total_cmp(&b.p_value))
-            .or_else(|| {
-                ends.iter()
-                    .find_map(|end| Some((*end, self.judge_share(*end, fleet, config)?)))
-            });
+            .or_else(|| ends.iter().find_map(|end| Some((*end, self.judge_share(*end, fleet, config)?))));
         if let Some((end, judgement)) = judgement {
-            let from = end - secs_to_ms(judgement.window_secs);
-            let core: Vec<Onset> = self.within(from, end).cloned().collect();
+            let (judgement, core) = self.narrow(judgement, end, fleet, config);
             return Some(self.take(judgement, core, end));
         }
-        for rule in config
-            .rules
-            .iter()
-            .filter(|rule| rule.families.is_empty() || rule.families.contains(&family))
-        {
+        for rule in config.rules.iter().filter(|rule| rule.families.is_empty() || rule.families.contains(&family)) {
             for end in &ends {
                 if let Some((judgement, core)) = self.judge_rule(*end, rule, fleet, config) {
                     return Some(self.take(judgement, core, *end));
@@ -166,9 +158,7 @@ impl Onsets {
         let from = end - secs_to_ms(rule.within_secs);
         let fits = |onset: &&Onset| {
             let host = &fleet.hosts[onset.host as usize];
-            wanted
-                .iter()
-                .all(|pair| host.dimensions.contains(pair) || host.operations.contains(pair))
+            wanted.iter().all(|pair| host.dimensions.contains(pair) || host.operations.contains(pair))
         };
         let core: Vec<Onset> = self.within(from, end).filter(fits).cloned().collect();
         let seen = core.iter().map(|onset| onset.host).collect::<BTreeSet<_>>().len() as u64;
@@ -193,11 +183,7 @@ impl Onsets {
         // Hosts heard of late had a week to fail, not the window: so had all those that were caught up with meanwhile.
         let exposure = |from, to| {
             let late = self.within(from, to).any(|onset| onset.late);
-            let caught_up = if late {
-                fleet.activity.caught_up_between(from, to) as f64
-            } else {
-                0.0
-            };
+            let caught_up = if late { fleet.activity.caught_up_between(from, to) as f64 } else { 0.0 };
             fleet.activity.quarters_between(from, to) as f64 + caught_up * config.catch_up_active_quarter_hours
         };
         // The quarter in which the window begins belongs to the window alone.
@@ -220,14 +206,35 @@ impl Onsets {
         }
     }
 
+    /// The stretch of the window that stands out most, which is when the outbreak began: whoever failed in the window
+    /// before it is a bystander, and stays one whatever the order in which records come.
+    fn narrow(
+        &self,
+        judgement: Judgement,
+        end: i64,
+        fleet: &Fleet,
+        config: &DetectorConfig,
+    ) -> (Judgement, Vec<Onset>) {
+        let core: Vec<Onset> = self.within(end - secs_to_ms(judgement.window_secs), end).cloned().collect();
+        let starts = 1..=core.len().saturating_sub(usize::try_from(config.min_hosts).unwrap_or(usize::MAX));
+        let narrower = starts.map(|first| {
+            let seen = (core.len() - first) as u64;
+            let from = core[first].time - 1; // - 1, since a window begins after its start
+            (first, self.compare(seen, from, end, judgement.method, fleet, config))
+        });
+        let best = narrower.min_by(|(_, a), (_, b)| a.p_value.total_cmp(&b.p_value));
+        match best {
+            Some((first, best)) if best.p_value < judgement.p_value => (best, core[first..].to_vec()),
+            _ => (judgement, core),
+        }
+    }
+
     /// The core of a cluster, and who failed at the same subjects in the day before: a short window is often the
     /// first to be sure, and the outbreak began before it.
     fn take(&mut self, judgement: Judgement, core: Vec<Onset>, end: i64) -> Cluster {
         let subjects: BTreeSet<StringId> = core.iter().map(|onset| onset.subject).collect();
         let mut keys: BTreeSet<(i64, HostIndex)> = core.iter().map(|onset| (onset.time, onset.host)).collect();
-        let before = self
-            .within(end - DAY_MS, end)
-            .filter(|onset| subjects.contains(&onset.subject));
+        let before = self.within(end - DAY_MS, end).filter(|onset| subjects.contains(&onset.subject));
         keys.extend(before.map(|onset| (onset.time, onset.host)));
         let onsets = keys.iter().filter_map(|key| self.0.remove(key)).collect();
         Cluster { judgement, onsets }

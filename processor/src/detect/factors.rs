@@ -28,6 +28,8 @@ const LIFT_MIN: f64 = 1.5;
 /// A cause keeps other hosts out of an incident, so it must be beyond doubt.
 const CAUSE_HOSTS_MIN: u64 = 10;
 const CAUSE_P_MAX: f64 = 1e-6;
+/// Not all: a bystander may have come in before the cause was known.
+const CAUSE_COVERAGE_MIN: f64 = 0.9;
 
 /// The comparison of an incident's hosts with the healthy ones.
 pub(super) struct Comparison {
@@ -65,11 +67,8 @@ struct Healthy<'a> {
 
 pub(super) fn compare(incident: &Incident, fleet: &Fleet, config: &DetectorConfig) -> Comparison {
     let from = incident.onset - DAY_MS;
-    let affected: Vec<(&Host, &Member)> = incident
-        .members
-        .iter()
-        .map(|(host, member)| (&fleet.hosts[*host as usize], member))
-        .collect();
+    let affected: Vec<(&Host, &Member)> =
+        incident.members.iter().map(|(host, member)| (&fleet.hosts[*host as usize], member)).collect();
     let (healthy, mut active, mut chronic) = (healthy_hosts(incident, fleet, from), 0, 0);
     for (index, host) in fleet.hosts.iter().enumerate() {
         let member = HostIndex::try_from(index).is_ok_and(|index| incident.members.contains_key(&index));
@@ -77,24 +76,16 @@ pub(super) fn compare(incident: &Incident, fleet: &Fleet, config: &DetectorConfi
         chronic += u64::from(!member && is_chronic(host, incident, from));
     }
     let mut candidates = candidates(&affected, &healthy, fleet, from);
-    let mut dimensions: BTreeSet<String> = affected
-        .iter()
-        .flat_map(|(host, member)| dimensions_of(host, member, fleet))
-        .collect();
+    let mut dimensions: BTreeSet<String> =
+        affected.iter().flat_map(|(host, member)| dimensions_of(host, member, fleet)).collect();
     let unknown: Vec<String> = if affected.iter().any(|(host, _)| host.dimensions_cut) {
-        dimensions
-            .iter()
-            .filter(|name| !candidates.iter().any(|c| c.factor.dimension == **name))
-            .cloned()
-            .collect()
+        dimensions.iter().filter(|name| !candidates.iter().any(|c| c.factor.dimension == **name)).cloned().collect()
     } else {
         Vec::new()
     };
     candidates.retain(|candidate| stands_out(&candidate.factor, config));
     rank(&mut candidates, &affected, &healthy, fleet, config);
-    let cause = candidates
-        .first()
-        .and_then(|first| clear_cause(first, incident.hosts()));
+    let cause = candidates.first().and_then(|first| clear_cause(first, incident.hosts()));
     let same_first_factor_healthy = candidates.first().map_or(0, |first| first.with_healthy);
     candidates.truncate(FACTORS_MAX);
     for candidate in &candidates {
@@ -102,12 +93,7 @@ pub(super) fn compare(incident: &Incident, fleet: &Fleet, config: &DetectorConfi
     }
     let same_subject_succeeded = healthy
         .iter()
-        .filter(|h| {
-            h.host
-                .succeeded
-                .iter()
-                .any(|(subject, at)| *at >= from && incident.subjects.contains_key(subject))
-        })
+        .filter(|h| h.host.succeeded.iter().any(|(subject, at)| *at >= from && incident.subjects.contains_key(subject)))
         .count() as u64;
     Comparison {
         factors: candidates.into_iter().map(|candidate| candidate.factor).collect(),
@@ -127,11 +113,7 @@ fn is_active(host: &Host, from: i64) -> bool {
 
 fn is_chronic(host: &Host, incident: &Incident, from: i64) -> bool {
     use super::fleet::Verdict::Chronic;
-    is_active(host, from)
-        && host
-            .failing
-            .iter()
-            .any(|f| f.family == incident.family && f.verdict == Chronic)
+    is_active(host, from) && host.failing.iter().any(|f| f.family == incident.family && f.verdict == Chronic)
 }
 
 fn healthy_hosts<'a>(incident: &Incident, fleet: &'a Fleet, from: i64) -> Vec<Healthy<'a>> {
@@ -142,10 +124,7 @@ fn healthy_hosts<'a>(incident: &Incident, fleet: &'a Fleet, from: i64) -> Vec<He
         .enumerate()
         .filter(|(index, host)| is_active(host, from) && !is_member(*index))
         .filter(|(_, host)| !host.failing.iter().any(|failing| failing.family == incident.family))
-        .map(|(_, host)| Healthy {
-            host,
-            succeeded: host.succeeded.iter().any(|(_, at)| *at >= from),
-        })
+        .map(|(_, host)| Healthy { host, succeeded: host.succeeded.iter().any(|(_, at)| *at >= from) })
         .collect()
 }
 
@@ -155,12 +134,8 @@ fn split_subject(subject: &str) -> (&str, &str) {
 }
 
 fn dimensions_of(host: &Host, member: &Member, fleet: &Fleet) -> Vec<String> {
-    let mut names: Vec<String> = host
-        .dimensions
-        .iter()
-        .chain(&host.operations)
-        .map(|(name, _)| fleet.strings.text(*name).to_owned())
-        .collect();
+    let mut names: Vec<String> =
+        host.dimensions.iter().chain(&host.operations).map(|(name, _)| fleet.strings.text(*name).to_owned()).collect();
     names.push(split_subject(fleet.strings.text(member.onset.subject)).0.to_owned());
     names
 }
@@ -169,10 +144,7 @@ fn has(host: &Host, value: Value, from: i64) -> bool {
     match value {
         Value::Host(name, value) => host.dimensions.contains(&(name, value)),
         Value::Operation(name, value) => host.operations.contains(&(name, value)),
-        Value::Subject(subject) => host
-            .succeeded
-            .iter()
-            .any(|(known, at)| *known == subject && *at >= from),
+        Value::Subject(subject) => host.succeeded.iter().any(|(known, at)| *known == subject && *at >= from),
     }
 }
 
@@ -205,18 +177,8 @@ fn candidates(affected: &[(&Host, &Member)], healthy: &[Healthy<'_>], fleet: &Fl
         .map(|(value, (with_affected, with_healthy))| {
             let untried = matches!(value, Value::Subject(_)) && with_healthy == 0;
             let base = healthy.iter().filter(|h| untried || is_comparable(h, value)).count() as u64;
-            let factor = factor(
-                value,
-                fleet,
-                (with_affected, all_affected),
-                (with_healthy, base),
-                untried,
-            );
-            Candidate {
-                value,
-                factor,
-                with_healthy,
-            }
+            let factor = factor(value, fleet, (with_affected, all_affected), (with_healthy, base), untried);
+            Candidate { value, factor, with_healthy }
         })
         .collect()
 }
@@ -233,22 +195,14 @@ fn is_comparable(healthy: &Healthy<'_>, value: Value) -> bool {
 /// The values of a host: for an affected one what it fails at, for a healthy one what it succeeded at.
 fn values_of(host: &Host, member: Option<&Member>, from: i64) -> BTreeSet<Value> {
     let of_host = host.dimensions.iter().map(|(name, value)| Value::Host(*name, *value));
-    let of_operations = host
-        .operations
-        .iter()
-        .map(|(name, value)| Value::Operation(*name, *value));
+    let of_operations = host.operations.iter().map(|(name, value)| Value::Operation(*name, *value));
     let mut values: BTreeSet<Value> = of_host.chain(of_operations).collect();
     match member {
         Some(member) => {
             values.insert(Value::Subject(member.onset.subject));
             values.extend(host.failing.iter().map(|failing| Value::Subject(failing.subject)));
         }
-        None => values.extend(
-            host.succeeded
-                .iter()
-                .filter(|(_, at)| *at >= from)
-                .map(|(s, _)| Value::Subject(*s)),
-        ),
+        None => values.extend(host.succeeded.iter().filter(|(_, at)| *at >= from).map(|(s, _)| Value::Subject(*s))),
     }
     values
 }
@@ -268,13 +222,8 @@ fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64)
         coverage: rounded(coverage),
         in_healthy: rounded(in_healthy),
         lift: (healthy.0 > 0).then(|| rounded(coverage / in_healthy)),
-        p_value: rounded(hypergeometric_tail(
-            affected.0,
-            affected.1,
-            affected.0 + healthy.0,
-            affected.1 + healthy.1,
-        ))
-        .max(P_MIN),
+        p_value: rounded(hypergeometric_tail(affected.0, affected.1, affected.0 + healthy.0, affected.1 + healthy.1))
+            .max(P_MIN),
         goes_along_with: None,
         untried_elsewhere: untried,
     }
@@ -295,28 +244,14 @@ fn rank(
 ) {
     candidates.sort_by(order);
     let Some(first) = candidates.first() else { return };
-    let (first_value, first_name) = (
-        first.value,
-        format!("{}={}", first.factor.dimension, first.factor.value),
-    );
-    let among_affected: Vec<_> = affected
-        .iter()
-        .filter(|(host, member)| member_has(host, member, first_value))
-        .collect();
+    let (first_value, first_name) = (first.value, format!("{}={}", first.factor.dimension, first.factor.value));
+    let among_affected: Vec<_> =
+        affected.iter().filter(|(host, member)| member_has(host, member, first_value)).collect();
     let among_healthy: Vec<_> = healthy.iter().filter(|h| has(h.host, first_value, i64::MIN)).collect();
-    for candidate in candidates
-        .iter_mut()
-        .skip(1)
-        .filter(|candidate| !candidate.factor.untried_elsewhere)
-    {
-        let both = among_affected
-            .iter()
-            .filter(|(host, member)| member_has(host, member, candidate.value))
-            .count() as u64;
-        let healthy_both = among_healthy
-            .iter()
-            .filter(|h| has(h.host, candidate.value, i64::MIN))
-            .count() as u64;
+    for candidate in candidates.iter_mut().skip(1).filter(|candidate| !candidate.factor.untried_elsewhere) {
+        let both =
+            among_affected.iter().filter(|(host, member)| member_has(host, member, candidate.value)).count() as u64;
+        let healthy_both = among_healthy.iter().filter(|h| has(h.host, candidate.value, i64::MIN)).count() as u64;
         let within = factor(
             candidate.value,
             fleet,
@@ -329,11 +264,7 @@ fn rank(
         }
     }
     candidates.sort_by(|a, b| {
-        a.factor
-            .goes_along_with
-            .is_some()
-            .cmp(&b.factor.goes_along_with.is_some())
-            .then_with(|| order(a, b))
+        a.factor.goes_along_with.is_some().cmp(&b.factor.goes_along_with.is_some()).then_with(|| order(a, b))
     });
 }
 
@@ -358,6 +289,7 @@ fn clear_cause(first: &Candidate, hosts: u64) -> Option<(StringId, StringId)> {
     let Value::Host(name, value) = first.value else {
         return None;
     };
-    let clear = hosts >= CAUSE_HOSTS_MIN && first.factor.p_value <= CAUSE_P_MAX && first.factor.coverage >= 1.0;
+    let clear =
+        hosts >= CAUSE_HOSTS_MIN && first.factor.p_value <= CAUSE_P_MAX && first.factor.coverage >= CAUSE_COVERAGE_MIN;
     clear.then_some((name, value))
 }

@@ -74,19 +74,8 @@ impl Detector {
                 }
             }
             (Outcome::Failure, Some(family)) => {
-                let code = self
-                    .state
-                    .fleet
-                    .string(attempt.code.as_deref().unwrap_or("unknown"), &limits);
-                let failure = Failure {
-                    host,
-                    subject,
-                    family,
-                    code,
-                    since: attempt.since.min(time),
-                    time,
-                    raw,
-                };
+                let code = self.state.fleet.string(attempt.code.as_deref().unwrap_or("unknown"), &limits);
+                let failure = Failure { host, subject, family, code, since: attempt.since.min(time), time, raw };
                 let live = !attempt.late && self.state.fleet.hosts[host as usize].caught_up != Some(false);
                 self.failure(&failure, log_time, live, out);
             }
@@ -97,23 +86,14 @@ impl Detector {
 
     pub(super) fn scan_done(&mut self, scan: &ScanDone, log_time: i64) {
         match self.state.fleet.host(&scan.host, &self.config.limits) {
-            Some(host) => self
-                .state
-                .fleet
-                .mark_active(host, scan.event_time.min(log_time + AHEAD_MAX_MS)),
+            Some(host) => self.state.fleet.mark_active(host, scan.event_time.min(log_time + AHEAD_MAX_MS)),
             None => self.state.counts.beyond_limits += 1,
         }
     }
 
     /// Notes a failure and, where `live`, decides whether its host counts as newly failing.
     fn failure(&mut self, failure: &Failure, log_time: i64, live: bool, out: &mut Vec<Output>) {
-        let Failure {
-            host: index,
-            subject,
-            family,
-            since,
-            ..
-        } = *failure;
+        let Failure { host: index, subject, family, since, .. } = *failure;
         let horizon = secs_to_ms(self.config.horizon_secs);
         let host = &mut self.state.fleet.hosts[index as usize];
         let Some(place) = host.fail(subject, family, since, failure.time, &self.config.limits) else {
@@ -141,15 +121,7 @@ impl Detector {
             return;
         }
         host.set_counted(family, time);
-        let onset = Onset {
-            host: index,
-            subject,
-            code: failure.code,
-            time,
-            since,
-            raw: failure.raw,
-            late,
-        };
+        let onset = Onset { host: index, subject, code: failure.code, time, since, raw: failure.raw, late };
         self.newly_failing(onset, family, out);
     }
 }

@@ -69,12 +69,7 @@ pub(super) enum Verdict {
 
 impl Fleet {
     pub(super) fn new() -> Fleet {
-        Fleet {
-            strings: Strings::new(),
-            index: BTreeMap::new(),
-            hosts: Vec::new(),
-            activity: FleetActivity::default(),
-        }
+        Fleet { strings: Strings::new(), index: BTreeMap::new(), hosts: Vec::new(), activity: FleetActivity::default() }
     }
 
     /// The host that `host` names, added when new; none when there are too many. A renamed host keeps its number.
@@ -100,10 +95,7 @@ impl Fleet {
 
     /// The host id of a number. Slow, since only the birth of an incident asks.
     pub(super) fn id_of(&self, host: HostIndex) -> &str {
-        self.index
-            .iter()
-            .find(|(_, index)| **index == host)
-            .map_or("", |(id, _)| id)
+        self.index.iter().find(|(_, index)| **index == host).map_or("", |(id, _)| id)
     }
 
     pub(super) fn string(&mut self, text: &str, limits: &Limits) -> StringId {
@@ -151,20 +143,14 @@ impl Host {
             None => {
                 self.succeeded.push((subject, time));
                 if self.succeeded.len() > limits.succeeded_per_host {
-                    let oldest = self
-                        .succeeded
-                        .iter()
-                        .enumerate()
-                        .min_by_key(|(_, (_, at))| *at)
-                        .map_or(0, |(i, _)| i);
+                    let oldest = self.succeeded.iter().enumerate().min_by_key(|(_, (_, at))| *at).map_or(0, |(i, _)| i);
                     self.succeeded.remove(oldest);
                 }
             }
         }
         let before = self.failing.len();
         // A success that was said to be older than the failure doesn't end it: records may come out of order.
-        self.failing
-            .retain(|failing| failing.subject != subject || failing.last > time);
+        self.failing.retain(|failing| failing.subject != subject || failing.last > time);
         self.failing.len() < before
     }
 
@@ -177,11 +163,7 @@ impl Host {
         time: i64,
         limits: &Limits,
     ) -> Option<usize> {
-        if self
-            .succeeded
-            .iter()
-            .any(|(known, at)| *known == subject && *at >= time)
-        {
+        if self.succeeded.iter().any(|(known, at)| *known == subject && *at >= time) {
             return None;
         }
         if let Some(place) = self.failing.iter().position(|failing| failing.subject == subject) {
@@ -192,21 +174,10 @@ impl Host {
             return Some(place);
         }
         if self.failing.len() >= limits.failing_per_host {
-            let oldest = self
-                .failing
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, failing)| failing.last)
-                .map_or(0, |(i, _)| i);
+            let oldest = self.failing.iter().enumerate().min_by_key(|(_, failing)| failing.last).map_or(0, |(i, _)| i);
             self.failing.remove(oldest);
         }
-        self.failing.push(Failing {
-            subject,
-            family,
-            since,
-            last: time,
-            verdict: Verdict::Waiting,
-        });
+        self.failing.push(Failing { subject, family, since, last: time, verdict: Verdict::Waiting });
         Some(self.failing.len() - 1)
     }
 
@@ -220,10 +191,7 @@ impl Host {
     }
 
     pub(super) fn last_counted(&self, family: Family) -> Option<i64> {
-        self.counted
-            .iter()
-            .find(|(known, _)| *known == family)
-            .map(|(_, at)| *at)
+        self.counted.iter().find(|(known, _)| *known == family).map(|(_, at)| *at)
     }
 
     pub(super) fn set_counted(&mut self, family: Family, time: i64) {

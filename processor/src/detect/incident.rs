@@ -4,7 +4,7 @@
 //! incident's hosts share a value that healthy hosts do not (its *cause*), a host with another value that fails at
 //! other subjects does not join, and several such hosts can make an incident of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Level, Transition};
@@ -135,13 +135,7 @@ impl Incident {
             }
             None => {
                 *self.subjects.entry(onset.subject).or_default() += 1;
-                self.members.insert(
-                    onset.host,
-                    Member {
-                        onset,
-                        recovered: false,
-                    },
-                );
+                self.members.insert(onset.host, Member { onset, recovered: false });
             }
         }
     }
@@ -202,8 +196,34 @@ impl Incident {
         self.after_join(clock, config)
     }
 
-    /// Whether the incident is open, and the onset not of another time.
+    /// Whether the incident is open, and the onset not of another time: before the incident began, only who failed at
+    /// the same subject, as the cluster itself was made.
     pub(super) fn may_take(&self, onset: &Onset) -> bool {
-        self.is_open() && onset.time >= self.onset - DAY_MS
+        let begun = onset.time >= self.onset || self.subjects.contains_key(&onset.subject);
+        self.is_open() && begun && onset.time >= self.onset - DAY_MS
+    }
+
+    /// Lets go of hosts that have another value than the cause and failed at what no host with it failed at: they came
+    /// in before the cause was known.
+    pub(super) fn let_go(&mut self, cause: (StringId, StringId), fleet: &Fleet) -> Vec<Onset> {
+        let has_cause = |host: &HostIndex| fleet.hosts[*host as usize].dimensions.contains(&cause);
+        let subjects: BTreeSet<StringId> =
+            self.members.iter().filter(|(host, _)| has_cause(host)).map(|(_, member)| member.onset.subject).collect();
+        let strangers: Vec<HostIndex> = self
+            .members
+            .iter()
+            .filter(|(host, member)| !has_cause(host) && !subjects.contains(&member.onset.subject))
+            .map(|(host, _)| *host)
+            .collect();
+        let gone: Vec<Member> = strangers.iter().filter_map(|host| self.members.remove(host)).collect();
+        self.recovered -= gone.iter().filter(|member| member.recovered).count() as u64;
+        for member in &gone {
+            if let Some(hosts) = self.subjects.get_mut(&member.onset.subject) {
+                *hosts = hosts.saturating_sub(1);
+            }
+        }
+        self.subjects.retain(|_, hosts| *hosts > 0);
+        self.onset = self.members.values().map(|member| member.onset.since).min().unwrap_or(self.onset);
+        gone.into_iter().map(|member| member.onset).collect()
     }
 }

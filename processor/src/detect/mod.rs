@@ -102,11 +102,7 @@ impl Machine for Detector {
     type Config = DetectorConfig;
 
     fn new(config: &DetectorConfig, _partition: i32, _partitions: i32) -> Detector {
-        Detector {
-            config: config.clone(),
-            config_hash: config.hash(),
-            state: State::new(),
-        }
+        Detector { config: config.clone(), config_hash: config.hash(), state: State::new() }
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
@@ -130,19 +126,12 @@ impl Machine for Detector {
         _partitions: i32,
         bytes: &[u8],
     ) -> Result<Detector, SnapshotError> {
-        let refuse = |reason: String| SnapshotError {
-            machine: Self::NAME,
-            reason,
-        };
+        let refuse = |reason: String| SnapshotError { machine: Self::NAME, reason };
         let (state, rest) = postcard::take_from_bytes(bytes).map_err(|error| refuse(error.to_string()))?;
         if !rest.is_empty() {
             return Err(refuse(format!("{} bytes too many", rest.len())));
         }
-        Ok(Detector {
-            config: config.clone(),
-            config_hash: config.hash(),
-            state,
-        })
+        Ok(Detector { config: config.clone(), config_hash: config.hash(), state })
     }
 }
 
@@ -177,11 +166,7 @@ impl Detector {
     /// How many incidents are open.
     #[must_use]
     pub fn incidents_open(&self) -> usize {
-        self.state
-            .incidents
-            .iter()
-            .filter(|incident| incident.is_open())
-            .count()
+        self.state.incidents.iter().filter(|incident| incident.is_open()).count()
     }
 
     fn signal(&mut self, signal: Signal, out: &mut Vec<Output>) {
@@ -277,10 +262,7 @@ impl Detector {
             return;
         }
         self.state.clock = clock;
-        self.state
-            .fleet
-            .activity
-            .forget_before(clock - secs_to_ms(self.config.horizon_secs) - 2 * DAY_MS);
+        self.state.fleet.activity.forget_before(clock - secs_to_ms(self.config.horizon_secs) - 2 * DAY_MS);
         for place in 0..self.state.incidents.len() {
             if let Some(transition) = self.state.incidents[place].settle(clock, &self.config) {
                 self.tell(place, transition, out);
@@ -299,14 +281,13 @@ impl Detector {
     fn tell(&mut self, place: usize, transition: Transition, out: &mut Vec<Output>) {
         let now = self.state.log_time;
         let incident = &mut self.state.incidents[place];
-        let alert = document::write(
-            incident,
-            transition,
-            &self.state.fleet,
-            &self.config,
-            &self.config_hash,
-            now,
-        );
+        let family = incident.family;
+        let (alert, strangers) =
+            document::write(incident, transition, &self.state.fleet, &self.config, &self.config_hash, now);
+        let onsets = self.state.onsets.entry(family).or_default();
+        for onset in strangers {
+            onsets.insert(onset, self.config.limits.onsets_per_family);
+        }
         out.push(Output {
             topic: Topic::Alerts,
             value: serde_json::to_vec(&alert).expect("a document holds only strings and finite numbers"),

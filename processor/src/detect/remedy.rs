@@ -8,10 +8,7 @@ const HEALTHY: &str = "a healthy host, to compare";
 
 /// The steps for a family; `factors` sharpen them.
 pub(super) fn steps(family: Family, factors: &[Factor]) -> Vec<Step> {
-    let wsus = factors
-        .iter()
-        .find(|factor| factor.dimension == "wsus")
-        .map(|factor| factor.value.as_str());
+    let wsus = factors.iter().find(|factor| factor.dimension == "wsus").map(|factor| factor.value.as_str());
     let wsus_machine = wsus.map_or("the WSUS server".to_owned(), |name| format!("the WSUS server ({name})"));
     match family {
         Family::UntrustedRoot | Family::Chain | Family::Distrust => vec![
@@ -20,11 +17,7 @@ pub(super) fn steps(family: Family, factors: &[Factor]) -> Vec<Step> {
                 "certutil -store WSUS",
                 &wsus_machine,
             ),
-            step(
-                "Is it in Trusted Root on the clients? Without it: 0x800B0109.",
-                "certutil -store Root",
-                AFFECTED,
-            ),
+            step("Is it in Trusted Root on the clients? Without it: 0x800B0109.", "certutil -store Root", AFFECTED),
             step(
                 "Is it in Trusted Publishers too? In Root alone: 0x800B0004.",
                 "certutil -store TrustedPublisher",
@@ -62,28 +55,12 @@ pub(super) fn steps(family: Family, factors: &[Factor]) -> Vec<Step> {
                 "wmic qfe get HotFixID",
                 AFFECTED,
             ),
-            step(
-                "Does a proxy or a virus scanner change downloads?",
-                "netsh winhttp show proxy",
-                AFFECTED,
-            ),
+            step("Does a proxy or a virus scanner change downloads?", "netsh winhttp show proxy", AFFECTED),
         ],
         Family::Revocation => vec![
-            step(
-                "Can the host fetch the revocation list?",
-                "certutil -url CERTIFICATE.cer",
-                AFFECTED,
-            ),
-            step(
-                "Which proxy does the service use?",
-                "netsh winhttp show proxy",
-                AFFECTED,
-            ),
-            step(
-                "Has the certificate been revoked?",
-                "certutil -verify -urlfetch CERTIFICATE.cer",
-                AFFECTED,
-            ),
+            step("Can the host fetch the revocation list?", "certutil -url CERTIFICATE.cer", AFFECTED),
+            step("Which proxy does the service use?", "netsh winhttp show proxy", AFFECTED),
+            step("Has the certificate been revoked?", "certutil -verify -urlfetch CERTIFICATE.cer", AFFECTED),
         ],
         Family::Tls => vec![
             step(
@@ -91,11 +68,7 @@ pub(super) fn steps(family: Family, factors: &[Factor]) -> Vec<Step> {
                 "certutil -verify -urlfetch SERVER.cer",
                 &wsus_machine,
             ),
-            step(
-                "Does a proxy inspect TLS between host and server?",
-                "netsh winhttp show proxy",
-                AFFECTED,
-            ),
+            step("Does a proxy inspect TLS between host and server?", "netsh winhttp show proxy", AFFECTED),
             step("Is the host's clock right?", "w32tm /query /status", AFFECTED),
             step("Is the issuer trusted?", "certutil -store Root", AFFECTED),
         ],
@@ -105,31 +78,15 @@ pub(super) fn steps(family: Family, factors: &[Factor]) -> Vec<Step> {
                 "certutil -store WSUS",
                 &wsus_machine,
             ),
-            step(
-                "Does a proxy change answers of the update service?",
-                "netsh winhttp show proxy",
-                AFFECTED,
-            ),
+            step("Does a proxy change answers of the update service?", "netsh winhttp show proxy", AFFECTED),
         ],
         Family::Policy => vec![
-            step(
-                "Which policy forbids the certificate?",
-                "gpresult /scope computer /h gp.html",
-                AFFECTED,
-            ),
-            step(
-                "What is the certificate for?",
-                "certutil -store TrustedPublisher",
-                AFFECTED,
-            ),
+            step("Which policy forbids the certificate?", "gpresult /scope computer /h gp.html", AFFECTED),
+            step("What is the certificate for?", "certutil -store TrustedPublisher", AFFECTED),
         ],
     }
 }
 
 fn step(check: &str, command: &str, on: &str) -> Step {
-    Step {
-        check: check.to_owned(),
-        command: Some(command.to_owned()),
-        on: Some(on.to_owned()),
-    }
+    Step { check: check.to_owned(), command: Some(command.to_owned()), on: Some(on.to_owned()) }
 }

@@ -57,11 +57,7 @@ pub fn hypergeometric_tail(both: u64, affected: u64, with: u64, all: u64) -> f64
 /// Rounds to three significant digits, as documents show numbers: through text, so that what is printed is as short.
 #[must_use]
 pub fn rounded(value: f64) -> f64 {
-    if value.is_finite() {
-        format!("{value:.2e}").parse().unwrap_or(value)
-    } else {
-        0.0
-    }
+    if value.is_finite() { format!("{value:.2e}").parse().unwrap_or(value) } else { 0.0 }
 }
 
 /// Terms after which a sum stops: a tail that long is not a rare one.

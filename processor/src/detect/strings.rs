@@ -18,10 +18,7 @@ pub(super) struct Strings {
 
 impl Strings {
     pub(super) fn new() -> Strings {
-        Strings {
-            ids: BTreeMap::from([(OTHER.to_owned(), 0)]),
-            texts: vec![OTHER.to_owned()],
-        }
+        Strings { ids: BTreeMap::from([(OTHER.to_owned(), 0)]), texts: vec![OTHER.to_owned()] }
     }
 
     /// The number of `text`, cut to `bytes_max`; number 0, `(other)`, when there are `count_max` others already.

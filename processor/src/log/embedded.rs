@@ -85,9 +85,9 @@ fn error(path: &Path, doing: &str, error: &rusqlite::Error) -> LogError {
         Some(rusqlite::ErrorCode::CannotOpen) => LogError::Fatal(format!(
             "{place}: cannot be opened: {error}; is its folder there, and writable, and the path itself not a folder?"
         )),
-        Some(rusqlite::ErrorCode::ReadOnly) => {
-            LogError::Fatal(format!("{place}: read-only: {error}; give this user write access to the file and its folder"))
-        }
+        Some(rusqlite::ErrorCode::ReadOnly) => LogError::Fatal(format!(
+            "{place}: read-only: {error}; give this user write access to the file and its folder"
+        )),
         _ => LogError::Fatal(format!("{place}: {doing} failed: {error}")),
     }
 }
@@ -138,17 +138,15 @@ impl<'c> Appender<'c> {
                 new.insert(topic_end(self.connection, topic, partition)?)
             }
         };
-        self.connection
-            .prepare_cached("INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-            .execute(params![
-                topic.suffix(),
-                partition,
-                *next,
-                timestamp_ms,
-                key,
-                header.map(String::from_utf8_lossy),
-                String::from_utf8_lossy(value)
-            ])?;
+        self.connection.prepare_cached("INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+            topic.suffix(),
+            partition,
+            *next,
+            timestamp_ms,
+            key,
+            header.map(String::from_utf8_lossy),
+            String::from_utf8_lossy(value)
+        ])?;
         *next += 1;
         Ok(())
     }
@@ -175,7 +173,13 @@ fn topic_end(connection: &Connection, topic: Topic, partition: i32) -> rusqlite:
 ///
 /// # Errors
 /// As SQLite says.
-pub fn read(connection: &Connection, topic: Topic, partition: i32, from: i64, records_max: usize) -> rusqlite::Result<Vec<Record>> {
+pub fn read(
+    connection: &Connection,
+    topic: Topic,
+    partition: i32,
+    from: i64,
+    records_max: usize,
+) -> rusqlite::Result<Vec<Record>> {
     let mut statement = connection.prepare_cached(
         "SELECT offset, timestamp_ms, key, header, value FROM record
          WHERE topic = ?1 AND partition = ?2 AND offset >= ?3 ORDER BY offset LIMIT ?4",

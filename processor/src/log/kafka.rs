@@ -90,7 +90,11 @@ impl KafkaConfig {
         config.set("group.id", format!("{}-{machine}", self.topic_prefix));
         // A static member: a restarted instance takes its partitions back at once, without a rebalance.
         config.set("group.instance.id", format!("{machine}-{}", self.instance));
-        for (name, value) in [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "2000"), ("queued.max.messages.kbytes", "16384")] {
+        for (name, value) in [
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "2000"),
+            ("queued.max.messages.kbytes", "16384"),
+        ] {
             if !self.properties.contains_key(name) {
                 config.set(name, value);
             }
@@ -107,7 +111,8 @@ impl KafkaConfig {
             ("transaction.timeout.ms", "10000"),
         ]);
         config.set("transactional.id", format!("{}-{machine}-{}", self.topic_prefix, self.instance));
-        for (name, value) in [("compression.codec", "lz4"), ("linger.ms", "5"), ("queue.buffering.max.kbytes", "65536")] {
+        for (name, value) in [("compression.codec", "lz4"), ("linger.ms", "5"), ("queue.buffering.max.kbytes", "65536")]
+        {
             if !self.properties.contains_key(name) {
                 config.set(name, value);
             }
@@ -133,7 +138,11 @@ impl Membership {
 
 struct GroupContext(Arc<Membership>);
 
-impl ClientContext for GroupContext {}
+impl ClientContext for GroupContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        note(&error, reason);
+    }
+}
 
 impl ConsumerContext for GroupContext {
     /// Only notes new partitions: the shell loads their machines first and then names the offsets, in
@@ -339,9 +348,9 @@ impl Log for KafkaLog {
         }
         let list = self.list(positions.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset))))?;
         let moved = if self.fetching {
-            self.consumer.seek_partitions(list, CALL_TIMEOUT).and_then(|list| {
-                list.elements().iter().try_for_each(|element| element.error())
-            })
+            self.consumer
+                .seek_partitions(list, CALL_TIMEOUT)
+                .and_then(|list| list.elements().iter().try_for_each(|element| element.error()))
         } else {
             self.consumer.assign(&list)
         };
@@ -380,9 +389,27 @@ impl Log for KafkaLog {
     }
 }
 
+/// The context of a consumer without a group.
+struct ReaderContext;
+
+impl ClientContext for ReaderContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        note(&error, reason);
+    }
+}
+
+impl ConsumerContext for ReaderContext {}
+
+/// What librdkafka says of its own accord. The end of a partition is no error, and what fails is returned as well.
+fn note(error: &KafkaError, reason: &str) {
+    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}
+
 /// Everything in one partition, read committed, from its oldest record to the end that it had when this began.
 pub struct PartitionReader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<ReaderContext>,
     brokers: String,
     topic: String,
     partition: i32,
@@ -407,7 +434,8 @@ impl PartitionReader {
             ("auto.offset.reset", "earliest"),
             ("queued.max.messages.kbytes", "4096"),
         ]);
-        let consumer: BaseConsumer = properties.create().map_err(|e| failed("making a consumer", &e))?;
+        let consumer = BaseConsumer::from_config_and_context(&properties, ReaderContext)
+            .map_err(|e| failed("making a consumer", &e))?;
         let (_, end) = consumer
             .fetch_watermarks(&topic, partition, CALL_TIMEOUT)
             .map_err(|e| failed("asking for its end offset", &e))?;
@@ -509,7 +537,9 @@ pub(crate) fn explain(brokers: &str, topic: &str, doing: &str, error: &KafkaErro
         other => other.to_string(),
     };
     match code {
-        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => missing_topic(brokers, topic),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+            missing_topic(brokers, topic)
+        }
         Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => LogError::Fatal(format!(
             "topic {topic}: the committed offset is older than what Kafka still holds ({text}): records were deleted before they were \
              processed; to go on without them reset the group's offset with `kafka-consumer-groups --reset-offsets --to-earliest`, and raise retention.ms"
@@ -525,9 +555,11 @@ pub(crate) fn explain(brokers: &str, topic: &str, doing: &str, error: &KafkaErro
         ) => LogError::Fatal(format!(
             "topic {topic} at {brokers}: {doing} was refused: {text}; check the credentials in [kafka] and the ACLs of this principal"
         )),
-        Some(Code::Fenced | Code::FencedInstanceId | Code::ProducerFenced | Code::InvalidProducerEpoch) => LogError::Retry(format!(
-            "topic {topic}: another processor runs under the same instance name ({text}); give each its own `instance`"
-        )),
+        Some(Code::Fenced | Code::FencedInstanceId | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
+            LogError::Retry(format!(
+                "topic {topic}: another processor runs under the same instance name ({text}); give each its own `instance`"
+            ))
+        }
         Some(Code::MessageSizeTooLarge) => LogError::Fatal(format!(
             "topic {topic} at {brokers}: {doing}: {text}; raise the topic's max.message.bytes to at least 1 MiB"
         )),

@@ -182,35 +182,20 @@ fn message_action(entry: &Entry<'_>) -> (Action, EventOutcome) {
         return (Action::Report, Unknown);
     }
     if failed {
-        let action = if is_request(entry) {
-            Action::ServerRequest
-        } else {
-            Action::OperationFailed
-        };
+        let action = if is_request(entry) { Action::ServerRequest } else { Action::OperationFailed };
         return (action, Failure);
     }
     if matches!(entry.component, Some("PT" | "ProtocolTalker")) {
         return (Action::MetadataSync, Unknown);
     }
-    if is_request(entry) {
-        (Action::ServerRequest, Unknown)
-    } else {
-        (Action::Log, Unknown)
-    }
+    if is_request(entry) { (Action::ServerRequest, Unknown) } else { (Action::Log, Unknown) }
 }
 
 fn is_request(entry: &Entry<'_>) -> bool {
     matches!(entry.component, Some("WebServices" | "SLS"))
-        || [
-            "WinHttp:",
-            "Send request",
-            "SendRequest",
-            "Send failed",
-            "Web service call",
-            "Library download error",
-        ]
-        .into_iter()
-        .any(|part| entry.message.contains(part))
+        || ["WinHttp:", "Send request", "SendRequest", "Send failed", "Web service call", "Library download error"]
+            .into_iter()
+            .any(|part| entry.message.contains(part))
 }
 
 fn is_failure(code: u32) -> bool {

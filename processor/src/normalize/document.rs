@@ -54,9 +54,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     let hosts: Vec<Cow<'_, str>> = name.map(Cow::Borrowed).into_iter().chain(server).collect();
     let event = Event {
         timestamp: format_utc(line.time.millis, line.time.nanos),
-        ecs: Ecs {
-            version: ECS_VERSION.into(),
-        },
+        ecs: Ecs { version: ECS_VERSION.into() },
         message: entry.message.into(),
         event: EventFields {
             kind: EventKind::Event,
@@ -64,10 +62,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
             type_: [type_],
             action,
             outcome,
-            code: code
-                .clone()
-                .or_else(|| report.map(|report| report.event_id.to_string()))
-                .map(Cow::Owned),
+            code: code.clone().or_else(|| report.map(|report| report.event_id.to_string())).map(Cow::Owned),
             module: "windows_update".into(),
             dataset: match header.source {
                 Source::WindowsUpdate => "windows_update.log".into(),
@@ -81,18 +76,12 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
         error: code.map(|code| ErrorFields {
             code: Some(code.into()),
             type_: known.map(|known| known.symbol.into()),
-            message: known
-                .map(|known| known.text)
-                .filter(|text| !text.is_empty())
-                .map(Cow::Borrowed),
+            message: known.map(|known| known.text).filter(|text| !text.is_empty()).map(Cow::Borrowed),
         }),
         host: Some(HostFields {
             id: line.host_id.into(),
             name: header.host.as_str().into(),
-            os: OsFields {
-                type_: "windows".into(),
-                version: line.os_version.map(Cow::Borrowed),
-            },
+            os: OsFields { type_: "windows".into(), version: line.os_version.map(Cow::Borrowed) },
         }),
         log: LogFields {
             level: entry.level.map(|level| match level {
@@ -100,18 +89,10 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
                 Level::Fatal => "fatal".into(),
             }),
             logger: entry.component.map(Cow::Borrowed),
-            file: (!header.file.is_empty()).then(|| LogFile {
-                path: header.file.as_str().into(),
-            }),
+            file: (!header.file.is_empty()).then(|| LogFile { path: header.file.as_str().into() }),
         },
-        process: entry.pid.map(|pid| ProcessFields {
-            pid,
-            thread: entry.tid.map(|id| ThreadFields { id }),
-        }),
-        file: line.path.map(|path| FileFields {
-            path: path.into(),
-            code_signature: signature(entry),
-        }),
+        process: entry.pid.map(|pid| ProcessFields { pid, thread: entry.tid.map(|id| ThreadFields { id }) }),
+        file: line.path.map(|path| FileFields { path: path.into(), code_signature: signature(entry) }),
         package: package(entry),
         service: ServiceFields {
             name: "wuauserv".into(),
@@ -120,11 +101,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
         },
         url,
         related: (!hosts.is_empty()).then_some(RelatedFields { hosts }),
-        tags: if family.is_some() {
-            vec!["cert-trust".into()]
-        } else {
-            Vec::new()
-        },
+        tags: if family.is_some() { vec!["cert-trust".into()] } else { Vec::new() },
         labels: (!line.labels.is_empty()).then_some(Cow::Borrowed(line.labels)),
         wu: WuFields {
             form: Some(entry.form),
@@ -153,11 +130,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
             continues: line.continues.map(Cow::Owned),
             time_source: line.time.source,
             flags: line.flags,
-            line: Some(LineFields {
-                epoch: header.epoch.as_str().into(),
-                offset: header.offset,
-                end: header.end,
-            }),
+            line: Some(LineFields { epoch: header.epoch.as_str().into(), offset: header.offset, end: header.end }),
             raw: line.raw,
         },
     };
@@ -166,16 +139,11 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
 
 /// The document of a record that is no line.
 pub(super) fn pipeline_error(record: &InRecord<'_>, kind: &'static str, reason: &str, log_time: i64) -> Vec<u8> {
-    let raw = RawPosition {
-        partition: record.partition,
-        offset: record.offset,
-    };
+    let raw = RawPosition { partition: record.partition, offset: record.offset };
     let original = String::from_utf8_lossy(record.value);
     let event = Event {
         timestamp: format_utc(log_time, sub_second(log_time)),
-        ecs: Ecs {
-            version: ECS_VERSION.into(),
-        },
+        ecs: Ecs { version: ECS_VERSION.into() },
         message: reason.into(),
         event: EventFields {
             kind: EventKind::PipelineError,
@@ -191,25 +159,13 @@ pub(super) fn pipeline_error(record: &InRecord<'_>, kind: &'static str, reason: 
             id: pipeline_error_id(raw),
             original,
         },
-        error: Some(ErrorFields {
-            code: None,
-            type_: Some(kind.into()),
-            message: Some(reason.into()),
-        }),
+        error: Some(ErrorFields { code: None, type_: Some(kind.into()), message: Some(reason.into()) }),
         host: None,
-        log: LogFields {
-            level: None,
-            logger: None,
-            file: None,
-        },
+        log: LogFields { level: None, logger: None, file: None },
         process: None,
         file: None,
         package: None,
-        service: ServiceFields {
-            name: "wuauserv".into(),
-            type_: "windows-update".into(),
-            version: None,
-        },
+        service: ServiceFields { name: "wuauserv".into(), type_: "windows-update".into(), version: None },
         url: None,
         related: None,
         tags: Vec::new(),
@@ -237,11 +193,7 @@ pub(super) fn pipeline_error(record: &InRecord<'_>, kind: &'static str, reason: 
 
 /// Where the record stands.
 pub(super) fn raw_fields(record: &InRecord<'_>) -> RawFields {
-    RawFields {
-        partition: record.partition,
-        offset: record.offset,
-        timestamp: record.timestamp_ms,
-    }
+    RawFields { partition: record.partition, offset: record.offset, timestamp: record.timestamp_ms }
 }
 
 fn to_json(event: &Event<'_>) -> Vec<u8> {
@@ -250,12 +202,7 @@ fn to_json(event: &Event<'_>) -> Vec<u8> {
 
 fn package<'a>(entry: &Entry<'a>) -> Option<PackageFields<'a>> {
     let kb = || entry.facts.kb.map(|kb| Cow::Owned(kb.to_ascii_uppercase()));
-    entry
-        .facts
-        .title
-        .map(Cow::Borrowed)
-        .or_else(kb)
-        .map(|name| PackageFields { name })
+    entry.facts.title.map(Cow::Borrowed).or_else(kb).map(|name| PackageFields { name })
 }
 
 fn signature<'a>(entry: &Entry<'_>) -> Option<SignatureFields<'a>> {
@@ -264,11 +211,7 @@ fn signature<'a>(entry: &Entry<'_>) -> Option<SignatureFields<'a>> {
         Trust::Untrusted | Trust::Failed | Trust::Rejected => false,
         Trust::Checking | Trust::Unknown => return None,
     };
-    let status = entry
-        .hresult
-        .and_then(hresult::lookup)
-        .filter(|_| !trusted)
-        .map(|known| known.symbol.into());
+    let status = entry.hresult.and_then(hresult::lookup).filter(|_| !trusted).map(|known| known.symbol.into());
     Some(SignatureFields { trusted, status })
 }
 
@@ -280,15 +223,8 @@ fn url_fields(full: &str) -> UrlFields<'_> {
         },
         None => (None, None),
     };
-    let scheme = full
-        .split_once("://")
-        .map(|(scheme, _)| Cow::Owned(scheme.to_ascii_lowercase()));
-    UrlFields {
-        full: full.into(),
-        domain: domain.map(Cow::Owned),
-        port,
-        scheme,
-    }
+    let scheme = full.split_once("://").map(|(scheme, _)| Cow::Owned(scheme.to_ascii_lowercase()));
+    UrlFields { full: full.into(), domain: domain.map(Cow::Owned), port, scheme }
 }
 
 /// GUIDs are written in both cases; documents have the lower.

@@ -89,11 +89,7 @@ impl File {
     ) -> Option<String> {
         match form {
             Form::Legacy | Form::Etw | Form::ReportingEvents => {
-                self.head = Some(Head {
-                    event_id: event_id.to_owned(),
-                    epoch: epoch.to_owned(),
-                    end,
-                });
+                self.head = Some(Head { event_id: event_id.to_owned(), epoch: epoch.to_owned(), end });
                 None
             }
             Form::Message => {
@@ -101,10 +97,7 @@ impl File {
                 None
             }
             Form::Text => {
-                let head = self
-                    .head
-                    .as_mut()
-                    .filter(|head| head.epoch == epoch && head.end == offset)?;
+                let head = self.head.as_mut().filter(|head| head.epoch == epoch && head.end == offset)?;
                 head.end = end;
                 Some(head.event_id.clone())
             }

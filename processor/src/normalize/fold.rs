@@ -113,17 +113,12 @@ impl Folds {
         }
         self.open.push(failure);
         // Beyond the bound the oldest counts as it stands.
-        if self.open.len() > open_max.max(1) {
-            Some(self.open.remove(0))
-        } else {
-            None
-        }
+        if self.open.len() > open_max.max(1) { Some(self.open.remove(0)) } else { None }
     }
 
     /// Drops what the success of an update disproves.
     pub(super) fn update_succeeded(&mut self, update: &str) {
-        self.open
-            .retain(|failure| failure.definite || failure.update.as_deref() != Some(update));
+        self.open.retain(|failure| failure.definite || failure.update.as_deref() != Some(update));
     }
 
     /// Drops what a success on the same thread disproves: all that is not about another file.
@@ -136,8 +131,7 @@ impl Folds {
 
     /// Drops what a successful scan disproves: that its server could not be reached.
     pub(super) fn scan_succeeded(&mut self) {
-        self.open
-            .retain(|failure| failure.definite || failure.update.is_some() || failure.path.is_some());
+        self.open.retain(|failure| failure.definite || failure.update.is_some() || failure.path.is_some());
     }
 
     /// Takes out what counts at these times.

@@ -98,11 +98,7 @@ struct End {
 
 impl Host {
     pub(super) fn new(log_time: i64) -> Host {
-        Host {
-            first_log: log_time,
-            last_log: log_time,
-            ..Host::default()
-        }
+        Host { first_log: log_time, last_log: log_time, ..Host::default() }
     }
 
     /// Version of the operating system as the log last said it.
@@ -169,10 +165,7 @@ impl Host {
 
     /// A file's failure counts.
     pub(super) fn failed(&mut self, failure: Failure, scope: Scope<'_>, out: &mut Facts) {
-        let file = failure
-            .path
-            .as_deref()
-            .map(|path| path.rsplit(['\\', '/']).next().unwrap_or(path).to_lowercase());
+        let file = failure.path.as_deref().map(|path| path.rsplit(['\\', '/']).next().unwrap_or(path).to_lowercase());
         let subject = match (&failure.update, &file) {
             (Some(update), _) => format!("update:{update}"),
             (None, Some(file)) if failure.family != Family::Tls => format!("file:{file}"),
@@ -236,33 +229,20 @@ impl Host {
     /// A scan ended. Its success also ends every failure to reach a server.
     pub(super) fn scanned(&mut self, outcome: Outcome, event_time: i64, scope: Scope<'_>, out: &mut Facts) {
         if outcome == Outcome::Success {
-            let servers: Vec<String> = self
-                .subjects
-                .keys()
-                .filter(|name| name.starts_with("server:"))
-                .cloned()
-                .collect();
+            let servers: Vec<String> =
+                self.subjects.keys().filter(|name| name.starts_with("server:")).cloned().collect();
             for subject in servers {
                 self.succeed_if_failing(&subject, "scan", event_time, scope, out);
             }
         }
-        let too_soon = self
-            .last_scan
-            .is_some_and(|last| event_time < last.saturating_add(SCAN_EVERY_MS));
+        let too_soon = self.last_scan.is_some_and(|last| event_time < last.saturating_add(SCAN_EVERY_MS));
         if too_soon {
             return;
         }
         self.last_scan = Some(event_time);
         if self.caught_up {
             self.send_facts_if_changed(scope, out);
-            out.push((
-                scope.at.raw,
-                Fact::ScanDone(ScanDone {
-                    host: self.named(scope),
-                    outcome,
-                    event_time,
-                }),
-            ));
+            out.push((scope.at.raw, Fact::ScanDone(ScanDone { host: self.named(scope), outcome, event_time })));
         }
     }
 
@@ -276,9 +256,7 @@ impl Host {
         for failure in due {
             self.failed(failure, scope, out);
         }
-        let deadline = self
-            .first_log
-            .saturating_add(i64::from(scope.config.catch_up_wait_secs) * 1000);
+        let deadline = self.first_log.saturating_add(i64::from(scope.config.catch_up_wait_secs) * 1000);
         if !self.caught_up && !self.heard && scope.at.log_time >= deadline {
             self.caught_up = true;
             self.catch_up(scope, out);
@@ -286,9 +264,7 @@ impl Host {
         let waited = self.changed.is_some_and(|(since, lines)| {
             lines >= FACTS_WAIT_LINES || scope.at.log_time >= since.saturating_add(FACTS_WAIT_MS)
         });
-        let old = self
-            .facts_sent
-            .is_some_and(|sent| scope.at.log_time >= sent.saturating_add(DAY_MS));
+        let old = self.facts_sent.is_some_and(|sent| scope.at.log_time >= sent.saturating_add(DAY_MS));
         if self.caught_up && (waited || old) {
             self.send_facts(scope, out);
         }
@@ -297,13 +273,8 @@ impl Host {
     /// Log time at which [`Host::settle`] has something to do, even if no record of this host comes.
     pub(super) fn next_due(&self, config: &NormalizerConfig) -> Option<i64> {
         let failures = self.files.values().filter_map(|file| file.folds.next_due_log()).min();
-        let facts = self
-            .changed
-            .filter(|_| self.caught_up)
-            .map(|(since, _)| since.saturating_add(FACTS_WAIT_MS));
-        let wait = self
-            .first_log
-            .saturating_add(i64::from(config.catch_up_wait_secs) * 1000);
+        let facts = self.changed.filter(|_| self.caught_up).map(|(since, _)| since.saturating_add(FACTS_WAIT_MS));
+        let wait = self.first_log.saturating_add(i64::from(config.catch_up_wait_secs) * 1000);
         let catch_up = (!self.caught_up && !self.heard).then_some(wait);
         [failures, facts, catch_up].into_iter().flatten().min()
     }
@@ -328,14 +299,7 @@ impl Host {
         }
         self.forget_oldest_subject(&end.subject, scope.config.limits.subjects_per_host_max);
         let sent = if send { Some(end.event_time) } else { sent };
-        let state = Subject {
-            outcome: end.outcome,
-            family: end.family,
-            code: end.code,
-            since,
-            last,
-            sent,
-        };
+        let state = Subject { outcome: end.outcome, family: end.family, code: end.code, since, last, sent };
         self.subjects.insert(end.subject.clone(), state);
         if changed && (was_failing || end.outcome == Outcome::Failure) {
             self.facts_changed(scope);
@@ -365,11 +329,7 @@ impl Host {
         scope: Scope<'_>,
         out: &mut Facts,
     ) {
-        if self
-            .subjects
-            .get(subject)
-            .is_none_or(|known| known.outcome != Outcome::Failure)
-        {
+        if self.subjects.get(subject).is_none_or(|known| known.outcome != Outcome::Failure) {
             return;
         }
         let end = End {
@@ -402,21 +362,12 @@ impl Host {
 
     fn send_facts(&mut self, scope: Scope<'_>, out: &mut Facts) {
         let mut dimensions = self.dimensions.clone();
-        dimensions.extend(
-            self.labels
-                .iter()
-                .map(|(name, value)| (format!("label.{name}"), value.clone())),
-        );
+        dimensions.extend(self.labels.iter().map(|(name, value)| (format!("label.{name}"), value.clone())));
         let mut failing = Vec::new();
         for (subject, known) in &mut self.subjects {
             if let (Outcome::Failure, Some(family)) = (known.outcome, known.family) {
                 let code = hresult::display(known.code);
-                failing.push(Failing {
-                    subject: subject.clone(),
-                    family,
-                    code,
-                    since: known.since,
-                });
+                failing.push(Failing { subject: subject.clone(), family, code, since: known.since });
                 // The facts say it as well as an attempt would.
                 known.sent = known.sent.or(Some(known.last));
             }
@@ -437,20 +388,13 @@ impl Host {
         if self.subjects.len() < subjects_max.max(1) || self.subjects.contains_key(keep) {
             return;
         }
-        let oldest = self
-            .subjects
-            .iter()
-            .min_by_key(|(_, subject)| subject.last)
-            .map(|(name, _)| name.clone());
+        let oldest = self.subjects.iter().min_by_key(|(_, subject)| subject.last).map(|(name, _)| name.clone());
         if let Some(oldest) = oldest {
             self.subjects.remove(&oldest);
         }
     }
 
     fn named(&self, scope: Scope<'_>) -> HostRef {
-        HostRef {
-            id: scope.id.to_owned(),
-            name: self.name.clone(),
-        }
+        HostRef { id: scope.id.to_owned(), name: self.name.clone() }
     }
 }

@@ -81,12 +81,7 @@ impl Machine for Normalizer {
     type Config = NormalizerConfig;
 
     fn new(config: &NormalizerConfig, partition: i32, partitions: i32) -> Self {
-        Normalizer {
-            config: config.clone(),
-            partition,
-            partitions,
-            state: State::default(),
-        }
+        Normalizer { config: config.clone(), partition, partitions, state: State::default() }
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
@@ -114,16 +109,9 @@ impl Machine for Normalizer {
         partitions: i32,
         bytes: &[u8],
     ) -> Result<Self, SnapshotError> {
-        let state = postcard::from_bytes(bytes).map_err(|error| SnapshotError {
-            machine: Self::NAME,
-            reason: error.to_string(),
-        })?;
-        Ok(Normalizer {
-            config: config.clone(),
-            partition,
-            partitions,
-            state,
-        })
+        let state = postcard::from_bytes(bytes)
+            .map_err(|error| SnapshotError { machine: Self::NAME, reason: error.to_string() })?;
+        Ok(Normalizer { config: config.clone(), partition, partitions, state })
     }
 }
 
@@ -132,10 +120,7 @@ impl Normalizer {
         self.state.log_time = self.state.log_time.max(record.timestamp_ms);
         Moment {
             log_time: self.state.log_time,
-            raw: RawPosition {
-                partition: record.partition,
-                offset: record.offset,
-            },
+            raw: RawPosition { partition: record.partition, offset: record.offset },
         }
     }
 
@@ -151,11 +136,7 @@ impl Normalizer {
                     .map_err(|error| Malformed(format!("heartbeat is not JSON of its schema: {error}")))?;
                 let mut facts = Facts::new();
                 let host = host(&mut self.state, key, at, &self.config);
-                let scope = Scope {
-                    id: key,
-                    at,
-                    config: &self.config,
-                };
+                let scope = Scope { id: key, at, config: &self.config };
                 host.set_name(&header.host, scope);
                 host.heartbeat(beat, scope, &mut facts);
                 host.settle(scope, &mut facts);
@@ -177,10 +158,7 @@ impl Normalizer {
         out: &mut Vec<Output>,
     ) -> Result<(), Malformed> {
         if header.end <= header.offset {
-            return Err(Malformed(format!(
-                "line ends at {} and begins at {}",
-                header.end, header.offset
-            )));
+            return Err(Malformed(format!("line ends at {} and begins at {}", header.end, header.offset)));
         }
         let text = String::from_utf8_lossy(record.value);
         let hash = u32::from_str_radix(&header.hash, 16).unwrap_or_else(|_| crc32fast::hash(record.value));
@@ -195,11 +173,7 @@ impl Normalizer {
             ..Offsets::of_config(config)
         };
         if host.files.len() >= limits.files_per_host_max.max(1) && !host.files.contains_key(&header.file) {
-            let oldest = host
-                .files
-                .iter()
-                .min_by_key(|(_, file)| file.newest)
-                .map(|(name, _)| name.clone());
+            let oldest = host.files.iter().min_by_key(|(_, file)| file.newest).map(|(name, _)| name.clone());
             oldest.map(|name| host.files.remove(&name));
         }
         if !host.files.contains_key(&header.file) {
@@ -215,15 +189,7 @@ impl Normalizer {
         let stated = file.time.stated(&entry, &offsets);
         let reread = file.is_reread(stated.as_ref().map(|time| time.millis));
         let time = stamp::event_time(stated, &entry, file, header, at.log_time);
-        let flags = stamp::flags(
-            &time,
-            &entry,
-            header,
-            position,
-            reread,
-            matches!(text, Cow::Owned(_)),
-            at.log_time,
-        );
+        let flags = stamp::flags(&time, &entry, header, position, reread, matches!(text, Cow::Owned(_)), at.log_time);
         let rewound = (position == Position::Rewound).then_some(hash);
         let id = event_id(key, &header.file, &header.epoch, header.offset, rewound);
         let continues = file.continues(entry.form, &id, &header.epoch, header.offset, header.end);
@@ -264,12 +230,7 @@ impl Normalizer {
             labels: &host.labels,
             raw: document::raw_fields(record),
         });
-        out.push(Output {
-            topic: Topic::Events,
-            key: key.to_owned(),
-            value,
-            timestamp_ms: at.log_time,
-        });
+        out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
         self.send(key, facts, at, out);
         Ok(())
     }
@@ -286,14 +247,7 @@ impl Normalizer {
             let mut facts = Facts::new();
             if let Some(host) = self.state.hosts.get_mut(&key) {
                 host.due = None;
-                host.settle(
-                    Scope {
-                        id: &key,
-                        at,
-                        config: &self.config,
-                    },
-                    &mut facts,
-                );
+                host.settle(Scope { id: &key, at, config: &self.config }, &mut facts);
             }
             self.send(&key, facts, at, out);
             self.index(&key);
@@ -306,9 +260,7 @@ impl Normalizer {
             return;
         };
         // What was due at once has been settled, so a due time lies ahead and settle_due() ends.
-        let due = host
-            .next_due(&self.config)
-            .map(|due| due.max(self.state.log_time.saturating_add(1)));
+        let due = host.next_due(&self.config).map(|due| due.max(self.state.log_time.saturating_add(1)));
         if host.due == due {
             return;
         }
@@ -322,66 +274,36 @@ impl Normalizer {
     }
 
     fn send(&self, key: &str, facts: Facts, at: Moment, out: &mut Vec<Output>) {
-        out.extend(
-            facts
-                .into_iter()
-                .map(|(raw, fact)| signal(key.to_owned(), raw, fact, at.log_time)),
-        );
+        out.extend(facts.into_iter().map(|(raw, fact)| signal(key.to_owned(), raw, fact, at.log_time)));
     }
 
     fn tick(&mut self, at: Moment, out: &mut Vec<Output>) {
-        if self
-            .state
-            .last_tick
-            .is_some_and(|last| at.log_time < last.saturating_add(TICK_MS))
-        {
+        if self.state.last_tick.is_some_and(|last| at.log_time < last.saturating_add(TICK_MS)) {
             return;
         }
         self.state.last_tick = Some(at.log_time);
-        let tick = Fact::Tick(Tick {
-            partitions: self.partitions,
-        });
+        let tick = Fact::Tick(Tick { partitions: self.partitions });
         out.push(signal(format!("tick/{}", self.partition), at.raw, tick, at.log_time));
     }
 
     fn pipeline_error(&self, record: &InRecord<'_>, kind: &'static str, reason: &str) -> Output {
         let value = document::pipeline_error(record, kind, reason, self.state.log_time);
-        Output {
-            topic: Topic::Events,
-            key: UNKNOWN_KEY.to_owned(),
-            value,
-            timestamp_ms: self.state.log_time,
-        }
+        Output { topic: Topic::Events, key: UNKNOWN_KEY.to_owned(), value, timestamp_ms: self.state.log_time }
     }
 }
 
 fn signal(key: String, raw: RawPosition, fact: Fact, log_time: i64) -> Output {
-    let signal = Signal {
-        v: signal::VERSION,
-        log_time,
-        raw,
-        fact,
-    };
+    let signal = Signal { v: signal::VERSION, log_time, raw, fact };
     let value = serde_json::to_vec(&signal).expect("a signal holds only strings, numbers and string maps");
-    Output {
-        topic: Topic::Signals,
-        key,
-        value,
-        timestamp_ms: log_time,
-    }
+    Output { topic: Topic::Signals, key, value, timestamp_ms: log_time }
 }
 
 fn header(record: &InRecord<'_>) -> Result<RawHeader, Malformed> {
-    let bytes = record
-        .header
-        .ok_or_else(|| Malformed("record has no header wulog".to_owned()))?;
+    let bytes = record.header.ok_or_else(|| Malformed("record has no header wulog".to_owned()))?;
     let header: RawHeader = serde_json::from_slice(bytes)
         .map_err(|error| Malformed(format!("header is not JSON of its schema: {error}")))?;
     if header.v != VERSION {
-        return Err(Malformed(format!(
-            "contract version {} is not supported, only {VERSION}",
-            header.v
-        )));
+        return Err(Malformed(format!("contract version {} is not supported, only {VERSION}", header.v)));
     }
     Ok(header)
 }
@@ -389,10 +311,7 @@ fn header(record: &InRecord<'_>) -> Result<RawHeader, Malformed> {
 fn key<'a>(record: &InRecord<'a>) -> Result<&'a str, Malformed> {
     let key = std::str::from_utf8(record.key).map_err(|_| Malformed("key is not UTF-8".to_owned()))?;
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
-        return Err(Malformed(format!(
-            "key has {} bytes, not 1 to {KEY_BYTES_MAX}",
-            key.len()
-        )));
+        return Err(Malformed(format!("key has {} bytes, not 1 to {KEY_BYTES_MAX}", key.len())));
     }
     Ok(key)
 }
@@ -403,11 +322,8 @@ fn host<'a>(state: &'a mut State, key: &str, at: Moment, config: &NormalizerConf
     if !state.hosts.contains_key(key) {
         let hosts_max = config.limits.hosts_max.max(1);
         if state.hosts.len() >= hosts_max {
-            let mut oldest: Vec<(i64, String)> = state
-                .hosts
-                .iter()
-                .map(|(key, host)| (host.last_log, key.clone()))
-                .collect();
+            let mut oldest: Vec<(i64, String)> =
+                state.hosts.iter().map(|(key, host)| (host.last_log, key.clone())).collect();
             oldest.sort_unstable();
             for (_, key) in oldest.into_iter().take(hosts_max / 16 + 1) {
                 if let Some(due) = state.hosts.remove(&key).and_then(|host| host.due) {

@@ -49,11 +49,7 @@ fn is_wsus_url(url: &str) -> bool {
 /// `6.1.7600.0.0.197008` is build 6.1.7600 with service pack and suite; `10.0.19045.2728` is a build already.
 fn os_build(version: &str) -> Cow<'_, str> {
     let parts: Vec<&str> = version.split('.').collect();
-    if parts.len() > 4 {
-        Cow::Owned(parts[..3].join("."))
-    } else {
-        Cow::Borrowed(version)
-    }
+    if parts.len() > 4 { Cow::Owned(parts[..3].join(".")) } else { Cow::Borrowed(version) }
 }
 
 /// A line as the fold sees it.
@@ -108,28 +104,15 @@ fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure
     let entry = seen.entry;
     let trust = classify::trust_failure(entry)?;
     let reported = entry.report.is_some();
-    let update = entry
-        .facts
-        .update
-        .map(str::to_ascii_lowercase)
-        .or_else(|| thread.update.clone().filter(|_| !reported));
-    let wait_secs = if trust.definite {
-        scope.config.update_wait_secs
-    } else {
-        scope.config.provisional_wait_secs
-    };
+    let update =
+        entry.facts.update.map(str::to_ascii_lowercase).or_else(|| thread.update.clone().filter(|_| !reported));
+    let wait_secs = if trust.definite { scope.config.update_wait_secs } else { scope.config.provisional_wait_secs };
     let wait_ms = i64::from(wait_secs) * 1000;
-    let server = entry
-        .facts
-        .url
-        .and_then(server_of_url)
-        .or_else(|| thread.server.clone().filter(|_| !reported));
+    let server = entry.facts.url.and_then(server_of_url).or_else(|| thread.server.clone().filter(|_| !reported));
     Some(Failure {
         pid: entry.pid,
         tid: entry.tid,
-        path: seen
-            .path
-            .map(|path| cut(path, scope.config.limits.value_bytes_max).to_owned()),
+        path: seen.path.map(|path| cut(path, scope.config.limits.value_bytes_max).to_owned()),
         update,
         server,
         code: trust.code,
@@ -149,40 +132,15 @@ fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure
 /// Dimensions of an attempt, from its line and from the lines above on its thread.
 fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: Scope<'_>) -> BTreeMap<String, String> {
     let from_thread = |value: &Option<String>| value.clone().filter(|_| entry.report.is_none());
-    let caller = entry
-        .report
-        .as_ref()
-        .map(|report| report.app)
-        .filter(|app| !app.is_empty())
-        .or(entry.facts.caller);
+    let caller = entry.report.as_ref().map(|report| report.app).filter(|app| !app.is_empty()).or(entry.facts.caller);
     let found = [
-        (
-            "title",
-            entry
-                .facts
-                .title
-                .map(str::to_owned)
-                .or_else(|| from_thread(&thread.title)),
-        ),
+        ("title", entry.facts.title.map(str::to_owned).or_else(|| from_thread(&thread.title))),
         ("kb", entry.facts.kb.map(str::to_ascii_uppercase)),
-        (
-            "service",
-            entry
-                .facts
-                .service
-                .map(str::to_ascii_lowercase)
-                .or_else(|| from_thread(&thread.service)),
-        ),
-        (
-            "caller",
-            caller.map(str::to_owned).or_else(|| from_thread(&thread.caller)),
-        ),
+        ("service", entry.facts.service.map(str::to_ascii_lowercase).or_else(|| from_thread(&thread.service))),
+        ("caller", caller.map(str::to_owned).or_else(|| from_thread(&thread.caller))),
     ];
     let bounded = |value: String| cut(&value, scope.config.limits.value_bytes_max).to_owned();
-    found
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), bounded(value?))))
-        .collect()
+    found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), bounded(value?)))).collect()
 }
 
 fn succeeded(host: &mut Host, seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>, out: &mut Facts) {

@@ -31,10 +31,7 @@ pub(super) struct Epoch {
 
 impl Epoch {
     pub(super) fn new(id: &str) -> Epoch {
-        Epoch {
-            id: id.to_owned(),
-            ..Epoch::default()
-        }
+        Epoch { id: id.to_owned(), ..Epoch::default() }
     }
 
     /// Takes the line `[offset, end)`, unless it was taken already.
@@ -48,11 +45,7 @@ impl Epoch {
         }
         self.insert(offset, end, limits.ranges_per_epoch_max);
         self.remember(offset, hash, limits.recent_lines_max);
-        if offset < self.rewound_until {
-            Position::Rewound
-        } else {
-            Position::New
-        }
+        if offset < self.rewound_until { Position::Rewound } else { Position::New }
     }
 
     fn covers(&self, offset: u64, end: u64) -> bool {
@@ -74,8 +67,7 @@ impl Epoch {
         if let Some(last) = self.ranges.last_mut() {
             last.1 = last.1.min(offset);
         }
-        self.recent
-            .truncate(self.recent.partition_point(|line| line.0 < offset));
+        self.recent.truncate(self.recent.partition_point(|line| line.0 < offset));
     }
 
     fn insert(&mut self, offset: u64, end: u64, ranges_max: usize) {
@@ -88,9 +80,7 @@ impl Epoch {
         let past = self.ranges.partition_point(|range| range.0 <= end);
         let merged = self.ranges[first..past.max(first)]
             .iter()
-            .fold((offset, end), |merged, range| {
-                (merged.0.min(range.0), merged.1.max(range.1))
-            });
+            .fold((offset, end), |merged, range| (merged.0.min(range.0), merged.1.max(range.1)));
         self.ranges.splice(first..past.max(first), [merged]);
         if self.ranges.len() > ranges_max.max(1) {
             self.ranges[1].0 = self.ranges[0].0;
@@ -117,40 +107,20 @@ mod tests {
     /// Each step is (offset, end, hash) and what it should be.
     fn check(steps: &[(u64, u64, u32, Position)]) {
         let mut epoch = Epoch::new("e");
-        let limits = Limits {
-            ranges_per_epoch_max: 3,
-            recent_lines_max: 4,
-            ..Limits::default()
-        };
+        let limits = Limits { ranges_per_epoch_max: 3, recent_lines_max: 4, ..Limits::default() };
         for (at, (offset, end, hash, expect)) in steps.iter().enumerate() {
-            assert_eq!(
-                epoch.take(*offset, *end, *hash, &limits),
-                *expect,
-                "step {at} of {steps:?}"
-            );
+            assert_eq!(epoch.take(*offset, *end, *hash, &limits), *expect, "step {at} of {steps:?}");
         }
     }
 
     #[test]
     fn lines_in_order_are_new_and_repeats_are_dropped() {
-        check(&[
-            (0, 10, 1, New),
-            (10, 20, 2, New),
-            (0, 10, 1, Repeat),
-            (10, 20, 2, Repeat),
-            (20, 30, 3, New),
-        ]);
+        check(&[(0, 10, 1, New), (10, 20, 2, New), (0, 10, 1, Repeat), (10, 20, 2, Repeat), (20, 30, 3, New)]);
     }
 
     #[test]
     fn a_hole_is_filled_once() {
-        check(&[
-            (0, 10, 1, New),
-            (20, 30, 3, New),
-            (10, 20, 2, New),
-            (10, 20, 2, Repeat),
-            (20, 30, 3, Repeat),
-        ]);
+        check(&[(0, 10, 1, New), (20, 30, 3, New), (10, 20, 2, New), (10, 20, 2, Repeat), (20, 30, 3, Repeat)]);
     }
 
     #[test]
@@ -175,10 +145,7 @@ mod tests {
     #[test]
     fn beyond_the_bound_the_lowest_hole_counts_as_lost() {
         let mut epoch = Epoch::new("e");
-        let limits = Limits {
-            ranges_per_epoch_max: 3,
-            ..Limits::default()
-        };
+        let limits = Limits { ranges_per_epoch_max: 3, ..Limits::default() };
         for at in 0..100 {
             assert_eq!(epoch.take(at * 2, at * 2 + 1, 1, &limits), New);
             assert!(epoch.ranges.len() <= 3);

@@ -35,13 +35,7 @@ pub(super) fn event_time(
         if entry.time.is_some() && !entry.facts.undecoded {
             flags.push(Flag::TimeSuspect);
         }
-        return EventTime {
-            millis,
-            nanos: sub_second(millis),
-            offset_min: None,
-            source,
-            flags,
-        };
+        return EventTime { millis, nanos: sub_second(millis), offset_min: None, source, flags };
     };
     if time.millis > log_time.saturating_add(AHEAD_MAX_MS) {
         time.millis = log_time;

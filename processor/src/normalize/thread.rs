@@ -51,10 +51,7 @@ impl Thread {
         if let Some(server) = facts.url.and_then(server_of_url) {
             self.server = Some(cut(&server, value_bytes_max).to_owned());
         }
-        if let Some(code) = entry
-            .hresult
-            .filter(|code| code & 0x8000_0000 != 0 && entry.report.is_none())
-        {
+        if let Some(code) = entry.hresult.filter(|code| code & 0x8000_0000 != 0 && entry.report.is_none()) {
             // "Exit code = 0x8024402C" stands before the END of a failed search; other codes on the way do not decide.
             if entry.message.contains("xit code") || entry.message.contains("returned 0x") {
                 self.scan_code = Some(code);
@@ -83,13 +80,10 @@ impl Thread {
 
     /// The file that a line speaks of: its own, or for a verdict without one that of the check above.
     pub(super) fn path_of<'a>(&'a self, entry: &Entry<'a>) -> Option<&'a str> {
-        entry.facts.path.or_else(|| {
-            entry
-                .facts
-                .trust
-                .filter(|trust| *trust != Trust::Checking)
-                .and(self.path.as_deref())
-        })
+        entry
+            .facts
+            .path
+            .or_else(|| entry.facts.trust.filter(|trust| *trust != Trust::Checking).and(self.path.as_deref()))
     }
 }
 
@@ -98,18 +92,12 @@ pub(super) fn server_of_url(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     let server = rest.split(['/', '?', '#']).next()?;
     let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
-    let fits = !server.is_empty()
-        && server
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    let fits =
+        !server.is_empty() && server.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
     fits.then(|| server.to_ascii_lowercase())
 }
 
 /// The longest prefix of at most `bytes_max` bytes that ends at a character.
 pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
-    if text.len() <= bytes_max {
-        text
-    } else {
-        &text[..text.floor_char_boundary(bytes_max)]
-    }
+    if text.len() <= bytes_max { text } else { &text[..text.floor_char_boundary(bytes_max)] }
 }

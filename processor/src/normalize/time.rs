@@ -81,11 +81,7 @@ pub(super) fn format_offset(minutes: i32) -> String {
 /// RFC 3339 UTC, with milliseconds, or with more digits where the line has them.
 pub(super) fn format_utc(millis: i64, nanos: u32) -> String {
     let utc = DateTime::from_timestamp(millis.div_euclid(1000), nanos).unwrap_or_default();
-    let digits = if nanos.is_multiple_of(1_000_000) {
-        SecondsFormat::Millis
-    } else {
-        SecondsFormat::Nanos
-    };
+    let digits = if nanos.is_multiple_of(1_000_000) { SecondsFormat::Millis } else { SecondsFormat::Nanos };
     utc.to_rfc3339_opts(digits, true)
 }
 
@@ -104,11 +100,7 @@ pub(super) struct Offsets {
 
 impl Offsets {
     pub(super) fn of_config(config: &NormalizerConfig) -> Offsets {
-        Offsets {
-            config_zone: config.time_zone,
-            config_offset: config.utc_offset,
-            ..Offsets::default()
-        }
+        Offsets { config_zone: config.time_zone, config_offset: config.utc_offset, ..Offsets::default() }
     }
 }
 
@@ -160,13 +152,7 @@ impl FileTime {
         let mut flags = Vec::new();
         let (offset_min, source) = self.offset(local, entry.pid, offsets, &mut flags);
         let millis = local.millis() - i64::from(offset_min) * 60_000;
-        Some(EventTime {
-            millis,
-            nanos: local.nanos,
-            offset_min: Some(offset_min),
-            source,
-            flags,
-        })
+        Some(EventTime { millis, nanos: local.nanos, offset_min: Some(offset_min), source, flags })
     }
 
     /// Time of the last dated line.
@@ -187,11 +173,7 @@ impl FileTime {
     fn learn(&mut self, entry: &Entry<'_>) {
         let Some(pid) = entry.pid else { return };
         // A REPORT EVENT is younger than the banner, which a change to summer time makes stale.
-        let report_offset = entry
-            .report
-            .as_ref()
-            .and_then(|report| report.time)
-            .and_then(|time| time.offset_min);
+        let report_offset = entry.report.as_ref().and_then(|report| report.time).and_then(|time| time.offset_min);
         let offset_min = entry.facts.banner_offset_min.or(report_offset);
         let build = entry.facts.client_version;
         if offset_min.is_none() && build.is_none() {
@@ -250,9 +232,7 @@ fn zone_offset(Zone(zone): Zone, local_secs: i64, flags: &mut Vec<Flag>) -> i32 
             flags.push(Flag::TimeGap);
             // The offset of three hours before is that before the gap, which moves the time on by the gap.
             let before = local - TimeDelta::hours(3);
-            zone.offset_from_local_datetime(&before)
-                .earliest()
-                .map_or(chrono::Utc.fix(), |offset| offset.fix())
+            zone.offset_from_local_datetime(&before).earliest().map_or(chrono::Utc.fix(), |offset| offset.fix())
         }
     };
     offset.local_minus_utc() / 60
@@ -269,13 +249,7 @@ impl FileClock {
     /// A clock for one file of a host whose zone may be known.
     #[must_use]
     pub fn new(config: &NormalizerConfig, zone: Option<Zone>) -> FileClock {
-        FileClock {
-            time: FileTime::default(),
-            offsets: Offsets {
-                zone,
-                ..Offsets::of_config(config)
-            },
-        }
+        FileClock { time: FileTime::default(), offsets: Offsets { zone, ..Offsets::of_config(config) } }
     }
 
     /// Event time of the file's next line, milliseconds since 1970 UTC; for a line without one, that of the line before.

@@ -79,22 +79,14 @@ pub(super) struct Columns<'a> {
 }
 
 pub(super) fn split(line: &str) -> Columns<'_> {
-    dated(line)
-        .or_else(|| masked(line))
-        .or_else(|| undated(line))
-        .or_else(|| component_only(line))
-        .unwrap_or(Columns {
-            form: if starts_with_level(line) {
-                Form::Message
-            } else {
-                Form::Text
-            },
-            time: None,
-            pid: None,
-            tid: None,
-            component: None,
-            message: line.trim(),
-        })
+    dated(line).or_else(|| masked(line)).or_else(|| undated(line)).or_else(|| component_only(line)).unwrap_or(Columns {
+        form: if starts_with_level(line) { Form::Message } else { Form::Text },
+        time: None,
+        pid: None,
+        tid: None,
+        component: None,
+        message: line.trim(),
+    })
 }
 
 fn dated(line: &str) -> Option<Columns<'_>> {
@@ -108,38 +100,21 @@ fn dated(line: &str) -> Option<Columns<'_>> {
         return Some(Columns { time, ..columns });
     }
     let Some((pid, tid, rest)) = ids(rest, form) else {
-        return Some(Columns {
-            form,
-            time,
-            pid: None,
-            tid: None,
-            component: None,
-            message: rest.trim(),
-        });
+        return Some(Columns { form, time, pid: None, tid: None, component: None, message: rest.trim() });
     };
     // Clients before 5.8 write the zone into the time and have no component.
     let (component, message) = match taken.time.offset_min {
         Some(_) => (None, rest),
         None => component(rest, form),
     };
-    Some(Columns {
-        form,
-        time,
-        pid: Some(pid),
-        tid: Some(tid),
-        component,
-        message: message.trim(),
-    })
+    Some(Columns { form, time, pid: Some(pid), tid: Some(tid), component, message: message.trim() })
 }
 
 /// What `Select-String` and other tools put before a line: `C:\Windows\WindowsUpdate.log:2264:`, or a slip of the keyboard.
 fn skip_search_prefix(line: &str) -> &str {
     if let Some(at) = memchr::memmem::find(line.as_bytes(), b".log:") {
         let rest = &line[at + ".log:".len()..];
-        return rest
-            .trim_start_matches(|c: char| c.is_ascii_digit())
-            .strip_prefix(':')
-            .map_or(line, str::trim_start);
+        return rest.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix(':').map_or(line, str::trim_start);
     }
     let junk = line.bytes().take_while(u8::is_ascii_alphabetic).count();
     if junk <= 2 { &line[junk..] } else { line }
@@ -149,10 +124,7 @@ fn skip_search_prefix(line: &str) -> &str {
 fn glued(rest: &str) -> Option<Columns<'_>> {
     let pid = rest.get(..LEGACY_PID_BYTES)?.trim_start().parse().ok()?;
     let rest = &rest[LEGACY_PID_BYTES..];
-    let digits = rest
-        .bytes()
-        .take_while(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        .count();
+    let digits = rest.bytes().take_while(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).count();
     let tid = u32::from_str_radix(rest.get(..digits.min(8))?, 16).ok()?;
     let rest = &rest[digits.min(8)..];
     let component = known_prefix(rest)?;
@@ -169,19 +141,10 @@ fn glued(rest: &str) -> Option<Columns<'_>> {
 
 /// An article's line whose date is masked: `YYYY/MM/DD HH:MM:SS.4926861 22576 27056 SLS  ...`.
 fn masked(line: &str) -> Option<Columns<'_>> {
-    let rest = line
-        .strip_prefix("YYYY/MM/DD HH:MM:SS.")?
-        .trim_start_matches(|c: char| c.is_ascii_digit());
+    let rest = line.strip_prefix("YYYY/MM/DD HH:MM:SS.")?.trim_start_matches(|c: char| c.is_ascii_digit());
     let (pid, tid, rest) = ids(rest, Form::Etw)?;
     let (component, message) = component(rest, Form::Etw);
-    Some(Columns {
-        form: Form::Etw,
-        time: None,
-        pid: Some(pid),
-        tid: Some(tid),
-        component,
-        message: message.trim(),
-    })
+    Some(Columns { form: Form::Etw, time: None, pid: Some(pid), tid: Some(tid), component, message: message.trim() })
 }
 
 /// A copied line that lost its date and time: `1060 15a8 PT WARNING: ...`.
@@ -189,27 +152,13 @@ fn undated(line: &str) -> Option<Columns<'_>> {
     let (pid, tid, rest) = ids(line, Form::Legacy)?;
     let (component, message) = component(rest, Form::Legacy);
     let component = Some(component.filter(|name| COMPONENTS.contains(name))?);
-    Some(Columns {
-        form: Form::Legacy,
-        time: None,
-        pid: Some(pid),
-        tid: Some(tid),
-        component,
-        message: message.trim(),
-    })
+    Some(Columns { form: Form::Legacy, time: None, pid: Some(pid), tid: Some(tid), component, message: message.trim() })
 }
 
 fn component_only(line: &str) -> Option<Columns<'_>> {
     let (component, message) = component(line, Form::Legacy);
     let component = Some(component.filter(|name| COMPONENTS.contains(name))?);
-    Some(Columns {
-        form: Form::Message,
-        time: None,
-        pid: None,
-        tid: None,
-        component,
-        message: message.trim(),
-    })
+    Some(Columns { form: Form::Message, time: None, pid: None, tid: None, component, message: message.trim() })
 }
 
 /// Process and thread id at the head of `text`, and the rest, which begins with a blank.
@@ -241,10 +190,7 @@ fn component(text: &str, form: Form) -> (Option<&str>, &str) {
     if form == Form::Etw && text.len() - trimmed.len() > ETW_COMPONENT_BYTES {
         return (None, trimmed);
     }
-    let end = trimmed
-        .bytes()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-        .count();
+    let end = trimmed.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
     let followed = end == trimmed.len() || matches!(trimmed.as_bytes()[end], b'\t' | b' ');
     if end == 0 || !followed || !trimmed.as_bytes()[0].is_ascii_alphabetic() {
         return (None, trimmed);
@@ -253,11 +199,7 @@ fn component(text: &str, form: Form) -> (Option<&str>, &str) {
 }
 
 fn known_prefix(text: &str) -> Option<&'static str> {
-    COMPONENTS
-        .iter()
-        .copied()
-        .filter(|name| text.starts_with(name))
-        .max_by_key(|name| name.len())
+    COMPONENTS.iter().copied().filter(|name| text.starts_with(name)).max_by_key(|name| name.len())
 }
 
 fn starts_with_level(line: &str) -> bool {

@@ -3,10 +3,7 @@
 /// The symbolic name of an event id, such as `AGENT_DOWNLOAD_FAILED` for 161.
 #[must_use]
 pub fn event_name(event_id: u32) -> Option<&'static str> {
-    NAMES
-        .binary_search_by_key(&event_id, |row| row.0)
-        .ok()
-        .map(|at| NAMES[at].1)
+    NAMES.binary_search_by_key(&event_id, |row| row.0).ok().map(|at| NAMES[at].1)
 }
 
 /// Sorted by id.

@@ -8,11 +8,7 @@ pub(super) fn take(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('{').unwrap_or(text);
     let guid = inner.get(..GUID_BYTES).filter(|guid| is_guid(guid))?;
     let rest = &inner[GUID_BYTES..];
-    let rest = if inner.len() < text.len() {
-        rest.strip_prefix('}')?
-    } else {
-        rest
-    };
+    let rest = if inner.len() < text.len() { rest.strip_prefix('}')? } else { rest };
     Some((guid, rest))
 }
 

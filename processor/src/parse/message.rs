@@ -103,10 +103,7 @@ pub(super) fn level_and_body(message: &str) -> (Option<Level>, &str) {
     let body = strip_tracefmt(message.trim());
     let body = strip_bullet(body);
     let leveled = [("WARNING:", Level::Warning), ("FATAL:", Level::Fatal)];
-    match leveled
-        .into_iter()
-        .find_map(|(word, level)| Some((level, body.strip_prefix(word)?)))
-    {
+    match leveled.into_iter().find_map(|(word, level)| Some((level, body.strip_prefix(word)?))) {
         Some((level, rest)) => (Some(level), rest.trim_start()),
         None => (None, body),
     }
@@ -136,10 +133,7 @@ fn strip_tracefmt(text: &str) -> &str {
     if head.0.is_empty() || !head.0.bytes().all(|byte| byte.is_ascii_digit()) || !head.1.contains("::") {
         return text;
     }
-    head.1
-        .split_once(" [")
-        .and_then(|(_, rest)| rest.split_once(']'))
-        .map_or(text, |(_, text)| text.trim_start())
+    head.1.split_once(" [").and_then(|(_, rest)| rest.split_once(']')).map_or(text, |(_, text)| text.trim_start())
 }
 
 /// True for `Unknown( 15): GUID=... (No Format Information found).`
@@ -149,20 +143,10 @@ pub(super) fn is_undecoded(body: &str) -> bool {
 
 /// The facts that a text with a title alone holds.
 pub(super) fn titled(text: &str) -> Facts<'_> {
-    let mut facts = Facts {
-        kb: kb(text),
-        ..Facts::default()
-    };
+    let mut facts = Facts { kb: kb(text), ..Facts::default() };
     let marks = ["the following update with error ", "the following update: "];
-    if let Some((mark, rest)) = marks
-        .into_iter()
-        .find_map(|mark| Some((mark, text.split_once(mark)?.1)))
-    {
-        let title = if mark.ends_with("error ") {
-            rest.split_once(": ").map_or("", |(_, title)| title)
-        } else {
-            rest
-        };
+    if let Some((mark, rest)) = marks.into_iter().find_map(|mark| Some((mark, text.split_once(mark)?.1))) {
+        let title = if mark.ends_with("error ") { rest.split_once(": ").map_or("", |(_, title)| title) } else { rest };
         facts.title = Some(title.trim()).filter(|title| !title.is_empty());
     }
     facts
@@ -217,21 +201,15 @@ fn section(body: &str) -> Option<(Operation, Phase)> {
         ("Service: Service exit", Operation::Service),
         ("Service exit", Operation::Service),
     ];
-    cases
-        .into_iter()
-        .find(|(start, _)| name.starts_with(start))
-        .map(|(_, operation)| (operation, phase))
+    cases.into_iter().find(|(start, _)| name.starts_with(start)).map(|(_, operation)| (operation, phase))
 }
 
 /// Facts that whole sentences carry, told apart by their first words.
 fn sentences<'a>(body: &'a str, facts: &mut Facts<'a>) {
     if let Some(rest) = body.strip_prefix("Validating signature for ") {
         facts.trust = Some(Trust::Checking);
-        facts.path = bounded(
-            rest.split_once(" with dwProvFlags")
-                .map_or(rest, |(path, _)| path)
-                .trim_end_matches([':', ' ']),
-        );
+        facts.path =
+            bounded(rest.split_once(" with dwProvFlags").map_or(rest, |(path, _)| path).trim_end_matches([':', ' ']));
     } else if let Some(rest) = body.strip_prefix("Error: 0x") {
         if let Some((_, path)) = rest.split_once(" when verifying trust for ") {
             facts.trust = Some(Trust::Failed);
@@ -242,9 +220,8 @@ fn sentences<'a>(body: &'a str, facts: &mut Facts<'a>) {
             facts.trust = Some(Trust::Failed);
             facts.path = bounded(path);
         }
-    } else if let Some(rest) = body
-        .strip_prefix("Microsoft signed: ")
-        .or_else(|| body.strip_prefix("Trusted Publisher: "))
+    } else if let Some(rest) =
+        body.strip_prefix("Microsoft signed: ").or_else(|| body.strip_prefix("Trusted Publisher: "))
     {
         facts.trust = Some(match rest.trim() {
             "Yes" => Trust::Trusted,
@@ -288,11 +265,7 @@ fn banner<'a>(text: &'a str, facts: &mut Facts<'a>) {
 fn wer<'a>(text: &'a str, facts: &mut Facts<'a>) {
     let mut words = text.split(' ');
     facts.client_version = words.next();
-    facts.update = words
-        .nth(1)
-        .and_then(guid::take)
-        .map(|(guid, _)| guid)
-        .filter(|guid| !guid::is_nil(guid));
+    facts.update = words.nth(1).and_then(guid::take).map(|(guid, _)| guid).filter(|guid| !guid::is_nil(guid));
     facts.operation = match words.next() {
         Some("Download") => Some((Operation::Download, Phase::End)),
         Some("Install") => Some((Operation::Install, Phase::End)),
@@ -332,9 +305,7 @@ fn key_of_id<'a>(key: &str, value: &'a str, facts: &mut Facts<'a>) {
         let caller = caller.split(" Id = ").next().unwrap_or("").trim();
         facts.caller = bounded(caller).filter(|caller| *caller != "<NULL>");
     } else if key.ends_with("erviceId") || key.ends_with("erviceID") {
-        facts.service = guid::take(value)
-            .map(|(guid, _)| guid)
-            .filter(|guid| !guid::is_nil(guid));
+        facts.service = guid::take(value).map(|(guid, _)| guid).filter(|guid| !guid::is_nil(guid));
     } else if key.ends_with("Title") {
         facts.title = bounded(value.trim_end()).filter(|title| *title != "<NULL>");
     }
@@ -344,28 +315,19 @@ fn key_of_id<'a>(key: &str, value: &'a str, facts: &mut Facts<'a>) {
 fn url(body: &str) -> Option<&str> {
     let bytes = body.as_bytes();
     let at = memchr::memmem::find(bytes, b"://")?;
-    let scheme = bytes[..at]
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_alphabetic())
-        .count();
+    let scheme = bytes[..at].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let start = at - scheme;
     if !matches!(&body[start..at], "http" | "https" | "HTTP" | "HTTPS") {
         return None;
     }
-    let end = body[start..]
-        .find([' ', '"', '>', '`', '\t', ','])
-        .map_or(body.len(), |end| start + end);
+    let end = body[start..].find([' ', '"', '>', '`', '\t', ',']).map_or(body.len(), |end| start + end);
     // A sentence ends in a period or colon that is not the URL's.
     bounded(body[start..end].trim_end_matches(['.', ':', ')']))
 }
 
 /// `https://slscr.../SLS/{...}/x64/10.0.19045.2728/0?...` names the build.
 fn os_of_url(url: &str) -> Option<&str> {
-    let rest = ["/x64/", "/x86/", "/arm64/", "/ARM64/"]
-        .into_iter()
-        .find_map(|part| url.split_once(part))?
-        .1;
+    let rest = ["/x64/", "/x86/", "/arm64/", "/ARM64/"].into_iter().find_map(|part| url.split_once(part))?.1;
     let build = rest.split('/').next()?;
     let fits = build.contains('.') && build.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     fits.then_some(build)

@@ -57,11 +57,7 @@ pub struct Entry<'a> {
 pub fn parse(line: &str) -> Entry<'_> {
     let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
     if let Some(report) = report::reporting_events(line) {
-        let facts = Facts {
-            update: report.update,
-            revision: report.revision,
-            ..message::titled(report.text)
-        };
+        let facts = Facts { update: report.update, revision: report.revision, ..message::titled(report.text) };
         return Entry {
             form: Form::ReportingEvents,
             time: report.time,
@@ -78,11 +74,7 @@ pub fn parse(line: &str) -> Entry<'_> {
     let columns = columns::split(line);
     let (level, body) = message::level_and_body(columns.message);
     if let Some(report) = report::report_event(body) {
-        let facts = Facts {
-            update: report.update,
-            revision: report.revision,
-            ..message::titled(report.text)
-        };
+        let facts = Facts { update: report.update, revision: report.revision, ..message::titled(report.text) };
         return Entry {
             form: columns.form,
             time: columns.time,

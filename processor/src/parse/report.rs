@@ -64,17 +64,8 @@ impl Report<'_> {
 }
 
 /// Words of the result column, which end an app name that holds spaces.
-const RESULTS: [&str; 9] = [
-    "Success",
-    "Failure",
-    "Started",
-    "Pending",
-    "Canceled",
-    "Cancelled",
-    "Aborted",
-    "Deferred",
-    "Unknown",
-];
+const RESULTS: [&str; 9] =
+    ["Success", "Failure", "Started", "Pending", "Canceled", "Cancelled", "Aborted", "Deferred", "Unknown"];
 
 /// Categories, needed only where a copy turned the tabs into spaces.
 const CATEGORIES: [&str; 8] = [
@@ -102,18 +93,13 @@ fn record(text: &str) -> Option<Report<'_>> {
     let (instance, rest) = guid::take(text)?;
     let mut cursor = match rest.strip_prefix('\t') {
         Some(rest) => Cursor { rest, tabs: true },
-        None => Cursor {
-            rest: rest.strip_prefix(' ')?,
-            tabs: false,
-        },
+        None => Cursor { rest: rest.strip_prefix(' ')?, tabs: false },
     };
     let time = cursor.time();
     let namespace = cursor.field().parse().ok();
     let event_id = cursor.event_id()?;
     let source = cursor.field().parse().ok();
-    let update = guid::take(cursor.field())
-        .map(|(guid, _)| guid)
-        .filter(|guid| !guid::is_nil(guid));
+    let update = guid::take(cursor.field()).map(|(guid, _)| guid).filter(|guid| !guid::is_nil(guid));
     let revision = cursor.field().parse().ok().filter(|_| update.is_some());
     let hresult = parse_hresult(cursor.field());
     let (app, result) = cursor.app_and_result();
@@ -150,11 +136,7 @@ impl<'a> Cursor<'a> {
             self.rest = rest;
             return field;
         }
-        let (field, rest) = self
-            .rest
-            .trim_start()
-            .split_once(' ')
-            .unwrap_or((self.rest.trim_start(), ""));
+        let (field, rest) = self.rest.trim_start().split_once(' ').unwrap_or((self.rest.trim_start(), ""));
         self.rest = rest;
         field
     }
@@ -226,8 +208,6 @@ fn is_correlation_vector(word: &str) -> bool {
     };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     matches!(base.len(), 16 | 22)
-        && base
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+        && base.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
         && counters.split('.').all(digits)
 }

@@ -9,11 +9,7 @@ type Columns<'a> = (Form, Option<u32>, Option<u32>, Option<&'a str>, &'a str);
 
 fn check(line: &str, expect: Columns<'_>) {
     let entry = parse(line);
-    assert_eq!(
-        (entry.form, entry.pid, entry.tid, entry.component, entry.message),
-        expect,
-        "{line}"
-    );
+    assert_eq!((entry.form, entry.pid, entry.tid, entry.component, entry.message), expect, "{line}");
 }
 
 #[test]
@@ -33,10 +29,7 @@ fn columns() {
             "2014-01-25    12:18:47:511    968    f58    PT    + ServiceId  ",
             (Legacy, Some(968), Some(0xf58), Some("PT"), "+ ServiceId"),
         ),
-        (
-            "2016-05-12 16:25:51+0100 1896 13c AU is disabled",
-            (Legacy, Some(1896), Some(0x13c), None, "AU is disabled"),
-        ),
+        ("2016-05-12 16:25:51+0100 1896 13c AU is disabled", (Legacy, Some(1896), Some(0x13c), None, "AU is disabled")),
         (
             "2005-06-0118:30:03 9927a0Agent***********  Agent: x",
             (Legacy, Some(992), Some(0x7a0), Some("Agent"), "***********  Agent: x"),
@@ -45,33 +38,18 @@ fn columns() {
             " 2005-06-0204:32:01 992158MiscWARNING: Send failed",
             (Legacy, Some(992), Some(0x158), Some("Misc"), "WARNING: Send failed"),
         ),
-        (
-            "1060 15a8 PT WARNING: ECP: Failed",
-            (Legacy, Some(1060), Some(0x15a8), Some("PT"), "WARNING: ECP: Failed"),
-        ),
+        ("1060 15a8 PT WARNING: ECP: Failed", (Legacy, Some(1060), Some(0x15a8), Some("PT"), "WARNING: ECP: Failed")),
         (
             "C:\\Windows\\WindowsUpdate.log:2264:2013-09-13    03:07:45:709     856    670    Agent    WARNING: Failed to",
             (Legacy, Some(856), Some(0x670), Some("Agent"), long),
         ),
         (
             "2023/03/01 22:19:01.8143606 19924 14968 Misc            *FAILED* [80072F8F] Send request",
-            (
-                Etw,
-                Some(19924),
-                Some(14968),
-                Some("Misc"),
-                "*FAILED* [80072F8F] Send request",
-            ),
+            (Etw, Some(19924), Some(14968), Some("Misc"), "*FAILED* [80072F8F] Send request"),
         ),
         (
             "2021.11.13 08:24:22.1394591 69624 176640 WebServices     WS error: Fault occurred",
-            (
-                Etw,
-                Some(69624),
-                Some(176_640),
-                Some("WebServices"),
-                "WS error: Fault occurred",
-            ),
+            (Etw, Some(69624), Some(176_640), Some("WebServices"), "WS error: Fault occurred"),
         ),
         (
             "ac2018.10.21 12:08:49.8046643 1276 3628 Shared * START * Service startup",
@@ -93,14 +71,8 @@ fn columns() {
             "Shutdwn user declined update at shutdown",
             (Message, None, None, Some("Shutdwn"), "user declined update at shutdown"),
         ),
-        (
-            "WARNING: PTError: 0x8024400e",
-            (Message, None, None, None, "WARNING: PTError: 0x8024400e"),
-        ),
-        (
-            "Windows Update Agent ***********",
-            (Text, None, None, None, "Windows Update Agent ***********"),
-        ),
+        ("WARNING: PTError: 0x8024400e", (Message, None, None, None, "WARNING: PTError: 0x8024400e")),
+        ("Windows Update Agent ***********", (Text, None, None, None, "Windows Update Agent ***********")),
         ("", (Text, None, None, None, "")),
     ];
     for (line, expect) in cases {
@@ -115,22 +87,10 @@ fn a_report_by_tabs_and_by_spaces() {
         let entry = parse(&line);
         assert_eq!(entry.form, Form::ReportingEvents);
         let report = entry.report.unwrap();
-        assert_eq!(
-            (report.event_id, report.source, report.update, report.revision),
-            (148, Some(101), None, None)
-        );
-        assert_eq!(
-            (report.hresult, report.app),
-            (Some(0x8024_0438), "<<PROCESS>>: 32bitProxy.exe")
-        );
-        assert_eq!(
-            (report.result, report.category),
-            ("Failure", "Software Synchronization")
-        );
-        assert_eq!(
-            report.text,
-            "Windows Update Client failed to detect with error 0x80240438."
-        );
+        assert_eq!((report.event_id, report.source, report.update, report.revision), (148, Some(101), None, None));
+        assert_eq!((report.hresult, report.app), (Some(0x8024_0438), "<<PROCESS>>: 32bitProxy.exe"));
+        assert_eq!((report.result, report.category), ("Failure", "Software Synchronization"));
+        assert_eq!(report.text, "Windows Update Client failed to detect with error 0x80240438.");
         assert_eq!(report.correlation, Some("elerOJgZdE+e2lIG.1.0.0.3.0"));
         assert_eq!(report.time.unwrap().offset_min, Some(60));
     }
@@ -140,52 +100,28 @@ fn a_report_by_tabs_and_by_spaces() {
 fn titles_and_kbs() {
     let line = "2016-10-24\t14:24:01:200\t1532\taa4\tReport\tREPORT EVENT: {8D0F95E6-747D-2045-A407-E096678415C8}\t2016-10-24 14:23:56:200-0600\t1\t181\t101\t{349DE7A2-B3C8-1C7B-A498-641EC6A9D6BA}\t501\t0\twusa\tSuccess\tContent Install\tInstallation Started: Windows successfully started the following update: Update for Windows (KB3177467)";
     let facts = parse(line).facts;
-    assert_eq!(
-        (facts.title, facts.kb),
-        (Some("Update for Windows (KB3177467)"), Some("KB3177467"))
-    );
-    assert_eq!(
-        (facts.update, facts.revision),
-        (Some("349DE7A2-B3C8-1C7B-A498-641EC6A9D6BA"), Some(501))
-    );
+    assert_eq!((facts.title, facts.kb), (Some("Update for Windows (KB3177467)"), Some("KB3177467")));
+    assert_eq!((facts.update, facts.revision), (Some("349DE7A2-B3C8-1C7B-A498-641EC6A9D6BA"), Some(501)));
 }
 
 #[test]
 fn facts_of_messages() {
     let facts = |message: &'static str| super::message::facts(level_and_body_of(message), Some("Agent"));
-    assert_eq!(
-        facts("  * WSUS server: http://wsus48.corp.example").wsus_server,
-        Some("http://wsus48.corp.example")
-    );
-    assert_eq!(
-        facts("  * WSUS status server: http://wsus48.corp.example").wsus_server,
-        None
-    );
-    assert_eq!(
-        facts("  * Target group: (Unassigned Computers)").target_group,
-        Some("(Unassigned Computers)")
-    );
-    assert_eq!(
-        facts("  * OS Version = 6.1.7600.0.0.197008").os_version,
-        Some("6.1.7600.0.0.197008")
-    );
+    assert_eq!(facts("  * WSUS server: http://wsus48.corp.example").wsus_server, Some("http://wsus48.corp.example"));
+    assert_eq!(facts("  * WSUS status server: http://wsus48.corp.example").wsus_server, None);
+    assert_eq!(facts("  * Target group: (Unassigned Computers)").target_group, Some("(Unassigned Computers)"));
+    assert_eq!(facts("  * OS Version = 6.1.7600.0.0.197008").os_version, Some("6.1.7600.0.0.197008"));
     assert_eq!(
         facts("===========  Logging initialized (build: 7.5.7601.17514, tz: -0430)  ===========").banner_offset_min,
         Some(-270)
     );
-    assert_eq!(
-        facts("** START **  Agent: Finding updates [CallerId = CcmExec  Id = 1]").caller,
-        Some("CcmExec")
-    );
+    assert_eq!(facts("** START **  Agent: Finding updates [CallerId = CcmExec  Id = 1]").caller, Some("CcmExec"));
     assert_eq!(
         facts("* START * Finding updates CallerId = Azure VM Guest Patching  Id = 12 (cV = x.1)").caller,
         Some("Azure VM Guest Patching")
     );
     assert_eq!(facts("-- START --  COMAPI: Search [ClientId = <NULL>]").caller, None);
-    assert_eq!(
-        facts("-- START --  COMAPI: Search [ClientId = LogMeIn]").operation,
-        None
-    );
+    assert_eq!(facts("-- START --  COMAPI: Search [ClientId = LogMeIn]").operation, None);
     assert_eq!(
         facts("WARNING: x, updateId = {E5F3A5A4-2FED-1252-4F9C-E390A3E409EC}.101, hr = 80242013").revision,
         Some(101)
@@ -198,10 +134,7 @@ fn facts_of_messages() {
         facts("SendRequestUsingProxy failed for <http://w/a.cab>. error 0x8024402c").url,
         Some("http://w/a.cab")
     );
-    assert_eq!(
-        facts("  * SusClientId = '53d5a682-2351-5262-2e29-5520565a8b02'").caller,
-        None
-    );
+    assert_eq!(facts("  * SusClientId = '53d5a682-2351-5262-2e29-5520565a8b02'").caller, None);
     assert_eq!(facts("Microsoft signed: NA").trust, Some(Trust::Unknown));
     assert_eq!(
         facts("WARNING: Digital Signatures on file C:\\a b\\c are not trusted: Error 0x800b0109").path,
@@ -215,10 +148,7 @@ fn level_and_body_of(message: &str) -> &str {
 
 #[test]
 fn levels_stand_after_bullets_too() {
-    assert_eq!(
-        parse("Agent   * WARNING: Exit code = 0x8024402C").level,
-        Some(Level::Warning)
-    );
+    assert_eq!(parse("Agent   * WARNING: Exit code = 0x8024402C").level, Some(Level::Warning));
     assert_eq!(parse("Handler FATAL: UH: 0x80070057: x").level, Some(Level::Fatal));
     assert_eq!(parse("Agent a WARNING: in the middle").level, None);
 }

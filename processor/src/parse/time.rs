@@ -68,15 +68,7 @@ pub(super) fn take(text: &str) -> Option<Taken<'_>> {
         None => (None, rest),
     };
     let secs = days(year.into(), month, day) * DAY_SECS + i64::from(hour * 3600 + minute * 60 + second);
-    Some(Taken {
-        time: LocalTime {
-            secs,
-            nanos,
-            offset_min,
-        },
-        writer,
-        rest,
-    })
+    Some(Taken { time: LocalTime { secs, nanos, offset_min }, writer, rest })
 }
 
 fn fraction(text: &str) -> (Writer, u32, &str) {
@@ -108,9 +100,9 @@ pub(super) fn offset(text: &str) -> Option<(i32, &str)> {
 /// Exactly `count` digits.
 fn digits(text: &str, count: usize) -> Option<(u32, &str)> {
     let bytes = text.as_bytes().get(..count)?;
-    let value = bytes.iter().try_fold(0_u32, |value, byte| {
-        byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
-    })?;
+    let value = bytes
+        .iter()
+        .try_fold(0_u32, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0')))?;
     Some((value, &text[count..]))
 }
 
@@ -142,42 +134,18 @@ mod tests {
     /// The expected seconds are those of `date -u -d ... +%s`.
     #[test]
     fn times() {
-        check(
-            "2011-05-15\t07:47:07:169\t 952",
-            Some((1_305_445_627, 169_000_000, None, Writer::Legacy, "\t 952")),
-        );
-        check(
-            "2005-06-0118:30:03 992",
-            Some((1_117_650_603, 0, None, Writer::Legacy, " 992")),
-        );
-        check(
-            "2016-05-12 16:25:51+0100 1896",
-            Some((1_463_070_351, 0, Some(60), Writer::Legacy, " 1896")),
-        );
-        check(
-            "2020-03-14 13:14:20:702-0330\t1",
-            Some((1_584_191_660, 702_000_000, Some(-210), Writer::Legacy, "\t1")),
-        );
-        for date in [
-            "2023/03/01 22:19:01.4037009 1",
-            "2023-03-01 22:19:01.4037009 1",
-            "2023.03.01 22.19.01.4037009 1",
-        ] {
+        check("2011-05-15\t07:47:07:169\t 952", Some((1_305_445_627, 169_000_000, None, Writer::Legacy, "\t 952")));
+        check("2005-06-0118:30:03 992", Some((1_117_650_603, 0, None, Writer::Legacy, " 992")));
+        check("2016-05-12 16:25:51+0100 1896", Some((1_463_070_351, 0, Some(60), Writer::Legacy, " 1896")));
+        check("2020-03-14 13:14:20:702-0330\t1", Some((1_584_191_660, 702_000_000, Some(-210), Writer::Legacy, "\t1")));
+        for date in ["2023/03/01 22:19:01.4037009 1", "2023-03-01 22:19:01.4037009 1", "2023.03.01 22.19.01.4037009 1"]
+        {
             check(date, Some((1_677_709_141, 403_700_900, None, Writer::Etw, " 1")));
         }
-        check(
-            "2024-02-29 00:00:00:000 1",
-            Some((1_709_164_800, 0, None, Writer::Legacy, " 1")),
-        );
-        for text in [
-            "",
-            "2011",
-            "2011-13-15 07:47:07:169",
-            "2011-05-15",
-            "YYYY/MM/DD",
-            "2011-05-15 25:00:00:000",
-            "20é1-05",
-        ] {
+        check("2024-02-29 00:00:00:000 1", Some((1_709_164_800, 0, None, Writer::Legacy, " 1")));
+        for text in
+            ["", "2011", "2011-13-15 07:47:07:169", "2011-05-15", "YYYY/MM/DD", "2011-05-15 25:00:00:000", "20é1-05"]
+        {
             check(text, None);
         }
     }

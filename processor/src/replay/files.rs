@@ -77,9 +77,8 @@ impl FileLines {
         self.position += read as u64;
         if self.framer.is_none() {
             // A file too short to tell is what its few bytes say: UTF-8.
-            let (encoding, bom_bytes) = EncodingChoice::Auto
-                .sniff(&self.buffer)
-                .unwrap_or((wulog_collector::encoding::Encoding::Utf8, 0));
+            let (encoding, bom_bytes) =
+                EncodingChoice::Auto.sniff(&self.buffer).unwrap_or((wulog_collector::encoding::Encoding::Utf8, 0));
             self.framer = Some(Framer::new(encoding, LINE_BYTES_MAX));
             self.used = usize::try_from(bom_bytes).unwrap_or(0).min(self.buffer.len());
         }

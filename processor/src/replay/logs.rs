@@ -169,7 +169,8 @@ impl Merge {
     }
 
     fn greeting(&mut self, host_id: &HostId, host: &str) -> Record {
-        let heartbeat = Heartbeat { version: env!("CARGO_PKG_VERSION").to_owned(), caught_up: true, ..Heartbeat::default() };
+        let heartbeat =
+            Heartbeat { version: env!("CARGO_PKG_VERSION").to_owned(), caught_up: true, ..Heartbeat::default() };
         let value = serde_json::to_vec(&heartbeat).expect("a heartbeat holds only strings and numbers");
         let header = RawHeader { v: VERSION, kind: Kind::Heartbeat, host: host.to_owned(), ..RawHeader::default() };
         self.record(host_id.as_str(), header, value)

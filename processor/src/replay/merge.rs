@@ -64,7 +64,9 @@ mod tests {
             let records: Vec<Result<Record, LogError>> = times
                 .iter()
                 .zip(0..)
-                .map(|(&timestamp_ms, offset)| Ok(Record { partition: number, offset, timestamp_ms, ..Record::default() }))
+                .map(|(&timestamp_ms, offset)| {
+                    Ok(Record { partition: number, offset, timestamp_ms, ..Record::default() })
+                })
                 .collect();
             records.into_iter()
         };

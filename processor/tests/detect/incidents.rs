@@ -18,12 +18,7 @@ pub(crate) fn outbreak(hosts: u32, seed: u64, affected: impl Fn(u32) -> bool, fi
         if time >= ONSET && affected(index) {
             if time < fixed {
                 let code = if index % 3 == 0 { "0x800b0004" } else { "0x800b0109" };
-                world.attempt(
-                    index,
-                    time + MINUTE,
-                    THIRD_PARTY,
-                    Some((Family::UntrustedRoot, code, time + MINUTE)),
-                );
+                world.attempt(index, time + MINUTE, THIRD_PARTY, Some((Family::UntrustedRoot, code, time + MINUTE)));
             } else {
                 world.succeed(index, time + MINUTE, THIRD_PARTY);
             }
@@ -37,41 +32,23 @@ fn on_wsus_1(index: u32) -> bool {
 }
 
 fn names(hosts: u32, affected: impl Fn(u32) -> bool) -> BTreeSet<String> {
-    (0..hosts)
-        .filter(|index| affected(*index))
-        .map(|index| host(index).name)
-        .collect()
+    (0..hosts).filter(|index| affected(*index)).map(|index| host(index).name).collect()
 }
 
 fn one_id(alerts: &[Alert]) {
     let ids: BTreeSet<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
-    assert_eq!(
-        ids.len(),
-        1,
-        "{:#?}",
-        alerts.iter().map(|alert| &alert.summary).collect::<Vec<_>>()
-    );
+    assert_eq!(ids.len(), 1, "{:#?}", alerts.iter().map(|alert| &alert.summary).collect::<Vec<_>>());
     let seqs: Vec<u32> = alerts.iter().map(|alert| alert.seq).collect();
     assert_eq!(seqs, (1..=alerts.len() as u32).collect::<Vec<_>>());
 }
 
 fn check_outbreak(hosts: u32, seed: u64, affected: impl Fn(u32) -> bool + Copy, opened_by: u64, within: i64) {
     let alerts = outbreak(hosts, seed, affected, i64::MAX, ONSET + 2 * DAY).alerts();
-    let (Some(first), Some(last)) = (alerts.first(), alerts.last()) else {
-        panic!("{hosts} hosts: nothing found")
-    };
+    let (Some(first), Some(last)) = (alerts.first(), alerts.last()) else { panic!("{hosts} hosts: nothing found") };
     one_id(&alerts);
     assert_eq!(first.transition, Transition::Opened);
-    assert!(
-        first.hosts.affected <= opened_by,
-        "{hosts} hosts: opened by {}",
-        first.hosts.affected
-    );
-    assert!(
-        first.time.opened.0 - ONSET <= within,
-        "{hosts} hosts: opened {}",
-        first.time.opened
-    );
+    assert!(first.hosts.affected <= opened_by, "{hosts} hosts: opened by {}", first.hosts.affected);
+    assert!(first.time.opened.0 - ONSET <= within, "{hosts} hosts: opened {}", first.time.opened);
     assert_eq!(last.transition, Transition::Stable);
     let expect = names(hosts, affected);
     assert_eq!(last.hosts.affected, expect.len() as u64);
@@ -80,11 +57,7 @@ fn check_outbreak(hosts: u32, seed: u64, affected: impl Fn(u32) -> bool + Copy, 
     assert_eq!(named.len(), expect.len().min(1000));
     assert!(named.is_subset(&expect));
     let cause = &last.common_factors[0];
-    assert_eq!(
-        (cause.dimension.as_str(), cause.value.as_str()),
-        ("wsus", "wsus1.corp.example:8530"),
-        "{hosts} hosts"
-    );
+    assert_eq!((cause.dimension.as_str(), cause.value.as_str()), ("wsus", "wsus1.corp.example:8530"), "{hosts} hosts");
     assert_eq!(cause.coverage, 1.0);
     assert_eq!(last.hosts.active, u64::from(hosts));
     assert!(last.time.onset >= UtcTime(ONSET) && last.time.onset <= first.time.opened);
@@ -113,39 +86,21 @@ fn a_document_says_what_happened() {
     assert_eq!(last.hosts.affected, 50);
     assert_eq!(last.hosts.share_of_active, 0.25);
     assert!(last.hosts.names_complete);
-    let codes: Vec<(&str, Option<&str>)> = last
-        .codes
-        .iter()
-        .map(|count| (count.code.as_str(), count.symbol.as_deref()))
-        .collect();
-    let expect = [
-        ("0x800b0109", Some("CERT_E_UNTRUSTEDROOT")),
-        ("0x800b0004", Some("TRUST_E_SUBJECT_NOT_TRUSTED")),
-    ];
+    let codes: Vec<(&str, Option<&str>)> =
+        last.codes.iter().map(|count| (count.code.as_str(), count.symbol.as_deref())).collect();
+    let expect = [("0x800b0109", Some("CERT_E_UNTRUSTEDROOT")), ("0x800b0004", Some("TRUST_E_SUBJECT_NOT_TRUSTED"))];
     assert_eq!(codes, expect);
     assert_eq!(last.subjects[0].subject, THIRD_PARTY);
     assert_eq!(last.not_common, ["caller", "client_build", "label.site", "os_build"]);
-    assert!(
-        last.common_factors
-            .iter()
-            .any(|factor| factor.dimension == "update" && factor.untried_elsewhere)
-    );
+    assert!(last.common_factors.iter().any(|factor| factor.dimension == "update" && factor.untried_elsewhere));
     assert_eq!(last.contrast.same_subject_succeeded_hosts, 0);
-    assert_eq!(
-        last.evidence.ranges.len(),
-        1,
-        "hosts of WSUS 1 are odd, so in partition 1"
-    );
+    assert_eq!(last.evidence.ranges.len(), 1, "hosts of WSUS 1 are odd, so in partition 1");
     assert_eq!(last.severity.level, Level::High);
     assert!(
         last.summary
             .starts_with("50 of 200 active hosts (25.0 %) newly fail with CERT_E_UNTRUSTEDROOT since 2019-11-14 0")
     );
-    assert!(
-        last.remediation
-            .iter()
-            .any(|step| step.command.as_deref() == Some("certutil -store TrustedPublisher"))
-    );
+    assert!(last.remediation.iter().any(|step| step.command.as_deref() == Some("certutil -store TrustedPublisher")));
 }
 
 #[test]
@@ -172,14 +127,8 @@ fn a_fast_outbreak_does_not_flood() {
     let alerts = world.alerts();
     one_id(&alerts);
     let times: Vec<i64> = alerts.iter().map(|alert| alert.time.updated.0).collect();
-    assert!(
-        times.windows(2).all(|pair| pair[1] - pair[0] >= 15 * MINUTE),
-        "{times:?}"
-    );
-    assert!(
-        alerts.len() <= 4 && alerts.last().unwrap().hosts.affected >= 180,
-        "the last doubling is told: {times:?}"
-    );
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 15 * MINUTE), "{times:?}");
+    assert!(alerts.len() <= 4 && alerts.last().unwrap().hosts.affected >= 180, "the last doubling is told: {times:?}");
 }
 
 #[test]
@@ -190,18 +139,12 @@ fn successes_resolve_and_a_new_cluster_reopens() {
     }
     let alerts = world.alerts();
     one_id(&alerts);
-    let resolved = alerts
-        .iter()
-        .find(|alert| alert.transition == Transition::Resolved)
-        .unwrap();
+    let resolved = alerts.iter().find(|alert| alert.transition == Transition::Resolved).unwrap();
     assert_eq!(resolved.state, State::Resolved);
     assert!(resolved.hosts.recovered >= 45);
     assert!(resolved.time.updated >= UtcTime(ONSET + 2 * DAY));
     assert!(resolved.time.updated <= UtcTime(ONSET + 3 * DAY));
-    let reopened = alerts
-        .iter()
-        .find(|alert| alert.transition == Transition::Reopened)
-        .unwrap();
+    let reopened = alerts.iter().find(|alert| alert.transition == Transition::Reopened).unwrap();
     assert!(reopened.time.updated >= UtcTime(ONSET + 6 * DAY));
 }
 
@@ -269,10 +212,7 @@ fn an_operators_rule_opens_with_its_severity() {
         dimensions: [("label.site".to_owned(), "lyon".to_owned())].into(),
         severity: Level::Critical,
     };
-    let config = DetectorConfig {
-        rules: vec![rule],
-        ..DetectorConfig::default()
-    };
+    let config = DetectorConfig { rules: vec![rule], ..DetectorConfig::default() };
     let mut world = World::new(200, 7);
     world.live(START, START + DAY, |_, _, _| {});
     world.fail(1, START + DAY, THIRD_PARTY);
@@ -280,10 +220,7 @@ fn an_operators_rule_opens_with_its_severity() {
     let alerts = alerts_with(&config, &world.records());
     assert_eq!(alerts.len(), 1, "host 1 is in hamburg, host 7 in lyon");
     let alert = &alerts[0];
-    assert_eq!(
-        (alert.detection.method, alert.detection.rule.as_deref()),
-        (Method::Rule, Some("pilot"))
-    );
+    assert_eq!((alert.detection.method, alert.detection.rule.as_deref()), (Method::Rule, Some("pilot")));
     assert_eq!(alert.severity.level, Level::Critical);
     assert!(alert.hosts.names.contains(&"pc-0007".to_owned()));
 }
@@ -305,12 +242,8 @@ fn two_causes_are_two_incidents() {
         .filter(|alert| alert.hosts.affected >= 20)
         .map(|alert| (alert.id.clone(), alert.common_factors[0].value.clone()))
         .collect();
-    let values: Vec<&str> = causes
-        .iter()
-        .map(|(_, value)| value.as_str())
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    let values: Vec<&str> =
+        causes.iter().map(|(_, value)| value.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
     assert_eq!(values, ["wsus1.corp.example:8530", "wsus2.corp.example:8530"]);
     assert_eq!(causes.len(), 2);
 }
@@ -328,9 +261,5 @@ fn a_caller_that_everybody_has_is_not_common() {
         world.fail(index, ONSET + i64::from(index) * MINUTE, THIRD_PARTY);
     }
     let alerts = world.alerts();
-    assert!(
-        alerts
-            .iter()
-            .all(|alert| alert.not_common.contains(&"caller".to_owned()))
-    );
+    assert!(alerts.iter().all(|alert| alert.not_common.contains(&"caller".to_owned())));
 }

@@ -102,12 +102,7 @@ fn shuffled_arrival_gives_the_same_incidents() {
     let facts = |alerts: &[Alert]| {
         let last = alerts.last().unwrap();
         let incidents: BTreeSet<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
-        (
-            incidents.len(),
-            last.time.onset,
-            last.hosts.names.clone(),
-            last.common_factors[0].value.clone(),
-        )
+        (incidents.len(), last.time.onset, last.hosts.names.clone(), last.common_factors[0].value.clone())
     };
     let expect = facts(&small_outbreak().alerts());
     for seed in 0..20 {

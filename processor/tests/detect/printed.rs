@@ -10,9 +10,7 @@ use crate::world::{DAY, START, outputs, wsus_of};
 /// The first example of the contract.
 fn example() -> Alert {
     let text = include_str!("../../../schemas/examples/alert.json");
-    serde_json::from_str::<Vec<Alert>>(text)
-        .expect("the example is valid")
-        .remove(0)
+    serde_json::from_str::<Vec<Alert>>(text).expect("the example is valid").remove(0)
 }
 
 #[test]
@@ -51,10 +49,7 @@ fn foreign_text_cannot_reach_the_terminal() {
     alert.summary = "bad\u{1b}]0;title\u{7}".to_owned();
     alert.replay = "replay\n\u{1b}[2J".to_owned();
     let text = print_alert(&alert, 80);
-    assert!(
-        text.chars()
-            .all(|letter| letter == '\n' || letter == ' ' || letter.is_ascii_graphic())
-    );
+    assert!(text.chars().all(|letter| letter == '\n' || letter == ' ' || letter.is_ascii_graphic()));
     assert!(text.contains("?[31mpc? b?ro-1"));
 }
 
@@ -67,20 +62,10 @@ fn every_document_keeps_the_contract() {
     assert!(outputs.len() >= 3);
     for output in outputs {
         let document: serde_json::Value = serde_json::from_slice(&output.value).unwrap();
-        let errors: Vec<String> = validator
-            .iter_errors(&document)
-            .map(|error| error.to_string())
-            .collect();
+        let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?}");
         let alert: Alert = serde_json::from_value(document).unwrap();
-        assert_eq!(
-            (output.key, output.timestamp_ms),
-            (alert.id.clone(), alert.time.updated.0)
-        );
-        assert_eq!(
-            serde_json::to_vec(&alert).unwrap(),
-            output.value,
-            "reading and writing loses nothing"
-        );
+        assert_eq!((output.key, output.timestamp_ms), (alert.id.clone(), alert.time.updated.0));
+        assert_eq!(serde_json::to_vec(&alert).unwrap(), output.value, "reading and writing loses nothing");
     }
 }

@@ -82,12 +82,7 @@ fn chronic_hosts_are_no_news() {
     world.live(START, START + 4 * DAY, |world, index, time| {
         if index < 40 {
             let since = START - 10 * DAY;
-            world.attempt(
-                index,
-                time,
-                THIRD_PARTY,
-                Some((Family::UntrustedRoot, "0x800b0109", since)),
-            );
+            world.attempt(index, time, THIRD_PARTY, Some((Family::UntrustedRoot, "0x800b0109", since)));
             if time > START + 2 * DAY {
                 world.fail(index, time, MONTHLY);
             }

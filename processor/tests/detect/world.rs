@@ -48,10 +48,7 @@ pub(crate) struct World {
 }
 
 pub(crate) fn host(index: u32) -> HostRef {
-    HostRef {
-        id: format!("{index:032x}"),
-        name: format!("pc-{index:04}"),
-    }
+    HostRef { id: format!("{index:032x}"), name: format!("pc-{index:04}") }
 }
 
 pub(crate) fn wsus_of(index: u32) -> u32 {
@@ -63,34 +60,19 @@ fn dimensions_of(index: u32) -> BTreeMap<String, String> {
         ("wsus".to_owned(), format!("wsus{}.corp.example:8530", wsus_of(index))),
         ("os_build".to_owned(), format!("10.0.1904{}", index / 4 % 3)),
         ("client_build".to_owned(), "10.0.19041.1".to_owned()),
-        (
-            "label.site".to_owned(),
-            ["hamburg", "lyon", "turin"][(index / 7 % 3) as usize].to_owned(),
-        ),
+        ("label.site".to_owned(), ["hamburg", "lyon", "turin"][(index / 7 % 3) as usize].to_owned()),
     ])
 }
 
 impl World {
     pub(crate) fn new(hosts: u32, seed: u64) -> World {
-        World {
-            hosts,
-            signals: Vec::new(),
-            luck: Luck(seed),
-        }
+        World { hosts, signals: Vec::new(), luck: Luck(seed) }
     }
 
     pub(crate) fn push(&mut self, index: u32, log_time: i64, fact: Fact) {
         let partition = (index % PARTITIONS as u32) as i32;
-        let raw = RawPosition {
-            partition,
-            offset: self.signals.len() as i64,
-        };
-        self.signals.push(Signal {
-            v: VERSION,
-            log_time,
-            raw,
-            fact,
-        });
+        let raw = RawPosition { partition, offset: self.signals.len() as i64 };
+        self.signals.push(Signal { v: VERSION, log_time, raw, fact });
     }
 
     pub(crate) fn facts(&mut self, index: u32, time: i64, failing: &[(&str, i64)]) {
@@ -117,11 +99,7 @@ impl World {
         self.push(
             index,
             time,
-            Fact::ScanDone(ScanDone {
-                host: host(index),
-                outcome: Outcome::Success,
-                event_time: time,
-            }),
+            Fact::ScanDone(ScanDone { host: host(index), outcome: Outcome::Success, event_time: time }),
         );
     }
 
@@ -137,11 +115,7 @@ impl World {
         let attempt = Attempt {
             host: host(index),
             subject: subject.to_owned(),
-            outcome: if failed.is_some() {
-                Outcome::Failure
-            } else {
-                Outcome::Success
-            },
+            outcome: if failed.is_some() { Outcome::Failure } else { Outcome::Success },
             family: failed.map(|(family, _, _)| family),
             code: failed.map(|(_, code, _)| code.to_owned()),
             operation: "download".to_owned(),
@@ -189,16 +163,8 @@ impl World {
 }
 
 fn tick(partition: i32, time: i64) -> Vec<u8> {
-    let raw = RawPosition {
-        partition,
-        offset: time,
-    };
-    bytes(&Signal {
-        v: VERSION,
-        log_time: time,
-        raw,
-        fact: Fact::Tick(Tick { partitions: PARTITIONS }),
-    })
+    let raw = RawPosition { partition, offset: time };
+    bytes(&Signal { v: VERSION, log_time: time, raw, fact: Fact::Tick(Tick { partitions: PARTITIONS }) })
 }
 
 pub(crate) fn bytes(signal: &Signal) -> Vec<u8> {
@@ -206,14 +172,7 @@ pub(crate) fn bytes(signal: &Signal) -> Vec<u8> {
 }
 
 pub(crate) fn apply(detector: &mut Detector, value: &[u8], out: &mut Vec<Output>) {
-    let record = InRecord {
-        partition: 0,
-        offset: 0,
-        timestamp_ms: 0,
-        key: b"",
-        header: None,
-        value,
-    };
+    let record = InRecord { partition: 0, offset: 0, timestamp_ms: 0, key: b"", header: None, value };
     detector.apply(&record, out);
 }
 
@@ -226,8 +185,5 @@ pub(crate) fn outputs(config: &DetectorConfig, records: &[Vec<u8>]) -> Vec<Outpu
 }
 
 pub(crate) fn alerts_with(config: &DetectorConfig, records: &[Vec<u8>]) -> Vec<Alert> {
-    outputs(config, records)
-        .iter()
-        .map(|output| serde_json::from_slice(&output.value).expect("a document"))
-        .collect()
+    outputs(config, records).iter().map(|output| serde_json::from_slice(&output.value).expect("a document")).collect()
 }

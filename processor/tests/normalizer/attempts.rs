@@ -50,10 +50,7 @@ fn a_report_event_of_a_trust_failure_is_a_failed_attempt_of_its_update() {
 
 #[test]
 fn the_lines_of_one_failure_are_one_attempt_of_the_update_that_the_report_names() {
-    check(
-        &format!("{DIGSIG}\n{REPORT}"),
-        &[&format!("failure {UPDATE} 0x800b0109")],
-    );
+    check(&format!("{DIGSIG}\n{REPORT}"), &[&format!("failure {UPDATE} 0x800b0109")]);
 }
 
 #[test]
@@ -70,11 +67,7 @@ fn a_failure_counts_once_until_a_success() {
         .replace("800b0109", "0")
         .replace("Failure", "Success");
     check(
-        &format!(
-            "{REPORT}\n{}\n{success}\n{}",
-            next(REPORT, "10:55:"),
-            next(REPORT, "12:10:")
-        ),
+        &format!("{REPORT}\n{}\n{success}\n{}", next(REPORT, "10:55:"), next(REPORT, "12:10:")),
         &[
             &format!("failure {UPDATE} 0x800b0109"),
             &format!("success {UPDATE}"),
@@ -130,10 +123,7 @@ fn a_tls_failure_is_one_of_its_server() {
 
 #[test]
 fn other_failures_are_no_attempts() {
-    check(
-        "2022-11-26\t11:15:01:303\t1048\tfd4\tMisc\tWARNING: SendRequest failed with hr = 80072efe.",
-        &[],
-    );
+    check("2022-11-26\t11:15:01:303\t1048\tfd4\tMisc\tWARNING: SendRequest failed with hr = 80072efe.", &[]);
     check(
         "2025/03/28 19:48:37.8333572 41352 21380 Misc            *FAILED* [80092004] Method failed to get auth token.",
         &[],

@@ -15,11 +15,7 @@ fn check_of(feed: &mut Feed, lines: &str, expect: &[(&str, Value)]) {
     let event = feed.events().pop().expect("a line gives an event");
     for (path, value) in expect {
         let pointer = format!("/{}", path.replace('.', "/"));
-        assert_eq!(
-            event.pointer(&pointer).unwrap_or(&Value::Null),
-            value,
-            "{path} of {lines}\n{event}"
-        );
+        assert_eq!(event.pointer(&pointer).unwrap_or(&Value::Null), value, "{path} of {lines}\n{event}");
     }
 }
 
@@ -97,45 +93,26 @@ fn a_banner_tells_the_zone_of_its_process_only() {
     check_of(
         &mut feed,
         "2017-03-28\t19:07:00:000\t 953\t5b4\tAU\tx",
-        &[
-            ("wu.time_source", json!("header")),
-            ("@timestamp", json!("2017-03-28T20:07:00.000Z")),
-        ],
+        &[("wu.time_source", json!("header")), ("@timestamp", json!("2017-03-28T20:07:00.000Z"))],
     );
 }
 
 #[test]
 fn a_zone_knows_summer_and_winter() {
     let mut feed = Feed::catching_up();
-    feed.beat(&Heartbeat {
-        time_zone: Some("Europe/Berlin".to_owned()),
-        caught_up: true,
-        ..Heartbeat::default()
-    });
+    feed.beat(&Heartbeat { time_zone: Some("Europe/Berlin".to_owned()), caught_up: true, ..Heartbeat::default() });
     let cases = [
         ("2019-07-01\t12:00:00:000", "2019-07-01T10:00:00.000Z", json!(["late"])),
         ("2019-12-01\t12:00:00:000", "2019-12-01T11:00:00.000Z", json!(["late"])),
         // The hour that came twice, and the one that never came.
-        (
-            "2019-10-27\t02:30:00:000",
-            "2019-10-27T00:30:00.000Z",
-            json!(["late", "time_fold"]),
-        ),
-        (
-            "2019-03-31\t02:30:00:000",
-            "2019-03-31T01:30:00.000Z",
-            json!(["late", "time_gap"]),
-        ),
+        ("2019-10-27\t02:30:00:000", "2019-10-27T00:30:00.000Z", json!(["late", "time_fold"])),
+        ("2019-03-31\t02:30:00:000", "2019-03-31T01:30:00.000Z", json!(["late", "time_gap"])),
     ];
     for (local, utc, flags) in cases {
         check_of(
             &mut feed,
             &format!("{local}\t 952\t5b4\tAU\tx"),
-            &[
-                ("@timestamp", json!(utc)),
-                ("wu.flags", flags),
-                ("wu.time_source", json!("zone")),
-            ],
+            &[("@timestamp", json!(utc)), ("wu.flags", flags), ("wu.time_source", json!("zone"))],
         );
     }
 }
@@ -144,10 +121,7 @@ fn a_zone_knows_summer_and_winter() {
 fn a_time_in_the_future_is_not_believed() {
     check(
         "2031-01-01\t00:00:00:000\t 952\t5b4\tAU\tx",
-        &[
-            ("@timestamp", json!("2030-01-01T00:00:00.000Z")),
-            ("wu.flags", json!(["time_assumed", "time_suspect"])),
-        ],
+        &[("@timestamp", json!("2030-01-01T00:00:00.000Z")), ("wu.flags", json!(["time_assumed", "time_suspect"]))],
     );
 }
 
@@ -156,11 +130,7 @@ fn an_offset_that_no_zone_has_is_not_believed() {
     let mut feed = Feed::live();
     for utc in [i32::MIN, i32::MAX] {
         feed.utc = Some(utc);
-        check_of(
-            &mut feed,
-            "2017-03-28\t19:07:00:000\t 952\t5b4\tAU\tx",
-            &[("wu.time_source", json!("assumed"))],
-        );
+        check_of(&mut feed, "2017-03-28\t19:07:00:000\t 952\t5b4\tAU\tx", &[("wu.time_source", json!("assumed"))]);
     }
 }
 
@@ -194,10 +164,7 @@ fn a_verdict_belongs_to_the_file_above() {
     check(
         "2008-07-19 18:33:03:863 1164 179c Misc Validating signature for C:\\Windows\\wuident.cab:\n\
          2008-07-19 18:33:03:886 1164 179c Misc Microsoft signed: Yes",
-        &[
-            ("file.path", json!("C:\\Windows\\wuident.cab")),
-            ("file.code_signature.trusted", json!(true)),
-        ],
+        &[("file.path", json!("C:\\Windows\\wuident.cab")), ("file.code_signature.trusted", json!(true))],
     );
 }
 
@@ -221,16 +188,8 @@ fn a_lost_checkpoint_flags_what_was_read_before() {
     feed.lines(line);
     feed.epoch = "00000000000000ff";
     feed.offset = 0;
-    check_of(
-        &mut feed,
-        line,
-        &[("wu.flags", json!(["reread", "late", "time_assumed"]))],
-    );
-    check_of(
-        &mut feed,
-        &line.replace("19:07", "19:08"),
-        &[("wu.flags", json!(["late", "time_assumed"]))],
-    );
+    check_of(&mut feed, line, &[("wu.flags", json!(["reread", "late", "time_assumed"]))]);
+    check_of(&mut feed, &line.replace("19:07", "19:08"), &[("wu.flags", json!(["late", "time_assumed"]))]);
 }
 
 #[test]

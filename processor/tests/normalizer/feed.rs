@@ -57,27 +57,14 @@ impl Feed {
 
     pub(crate) fn heartbeat(&mut self, caught_up: bool) {
         let labels = [("site".to_owned(), "hamburg".to_owned())].into();
-        let beat = Heartbeat {
-            version: "0.1.0".to_owned(),
-            caught_up,
-            labels,
-            ..Heartbeat::default()
-        };
+        let beat = Heartbeat { version: "0.1.0".to_owned(), caught_up, labels, ..Heartbeat::default() };
         self.beat(&beat);
     }
 
     pub(crate) fn beat(&mut self, beat: &Heartbeat) {
-        let header = RawHeader {
-            v: VERSION,
-            kind: Kind::Heartbeat,
-            host: "pc-0042".to_owned(),
-            ..RawHeader::default()
-        };
-        self.record(
-            KEY.as_bytes(),
-            Some(header.to_bytes()),
-            serde_json::to_vec(beat).expect("a heartbeat is JSON"),
-        );
+        let header =
+            RawHeader { v: VERSION, kind: Kind::Heartbeat, host: "pc-0042".to_owned(), ..RawHeader::default() };
+        self.record(KEY.as_bytes(), Some(header.to_bytes()), serde_json::to_vec(beat).expect("a heartbeat is JSON"));
     }
 
     pub(crate) fn tick(&mut self, after_ms: i64) {
@@ -95,9 +82,7 @@ impl Feed {
     }
 
     pub(crate) fn line_at(&mut self, line: &str, offset: u64, end: u64) {
-        let hash: u32 = line
-            .bytes()
-            .fold(7, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let hash: u32 = line.bytes().fold(7, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
         let header = RawHeader {
             v: VERSION,
             host: "pc-0042".to_owned(),
@@ -114,12 +99,7 @@ impl Feed {
     }
 
     pub(crate) fn record(&mut self, key: &[u8], header: Option<Vec<u8>>, value: Vec<u8>) {
-        let record = Record {
-            timestamp_ms: self.log_time,
-            key: key.to_vec(),
-            header,
-            value,
-        };
+        let record = Record { timestamp_ms: self.log_time, key: key.to_vec(), header, value };
         apply(&mut self.normalizer, &record, self.records.len(), &mut self.outputs);
         self.records.push(record);
     }
@@ -127,23 +107,16 @@ impl Feed {
     /// All events so far.
     pub(crate) fn events(&self) -> Vec<Value> {
         let events = self.outputs.iter().filter(|output| output.topic == Topic::Events);
-        events
-            .map(|output| serde_json::from_slice(&output.value).expect("an event is JSON"))
-            .collect()
+        events.map(|output| serde_json::from_slice(&output.value).expect("an event is JSON")).collect()
     }
 
     fn facts(&self) -> Vec<Fact> {
         let signals = self.outputs.iter().filter(|output| output.topic == Topic::Signals);
-        signals
-            .map(|output| serde_json::from_slice::<Signal>(&output.value).expect("a signal").fact)
-            .collect()
+        signals.map(|output| serde_json::from_slice::<Signal>(&output.value).expect("a signal").fact).collect()
     }
 
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
-        self.facts()
-            .into_iter()
-            .filter_map(|fact| if let Fact::Attempt(it) = fact { Some(it) } else { None })
-            .collect()
+        self.facts().into_iter().filter_map(|fact| if let Fact::Attempt(it) = fact { Some(it) } else { None }).collect()
     }
 
     pub(crate) fn scans(&self) -> Vec<ScanDone> {

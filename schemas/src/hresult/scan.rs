@@ -10,10 +10,7 @@ const HEX_DIGITS: usize = 8;
 #[must_use]
 pub fn parse_hresult(token: &str) -> Option<u32> {
     let token = token.trim();
-    let token = token
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(token);
+    let token = token.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(token);
     if let Some(hex) = token.strip_prefix("0x").or_else(|| token.strip_prefix("0X")) {
         return parse_hex(hex.as_bytes());
     }
@@ -21,9 +18,9 @@ pub fn parse_hresult(token: &str) -> Option<u32> {
         return parse_decimal(digits.as_bytes()).and_then(negative);
     }
     match token.len() {
-        10 => parse_decimal(token.as_bytes())
-            .and_then(|value| u32::try_from(value).ok())
-            .filter(|code| is_failure(*code)),
+        10 => {
+            parse_decimal(token.as_bytes()).and_then(|value| u32::try_from(value).ok()).filter(|code| is_failure(*code))
+        }
         _ => parse_hex(token.as_bytes()),
     }
 }
@@ -77,9 +74,7 @@ fn code_of_word(bytes: &[u8], start: usize, end: usize) -> Option<u32> {
         if before == b'-' {
             return negative(value).filter(|code| is_known(*code));
         }
-        let code = u32::try_from(value)
-            .ok()
-            .filter(|code| is_failure(*code) && is_known(*code))?;
+        let code = u32::try_from(value).ok().filter(|code| is_failure(*code) && is_known(*code))?;
         return is_cue(cue(bytes, start)).then_some(code);
     }
     None
@@ -99,16 +94,7 @@ fn cue(bytes: &[u8], at: usize) -> &[u8] {
 }
 
 fn is_cue(word: &[u8]) -> bool {
-    const CUES: [&[u8]; 8] = [
-        b"with",
-        b"error",
-        b"hresult",
-        b"returned",
-        b"result",
-        b"status",
-        b"failed",
-        b"failure",
-    ];
+    const CUES: [&[u8]; 8] = [b"with", b"error", b"hresult", b"returned", b"result", b"status", b"failed", b"failure"];
     is_strong_cue(word) || CUES.iter().any(|cue| word.eq_ignore_ascii_case(cue))
 }
 
@@ -125,9 +111,7 @@ fn parse_hex(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || digits.len() > HEX_DIGITS {
         return None;
     }
-    digits.iter().try_fold(0_u32, |value, digit| {
-        Some(value << 4 | char::from(*digit).to_digit(16)?)
-    })
+    digits.iter().try_fold(0_u32, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }
 
 /// At most ten digits, so that no sum overflows.
@@ -135,9 +119,7 @@ fn parse_decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 10 {
         return None;
     }
-    digits.iter().try_fold(0_u64, |value, digit| {
-        Some(value * 10 + u64::from(char::from(*digit).to_digit(10)?))
-    })
+    digits.iter().try_fold(0_u64, |value, digit| Some(value * 10 + u64::from(char::from(*digit).to_digit(10)?)))
 }
 
 /// The code whose signed spelling is `-value`.
@@ -168,14 +150,8 @@ mod tests {
                 "WARNING: Failed to evaluate Installed rule, updateId = {52FDB3D3-CC8E-381F-3FBC-EAB3FEBF5F9D}.202, hr = 80070057",
                 0x8007_0057,
             ),
-            (
-                "WARNING: Unable to trigger Automatic Updates to detect now, hr=8024A000",
-                0x8024_A000,
-            ),
-            (
-                "WARNING: UpdateNow for accelerated install failed with hr:80070005",
-                0x8007_0005,
-            ),
+            ("WARNING: Unable to trigger Automatic Updates to detect now, hr=8024A000", 0x8024_A000),
+            ("WARNING: UpdateNow for accelerated install failed with hr:80070005", 0x8007_0005),
             ("WARNING: File failed postprocessing, error = 800b0109", 0x800B_0109),
             ("WARNING: Send failed with hr = 80072ee2.", 0x8007_2EE2),
             ("FATAL: UH: 0x80070057: EvaluateApplicability failed", 0x8007_0057),

@@ -70,16 +70,8 @@ fn main() -> anyhow::Result<()> {
         spec.layout = Layout::Sites;
     }
     if let Some(hour) = args.outbreak {
-        ensure!(
-            args.outbreak_wsus < spec.wsus.len(),
-            "--outbreak-wsus: there are {} servers",
-            spec.wsus.len()
-        );
-        spec = spec.with_outbreak(
-            args.outbreak_wsus,
-            i64::from(hour) * HOUR_MS,
-            args.outbreak_cause.into(),
-        );
+        ensure!(args.outbreak_wsus < spec.wsus.len(), "--outbreak-wsus: there are {} servers", spec.wsus.len());
+        spec = spec.with_outbreak(args.outbreak_wsus, i64::from(hour) * HOUR_MS, args.outbreak_cause.into());
     }
     let mut fleet = Fleet::new(spec);
     ensure!(

@@ -21,12 +21,7 @@ pub(super) fn wsus() -> Vec<WsusSpec> {
             url: format!("http://{name}.corp.example:8530"),
             sites: sites
                 .into_iter()
-                .map(|site| Site {
-                    name: site.to_owned(),
-                    zone: zone.to_owned(),
-                    utc_minutes,
-                    date_separator,
-                })
+                .map(|site| Site { name: site.to_owned(), zone: zone.to_owned(), utc_minutes, date_separator })
                 .collect(),
         })
         .collect()
@@ -38,14 +33,7 @@ pub(super) fn updates(seed: u64, start_ms: i64) -> Vec<Update> {
     let mut add = |title: String, published_ms: i64, publisher: Publisher, audience: Audience| {
         let mut random = Random::stream(seed, "update", all.len() as u64);
         let revision = u32::try_from(200 + random.below(5)).expect("a small number");
-        all.push(Update {
-            id: random.guid(),
-            revision,
-            title,
-            published_ms,
-            publisher,
-            audience,
-        });
+        all.push(Update { id: random.guid(), revision, title, published_ms, publisher, audience });
     };
     for day in 0..DAYS {
         let morning_ms = start_ms + day * DAY_MS;
@@ -67,28 +55,19 @@ pub(super) fn updates(seed: u64, start_ms: i64) -> Vec<Update> {
             let tuesday_ms = morning_ms + 18 * HOUR_MS;
             let month = day / 28;
             add(
-                format!(
-                    "Security Monthly Quality Rollup for x64-based Systems (KB{})",
-                    5_020_000 + month * 1_013
-                ),
+                format!("Security Monthly Quality Rollup for x64-based Systems (KB{})", 5_020_000 + month * 1_013),
                 tuesday_ms,
                 Publisher::Microsoft,
                 Audience::Legacy,
             );
             add(
-                format!(
-                    "Cumulative Update for x64-based Systems (KB{})",
-                    5_019_959 + month * 1_087
-                ),
+                format!("Cumulative Update for x64-based Systems (KB{})", 5_019_959 + month * 1_087),
                 tuesday_ms,
                 Publisher::Microsoft,
                 Audience::Modern,
             );
             add(
-                format!(
-                    "Windows Malicious Software Removal Tool x64 - v5.{} (KB890830)",
-                    107 + month
-                ),
+                format!("Windows Malicious Software Removal Tool x64 - v5.{} (KB890830)", 107 + month),
                 tuesday_ms,
                 Publisher::Microsoft,
                 Audience::Everyone,

@@ -51,8 +51,5 @@ pub(super) fn content(pen: &mut Pen<'_>) -> (String, String) {
     let (folder, file) = (pen.random.hex(32), pen.random.hex(40));
     let capitals = file.to_uppercase();
     let url = format!("{}/Content/{}/{capitals}.cab", pen.host.wsus_url, &capitals[38..]);
-    (
-        url,
-        format!("C:\\Windows\\SoftwareDistribution\\Download\\{folder}\\{file}"),
-    )
+    (url, format!("C:\\Windows\\SoftwareDistribution\\Download\\{folder}\\{file}"))
 }

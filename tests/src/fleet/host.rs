@@ -86,13 +86,7 @@ const SYSTEMS: [System; 8] = [
 ];
 
 const fn system(form: Form, client_build: &'static str, os_build: &'static str, server: bool) -> System {
-    System {
-        form,
-        client_build,
-        os_build,
-        product_type: if server { "0x00000007" } else { "0x00000001" },
-        server,
-    }
+    System { form, client_build, os_build, product_type: if server { "0x00000007" } else { "0x00000001" }, server }
 }
 
 impl Host {
@@ -104,11 +98,8 @@ impl Host {
         let site = server.sites[index / spec.wsus.len() % server.sites.len()].clone();
         let system = random.pick(&SYSTEMS);
         let role = if system.server { "srv" } else { "pc" };
-        let groups: &[&str] = if system.server {
-            &["Servers", "Domain Controllers"]
-        } else {
-            &["Workstations", "Pilot"]
-        };
+        let groups: &[&str] =
+            if system.server { &["Servers", "Domain Controllers"] } else { &["Workstations", "Pilot"] };
         Host {
             name: format!("{}-{role}-{index:04}", site.name),
             wsus,

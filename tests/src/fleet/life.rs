@@ -39,10 +39,7 @@ pub(super) struct Life {
 
 /// Everything that can be published to a fleet: the catalogue, then the outbreak's update.
 fn published(spec: &FleetSpec) -> impl Iterator<Item = (usize, &Update)> {
-    spec.updates
-        .iter()
-        .chain(spec.outbreak.iter().map(|outbreak| &outbreak.update))
-        .enumerate()
+    spec.updates.iter().chain(spec.outbreak.iter().map(|outbreak| &outbreak.update)).enumerate()
 }
 
 impl Life {
@@ -83,19 +80,10 @@ impl Life {
     }
 
     fn wake(&mut self, spec: &FleetSpec, lines: Option<&mut VecDeque<Line>>) {
-        let Life {
-            host, random, process, ..
-        } = self;
+        let Life { host, random, process, .. } = self;
         let woke_ms = self.next_wake_ms;
         let now_ticks = woke_ms * 10_000 + random.within(0..10_000);
-        let mut pen = Pen {
-            host,
-            random,
-            process,
-            lines,
-            tid: 0,
-            now_ticks,
-        };
+        let mut pen = Pen { host, random, process, lines, tid: 0, now_ticks };
         let dialect: &dyn Dialect = if host.system.form.is_legacy() { &Legacy } else { &Modern };
 
         service(&mut pen, dialect);
@@ -104,11 +92,7 @@ impl Life {
         }
         pen.wait(1_000..60_000);
         let asleep_ms = if pen.random.percent(3) {
-            let code = if host.system.form.is_legacy() {
-                0x8024_402c
-            } else {
-                0x8024_0438
-            };
+            let code = if host.system.form.is_legacy() { 0x8024_402c } else { 0x8024_0438 };
             dialect.scan_failed(&mut pen, code);
             SCAN_RETRY_MS
         } else {
@@ -175,35 +159,21 @@ fn verdict(spec: &FleetSpec, host: &Host, index: usize, now_ms: i64) -> Verdict 
         let over = outbreak.end_ms.is_some_and(|end_ms| now_ms >= end_ms);
         if host.wsus == outbreak.wsus && begun && !over {
             let cause = outbreak.cause;
-            let code = if legacy {
-                cause.legacy_code(host.publisher_only)
-            } else {
-                cause.modern_code()
-            };
-            return Verdict::Untrusted {
-                chain_code: cause.chain_code(),
-                code,
-            };
+            let code = if legacy { cause.legacy_code(host.publisher_only) } else { cause.modern_code() };
+            return Verdict::Untrusted { chain_code: cause.chain_code(), code };
         }
         return Verdict::Installed;
     }
-    let first_third_party = spec
-        .updates
-        .iter()
-        .position(|update| update.publisher == Publisher::ThirdParty);
+    let first_third_party = spec.updates.iter().position(|update| update.publisher == Publisher::ThirdParty);
     match host.habit {
         Habit::Chronic if first_third_party == Some(index) => {
             let code = if legacy { 0x800b_0109 } else { 0x8024_b303 };
-            Verdict::Untrusted {
-                chain_code: 0x800b_0109,
-                code,
-            }
+            Verdict::Untrusted { chain_code: 0x800b_0109, code }
         }
         Habit::LoopsInstall if first_third_party == Some(index) => Verdict::InstallFailed { code: 0x8007_0643 },
-        Habit::LoopsSignature if first_third_party == Some(index) => Verdict::Untrusted {
-            chain_code: 0x800b_0100,
-            code: 0x800b_0100,
-        },
+        Habit::LoopsSignature if first_third_party == Some(index) => {
+            Verdict::Untrusted { chain_code: 0x800b_0100, code: 0x800b_0100 }
+        }
         _ => Verdict::Installed,
     }
 }

@@ -74,12 +74,7 @@ impl Fleet {
     pub fn new(spec: FleetSpec) -> Fleet {
         let lives: Vec<Life> = (0..spec.hosts).map(|index| Life::new(&spec, index)).collect();
         let truth = foresee(&spec, &lives);
-        Fleet {
-            now_ms: spec.start_ms,
-            lives,
-            truth,
-            spec,
-        }
+        Fleet { now_ms: spec.start_ms, lives, truth, spec }
     }
 
     /// What is really wrong; `None` for a quiet fleet and for an outbreak that meets no host.
@@ -181,20 +176,13 @@ fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?
-        .write_all(bytes)
+    OpenOptions::new().create(true).append(true).open(path)?.write_all(bytes)
 }
 
 /// Lets copies of the affected hosts live through the outbreak without writing.
 fn foresee(spec: &FleetSpec, lives: &[Life]) -> Option<Truth> {
     let outbreak = spec.outbreak.as_ref()?;
-    let until_ms = outbreak
-        .end_ms
-        .unwrap_or(i64::MAX)
-        .min(outbreak.onset_ms + OUTBREAK_SPREAD_MS);
+    let until_ms = outbreak.end_ms.unwrap_or(i64::MAX).min(outbreak.onset_ms + OUTBREAK_SPREAD_MS);
     let mut hosts = BTreeMap::new();
     for life in lives.iter().filter(|life| life.host.wsus == outbreak.wsus) {
         let mut life = life.clone();

@@ -22,15 +22,9 @@ impl Dialect for Modern {
         pen.write("Shared", "InitializeSus");
         pen.write("IdleTimer", "Non-AoAc machine. Aoac operations will be ignored.");
         say!(pen, "Agent", "WU client version {}", pen.host.system.client_build);
-        pen.write(
-            "Agent",
-            "SleepStudyTracker: Machine is non-AOAC. Sleep study tracker disabled.",
-        );
+        pen.write("Agent", "SleepStudyTracker: Machine is non-AOAC. Sleep study tracker disabled.");
         pen.write("Agent", "Base directory: C:\\Windows\\SoftwareDistribution");
-        pen.write(
-            "Agent",
-            "Datastore directory: C:\\Windows\\SoftwareDistribution\\DataStore\\DataStore.edb",
-        );
+        pen.write("Agent", "Datastore directory: C:\\Windows\\SoftwareDistribution\\DataStore\\DataStore.edb");
         pen.wait(100..900);
         pen.write("Shared", "UpdateNetworkState Ipv6, cNetworkInterfaces = 1.");
         pen.write("Shared", "Network state: Connected");
@@ -78,12 +72,7 @@ impl Dialect for Modern {
         failed(pen, "WebServices", code, "Web service call");
         pen.write("WebServices", "Current service auth scheme=0.");
         pen.write("WebServices", "Current Proxy auth scheme=0.");
-        failed(
-            pen,
-            "ProtocolTalker",
-            code,
-            "Method failed [CAgentProtocolTalker::SyncServerUpdatesInternal:923]",
-        );
+        failed(pen, "ProtocolTalker", code, "Method failed [CAgentProtocolTalker::SyncServerUpdatesInternal:923]");
         say!(pen, "Agent", "Exit code = 0x{code:08X}");
         say!(pen, "Agent", "* END * Finding updates {caller}");
     }
@@ -97,34 +86,15 @@ impl Dialect for Modern {
                 pen.write("Misc", "Trusted Publisher: Yes");
             }
             let downloaded_ms = pen.now_ms();
-            say!(
-                pen,
-                "DownloadManager",
-                "updateId = {}, DownloadResult: DownloadSucceeded",
-                reference(update)
-            );
+            say!(pen, "DownloadManager", "updateId = {}, DownloadResult: DownloadSucceeded", reference(update));
             end_download(pen, &call);
             let installed_ms = install(pen, update, verdict);
-            return if verdict == Verdict::Installed {
-                downloaded_ms
-            } else {
-                installed_ms
-            };
+            return if verdict == Verdict::Installed { downloaded_ms } else { installed_ms };
         };
         chain_checks_failed(pen, chain_code);
         let definite_ms = pen.now_ms();
-        failed(
-            pen,
-            "DownloadManager",
-            code,
-            &format!("File failed postprocessing, updateId = {}", reference(update)),
-        );
-        failed(
-            pen,
-            "DownloadManager",
-            code,
-            "Method failed [CDownloadJob::PostProcessFile:2217]",
-        );
+        failed(pen, "DownloadManager", code, &format!("File failed postprocessing, updateId = {}", reference(update)));
+        failed(pen, "DownloadManager", code, "Method failed [CDownloadJob::PostProcessFile:2217]");
         say!(
             pen,
             "DownloadManager",
@@ -152,11 +122,7 @@ impl Dialect for Modern {
 /// A failure as this age of Windows 10 spells it.
 fn failed(pen: &mut Pen<'_>, component: &str, code: u32, what: &str) {
     if pen.host.system.form == Form::Modern1607 {
-        let what = if what == "Web service call" {
-            "Web service call failed with"
-        } else {
-            what
-        };
+        let what = if what == "Web service call" { "Web service call failed with" } else { what };
         let comma = if what.ends_with("with") { "" } else { "," };
         pen.write(component, &format!("{what}{comma} hr = {code:08X}"));
     } else {
@@ -172,18 +138,8 @@ fn grumble(pen: &mut Pen<'_>) {
         0x8009_2004,
         "Method failed to get auth token. [CUpdateEndpointProvider::GenerateSecurityTokenWithAuthTickets:1674]",
     );
-    failed(
-        pen,
-        "Misc",
-        0x8007_0057,
-        "Method failed [AuthTicketHelper::AddTickets:1236]",
-    );
-    failed(
-        pen,
-        "Agent",
-        0x8024_8014,
-        "GetServiceObject couldn't find service '7971F918-A847-4430-9279-4A52D1EFE18D'.",
-    );
+    failed(pen, "Misc", 0x8007_0057, "Method failed [AuthTicketHelper::AddTickets:1236]");
+    failed(pen, "Agent", 0x8024_8014, "GetServiceObject couldn't find service '7971F918-A847-4430-9279-4A52D1EFE18D'.");
 }
 
 fn chain_checks_failed(pen: &mut Pen<'_>, code: u32) {
@@ -211,10 +167,7 @@ fn begin_scan(pen: &mut Pen<'_>) -> String {
     let url = format!("{}/ClientWebService/client.asmx", pen.host.wsus_url);
     let (os, client) = (pen.host.system.os_build, pen.host.system.client_build);
     say!(pen, "Agent", "* START * Finding updates {caller}");
-    pen.write(
-        "Agent",
-        "Online = Yes; Interactive = No; AllowCachedResults = No; Ignore download priority = No",
-    );
+    pen.write("Agent", "Online = Yes; Interactive = No; AllowCachedResults = No; Ignore download priority = No");
     say!(pen, "Agent", "ServiceID = {MANAGED} Managed");
     pen.write("Agent", "Search Scope = {Machine}");
     pen.write("Agent", "Caller SID for Applicability: S-1-5-18");
@@ -239,22 +192,12 @@ fn begin_download(pen: &mut Pen<'_>, update: &Update) -> String {
     say!(pen, "DownloadManager", "* START * Begin Downloading Updates {caller}");
     pen.write("DownloadManager", "Updates to download = 1");
     say!(pen, "DownloadManager", "Title = {}", update.title);
-    say!(
-        pen,
-        "DownloadManager",
-        "Generating download request for update {{{}}}.{}",
-        update.id,
-        update.revision
-    );
+    say!(pen, "DownloadManager", "Generating download request for update {{{}}}.{}", update.id, update.revision);
     say!(pen, "DownloadManager", "Downloading from {url} to {path} (full file).");
     pen.wait(4_000..90_000);
     let job = pen.random.guid();
     say!(pen, "DownloadManager", "BITS job {{{job}}} completed successfully");
-    say!(
-        pen,
-        "Misc",
-        "Validating signature for {path} with dwProvFlags 0x00000080:"
-    );
+    say!(pen, "Misc", "Validating signature for {path} with dwProvFlags 0x00000080:");
     caller
 }
 
@@ -266,30 +209,16 @@ fn install(pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i64 {
     pen.wait(2_000..30_000);
     pen.switch_thread();
     let caller = caller(pen);
-    let kind = if update.publisher == Publisher::Microsoft {
-        "CBS Install"
-    } else {
-        "Command Line Install"
-    };
+    let kind = if update.publisher == Publisher::Microsoft { "CBS Install" } else { "Command Line Install" };
     say!(pen, "Agent", "* START * Installing updates {caller}");
     pen.write("Agent", "Updates to install = 1");
     say!(pen, "Agent", "Title = {}", update.title);
     say!(pen, "Agent", "UpdateId = {}", reference(update));
-    say!(
-        pen,
-        "DownloadManager",
-        "Preparing update for install, updateId = {{{}}}.{}.",
-        update.id,
-        update.revision
-    );
+    say!(pen, "DownloadManager", "Preparing update for install, updateId = {{{}}}.{}.", update.id, update.revision);
     say!(pen, "Handler", "* START * {kind}");
     pen.wait(5_000..90_000);
     let definite_ms = pen.now_ms();
-    let code = if let Verdict::InstallFailed { code } = verdict {
-        code
-    } else {
-        0
-    };
+    let code = if let Verdict::InstallFailed { code } = verdict { code } else { 0 };
     if update.publisher == Publisher::Microsoft {
         let error = u8::from(code != 0);
         say!(

@@ -79,11 +79,7 @@ impl Pen<'_> {
             }
         }
         // Legacy lines often share a millisecond; those of Windows 10 are microseconds apart.
-        let step = if self.host.system.form.is_legacy() {
-            0..16 * TICKS_PER_MS
-        } else {
-            3..9_000
-        };
+        let step = if self.host.system.form.is_legacy() { 0..16 * TICKS_PER_MS } else { 3..9_000 };
         self.now_ticks += self.random.within(step);
     }
 
@@ -112,9 +108,7 @@ impl Pen<'_> {
         let ticks = self.now_ticks + offset_ticks;
         let seconds = ticks.div_euclid(1000 * TICKS_PER_MS);
         let nanos = u32::try_from(ticks.rem_euclid(1000 * TICKS_PER_MS) * 100).expect("less than a second");
-        DateTime::from_timestamp(seconds, nanos)
-            .expect("a fleet lives in years that have four digits")
-            .naive_utc()
+        DateTime::from_timestamp(seconds, nanos).expect("a fleet lives in years that have four digits").naive_utc()
     }
 
     /// The host's UTC offset as `+0100`.

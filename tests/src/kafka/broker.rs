@@ -42,16 +42,9 @@ impl KafkaTestbed {
     pub fn start() -> Result<KafkaTestbed, Skip> {
         jars::ensure()?;
         let (run, base_port) = reserve();
-        let mut testbed = KafkaTestbed {
-            run,
-            base_port,
-            bootstrap: format!("127.0.0.1:{}", base_port + 1),
-            holder: None,
-        };
-        let output = testbed
-            .script("prepare.sh", "single")
-            .output()
-            .expect("the scripts are in this repository");
+        let mut testbed =
+            KafkaTestbed { run, base_port, bootstrap: format!("127.0.0.1:{}", base_port + 1), holder: None };
+        let output = testbed.script("prepare.sh", "single").output().expect("the scripts are in this repository");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         testbed.restart();
         Ok(testbed)
@@ -119,26 +112,14 @@ impl KafkaTestbed {
     }
 
     fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.pid().to_string()])
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "kill -{name} {}",
-            self.pid()
-        );
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill -{name} {}", self.pid());
     }
 
     fn script(&self, name: &str, argument: &str) -> Command {
         let mut command = Command::new(jars::scripts().join("bin").join(name));
-        command
-            .arg(argument)
-            .env("KV_RUN", &self.run)
-            .env("KV_PORT", self.base_port.to_string());
-        command
-            .env_remove("KV_TARGET")
-            .env_remove("KV_JARS")
-            .stdin(Stdio::null());
+        command.arg(argument).env("KV_RUN", &self.run).env("KV_PORT", self.base_port.to_string());
+        command.env_remove("KV_TARGET").env_remove("KV_JARS").stdin(Stdio::null());
         command
     }
 
@@ -148,10 +129,7 @@ impl KafkaTestbed {
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
             // The question itself waits for the broker, so that this loop does not spin.
-            if client
-                .fetch_metadata(None, ASK_TIMEOUT)
-                .is_ok_and(|metadata| !metadata.brokers().is_empty())
-            {
+            if client.fetch_metadata(None, ASK_TIMEOUT).is_ok_and(|metadata| !metadata.brokers().is_empty()) {
                 return;
             }
             let holder = self.holder.as_mut().expect("restart() has set it");
@@ -195,8 +173,5 @@ fn reserve() -> (PathBuf, u16) {
             return (run, base);
         }
     }
-    panic!(
-        "no free ports from {BASE_PORT_MIN} on, or too many folders run-* are left in {}",
-        jars::target().display()
-    );
+    panic!("no free ports from {BASE_PORT_MIN} on, or too many folders run-* are left in {}", jars::target().display());
 }

@@ -54,8 +54,7 @@ fn look_or_fetch() -> Result<(), Skip> {
     let target = target();
     let lock = fs::create_dir_all(&target).and_then(|()| File::create(target.join("lock")));
     let lock = lock.unwrap_or_else(|error| panic!("{}: {error}", target.display()));
-    lock.lock()
-        .unwrap_or_else(|error| panic!("cannot lock {}/lock: {error}", target.display()));
+    lock.lock().unwrap_or_else(|error| panic!("cannot lock {}/lock: {error}", target.display()));
     if target.join("lib").is_dir() {
         return Ok(());
     }
@@ -70,22 +69,16 @@ fn look_or_fetch() -> Result<(), Skip> {
         Some(0) => Ok(()),
         // They were fetched and are not the pinned ones: nothing to be skipped.
         Some(3) => panic!("{said}"),
-        _ => Err(Skip::NoJars(
-            said.lines()
-                .find(|line| !line.trim().is_empty())
-                .unwrap_or("no reason given")
-                .to_owned(),
-        )),
+        _ => {
+            Err(Skip::NoJars(said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").to_owned()))
+        }
     }
 }
 
 /// The same choice as in `kafka/bin/lib.sh`.
 fn java() -> String {
     let home = || std::env::var("JAVA_HOME").ok().map(|home| format!("{home}/bin/java"));
-    std::env::var("KV_JAVA")
-        .ok()
-        .or_else(home)
-        .unwrap_or_else(|| "java".to_owned())
+    std::env::var("KV_JAVA").ok().or_else(home).unwrap_or_else(|| "java".to_owned())
 }
 
 /// The 17 in `openjdk version "17.0.15"`; old ones say 1.8, which gives 1.
@@ -97,11 +90,7 @@ fn java_version(java: &str) -> Option<u32> {
 }
 
 fn runs(program: &str, argument: &str) -> bool {
-    let status: io::Result<_> = Command::new(program)
-        .arg(argument)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let status: io::Result<_> =
+        Command::new(program).arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }

@@ -39,15 +39,10 @@ pub fn or_skip<T>(test: &str, testbed: Result<T, Skip>) -> Option<T> {
         Ok(testbed) => return Some(testbed),
         Err(skip) => skip,
     };
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "{test}: {skip}, and with CI=true it may not be skipped"
-    );
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{test}: {skip}, and with CI=true it may not be skipped");
     // Not through the print macros, since the test harness hides what they print.
     let line = format!("SKIPPED {test}: {skip}\n");
-    std::io::stderr()
-        .write_all(line.as_bytes())
-        .expect("standard error can be written");
+    std::io::stderr().write_all(line.as_bytes()).expect("standard error can be written");
     None
 }
 

@@ -43,12 +43,8 @@ impl KafkaTestbed {
         for (key, value) in settings {
             topic = topic.set(key, value);
         }
-        let options = AdminOptions::new()
-            .operation_timeout(Some(TIMEOUT))
-            .request_timeout(Some(TIMEOUT));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime needs only memory");
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime needs only memory");
         let results = runtime.block_on(admin.create_topics([&topic], &options));
         let results = results.unwrap_or_else(|error| panic!("topic {name}: {error}"));
         for result in results {
@@ -71,19 +67,15 @@ impl KafkaTestbed {
             .set("allow.auto.create.topics", "false")
             .create()
             .expect("the configuration is valid");
-        let metadata = consumer
-            .fetch_metadata(Some(name), TIMEOUT)
-            .unwrap_or_else(|error| panic!("topic {name}: {error}"));
+        let metadata =
+            consumer.fetch_metadata(Some(name), TIMEOUT).unwrap_or_else(|error| panic!("topic {name}: {error}"));
         let mut unfinished = metadata.topics()[0].partitions().len();
         assert!(unfinished > 0, "topic {name} is missing");
         let mut all = TopicPartitionList::new();
         for partition in metadata.topics()[0].partitions() {
-            all.add_partition_offset(name, partition.id(), Offset::Beginning)
-                .expect("each partition is listed once");
+            all.add_partition_offset(name, partition.id(), Offset::Beginning).expect("each partition is listed once");
         }
-        consumer
-            .assign(&all)
-            .expect("an assignment of listed partitions is valid");
+        consumer.assign(&all).expect("an assignment of listed partitions is valid");
         let mut records = Vec::new();
         let deadline = Instant::now() + TIMEOUT;
         while unfinished > 0 {
@@ -107,9 +99,7 @@ fn record(message: &BorrowedMessage<'_>) -> TopicRecord {
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
         key: message.key().unwrap_or_default().to_vec(),
-        headers: headers
-            .map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec()))
-            .collect(),
+        headers: headers.map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect(),
         value: message.payload().map(<[u8]>::to_vec),
     }
 }

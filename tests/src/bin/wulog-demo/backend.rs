@@ -109,9 +109,7 @@ impl Backend {
     pub(crate) fn sink(&self, clock: &Clock) -> anyhow::Result<Box<dyn Sink>> {
         Ok(match &self.place {
             Place::Embedded(config) => Box::new(EmbeddedSink::open(config, clock.clone())?),
-            Place::Kafka(config) => {
-                Box::new(KafkaSink::new(&config.kafka.properties, &config.kafka.topic_prefix)?)
-            }
+            Place::Kafka(config) => Box::new(KafkaSink::new(&config.kafka.properties, &config.kafka.topic_prefix)?),
         })
     }
 

@@ -24,12 +24,14 @@ impl Screen {
         let sites = fleet.spec().wsus.iter().map(|wsus| wsus.sites.len()).sum::<usize>();
         let hosts = fleet.hosts().len();
         let servers = fleet.spec().wsus.len();
-        println!("wulog demo: {hosts} simulated Windows hosts at {sites} sites, {servers} WSUS servers, 48 simulated hours.");
+        println!(
+            "wulog demo: {hosts} simulated Windows hosts at {sites} sites, {servers} WSUS servers, 48 simulated hours."
+        );
         println!();
-        println!("  hosts write WindowsUpdate.log -> {sites} collectors tail them -> {} ->", kafka.map_or_else(
-            || "embedded log (SQLite)".to_owned(),
-            |brokers| format!("Kafka at {brokers}"),
-        ));
+        println!(
+            "  hosts write WindowsUpdate.log -> {sites} collectors tail them -> {} ->",
+            kafka.map_or_else(|| "embedded log (SQLite)".to_owned(), |brokers| format!("Kafka at {brokers}"),)
+        );
         println!("  processor: one event a line, one alert a root cause");
         println!();
         println!("After 24 h a new third-party update is published through WSUS. The hosts of one");

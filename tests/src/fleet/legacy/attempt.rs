@@ -19,19 +19,12 @@ pub(super) fn download(pen: &mut Pen<'_>, update: &Update) -> String {
     pen.write("Agent", "  * Updates to download = 1");
     say!(pen, "Agent", "  *   Title = {}", update.title);
     say!(pen, "Agent", "  *   UpdateId = {}", reference(update));
-    say!(
-        pen,
-        "DnldMgr",
-        "***********  DnldMgr: New download job [UpdateId = {}]  ***********",
-        reference(update)
-    );
+    say!(pen, "DnldMgr", "***********  DnldMgr: New download job [UpdateId = {}]  ***********", reference(update));
     say!(pen, "DnldMgr", "  * BITS job initialized, JobId = {{{job}}}");
     say!(pen, "DnldMgr", "  * Downloading from {url} to {path} (full file).");
     end(pen, "Agent", &format!("Agent: Downloading updates {caller}"));
     pen.wait(QUEUE_MS - 50..QUEUE_MS + 50);
-    Report::new(167, "Content Download", "Download started.")
-        .about(update)
-        .write(pen, QUEUE_MS);
+    Report::new(167, "Content Download", "Download started.").about(update).write(pen, QUEUE_MS);
     pen.wait(5_000..60_000);
     pen.switch_thread();
     say!(pen, "DnldMgr", "BITS job {{{job}}} completed successfully");
@@ -39,53 +32,24 @@ pub(super) fn download(pen: &mut Pen<'_>, update: &Update) -> String {
 }
 
 pub(super) fn download_succeeded(pen: &mut Pen<'_>, update: &Update, path: &str) {
-    say!(
-        pen,
-        "Misc",
-        "Validating signature for {path} with dwProvFlags 0x00000080:"
-    );
+    say!(pen, "Misc", "Validating signature for {path} with dwProvFlags 0x00000080:");
     pen.write(
         "Misc",
-        if update.publisher == Publisher::Microsoft {
-            " Microsoft signed: Yes"
-        } else {
-            " Microsoft signed: No"
-        },
+        if update.publisher == Publisher::Microsoft { " Microsoft signed: Yes" } else { " Microsoft signed: No" },
     );
-    pen.write(
-        "AU",
-        "AU checked download status and it changed: Downloading is completed",
-    );
+    pen.write("AU", "AU checked download status and it changed: Downloading is completed");
     pen.wait(QUEUE_MS - 50..QUEUE_MS + 50);
-    Report::new(162, "Content Download", "Download succeeded.")
-        .about(update)
-        .write(pen, QUEUE_MS);
+    Report::new(162, "Content Download", "Download succeeded.").about(update).write(pen, QUEUE_MS);
     wer_finished(pen);
 }
 
 pub(super) fn download_untrusted(pen: &mut Pen<'_>, update: &Update, path: &str, code: u32) -> i64 {
     say!(pen, "Misc", "Validating signature for {path}:");
-    say!(
-        pen,
-        "Misc",
-        "WARNING: Error: 0x{code:08x} when verifying trust for {path}"
-    );
-    say!(
-        pen,
-        "Misc",
-        "WARNING: Digital Signatures on file {path} are not trusted: Error 0x{code:08x}"
-    );
+    say!(pen, "Misc", "WARNING: Error: 0x{code:08x} when verifying trust for {path}");
+    say!(pen, "Misc", "WARNING: Digital Signatures on file {path} are not trusted: Error 0x{code:08x}");
     let definite_ms = pen.now_ms();
-    say!(
-        pen,
-        "DnldMgr",
-        "WARNING: File failed postprocessing, error = {code:08x}"
-    );
-    say!(
-        pen,
-        "DnldMgr",
-        "Error 0x{code:08x} occurred while downloading update; notifying dependent calls."
-    );
+    say!(pen, "DnldMgr", "WARNING: File failed postprocessing, error = {code:08x}");
+    say!(pen, "DnldMgr", "Error 0x{code:08x} occurred while downloading update; notifying dependent calls.");
     pen.wait(QUEUE_MS - 50..QUEUE_MS + 50);
     Report::new(161, "Content Download", "Error: Download failed.")
         .about(update)
@@ -104,38 +68,24 @@ pub(super) fn install(pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i
     pen.write("Agent", "  * Updates to install = 1");
     say!(pen, "Agent", "  *   Title = {}", update.title);
     say!(pen, "Agent", "  *   UpdateId = {}", reference(update));
-    let text = format!(
-        "Installation Started: Windows successfully started the following update: {}",
-        update.title
-    );
+    let text = format!("Installation Started: Windows successfully started the following update: {}", update.title);
     Report::new(181, "Content Install", &text).about(update).write(pen, 0);
-    let code = if let Verdict::InstallFailed { code } = verdict {
-        code
-    } else {
-        0
-    };
+    let code = if let Verdict::InstallFailed { code } = verdict { code } else { 0 };
     handler(pen, update, code);
     end(pen, "Agent", &format!("Agent: Installing updates {caller}"));
     pen.wait(QUEUE_MS - 50..QUEUE_MS + 50);
     let definite_ms = pen.now_ms();
     if code == 0 {
-        let text = format!(
-            "Installation Successful: Windows successfully installed the following update: {}",
-            update.title
-        );
-        Report::new(183, "Content Install", &text)
-            .about(update)
-            .write(pen, QUEUE_MS);
+        let text =
+            format!("Installation Successful: Windows successfully installed the following update: {}", update.title);
+        Report::new(183, "Content Install", &text).about(update).write(pen, QUEUE_MS);
         wer_finished(pen);
     } else {
         let text = format!(
             "Installation Failure: Windows failed to install the following update with error 0x{code:08x}: {}.",
             update.title
         );
-        Report::new(182, "Content Install", &text)
-            .about(update)
-            .failed(code)
-            .write(pen, QUEUE_MS);
+        Report::new(182, "Content Install", &text).about(update).failed(code).write(pen, QUEUE_MS);
         wer_sent(pen, &update.id, code, "Install");
     }
     definite_ms

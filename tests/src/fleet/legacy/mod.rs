@@ -30,14 +30,8 @@ impl Dialect for Legacy {
         pen.write("Agent", "  * Network state: Connected");
         pen.wait(40_000..60_000);
         pen.write("Report", "CWERReporter::Init succeeded");
-        pen.write(
-            "Agent",
-            "***********  Agent: Initializing Windows Update Agent  ***********",
-        );
-        pen.write(
-            "Agent",
-            "***********  Agent: Initializing global settings cache  ***********",
-        );
+        pen.write("Agent", "***********  Agent: Initializing Windows Update Agent  ***********");
+        pen.write("Agent", "***********  Agent: Initializing global settings cache  ***********");
         say!(pen, "Agent", "  * WSUS server: {}", pen.host.wsus_url);
         say!(pen, "Agent", "  * WSUS status server: {}", pen.host.wsus_url);
         say!(pen, "Agent", "  * Target group: {}", pen.host.target_group);
@@ -50,10 +44,7 @@ impl Dialect for Legacy {
         say!(pen, "AU", "  # Target group: {}", pen.host.target_group);
         pen.write("AU", "  # Approval type: Scheduled (Policy)");
         pen.write("AU", "  # Auto-install minor updates: Yes (Policy)");
-        pen.write(
-            "Report",
-            "***********  Report: Initializing static reporting data  ***********",
-        );
+        pen.write("Report", "***********  Report: Initializing static reporting data  ***********");
         say!(pen, "Report", "  * OS Version = {}", pen.host.system.os_build);
         say!(pen, "Report", "  * OS Product Type = {}", pen.host.system.product_type);
         pen.write("Report", "  * Computer Brand = VMware, Inc.");
@@ -110,12 +101,7 @@ impl Dialect for Legacy {
     fn other_program(&self, pen: &mut Pen<'_>) {
         let pid = 4 * u32::try_from(pen.random.within(500..2400)).expect("a small number");
         pen.switch_thread();
-        logging_initialized(
-            pen,
-            pid,
-            "C:\\Windows\\system32\\mmc.exe",
-            "C:\\Windows\\system32\\wuapi.dll",
-        );
+        logging_initialized(pen, pid, "C:\\Windows\\system32\\mmc.exe", "C:\\Windows\\system32\\wuapi.dll");
         pen.write_as(pid, "COMAPI", "-------------");
         pen.write_as(pid, "COMAPI", "-- START --  COMAPI: Search [ClientId = LogMeIn]");
         pen.write_as(pid, "COMAPI", "---------");
@@ -134,11 +120,7 @@ fn logging_initialized(pen: &mut Pen<'_>, pid: u32, process: &str, module: &str)
     let began_ticks = pen.now_ticks;
     let build = pen.host.system.client_build;
     let tz = pen.offset();
-    pen.write_as(
-        pid,
-        "Misc",
-        &format!("===========  Logging initialized (build: {build}, tz: {tz})  ==========="),
-    );
+    pen.write_as(pid, "Misc", &format!("===========  Logging initialized (build: {build}, tz: {tz})  ==========="));
     pen.wait(0..120);
     pen.write_as(pid, "Misc", &format!("  = Process: {process}"));
     pen.write_as(pid, "Misc", &format!("  = Module: {module}"));

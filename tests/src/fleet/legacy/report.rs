@@ -21,23 +21,11 @@ impl<'a> Report<'a> {
     /// A success of automatic updates that concerns no update.
     pub(super) fn new(event: u16, category: &'a str, text: &'a str) -> Report<'a> {
         let update = "00000000-0000-0000-0000-000000000000";
-        Report {
-            event,
-            update,
-            revision: 0,
-            code: 0,
-            caller: "AutomaticUpdates",
-            category,
-            text,
-        }
+        Report { event, update, revision: 0, code: 0, caller: "AutomaticUpdates", category, text }
     }
 
     pub(super) fn about(self, update: &'a Update) -> Report<'a> {
-        Report {
-            update: &update.id,
-            revision: update.revision,
-            ..self
-        }
+        Report { update: &update.id, revision: update.revision, ..self }
     }
 
     pub(super) fn by(self, caller: &'a str) -> Report<'a> {
@@ -55,26 +43,10 @@ impl<'a> Report<'a> {
         let happened = pen.time_at_target();
         pen.now_ticks = written_ticks;
         let instance = pen.random.guid();
-        let Report {
-            event,
-            update,
-            revision,
-            code,
-            caller,
-            category,
-            text,
-        } = self;
-        let (code, result) = if code == 0 {
-            ("0".to_owned(), "Success")
-        } else {
-            (format!("{code:08x}"), "Failure")
-        };
+        let Report { event, update, revision, code, caller, category, text } = self;
+        let (code, result) = if code == 0 { ("0".to_owned(), "Success") } else { (format!("{code:08x}"), "Failure") };
         let about = format!("{{{update}}}\t{revision}\t{code}\t{caller}\t{result}\t{category}\t{text}");
-        say!(
-            pen,
-            "Report",
-            "REPORT EVENT: {{{instance}}}\t{happened}\t1\t{event}\t101\t{about}"
-        );
+        say!(pen, "Report", "REPORT EVENT: {{{instance}}}\t{happened}\t1\t{event}\t101\t{about}");
         pen.process.unsent += 1;
     }
 }
@@ -82,15 +54,8 @@ impl<'a> Report<'a> {
 /// The client has told Microsoft's error reporting of a failure.
 pub(super) fn wer_sent(pen: &mut Pen<'_>, update: &str, code: u32, phase: &str) {
     let build = pen.host.system.client_build;
-    pen.write(
-        "Report",
-        "CWERReporter::HandleEvents - WER report upload completed with status 0x8",
-    );
-    say!(
-        pen,
-        "Report",
-        "WER Report sent: {build} 0x{code:08x} {update} {phase} 101 Managed"
-    );
+    pen.write("Report", "CWERReporter::HandleEvents - WER report upload completed with status 0x8");
+    say!(pen, "Report", "WER Report sent: {build} 0x{code:08x} {update} {phase} 101 Managed");
     wer_finished(pen);
 }
 

@@ -54,16 +54,10 @@ pub(super) fn failed(pen: &mut Pen<'_>, code: u32) {
         "WARNING: SendRequest failed with hr = {code:08x}. Proxy List used: <(null)> Bypass List used : <(null)> Auth Schemes used : <>"
     );
     say!(pen, "Agent", "  * WARNING: Exit code = 0x{code:08X}");
-    end_scan(
-        pen,
-        &call,
-        &format!("  # WARNING: Search callback failed, result = 0x{code:08X}"),
-    );
+    end_scan(pen, &call, &format!("  # WARNING: Search callback failed, result = 0x{code:08X}"));
     pen.wait(QUEUE_MS - 50..QUEUE_MS + 50);
     let text = format!("Windows Update Client failed to detect with error 0x{code:08x}.");
-    Report::new(148, "Software Synchronization", &text)
-        .failed(code)
-        .write(pen, QUEUE_MS);
+    Report::new(148, "Software Synchronization", &text).failed(code).write(pen, QUEUE_MS);
     wer_sent(pen, "00000000-0000-0000-0000-000000000000", code, "Scan");
 }
 
@@ -73,11 +67,7 @@ fn begin_scan(pen: &mut Pen<'_>) -> [String; 2] {
     pen.switch_thread();
     pen.write("AU", "Triggering Online detection (non-interactive)");
     begin(pen, "AU", "AU: Search for updates");
-    say!(
-        pen,
-        "AU",
-        "<<## SUBMITTED ## AU: Search for updates [CallId = {{{call}}}]"
-    );
+    say!(pen, "AU", "<<## SUBMITTED ## AU: Search for updates [CallId = {{{call}}}]");
     pen.switch_thread();
     let caller = caller(pen);
     let client = pen.host.system.client_build;
@@ -97,11 +87,7 @@ fn begin_scan(pen: &mut Pen<'_>) -> [String; 2] {
 fn end_scan(pen: &mut Pen<'_>, [caller, call]: &[String; 2], result: &str) {
     end(pen, "Agent", &format!("Agent: Finding updates {caller}"));
     pen.switch_thread();
-    say!(
-        pen,
-        "AU",
-        ">>##  RESUMED  ## AU: Search for updates [CallId = {{{call}}}]"
-    );
+    say!(pen, "AU", ">>##  RESUMED  ## AU: Search for updates [CallId = {{{call}}}]");
     pen.write("AU", result);
     end(pen, "AU", &format!("AU: Search for updates [CallId = {{{call}}}]"));
     pen.write("AU", "Successfully wrote event for AU health state:0");
@@ -111,13 +97,6 @@ fn end_scan(pen: &mut Pen<'_>, [caller, call]: &[String; 2], result: &str) {
 fn grumble(pen: &mut Pen<'_>) {
     let rule = pen.random.guid();
     pen.write("PT", "WARNING: Cached cookie has expired or new PID is available");
-    pen.write(
-        "Handler",
-        "FATAL: UH: 0x80070057: EvaluateApplicability failed in CCbs::EvaluateApplicability",
-    );
-    say!(
-        pen,
-        "Agent",
-        "WARNING: Failed to evaluate Installed rule, updateId = {{{rule}}}.202, hr = 80070057"
-    );
+    pen.write("Handler", "FATAL: UH: 0x80070057: EvaluateApplicability failed in CCbs::EvaluateApplicability");
+    say!(pen, "Agent", "WARNING: Failed to evaluate Installed rule, updateId = {{{rule}}}.202, hr = 80070057");
 }
