@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
@@ -21,105 +21,29 @@ use wulog_schemas::topic::Topic;
 
 use super::{Log, LogError, Polled, Record, Write};
 
+mod config;
+mod errors;
+mod order;
+mod reader;
+
+pub use config::KafkaConfig;
+pub(crate) use errors::explain;
+pub use reader::PartitionReader;
+
+use errors::{is_passing, missing_topic};
+use order::InOrder;
+
 /// How long a call to a broker may take before it counts as failed and is tried again with new clients.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a partition that should answer may keep the others waiting.
+const ORDER_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Records that wait for their turn, at most; beyond it they go out of turn.
+const ORDER_RECORDS_MAX: usize = 100_000;
+
 /// A batch ends this long after its first record, so that commits come within 200 ms.
 const BATCH_AGE_MAX: Duration = Duration::from_millis(100);
-
-/// Where Kafka is, what the topics are called, and who this instance is.
-#[derive(Clone, Debug)]
-pub struct KafkaConfig {
-    /// The user's `[kafka]` table: librdkafka properties, passed through.
-    pub properties: BTreeMap<String, String>,
-    /// Prefix of topics, groups and transactional ids.
-    pub topic_prefix: String,
-    /// Name of this instance: stable over restarts and unique among running instances.
-    pub instance: String,
-}
-
-impl KafkaConfig {
-    /// What `bootstrap.servers` says, for messages.
-    #[must_use]
-    pub fn brokers(&self) -> &str {
-        self.properties.get("bootstrap.servers").map_or("(no bootstrap.servers)", String::as_str)
-    }
-
-    /// A client configuration: the user's properties, then ours.
-    #[must_use]
-    pub fn client(&self, ours: &[(&str, &str)]) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Error);
-        config.set("client.id", format!("wulog-processor-{}", self.instance));
-        // Their retries are librdkafka's own; three minutes between looks at the topics is too slow after a repair.
-        config.set("topic.metadata.refresh.interval.ms", "30000");
-        for (name, value) in &self.properties {
-            config.set(name, value);
-        }
-        for (name, value) in ours {
-            config.set(*name, *value);
-        }
-        config
-    }
-
-    /// Has librdkafka look at every property, without reaching a broker.
-    ///
-    /// # Errors
-    /// In words, naming the property.
-    pub fn check_properties(&self) -> Result<(), String> {
-        let said = |error: KafkaError| match error {
-            KafkaError::ClientConfig(_, why, name, value) => format!("[kafka] {name} = {value:?}: {why}"),
-            other => format!("[kafka]: {other}"),
-        };
-        let _: BaseConsumer = self.group_member("check").create().map_err(said)?;
-        let _: BaseProducer = self.transactional("check").create().map_err(said)?;
-        Ok(())
-    }
-
-    /// The consumer of one shell, a member of its group.
-    fn group_member(&self, machine: &str) -> ClientConfig {
-        let mut config = self.client(&[
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("isolation.level", "read_committed"),
-            ("enable.partition.eof", "true"),
-            // An offset below the log's start is loss, and loss is never passed over in silence.
-            ("auto.offset.reset", "error"),
-            ("partition.assignment.strategy", "range"),
-        ]);
-        config.set("group.id", format!("{}-{machine}", self.topic_prefix));
-        // A static member: a restarted instance takes its partitions back at once, without a rebalance.
-        config.set("group.instance.id", format!("{machine}-{}", self.instance));
-        for (name, value) in [
-            ("session.timeout.ms", "10000"),
-            ("heartbeat.interval.ms", "2000"),
-            ("queued.max.messages.kbytes", "16384"),
-        ] {
-            if !self.properties.contains_key(name) {
-                config.set(name, value);
-            }
-        }
-        config
-    }
-
-    /// The producer of one shell.
-    fn transactional(&self, machine: &str) -> ClientConfig {
-        let mut config = self.client(&[
-            ("enable.idempotence", "true"),
-            ("acks", "all"),
-            // Only a live transaction counts; a dead processor's open one holds readers back no longer than this.
-            ("transaction.timeout.ms", "10000"),
-        ]);
-        config.set("transactional.id", format!("{}-{machine}-{}", self.topic_prefix, self.instance));
-        for (name, value) in [("compression.codec", "lz4"), ("linger.ms", "5"), ("queue.buffering.max.kbytes", "65536")]
-        {
-            if !self.properties.contains_key(name) {
-                config.set(name, value);
-            }
-        }
-        config
-    }
-}
 
 /// What rebalances leave for the shell to see.
 struct Membership {
@@ -170,7 +94,7 @@ pub struct KafkaLog {
     producer: Option<BaseProducer>,
     /// True once librdkafka fetches the partitions of the current assignment.
     fetching: bool,
-    at_end: BTreeSet<i32>,
+    order: InOrder,
 }
 
 impl KafkaLog {
@@ -193,7 +117,7 @@ impl KafkaLog {
             consumer,
             producer: None,
             fetching: false,
-            at_end: BTreeSet::new(),
+            order: InOrder::default(),
         })
     }
 
@@ -291,34 +215,40 @@ impl Log for KafkaLog {
 
     fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Polled, LogError> {
         let mut records = Vec::new();
-        let mut until = Instant::now() + wait;
-        while records.len() < records_max {
+        let began = Instant::now();
+        let mut until = began + wait;
+        loop {
+            self.order.take(&mut records, records_max);
+            if !records.is_empty() {
+                until = until.min(Instant::now() + BATCH_AGE_MAX);
+            }
             let left = until.saturating_duration_since(Instant::now());
-            let message = self.consumer.poll(left);
+            let waited_out = began.elapsed() >= ORDER_WAIT_MAX || self.order.len() >= ORDER_RECORDS_MAX;
+            if records.is_empty() && self.order.len() > 0 && waited_out {
+                self.order.give_up_waiting();
+                continue;
+            }
+            let out_of_time = left.is_zero() && (!records.is_empty() || self.order.len() == 0);
+            if out_of_time || records.len() >= records_max {
+                return Ok(Polled { owned: None, records, at_end: self.order.at_end() });
+            }
+            let message = self.consumer.poll(left.max(Duration::from_millis(1)));
             if let Some(owned) = self.membership.take() {
                 // What was read before belongs to the assignment before; the committed offsets bring it again.
-                self.at_end.clear();
+                self.order.start([]);
                 self.fetching = false;
                 return Ok(Polled { owned: Some(owned), ..Polled::default() });
             }
             match message {
-                None if left.is_zero() => break,
                 None => {}
-                Some(Ok(message)) => {
-                    self.at_end.remove(&message.partition());
-                    if records.is_empty() {
-                        until = until.min(Instant::now() + BATCH_AGE_MAX);
-                    }
-                    records.push(to_record(&message));
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.at_end.insert(partition)),
+                Some(Ok(message)) => self.order.push(to_record(&message)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => self.order.end(partition),
                 Some(Err(error)) if is_passing(&error) => {
                     tracing::warn!(broker = self.config.brokers(), %error, "Kafka is not answering; waiting for it");
                 }
                 Some(Err(error)) => return Err(self.failed("reading", &error)),
             }
         }
-        Ok(Polled { owned: None, records, at_end: self.at_end.clone() })
     }
 
     fn committed(&mut self, partition: i32) -> Result<Option<i64>, LogError> {
@@ -342,7 +272,7 @@ impl Log for KafkaLog {
     }
 
     fn start_at(&mut self, positions: &BTreeMap<i32, i64>) -> Result<(), LogError> {
-        self.at_end.clear();
+        self.order.start(positions.keys().copied());
         if positions.is_empty() {
             return Ok(());
         }
@@ -389,101 +319,6 @@ impl Log for KafkaLog {
     }
 }
 
-/// The context of a consumer without a group.
-struct ReaderContext;
-
-impl ClientContext for ReaderContext {
-    fn error(&self, error: KafkaError, reason: &str) {
-        note(&error, reason);
-    }
-}
-
-impl ConsumerContext for ReaderContext {}
-
-/// What librdkafka says of its own accord. The end of a partition is no error, and what fails is returned as well.
-fn note(error: &KafkaError, reason: &str) {
-    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-        tracing::debug!(%error, reason, "librdkafka");
-    }
-}
-
-/// Everything in one partition, read committed, from its oldest record to the end that it had when this began.
-pub struct PartitionReader {
-    consumer: BaseConsumer<ReaderContext>,
-    brokers: String,
-    topic: String,
-    partition: i32,
-    /// The end offset when reading began: what comes later is not waited for.
-    end: i64,
-    ended: bool,
-}
-
-impl PartitionReader {
-    /// Opens a partition of `topic` under the configured prefix.
-    ///
-    /// # Errors
-    /// [`LogError`], naming broker and topic.
-    pub fn open(config: &KafkaConfig, topic: Topic, partition: i32) -> Result<PartitionReader, LogError> {
-        let topic = topic.name(&config.topic_prefix);
-        let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &topic, doing, error);
-        let properties = config.client(&[
-            ("group.id", "wulog-reader"), // librdkafka wants one; nothing is ever committed with it
-            ("enable.auto.commit", "false"),
-            ("isolation.level", "read_committed"),
-            ("enable.partition.eof", "true"),
-            ("auto.offset.reset", "earliest"),
-            ("queued.max.messages.kbytes", "4096"),
-        ]);
-        let consumer = BaseConsumer::from_config_and_context(&properties, ReaderContext)
-            .map_err(|e| failed("making a consumer", &e))?;
-        let (_, end) = consumer
-            .fetch_watermarks(&topic, partition, CALL_TIMEOUT)
-            .map_err(|e| failed("asking for its end offset", &e))?;
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&topic, partition, Offset::Beginning).map_err(|e| failed("naming offsets", &e))?;
-        consumer.assign(&list).map_err(|e| failed("opening it", &e))?;
-        Ok(PartitionReader { consumer, brokers: config.brokers().to_owned(), topic, partition, end, ended: false })
-    }
-
-    fn read(&mut self) -> Result<Option<Record>, LogError> {
-        let quiet_since = Instant::now();
-        while !self.ended {
-            match self.consumer.poll(Duration::from_millis(500)) {
-                Some(Ok(message)) if message.offset() < self.end => {
-                    self.ended = message.offset() + 1 == self.end;
-                    return Ok(Some(to_record(&message)));
-                }
-                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => break,
-                Some(Err(error)) if !is_passing(&error) => {
-                    return Err(explain(&self.brokers, &self.topic, "reading", &error));
-                }
-                Some(Err(_)) | None if quiet_since.elapsed() > CALL_TIMEOUT => {
-                    return Err(LogError::Retry(format!(
-                        "topic {}, partition {}: no answer from {} in {} s while reading it",
-                        self.topic,
-                        self.partition,
-                        self.brokers,
-                        CALL_TIMEOUT.as_secs()
-                    )));
-                }
-                Some(Err(_)) | None => {}
-            }
-        }
-        self.ended = true;
-        Ok(None)
-    }
-}
-
-impl Iterator for PartitionReader {
-    type Item = Result<Record, LogError>;
-
-    fn next(&mut self) -> Option<Result<Record, LogError>> {
-        let read = self.read();
-        self.ended |= read.is_err();
-        read.transpose()
-    }
-}
-
 fn to_record(message: &BorrowedMessage<'_>) -> Record {
     let header = message.headers().and_then(|headers| {
         headers.iter().find(|header| header.key == HEADER).and_then(|header| header.value.map(<[u8]>::to_vec))
@@ -498,71 +333,9 @@ fn to_record(message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-/// Errors that librdkafka reports while it goes on trying by itself.
-fn is_passing(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::Resolve
-                | Code::OperationTimedOut
-                | Code::RequestTimedOut
-                | Code::NetworkException
-                | Code::CoordinatorNotAvailable
-                | Code::CoordinatorLoadInProgress
-                | Code::NotCoordinator
-                | Code::LeaderNotAvailable
-                | Code::NotLeaderForPartition
-        )
-    )
-}
-
-fn missing_topic(brokers: &str, topic: &str) -> LogError {
-    LogError::Fatal(format!(
-        "topic {topic} does not exist at {brokers}: make it with `wulog-processor topics create --config FILE`"
-    ))
-}
-
-/// What a Kafka error means for the shell, in words that name the place.
-pub(crate) fn explain(brokers: &str, topic: &str, doing: &str, error: &KafkaError) -> LogError {
-    use RDKafkaErrorCode as Code;
-    let code = match error {
-        KafkaError::Transaction(inner) => Some(inner.code()),
-        other => other.rdkafka_error_code(),
-    };
-    let text = match error {
-        KafkaError::Transaction(inner) => inner.string(),
-        other => other.to_string(),
-    };
-    match code {
-        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-            missing_topic(brokers, topic)
-        }
-        Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => LogError::Fatal(format!(
-            "topic {topic}: the committed offset is older than what Kafka still holds ({text}): records were deleted before they were \
-             processed; to go on without them reset the group's offset with `kafka-consumer-groups --reset-offsets --to-earliest`, and raise retention.ms"
-        )),
-        Some(
-            Code::SaslAuthenticationFailed
-            | Code::Authentication
-            | Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
-            | Code::TransactionalIdAuthorizationFailed
-            | Code::UnsupportedSASLMechanism,
-        ) => LogError::Fatal(format!(
-            "topic {topic} at {brokers}: {doing} was refused: {text}; check the credentials in [kafka] and the ACLs of this principal"
-        )),
-        Some(Code::Fenced | Code::FencedInstanceId | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
-            LogError::Retry(format!(
-                "topic {topic}: another processor runs under the same instance name ({text}); give each its own `instance`"
-            ))
-        }
-        Some(Code::MessageSizeTooLarge) => LogError::Fatal(format!(
-            "topic {topic} at {brokers}: {doing}: {text}; raise the topic's max.message.bytes to at least 1 MiB"
-        )),
-        _ => LogError::Retry(format!("topic {topic} at {brokers}: {doing} failed: {text}")),
+/// What librdkafka says of its own accord. The end of a partition is no error, and what fails is returned as well.
+fn note(error: &KafkaError, reason: &str) {
+    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+        tracing::debug!(%error, reason, "librdkafka");
     }
 }

@@ -1,0 +1,104 @@
+//! librdkafka's properties: the user's `[kafka]` table passes through, then ours are set.
+
+use std::collections::BTreeMap;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::BaseProducer;
+
+/// Where Kafka is, what the topics are called, and who this instance is.
+#[derive(Clone, Debug)]
+pub struct KafkaConfig {
+    /// The user's `[kafka]` table: librdkafka properties, passed through.
+    pub properties: BTreeMap<String, String>,
+    /// Prefix of topics, groups and transactional ids.
+    pub topic_prefix: String,
+    /// Name of this instance: stable over restarts and unique among running instances.
+    pub instance: String,
+}
+
+impl KafkaConfig {
+    /// What `bootstrap.servers` says, for messages.
+    #[must_use]
+    pub fn brokers(&self) -> &str {
+        self.properties.get("bootstrap.servers").map_or("(no bootstrap.servers)", String::as_str)
+    }
+
+    /// A client configuration: the user's properties, then ours.
+    #[must_use]
+    pub fn client(&self, ours: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Error);
+        config.set("client.id", format!("wulog-processor-{}", self.instance));
+        // Their retries are librdkafka's own; three minutes between looks at the topics is too slow after a repair.
+        config.set("topic.metadata.refresh.interval.ms", "30000");
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        for (name, value) in ours {
+            config.set(*name, *value);
+        }
+        config
+    }
+
+    /// Has librdkafka look at every property, without reaching a broker.
+    ///
+    /// # Errors
+    /// In words, naming the property.
+    pub fn check_properties(&self) -> Result<(), String> {
+        let said = |error: KafkaError| match error {
+            KafkaError::ClientConfig(_, why, name, value) => format!("[kafka] {name} = {value:?}: {why}"),
+            other => format!("[kafka]: {other}"),
+        };
+        let _: BaseConsumer = self.group_member("check").create().map_err(said)?;
+        let _: BaseProducer = self.transactional("check").create().map_err(said)?;
+        Ok(())
+    }
+
+    /// The consumer of one shell, a member of its group.
+    pub(super) fn group_member(&self, machine: &str) -> ClientConfig {
+        let mut config = self.client(&[
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            // An offset below the log's start is loss, and loss is never passed over in silence.
+            ("auto.offset.reset", "error"),
+            ("partition.assignment.strategy", "range"),
+        ]);
+        config.set("group.id", format!("{}-{machine}", self.topic_prefix));
+        // A static member: a restarted instance takes its partitions back at once, without a rebalance.
+        config.set("group.instance.id", format!("{machine}-{}", self.instance));
+        for (name, value) in [
+            // The end of a partition is told by an empty fetch: other partitions' records wait for it.
+            ("fetch.wait.max.ms", "100"),
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "2000"),
+            ("queued.max.messages.kbytes", "16384"),
+        ] {
+            if !self.properties.contains_key(name) {
+                config.set(name, value);
+            }
+        }
+        config
+    }
+
+    /// The producer of one shell.
+    pub(super) fn transactional(&self, machine: &str) -> ClientConfig {
+        let mut config = self.client(&[
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            // Only a live transaction counts; a dead processor's open one holds readers back no longer than this.
+            ("transaction.timeout.ms", "10000"),
+        ]);
+        config.set("transactional.id", format!("{}-{machine}-{}", self.topic_prefix, self.instance));
+        for (name, value) in [("compression.codec", "lz4"), ("linger.ms", "5"), ("queue.buffering.max.kbytes", "65536")]
+        {
+            if !self.properties.contains_key(name) {
+                config.set(name, value);
+            }
+        }
+        config
+    }
+}

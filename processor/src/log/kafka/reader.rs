@@ -1,0 +1,103 @@
+//! A partition from its oldest record to its end: for snapshots and replays.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use wulog_schemas::topic::Topic;
+
+use super::errors::{explain, is_passing};
+use super::{CALL_TIMEOUT, KafkaConfig, note, to_record};
+use crate::log::{LogError, Record};
+
+/// The context of a consumer without a group.
+struct ReaderContext;
+
+impl ClientContext for ReaderContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        note(&error, reason);
+    }
+}
+
+impl ConsumerContext for ReaderContext {}
+
+/// Everything in one partition, read committed, from its oldest record to the end that it had when this began.
+pub struct PartitionReader {
+    consumer: BaseConsumer<ReaderContext>,
+    brokers: String,
+    topic: String,
+    partition: i32,
+    /// The end offset when reading began: what comes later is not waited for.
+    end: i64,
+    ended: bool,
+}
+
+impl PartitionReader {
+    /// Opens a partition of `topic` under the configured prefix.
+    ///
+    /// # Errors
+    /// [`LogError`], naming broker and topic.
+    pub fn open(config: &KafkaConfig, topic: Topic, partition: i32) -> Result<PartitionReader, LogError> {
+        let topic = topic.name(&config.topic_prefix);
+        let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &topic, doing, error);
+        let properties = config.client(&[
+            ("group.id", "wulog-reader"), // librdkafka wants one; nothing is ever committed with it
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            ("auto.offset.reset", "earliest"),
+            ("queued.max.messages.kbytes", "4096"),
+        ]);
+        let consumer = BaseConsumer::from_config_and_context(&properties, ReaderContext)
+            .map_err(|e| failed("making a consumer", &e))?;
+        let (_, end) = consumer
+            .fetch_watermarks(&topic, partition, CALL_TIMEOUT)
+            .map_err(|e| failed("asking for its end offset", &e))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&topic, partition, Offset::Beginning).map_err(|e| failed("naming offsets", &e))?;
+        consumer.assign(&list).map_err(|e| failed("opening it", &e))?;
+        Ok(PartitionReader { consumer, brokers: config.brokers().to_owned(), topic, partition, end, ended: false })
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, LogError> {
+        let quiet_since = Instant::now();
+        while !self.ended {
+            match self.consumer.poll(Duration::from_millis(500)) {
+                Some(Ok(message)) if message.offset() < self.end => {
+                    self.ended = message.offset() + 1 == self.end;
+                    return Ok(Some(to_record(&message)));
+                }
+                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(error)) if !is_passing(&error) => {
+                    return Err(explain(&self.brokers, &self.topic, "reading", &error));
+                }
+                Some(Err(_)) | None if quiet_since.elapsed() > CALL_TIMEOUT => {
+                    return Err(LogError::Retry(format!(
+                        "topic {}, partition {}: no answer from {} in {} s while reading it",
+                        self.topic,
+                        self.partition,
+                        self.brokers,
+                        CALL_TIMEOUT.as_secs()
+                    )));
+                }
+                Some(Err(_)) | None => {}
+            }
+        }
+        self.ended = true;
+        Ok(None)
+    }
+}
+
+impl Iterator for PartitionReader {
+    type Item = Result<Record, LogError>;
+
+    fn next(&mut self) -> Option<Result<Record, LogError>> {
+        let read = self.read();
+        self.ended |= read.is_err();
+        read.transpose()
+    }
+}
