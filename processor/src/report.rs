@@ -25,6 +25,16 @@ pub fn print_alert(alert: &Alert, width: usize) -> String {
     page.text
 }
 
+/// What has happened since the document before, in a few lines: for transitions of an incident that was printed whole.
+#[must_use]
+pub fn print_update(alert: &Alert, width: usize) -> String {
+    let mut page = Page { text: String::new(), width: width.max(WIDTH_MIN) };
+    let when = short(alert.time.updated);
+    page.line(&format!("{} #{} {} at {when}", alert.id, alert.seq, alert.transition.as_str()));
+    page.wrapped("    ", &alert.summary);
+    page.text
+}
+
 fn heading(page: &mut Page, alert: &Alert) {
     let level = alert.severity.level.to_string().to_uppercase();
     let head = match alert.state {

@@ -10,14 +10,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio_util::sync::CancellationToken;
 use wulog_collector::Collector;
 use wulog_collector::clock::Clock;
-use wulog_schemas::alert::Alert;
+use wulog_schemas::alert::{Alert, Transition};
 use wulog_schemas::topic::Topic;
 
 use crate::detect::{Detector, DetectorConfig};
 use crate::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedSink};
 use crate::machine::Machine;
 use crate::normalize::{Normalizer, NormalizerConfig};
-use crate::report::print_alert;
+use crate::report::{print_alert, print_update};
 use crate::shell::{Shell, ShellConfig};
 
 /// Width of printed alerts.
@@ -150,7 +150,11 @@ impl Printer {
             }
             let alert: Alert =
                 serde_json::from_slice(&record.value).context("an alert that this version cannot read")?;
-            writeln!(io::stdout(), "{}", print_alert(&alert, COLUMNS)).context("standard output")?;
+            let text = match alert.transition {
+                Transition::Opened | Transition::Reopened => print_alert(&alert, COLUMNS),
+                Transition::Growing | Transition::Stable | Transition::Resolved => print_update(&alert, COLUMNS),
+            };
+            writeln!(io::stdout(), "{text}").context("standard output")?;
             self.next = record.offset + 1;
             self.connection.execute(
                 "INSERT OR REPLACE INTO committed VALUES (?1, ?2, 0, ?3)",

@@ -268,7 +268,8 @@ fn rank(
     });
 }
 
-/// The likeliest cause first. Where two dimensions say the same, the one that an admin can act on comes first.
+/// The likeliest cause first: improbable, and behind as many of the affected as can be, since what explains a part
+/// leaves the rest to a second cause. Where two dimensions say the same, the one that an admin can act on comes first.
 fn order(a: &Candidate, b: &Candidate) -> Ordering {
     let preference = |candidate: &Candidate| match candidate.factor.dimension.as_str() {
         "wsus" => 0,
@@ -277,9 +278,10 @@ fn order(a: &Candidate, b: &Candidate) -> Ordering {
         "caller" | "service" => 4,
         _ => 3,
     };
+    let weight = |factor: &Factor| libm::log(factor.p_value) * factor.coverage;
     let (fa, fb) = (&a.factor, &b.factor);
     (fa.untried_elsewhere.cmp(&fb.untried_elsewhere))
-        .then(fa.p_value.total_cmp(&fb.p_value))
+        .then(weight(fa).total_cmp(&weight(fb)))
         .then(fb.coverage.total_cmp(&fa.coverage))
         .then(preference(a).cmp(&preference(b)))
         .then_with(|| (&fa.dimension, &fa.value).cmp(&(&fb.dimension, &fb.value)))

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use wulog_processor::report::print_alert;
+use wulog_processor::report::{print_alert, print_update};
 use wulog_schemas::alert::Alert;
 use wulog_tests::fleet::Fleet;
 
@@ -24,15 +24,12 @@ impl Screen {
         let sites = fleet.spec().wsus.iter().map(|wsus| wsus.sites.len()).sum::<usize>();
         let hosts = fleet.hosts().len();
         let servers = fleet.spec().wsus.len();
-        println!(
-            "wulog demo: {hosts} simulated Windows hosts at {sites} sites, {servers} WSUS servers, 48 simulated hours."
-        );
+        let log = kafka.map_or_else(|| "the embedded log (SQLite)".to_owned(), |brokers| format!("Kafka at {brokers}"));
+        println!("wulog demo: {hosts} simulated Windows hosts, {servers} WSUS servers, 48 simulated hours.");
         println!();
-        println!(
-            "  hosts write WindowsUpdate.log -> {sites} collectors tail them -> {} ->",
-            kafka.map_or_else(|| "embedded log (SQLite)".to_owned(), |brokers| format!("Kafka at {brokers}"),)
-        );
-        println!("  processor: one event a line, one alert a root cause");
+        println!("  hosts write WindowsUpdate.log -> {sites} collectors, one a site, tail them");
+        println!("  -> {log}");
+        println!("  -> processor: one event a line, one alert a root cause");
         println!();
         println!("After 24 h a new third-party update is published through WSUS. The hosts of one");
         println!("WSUS server do not trust the certificate that signed it.");
@@ -51,19 +48,18 @@ impl Screen {
 
     pub(crate) fn alert(&mut self, alert: &Alert, is_first: bool) {
         self.clear_line();
-        if is_first {
-            println!("{}", print_alert(alert, COLUMNS));
-        } else {
-            println!("  #{} {}: {}", alert.seq, alert.transition.as_str(), alert.summary);
-        }
+        let text = if is_first { print_alert(alert, COLUMNS) } else { print_update(alert, COLUMNS) };
+        println!("{text}");
     }
 
     pub(crate) fn ending(&mut self, last: &Alert, kafka: Option<&str>, kept: Option<&Path>) {
         self.clear_line();
         println!();
-        println!("The last document of this incident:");
+        println!(
+            "One root cause, one incident: {} documents; the last counts {} hosts.",
+            last.seq, last.hosts.affected
+        );
         println!();
-        println!("{}", print_alert(last, COLUMNS));
         println!("What to try next:");
         match (kafka, kept) {
             (Some(brokers), _) => {
