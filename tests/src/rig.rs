@@ -16,6 +16,9 @@ use crate::fleet::{Fleet, Layout};
 /// How long collectors may take to ship one step before the log counts as stuck.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long one collector may keep the others from their turn.
+const PASS_WAIT: Duration = Duration::from_millis(1);
+
 /// The fleet, its clock and its collectors.
 pub struct Rig {
     fleet: Fleet,
@@ -70,12 +73,19 @@ impl Rig {
     pub fn step(&mut self, until_ms: i64) -> anyhow::Result<u64> {
         let lines = self.fleet.write_until(&self.folder.join("logs"), until_ms)?;
         self.now_ms.store(until_ms, Ordering::Release);
-        for collector in &mut self.collectors {
-            let began = Instant::now();
-            while !collector.pass(Duration::from_millis(5))?.caught_up {
-                if began.elapsed() > STEP_TIMEOUT {
-                    return Err(io::Error::from(io::ErrorKind::TimedOut)).context("a collector is not catching up");
+        let began = Instant::now();
+        // Side by side, so that their round trips to the log overlap.
+        let mut behind: Vec<&mut Collector> = self.collectors.iter_mut().collect();
+        while !behind.is_empty() {
+            let mut still = Vec::new();
+            for collector in behind {
+                if !collector.pass(PASS_WAIT)?.caught_up {
+                    still.push(collector);
                 }
+            }
+            behind = still;
+            if began.elapsed() > STEP_TIMEOUT {
+                return Err(io::Error::from(io::ErrorKind::TimedOut)).context("a collector is not catching up");
             }
         }
         Ok(lines)

@@ -189,7 +189,8 @@ fn kafka_gives_the_same_alerts_over_kill_9() {
     // The fleet ships while the processor is killed again and again.
     let fleet = fleet(12);
     let (truth, end_ms) = (fleet.truth().unwrap().clone(), end_ms(&fleet));
-    let properties = BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap().to_owned())]);
+    let properties = [("bootstrap.servers", broker.bootstrap()), ("linger.ms", "2")];
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let mut rig = Rig::new(fleet, folder.path(), Arc::new(AtomicI64::new(0)), |_| {
         Ok(Box::new(KafkaSink::new(&properties, &prefix)?))
     })

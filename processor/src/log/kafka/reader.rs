@@ -51,6 +51,7 @@ impl PartitionReader {
             ("enable.partition.eof", "true"),
             ("auto.offset.reset", "earliest"),
             ("queued.max.messages.kbytes", "4096"),
+            ("fetch.wait.max.ms", "50"), // the end is told by an empty fetch
         ]);
         let consumer = BaseConsumer::from_config_and_context(&properties, ReaderContext)
             .map_err(|e| failed("making a consumer", &e))?;

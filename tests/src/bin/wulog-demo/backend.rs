@@ -154,7 +154,7 @@ impl Backend {
 fn kafka_config(brokers: &str) -> anyhow::Result<Config> {
     let run = chrono::Utc::now().format("%Y%m%d-%H%M%S");
     let text = format!(
-        "topic_prefix = \"wulog-demo-{run}\"\ninstance = \"demo\"\n[kafka]\n\"bootstrap.servers\" = {brokers:?}\n[topics]\nsimulated = true\n"
+        "topic_prefix = \"wulog-demo-{run}\"\ninstance = \"demo\"\n[kafka]\n\"bootstrap.servers\" = {brokers:?}\n\"linger.ms\" = 2\n[topics]\nsimulated = true\n"
     );
     Ok(Config::parse("--kafka", &text)?)
 }
