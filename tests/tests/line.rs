@@ -1,7 +1,7 @@
 //! The whole line on real parts: the same fleet through Kafka, through SQLite and from its files gives the same alerts.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
