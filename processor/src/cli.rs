@@ -1,4 +1,5 @@
-//! The commands of `wulog-processor`. Exit code 0: done; 1: failed, the reason on standard error; 2: wrong usage.
+//! The commands of `wulog-processor`. Exit code 0: done; 1: failed, the reason on standard error; 2: wrong arguments or
+//! configuration.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -1,21 +1,30 @@
 //! `wulog-processor`: the command line, then the library.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use wulog_processor::cli::Cli;
+use wulog_processor::config::ConfigError;
+
+const EXIT_FAILED: u8 = 1;
+const EXIT_CONFIG: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("WULOG_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,librdkafka=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     match cli.run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wulog-processor: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<ConfigError>() { EXIT_CONFIG } else { EXIT_FAILED })
         }
     }
 }

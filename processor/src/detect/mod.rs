@@ -17,7 +17,7 @@
 //! history; when it says that it is caught up, what still fails and began within seven days counts.
 //!
 //! **Time.** Windows are event time, so records may come out of order. An incident opens at the signal that completes
-//! the evidence. The clock is the least log time over all partitions of `wulog.raw`, once each has been heard of; it
+//! the evidence; what is heard of late is judged at the next tick, when its neighbours have been heard of too. The clock is the least log time over all partitions of `wulog.raw`, once each has been heard of; it
 //! moves on ticks, and it only settles and expires. Before every partition has been heard of nothing settles.
 //!
 //! **Bounds** are in [`Limits`]. What no signal can be read from is counted and ignored, and so is a record that the
@@ -71,6 +71,8 @@ pub struct Detector {
 struct State {
     fleet: Fleet,
     onsets: BTreeMap<Family, Onsets>,
+    /// Families with onsets heard of late that no window has been laid on yet, and the time of the latest.
+    unjudged: BTreeMap<Family, i64>,
     incidents: Vec<Incident>,
     /// Log time reached by each raw partition.
     partitions: BTreeMap<i32, i64>,
@@ -140,6 +142,7 @@ impl State {
         State {
             fleet: Fleet::new(),
             onsets: BTreeMap::new(),
+            unjudged: BTreeMap::new(),
             incidents: Vec::new(),
             partitions: BTreeMap::new(),
             partition_count: None,
@@ -201,12 +204,25 @@ impl Detector {
             }
             return;
         }
-        let time = onset.time;
+        let (time, late) = (onset.time, onset.late);
         let onsets = state.onsets.entry(family).or_default();
         onsets.forget_before(now - secs_to_ms(self.config.horizon_secs) - DAY_MS);
         onsets.insert(onset, self.config.limits.onsets_per_family);
-        if let Some(cluster) = onsets.cluster_at(time, family, &state.fleet, &self.config) {
+        if late {
+            state.unjudged.entry(family).and_modify(|latest| *latest = time.max(*latest)).or_insert(time);
+        } else if let Some(cluster) = onsets.cluster_at(time, family, &state.fleet, &self.config) {
             self.open(cluster, family, out);
+        }
+    }
+
+    /// Looks at onsets that were heard of late. They wait for a tick, since what brought them (a first installation, a
+    /// backlog) is about to bring the rest of the fleet: the first three hosts of it are no picture.
+    fn judge_late(&mut self, out: &mut Vec<Output>) {
+        for (family, time) in std::mem::take(&mut self.state.unjudged) {
+            let onsets = self.state.onsets.entry(family).or_default();
+            if let Some(cluster) = onsets.cluster_at(time, family, &self.state.fleet, &self.config) {
+                self.open(cluster, family, out);
+            }
         }
     }
 
@@ -257,6 +273,7 @@ impl Detector {
         if (1..PARTITIONS_MAX).contains(&tick.partitions) {
             self.state.partition_count = Some(tick.partitions);
         }
+        self.judge_late(out);
         let Some(clock) = self.clock() else { return };
         if clock <= self.state.clock {
             return;

@@ -172,7 +172,12 @@ impl KafkaLog {
                 .send_offsets_to_transaction(&offsets, &group, CALL_TIMEOUT)
                 .map_err(|e| failed("sending offsets to the transaction", &e))?;
         }
-        producer.commit_transaction(CALL_TIMEOUT).map_err(|e| failed("committing a transaction", &e))
+        producer.commit_transaction(CALL_TIMEOUT).map_err(|e| failed("committing a transaction", &e))?;
+        // Delivery reports hold their records in memory until they are looked at; the commit has told all that they say.
+        while producer.in_flight_count() > 0 && Instant::now() < until {
+            producer.poll(Duration::ZERO);
+        }
+        Ok(())
     }
 }
 
@@ -245,6 +250,13 @@ impl Log for KafkaLog {
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.order.end(partition),
                 Some(Err(error)) if is_passing(&error) => {
                     tracing::warn!(broker = self.config.brokers(), %error, "Kafka is not answering; waiting for it");
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    return Err(LogError::Fatal(format!(
+                        "topic {}: Kafka has shut this consumer out: {error}; does another processor run as instance {:?}?",
+                        self.input_name(),
+                        self.config.instance
+                    )));
                 }
                 Some(Err(error)) => return Err(self.failed("reading", &error)),
             }
