@@ -53,6 +53,8 @@ use incident::Incident;
 
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 
+/// A failure heard of so long after the fact comes out of a backlog. A provisional one waits 5 minutes for its outcome.
+const HEARD_LATE_MS: i64 = 15 * 60 * 1000;
 /// Times outside 2000-2200 are no times: nothing computed from them means anything.
 const TIMES_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 /// Partitions that a raw topic can have; a record that claims more is not ours.
@@ -204,7 +206,7 @@ impl Detector {
             }
             return;
         }
-        let (time, late) = (onset.time, onset.late);
+        let (time, late) = (onset.time, now - onset.since > HEARD_LATE_MS);
         let onsets = state.onsets.entry(family).or_default();
         onsets.forget_before(now - secs_to_ms(self.config.horizon_secs) - DAY_MS);
         onsets.insert(onset, self.config.limits.onsets_per_family);

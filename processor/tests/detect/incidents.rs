@@ -201,6 +201,22 @@ fn installed_in_the_middle_of_an_outbreak() {
     assert_eq!(last.common_factors[0].dimension, "wsus");
 }
 
+/// A backlog of the whole fleet arrives within half a minute: the first document already knows all of it.
+#[test]
+fn a_backlog_is_judged_as_a_whole() {
+    let mut world = World::new(200, 7);
+    for index in 0..200 {
+        let time = START + 1_000 + i64::from(index) * 100;
+        let since = START - DAY + i64::from(index) * MINUTE;
+        let failing: &[_] = if on_wsus_1(index) { &[(THIRD_PARTY, since)] } else { &[] };
+        world.facts(index, time, failing);
+    }
+    world.scan(0, START + HOUR);
+    let alerts = world.alerts();
+    assert_eq!(alerts[0].hosts.affected, 50);
+    assert_eq!(alerts[0].common_factors[0].dimension, "wsus");
+}
+
 #[test]
 fn an_operators_rule_opens_with_its_severity() {
     let rule = Rule {
