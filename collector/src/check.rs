@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::discover::Discovery;
-use crate::kafka::KafkaSink;
 
 /// How much of a file is read to see whether it looks like a log.
 const HEAD_BYTES: u64 = 4096;
@@ -23,9 +22,6 @@ pub fn findings(config: &Config) -> Vec<String> {
         Some(format!("{}: cannot be read: {error}; allow the collector to read it", path.display()))
     }));
     found.extend(state_dir(&config.state_dir));
-    if let Err(error) = KafkaSink::new(&config.kafka, &config.topic_prefix) {
-        found.push(error.to_string());
-    }
     found
 }
 

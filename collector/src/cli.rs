@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tracing::info;
 
 use crate::check;
 use crate::checkpoint;
 use crate::clock::Clock;
-use crate::kafka::KafkaSink;
+use crate::config::ConfigError;
+use crate::kafka::{KafkaConfigError, KafkaSink};
 use crate::{Collector, Config, Pass};
 
 /// How long a stop may wait for what is on its way. Service managers kill after 30 s or more.
@@ -71,8 +72,19 @@ pub enum Outcome {
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct BadConfig(#[from] pub crate::config::ConfigError);
+pub enum BadConfig {
+    /// Something in it means nothing.
+    #[error(transparent)]
+    Written(#[from] ConfigError),
+    /// librdkafka says so.
+    #[error("{path}: {error}")]
+    Kafka {
+        /// The file.
+        path: String,
+        /// What it says.
+        error: KafkaConfigError,
+    },
+}
 
 /// Runs a command.
 ///
@@ -80,19 +92,36 @@ pub struct BadConfig(#[from] pub crate::config::ConfigError);
 /// [`BadConfig`] for the configuration, anything else for what happens later.
 pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
     match &cli.command {
-        Command::Run(file) => run(load(&file.config)?, stop),
-        Command::CheckConfig(file) => Ok(check_config(&load(&file.config)?)),
-        Command::Test(file) => test(&load(&file.config)?),
+        Command::Run(file) => {
+            let config = load(&file.config)?;
+            let sink = sink(&file.config, &config)?;
+            run(config, sink, stop)
+        }
+        Command::CheckConfig(file) => {
+            let config = load(&file.config)?;
+            sink(&file.config, &config)?;
+            Ok(check_config(&config))
+        }
+        Command::Test(file) => {
+            let config = load(&file.config)?;
+            let sink = sink(&file.config, &config)?;
+            test(&config, sink)
+        }
         Command::Cursor { command: CursorCommand::Show(file) } => Ok(show(&load(&file.config)?)),
     }
 }
 
-fn load(path: &Path) -> Result<Config> {
-    Ok(Config::load(path).map_err(BadConfig)?)
+fn load(path: &Path) -> Result<Config, BadConfig> {
+    Ok(Config::load(path)?)
 }
 
-fn run(config: Config, stop: &Arc<AtomicBool>) -> Result<Outcome> {
-    let sink = KafkaSink::new(&config.kafka, &config.topic_prefix).context("cannot make a Kafka producer")?;
+/// The producer, not connected yet: making it has librdkafka look at every property.
+fn sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
+    KafkaSink::new(&config.kafka, &config.topic_prefix)
+        .map_err(|error| BadConfig::Kafka { path: path.display().to_string(), error })
+}
+
+fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>) -> Result<Outcome> {
     let poll_interval = Duration::from_millis(config.limits.poll_interval_ms);
     let mut collector = Collector::new(config, Box::new(sink), Clock::System)?;
     info!(version = env!("CARGO_PKG_VERSION"), "collector started");
@@ -125,12 +154,11 @@ fn check_config(config: &Config) -> Outcome {
     Outcome::LookHere
 }
 
-fn test(config: &Config) -> Result<Outcome> {
+fn test(config: &Config, mut sink: KafkaSink) -> Result<Outcome> {
     let outcome = check_config(config);
     for (path, found) in check::read_heads(config) {
         println!("{}: {found}", path.display());
     }
-    let mut sink = KafkaSink::new(&config.kafka, &config.topic_prefix)?;
     let partitions = sink.contact(TEST_CONTACT)?;
     println!("topic {}.raw has {partitions} partitions; nothing was shipped", config.topic_prefix);
     Ok(outcome)

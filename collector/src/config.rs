@@ -100,10 +100,12 @@ pub enum ConfigError {
         error: std::io::Error,
     },
     /// It is not TOML, or has unknown or missing keys. The message shows the line.
-    #[error("{path}: {error}")]
+    #[error("{path}:{line}: {error}")]
     Syntax {
         /// The file.
         path: String,
+        /// Line in it, from 1.
+        line: usize,
         /// With line, column and a caret.
         error: Box<toml::de::Error>,
     },
@@ -139,8 +141,11 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &str) -> Result<Config, ConfigError> {
-        let raw: RawConfig = toml::from_str(text)
-            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
+        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: line_at(text, error.span().map_or(0, |span| span.start)),
+            error: Box::new(error),
+        })?;
         Checker { text, path }.config(raw)
     }
 
@@ -181,6 +186,11 @@ impl Input {
         let by_name = if name.starts_with("reportingevents") { Source::ReportingEvents } else { Source::WindowsUpdate };
         self.source.unwrap_or(by_name)
     }
+}
+
+/// The line, from 1, of a place in a text.
+fn line_at(text: &str, at: usize) -> usize {
+    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count()
 }
 
 fn default_prefix() -> String {

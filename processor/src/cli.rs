@@ -293,7 +293,7 @@ fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
             replay::from_raw((&normalizer, &detector), 1, Merge::open(&logs, &normalizer)?, &mut results)?;
         }
         (_, Some(db), _) => {
-            anyhow::ensure!(db.is_file(), "{}: no such file; expected what `standalone --db` wrote", db.display());
+            anyhow::ensure!(db.is_file(), "{}: no file; expected what `standalone --db` wrote", db.display());
             let log = EmbeddedConfig::at(db);
             match args.stage {
                 Stage::Raw => {

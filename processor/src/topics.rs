@@ -4,6 +4,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use serde::Deserialize;
 use std::time::Duration;
 use wulog_schemas::topic::Topic;
@@ -12,6 +13,8 @@ use crate::log::LogError;
 use crate::log::kafka::{KafkaConfig, explain};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// A first answer may take a slow login; a stop waits for it too, so it is shorter than what service managers grant.
+const CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
 const DAY_MS: i64 = 86_400_000;
 
 /// The `[topics]` table.
@@ -77,13 +80,33 @@ impl TopicsConfig {
     }
 }
 
+/// Asks the brokers which topics there are.
+fn contact(kafka: &KafkaConfig) -> Result<Metadata, LogError> {
+    let consumer: BaseConsumer = kafka.client(&[]).create().map_err(|e| no_client(&e))?;
+    consumer.fetch_metadata(None, CONTACT_TIMEOUT).map_err(|e| {
+        LogError::Retry(format!(
+            "no broker of {} answers: {e}; is \"bootstrap.servers\" right, and can this machine reach it?",
+            kafka.brokers()
+        ))
+    })
+}
+
+fn admin(kafka: &KafkaConfig) -> Result<AdminClient<DefaultClientContext>, LogError> {
+    kafka.client(&[]).create().map_err(|e| no_client(&e))
+}
+
+/// What [`KafkaConfig::check_properties`] did not foresee.
+fn no_client(error: &KafkaError) -> LogError {
+    LogError::Fatal(format!("no Kafka client can be made: {error}"))
+}
+
 /// Makes the topics that are missing; says for each what was done.
 ///
 /// # Errors
 /// [`LogError`], naming broker and topic.
 pub async fn create(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<String>, LogError> {
-    let admin: AdminClient<DefaultClientContext> =
-        kafka.client(&[]).create().map_err(|e| explain(kafka.brokers(), "(any)", "making an admin client", &e))?;
+    contact(kafka)?;
+    let admin = admin(kafka)?;
     let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT)).operation_timeout(Some(CALL_TIMEOUT));
     let mut said = Vec::new();
     for topic in Topic::ALL {
@@ -115,11 +138,8 @@ pub async fn create(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<St
 /// # Errors
 /// [`LogError`], naming broker and topic, where the brokers cannot be asked.
 pub async fn check(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<String>, LogError> {
-    let failed = |topic: &str, doing: &str, e: &KafkaError| explain(kafka.brokers(), topic, doing, e);
-    let consumer: BaseConsumer = kafka.client(&[]).create().map_err(|e| failed("(any)", "making a client", &e))?;
-    let metadata = consumer.fetch_metadata(None, CALL_TIMEOUT).map_err(|e| failed("(any)", "asking for topics", &e))?;
-    let admin: AdminClient<DefaultClientContext> =
-        kafka.client(&[]).create().map_err(|e| failed("(any)", "making an admin client", &e))?;
+    let metadata = contact(kafka)?;
+    let admin = admin(kafka)?;
     let mut wrong = Vec::new();
     for topic in Topic::ALL {
         let name = topic.name(&kafka.topic_prefix);
@@ -138,7 +158,7 @@ pub async fn check(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<Str
         let described = admin
             .describe_configs([&ResourceSpecifier::Topic(&name)], &options)
             .await
-            .map_err(|e| failed(&name, "asking for its configuration", &e))?;
+            .map_err(|e| explain(kafka.brokers(), &name, "asking for its configuration", &e))?;
         let Some(Ok(resource)) = described.into_iter().next() else {
             wrong.push(format!("{name}: its configuration cannot be read; does this principal have DescribeConfigs?"));
             continue;

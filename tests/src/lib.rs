@@ -4,3 +4,5 @@ pub mod fleet;
 pub mod kafka;
 pub mod rig;
 pub mod line;
+pub mod process;
+pub mod documents;

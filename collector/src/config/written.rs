@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use wulog_schemas::raw::Source;
 
-use super::{Config, ConfigError, HostConfig, Input, Limits, default_prefix};
+use super::{Config, ConfigError, HostConfig, Input, Limits, default_prefix, line_at};
 use crate::encoding::EncodingChoice;
 
 #[derive(Deserialize)]
@@ -160,7 +160,7 @@ impl Checker<'_> {
     }
 
     fn wrong(&self, at: usize, message: impl Into<String>) -> ConfigError {
-        let line = 1 + self.text.as_bytes()[..at.min(self.text.len())].iter().filter(|&&byte| byte == b'\n').count();
+        let line = line_at(self.text, at);
         ConfigError::Value { path: self.path.to_owned(), line, message: message.into() }
     }
 }

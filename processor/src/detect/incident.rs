@@ -15,7 +15,7 @@ use super::evidence::{Cluster, DAY_MS, Judgement, Onset, secs_to_ms};
 use super::fleet::{Fleet, HostIndex};
 use super::strings::StringId;
 
-/// A stable incident that gains less than a tenth of its hosts, and at least this many, keeps quiet.
+/// A stable incident that gains less than a tenth of its hosts, or fewer than this, keeps quiet until they are all.
 const REGROWTH_HOSTS_MIN: u64 = 3;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,7 +189,9 @@ impl Incident {
             self.resolved_at = Some(clock);
             return Some(Transition::Resolved);
         }
-        if self.phase == Phase::Spreading && since_join >= secs_to_ms(config.stable_secs) {
+        // Stragglers are told of once their time has passed too: no host stays out of every document.
+        let untold = self.phase == Phase::Spreading || self.hosts() > self.notified_hosts;
+        if untold && since_join >= secs_to_ms(config.stable_secs) {
             self.phase = Phase::Stable;
             return Some(Transition::Stable);
         }

@@ -1,0 +1,180 @@
+//! `wulog-processor standalone` as an admin runs it: on gathered logs, stopped, killed and started again.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OpenFlags};
+use wulog_schemas::alert::Alert;
+use wulog_tests::documents::{expect_same, expect_valid, originals, schema, written};
+use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, LOG_NAME};
+use wulog_tests::process::Running;
+
+/// Some thirty thousand lines on loaded cores.
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Bench {
+    folder: tempfile::TempDir,
+    fleet: Fleet,
+}
+
+impl Bench {
+    /// A fleet that has lived for `days` until now, and in which an outbreak began twelve hours ago. Sites in UTC,
+    /// since files alone don't say their zone.
+    fn new(seed: u64, hosts: usize, days: i64) -> Bench {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let now_ms = i64::try_from(now.as_millis()).unwrap();
+        let spec = FleetSpec::new(seed, hosts).starting(now_ms - days * DAY_MS);
+        let mut spec = spec.with_outbreak(0, days * DAY_MS - 12 * HOUR_MS, Cause::UntrustedRoot);
+        for site in spec.wsus.iter_mut().flat_map(|wsus| &mut wsus.sites) {
+            (site.zone, site.utc_minutes) = ("Etc/UTC".to_owned(), 0);
+        }
+        let bench = Bench { folder: tempfile::tempdir().unwrap(), fleet: Fleet::new(spec) };
+        std::fs::create_dir(bench.logs()).unwrap();
+        bench.with_lines_until(now_ms)
+    }
+
+    fn with_lines_until(mut self, until_ms: i64) -> Bench {
+        self.fleet.write_until(&self.logs(), until_ms).unwrap();
+        self
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.folder.path().join("logs")
+    }
+
+    fn db(&self) -> PathBuf {
+        self.folder.path().join("wulog.db")
+    }
+
+    fn alerts_file(&self) -> PathBuf {
+        self.folder.path().join("alerts.jsonl")
+    }
+
+    fn start(&self) -> Running {
+        let path = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let arguments = [
+            "standalone".to_owned(),
+            "--logs".to_owned(),
+            path(self.logs()),
+            "--db".to_owned(),
+            path(self.db()),
+            "--alerts-out".to_owned(),
+            path(self.alerts_file()),
+            "--utc-offset=+00:00".to_owned(),
+        ];
+        Running::start("wulog-processor", &arguments)
+    }
+
+    fn lines(&self) -> usize {
+        written(&self.logs()).values().map(Vec::len).sum()
+    }
+
+    fn alerts(&self) -> Vec<Alert> {
+        let text = std::fs::read_to_string(self.alerts_file()).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn until_all_are_events(&self, running: &mut Running) {
+        let lines = self.lines();
+        running.until("an event for each line", LIMIT, |_| count(&self.db(), "events") >= lines);
+    }
+
+    fn expect_each_line_once(&self) {
+        let events = values(&self.db(), "events");
+        expect_same(&originals(events.iter().map(String::as_bytes)), &written(&self.logs()));
+    }
+}
+
+/// Looks into the file as an admin would, without writing; nothing there yet is no error.
+fn look<T>(db: &Path, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
+    let connection = Connection::open_with_flags(db, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    connection.busy_timeout(LIMIT).unwrap();
+    question(&connection).ok()
+}
+
+fn count(db: &Path, topic: &str) -> usize {
+    let rows = |db: &Connection| {
+        db.query_row("SELECT count(*) FROM record WHERE topic = ?1", [topic], |row| row.get::<_, i64>(0))
+    };
+    look(db, rows).map_or(0, |rows| usize::try_from(rows).unwrap())
+}
+
+fn values(db: &Path, topic: &str) -> Vec<String> {
+    look(db, |db| {
+        let mut statement = db.prepare("SELECT value FROM record WHERE topic = ?1 ORDER BY partition, offset")?;
+        statement.query_map([topic], |row| row.get(0))?.collect()
+    })
+    .unwrap_or_default()
+}
+
+#[test]
+fn an_install_in_the_middle_of_an_outbreak() {
+    let bench = Bench::new(21, 40, 3);
+    let truth = bench.fleet.truth().unwrap().clone();
+    let mut running = bench.start();
+    running.until("an alert in the file", LIMIT, |_| !bench.alerts().is_empty());
+    bench.until_all_are_events(&mut running);
+    let first = bench.alerts().remove(0);
+    running.until("the alert on standard output", LIMIT, |running| running.stdout().contains(&first.id));
+    let ended = running.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    bench.expect_each_line_once();
+
+    let alerts = bench.alerts();
+    let last = alerts.last().unwrap();
+    assert!(alerts.iter().all(|alert| alert.id == last.id), "one incident: {alerts:#?}");
+    assert_eq!(last.family.as_str(), truth.family.as_str());
+    let cause = last.common_factors.first().map(|factor| (factor.dimension.as_str(), factor.value.as_str()));
+    // The first document may be of three hosts, too few for a cause; but never names a wrong one.
+    let wsus = ("wsus", truth.wsus.trim_start_matches("http://"));
+    assert!(cause.is_none_or(|cause| cause == wsus), "{cause:?} is not {wsus:?}");
+    assert!(last.hosts.names.iter().all(|host| truth.hosts.contains_key(host)), "{:?}", last.hosts.names);
+    let schema = schema("alert");
+    let text = std::fs::read_to_string(bench.alerts_file()).unwrap();
+    text.lines().for_each(|alert| expect_valid(&schema, alert.as_bytes()));
+    assert_eq!(text.lines().collect::<Vec<_>>(), values(&bench.db(), "alerts"), "the file holds the alerts, each once");
+
+    // Started again it goes on where it was: nothing is said twice, and what comes is taken up.
+    let (alerts_before, hosts) = (alerts.len(), bench.fleet.hosts().len());
+    let bench = append_to_each(bench, "2011-05-15\t07:47:07:169\t1132\t1a4\tAU\tAU initiates service shutdown\r\n");
+    let mut running = bench.start();
+    bench.until_all_are_events(&mut running);
+    let ended = running.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    bench.expect_each_line_once();
+    assert!(hosts > 0 && bench.alerts().len() == alerts_before, "{:#?}", bench.alerts());
+    assert!(!ended.stdout.contains(&last.id), "printed twice:\n{}", ended.stdout);
+}
+
+fn append_to_each(bench: Bench, line: &str) -> Bench {
+    for host in bench.fleet.hosts() {
+        let path = bench.logs().join(&host.name).join(LOG_NAME);
+        OpenOptions::new().append(true).open(path).unwrap().write_all(line.as_bytes()).unwrap();
+    }
+    bench
+}
+
+#[test]
+fn killed_in_the_middle_it_neither_loses_nor_repeats() {
+    let bench = Bench::new(22, 120, 3);
+    let lines = bench.lines();
+    let mut in_the_middle = 0;
+    for part in 1..=4 {
+        let mut running = bench.start();
+        running.until("some events more", LIMIT, |_| count(&bench.db(), "events") >= lines * part / 8);
+        running.kill9();
+        in_the_middle += usize::from(count(&bench.db(), "events") < lines);
+    }
+    assert!(in_the_middle >= 2, "it was done before the second kill: give it more lines");
+    let mut running = bench.start();
+    bench.until_all_are_events(&mut running);
+    running.until("an alert", LIMIT, |_| count(&bench.db(), "alerts") > 0);
+    let ended = running.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    bench.expect_each_line_once();
+    let incidents: std::collections::BTreeSet<String> = bench.alerts().into_iter().map(|alert| alert.id).collect();
+    assert_eq!(incidents.len(), 1);
+}
