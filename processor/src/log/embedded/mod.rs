@@ -8,11 +8,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use wulog_collector::clock::Clock;
-use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 use wulog_schemas::topic::Topic;
 
-use super::{Log, LogError, Polled, Record, Write};
+use super::{Log, LogError, Polled, Write};
+
+mod append;
+mod records;
+mod sink;
+
+pub use records::{Records, read};
+pub use sink::EmbeddedSink;
+
+use append::{Appender, topic_end};
 
 /// Partitions of `raw` in the embedded log. More than one buys nothing on one machine, and one is totally ordered.
 pub const PARTITIONS: i32 = 1;
@@ -23,13 +30,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// How long a writer waits for another connection's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Records that one [`Sink::poll`] of [`EmbeddedSink`] writes at most.
-const SINK_RECORDS_MAX: usize = 20_000;
-
-/// Records that [`Records`] reads at a time.
-const READ_PAGE: usize = 5_000;
-
-/// `record` has row ids, since its rows are long: without them the file is three times as large.
+/// `record` and `state` have row ids, since their rows are long: without, the file is two to three times as large.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS record (
     topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, timestamp_ms INTEGER NOT NULL,
@@ -43,7 +44,7 @@ CREATE TABLE IF NOT EXISTS committed (
     PRIMARY KEY (reader, topic, partition)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (
     partition INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (partition, key)) WITHOUT ROWID;
+    PRIMARY KEY (partition, key));
 PRAGMA user_version = 1;
 ";
 
@@ -112,127 +113,6 @@ pub fn open(config: &EmbeddedConfig) -> Result<Connection, LogError> {
     };
     prepare().map_err(|e| error(path, "preparing it", &e))?;
     Ok(connection)
-}
-
-/// Appends records to one topic partition inside the caller's transaction.
-struct Appender<'c> {
-    connection: &'c Connection,
-    next: BTreeMap<(Topic, i32), i64>,
-}
-
-impl<'c> Appender<'c> {
-    fn new(connection: &'c Connection) -> Appender<'c> {
-        Appender { connection, next: BTreeMap::new() }
-    }
-
-    fn append(
-        &mut self,
-        (topic, partition): (Topic, i32),
-        timestamp_ms: i64,
-        key: &str,
-        header: Option<&[u8]>,
-        value: &[u8],
-    ) -> rusqlite::Result<()> {
-        let next = match self.next.entry((topic, partition)) {
-            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(new) => {
-                new.insert(topic_end(self.connection, topic, partition)?)
-            }
-        };
-        self.connection.prepare_cached("INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
-            topic.suffix(),
-            partition,
-            *next,
-            timestamp_ms,
-            key,
-            header.map(String::from_utf8_lossy),
-            String::from_utf8_lossy(value)
-        ])?;
-        *next += 1;
-        Ok(())
-    }
-
-    fn finish(self) -> rusqlite::Result<()> {
-        for ((topic, partition), next) in self.next {
-            self.connection
-                .prepare_cached("INSERT OR REPLACE INTO topic_end VALUES (?1, ?2, ?3)")?
-                .execute(params![topic.suffix(), partition, next])?;
-        }
-        Ok(())
-    }
-}
-
-fn topic_end(connection: &Connection, topic: Topic, partition: i32) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached("SELECT next FROM topic_end WHERE topic = ?1 AND partition = ?2")?
-        .query_row(params![topic.suffix(), partition], |row| row.get(0))
-        .optional()
-        .map(|next| next.unwrap_or(0))
-}
-
-/// Reads records of one topic partition from `from` on, in offset order.
-///
-/// # Errors
-/// As SQLite says.
-pub fn read(
-    connection: &Connection,
-    topic: Topic,
-    partition: i32,
-    from: i64,
-    records_max: usize,
-) -> rusqlite::Result<Vec<Record>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT offset, timestamp_ms, key, header, value FROM record
-         WHERE topic = ?1 AND partition = ?2 AND offset >= ?3 ORDER BY offset LIMIT ?4",
-    )?;
-    let limit = i64::try_from(records_max).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![topic.suffix(), partition, from, limit], |row| {
-        Ok(Record {
-            partition,
-            offset: row.get(0)?,
-            timestamp_ms: row.get(1)?,
-            key: row.get::<_, String>(2)?.into_bytes(),
-            header: row.get::<_, Option<String>>(3)?.map(String::into_bytes),
-            value: row.get::<_, String>(4)?.into_bytes(),
-        })
-    })?;
-    rows.collect()
-}
-
-/// Everything in partition 0 of a topic, read a page at a time.
-pub struct Records {
-    path: PathBuf,
-    connection: Connection,
-    topic: Topic,
-    next: i64,
-    page: std::vec::IntoIter<Record>,
-}
-
-impl Records {
-    /// Opens the file.
-    ///
-    /// # Errors
-    /// As [`open`].
-    pub fn open(config: &EmbeddedConfig, topic: Topic) -> Result<Records, LogError> {
-        let connection = open(config)?;
-        Ok(Records { path: config.path.clone(), connection, topic, next: 0, page: Vec::new().into_iter() })
-    }
-}
-
-impl Iterator for Records {
-    type Item = Result<Record, LogError>;
-
-    fn next(&mut self) -> Option<Result<Record, LogError>> {
-        if self.page.len() == 0 {
-            match read(&self.connection, self.topic, 0, self.next, READ_PAGE) {
-                Ok(page) => self.page = page.into_iter(),
-                Err(e) => return Some(Err(error(&self.path, "reading", &e))),
-            }
-        }
-        let record = self.page.next()?;
-        self.next = record.offset + 1; // + 1, since a position names the next record
-        Some(Ok(record))
-    }
 }
 
 /// One shell's view of the file: a reader of one topic that commits with what it writes.
@@ -388,65 +268,5 @@ impl Log for EmbeddedLog {
             input => prune(&[input], self.config.signals_retention_days, offset),
         };
         pruned.map_err(self.failed("forgetting old records"))
-    }
-}
-
-/// The collector's way into the embedded log: records wait in memory for the next [`Sink::poll`], which writes them
-/// all in one transaction. A record's timestamp is the clock at that moment, as Kafka's `LogAppendTime` is.
-pub struct EmbeddedSink {
-    config: EmbeddedConfig,
-    connection: Connection,
-    clock: Clock,
-    waiting: Vec<(Ticket, RawRecord)>,
-}
-
-impl EmbeddedSink {
-    /// Opens the file.
-    ///
-    /// # Errors
-    /// As [`open`].
-    pub fn open(config: &EmbeddedConfig, clock: Clock) -> Result<EmbeddedSink, LogError> {
-        Ok(EmbeddedSink { config: config.clone(), connection: open(config)?, clock, waiting: Vec::new() })
-    }
-
-    fn write_waiting(&mut self) -> rusqlite::Result<()> {
-        let now_ms = self.clock.now_ms();
-        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let mut appender = Appender::new(&transaction);
-        for (_, record) in &self.waiting {
-            let header = record.header.to_bytes();
-            appender.append((Topic::Raw, 0), now_ms, record.host_id.as_str(), Some(&header), &record.value)?;
-        }
-        appender.finish()?;
-        transaction.commit()
-    }
-}
-
-impl Sink for EmbeddedSink {
-    fn send(&mut self, ticket: Ticket, record: &RawRecord) -> Result<(), SinkError> {
-        if self.waiting.len() >= SINK_RECORDS_MAX {
-            return Err(SinkError::Full);
-        }
-        self.waiting.push((ticket, record.clone()));
-        Ok(())
-    }
-
-    fn poll(&mut self, wait: Duration) -> Vec<Delivery> {
-        if self.waiting.is_empty() {
-            std::thread::sleep(wait);
-            return Vec::new();
-        }
-        let failure = self.write_waiting().err().map(|e| error(&self.config.path, "writing raw lines", &e));
-        self.waiting
-            .drain(..)
-            .map(|(ticket, _)| {
-                let result = match &failure {
-                    None => Ok(()),
-                    Some(LogError::Retry(why)) => Err(SinkError::Retry(why.clone())),
-                    Some(LogError::Fatal(why)) => Err(SinkError::Fatal(why.clone())),
-                };
-                Delivery { ticket, result }
-            })
-            .collect()
     }
 }
