@@ -8,12 +8,14 @@ use std::time::Duration;
 use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use wulog_collector::Collector;
 use wulog_collector::clock::Clock;
 use wulog_schemas::alert::Alert;
 use wulog_schemas::topic::Topic;
 
 use crate::detect::{Detector, DetectorConfig};
+use crate::log::LogError;
 use crate::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedSink};
 use crate::machine::Machine;
 use crate::normalize::{Normalizer, NormalizerConfig};
@@ -110,9 +112,13 @@ fn log_id(connection: &Connection) -> rusqlite::Result<String> {
 
 /// Prints each alert document once, over restarts too.
 struct Printer {
+    path: PathBuf,
     connection: Connection,
     out: Option<(PathBuf, std::fs::File)>,
+    /// The next alert to print.
     next: i64,
+    /// The same as the file knows it: behind while the file cannot be written.
+    kept: i64,
 }
 
 impl Printer {
@@ -128,13 +134,23 @@ impl Printer {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
             file.map(|file| (path.to_owned(), file)).with_context(|| format!("{}: cannot be written", path.display()))
         });
-        Ok(Printer { connection, out: out.transpose()?, next })
+        Ok(Printer { path: log.path.clone(), connection, out: out.transpose()?, next, kept: next })
     }
 
     fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let mut waiting = false;
         loop {
             let stopping = stop.is_cancelled();
             self.print_new()?;
+            match self.keep() {
+                Ok(()) => waiting = false,
+                Err(LogError::Retry(_)) if waiting && !stopping => {}
+                Err(LogError::Retry(why)) => {
+                    warn!("after a restart alerts may be printed again: {why}");
+                    waiting = true;
+                }
+                Err(fatal) => return Err(fatal.into()),
+            }
             if stopping {
                 return Ok(());
             }
@@ -151,11 +167,20 @@ impl Printer {
             let alert: Alert =
                 serde_json::from_slice(&record.value).context("an alert that this version cannot read")?;
             writeln!(io::stdout(), "{}", print_alert(&alert, COLUMNS)).context("standard output")?;
-            self.next = record.offset + 1;
-            self.connection.execute(
+            self.next = record.offset + 1; // + 1, since a position names the next record
+        }
+        Ok(())
+    }
+
+    /// Notes what is printed.
+    fn keep(&mut self) -> Result<(), LogError> {
+        if self.next > self.kept {
+            let noted = self.connection.execute(
                 "INSERT OR REPLACE INTO committed VALUES (?1, ?2, 0, ?3)",
                 params![Printer::READER, Topic::Alerts.suffix(), self.next],
-            )?;
+            );
+            noted.map_err(|e| embedded::error(&self.path, "noting what is printed", &e))?;
+            self.kept = self.next;
         }
         Ok(())
     }

@@ -132,7 +132,8 @@ fn inputs_that_name_no_readable_file() {
     // As root every mode can be read; a link to itself cannot.
     #[cfg(unix)]
     std::os::unix::fs::symlink(site.path("loop.log"), site.path("loop.log")).unwrap();
-    let input = |path: &str| format!("state_dir = 'DIR/state'\n{NO_BROKER}[[input]]\npaths = ['DIR/{path}', 'DIR/one.log']\n");
+    let input =
+        |path: &str| format!("state_dir = 'DIR/state'\n{NO_BROKER}[[input]]\npaths = ['DIR/{path}', 'DIR/one.log']\n");
     let check = |path: &str, parts: &[&str]| site.check_config(COLLECTOR, "check-config", &input(path), 3, parts);
     check("folder", &["DIR/folder", "directory", "*.log"]);
     check("none/*.log", &["DIR/none/*.log", "no file matches"]);
@@ -143,7 +144,8 @@ fn inputs_that_name_no_readable_file() {
     let paths = if cfg!(unix) { "folder', 'DIR/none/*.log', 'DIR/loop.log" } else { "folder', 'DIR/none/*.log" };
     fs::write(site.path("c.toml"), site.fill(&input(paths))).unwrap();
     let mut running = site.start(COLLECTOR, "run --config DIR/c.toml");
-    let parts: &[&str] = if cfg!(unix) { &["DIR/folder", "DIR/none/", "DIR/loop.log"] } else { &["DIR/folder", "DIR/none/"] };
+    let parts: &[&str] =
+        if cfg!(unix) { &["DIR/folder", "DIR/none/", "DIR/loop.log"] } else { &["DIR/folder", "DIR/none/"] };
     running.until("a word on each path", Duration::from_secs(10), |running| {
         let said = running.stderr();
         parts.iter().all(|part| said.contains(&site.fill(part)))
@@ -252,7 +254,7 @@ fn a_log_that_may_not_grow_goes_on_once_it_may() {
         parts.iter().all(|part| said.contains(&site.fill(part)))
     });
     let events_then = events(&site.path("a.db")).len();
-    let _ = running.terminate();
+    expect(&running.terminate(), "standalone on a full file", 0, &[], str::to_owned);
 
     let lines: usize = written(&logs).values().map(Vec::len).sum();
     assert!(events_then < lines, "everything fitted: {lines} lines");
