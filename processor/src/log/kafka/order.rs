@@ -150,7 +150,8 @@ mod tests {
         }
         order.push(record(1, 0, 90));
         order.push(record(1, 1, 101));
-        (order.end(0), order.end(1));
+        order.end(0);
+        order.end(1);
         assert_eq!(taken(&mut order), [(1, 0), (0, 0), (0, 1), (1, 1)]);
     }
 }
