@@ -1,5 +1,6 @@
 //! The shell's promise on a real Kafka: instances that join, leave and are dropped in the middle of their work neither
 //! lose nor repeat an output, and their machines are always those of the committed offsets.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
