@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
@@ -21,6 +22,9 @@ use crate::replay::{self, Range, ReplayError, Results};
 use crate::shell::ShellConfig;
 use crate::standalone::Standalone;
 use crate::{replay::merge, run, topics};
+
+/// On one machine a tick costs next to nothing, and a person is waiting for the first alert.
+const STANDALONE_TICK_AFTER_IDLE: Duration = Duration::from_secs(5);
 
 /// Turns raw WindowsUpdate.log records into events, and certificate-trust failures that cluster into one alert each.
 #[derive(Debug, Parser)]
@@ -189,10 +193,7 @@ impl Cli {
                     alerts_out: args.alerts_out,
                     normalizer: args.time.normalizer(),
                     detector: DetectorConfig::default(),
-                    shell: ShellConfig {
-                        tick_after_idle: Some(std::time::Duration::from_secs(60)),
-                        ..ShellConfig::default()
-                    },
+                    shell: ShellConfig { tick_after_idle: Some(STANDALONE_TICK_AFTER_IDLE), ..ShellConfig::default() },
                 };
                 let stop = stop_on_signals();
                 tokio::task::block_in_place(|| standalone.run(&stop))

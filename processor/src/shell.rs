@@ -134,7 +134,16 @@ impl<M: Machine> Shell<M> {
                 Err(fatal) => return Err(fatal),
             }
         }
-        self.finish()
+        match self.finish() {
+            Err(LogError::Retry(why)) => {
+                warn!(
+                    machine = M::NAME,
+                    "stopped without a fresh snapshot, so the next start reads on from an older one: {why}"
+                );
+                Ok(())
+            }
+            finished => finished,
+        }
     }
 
     /// One batch, from poll to commit.

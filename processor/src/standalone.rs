@@ -1,27 +1,26 @@
 //! Everything on one machine without Kafka: a collector over a folder of gathered logs, the embedded log, both
 //! machines, and a printer of alerts.
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+mod printer;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 use wulog_collector::Collector;
 use wulog_collector::clock::Clock;
-use wulog_schemas::alert::{Alert, Transition};
 use wulog_schemas::topic::Topic;
 
 use crate::detect::{Detector, DetectorConfig};
 use crate::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedSink};
 use crate::machine::Machine;
 use crate::normalize::{Normalizer, NormalizerConfig};
-use crate::report::{print_alert, print_update};
 use crate::shell::{Shell, ShellConfig};
 
-/// Width of printed alerts.
-const COLUMNS: usize = 80;
+use printer::Printer;
 
 /// How often the logs are looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -91,8 +90,17 @@ impl Standalone {
 
 /// Ships what the logs hold until `stop`; then keeps what is acknowledged.
 fn collect(mut collector: Collector, stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut greeted = false;
     while !stop.is_cancelled() {
-        collector.pass(POLL_INTERVAL)?;
+        let pass = collector.pass(POLL_INTERVAL)?;
+        if pass.caught_up && !greeted {
+            greeted = true;
+            info!(
+                hosts = pass.hosts,
+                files = pass.files,
+                "the logs are read; alerts follow in seconds, if there are any"
+            );
+        }
         std::thread::sleep(POLL_INTERVAL);
     }
     collector.drain(DRAIN_GRACE)?;
@@ -106,61 +114,4 @@ fn log_id(connection: &Connection) -> rusqlite::Result<String> {
          INSERT INTO log_id SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM log_id);",
     )?;
     connection.query_row("SELECT id FROM log_id", [], |row| row.get(0))
-}
-
-/// Prints each alert document once, over restarts too.
-struct Printer {
-    connection: Connection,
-    out: Option<(PathBuf, std::fs::File)>,
-    next: i64,
-}
-
-impl Printer {
-    const READER: &'static str = "printer";
-
-    fn open(log: &EmbeddedConfig, out: Option<&Path>) -> anyhow::Result<Printer> {
-        let connection = embedded::open(log)?;
-        let next = connection
-            .query_row("SELECT next FROM committed WHERE reader = ?1", [Printer::READER], |row| row.get(0))
-            .optional()?
-            .unwrap_or(0);
-        let out = out.map(|path| {
-            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            file.map(|file| (path.to_owned(), file)).with_context(|| format!("{}: cannot be written", path.display()))
-        });
-        Ok(Printer { connection, out: out.transpose()?, next })
-    }
-
-    fn run(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
-        loop {
-            let stopping = stop.is_cancelled();
-            self.print_new()?;
-            if stopping {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    fn print_new(&mut self) -> anyhow::Result<()> {
-        for record in embedded::read(&self.connection, Topic::Alerts, 0, self.next, 100)? {
-            if let Some((path, file)) = &mut self.out {
-                let line = [record.value.as_slice(), b"\n"].concat();
-                file.write_all(&line).with_context(|| format!("{}: writing alerts", path.display()))?;
-            }
-            let alert: Alert =
-                serde_json::from_slice(&record.value).context("an alert that this version cannot read")?;
-            let text = match alert.transition {
-                Transition::Opened | Transition::Reopened => print_alert(&alert, COLUMNS),
-                Transition::Growing | Transition::Stable | Transition::Resolved => print_update(&alert, COLUMNS),
-            };
-            writeln!(io::stdout(), "{text}").context("standard output")?;
-            self.next = record.offset + 1;
-            self.connection.execute(
-                "INSERT OR REPLACE INTO committed VALUES (?1, ?2, 0, ?3)",
-                params![Printer::READER, Topic::Alerts.suffix(), self.next],
-            )?;
-        }
-        Ok(())
-    }
 }

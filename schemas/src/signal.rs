@@ -143,7 +143,8 @@ pub struct ScanDone {
     pub event_time: i64,
 }
 
-/// The clock of one raw partition reached [`Signal::log_time`]; at most one a minute of log time and partition.
+/// The clock of one raw partition reached [`Signal::log_time`]: once a minute of log time while records come, and for
+/// each tick record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tick {
     /// How many partitions `wulog.raw` has; the detector's clock is the minimum over all of them.

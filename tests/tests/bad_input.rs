@@ -254,7 +254,7 @@ fn a_log_that_may_not_grow_goes_on_once_it_may() {
         parts.iter().all(|part| said.contains(&site.fill(part)))
     });
     let events_then = events(&site.path("a.db")).len();
-    let _ = running.terminate();
+    expect(&running.terminate(), "standalone on a full file", 0, &[], str::to_owned);
 
     let lines: usize = written(&logs).values().map(Vec::len).sum();
     assert!(events_then < lines, "everything fitted: {lines} lines");

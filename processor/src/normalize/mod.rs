@@ -40,7 +40,7 @@ use observe::Seen;
 use position::Position;
 use time::Offsets;
 
-/// A tick is passed on when log time has moved on by this.
+/// Where records keep coming, a tick is passed on when log time has moved on by this.
 const TICK_MS: i64 = 60_000;
 
 /// Offsets that time zones have had: Metlakatla's -15:13 to Guam's +14:21, rounded up.
@@ -128,6 +128,8 @@ impl Normalizer {
     fn take(&mut self, record: &InRecord<'_>, at: Moment, out: &mut Vec<Output>) -> Result<(), Malformed> {
         let header = header(record)?;
         if header.kind == Kind::Tick {
+            // A tick says that nothing else is coming: passed on at once, whenever the last one was.
+            self.state.last_tick = None;
             return Ok(());
         }
         let key = key(record)?;

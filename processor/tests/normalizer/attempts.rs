@@ -200,15 +200,18 @@ fn a_start_up_block_gives_one_signal_of_facts() {
 }
 
 #[test]
-fn ticks_are_passed_on_once_a_minute() {
+fn the_clock_is_passed_on_once_a_minute_and_at_each_tick() {
     let mut feed = Feed::live();
     assert_eq!(feed.ticks(), 1);
-    feed.tick(59_999);
-    assert_eq!(feed.ticks(), 1);
-    feed.tick(1);
-    assert_eq!(feed.ticks(), 2);
+    for (later_ms, ticks) in [(59_999, 1), (1, 2), (59_999, 2)] {
+        feed.log_time += later_ms;
+        feed.heartbeat(true);
+        assert_eq!(feed.ticks(), ticks);
+    }
+    feed.tick(0);
+    assert_eq!(feed.ticks(), 3);
     // A leader's clock that steps back does not turn log time.
     feed.log_time = LOG_TIME;
-    feed.tick(0);
-    assert_eq!(feed.ticks(), 2);
+    feed.heartbeat(true);
+    assert_eq!(feed.ticks(), 3);
 }

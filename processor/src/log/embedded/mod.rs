@@ -69,7 +69,8 @@ impl EmbeddedConfig {
     }
 }
 
-fn error(path: &Path, doing: &str, error: &rusqlite::Error) -> LogError {
+/// What an SQLite error means, in words that name the file.
+pub(crate) fn error(path: &Path, doing: &str, error: &rusqlite::Error) -> LogError {
     let place = path.display();
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => LogError::Retry(format!(
