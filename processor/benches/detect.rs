@@ -1,0 +1,127 @@
+//! Signals as they stand on the topic -> alerts, in memory: signals per CPU-second of the Detector.
+//!
+//! A week of a fleet: facts daily, a scan every 18 h and an update after each, ticks of all partitions every five
+//! minutes. A few hosts fail by themselves; on the sixth day the hosts of one WSUS server fail at one update.
+
+mod measure;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use wulog_processor::detect::{Detector, DetectorConfig};
+use wulog_processor::machine::{InRecord, Machine};
+use wulog_schemas::hresult::Family;
+use wulog_schemas::signal::{
+    Attempt, Fact, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, Tick, VERSION,
+};
+
+use measure::CpuTime;
+
+const HOSTS: i64 = 2_000;
+const PARTITIONS: i32 = 4;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+/// Monday, 2019-11-11 00:00 UTC.
+const START_MS: i64 = 1_573_430_400_000;
+const DAYS: i64 = 7;
+
+fn host(index: i64) -> HostRef {
+    HostRef { id: format!("{:032x}", index * 7919), name: format!("pc-{index:04}") }
+}
+
+fn facts(index: i64, time: i64) -> Fact {
+    let dimensions = [
+        ("wsus", format!("wsus{}.corp.example:8530", index % 20)),
+        ("os_build", format!("10.0.1904{}", index / 4 % 3)),
+        ("client_build", "10.0.19041.1".to_owned()),
+        ("form", "etw".to_owned()),
+        ("label.site", ["hamburg", "lyon", "turin"][(index as usize) / 7 % 3].to_owned()),
+    ];
+    Fact::HostFacts(HostFacts {
+        host: host(index),
+        dimensions: dimensions.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        failing: Vec::new(),
+        last_event_time: Some(time),
+        caught_up: true,
+    })
+}
+
+fn attempt(index: i64, time: i64) -> Fact {
+    let outbreak = index % 20 == 0 && time > START_MS + 5 * 24 * HOUR_MS;
+    let failed = outbreak || (index * 31 + time / HOUR_MS) % 5_000 == 0;
+    let update = if outbreak { "8468427e-6555-e8d9-5360-9cbc1d52a0bb" } else { "11111111-2222-3333-4444-555555555555" };
+    let dimensions = [("caller", "AutomaticUpdatesWuApp"), ("title", "Reader 11.0.4"), ("update", update)];
+    Fact::Attempt(Attempt {
+        host: host(index),
+        subject: format!("update:{update}"),
+        outcome: if failed { Outcome::Failure } else { Outcome::Success },
+        family: failed.then_some(Family::UntrustedRoot),
+        code: failed.then(|| "0x800b0109".to_owned()),
+        operation: "download".to_owned(),
+        dimensions: dimensions.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        event_time: time,
+        since: time,
+        late: false,
+    })
+}
+
+fn signals() -> Vec<Vec<u8>> {
+    let mut timed: Vec<(i64, i64, Fact)> = Vec::new();
+    let end = START_MS + DAYS * 24 * HOUR_MS;
+    for index in 0..HOSTS {
+        // Spread over 18 h, in an order that is not that of the hosts.
+        let first = START_MS + index * 7919 % HOSTS * 18 * HOUR_MS / HOSTS;
+        timed.extend((0..DAYS).map(|day| first + day * 24 * HOUR_MS).map(|time| (time, index, facts(index, time))));
+        for step in 0.. {
+            let time = first + MINUTE_MS + step * 18 * HOUR_MS;
+            if time >= end {
+                break;
+            }
+            let done = ScanDone { host: host(index), outcome: Outcome::Success, event_time: time };
+            timed.push((time, index, Fact::ScanDone(done)));
+            timed.push((time + 2 * MINUTE_MS, index, attempt(index, time + 2 * MINUTE_MS)));
+        }
+    }
+    for minute in (0..DAYS * 24 * 60).step_by(5) {
+        let tick = |partition| (START_MS + minute * MINUTE_MS, partition, Fact::Tick(Tick { partitions: PARTITIONS }));
+        timed.extend((0..i64::from(PARTITIONS)).map(tick));
+    }
+    timed.sort_by_key(|(time, index, _)| (*time, *index));
+    let bytes = |((log_time, index, fact), offset)| {
+        let partition = (index % i64::from(PARTITIONS)) as i32;
+        let signal = Signal { v: VERSION, log_time, raw: RawPosition { partition, offset }, fact };
+        serde_json::to_vec(&signal).expect("a signal is plain data")
+    };
+    timed.into_iter().zip(0..).map(bytes).collect()
+}
+
+fn detect(criterion: &mut Criterion<CpuTime>) {
+    let signals = signals();
+    let config = DetectorConfig::default();
+    let mut group = criterion.benchmark_group("detect");
+    group.throughput(Throughput::Elements(signals.len() as u64));
+    group.bench_function("signal to alerts", |bencher| {
+        bencher.iter_batched(
+            || Detector::new(&config, 0, 1),
+            |mut detector| {
+                let mut out = Vec::new();
+                for (value, offset) in signals.iter().zip(0..) {
+                    let record = InRecord { partition: 0, offset, timestamp_ms: 0, key: b"", header: None, value };
+                    detector.apply(&record, &mut out);
+                }
+                assert!(!out.is_empty(), "the outbreak gives alerts");
+                (detector, out)
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.bench_function("signal from JSON", |bencher| {
+        let is_tick = |value: &&Vec<u8>| {
+            let signal: Signal = serde_json::from_slice(value).expect("it was written as a signal");
+            matches!(signal.fact, Fact::Tick(_))
+        };
+        bencher.iter(|| signals.iter().filter(is_tick).count());
+    });
+    group.finish();
+}
+
+criterion_group!(name = benches; config = measure::criterion(); targets = detect);
+criterion_main!(benches);
