@@ -9,9 +9,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::machine::{InRecord, Machine};
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{
-    Attempt, Fact, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, Tick, VERSION,
-};
+use wulog_schemas::signal::{Attempt, Fact, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, Tick, VERSION};
 
 use measure::CpuTime;
 

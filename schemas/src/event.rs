@@ -495,11 +495,12 @@ pub fn pipeline_error_id(raw: RawPosition) -> String {
 fn half_hex(hasher: Sha256) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digest = hasher.finalize();
-    digest[..16]
-        .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-        .map(char::from)
-        .collect()
+    let mut hex = String::with_capacity(32);
+    for byte in &digest[..16] {
+        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    hex
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //!
 //! The record key is the [host id](crate::host::HostId). `(host id, file, epoch, offset)` is a line's identity for ever.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -128,6 +129,49 @@ pub struct FileStatus {
     pub losses: u64,
 }
 
+/// A [`RawHeader`] as a reader sees it: it borrows from the record what stands there without escapes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct RawHeaderRef<'a> {
+    /// See [`RawHeader::v`].
+    pub v: u8,
+    /// See [`RawHeader::kind`].
+    #[serde(default)]
+    pub kind: Kind,
+    /// See [`RawHeader::host`].
+    #[serde(borrow, default)]
+    pub host: Cow<'a, str>,
+    /// See [`RawHeader::file`].
+    #[serde(borrow, default)]
+    pub file: Cow<'a, str>,
+    /// See [`RawHeader::source`].
+    #[serde(default)]
+    pub source: Source,
+    /// See [`RawHeader::epoch`].
+    #[serde(borrow, default)]
+    pub epoch: Cow<'a, str>,
+    /// See [`RawHeader::offset`].
+    #[serde(default)]
+    pub offset: u64,
+    /// See [`RawHeader::end`].
+    #[serde(default)]
+    pub end: u64,
+    /// See [`RawHeader::hash`].
+    #[serde(borrow, default)]
+    pub hash: Cow<'a, str>,
+    /// See [`RawHeader::read`].
+    #[serde(default)]
+    pub read: i64,
+    /// See [`RawHeader::utc`].
+    #[serde(default)]
+    pub utc: Option<i32>,
+    /// See [`RawHeader::lossy`].
+    #[serde(default)]
+    pub lossy: bool,
+    /// See [`RawHeader::truncated`].
+    #[serde(default)]
+    pub truncated: bool,
+}
+
 impl RawHeader {
     /// The header as the bytes that are shipped.
     #[must_use]
@@ -139,5 +183,38 @@ impl RawHeader {
     #[must_use]
     pub fn tick() -> RawHeader {
         RawHeader { v: VERSION, kind: Kind::Tick, ..RawHeader::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_sees_what_was_written() {
+        let text = r#"{"v":1,"kind":"heartbeat","host":"pc-0042","file":"C:\\WindowsUpdate.log","source":"reportingevents",
+            "epoch":"9f2c61d0a4e7b511","offset":8192,"end":8301,"hash":"1c291ca3","read":1573745640120,"utc":-60,
+            "lossy":true,"truncated":true}"#;
+        for text in [text, r#"{"v":1}"#] {
+            let seen: RawHeaderRef<'_> = serde_json::from_str(text).unwrap();
+            let written = RawHeader {
+                v: seen.v,
+                kind: seen.kind,
+                host: seen.host.clone().into_owned(),
+                file: seen.file.clone().into_owned(),
+                source: seen.source,
+                epoch: seen.epoch.clone().into_owned(),
+                offset: seen.offset,
+                end: seen.end,
+                hash: seen.hash.clone().into_owned(),
+                read: seen.read,
+                utc: seen.utc,
+                lossy: seen.lossy,
+                truncated: seen.truncated,
+            };
+            assert_eq!(serde_json::from_str::<RawHeader>(text).unwrap(), written);
+            assert_eq!(serde_json::from_slice::<RawHeaderRef<'_>>(&written.to_bytes()).unwrap(), seen);
+            assert!(seen.host.is_empty() || matches!(seen.host, Cow::Borrowed("pc-0042")));
+        }
     }
 }

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod read;
+
 use crate::hresult::Family;
 
 /// The contract's version; readers accept this one and the one before.
 pub const VERSION: u8 = 1;
 
 /// One record of `wulog.signals`. The record key is the host id (`tick/PARTITION` for a tick).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(title = "wulog signal")]
 pub struct Signal {
     /// Version of this contract.
@@ -38,7 +40,7 @@ pub struct RawPosition {
 }
 
 /// What a signal says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fact {
     /// Everything known of a host; on change and daily.

@@ -12,7 +12,7 @@ use super::thread::Thread;
 use super::time::FileTime;
 
 /// The line that continuations refer to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Head {
     event_id: String,
     epoch: String,
@@ -89,7 +89,11 @@ impl File {
     ) -> Option<String> {
         match form {
             Form::Legacy | Form::Etw | Form::ReportingEvents => {
-                self.head = Some(Head { event_id: event_id.to_owned(), epoch: epoch.to_owned(), end });
+                let head = self.head.get_or_insert_default();
+                // Into the buffers that are there: nearly every line is a head.
+                event_id.clone_into(&mut head.event_id);
+                epoch.clone_into(&mut head.epoch);
+                head.end = end;
                 None
             }
             Form::Message => {

@@ -7,7 +7,7 @@ use wulog_schemas::hresult::{self, Family};
 use wulog_schemas::raw::Heartbeat;
 use wulog_schemas::signal::{Attempt, Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone};
 
-use super::config::NormalizerConfig;
+use super::config::{Limits, NormalizerConfig};
 use super::file::File;
 use super::fold::Failure;
 use super::thread::cut;
@@ -104,6 +104,18 @@ impl Host {
     /// Version of the operating system as the log last said it.
     pub(super) fn os_version(&self) -> Option<&str> {
         self.dimensions.get("os_build").map(String::as_str)
+    }
+
+    /// The file of that name, made where it is new. Where there are too many, the oldest is forgotten.
+    pub(super) fn file(&mut self, name: &str, limits: &Limits) -> &mut File {
+        if !self.files.contains_key(name) {
+            if self.files.len() >= limits.files_per_host_max.max(1) {
+                let oldest = self.files.iter().min_by_key(|(_, file)| file.newest).map(|(name, _)| name.clone());
+                oldest.map(|name| self.files.remove(&name));
+            }
+            self.files.insert(name.to_owned(), File::default());
+        }
+        self.files.get_mut(name).expect("inserted above")
     }
 
     /// Takes the name that a record gives the host.

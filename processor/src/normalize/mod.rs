@@ -14,6 +14,7 @@ mod document;
 mod file;
 mod fold;
 mod host;
+mod json;
 mod observe;
 mod position;
 mod stamp;
@@ -25,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::event_id;
-use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
+use wulog_schemas::raw::{Heartbeat, Kind, RawHeaderRef, VERSION};
 use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
@@ -130,108 +131,30 @@ impl Normalizer {
             return Ok(());
         }
         let key = key(record)?;
+        let config = &self.config;
+        let scope = Scope { id: key, at, config };
         match header.kind {
             Kind::Heartbeat => {
                 let beat: Heartbeat = serde_json::from_slice(record.value)
                     .map_err(|error| Malformed(format!("heartbeat is not JSON of its schema: {error}")))?;
                 let mut facts = Facts::new();
-                let host = host(&mut self.state, key, at, &self.config);
-                let scope = Scope { id: key, at, config: &self.config };
+                let host = host(&mut self.state.hosts, &mut self.state.due, key, at, config);
                 host.set_name(&header.host, scope);
                 host.heartbeat(beat, scope, &mut facts);
                 host.settle(scope, &mut facts);
-                self.send(key, facts, at, out);
+                send(key, facts, at, out);
+                index(host, &mut self.state.due, key, at, config);
             }
-            Kind::Line => self.line(record, key, &header, at, out)?,
+            Kind::Line => {
+                if header.end <= header.offset {
+                    return Err(Malformed(format!("line ends at {} and begins at {}", header.end, header.offset)));
+                }
+                let host = host(&mut self.state.hosts, &mut self.state.due, key, at, config);
+                line(host, record, &header, scope, out);
+                index(host, &mut self.state.due, key, at, config);
+            }
             Kind::Tick => {}
         }
-        self.index(key);
-        Ok(())
-    }
-
-    fn line(
-        &mut self,
-        record: &InRecord<'_>,
-        key: &str,
-        header: &RawHeader,
-        at: Moment,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Malformed> {
-        if header.end <= header.offset {
-            return Err(Malformed(format!("line ends at {} and begins at {}", header.end, header.offset)));
-        }
-        let text = String::from_utf8_lossy(record.value);
-        let hash = u32::from_str_radix(&header.hash, 16).unwrap_or_else(|_| crc32fast::hash(record.value));
-        let config = &self.config;
-        let limits = &config.limits;
-        let host = host(&mut self.state, key, at, config);
-        let scope = Scope { id: key, at, config };
-        host.set_name(&header.host, scope);
-        let offsets = Offsets {
-            zone: host.zone,
-            header_min: header.utc.filter(|minutes| OFFSETS_MIN.contains(minutes)),
-            ..Offsets::of_config(config)
-        };
-        if host.files.len() >= limits.files_per_host_max.max(1) && !host.files.contains_key(&header.file) {
-            let oldest = host.files.iter().min_by_key(|(_, file)| file.newest).map(|(name, _)| name.clone());
-            oldest.map(|name| host.files.remove(&name));
-        }
-        if !host.files.contains_key(&header.file) {
-            host.files.insert(header.file.clone(), file::File::default());
-        }
-        let file = host.files.get_mut(&header.file).expect("inserted above");
-
-        let position = file.take(&header.epoch, header.offset, header.end, hash, limits);
-        if position == Position::Repeat {
-            return Ok(());
-        }
-        let entry = parse(&text);
-        let stated = file.time.stated(&entry, &offsets);
-        let reread = file.is_reread(stated.as_ref().map(|time| time.millis));
-        let time = stamp::event_time(stated, &entry, file, header, at.log_time);
-        let flags = stamp::flags(&time, &entry, header, position, reread, matches!(text, Cow::Owned(_)), at.log_time);
-        let rewound = (position == Position::Rewound).then_some(hash);
-        let id = event_id(key, &header.file, &header.epoch, header.offset, rewound);
-        let continues = file.continues(entry.form, &id, &header.epoch, header.offset, header.end);
-        let thread = file.thread(entry.pid, entry.tid, limits);
-        thread.follow(&entry, limits.value_bytes_max);
-        let path = thread.path_of(&entry).map(str::to_owned);
-        let client_build = entry
-            .facts
-            .client_version
-            .map(str::to_owned)
-            .or_else(|| file.time.process(entry.pid).and_then(|process| process.build.clone()));
-        let seen = Seen {
-            entry: &entry,
-            path: path.as_deref(),
-            time: time.millis,
-            clock: file.time.clock_millis(),
-            file: &header.file,
-        };
-        let mut facts = Facts::new();
-        host.saw_line(time.millis);
-        observe::learn(host, &entry, scope);
-        if !reread {
-            observe::observe(host, &seen, scope, &mut facts);
-        }
-        host.settle(scope, &mut facts);
-        let value = document::line(document::Line {
-            host_id: key,
-            header,
-            original: &text,
-            entry: &entry,
-            time: &time,
-            flags,
-            id,
-            continues,
-            path: path.as_deref(),
-            client_build: client_build.as_deref(),
-            os_version: host.os_version(),
-            labels: &host.labels,
-            raw: document::raw_fields(record),
-        });
-        out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
-        self.send(key, facts, at, out);
         Ok(())
     }
 
@@ -244,37 +167,14 @@ impl Normalizer {
             let Some((_, key)) = self.state.due.pop_first() else {
                 break;
             };
-            let mut facts = Facts::new();
             if let Some(host) = self.state.hosts.get_mut(&key) {
+                let mut facts = Facts::new();
                 host.due = None;
                 host.settle(Scope { id: &key, at, config: &self.config }, &mut facts);
+                send(&key, facts, at, out);
+                index(host, &mut self.state.due, &key, at, &self.config);
             }
-            self.send(&key, facts, at, out);
-            self.index(&key);
         }
-    }
-
-    /// Keeps the index of due times in step with a host.
-    fn index(&mut self, key: &str) {
-        let Some(host) = self.state.hosts.get_mut(key) else {
-            return;
-        };
-        // What was due at once has been settled, so a due time lies ahead and settle_due() ends.
-        let due = host.next_due(&self.config).map(|due| due.max(self.state.log_time.saturating_add(1)));
-        if host.due == due {
-            return;
-        }
-        if let Some(old) = host.due {
-            self.state.due.remove(&(old, key.to_owned()));
-        }
-        host.due = due;
-        if let Some(due) = due {
-            self.state.due.insert((due, key.to_owned()));
-        }
-    }
-
-    fn send(&self, key: &str, facts: Facts, at: Moment, out: &mut Vec<Output>) {
-        out.extend(facts.into_iter().map(|(raw, fact)| signal(key.to_owned(), raw, fact, at.log_time)));
     }
 
     fn tick(&mut self, at: Moment, out: &mut Vec<Output>) {
@@ -292,15 +192,98 @@ impl Normalizer {
     }
 }
 
+/// Takes a line: its event, and what it says of its host.
+fn line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, scope: Scope<'_>, out: &mut Vec<Output>) {
+    let Scope { id: key, at, config } = scope;
+    let limits = &config.limits;
+    let text = text(record.value);
+    let hash = u32::from_str_radix(&header.hash, 16).unwrap_or_else(|_| crc32fast::hash(record.value));
+    host.set_name(&header.host, scope);
+    let offsets = Offsets {
+        zone: host.zone,
+        header_min: header.utc.filter(|minutes| OFFSETS_MIN.contains(minutes)),
+        ..Offsets::of_config(config)
+    };
+    let file = host.file(&header.file, limits);
+    let position = file.take(&header.epoch, header.offset, header.end, hash, limits);
+    if position == Position::Repeat {
+        return;
+    }
+    let entry = parse(&text);
+    let stated = file.time.stated(&entry, &offsets);
+    let reread = file.is_reread(stated.as_ref().map(|time| time.millis));
+    let time = stamp::event_time(stated, &entry, file, header, at.log_time);
+    let flags = stamp::flags(&time, &entry, header, position, reread, matches!(text, Cow::Owned(_)), at.log_time);
+    let rewound = (position == Position::Rewound).then_some(hash);
+    let id = event_id(key, &header.file, &header.epoch, header.offset, rewound);
+    let continues = file.continues(entry.form, &id, &header.epoch, header.offset, header.end);
+    let thread = file.thread(entry.pid, entry.tid, limits);
+    thread.follow(&entry, limits.value_bytes_max);
+    let path = thread.path_of(&entry).map(str::to_owned);
+    let clock = file.time.clock_millis();
+    host.saw_line(time.millis);
+    observe::learn(host, &entry, scope);
+    let process = host.files.get(header.file.as_ref()).and_then(|file| file.time.process(entry.pid));
+    let value = document::line(document::Line {
+        host_id: key,
+        header,
+        original: &text,
+        entry: &entry,
+        time: &time,
+        flags,
+        id,
+        continues,
+        path: path.as_deref(),
+        client_build: entry.facts.client_version.or_else(|| process.and_then(|process| process.build.as_deref())),
+        os_version: host.os_version(),
+        labels: &host.labels,
+        raw: document::raw_fields(record),
+    });
+    out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
+    let seen = Seen { entry: &entry, path: path.as_deref(), time: time.millis, clock, file: &header.file };
+    let mut facts = Facts::new();
+    if !reread {
+        observe::observe(host, &seen, scope, &mut facts);
+    }
+    host.settle(scope, &mut facts);
+    send(key, facts, at, out);
+}
+
+/// The value as text; what is no UTF-8 is replaced, and the text owned.
+fn text(value: &[u8]) -> Cow<'_, str> {
+    // The strict check is the fast one.
+    std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
+}
+
+/// Keeps the index of due times in step with a host.
+fn index(host: &mut Host, due: &mut BTreeSet<(i64, String)>, key: &str, at: Moment, config: &NormalizerConfig) {
+    // What was due at once has been settled, so a due time lies ahead and settle_due() ends.
+    let next = host.next_due(config).map(|next| next.max(at.log_time.saturating_add(1)));
+    if host.due == next {
+        return;
+    }
+    if let Some(old) = host.due {
+        due.remove(&(old, key.to_owned()));
+    }
+    host.due = next;
+    if let Some(next) = next {
+        due.insert((next, key.to_owned()));
+    }
+}
+
+fn send(key: &str, facts: Facts, at: Moment, out: &mut Vec<Output>) {
+    out.extend(facts.into_iter().map(|(raw, fact)| signal(key.to_owned(), raw, fact, at.log_time)));
+}
+
 fn signal(key: String, raw: RawPosition, fact: Fact, log_time: i64) -> Output {
     let signal = Signal { v: signal::VERSION, log_time, raw, fact };
     let value = serde_json::to_vec(&signal).expect("a signal holds only strings, numbers and string maps");
     Output { topic: Topic::Signals, key, value, timestamp_ms: log_time }
 }
 
-fn header(record: &InRecord<'_>) -> Result<RawHeader, Malformed> {
+fn header<'a>(record: &InRecord<'a>) -> Result<RawHeaderRef<'a>, Malformed> {
     let bytes = record.header.ok_or_else(|| Malformed("record has no header wulog".to_owned()))?;
-    let header: RawHeader = serde_json::from_slice(bytes)
+    let header: RawHeaderRef<'_> = serde_json::from_slice(bytes)
         .map_err(|error| Malformed(format!("header is not JSON of its schema: {error}")))?;
     if header.v != VERSION {
         return Err(Malformed(format!("contract version {} is not supported, only {VERSION}", header.v)));
@@ -318,22 +301,27 @@ fn key<'a>(record: &InRecord<'a>) -> Result<&'a str, Malformed> {
 
 /// The host, made where it is new. Where there are too many, the sixteenth that was silent longest is forgotten, all at
 /// once, so that a full map costs little for each host.
-fn host<'a>(state: &'a mut State, key: &str, at: Moment, config: &NormalizerConfig) -> &'a mut Host {
-    if !state.hosts.contains_key(key) {
+fn host<'a>(
+    hosts: &'a mut BTreeMap<String, Host>,
+    due: &mut BTreeSet<(i64, String)>,
+    key: &str,
+    at: Moment,
+    config: &NormalizerConfig,
+) -> &'a mut Host {
+    if !hosts.contains_key(key) {
         let hosts_max = config.limits.hosts_max.max(1);
-        if state.hosts.len() >= hosts_max {
-            let mut oldest: Vec<(i64, String)> =
-                state.hosts.iter().map(|(key, host)| (host.last_log, key.clone())).collect();
+        if hosts.len() >= hosts_max {
+            let mut oldest: Vec<(i64, String)> = hosts.iter().map(|(key, host)| (host.last_log, key.clone())).collect();
             oldest.sort_unstable();
             for (_, key) in oldest.into_iter().take(hosts_max / 16 + 1) {
-                if let Some(due) = state.hosts.remove(&key).and_then(|host| host.due) {
-                    state.due.remove(&(due, key));
+                if let Some(old) = hosts.remove(&key).and_then(|host| host.due) {
+                    due.remove(&(old, key));
                 }
             }
         }
-        state.hosts.insert(key.to_owned(), Host::new(at.log_time));
+        hosts.insert(key.to_owned(), Host::new(at.log_time));
     }
-    let host = state.hosts.get_mut(key).expect("inserted above");
+    let host = hosts.get_mut(key).expect("inserted above");
     host.last_log = at.log_time;
     host
 }

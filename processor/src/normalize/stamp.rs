@@ -1,7 +1,7 @@
 //! The event time and the flags of a line, once its file, its header and log time are known.
 
 use wulog_schemas::event::{Flag, TimeSource};
-use wulog_schemas::raw::RawHeader;
+use wulog_schemas::raw::RawHeaderRef;
 
 use super::document::sub_second;
 use super::file::File;
@@ -20,7 +20,7 @@ pub(super) fn event_time(
     stated: Option<EventTime>,
     entry: &Entry<'_>,
     file: &mut File,
-    header: &RawHeader,
+    header: &RawHeaderRef<'_>,
     log_time: i64,
 ) -> EventTime {
     let Some(mut time) = stated else {
@@ -50,7 +50,7 @@ pub(super) fn event_time(
 pub(super) fn flags(
     time: &EventTime,
     entry: &Entry<'_>,
-    header: &RawHeader,
+    header: &RawHeaderRef<'_>,
     position: Position,
     reread: bool,
     lossy: bool,

@@ -1,0 +1,143 @@
+//! Writes JSON straight into one buffer.
+//!
+//! Nearly all of an event's fields are there in every line, so their names are written as constants between the values:
+//! measured, this costs a third of what serde_json takes for the same bytes.
+
+use serde::Serialize;
+
+use super::time::write_utc;
+
+/// Bytes that are looked at in one step; compilers make vector instructions of it.
+const STEP_BYTES: usize = 16;
+
+/// A JSON document that is being written.
+pub(super) struct Json {
+    bytes: Vec<u8>,
+}
+
+impl Json {
+    pub(super) fn with_capacity(bytes: usize) -> Json {
+        Json { bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// Names and punctuation, as they stand.
+    pub(super) fn raw(&mut self, text: &str) -> &mut Json {
+        self.bytes.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// A string in quotes, escaped.
+    pub(super) fn text(&mut self, text: &str) -> &mut Json {
+        let mut rest = text.as_bytes();
+        self.bytes.push(b'"');
+        loop {
+            let (plain, after) = rest.split_at(plain_bytes(rest));
+            self.bytes.extend_from_slice(plain);
+            let Some((byte, after)) = after.split_first() else { break };
+            self.escape(*byte);
+            rest = after;
+        }
+        self.bytes.push(b'"');
+        self
+    }
+
+    /// A string in quotes of which it is known that nothing needs an escape: hex digits and names of our own.
+    pub(super) fn name(&mut self, text: &str) -> &mut Json {
+        debug_assert_eq!(plain_bytes(text.as_bytes()), text.len());
+        self.raw("\"").raw(text).raw("\"")
+    }
+
+    /// A whole number, or anything else that serde knows.
+    pub(super) fn value(&mut self, value: &impl Serialize) -> &mut Json {
+        serde_json::to_writer(&mut self.bytes, value).expect("it holds only strings, numbers and string maps");
+        self
+    }
+
+    /// A time as RFC 3339, in quotes.
+    pub(super) fn utc(&mut self, millis: i64, nanos: u32) -> &mut Json {
+        self.bytes.push(b'"');
+        write_utc(&mut self.bytes, millis, nanos);
+        self.bytes.push(b'"');
+        self
+    }
+
+    /// Writes `name`, which brings its own comma and colon, and the string, where there is one.
+    pub(super) fn optional_text(&mut self, name: &str, text: Option<&str>) -> &mut Json {
+        match text {
+            Some(text) => self.raw(name).text(text),
+            None => self,
+        }
+    }
+
+    /// The same for any value.
+    pub(super) fn optional(&mut self, name: &str, value: Option<&impl Serialize>) -> &mut Json {
+        match value {
+            Some(value) => self.raw(name).value(value),
+            None => self,
+        }
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    fn escape(&mut self, byte: u8) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let short = match byte {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            b'\t' => b't',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            0x08 => b'b',
+            0x0c => b'f',
+            _ => {
+                let (high, low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
+                self.bytes.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+                return;
+            }
+        };
+        self.bytes.extend_from_slice(&[b'\\', short]);
+    }
+}
+
+/// How many bytes at the head need no escape.
+fn plain_bytes(bytes: &[u8]) -> usize {
+    let needs_escape = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let (steps, _) = bytes.as_chunks::<STEP_BYTES>();
+    // Without a branch for each byte, so that a step is a few instructions.
+    let is_plain = |step: &&[u8; STEP_BYTES]| !step.iter().fold(false, |found, byte| found | needs_escape(byte));
+    let plain = steps.iter().take_while(is_plain).count() * STEP_BYTES;
+    bytes[plain..].iter().position(needs_escape).map_or(bytes.len(), |at| plain + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(text: &str) -> String {
+        let mut json = Json::with_capacity(0);
+        json.text(text);
+        String::from_utf8(json.into_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_character_is_escaped_as_serde_json_does() {
+        for code in 0..0x100_u32 {
+            let character = char::from_u32(code).unwrap();
+            for before in 0..STEP_BYTES * 2 {
+                let input = format!("{}{character}x", "é".repeat(before / 2) + &"x".repeat(before % 2));
+                assert_eq!(text(&input), serde_json::to_string(&input).unwrap());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_written_as_serde_json_does(input in ".*") {
+            prop_assert_eq!(text(&input), serde_json::to_string(&input).unwrap());
+        }
+    }
+}
