@@ -15,3 +15,4 @@ pub mod hresult;
 pub mod event;
 pub mod signal;
 pub mod alert;
+mod json;

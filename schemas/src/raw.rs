@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::json;
+
 /// The name of the one header.
 pub const HEADER: &str = "wulog";
 
@@ -172,6 +174,16 @@ pub struct RawHeaderRef<'a> {
     pub truncated: bool,
 }
 
+impl<'a> RawHeaderRef<'a> {
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// When the bytes are not JSON of the schema.
+    pub fn from_bytes(bytes: &'a [u8]) -> serde_json::Result<RawHeaderRef<'a>> {
+        json::read(bytes)
+    }
+}
+
 impl RawHeader {
     /// The header as the bytes that are shipped.
     #[must_use]
@@ -213,7 +225,7 @@ mod tests {
                 truncated: seen.truncated,
             };
             assert_eq!(serde_json::from_str::<RawHeader>(text).unwrap(), written);
-            assert_eq!(serde_json::from_slice::<RawHeaderRef<'_>>(&written.to_bytes()).unwrap(), seen);
+            assert_eq!(RawHeaderRef::from_bytes(&written.to_bytes()).unwrap(), seen);
             assert!(seen.host.is_empty() || matches!(seen.host, Cow::Borrowed("pc-0042")));
         }
     }

@@ -106,7 +106,7 @@ impl Machine for Detector {
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
-        match serde_json::from_slice::<Signal>(record.value) {
+        match Signal::from_bytes(record.value) {
             Ok(signal) => self.signal(signal, out),
             Err(_) => self.state.counts.unreadable += 1,
         }

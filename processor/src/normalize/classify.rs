@@ -4,7 +4,7 @@ use wulog_schemas::event::{Action, EventOutcome, EventType};
 use wulog_schemas::hresult::{self, Family};
 use wulog_schemas::signal::Outcome;
 
-use crate::parse::{Entry, Operation, Phase, Trust, Verdict};
+use crate::parse::{Entry, Operation, Phase, Trust, Verdict, find};
 
 /// 8024B303 is the last word of the Windows 10+ client on a signer that is not trusted.
 const FINAL_TRUST_CODE: u32 = 0x8024_B303;
@@ -145,7 +145,7 @@ fn message_action(entry: &Entry<'_>) -> (Action, EventOutcome) {
     if facts.undecoded {
         return (Action::Undecoded, Unknown);
     }
-    if facts.banner_offset_min.is_some() || entry.message.contains("Logging initialized") {
+    if facts.banner_offset_min.is_some() || find::LOGGING_INITIALIZED.is_in(entry.message) {
         return (Action::LoggingInitialized, Unknown);
     }
     if let Some((operation, phase)) = facts.operation.filter(|_| !entry.message.starts_with("WER ")) {
@@ -192,10 +192,13 @@ fn message_action(entry: &Entry<'_>) -> (Action, EventOutcome) {
 }
 
 fn is_request(entry: &Entry<'_>) -> bool {
+    const PARTS: [&[u8]; 6] =
+        [b"WinHttp:", b"Send request", b"SendRequest", b"Send failed", b"Web service call", b"Library download error"];
+    let message = entry.message.as_bytes();
     matches!(entry.component, Some("WebServices" | "SLS"))
-        || ["WinHttp:", "Send request", "SendRequest", "Send failed", "Web service call", "Library download error"]
-            .into_iter()
-            .any(|part| entry.message.contains(part))
+        // One pass for all: the parts begin with three letters that are rare inside of lines.
+        || memchr::memchr3_iter(b'W', b'S', b'L', message)
+            .any(|at| PARTS.into_iter().any(|part| message[at..].starts_with(part)))
 }
 
 fn is_failure(code: u32) -> bool {

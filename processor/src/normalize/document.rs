@@ -15,7 +15,7 @@ use wulog_schemas::signal::RawPosition;
 use super::classify;
 use super::json::Json;
 use super::thread::server_of_url;
-use super::time::{EventTime, format_offset, format_utc};
+use super::time::{EventTime, format_utc};
 use crate::machine::InRecord;
 use crate::parse::{Entry, Level, Trust, event_name};
 
@@ -76,7 +76,9 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     if header.read > 0 {
         json.raw(",\"created\":").utc(header.read, sub_second(header.read));
     }
-    json.optional(",\"timezone\":", line.time.offset_min.map(format_offset).as_ref());
+    if let Some(minutes) = line.time.offset_min {
+        json.raw(",\"timezone\":").offset(minutes);
+    }
     json.raw(",\"id\":").name(&line.id);
     json.raw(",\"original\":").text(line.original).raw("}");
 
@@ -102,7 +104,12 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     if family.is_some() {
         json.raw(",\"tags\":[\"cert-trust\"]");
     }
-    json.optional(",\"labels\":", Some(line.labels).filter(|labels| !labels.is_empty()));
+    for (at, (name, value)) in line.labels.iter().enumerate() {
+        json.raw(if at == 0 { ",\"labels\":{" } else { "," }).text(name).raw(":").text(value);
+    }
+    if !line.labels.is_empty() {
+        json.raw("}");
+    }
 
     json.raw(",\"wu\":{\"form\":").value(&entry.form);
     json.optional(",\"family\":", family.as_ref());
@@ -112,7 +119,8 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     json.optional(",\"flags\":", Some(&line.flags).filter(|flags| !flags.is_empty()));
     json.raw(",\"line\":{\"epoch\":").text(&header.epoch);
     json.raw(",\"offset\":").value(&header.offset).raw(",\"end\":").value(&header.end);
-    json.raw("},\"raw\":").value(&line.raw).raw("}}");
+    json.raw("},\"raw\":{\"partition\":").value(&line.raw.partition).raw(",\"offset\":").value(&line.raw.offset);
+    json.raw(",\"timestamp\":").value(&line.raw.timestamp).raw("}}}");
     json.into_bytes()
 }
 

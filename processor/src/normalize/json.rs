@@ -61,6 +61,16 @@ impl Json {
         self
     }
 
+    /// An offset from UTC in quotes, `+02:00`; the value as [`format_offset`] gives it.
+    pub(super) fn offset(&mut self, minutes: i32) -> &mut Json {
+        let (hours, rest) = (minutes.unsigned_abs() / 60, minutes.unsigned_abs() % 60);
+        let digit = |value: u32| b'0' + (value % 10) as u8;
+        let sign = if minutes < 0 { b'-' } else { b'+' };
+        let text = [b'"', sign, digit(hours / 10), digit(hours), b':', digit(rest / 10), digit(rest), b'"'];
+        self.bytes.extend_from_slice(&text);
+        self
+    }
+
     /// Writes `name`, which brings its own comma and colon, and the string, where there is one.
     pub(super) fn optional_text(&mut self, name: &str, text: Option<&str>) -> &mut Json {
         match text {
@@ -101,14 +111,28 @@ impl Json {
     }
 }
 
+const fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// [`needs_escape`] of each byte, for the few bytes that fill no step.
+static ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        escaped[byte] = needs_escape(byte as u8);
+        byte += 1;
+    }
+    escaped
+};
+
 /// How many bytes at the head need no escape.
 fn plain_bytes(bytes: &[u8]) -> usize {
-    let needs_escape = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     let (steps, _) = bytes.as_chunks::<STEP_BYTES>();
     // Without a branch for each byte, so that a step is a few instructions.
-    let is_plain = |step: &&[u8; STEP_BYTES]| !step.iter().fold(false, |found, byte| found | needs_escape(byte));
+    let is_plain = |step: &&[u8; STEP_BYTES]| !step.iter().fold(false, |found, byte| found | needs_escape(*byte));
     let plain = steps.iter().take_while(is_plain).count() * STEP_BYTES;
-    bytes[plain..].iter().position(needs_escape).map_or(bytes.len(), |at| plain + at)
+    bytes[plain..].iter().position(|byte| ESCAPED[usize::from(*byte)]).map_or(bytes.len(), |at| plain + at)
 }
 
 #[cfg(test)]

@@ -133,28 +133,33 @@ impl Normalizer {
         let key = key(record)?;
         let config = &self.config;
         let scope = Scope { id: key, at, config };
-        match header.kind {
-            Kind::Heartbeat => {
-                let beat: Heartbeat = serde_json::from_slice(record.value)
-                    .map_err(|error| Malformed(format!("heartbeat is not JSON of its schema: {error}")))?;
-                let mut facts = Facts::new();
-                let host = host(&mut self.state.hosts, &mut self.state.due, key, at, config);
-                host.set_name(&header.host, scope);
+        if header.kind == Kind::Line && header.end <= header.offset {
+            return Err(Malformed(format!("line ends at {} and begins at {}", header.end, header.offset)));
+        }
+        let beat: Option<Heartbeat> = match header.kind {
+            Kind::Heartbeat => Some(
+                serde_json::from_slice(record.value)
+                    .map_err(|error| Malformed(format!("heartbeat is not JSON of its schema: {error}")))?,
+            ),
+            _ => None,
+        };
+        let State { hosts, due, .. } = &mut self.state;
+        let host = match hosts.get_mut(key) {
+            Some(host) => host,
+            None => new_host(hosts, due, key, at, config),
+        };
+        host.last_log = at.log_time;
+        host.set_name(&header.host, scope);
+        let mut facts = Facts::new();
+        match beat {
+            Some(beat) => {
                 host.heartbeat(beat, scope, &mut facts);
                 host.settle(scope, &mut facts);
-                send(key, facts, at, out);
-                index(host, &mut self.state.due, key, at, config);
             }
-            Kind::Line => {
-                if header.end <= header.offset {
-                    return Err(Malformed(format!("line ends at {} and begins at {}", header.end, header.offset)));
-                }
-                let host = host(&mut self.state.hosts, &mut self.state.due, key, at, config);
-                line(host, record, &header, scope, out);
-                index(host, &mut self.state.due, key, at, config);
-            }
-            Kind::Tick => {}
+            None => line(host, record, &header, scope, &mut facts, out),
         }
+        send(key, facts, at, out);
+        index(host, due, key, at, config);
         Ok(())
     }
 
@@ -193,12 +198,18 @@ impl Normalizer {
 }
 
 /// Takes a line: its event, and what it says of its host.
-fn line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, scope: Scope<'_>, out: &mut Vec<Output>) {
+fn line(
+    host: &mut Host,
+    record: &InRecord<'_>,
+    header: &RawHeaderRef<'_>,
+    scope: Scope<'_>,
+    facts: &mut Facts,
+    out: &mut Vec<Output>,
+) {
     let Scope { id: key, at, config } = scope;
     let limits = &config.limits;
     let text = text(record.value);
     let hash = u32::from_str_radix(&header.hash, 16).unwrap_or_else(|_| crc32fast::hash(record.value));
-    host.set_name(&header.host, scope);
     let offsets = Offsets {
         zone: host.zone,
         header_min: header.utc.filter(|minutes| OFFSETS_MIN.contains(minutes)),
@@ -241,12 +252,10 @@ fn line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, scope
     });
     out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
     let seen = Seen { entry: &entry, path: path.as_deref(), time: time.millis, clock, file: &header.file };
-    let mut facts = Facts::new();
     if !reread {
-        observe::observe(host, &seen, scope, &mut facts);
+        observe::observe(host, &seen, scope, facts);
     }
-    host.settle(scope, &mut facts);
-    send(key, facts, at, out);
+    host.settle(scope, facts);
 }
 
 /// The value as text; what is no UTF-8 is replaced, and the text owned.
@@ -283,7 +292,7 @@ fn signal(key: String, raw: RawPosition, fact: Fact, log_time: i64) -> Output {
 
 fn header<'a>(record: &InRecord<'a>) -> Result<RawHeaderRef<'a>, Malformed> {
     let bytes = record.header.ok_or_else(|| Malformed("record has no header wulog".to_owned()))?;
-    let header: RawHeaderRef<'_> = serde_json::from_slice(bytes)
+    let header = RawHeaderRef::from_bytes(bytes)
         .map_err(|error| Malformed(format!("header is not JSON of its schema: {error}")))?;
     if header.v != VERSION {
         return Err(Malformed(format!("contract version {} is not supported, only {VERSION}", header.v)));
@@ -299,29 +308,24 @@ fn key<'a>(record: &InRecord<'a>) -> Result<&'a str, Malformed> {
     Ok(key)
 }
 
-/// The host, made where it is new. Where there are too many, the sixteenth that was silent longest is forgotten, all at
-/// once, so that a full map costs little for each host.
-fn host<'a>(
+/// A host that is new. Where there are too many, the sixteenth that was silent longest is forgotten, all at once, so that
+/// a full map costs little for each host.
+fn new_host<'a>(
     hosts: &'a mut BTreeMap<String, Host>,
     due: &mut BTreeSet<(i64, String)>,
     key: &str,
     at: Moment,
     config: &NormalizerConfig,
 ) -> &'a mut Host {
-    if !hosts.contains_key(key) {
-        let hosts_max = config.limits.hosts_max.max(1);
-        if hosts.len() >= hosts_max {
-            let mut oldest: Vec<(i64, String)> = hosts.iter().map(|(key, host)| (host.last_log, key.clone())).collect();
-            oldest.sort_unstable();
-            for (_, key) in oldest.into_iter().take(hosts_max / 16 + 1) {
-                if let Some(old) = hosts.remove(&key).and_then(|host| host.due) {
-                    due.remove(&(old, key));
-                }
+    let hosts_max = config.limits.hosts_max.max(1);
+    if hosts.len() >= hosts_max {
+        let mut oldest: Vec<(i64, String)> = hosts.iter().map(|(key, host)| (host.last_log, key.clone())).collect();
+        oldest.sort_unstable();
+        for (_, key) in oldest.into_iter().take(hosts_max / 16 + 1) {
+            if let Some(old) = hosts.remove(&key).and_then(|host| host.due) {
+                due.remove(&(old, key));
             }
         }
-        hosts.insert(key.to_owned(), Host::new(at.log_time));
     }
-    let host = hosts.get_mut(key).expect("inserted above");
-    host.last_log = at.log_time;
-    host
+    hosts.entry(key.to_owned()).or_insert_with(|| Host::new(at.log_time))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::parse::{Entry, Operation, Phase, Trust};
+use crate::parse::{Entry, Operation, Phase, Trust, find};
 
 /// The open operation of one thread.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl Thread {
         }
         if let Some(code) = entry.hresult.filter(|code| code & 0x8000_0000 != 0 && entry.report.is_none()) {
             // "Exit code = 0x8024402C" stands before the END of a failed search; other codes on the way do not decide.
-            if entry.message.contains("xit code") || entry.message.contains("returned 0x") {
+            if find::XIT_CODE.is_in(entry.message) || find::RETURNED_CODE.is_in(entry.message) {
                 self.scan_code = Some(code);
             }
         }

@@ -91,6 +91,7 @@ pub(super) fn write_utc(out: &mut Vec<u8>, millis: i64, nanos: u32) {
     let Some(utc) = DateTime::from_timestamp(millis.div_euclid(1000), nanos).filter(|_| nanos < 1_000_000_000) else {
         return out.extend_from_slice(format_utc(millis, nanos).as_bytes());
     };
+    let utc = utc.naive_utc();
     let Some(year) = u32::try_from(utc.year()).ok().filter(|year| *year <= 9999) else {
         return out.extend_from_slice(format_utc(millis, nanos).as_bytes());
     };

@@ -96,7 +96,8 @@ fn dated(line: &str) -> Option<Columns<'_>> {
         Writer::Etw => (Form::Etw, taken.rest),
         Writer::Legacy => (Form::Legacy, taken.rest),
     };
-    if let Some(columns) = glued(rest).filter(|_| form == Form::Legacy && !rest.starts_with('\t')) {
+    let may_be_glued = form == Form::Legacy && !rest.starts_with('\t');
+    if let Some(columns) = may_be_glued.then(|| glued(rest)).flatten() {
         return Some(Columns { time, ..columns });
     }
     let Some((pid, tid, rest)) = ids(rest, form) else {

@@ -1,6 +1,6 @@
 //! What a message says: level, bullets, sections, banners, `Key = value` facts, and the lines of a trust check.
 
-use super::guid;
+use super::{find, guid};
 
 /// Severity word of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +228,7 @@ fn sentences<'a>(body: &'a str, facts: &mut Facts<'a>) {
             "No" => Trust::Untrusted,
             _ => Trust::Unknown,
         });
-    } else if body.contains("failed postprocessing") || body.contains("failed post processing") {
+    } else if find::POSTPROCESSING.is_in(body) || find::POST_PROCESSING.is_in(body) {
         facts.trust = Some(Trust::Rejected);
     } else if let Some(rest) = body.strip_prefix("WU client version ") {
         facts.client_version = bounded(rest.trim());
@@ -236,7 +236,7 @@ fn sentences<'a>(body: &'a str, facts: &mut Facts<'a>) {
         facts.client_version = bounded(rest.split(' ').next().unwrap_or(rest));
     } else if let Some(rest) = body.strip_prefix("Client version: Core: ") {
         facts.client_version = bounded(rest.split(' ').next().unwrap_or(rest));
-    } else if let Some(at) = body.find("Logging initialized (") {
+    } else if let Some(at) = find::LOGGING_INITIALIZED_WITH.find(body) {
         banner(&body[at..], facts);
     } else if let Some(rest) = body.strip_prefix("Generating download request for update ") {
         (facts.update, facts.revision) = revised(rest);
@@ -246,7 +246,7 @@ fn sentences<'a>(body: &'a str, facts: &mut Facts<'a>) {
     } else if let Some(rest) = body.strip_prefix("WER Report sent: ") {
         wer(rest, facts);
     }
-    if body.contains("DownloadSucceeded") {
+    if find::DOWNLOAD_SUCCEEDED.is_in(body) {
         facts.operation = Some((Operation::Download, Phase::Succeeded));
     }
 }
@@ -314,7 +314,7 @@ fn key_of_id<'a>(key: &str, value: &'a str, facts: &mut Facts<'a>) {
 /// The first URL: from `http` to a blank, quote or bracket.
 fn url(body: &str) -> Option<&str> {
     let bytes = body.as_bytes();
-    let at = memchr::memmem::find(bytes, b"://")?;
+    let at = find::SCHEME_END.find(body)?;
     let scheme = bytes[..at].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let start = at - scheme;
     if !matches!(&body[start..at], "http" | "https" | "HTTP" | "HTTPS") {

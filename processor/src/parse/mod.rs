@@ -14,6 +14,7 @@
 
 mod columns;
 mod event_ids;
+pub(crate) mod find;
 mod guid;
 mod message;
 mod report;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Attempt, Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, Tick};
 use crate::hresult::Family;
+use crate::json;
 
 #[derive(Deserialize)]
 struct Fields<'a> {
@@ -45,6 +46,16 @@ impl<'de> Deserialize<'de> for Signal {
             Lacking::Kind(kind) => D::Error::unknown_variant(&kind, &["host_facts", "attempt", "scan_done", "tick"]),
         })?;
         Ok(Signal { v, log_time, raw, fact })
+    }
+}
+
+impl Signal {
+    /// Reads a signal.
+    ///
+    /// # Errors
+    /// When the bytes are not JSON of the schema.
+    pub fn from_bytes(bytes: &[u8]) -> serde_json::Result<Signal> {
+        json::read(bytes)
     }
 }
 
@@ -95,7 +106,7 @@ fn needed<T>(field: Option<T>, name: &'static str) -> Result<T, Lacking> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::Signal;
 
     fn signal(fact: Value) -> Value {
         let mut signal = json!({"v": 1, "log_time": 5, "raw": {"partition": 2, "offset": 7}});
