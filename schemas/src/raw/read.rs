@@ -1,7 +1,7 @@
 //! Reads a raw record's header.
 //!
 //! Every line has one, and nearly all are as [`RawHeader::to_bytes`](super::RawHeader::to_bytes) writes them: those are
-//! read field after field, in a fifth of the time. Whatever looks different in any way is left to serde, so this decides
+//! read field after field, without looking names up. Whatever looks different in any way is left to serde, so this decides
 //! nothing about what a header may be.
 
 use std::borrow::Cow;
