@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::json;
+mod read;
 
 /// The name of the one header.
 pub const HEADER: &str = "wulog";
@@ -174,16 +174,6 @@ pub struct RawHeaderRef<'a> {
     pub truncated: bool,
 }
 
-impl<'a> RawHeaderRef<'a> {
-    /// Reads a header.
-    ///
-    /// # Errors
-    /// When the bytes are not JSON of the schema.
-    pub fn from_bytes(bytes: &'a [u8]) -> serde_json::Result<RawHeaderRef<'a>> {
-        json::read(bytes)
-    }
-}
-
 impl RawHeader {
     /// The header as the bytes that are shipped.
     #[must_use]
@@ -195,38 +185,5 @@ impl RawHeader {
     #[must_use]
     pub fn tick() -> RawHeader {
         RawHeader { v: VERSION, kind: Kind::Tick, ..RawHeader::default() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reader_sees_what_was_written() {
-        let text = r#"{"v":1,"kind":"heartbeat","host":"pc-0042","file":"C:\\WindowsUpdate.log","source":"reportingevents",
-            "epoch":"9f2c61d0a4e7b511","offset":8192,"end":8301,"hash":"1c291ca3","read":1573745640120,"utc":-60,
-            "lossy":true,"truncated":true}"#;
-        for text in [text, r#"{"v":1}"#] {
-            let seen: RawHeaderRef<'_> = serde_json::from_str(text).unwrap();
-            let written = RawHeader {
-                v: seen.v,
-                kind: seen.kind,
-                host: seen.host.clone().into_owned(),
-                file: seen.file.clone().into_owned(),
-                source: seen.source,
-                epoch: seen.epoch.clone().into_owned(),
-                offset: seen.offset,
-                end: seen.end,
-                hash: seen.hash.clone().into_owned(),
-                read: seen.read,
-                utc: seen.utc,
-                lossy: seen.lossy,
-                truncated: seen.truncated,
-            };
-            assert_eq!(serde_json::from_str::<RawHeader>(text).unwrap(), written);
-            assert_eq!(RawHeaderRef::from_bytes(&written.to_bytes()).unwrap(), seen);
-            assert!(seen.host.is_empty() || matches!(seen.host, Cow::Borrowed("pc-0042")));
-        }
     }
 }

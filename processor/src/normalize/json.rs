@@ -1,7 +1,7 @@
 //! Writes JSON straight into one buffer.
 //!
-//! Nearly all of an event's fields are there in every line, so their names are written as constants between the values:
-//! measured, this costs a third of what serde_json takes for the same bytes.
+//! Nearly all of an event's fields are there in every line, so their names are written as constants between the values.
+//! serde_json writes the same bytes, but looks at each name and each byte of it again for every line.
 
 use serde::Serialize;
 

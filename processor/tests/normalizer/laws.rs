@@ -1,8 +1,11 @@
 //! Laws of the machine: a restart anywhere changes nothing, and no bytes make it panic.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use wulog_processor::machine::Machine;
 use wulog_processor::normalize::{Normalizer, NormalizerConfig};
+use wulog_schemas::event::Event;
 use wulog_schemas::topic::Topic;
 
 use super::feed::{Feed, apply};
@@ -56,6 +59,8 @@ proptest! {
         let events = feed.events();
         prop_assert_eq!(events.len(), 1);
         prop_assert_eq!(events[0]["event"]["original"].as_str(), Some(line.as_str()));
+        let event: Event<'_> = serde_json::from_slice(&feed.outputs.last().unwrap().value).unwrap();
+        prop_assert_eq!(serde_json::to_vec(&event).unwrap(), feed.outputs.last().unwrap().value.clone());
     }
 
     #[test]
@@ -88,6 +93,31 @@ proptest! {
         feed.log_time = log_time;
         feed.record(&key, header, value);
         prop_assert_eq!(feed.events().len(), 1);
+    }
+}
+
+/// Events are written by hand: read as the type of the contract and written by serde, they are the same bytes.
+#[test]
+fn every_event_is_written_as_its_type_is() {
+    let mut feed = busy_feed();
+    let mut plain = Feed::catching_up();
+    plain.utc = Some(-210);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus");
+    for case in std::fs::read_dir(corpus).unwrap() {
+        let case = case.unwrap().path();
+        if case.is_dir() {
+            let text = std::fs::read(case.join("in.log")).unwrap();
+            feed.lines(&String::from_utf8_lossy(&text));
+            plain.lines(&String::from_utf8_lossy(&text));
+        }
+    }
+    let outputs = [feed.outputs, plain.outputs].concat();
+    let events: Vec<_> = outputs.iter().filter(|output| output.topic == Topic::Events).collect();
+    assert!(events.len() > 900);
+    for output in events {
+        let event: Event<'_> = serde_json::from_slice(&output.value).unwrap();
+        let again = serde_json::to_string(&event).unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.value), again);
     }
 }
 
