@@ -84,7 +84,7 @@ fn a_wrong_configuration_of_the_processor() {
     let site = Site::new();
     let broker = |rest: &str| format!("{NO_BROKER}{rest}");
     for command in ["check-config", "run", "topics create", "replay"] {
-        let check = |text: &str, parts: &[&str]| site.check_config(PROCESSOR, command, text, 1, parts);
+        let check = |text: &str, parts: &[&str]| site.check_config(PROCESSOR, command, text, 2, parts);
         check("not toml [", &["DIR/c.toml:1:", "expected `=`"]);
         check(&broker("[detector]\nalfa = 1\n"), &["DIR/c.toml:4:", "unknown field `alfa`", "alpha"]);
         check("topic_prefix = 3\n", &["DIR/c.toml:1:", "topic_prefix = 3", "expected a string"]);
@@ -93,7 +93,7 @@ fn a_wrong_configuration_of_the_processor() {
         check(&broker("[normalizer]\ntime_zone = 'Mars/Olympus'\n"), &["DIR/c.toml:4:", "Mars/Olympus", "IANA"]);
         let cannot_read = |name: &str| {
             let command = format!("{command} --config DIR/{name}");
-            site.check(PROCESSOR, &command, 1, &[&format!("DIR/{name}"), "cannot be read"]);
+            site.check(PROCESSOR, &command, 2, &[&format!("DIR/{name}"), "cannot be read"]);
         };
         cannot_read("missing.toml");
         cannot_read("folder");
