@@ -129,10 +129,7 @@ fn common(page: &mut Page, alert: &Alert) {
     }
     let alike = alert.contrast.same_first_factor_healthy_hosts;
     if let (true, Some(first)) = (alike > 0, alert.common_factors.first()) {
-        page.wrapped(
-            "  ",
-            &format!("{} share {} {} and have not failed", healthy_hosts(alike), first.dimension, first.value),
-        );
+        page.wrapped("  ", &format!("not failed: {} with {} {}", healthy_hosts(alike), first.dimension, first.value));
     }
     page.blank();
 }
