@@ -42,6 +42,9 @@ pub struct HostConfig {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Longest line by default; see [`Limits::line_bytes_max`].
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+
 /// Bounds of memory, lines and times.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -63,7 +66,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             bytes_in_flight: 8 * 1024 * 1024,
-            line_bytes_max: 64 * 1024,
+            line_bytes_max: LINE_BYTES_MAX,
             poll_interval_ms: 250,
             rescan_interval_ms: 1000,
             final_line_quiet_secs: 30,

@@ -25,6 +25,7 @@ mod hosts;
 pub mod kafka;
 pub mod machine;
 pub mod ship;
+pub mod signals;
 pub mod sink;
 pub mod tail;
 

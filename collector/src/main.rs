@@ -9,6 +9,7 @@ use clap::Parser;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 use wulog_collector::cli::{BadConfig, Cli, Outcome, execute};
+use wulog_collector::signals::stop_requested;
 
 const EXIT_STOPPED: u8 = 1;
 const EXIT_CONFIG: u8 = 2;
@@ -50,7 +51,10 @@ fn listen(stop: Arc<AtomicBool>) -> std::io::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.spawn(async move {
         loop {
-            signal().await;
+            if let Err(error) = stop_requested().await {
+                error!(%error, "signals cannot be waited for; stop this process by other means");
+                return;
+            }
             if stop.swap(true, Ordering::AcqRel) {
                 std::process::exit(i32::from(EXIT_STOPPED));
             }
@@ -58,22 +62,4 @@ fn listen(stop: Arc<AtomicBool>) -> std::io::Result<tokio::runtime::Runtime> {
         }
     });
     Ok(runtime)
-}
-
-#[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() {
-    // An error means that no console is there; then nothing will come.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

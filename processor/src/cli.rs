@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
+use wulog_collector::signals::stop_requested;
 use wulog_schemas::topic::Topic;
 
 use crate::config::Config;
@@ -217,20 +218,6 @@ fn stop_on_signals() -> CancellationToken {
         cancel.cancel();
     });
     stop
-}
-
-#[cfg(unix)]
-async fn stop_requested() -> io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn stop_requested() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
 }
 
 async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()> {

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
@@ -19,7 +18,8 @@ use wulog_processor::shell::{Shell, ShellConfig};
 use wulog_schemas::topic::Topic;
 use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, Layout, Truth};
 use wulog_tests::kafka::{self, KafkaTestbed};
-use wulog_tests::line::{Incident, binary, incidents};
+use wulog_tests::line::{Incident, incidents};
+use wulog_tests::process::{Running, run};
 use wulog_tests::rig::Rig;
 
 const HOSTS: usize = 100;
@@ -105,9 +105,9 @@ fn gathered(folder: &Path, fleet: &Fleet) -> PathBuf {
 }
 
 fn processor(arguments: &[&str]) -> Vec<Vec<u8>> {
-    let output = Command::new(binary("wulog-processor")).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
+    let ended = run("wulog-processor", arguments);
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
+    ended.stdout.lines().filter(|line| !line.is_empty()).map(|line| line.as_bytes().to_vec()).collect()
 }
 
 #[test]
@@ -129,28 +129,6 @@ fn sqlite_and_files_give_the_same_alerts() {
     let arguments =
         ["replay", "--logs", gathered.to_str().unwrap(), "--time-zone", "Europe/Berlin", "--alerts-out", "-"];
     assert_eq!(incidents(as_slices(&processor(&arguments))), incidents(as_slices(&live)));
-}
-
-/// A running `wulog-processor`, killed when dropped.
-struct Processor(Child);
-
-impl Processor {
-    fn start(config: &Path) -> Processor {
-        let child = Command::new(binary("wulog-processor"))
-            .args(["run", "--config"])
-            .arg(config)
-            .env("WULOG_LOG", "warn,librdkafka=off")
-            .stdin(Stdio::null())
-            .spawn();
-        Processor(child.unwrap())
-    }
-}
-
-impl Drop for Processor {
-    fn drop(&mut self) {
-        self.0.kill().unwrap(); // SIGKILL
-        self.0.wait().unwrap();
-    }
 }
 
 /// A tenant of the testbed: a configuration file and its topics.
@@ -196,7 +174,8 @@ fn kafka_gives_the_same_alerts_over_kill_9() {
     })
     .unwrap();
     let mut lines = 0;
-    let mut running = Processor::start(&config);
+    let start = || Running::start("wulog-processor", &["run", "--config", config.to_str().unwrap()]);
+    let mut running = start();
     let mut seen_at_kill = Vec::new();
     let mut steps = 0;
     while rig.fleet().now_ms() < end_ms {
@@ -206,8 +185,8 @@ fn kafka_gives_the_same_alerts_over_kill_9() {
             // Wait until it is in the middle of something, so that the kill bites.
             let before = seen_at_kill.last().copied().unwrap_or(0);
             seen_at_kill.push(grown(broker, &events, before));
-            drop(running);
-            running = Processor::start(&config);
+            running.kill9();
+            running = start();
         }
     }
     rig.finish().unwrap();

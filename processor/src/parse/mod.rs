@@ -58,7 +58,7 @@ pub struct Entry<'a> {
 pub fn parse(line: &str) -> Entry<'_> {
     let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
     if let Some(report) = report::reporting_events(line) {
-        let facts = Facts { update: report.update, revision: report.revision, ..message::titled(report.text) };
+        let facts = reported_facts(&report);
         return Entry {
             form: Form::ReportingEvents,
             time: report.time,
@@ -74,22 +74,14 @@ pub fn parse(line: &str) -> Entry<'_> {
     }
     let columns = columns::split(line);
     let (level, body) = message::level_and_body(columns.message);
-    if let Some(report) = report::report_event(body) {
-        let facts = Facts { update: report.update, revision: report.revision, ..message::titled(report.text) };
-        return Entry {
-            form: columns.form,
-            time: columns.time,
-            pid: columns.pid,
-            tid: columns.tid,
-            component: columns.component,
-            level,
-            message: columns.message,
-            hresult: report.hresult,
-            report: Some(report),
-            facts,
-        };
-    }
-    let undecoded = message::is_undecoded(body);
+    let report = report::report_event(body);
+    let (hresult, facts) = match &report {
+        Some(report) => (report.hresult, reported_facts(report)),
+        None => {
+            let hresult = if message::is_undecoded(body) { None } else { find_hresult(body) };
+            (hresult, message::facts(body, columns.component))
+        }
+    };
     Entry {
         form: columns.form,
         time: columns.time,
@@ -98,10 +90,15 @@ pub fn parse(line: &str) -> Entry<'_> {
         component: columns.component,
         level,
         message: columns.message,
-        hresult: if undecoded { None } else { find_hresult(body) },
-        report: None,
-        facts: message::facts(body, columns.component),
+        hresult,
+        report,
+        facts,
     }
+}
+
+/// What a REPORT EVENT says of its update, by fields and in its text.
+fn reported_facts<'a>(report: &Report<'a>) -> Facts<'a> {
+    Facts { update: report.update, revision: report.revision, ..message::titled(report.text) }
 }
 
 #[cfg(test)]

@@ -4,15 +4,13 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use wulog_collector::config::LINE_BYTES_MAX;
 use wulog_collector::encoding::EncodingChoice;
 use wulog_collector::frame::{Frame, Framer, Step};
 use wulog_schemas::raw::{RawHeader, Source, VERSION};
 
 /// Bytes read at a time; a file keeps no handle between, so that 10,000 files need no 10,000 handles.
 const CHUNK_BYTES: u64 = 64 * 1024;
-
-/// Longest line: the collector's default.
-const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// The epoch of a file that is read once: its identity is the host and the path.
 const EPOCH: &str = "0000000000000000";

@@ -1,6 +1,6 @@
 //! What a host does, apart from the words in which its Windows writes that down.
 
-use super::pen::Pen;
+use super::pen::{Pen, say};
 use super::spec::Update;
 
 /// How an attempt at an update ends.
@@ -45,6 +45,18 @@ pub(super) const MANAGED: &str = "{3DA21691-E39D-4DA6-8A4B-B43877BCB1B7}";
 
 /// What clients of a WSUS server ask for.
 pub(super) const CRITERIA: &str = "IsInstalled=0 and DeploymentAction='Installation' or IsPresent=1 and DeploymentAction='Uninstallation' or IsInstalled=1 and DeploymentAction='Installation' and RebootRequired=1 or IsInstalled=0 and DeploymentAction='Uninstallation' and RebootRequired=1";
+
+/// What the agent says at the end of a scan that found `found` updates, behind `bullet`.
+pub(super) fn search_result(pen: &mut Pen<'_>, bullet: &str, found: usize) {
+    let evaluated = pen.random.within(120..900);
+    let deployed = evaluated + pen.random.within(100..900);
+    let categories = pen.random.within(50..90);
+    say!(
+        pen,
+        "Agent",
+        "{bullet}Found {found} updates and {categories} categories in search; evaluated appl. rules of {evaluated} out of {deployed} deployed entities"
+    );
+}
 
 /// Where on the server an update's file is, and where it is downloaded to.
 pub(super) fn content(pen: &mut Pen<'_>) -> (String, String) {

@@ -7,7 +7,7 @@
 //! 800B0109 before `Trusted Publisher: Yes` on a healthy host, 8024B303 at the end on an unhealthy one), and class
 //! names and some words are this module's own. A parser should not lean on them.
 
-use super::dialect::{CRITERIA, Dialect, MANAGED, Verdict, content};
+use super::dialect::{CRITERIA, Dialect, MANAGED, Verdict, content, search_result};
 use super::host::Form;
 use super::pen::{Pen, say};
 use super::spec::{Publisher, Update};
@@ -54,15 +54,7 @@ impl Dialect for Modern {
         for update in found {
             say!(pen, "Agent", "Added update {} to search result", reference(update));
         }
-        let evaluated = pen.random.within(120..900);
-        let deployed = evaluated + pen.random.within(100..900);
-        let categories = pen.random.within(50..90);
-        say!(
-            pen,
-            "Agent",
-            "Found {} updates and {categories} categories in search; evaluated appl. rules of {evaluated} out of {deployed} deployed entities",
-            found.len()
-        );
+        search_result(pen, "", found.len());
         say!(pen, "Agent", "* END * Finding updates {caller}");
     }
 

@@ -2,7 +2,7 @@
 
 use super::report::{QUEUE_MS, Report, wer_finished, wer_sent};
 use super::{begin, caller, end, reference};
-use crate::fleet::dialect::{CRITERIA, MANAGED};
+use crate::fleet::dialect::{CRITERIA, MANAGED, search_result};
 use crate::fleet::host::Form;
 use crate::fleet::pen::{Pen, say};
 use crate::fleet::spec::Update;
@@ -24,15 +24,7 @@ pub(super) fn succeeded(pen: &mut Pen<'_>, found: &[&Update]) {
     for update in found {
         say!(pen, "Agent", "  * Added update {} to search result", reference(update));
     }
-    let evaluated = pen.random.within(120..900);
-    let deployed = evaluated + pen.random.within(100..900);
-    let categories = pen.random.within(50..90);
-    say!(
-        pen,
-        "Agent",
-        "  * Found {} updates and {categories} categories in search; evaluated appl. rules of {evaluated} out of {deployed} deployed entities",
-        found.len()
-    );
+    search_result(pen, "  * ", found.len());
     end_scan(pen, &call, &format!("  # {} updates detected", found.len()));
     let text = format!("Windows Update Client successfully detected {} updates.", found.len());
     pen.wait(QUEUE_MS - 50..QUEUE_MS + 50);
