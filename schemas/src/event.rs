@@ -48,8 +48,14 @@ pub struct Event<'a> {
     #[serde(borrow)]
     pub log: LogFields<'a>,
     /// Process and thread that wrote the line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process: Option<ProcessFields>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessFields<'a>>,
+    /// Library of the client that a process loaded.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub dll: Option<DllFields<'a>>,
+    /// The user that a call is made for.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserFields<'a>>,
     /// File of a trust check.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileFields<'a>>,
@@ -62,6 +68,12 @@ pub struct Event<'a> {
     /// The server that the line names.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub url: Option<UrlFields<'a>>,
+    /// The answer of a server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpFields>,
+    /// The computer.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceFields<'a>>,
     /// Everything to search by, over all fields.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub related: Option<RelatedFields<'a>>,
@@ -131,7 +143,7 @@ pub struct EventFields<'a> {
     pub action: Action,
     /// How it ended.
     pub outcome: EventOutcome,
-    /// HRESULT `0x%08x`; where there is none, the event id of REPORT EVENT.
+    /// HRESULT `0x%08x`, unless it is zero; where there is none, the event id of REPORT EVENT.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Text<'a>>,
     /// Always `windows_update`.
@@ -148,6 +160,12 @@ pub struct EventFields<'a> {
     pub timezone: Option<String>,
     /// Stable id of the line: see [`event_id`].
     pub id: String,
+    /// Logical offset of the line in its file: orders lines of one time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// CRC-32 of the line as the collector read it, 8 hex digits.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<Text<'a>>,
     /// The raw line, exactly.
     #[serde(borrow)]
     pub original: Text<'a>,
@@ -176,6 +194,9 @@ pub struct HostFields<'a> {
     /// Host name, lower case.
     #[serde(borrow)]
     pub name: Text<'a>,
+    /// The name up to its first dot.
+    #[serde(borrow)]
+    pub hostname: Text<'a>,
     /// The operating system.
     #[serde(borrow)]
     pub os: OsFields<'a>,
@@ -204,6 +225,31 @@ pub struct LogFields<'a> {
     /// The log file.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub file: Option<LogFile<'a>>,
+    /// The place in the client's own code that wrote the line.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<LogOrigin<'a>>,
+}
+
+/// `log.origin.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LogOrigin<'a> {
+    /// `CSLSClient::GetResponse`
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<Text<'a>>,
+    /// Source file and line.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<OriginFile<'a>>,
+}
+
+/// `log.origin.file.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OriginFile<'a> {
+    /// Source file, as written.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text<'a>>,
+    /// Line in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
 }
 
 /// `log.file.*`
@@ -215,13 +261,20 @@ pub struct LogFile<'a> {
 }
 
 /// `process.*`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ProcessFields {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessFields<'a> {
     /// Process id.
-    pub pid: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// Thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<ThreadFields>,
+    /// Name of the program, as its banner said.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text<'a>>,
+    /// Path of the program, on the line that says it.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<Text<'a>>,
 }
 
 /// `process.thread.*`
@@ -229,6 +282,22 @@ pub struct ProcessFields {
 pub struct ThreadFields {
     /// Thread id as a number, whatever base the line writes it in.
     pub id: u32,
+}
+
+/// `dll.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DllFields<'a> {
+    /// Path of the library.
+    #[serde(borrow)]
+    pub path: Text<'a>,
+}
+
+/// `user.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UserFields<'a> {
+    /// Security identifier, `S-1-5-18`.
+    #[serde(borrow)]
+    pub id: Text<'a>,
 }
 
 /// `file.*`
@@ -291,12 +360,48 @@ pub struct UrlFields<'a> {
     pub scheme: Option<Text<'a>>,
 }
 
+/// `http.*`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HttpFields {
+    /// The answer.
+    pub response: ResponseFields,
+}
+
+/// `http.response.*`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ResponseFields {
+    /// Status, 100 to 599.
+    pub status_code: u16,
+}
+
+/// `device.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeviceFields<'a> {
+    /// Brand.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub manufacturer: Option<Text<'a>>,
+    /// Model.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelFields<'a>>,
+}
+
+/// `device.model.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelFields<'a> {
+    /// As the line says it.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+}
+
 /// `related.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RelatedFields<'a> {
     /// The host and the server that the line names.
-    #[serde(borrow)]
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<Text<'a>>,
+    /// SHA-1 by which a file is named, lower case.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub hash: Vec<Text<'a>>,
 }
 
 /// Which form a line has.
@@ -376,6 +481,9 @@ pub struct WuFields<'a> {
     /// Family of certificate-trust failures that the code counts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
+    /// The operation that is open on the line's thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OpenOperation>,
     /// Update id, lower case.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub update_id: Option<Text<'a>>,
@@ -391,12 +499,30 @@ pub struct WuFields<'a> {
     /// Update service, lower case.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub service_id: Option<Text<'a>>,
+    /// Name of the service, where it is known: `wsus`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Text<'a>>,
     /// WSUS server of the line, `host[:port]`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub wsus: Option<Text<'a>>,
     /// Target group of the line.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub target_group: Option<Text<'a>>,
+    /// Proxy of the line, as written.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Text<'a>>,
+    /// SusClientId, lower case.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<Text<'a>>,
+    /// Call of an application, lower case.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<Text<'a>>,
+    /// BITS job, lower case.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<Text<'a>>,
+    /// Correlation vector.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Text<'a>>,
     /// The record of REPORT EVENT or ReportingEvents.log.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportFields<'a>>,
@@ -413,6 +539,20 @@ pub struct WuFields<'a> {
     pub line: Option<LineFields<'a>>,
     /// Where in `wulog.raw` the record stands.
     pub raw: RawFields,
+}
+
+/// `wu.operation`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenOperation {
+    /// A search for updates.
+    Scan,
+    /// A download.
+    Download,
+    /// An installation.
+    Install,
+    /// An uninstallation.
+    Uninstall,
 }
 
 /// `wu.report.*`
@@ -438,9 +578,6 @@ pub struct ReportFields<'a> {
     /// Category column.
     #[serde(borrow)]
     pub category: Text<'a>,
-    /// Correlation vector.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub correlation: Option<Text<'a>>,
 }
 
 /// `wu.line.*`

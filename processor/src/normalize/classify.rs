@@ -1,10 +1,10 @@
 //! What a line is about and what it says of certificate trust.
 
-use wulog_schemas::event::{Action, EventOutcome, EventType};
+use wulog_schemas::event::{Action, EventType, OpenOperation};
 use wulog_schemas::hresult::{self, Family};
 use wulog_schemas::signal::Outcome;
 
-use crate::parse::{Entry, Operation, Phase, Trust, Verdict, find};
+use crate::parse::{Entry, Trust, Verdict, Words};
 
 /// 8024B303 is the last word of the Windows 10+ client on a signer that is not trusted.
 const FINAL_TRUST_CODE: u32 = 0x8024_B303;
@@ -23,7 +23,7 @@ pub(super) fn trust_failure(entry: &Entry<'_>) -> Option<TrustFailure> {
     let code = entry.hresult?;
     let family = hresult::family(code)?;
     // Error Reporting repeats what REPORT EVENT said before.
-    if entry.message.starts_with("WER Report sent") {
+    if entry.body.starts_with("WER Report sent") {
         return None;
     }
     let definite = match &entry.report {
@@ -45,9 +45,7 @@ pub(super) fn is_success(entry: &Entry<'_>) -> bool {
             report.verdict() == Verdict::Success
                 && matches!(report.event_id, 162 | 164 | 183 | 184 | 190 | 191 | 197 | 199)
         }
-        None => {
-            entry.facts.trust == Some(Trust::Trusted) || matches!(entry.facts.operation, Some((_, Phase::Succeeded)))
-        }
+        None => entry.facts.trust == Some(Trust::Trusted) || entry.facts.words.any(Words::DOWNLOAD_SUCCEEDED),
     }
 }
 
@@ -84,13 +82,20 @@ pub(super) fn operation(entry: &Entry<'_>, family: Family) -> &'static str {
     }
 }
 
-/// `event.action`, `event.outcome` and `event.type` of a line.
-pub(super) fn describe(entry: &Entry<'_>) -> (Action, EventOutcome, EventType) {
-    let (action, outcome) = match &entry.report {
-        Some(report) => (report_action(report.event_id), outcome_of_report(entry)),
-        None => message_action(entry),
-    };
-    let type_ = match action {
+/// `event.action` of a line, where `open` is the operation of its thread.
+pub(super) fn action(entry: &Entry<'_>, open: Option<OpenOperation>, continues: bool) -> Action {
+    match entry.action {
+        Action::Log if continues => Action::Continuation,
+        Action::OperationFailed if open == Some(OpenOperation::Scan) && entry.facts.words.any(Words::EXIT_CODE) => {
+            Action::ScanFailed
+        }
+        action => action,
+    }
+}
+
+/// `event.type` of an action.
+pub(super) fn type_of(action: Action) -> EventType {
+    match action {
         Action::InstallStart
         | Action::InstallPending
         | Action::InstallEnd
@@ -98,107 +103,7 @@ pub(super) fn describe(entry: &Entry<'_>) -> (Action, EventOutcome, EventType) {
         | Action::InstallFailed
         | Action::InstallCanceled => EventType::Installation,
         _ => EventType::Info,
-    };
-    (action, outcome, type_)
-}
-
-fn outcome_of_report(entry: &Entry<'_>) -> EventOutcome {
-    match entry.report.as_ref().map(|report| report.verdict()) {
-        Some(Verdict::Success) => EventOutcome::Success,
-        Some(Verdict::Failure) => EventOutcome::Failure,
-        _ => EventOutcome::Unknown,
     }
-}
-
-fn report_action(event_id: u32) -> Action {
-    match event_id {
-        141 => Action::ScanStart,
-        147 => Action::ScanEnd,
-        145 | 146 | 148 | 157 | 158 => Action::ScanFailed,
-        149 => Action::ServerRequest,
-        161 => Action::DownloadFailed,
-        162 | 164 => Action::DownloadSucceeded,
-        163 => Action::DownloadCanceled,
-        165 | 166 | 168..=170 => Action::DownloadProgress,
-        167 => Action::DownloadStart,
-        181 => Action::InstallStart,
-        182 | 195 | 198 | 203 | 204 => Action::InstallFailed,
-        183 | 184 | 190 | 191 | 197 | 199 => Action::InstallSucceeded,
-        186 | 187 | 192 | 200 => Action::InstallCanceled,
-        188 | 189 | 201 => Action::InstallPending,
-        185 | 196 => Action::UpdateVisibility,
-        193 | 194 | 202 => Action::Reboot,
-        221 => Action::UninstallFailed,
-        222 | 224 => Action::UninstallSucceeded,
-        223 | 225 => Action::UninstallCanceled,
-        521..=525 => Action::Commit,
-        541..=546 => Action::Revert,
-        _ => Action::Report,
-    }
-}
-
-fn message_action(entry: &Entry<'_>) -> (Action, EventOutcome) {
-    use EventOutcome::{Failure, Success, Unknown};
-    let facts = &entry.facts;
-    let failed = facts.failed || entry.hresult.is_some_and(is_failure);
-    let by_code = if failed { Failure } else { Unknown };
-    if facts.undecoded {
-        return (Action::Undecoded, Unknown);
-    }
-    if facts.banner_offset_min.is_some() || find::LOGGING_INITIALIZED.is_in(entry.message) {
-        return (Action::LoggingInitialized, Unknown);
-    }
-    if let Some((operation, phase)) = facts.operation.filter(|_| !entry.message.starts_with("WER ")) {
-        return match (operation, phase) {
-            (Operation::Service, Phase::Start) => (Action::ServiceStart, Unknown),
-            (Operation::Service, _) => (Action::ServiceStop, by_code),
-            (Operation::Scan, Phase::Start) => (Action::ScanStart, Unknown),
-            (Operation::Scan, _) => (Action::ScanEnd, by_code),
-            (Operation::Download, Phase::Start) => (Action::DownloadStart, Unknown),
-            (Operation::Download, Phase::End) => (Action::DownloadEnd, by_code),
-            (Operation::Download, Phase::Succeeded) => (Action::DownloadSucceeded, Success),
-            (Operation::Install, Phase::Start) => (Action::InstallStart, Unknown),
-            (Operation::Install, Phase::End) => (Action::InstallEnd, by_code),
-            (Operation::Install, Phase::Succeeded) => (Action::InstallSucceeded, Success),
-        };
-    }
-    if let Some(trust) = facts.trust {
-        return match trust {
-            Trust::Checking | Trust::Unknown => (Action::SignatureVerification, Unknown),
-            Trust::Trusted => (Action::SignatureVerification, Success),
-            Trust::Untrusted | Trust::Failed => (Action::SignatureVerification, Failure),
-            Trust::Rejected => (Action::DownloadFailed, Failure),
-        };
-    }
-    if facts.self_update {
-        return (Action::SelfUpdate, by_code);
-    }
-    let told = facts.client_version.is_some() || facts.wsus_server.is_some() || facts.target_group.is_some();
-    if !entry.message.starts_with("WER ") && (told || facts.os_version.is_some() && facts.url.is_none()) {
-        return (Action::Configuration, Unknown);
-    }
-    if entry.message.starts_with("WER ") || matches!(entry.component, Some("Report" | "Reporter" | "REPORT")) && !failed
-    {
-        return (Action::Report, Unknown);
-    }
-    if failed {
-        let action = if is_request(entry) { Action::ServerRequest } else { Action::OperationFailed };
-        return (action, Failure);
-    }
-    if matches!(entry.component, Some("PT" | "ProtocolTalker")) {
-        return (Action::MetadataSync, Unknown);
-    }
-    if is_request(entry) { (Action::ServerRequest, Unknown) } else { (Action::Log, Unknown) }
-}
-
-fn is_request(entry: &Entry<'_>) -> bool {
-    const PARTS: [&[u8]; 6] =
-        [b"WinHttp:", b"Send request", b"SendRequest", b"Send failed", b"Web service call", b"Library download error"];
-    let message = entry.message.as_bytes();
-    matches!(entry.component, Some("WebServices" | "SLS"))
-        // One pass for all: the parts begin with three letters that are rare inside of lines.
-        || memchr::memchr3_iter(b'W', b'S', b'L', message)
-            .any(|at| PARTS.into_iter().any(|part| message[at..].starts_with(part)))
 }
 
 fn is_failure(code: u32) -> bool {

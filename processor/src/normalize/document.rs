@@ -4,20 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use wulog_schemas::event::{
-    Action, ECS_VERSION, Ecs, ErrorFields, Event, EventFields, EventKind, EventOutcome, EventType, FileFields, Flag,
-    LogFields, PackageFields, RawFields, ReportFields, ServiceFields, SignatureFields, TimeSource, UrlFields, WuFields,
-    pipeline_error_id,
+    Action, ECS_VERSION, Flag, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields,
 };
 use wulog_schemas::hresult;
 use wulog_schemas::raw::{RawHeaderRef, Source};
-use wulog_schemas::signal::RawPosition;
 
 use super::classify;
 use super::json::Json;
 use super::thread::server_of_url;
-use super::time::{EventTime, format_utc};
+use super::time::EventTime;
 use crate::machine::InRecord;
-use crate::parse::{Entry, Level, Trust, event_name};
+use crate::parse::{Entry, Facts, Level, Origin, Trust, event_name, service_name};
 
 /// What names and short values of most documents need; the line itself stands in them twice.
 const FIELDS_BYTES: usize = 1100;
@@ -27,6 +24,8 @@ pub(super) struct Line<'a> {
     pub(super) host_id: &'a str,
     pub(super) header: &'a RawHeaderRef<'a>,
     pub(super) original: &'a str,
+    pub(super) action: Action,
+    pub(super) operation: Option<OpenOperation>,
     pub(super) entry: &'a Entry<'a>,
     pub(super) time: &'a EventTime,
     pub(super) flags: Vec<Flag>,
@@ -35,6 +34,7 @@ pub(super) struct Line<'a> {
     /// File of the trust check that the line belongs to.
     pub(super) path: Option<&'a str>,
     pub(super) client_build: Option<&'a str>,
+    pub(super) process_name: Option<&'a str>,
     pub(super) os_version: Option<&'a str>,
     pub(super) labels: &'a BTreeMap<String, String>,
     pub(super) raw: RawFields,
@@ -42,65 +42,50 @@ pub(super) struct Line<'a> {
 
 /// The document of a line, as compact JSON: an [`Event`], written field by field in the order of its type. A test reads
 /// every document as that type and writes it again.
-pub(super) fn line(line: Line<'_>) -> Vec<u8> {
+///
+/// [`Event`]: wulog_schemas::event::Event
+pub(super) fn line(line: &Line<'_>) -> Vec<u8> {
     let Line { entry, header, .. } = line;
-    let (mut action, outcome, type_) = classify::describe(entry);
-    if line.continues.is_some() && action == Action::Log {
-        action = Action::Continuation;
-    }
-    let failure = entry.hresult.filter(|code| code & 0x8000_0000 != 0);
+    let facts = &entry.facts;
+    let failure = entry.hresult.filter(|_| entry.is_failure());
     let known = failure.and_then(hresult::lookup);
     let family = known.and_then(|known| known.family);
-    let code = failure.map(hresult::display);
-    let report = entry.report.as_ref();
-    let url = entry.facts.url.map(url_fields);
-    let server = url.as_ref().and_then(|url| url.domain.as_deref());
-    let dataset = match header.source {
-        Source::WindowsUpdate => "windows_update.log",
-        Source::ReportingEvents => "windows_update.reporting_events",
-    };
+    let server = facts.url.and_then(server_of_url);
 
     let mut json = Json::with_capacity(FIELDS_BYTES + 2 * line.original.len());
     json.raw("{\"@timestamp\":").utc(line.time.millis, line.time.nanos);
     json.raw(",\"ecs\":{\"version\":").name(ECS_VERSION);
     json.raw("},\"message\":").text(entry.message);
-
-    json.raw(",\"event\":{\"kind\":\"event\",\"category\":[\"package\"],\"type\":[").value(&type_);
-    json.raw("],\"action\":").value(&action).raw(",\"outcome\":").value(&outcome);
-    match (&code, report) {
-        (Some(code), _) => json.raw(",\"code\":").name(code),
-        (None, Some(report)) => json.raw(",\"code\":\"").value(&report.event_id).raw("\""),
-        (None, None) => &mut json,
-    };
-    json.raw(",\"module\":\"windows_update\",\"dataset\":").name(dataset);
-    if header.read > 0 {
-        json.raw(",\"created\":").utc(header.read, sub_second(header.read));
-    }
-    if let Some(minutes) = line.time.offset_min {
-        json.raw(",\"timezone\":").offset(minutes);
-    }
-    json.raw(",\"id\":").name(&line.id);
-    json.raw(",\"original\":").text(line.original).raw("}");
-
-    if let Some(code) = &code {
-        json.raw(",\"error\":{\"code\":").name(code);
+    event(&mut json, line);
+    if let Some(code) = failure {
+        json.raw(",\"error\":{\"code\":").hresult(code);
         json.optional_text(",\"type\":", known.map(|known| known.symbol));
         json.optional_text(",\"message\":", known.map(|known| known.text).filter(|text| !text.is_empty())).raw("}");
     }
-    json.raw(",\"host\":{\"id\":").text(line.host_id).raw(",\"name\":").text(&header.host);
-    json.raw(",\"os\":{\"type\":\"windows\"").optional_text(",\"version\":", line.os_version).raw("}}");
-    log_and_process(&mut json, entry, header);
-    let file = line.path.map(|path| FileFields { path: path.into(), code_signature: signature(entry) });
-    json.optional(",\"file\":", file.as_ref());
-    json.optional(",\"package\":", package(entry).as_ref());
-    json.raw(",\"service\":{\"name\":\"wuauserv\",\"type\":\"windows-update\"");
-    json.optional_text(",\"version\":", line.client_build).raw("}");
-    json.optional(",\"url\":", url.as_ref());
-    match ((!header.host.is_empty()).then_some(header.host.as_ref()), server) {
-        (Some(host), Some(server)) => json.raw(",\"related\":{\"hosts\":[").text(host).raw(",").text(server).raw("]}"),
-        (Some(one), None) | (None, Some(one)) => json.raw(",\"related\":{\"hosts\":[").text(one).raw("]}"),
+    host(&mut json, line);
+    log(&mut json, line);
+    process(&mut json, line);
+    json.object(",\"dll\":{\"path\":", facts.module, "}");
+    json.object(",\"user\":{\"id\":", facts.sid, "}");
+    if let Some(path) = line.path {
+        json.raw(",\"file\":{\"path\":").text(path);
+        json.optional(",\"code_signature\":", signature(entry).as_ref()).raw("}");
+    }
+    match (facts.title, facts.kb) {
+        (Some(title), _) => json.raw(",\"package\":{\"name\":").text(title).raw("}"),
+        (None, Some(kb)) => json.raw(",\"package\":{\"name\":").upper(kb).raw("}"),
         (None, None) => &mut json,
     };
+    json.raw(",\"service\":{\"name\":\"wuauserv\",\"type\":\"windows-update\"");
+    json.optional_text(",\"version\":", line.client_build).raw("}");
+    if let Some(full) = facts.url {
+        url(&mut json, full, server.as_deref());
+    }
+    if let Some(status_code) = &facts.http_status {
+        json.raw(",\"http\":{\"response\":{\"status_code\":").value(status_code).raw("}}");
+    }
+    device(&mut json, entry);
+    related(&mut json, line, server.as_deref());
     if family.is_some() {
         json.raw(",\"tags\":[\"cert-trust\"]");
     }
@@ -110,10 +95,10 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     if !line.labels.is_empty() {
         json.raw("}");
     }
-
     json.raw(",\"wu\":{\"form\":").value(&entry.form);
     json.optional(",\"family\":", family.as_ref());
-    update_and_report(&mut json, entry);
+    json.optional(",\"operation\":", line.operation.as_ref());
+    what(&mut json, entry);
     json.optional_text(",\"continues\":", line.continues.as_deref());
     json.raw(",\"time_source\":").value(&line.time.source);
     json.optional(",\"flags\":", Some(&line.flags).filter(|flags| !flags.is_empty()));
@@ -124,7 +109,42 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     json.into_bytes()
 }
 
-fn log_and_process(json: &mut Json, entry: &Entry<'_>, header: &RawHeaderRef<'_>) {
+fn event(json: &mut Json, line: &Line<'_>) {
+    let Line { entry, header, .. } = line;
+    json.raw(",\"event\":{\"kind\":\"event\",\"category\":[\"package\"],\"type\":[");
+    json.value(&classify::type_of(line.action));
+    json.raw("],\"action\":").value(&line.action).raw(",\"outcome\":").value(&entry.outcome);
+    match (entry.hresult.filter(|code| *code != 0), &entry.report) {
+        (Some(code), _) => json.raw(",\"code\":").hresult(code),
+        (None, Some(report)) => json.raw(",\"code\":\"").value(&report.event_id).raw("\""),
+        (None, None) => json,
+    };
+    json.raw(match header.source {
+        Source::WindowsUpdate => ",\"module\":\"windows_update\",\"dataset\":\"windows_update.log\"",
+        Source::ReportingEvents => ",\"module\":\"windows_update\",\"dataset\":\"windows_update.reporting_events\"",
+    });
+    if header.read > 0 {
+        json.raw(",\"created\":").utc(header.read, sub_second(header.read));
+    }
+    if let Some(minutes) = line.time.offset_min {
+        json.raw(",\"timezone\":").offset(minutes);
+    }
+    json.raw(",\"id\":").name(&line.id).raw(",\"sequence\":").value(&header.offset);
+    if !header.hash.is_empty() {
+        json.raw(",\"hash\":").text(&header.hash);
+    }
+    json.raw(",\"original\":").text(line.original).raw("}");
+}
+
+fn host(json: &mut Json, line: &Line<'_>) {
+    let name = &line.header.host;
+    json.raw(",\"host\":{\"id\":").text(line.host_id).raw(",\"name\":").text(name);
+    json.raw(",\"hostname\":").text(name.split('.').next().unwrap_or(name));
+    json.raw(",\"os\":{\"type\":\"windows\"").optional_text(",\"version\":", line.os_version).raw("}}");
+}
+
+fn log(json: &mut Json, line: &Line<'_>) {
+    let Line { entry, header, .. } = line;
     let level = entry.level.map(|level| match level {
         Level::Warning => "\"level\":\"warning\"",
         Level::Fatal => "\"level\":\"fatal\"",
@@ -134,106 +154,133 @@ fn log_and_process(json: &mut Json, entry: &Entry<'_>, header: &RawHeaderRef<'_>
     if let Some(component) = entry.component {
         json.raw(comma(level.is_some())).raw("\"logger\":").text(component);
     }
+    let has_logger = level.is_some() || entry.component.is_some();
     if !header.file.is_empty() {
-        json.raw(comma(level.is_some() || entry.component.is_some()));
-        json.raw("\"file\":{\"path\":").text(&header.file).raw("}");
+        json.raw(comma(has_logger)).raw("\"file\":{\"path\":").text(&header.file).raw("}");
+    }
+    if let Some(Origin { function, file, line }) = entry.facts.origin {
+        json.raw(comma(has_logger || !header.file.is_empty())).raw("\"origin\":{");
+        let file = OriginFile { name: file.map(Cow::Borrowed), line };
+        json.optional_text("\"function\":", function)
+            .raw(comma(function.is_some()))
+            .raw("\"file\":")
+            .value(&file)
+            .raw("}");
     }
     json.raw("}");
-    if let Some(pid) = &entry.pid {
-        json.raw(",\"process\":{\"pid\":").value(pid);
-        if let Some(tid) = &entry.tid {
-            json.raw(",\"thread\":{\"id\":").value(tid).raw("}");
-        }
-        json.raw("}");
-    }
 }
 
-fn update_and_report(json: &mut Json, entry: &Entry<'_>) {
+fn process(json: &mut Json, line: &Line<'_>) {
+    let Line { entry, .. } = line;
+    let executable = entry.facts.process;
+    let Some(pid) = &entry.pid else {
+        if let Some(path) = executable {
+            json.raw(",\"process\":{").optional_text("\"name\":", line.process_name);
+            json.raw(if line.process_name.is_some() { ",\"executable\":" } else { "\"executable\":" })
+                .text(path)
+                .raw("}");
+        }
+        return;
+    };
+    json.raw(",\"process\":{\"pid\":").value(pid);
+    if let Some(tid) = &entry.tid {
+        json.raw(",\"thread\":{\"id\":").value(tid).raw("}");
+    }
+    json.optional_text(",\"name\":", line.process_name).optional_text(",\"executable\":", executable).raw("}");
+}
+
+fn url(json: &mut Json, full: &str, server: Option<&str>) {
+    let (domain, port) = match server.map(|server| (server, server.rsplit_once(':'))) {
+        Some((_, Some((domain, port)))) if !domain.is_empty() => (Some(domain), port.parse::<u16>().ok()),
+        Some((server, _)) => (Some(server), None),
+        None => (None, None),
+    };
+    json.raw(",\"url\":{\"full\":").text(full).optional_text(",\"domain\":", domain);
+    json.optional(",\"port\":", port.as_ref());
+    if let Some((scheme, _)) = full.split_once("://") {
+        json.raw(",\"scheme\":").lower(scheme);
+    }
+    json.raw("}");
+}
+
+fn device(json: &mut Json, entry: &Entry<'_>) {
+    let Facts { manufacturer, model, .. } = entry.facts;
+    if manufacturer.is_none() && model.is_none() {
+        return;
+    }
+    let comma = if manufacturer.is_some() { "," } else { "" };
+    json.raw(",\"device\":{").optional_text("\"manufacturer\":", manufacturer);
+    if let Some(model) = model {
+        json.raw(comma).raw("\"model\":{\"name\":").text(model).raw("}");
+    }
+    json.raw("}");
+}
+
+fn related(json: &mut Json, line: &Line<'_>, server: Option<&str>) {
+    let host = Some(line.header.host.as_ref()).filter(|host| !host.is_empty());
+    // The port is no part of a host's name.
+    let server = server.map(|server| server.rsplit_once(':').map_or(server, |(domain, _)| domain));
+    let hash = line.path.and_then(named_by_hash).or_else(|| line.entry.facts.url.and_then(named_by_hash));
+    if host.is_none() && server.is_none() && hash.is_none() {
+        return;
+    }
+    json.raw(",\"related\":{");
+    match (host, server) {
+        (Some(host), Some(server)) => json.raw("\"hosts\":[").text(host).raw(",").text(server).raw("]"),
+        (Some(one), None) | (None, Some(one)) => json.raw("\"hosts\":[").text(one).raw("]"),
+        (None, None) => &mut *json,
+    };
+    if let Some(hash) = hash {
+        json.raw(if host.or(server).is_some() { ",\"hash\":[" } else { "\"hash\":[" }).lower(hash).raw("]");
+    }
+    json.raw("}");
+}
+
+/// The SHA-1 that a file is named by: `...\25cd5f57efc246cf2e8f6d2ec4cbf2d7b4e48f45`, `.../1319061_93efa2cc....cab`.
+fn named_by_hash(path: &str) -> Option<&str> {
+    const SHA1_DIGITS: usize = 40;
+    let path = path.split(['?', '#']).next()?;
+    let name = path.rsplit(['\\', '/']).next()?;
+    let stem = name.split('.').next()?;
+    let digits = stem.rsplit('_').next()?;
+    (digits.len() == SHA1_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
+}
+
+/// Under `wu`: what the line names.
+fn what(json: &mut Json, entry: &Entry<'_>) {
     let facts = &entry.facts;
     let report = entry.report.as_ref();
-    json.optional(",\"update_id\":", facts.update.map(lower).as_ref());
+    json.optional_lower(",\"update_id\":", facts.update);
     json.optional(",\"update_revision\":", facts.revision.as_ref());
-    json.optional(",\"kb\":", facts.kb.map(str::to_ascii_uppercase).as_ref());
+    if let Some(kb) = facts.kb {
+        json.raw(",\"kb\":").upper(kb);
+    }
     let app = report.map(|report| report.app).filter(|app| !app.is_empty());
     json.optional_text(",\"caller\":", app.or(facts.caller));
-    json.optional(",\"service_id\":", facts.service.map(lower).as_ref());
-    json.optional(",\"wsus\":", facts.wsus_server.and_then(server_of_url).as_ref());
+    json.optional_lower(",\"service_id\":", facts.service);
+    json.optional_text(",\"service\":", facts.service.and_then(service_name));
+    json.optional_text(",\"wsus\":", facts.wsus.and_then(server_of_url).as_deref());
     json.optional_text(",\"target_group\":", facts.target_group);
+    json.optional_text(",\"proxy\":", facts.proxy);
+    json.optional_lower(",\"client_id\":", facts.client);
+    json.optional_lower(",\"call_id\":", facts.call);
+    json.optional_lower(",\"job_id\":", facts.job);
+    json.optional_text(",\"correlation\":", report.and_then(|report| report.correlation).or(facts.correlation));
     let report = report.map(|report| ReportFields {
-        instance: lower(report.instance),
+        instance: Cow::Owned(report.instance.to_ascii_lowercase()),
         event_id: report.event_id,
         event_name: event_name(report.event_id).map(Cow::Borrowed),
         namespace: report.namespace,
         source_id: report.source,
         result: report.result.into(),
         category: report.category.into(),
-        correlation: report.correlation.map(Cow::Borrowed),
     });
     json.optional(",\"report\":", report.as_ref());
-}
-
-/// The document of a record that is no line.
-pub(super) fn pipeline_error(record: &InRecord<'_>, kind: &'static str, reason: &str, log_time: i64) -> Vec<u8> {
-    let raw = RawPosition { partition: record.partition, offset: record.offset };
-    let original = String::from_utf8_lossy(record.value);
-    let event = Event {
-        timestamp: format_utc(log_time, sub_second(log_time)),
-        ecs: Ecs { version: ECS_VERSION.into() },
-        message: reason.into(),
-        event: EventFields {
-            kind: EventKind::PipelineError,
-            category: ["package".into()],
-            type_: [EventType::Info],
-            action: Action::PipelineError,
-            outcome: EventOutcome::Failure,
-            code: None,
-            module: "windows_update".into(),
-            dataset: "windows_update.log".into(),
-            created: None,
-            timezone: None,
-            id: pipeline_error_id(raw),
-            original,
-        },
-        error: Some(ErrorFields { code: None, type_: Some(kind.into()), message: Some(reason.into()) }),
-        host: None,
-        log: LogFields { level: None, logger: None, file: None },
-        process: None,
-        file: None,
-        package: None,
-        service: ServiceFields { name: "wuauserv".into(), type_: "windows-update".into(), version: None },
-        url: None,
-        related: None,
-        tags: Vec::new(),
-        labels: None,
-        wu: WuFields {
-            form: None,
-            family: None,
-            update_id: None,
-            update_revision: None,
-            kb: None,
-            caller: None,
-            service_id: None,
-            wsus: None,
-            target_group: None,
-            report: None,
-            continues: None,
-            time_source: TimeSource::Log,
-            flags: Vec::new(),
-            line: None,
-            raw: raw_fields(record),
-        },
-    };
-    serde_json::to_vec(&event).expect("an event holds only strings, numbers and string maps")
 }
 
 /// Where the record stands.
 pub(super) fn raw_fields(record: &InRecord<'_>) -> RawFields {
     RawFields { partition: record.partition, offset: record.offset, timestamp: record.timestamp_ms }
-}
-
-fn package<'a>(entry: &Entry<'a>) -> Option<PackageFields<'a>> {
-    let kb = || entry.facts.kb.map(|kb| Cow::Owned(kb.to_ascii_uppercase()));
-    entry.facts.title.map(Cow::Borrowed).or_else(kb).map(|name| PackageFields { name })
 }
 
 fn signature<'a>(entry: &Entry<'_>) -> Option<SignatureFields<'a>> {
@@ -244,23 +291,6 @@ fn signature<'a>(entry: &Entry<'_>) -> Option<SignatureFields<'a>> {
     };
     let status = entry.hresult.and_then(hresult::lookup).filter(|_| !trusted).map(|known| known.symbol.into());
     Some(SignatureFields { trusted, status })
-}
-
-fn url_fields(full: &str) -> UrlFields<'_> {
-    let (domain, port) = match server_of_url(full) {
-        Some(server) => match server.rsplit_once(':') {
-            Some((domain, port)) if !domain.is_empty() => (Some(domain.to_owned()), port.parse().ok()),
-            _ => (Some(server), None),
-        },
-        None => (None, None),
-    };
-    let scheme = full.split_once("://").map(|(scheme, _)| Cow::Owned(scheme.to_ascii_lowercase()));
-    UrlFields { full: full.into(), domain: domain.map(Cow::Owned), port, scheme }
-}
-
-/// GUIDs are written in both cases; documents have the lower.
-fn lower(text: &str) -> Cow<'_, str> {
-    Cow::Owned(text.to_ascii_lowercase())
 }
 
 /// Nanoseconds within the second of a time in milliseconds.

@@ -71,6 +71,49 @@ impl Json {
         self
     }
 
+    /// An HRESULT in quotes, `0x800b0109`; the value as [`wulog_schemas::hresult::display`] gives it.
+    pub(super) fn hresult(&mut self, code: u32) -> &mut Json {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = *b"\"0x00000000\"";
+        for (at, byte) in text[3..11].iter_mut().enumerate() {
+            *byte = DIGITS[(code >> (28 - 4 * at) & 15) as usize];
+        }
+        self.bytes.extend_from_slice(&text);
+        self
+    }
+
+    /// A string in quotes, ASCII letters in lower case; GUIDs are written in both.
+    pub(super) fn lower(&mut self, text: &str) -> &mut Json {
+        let start = self.bytes.len();
+        self.text(text);
+        self.bytes[start..].make_ascii_lowercase();
+        self
+    }
+
+    /// A string in quotes, ASCII letters in upper case.
+    pub(super) fn upper(&mut self, text: &str) -> &mut Json {
+        let start = self.bytes.len();
+        self.text(text);
+        self.bytes[start..].make_ascii_uppercase();
+        self
+    }
+
+    /// Writes `name` and the string in lower case, where there is one.
+    pub(super) fn optional_lower(&mut self, name: &str, text: Option<&str>) -> &mut Json {
+        match text {
+            Some(text) => self.raw(name).lower(text),
+            None => self,
+        }
+    }
+
+    /// Writes `before`, the string and `after`, where there is a string.
+    pub(super) fn object(&mut self, before: &str, text: Option<&str>, after: &str) -> &mut Json {
+        match text {
+            Some(text) => self.raw(before).text(text).raw(after),
+            None => self,
+        }
+    }
+
     /// Writes `name`, which brings its own comma and colon, and the string, where there is one.
     pub(super) fn optional_text(&mut self, name: &str, text: Option<&str>) -> &mut Json {
         match text {

@@ -11,6 +11,7 @@
 mod classify;
 mod config;
 mod document;
+mod pipeline_error;
 mod file;
 mod fold;
 mod host;
@@ -194,7 +195,7 @@ impl Normalizer {
     }
 
     fn pipeline_error(&self, record: &InRecord<'_>, kind: &'static str, reason: &str) -> Output {
-        let value = document::pipeline_error(record, kind, reason, self.state.log_time);
+        let value = pipeline_error::pipeline_error(record, kind, reason, self.state.log_time);
         Output { topic: Topic::Events, key: UNKNOWN_KEY.to_owned(), value, timestamp_ms: self.state.log_time }
     }
 }
@@ -231,13 +232,15 @@ fn line(
     let id = event_id(key, &header.file, &header.epoch, header.offset, rewound);
     let continues = file.continues(entry.form, &id, &header.epoch, header.offset, header.end);
     let thread = file.thread(entry.pid, entry.tid, limits);
-    thread.follow(&entry, limits.value_bytes_max);
+    let operation = thread.follow(&entry, limits.value_bytes_max);
     let path = thread.path_of(&entry).map(str::to_owned);
     let clock = file.time.clock_millis();
     host.saw_line(time.millis);
     observe::learn(host, &entry, scope);
     let process = host.files.get(header.file.as_ref()).and_then(|file| file.time.process(entry.pid));
-    let value = document::line(document::Line {
+    let value = document::line(&document::Line {
+        action: classify::action(&entry, operation, continues.is_some()),
+        operation,
         host_id: key,
         header,
         original: &text,
@@ -248,6 +251,7 @@ fn line(
         continues,
         path: path.as_deref(),
         client_build: entry.facts.client_version.or_else(|| process.and_then(|process| process.build.as_deref())),
+        process_name: process.and_then(|process| process.name.as_deref()),
         os_version: host.os_version(),
         labels: &host.labels,
         raw: document::raw_fields(record),

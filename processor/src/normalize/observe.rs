@@ -15,10 +15,8 @@ use crate::parse::{Entry, Trust};
 /// Takes what a line says of its host.
 pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
     let facts = &entry.facts;
-    if let Some(server) = facts.wsus_server {
+    if let Some(server) = facts.wsus {
         host.set_dimension("wsus", server_of_url(server).as_deref(), scope);
-    } else if let Some(server) = facts.url.filter(|url| is_wsus_url(url)).and_then(server_of_url) {
-        host.set_dimension("wsus", Some(&server), scope);
     }
     // Programs that load another library of the client have banners of their own: the service's own lines decide.
     let from_banner = facts.banner_offset_min.is_some() && host.has_dimension("client_build");
@@ -37,13 +35,6 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
         _ => return,
     };
     host.set_dimension("form", Some(form), scope);
-}
-
-/// Services of a WSUS server, unless Microsoft's own servers answer.
-fn is_wsus_url(url: &str) -> bool {
-    let url = url.to_ascii_lowercase();
-    let service = url.contains("/clientwebservice/") || url.contains("/reportingwebservice/");
-    service && !url.contains(".microsoft.com") && !url.contains(".windowsupdate.com")
 }
 
 /// `6.1.7600.0.0.197008` is build 6.1.7600 with service pack and suite; `10.0.19045.2728` is a build already.

@@ -1,12 +1,15 @@
 //! What the lines above said on the same thread: the file under check, the update, the server, the code of the scan.
 
 use serde::{Deserialize, Serialize};
+use wulog_schemas::event::OpenOperation;
 
-use crate::parse::{Entry, Operation, Phase, Trust, find};
+use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words};
 
 /// The open operation of one thread.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Thread {
+    /// The operation, and how many sections of it are open: agent, download manager and handler nest theirs.
+    open: Option<(OpenOperation, u8)>,
     /// File of the last trust check.
     pub(super) path: Option<String>,
     /// The update, as long as the operation names only one.
@@ -26,12 +29,13 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    /// Takes in what a line says.
-    pub(super) fn follow(&mut self, entry: &Entry<'_>, value_bytes_max: usize) {
+    /// Takes in what a line says. Gives the operation that the line belongs to.
+    pub(super) fn follow(&mut self, entry: &Entry<'_>, value_bytes_max: usize) -> Option<OpenOperation> {
         let facts = &entry.facts;
         let keep = |value: &str| cut(value, value_bytes_max).to_owned();
-        if matches!(facts.operation, Some((_, Phase::Start))) {
-            *self = Thread::default();
+        let section = facts.section.filter(|section| section.by == By::Worker);
+        if let Some(section) = section.filter(|section| section.phase == Phase::Start) {
+            self.start(section);
         }
         if let Some(path) = facts.path {
             self.path = Some(keep(path));
@@ -53,15 +57,40 @@ impl Thread {
         }
         if let Some(code) = entry.hresult.filter(|code| code & 0x8000_0000 != 0 && entry.report.is_none()) {
             // "Exit code = 0x8024402C" stands before the END of a failed search; other codes on the way do not decide.
-            if find::XIT_CODE.is_in(entry.message) || find::RETURNED_CODE.is_in(entry.message) {
+            if facts.words.any(Words::EXIT_CODE.or(Words::RETURNED_CODE)) {
                 self.scan_code = Some(code);
             }
         }
+        let open = self.open.map(|(operation, _)| operation);
+        match section.filter(|section| section.phase == Phase::End) {
+            Some(section) => self.end(section),
+            None => open,
+        }
+    }
+
+    fn start(&mut self, section: Section) {
+        let operation = open_operation(section.operation);
+        match (&mut self.open, operation) {
+            (Some((open, depth)), Some(operation)) if *open == operation => *depth = depth.saturating_add(1),
+            _ => *self = Thread { open: operation.map(|operation| (operation, 1)), ..Thread::default() },
+        }
+    }
+
+    /// Ends one section; gives the operation that it was part of, also where its beginning is not in the file.
+    fn end(&mut self, section: Section) -> Option<OpenOperation> {
+        let operation = open_operation(section.operation);
+        self.open =
+            self.open.and_then(|(open, depth)| (Some(open) == operation && depth > 1).then(|| (open, depth - 1)));
+        operation
     }
 
     fn name_update(&mut self, update: &str, entry: &Entry<'_>) {
+        // A line that is only an id lists a part of the update above.
+        if entry.body.starts_with('{') {
+            return;
+        }
         let begins =
-            entry.message.starts_with("Generating download request") || entry.message.starts_with("Starting install");
+            entry.body.starts_with("Generating download request") || entry.body.starts_with("Starting install");
         if begins {
             self.several = false;
             self.update = Some(update.to_owned());
@@ -75,7 +104,7 @@ impl Thread {
 
     /// True where the line ends a search, which the caller asks about before the thread goes on.
     pub(super) fn ends_scan(entry: &Entry<'_>) -> bool {
-        entry.facts.operation == Some((Operation::Scan, Phase::End))
+        entry.facts.section == Some(Section { operation: Operation::Scan, phase: Phase::End, by: By::Worker })
     }
 
     /// The file that a line speaks of: its own, or for a verdict without one that of the check above.
@@ -84,6 +113,16 @@ impl Thread {
             .facts
             .path
             .or_else(|| entry.facts.trust.filter(|trust| *trust != Trust::Checking).and(self.path.as_deref()))
+    }
+}
+
+fn open_operation(operation: Operation) -> Option<OpenOperation> {
+    match operation {
+        Operation::Service => None,
+        Operation::Scan => Some(OpenOperation::Scan),
+        Operation::Download => Some(OpenOperation::Download),
+        Operation::Install => Some(OpenOperation::Install),
+        Operation::Uninstall => Some(OpenOperation::Uninstall),
     }
 }
 

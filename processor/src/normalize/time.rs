@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Flag, TimeSource};
 
 use super::config::NormalizerConfig;
-use crate::parse::{Entry, LocalTime, parse};
+use crate::parse::{Entry, LocalTime, Words, parse};
 
 /// Processes of one file that are remembered; a machine has at most a handful that write the log at a time.
 const PROCESSES_MAX: usize = 32;
@@ -156,6 +156,8 @@ pub(super) struct Process {
     offset_min: Option<i32>,
     /// Build of the client.
     pub(super) build: Option<String>,
+    /// Name of the program.
+    pub(super) name: Option<String>,
 }
 
 /// What a file has told of time, by process, since several write to one file.
@@ -209,16 +211,24 @@ impl FileTime {
         let report_offset = entry.report.as_ref().and_then(|report| report.time).and_then(|time| time.offset_min);
         let offset_min = entry.facts.banner_offset_min.or(report_offset);
         let build = entry.facts.client_version;
-        if offset_min.is_none() && build.is_none() {
+        let name = entry.facts.process.and_then(|path| path.rsplit(['\\', '/']).next());
+        if offset_min.is_none() && build.is_none() && name.is_none() {
             return;
         }
         if self.processes.len() >= PROCESSES_MAX && !self.processes.contains_key(&pid) {
             self.processes.pop_first();
         }
         let process = self.processes.entry(pid).or_default();
+        if entry.facts.words.any(Words::LOGGING_INITIALIZED) {
+            // A new process may have the id of an old one.
+            process.name = None;
+        }
         process.offset_min = offset_min.or(process.offset_min);
         if let Some(build) = build {
             process.build = Some(build.to_owned());
+        }
+        if let Some(name) = name {
+            process.name = Some(name.to_owned());
         }
     }
 

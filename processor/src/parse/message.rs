@@ -1,6 +1,13 @@
-//! What a message says: level, bullets, sections, banners, `Key = value` facts, and the lines of a trust check.
+//! What a message says: level, bullets, and the facts in it.
 
-use super::{find, guid};
+use super::ids::ids;
+use super::origin::{Origin, origin};
+use super::pairs::{Subject, pairs};
+use super::section::{Section, section};
+use super::trust::{Trust, trust};
+use super::url::url;
+use super::words::Words;
+use super::{guid, time};
 
 /// Severity word of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,64 +18,29 @@ pub enum Level {
     Fatal,
 }
 
-/// Operation that a section or line is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// The service itself.
-    Service,
-    /// A search for updates.
-    Scan,
-    /// A download.
-    Download,
-    /// An installation.
-    Install,
-}
-
-/// Where in its operation a line stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// `START`
-    Start,
-    /// `END`
-    End,
-    /// The operation succeeded, by the line's own words.
-    Succeeded,
-}
-
-/// What a line says of a file's signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// `Validating signature for PATH`: the check begins.
-    Checking,
-    /// `Microsoft signed: Yes`, `Trusted Publisher: Yes`.
-    Trusted,
-    /// `Microsoft signed: No`.
-    Untrusted,
-    /// `Microsoft signed: NA`.
-    Unknown,
-    /// `Error: 0x... when verifying trust for PATH`, `Digital Signatures on file PATH are not trusted`.
-    Failed,
-    /// `File failed postprocessing`: the client threw the file away.
-    Rejected,
-}
-
 /// The facts of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts<'a> {
-    /// Section or line of an operation.
-    pub operation: Option<(Operation, Phase)>,
+    /// Words that tell what it is about.
+    pub words: Words,
+    /// Beginning or end of an operation.
+    pub section: Option<Section>,
+    /// What its first known key is about.
+    pub subject: Option<Subject>,
     /// Offset of the banner `Logging initialized (..., tz: +0200)`, minutes east.
     pub banner_offset_min: Option<i32>,
     /// Version of the client: banner, `WU client version`, `Client version: Core`.
     pub client_version: Option<&'a str>,
     /// `OS Version`, or the build in a service-location URL.
     pub os_version: Option<&'a str>,
-    /// `WSUS server`; `NULL` is "none".
-    pub wsus_server: Option<&'a str>,
-    /// Any URL of the line.
+    /// The WSUS server: its URL, or what stands for "none".
+    pub wsus: Option<&'a str>,
+    /// The first URL.
     pub url: Option<&'a str>,
     /// `Target group`.
     pub target_group: Option<&'a str>,
+    /// Proxy, as written.
+    pub proxy: Option<&'a str>,
     /// Update id.
     pub update: Option<&'a str>,
     /// Its revision.
@@ -81,18 +53,36 @@ pub struct Facts<'a> {
     pub caller: Option<&'a str>,
     /// Service id.
     pub service: Option<&'a str>,
+    /// `CallId`.
+    pub call: Option<&'a str>,
+    /// BITS job.
+    pub job: Option<&'a str>,
+    /// SusClientId.
+    pub client: Option<&'a str>,
+    /// Correlation vector.
+    pub correlation: Option<&'a str>,
     /// File of a trust check.
     pub path: Option<&'a str>,
     /// What is said of that file.
     pub trust: Option<Trust>,
-    /// `Process` of a banner.
+    /// `= Process: ...` under a banner.
     pub process: Option<&'a str>,
-    /// True for `*FAILED*` and for lines of an undecoded event.
+    /// `= Module: ...` under a banner.
+    pub module: Option<&'a str>,
+    /// Security identifier.
+    pub sid: Option<&'a str>,
+    /// HTTP status.
+    pub http_status: Option<u16>,
+    /// Brand of the computer.
+    pub manufacturer: Option<&'a str>,
+    /// Its model.
+    pub model: Option<&'a str>,
+    /// Where in the client's code the line was written.
+    pub origin: Option<Origin<'a>>,
+    /// True for `*FAILED*`.
     pub failed: bool,
     /// True for a record that the decoder had no format for.
     pub undecoded: bool,
-    /// True for a self-update line.
-    pub self_update: bool,
 }
 
 /// Longest fact that is kept; longer ones stay in the message only.
@@ -152,7 +142,8 @@ pub(super) fn titled(text: &str) -> Facts<'_> {
     facts
 }
 
-pub(super) fn facts<'a>(body: &'a str, component: Option<&str>) -> Facts<'a> {
+/// The facts of `body`, a message without bullet and level.
+pub(super) fn facts<'a>(message: &str, body: &'a str, component: Option<&str>) -> Facts<'a> {
     let mut facts = Facts::default();
     if body.is_empty() {
         return facts;
@@ -161,176 +152,91 @@ pub(super) fn facts<'a>(body: &'a str, component: Option<&str>) -> Facts<'a> {
         facts.undecoded = true;
         return facts;
     }
+    facts.words = Words::of(body);
     facts.failed = body.starts_with("*FAILED*") || body.starts_with("FAILED [");
-    facts.operation = section(body);
+    facts.section = section(body, component);
+    trust(body, &mut facts);
+    if message.starts_with('=') {
+        under_banner(body, &mut facts);
+    }
     sentences(body, &mut facts);
+    ids(body, &mut facts);
     pairs(body, &mut facts);
-    if facts.url.is_none() {
-        facts.url = url(body);
+    if facts.words.any(Words::URL) {
+        url(body, &mut facts);
     }
-    if facts.os_version.is_none() {
-        facts.os_version = facts.url.and_then(os_of_url);
+    if facts.failed {
+        facts.origin = origin(body);
     }
+    rare(body, &mut facts);
     facts.kb = facts.title.and_then(kb).or_else(|| kb(body));
-    facts.self_update = component == Some("Setup") && (body.contains("SelfUpdate") || body.contains("self-update"));
     facts
 }
 
-/// `** START **  Agent: Finding updates`, `## END ## AU: Search for updates`, `* END * Finding updates`.
-fn section(body: &str) -> Option<(Operation, Phase)> {
-    let head = body.trim_start_matches(['*', '#', '-', ':', '+', ' ', '<', '>']);
-    if head.len() == body.len() {
-        return None;
+/// Facts that few lines hold.
+fn rare<'a>(body: &'a str, facts: &mut Facts<'a>) {
+    let after = |mark: &str| memchr::memmem::find(body.as_bytes(), mark.as_bytes()).map(|at| &body[at + mark.len()..]);
+    if let Some(rest) =
+        facts.words.any(Words::STATUS_CODE).then(|| after("HTTP status code").or(after("http status code"))).flatten()
+    {
+        let rest = rest.trim_start_matches([' ', '=', ':', '[']);
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        facts.http_status = rest[..digits].parse().ok().filter(|status| (100..600).contains(status));
     }
-    let (phase, rest) = match head.strip_prefix("START ") {
-        Some(rest) => (Phase::Start, rest),
-        None => (Phase::End, head.strip_prefix("END ")?),
-    };
-    let name = rest.trim_start_matches(['*', '#', '-', ':', '+', ' ']);
-    // Agent only: AU and COMAPI write sections around the same search in their own processes.
-    let cases = [
-        ("Agent: Finding updates", Operation::Scan),
-        ("Finding updates", Operation::Scan),
-        ("Agent: Downloading updates", Operation::Download),
-        ("Downloading updates", Operation::Download),
-        ("Begin Downloading Updates", Operation::Download),
-        ("Agent: Installing updates", Operation::Install),
-        ("Installing updates", Operation::Install),
-        ("Service: Service startup", Operation::Service),
-        ("Service startup", Operation::Service),
-        ("Service: Service exit", Operation::Service),
-        ("Service exit", Operation::Service),
-    ];
-    cases.into_iter().find(|(start, _)| name.starts_with(start)).map(|(_, operation)| (operation, phase))
+    if facts.words.any(Words::SID) {
+        let sid = memchr::memmem::find(body.as_bytes(), b"S-1-").map_or("", |at| &body[at..]);
+        let end = sid[1..].find(|c: char| !c.is_ascii_digit() && c != '-').map_or(sid.len(), |end| end + 1);
+        facts.sid = bounded(sid[..end].trim_end_matches('-'));
+    }
+    if facts.words.any(Words::CORRELATION) {
+        let rest = after("cV").unwrap_or_default();
+        let value = rest.trim_start_matches([' ', '=', ':']);
+        let end = value.find([')', ' ', ']', ',', ';']).unwrap_or(value.len());
+        // `cV` inside of another word announces nothing.
+        facts.correlation = bounded(&value[..end]).filter(|vector| value.len() < rest.len() && vector.contains('.'));
+    }
+}
+
+/// `= Process: C:\Windows\system32\svchost.exe`, `= Module: c:\windows\system32\wuaueng.dll`
+fn under_banner<'a>(body: &'a str, facts: &mut Facts<'a>) {
+    if let Some(rest) = body.strip_prefix("Process:") {
+        facts.process = bounded(rest.trim());
+    } else if let Some(rest) = body.strip_prefix("Module:") {
+        facts.module = bounded(rest.trim());
+    }
 }
 
 /// Facts that whole sentences carry, told apart by their first words.
 fn sentences<'a>(body: &'a str, facts: &mut Facts<'a>) {
-    if let Some(rest) = body.strip_prefix("Validating signature for ") {
-        facts.trust = Some(Trust::Checking);
-        facts.path =
-            bounded(rest.split_once(" with dwProvFlags").map_or(rest, |(path, _)| path).trim_end_matches([':', ' ']));
-    } else if let Some(rest) = body.strip_prefix("Error: 0x") {
-        if let Some((_, path)) = rest.split_once(" when verifying trust for ") {
-            facts.trust = Some(Trust::Failed);
-            facts.path = bounded(path.trim());
-        }
-    } else if let Some(rest) = body.strip_prefix("Digital Signatures on file ") {
-        if let Some((path, _)) = rest.split_once(" are not trusted") {
-            facts.trust = Some(Trust::Failed);
-            facts.path = bounded(path);
-        }
-    } else if let Some(rest) =
-        body.strip_prefix("Microsoft signed: ").or_else(|| body.strip_prefix("Trusted Publisher: "))
-    {
-        facts.trust = Some(match rest.trim() {
-            "Yes" => Trust::Trusted,
-            "No" => Trust::Untrusted,
-            _ => Trust::Unknown,
-        });
-    } else if find::POSTPROCESSING.is_in(body) || find::POST_PROCESSING.is_in(body) {
-        facts.trust = Some(Trust::Rejected);
+    let first_word = |text: &'a str| bounded(text.split(' ').next().unwrap_or(text));
+    if facts.words.any(Words::LOGGING_INITIALIZED) {
+        banner(body, facts);
     } else if let Some(rest) = body.strip_prefix("WU client version ") {
-        facts.client_version = bounded(rest.trim());
+        facts.client_version = first_word(rest.trim());
     } else if let Some(rest) = body.strip_prefix("WU client with version ") {
-        facts.client_version = bounded(rest.split(' ').next().unwrap_or(rest));
+        facts.client_version = first_word(rest);
     } else if let Some(rest) = body.strip_prefix("Client version: Core: ") {
-        facts.client_version = bounded(rest.split(' ').next().unwrap_or(rest));
-    } else if let Some(at) = find::LOGGING_INITIALIZED_WITH.find(body) {
-        banner(&body[at..], facts);
-    } else if let Some(rest) = body.strip_prefix("Generating download request for update ") {
-        (facts.update, facts.revision) = revised(rest);
-    } else if let Some(rest) = body.strip_prefix("Starting install of CBS update ") {
-        (facts.update, facts.revision) = revised(rest);
-        facts.operation = Some((Operation::Install, Phase::Start));
+        facts.client_version = first_word(rest);
     } else if let Some(rest) = body.strip_prefix("WER Report sent: ") {
         wer(rest, facts);
     }
-    if find::DOWNLOAD_SUCCEEDED.is_in(body) {
-        facts.operation = Some((Operation::Download, Phase::Succeeded));
-    }
 }
 
-/// `Logging initialized (build: 7.5.7601.17514, tz: -0400)`
+/// `Logging initialized (build: 7.5.7601.17514, tz: -0400)`, of which a copy may have lost the first half.
 fn banner<'a>(text: &'a str, facts: &mut Facts<'a>) {
     if let Some((_, rest)) = text.split_once("build: ") {
         facts.client_version = bounded(rest.split([',', ')']).next().unwrap_or(rest).trim());
     }
     if let Some((_, rest)) = text.split_once("tz: ") {
-        facts.banner_offset_min = super::time::offset(rest).map(|(minutes, _)| minutes);
+        facts.banner_offset_min = time::offset(rest).map(|(minutes, _)| minutes);
     }
 }
 
 /// `7.5.7601.17514 0x800b0109 8468427E-... Download 101 Managed`
 fn wer<'a>(text: &'a str, facts: &mut Facts<'a>) {
     let mut words = text.split(' ');
-    facts.client_version = words.next();
+    facts.client_version = words.next().and_then(bounded);
     facts.update = words.nth(1).and_then(guid::take).map(|(guid, _)| guid).filter(|guid| !guid::is_nil(guid));
-    facts.operation = match words.next() {
-        Some("Download") => Some((Operation::Download, Phase::End)),
-        Some("Install") => Some((Operation::Install, Phase::End)),
-        _ => None,
-    };
-}
-
-/// `Key = value` and `Key: value`, found at their `=` and `:`, so that one pass serves all keys.
-fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) {
-    for at in memchr::memchr2_iter(b'=', b':', body.as_bytes()) {
-        let key = body[..at].trim_end();
-        let value = body[at + 1..].trim_start();
-        if value.is_empty() {
-            continue;
-        }
-        // Keys are told apart by their last word, then compared in full.
-        match key.as_bytes().last() {
-            Some(b'd' | b'D' | b'e') => key_of_id(key, value, facts),
-            Some(b'r') if key.ends_with("WSUS server") => facts.wsus_server = bounded(value.trim_end()),
-            Some(b'p') if key.ends_with("Target group") => facts.target_group = bounded(value.trim_end()),
-            Some(b'n') if key.ends_with("OS Version") => facts.os_version = bounded(value.trim_end()),
-            Some(b's') if key.ends_with("Process") => facts.process = bounded(value.trim_end()),
-            _ => {}
-        }
-    }
-}
-
-fn key_of_id<'a>(key: &str, value: &'a str, facts: &mut Facts<'a>) {
-    if key.ends_with("pdateId") || key.ends_with("pdateID") || key.ends_with("idUpdate") {
-        let (update, revision) = revised(value);
-        if update.is_some() && facts.update.is_none() {
-            (facts.update, facts.revision) = (update, revision);
-        }
-    } else if key.ends_with("CallerId") || key.ends_with("ClientId") && !key.ends_with("SusClientId") {
-        let end = value.find([']', '(', ',']).unwrap_or(value.len());
-        let caller = value[..end].split("  ").next().unwrap_or("");
-        let caller = caller.split(" Id = ").next().unwrap_or("").trim();
-        facts.caller = bounded(caller).filter(|caller| *caller != "<NULL>");
-    } else if key.ends_with("erviceId") || key.ends_with("erviceID") {
-        facts.service = guid::take(value).map(|(guid, _)| guid).filter(|guid| !guid::is_nil(guid));
-    } else if key.ends_with("Title") {
-        facts.title = bounded(value.trim_end()).filter(|title| *title != "<NULL>");
-    }
-}
-
-/// The first URL: from `http` to a blank, quote or bracket.
-fn url(body: &str) -> Option<&str> {
-    let bytes = body.as_bytes();
-    let at = find::SCHEME_END.find(body)?;
-    let scheme = bytes[..at].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let start = at - scheme;
-    if !matches!(&body[start..at], "http" | "https" | "HTTP" | "HTTPS") {
-        return None;
-    }
-    let end = body[start..].find([' ', '"', '>', '`', '\t', ',']).map_or(body.len(), |end| start + end);
-    // A sentence ends in a period or colon that is not the URL's.
-    bounded(body[start..end].trim_end_matches(['.', ':', ')']))
-}
-
-/// `https://slscr.../SLS/{...}/x64/10.0.19045.2728/0?...` names the build.
-fn os_of_url(url: &str) -> Option<&str> {
-    let rest = ["/x64/", "/x86/", "/arm64/", "/ARM64/"].into_iter().find_map(|part| url.split_once(part))?.1;
-    let build = rest.split('/').next()?;
-    let fits = build.contains('.') && build.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    fits.then_some(build)
 }
 
 /// `KB` and six to eight digits.
@@ -341,21 +247,15 @@ fn kb(text: &str) -> Option<&str> {
             continue;
         }
         let digits = bytes[at + 2..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let bounded = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
-        if bounded && (6..=8).contains(&digits) {
+        let is_bounded = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
+        if is_bounded && (6..=8).contains(&digits) {
             return Some(&text[at..at + 2 + digits]);
         }
     }
     None
 }
 
-fn revised(text: &str) -> (Option<&str>, Option<u32>) {
-    match guid::take_revised(text) {
-        Some((guid, revision)) if !guid::is_nil(guid) => (Some(guid), revision),
-        _ => (None, None),
-    }
-}
-
-fn bounded(text: &str) -> Option<&str> {
+/// The text, where it is neither empty nor too long for a fact.
+pub(super) fn bounded(text: &str) -> Option<&str> {
     (!text.is_empty() && text.len() <= FACT_BYTES_MAX).then_some(text)
 }

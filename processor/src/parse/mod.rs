@@ -13,19 +13,32 @@
 //! By hand over bytes and without regex, since this is the hottest code of wulog.
 
 mod columns;
-mod event_ids;
-pub(crate) mod find;
-mod guid;
-mod message;
-mod report;
 mod time;
+mod message;
+mod words;
+mod section;
+mod trust;
+mod ids;
+mod guid;
+mod pairs;
+mod url;
+mod origin;
+mod report;
+mod event_ids;
+mod action;
 
 pub use event_ids::event_name;
-pub use message::{Facts, Level, Operation, Phase, Trust};
+pub use ids::service_name;
+pub use message::{Facts, Level};
+pub use origin::Origin;
+pub use pairs::Subject;
 pub use report::{Report, Verdict};
+pub use section::{By, Operation, Phase, Section};
 pub use time::LocalTime;
+pub use trust::Trust;
+pub use words::Words;
 
-use wulog_schemas::event::Form;
+use wulog_schemas::event::{Action, EventOutcome, Form};
 use wulog_schemas::hresult::find_hresult;
 
 /// One log line, taken apart.
@@ -45,41 +58,67 @@ pub struct Entry<'a> {
     pub level: Option<Level>,
     /// Everything after the columns.
     pub message: &'a str,
-    /// HRESULT of the line, zero for an explicit success.
+    /// The message without bullet and severity word.
+    pub body: &'a str,
+    /// HRESULT of the line, zero where the line calls it a result.
     pub hresult: Option<u32>,
     /// The fields of REPORT EVENT or ReportingEvents.log.
     pub report: Option<Report<'a>>,
     /// What the message says.
     pub facts: Facts<'a>,
+    /// What the line is about, by itself.
+    pub action: Action,
+    /// How that ended.
+    pub outcome: EventOutcome,
+}
+
+impl Entry<'_> {
+    /// True for a failure code.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.hresult.is_some_and(|code| code & 0x8000_0000 != 0)
+    }
 }
 
 /// Takes a line apart.
 #[must_use]
 pub fn parse(line: &str) -> Entry<'_> {
     let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
-    if let Some(report) = report::reporting_events(line) {
-        let facts = reported_facts(&report);
-        return Entry {
-            form: Form::ReportingEvents,
-            time: report.time,
-            pid: None,
-            tid: None,
-            component: None,
-            level: None,
-            message: report.text,
-            hresult: report.hresult,
-            report: Some(report),
-            facts,
-        };
+    let mut entry = match report::reporting_events(line) {
+        Some(report) => of_reporting_events(report),
+        None => of_windows_update(line),
+    };
+    (entry.action, entry.outcome) = action::describe(&entry);
+    entry
+}
+
+fn of_reporting_events(report: Report<'_>) -> Entry<'_> {
+    Entry {
+        form: Form::ReportingEvents,
+        time: report.time,
+        pid: None,
+        tid: None,
+        component: None,
+        level: None,
+        message: report.text,
+        body: report.text,
+        hresult: report.hresult,
+        facts: reported_facts(&report),
+        report: Some(report),
+        action: Action::Log,
+        outcome: EventOutcome::Unknown,
     }
+}
+
+fn of_windows_update(line: &str) -> Entry<'_> {
     let columns = columns::split(line);
     let (level, body) = message::level_and_body(columns.message);
     let report = report::report_event(body);
     let (hresult, facts) = match &report {
         Some(report) => (report.hresult, reported_facts(report)),
         None => {
-            let hresult = if message::is_undecoded(body) { None } else { find_hresult(body) };
-            (hresult, message::facts(body, columns.component))
+            let facts = message::facts(columns.message, body, columns.component);
+            (if facts.undecoded { None } else { find_hresult(body) }, facts)
         }
     };
     Entry {
@@ -90,9 +129,12 @@ pub fn parse(line: &str) -> Entry<'_> {
         component: columns.component,
         level,
         message: columns.message,
+        body,
         hresult,
         report,
         facts,
+        action: Action::Log,
+        outcome: EventOutcome::Unknown,
     }
 }
 

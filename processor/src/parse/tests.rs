@@ -106,9 +106,9 @@ fn titles_and_kbs() {
 
 #[test]
 fn facts_of_messages() {
-    let facts = |message: &'static str| super::message::facts(level_and_body_of(message), Some("Agent"));
-    assert_eq!(facts("  * WSUS server: http://wsus48.corp.example").wsus_server, Some("http://wsus48.corp.example"));
-    assert_eq!(facts("  * WSUS status server: http://wsus48.corp.example").wsus_server, None);
+    let facts = |message: &'static str| super::message::facts(message, level_and_body_of(message), Some("Agent"));
+    assert_eq!(facts("  * WSUS server: http://wsus48.corp.example").wsus, Some("http://wsus48.corp.example"));
+    assert_eq!(facts("  * WSUS status server: http://wsus48.corp.example").wsus, None);
     assert_eq!(facts("  * Target group: (Unassigned Computers)").target_group, Some("(Unassigned Computers)"));
     assert_eq!(facts("  * OS Version = 6.1.7600.0.0.197008").os_version, Some("6.1.7600.0.0.197008"));
     assert_eq!(
@@ -121,7 +121,6 @@ fn facts_of_messages() {
         Some("Azure VM Guest Patching")
     );
     assert_eq!(facts("-- START --  COMAPI: Search [ClientId = <NULL>]").caller, None);
-    assert_eq!(facts("-- START --  COMAPI: Search [ClientId = LogMeIn]").operation, None);
     assert_eq!(
         facts("WARNING: x, updateId = {E5F3A5A4-2FED-1252-4F9C-E390A3E409EC}.101, hr = 80242013").revision,
         Some(101)

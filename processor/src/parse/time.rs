@@ -3,6 +3,9 @@
 /// Seconds of a day.
 const DAY_SECS: i64 = 86_400;
 
+/// Longest separator between the parts of a date: two characters outside of ASCII.
+const SEPARATOR_BYTES_MAX: usize = 6;
+
 /// A time as a line writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime {
@@ -49,16 +52,12 @@ pub(super) struct Taken<'a> {
 /// where a copy lost the tabs, nothing.
 pub(super) fn take(text: &str) -> Option<Taken<'_>> {
     let (year, rest) = digits(text, 4)?;
-    let (separator, rest) = separator(rest)?;
-    let (month, rest) = digits(rest, 2)?;
-    let rest = rest.strip_prefix(separator)?;
-    let (day, rest) = digits(rest, 2)?;
+    let (month, rest, separator) = separated(rest)?;
+    let (day, rest) = digits(rest.strip_prefix(separator)?, 2)?;
     let rest = rest.trim_start_matches(['\t', ' ']);
     let (hour, rest) = digits(rest, 2)?;
-    let (separator, rest) = self::separator(rest)?;
-    let (minute, rest) = digits(rest, 2)?;
-    let rest = rest.strip_prefix(separator)?;
-    let (second, rest) = digits(rest, 2)?;
+    let (minute, rest, separator) = separated(rest)?;
+    let (second, rest) = digits(rest.strip_prefix(separator)?, 2)?;
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -106,11 +105,16 @@ fn digits(text: &str, count: usize) -> Option<(u32, &str)> {
     Some((value, &text[count..]))
 }
 
-/// One character that is neither digit nor space.
-fn separator(text: &str) -> Option<(char, &str)> {
-    let first = text.chars().next()?;
-    let fits = !first.is_ascii_alphanumeric() && !first.is_whitespace();
-    fits.then(|| (first, &text[first.len_utf8()..]))
+/// Two digits behind a culture's separator, the rest, and the separator: a character that is neither letter, digit nor
+/// blank, and after it what the culture adds: a blank (`2024. 03. 01` in Slovak), a mark of direction.
+fn separated(text: &str) -> Option<(u32, &str, &str)> {
+    let bytes = text.as_bytes().iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
+    if !(1..=SEPARATOR_BYTES_MAX).contains(&bytes) || matches!(text.as_bytes()[0], b' ' | b'\t') {
+        return None;
+    }
+    let (separator, after) = text.split_at(bytes);
+    let (value, rest) = digits(after, 2)?;
+    Some((value, rest, separator))
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant's algorithm, with years from March).
@@ -138,8 +142,13 @@ mod tests {
         check("2005-06-0118:30:03 992", Some((1_117_650_603, 0, None, Writer::Legacy, " 992")));
         check("2016-05-12 16:25:51+0100 1896", Some((1_463_070_351, 0, Some(60), Writer::Legacy, " 1896")));
         check("2020-03-14 13:14:20:702-0330\t1", Some((1_584_191_660, 702_000_000, Some(-210), Writer::Legacy, "\t1")));
-        for date in ["2023/03/01 22:19:01.4037009 1", "2023-03-01 22:19:01.4037009 1", "2023.03.01 22.19.01.4037009 1"]
-        {
+        for date in [
+            "2023/03/01 22:19:01.4037009 1",
+            "2023-03-01 22:19:01.4037009 1",
+            "2023.03.01 22.19.01.4037009 1",
+            "2023. 03. 01 22:19:01.4037009 1",
+            "2023\u{200f}/03\u{200f}/01 22:19:01.4037009 1",
+        ] {
             check(date, Some((1_677_709_141, 403_700_900, None, Writer::Etw, " 1")));
         }
         check("2024-02-29 00:00:00:000 1", Some((1_709_164_800, 0, None, Writer::Legacy, " 1")));

@@ -13,10 +13,16 @@ pub enum Action {
     ServiceStop,
     /// A process begins to log: the banner with build and time zone.
     LoggingInitialized,
+    /// A bar that only frames a section.
+    Separator,
     /// A fact about client, host or policy: version, WSUS server, target group, OS.
     Configuration,
+    /// Automatic updates or an application asks the agent for a search, download or installation, and gets its answer.
+    ClientCall,
     /// A search for updates starts.
     ScanStart,
+    /// What a search looks for and finds.
+    ScanProgress,
     /// A search for updates ends.
     ScanEnd,
     /// A search for updates failed.
@@ -49,6 +55,10 @@ pub enum Action {
     InstallFailed,
     /// An installation was cancelled or killed.
     InstallCanceled,
+    /// An uninstallation starts.
+    UninstallStart,
+    /// An uninstallation ends.
+    UninstallEnd,
     /// An uninstallation succeeded, perhaps with a restart to come.
     UninstallSucceeded,
     /// An uninstallation failed.
@@ -67,6 +77,8 @@ pub enum Action {
     SelfUpdate,
     /// The client talks to a server.
     ServerRequest,
+    /// A step of the handler, which prepares and installs updates.
+    HandlerStep,
     /// Status or events are reported to the server, or to Windows Error Reporting.
     Report,
     /// A step failed, with a code, outside all of the above.

@@ -1,0 +1,174 @@
+//! What a line is about and how it ended: the first rule that holds, in the order of `schemas/EVENTS.md`.
+
+use wulog_schemas::event::{Action, EventOutcome};
+
+use super::pairs::Subject;
+use super::section::{self, By, Operation, Phase, Section};
+use super::trust::Trust;
+use super::words::Words;
+use super::{Entry, Level, Verdict};
+
+/// `event.action` and `event.outcome` of a line by itself.
+pub(super) fn describe(entry: &Entry<'_>) -> (Action, EventOutcome) {
+    if entry.facts.undecoded {
+        return (Action::Undecoded, EventOutcome::Unknown);
+    }
+    if let Some(report) = &entry.report {
+        let outcome = match report.verdict() {
+            Verdict::Success => EventOutcome::Success,
+            Verdict::Failure => EventOutcome::Failure,
+            Verdict::Other => EventOutcome::Unknown,
+        };
+        return (of_report(report.event_id), outcome);
+    }
+    let outcome = outcome(entry);
+    (action(entry, outcome == EventOutcome::Failure), outcome)
+}
+
+fn outcome(entry: &Entry<'_>) -> EventOutcome {
+    let facts = &entry.facts;
+    if is_error_reporting(entry.body) {
+        return EventOutcome::Unknown;
+    }
+    let failed = entry.is_failure()
+        || facts.failed
+        || entry.level == Some(Level::Fatal)
+        || matches!(facts.trust, Some(Trust::Untrusted | Trust::Failed | Trust::Rejected))
+        || facts.words.any(Words::RESULT_FAILED);
+    let succeeded = facts.trust == Some(Trust::Trusted) || facts.words.any(Words::SUCCEEDED) || entry.hresult.is_some();
+    match (failed, succeeded) {
+        (true, _) => EventOutcome::Failure,
+        (false, true) => EventOutcome::Success,
+        (false, false) => EventOutcome::Unknown,
+    }
+}
+
+fn action(entry: &Entry<'_>, failed: bool) -> Action {
+    let Entry { facts, body, .. } = entry;
+    let has = |words: Words| facts.words.any(words);
+    if section::is_separator(body) {
+        return Action::Separator;
+    }
+    if has(Words::LOGGING_INITIALIZED) || facts.banner_offset_min.is_some() || entry.message.starts_with("= ") {
+        return Action::LoggingInitialized;
+    }
+    if let Some(section) = facts.section {
+        return of_section(section);
+    }
+    if facts.trust == Some(Trust::Rejected)
+        || failed && has(Words::DOWNLOAD_FAILED)
+        || has(Words::BITS_JOB) && has(Words::FAILED)
+    {
+        return Action::DownloadFailed;
+    }
+    if facts.trust.is_some() {
+        return Action::SignatureVerification;
+    }
+    if failed && has(Words::SCAN_FAILED) {
+        return Action::ScanFailed;
+    }
+    if has(Words::DOWNLOAD_SUCCEEDED) || has(Words::BITS_JOB) && has(Words::COMPLETED) {
+        return Action::DownloadSucceeded;
+    }
+    if has(Words::INSTALL_ENDED) {
+        return if failed { Action::InstallFailed } else { Action::InstallSucceeded };
+    }
+    if body.starts_with("Starting install of ") {
+        return Action::InstallStart;
+    }
+    of_text(entry, failed)
+}
+
+/// Rules on settings and components, after those on operations.
+fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
+    let Entry { facts, body, .. } = entry;
+    let has = |words: Words| facts.words.any(words);
+    let is = |names: &[&str]| {
+        entry.component.is_some_and(|component| names.iter().any(|name| component.eq_ignore_ascii_case(name)))
+    };
+    if !failed {
+        let banner = section::banner(body).unwrap_or(body);
+        let sets_up = banner.starts_with("Initializing ") || banner.starts_with("Uninitializing ");
+        let told = facts.client_version.is_some() && !is_error_reporting(body);
+        if sets_up || told || facts.subject == Some(Subject::Configuration) {
+            return Action::Configuration;
+        }
+        let found = body.starts_with("Found ") && body.contains(" updates");
+        if facts.subject == Some(Subject::Search)
+            || has(Words::SEARCH_RESULT)
+            || found
+            || body.starts_with("Include potentially superseded updates")
+        {
+            return Action::ScanProgress;
+        }
+    }
+    if is(&["Setup"]) || has(Words::SELF_UPDATE) {
+        return Action::SelfUpdate;
+    }
+    if is_error_reporting(body) || !failed && is(&["Report", "Reporter"]) {
+        return Action::Report;
+    }
+    let redirected = has(Words::REDIRECTION) && has(Words::URL);
+    if is(&["WebServices", "SLS", "EP"]) || has(Words::REQUEST) || redirected {
+        return Action::ServerRequest;
+    }
+    if failed {
+        return Action::OperationFailed;
+    }
+    if is(&["PT", "ProtocolTalker"]) {
+        return Action::MetadataSync;
+    }
+    if is(&["DnldMgr", "DownloadManager"]) {
+        return Action::DownloadProgress;
+    }
+    if is(&["Handler"]) { Action::HandlerStep } else { Action::Log }
+}
+
+/// Windows Error Reporting repeats what was said before.
+pub(super) fn is_error_reporting(body: &str) -> bool {
+    body.starts_with("WER Report sent")
+}
+
+fn of_section(section: Section) -> Action {
+    use Operation::{Download, Install, Scan, Service, Uninstall};
+    match (section.by, section.operation, section.phase) {
+        (_, Service, Phase::Start) => Action::ServiceStart,
+        (_, Service, _) => Action::ServiceStop,
+        (By::Client, ..) => Action::ClientCall,
+        (By::Worker, Scan, Phase::Start) => Action::ScanStart,
+        (By::Worker, Scan, _) => Action::ScanEnd,
+        (By::Worker, Download, Phase::Start) => Action::DownloadStart,
+        (By::Worker, Download, _) => Action::DownloadEnd,
+        (By::Worker, Install, Phase::Start) => Action::InstallStart,
+        (By::Worker, Install, _) => Action::InstallEnd,
+        (By::Worker, Uninstall, Phase::Start) => Action::UninstallStart,
+        (By::Worker, Uninstall, _) => Action::UninstallEnd,
+    }
+}
+
+fn of_report(event_id: u32) -> Action {
+    match event_id {
+        141 => Action::ScanStart,
+        147 => Action::ScanEnd,
+        145 | 146 | 148 | 157 | 158 => Action::ScanFailed,
+        149 => Action::ServerRequest,
+        161 => Action::DownloadFailed,
+        162 | 164 => Action::DownloadSucceeded,
+        163 => Action::DownloadCanceled,
+        165 | 166 | 168..=170 => Action::DownloadProgress,
+        167 => Action::DownloadStart,
+        181 => Action::InstallStart,
+        182 | 195 | 198 | 203 | 204 => Action::InstallFailed,
+        183 | 184 | 190 | 191 | 197 | 199 => Action::InstallSucceeded,
+        186 | 187 | 192 | 200 => Action::InstallCanceled,
+        188 | 189 | 201 => Action::InstallPending,
+        185 | 196 => Action::UpdateVisibility,
+        193 | 194 | 202 => Action::Reboot,
+        221 => Action::UninstallFailed,
+        222 | 224 => Action::UninstallSucceeded,
+        223 | 225 => Action::UninstallCanceled,
+        521..=525 => Action::Commit,
+        541..=546 => Action::Revert,
+        _ => Action::Report,
+    }
+}

@@ -1,0 +1,122 @@
+//! What the GUIDs of a message stand for: the text before each, or the revision behind it, tells.
+
+use super::guid::{self, GUID_BYTES};
+use super::message::Facts;
+
+/// Services that Windows Update clients know, by their GUID, and the names that events give them.
+const SERVICES: [(&str, &str); 6] = [
+    ("9482f4b4-e343-43b6-b170-9a65bc822c77", "windows_update"),
+    ("7971f918-a847-4430-9279-4a52d1efe18d", "microsoft_update"),
+    ("3da21691-e39d-4da6-8a4b-b43877bcb1b7", "wsus"),
+    ("855e8a7c-ecb4-4ca3-b045-1dfa50104289", "windows_store"),
+    ("117cab2d-82b1-4b5a-a08c-4d62dbee7782", "windows_store_legacy"),
+    ("8b24b027-1dee-babb-9a95-3517dfb9c552", "dcat_flighting"),
+];
+
+/// The name of a service that is known, such as `wsus`.
+#[must_use]
+pub fn service_name(service: &str) -> Option<&'static str> {
+    SERVICES.iter().find(|(id, _)| id.eq_ignore_ascii_case(service)).map(|(_, name)| *name)
+}
+
+/// Takes the first update, service, call, job and client id of `body`.
+pub(super) fn ids<'a>(body: &'a str, facts: &mut Facts<'a>) {
+    for start in guid::find_all(body) {
+        let id = &body[start..start + GUID_BYTES];
+        if guid::is_nil(id) {
+            continue;
+        }
+        let rest = &body[start + GUID_BYTES..];
+        let revision = revision(rest.strip_prefix('}').unwrap_or(rest));
+        let kind = if revision.is_some() { Some(Kind::Update) } else { Kind::of(&body[..start], id) };
+        match kind {
+            Some(Kind::Update) if facts.update.is_none() => (facts.update, facts.revision) = (Some(id), revision),
+            Some(Kind::Service) => _ = facts.service.get_or_insert(id),
+            Some(Kind::Call) => _ = facts.call.get_or_insert(id),
+            Some(Kind::Job) => _ = facts.job.get_or_insert(id),
+            Some(Kind::Client) => _ = facts.client.get_or_insert(id),
+            _ => {}
+        }
+    }
+}
+
+enum Kind {
+    Update,
+    Service,
+    Call,
+    Job,
+    Client,
+}
+
+impl Kind {
+    /// By the word before the GUID, over brackets, quotes and `=` or `:`.
+    fn of(before: &str, id: &str) -> Option<Kind> {
+        let word = before.trim_end_matches(['{', '\'', '"', '[', '<', '(', ' ', '=', ':', '\t']);
+        // Told apart by the last letter, then compared in full.
+        let ends = |end: &str| {
+            word.len() >= end.len() && word.as_bytes()[word.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
+        };
+        match word.as_bytes().last()? | 0x20 {
+            b'd' if ends("updateid") || ends("update id") => Some(Kind::Update),
+            b'd' if ends("susclientid") => Some(Kind::Client),
+            b'd' if ends("callid") || ends("call id") => Some(Kind::Call),
+            b'd' if ends("jobid") || ends("job id") => Some(Kind::Job),
+            b'd' if ends("serviceid") || ends("service id") => Some(Kind::Service),
+            b'e' if ends("update") => Some(Kind::Update),
+            b'e' if ends("service") => Some(Kind::Service),
+            b'b' if ends("bits job") => Some(Kind::Job),
+            b'l' if ends(" call") => Some(Kind::Call),
+            b'c' if ends("[svc") => Some(Kind::Service),
+            _ => service_name(id).map(|_| Kind::Service),
+        }
+    }
+}
+
+/// `.201` behind an update id. Other ids have none.
+fn revision(text: &str) -> Option<u32> {
+    let rest = text.strip_prefix('.')?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    rest[..digits].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const G: &str = "8468427E-6555-E8D9-5360-9CBC1D52A0BB";
+
+    fn check(body: &str, expect: [Option<&str>; 5], revision: Option<u32>) {
+        let body = body.replace("{G}", &format!("{{{G}}}")).replace(" G", &format!(" {G}"));
+        let mut facts = Facts::default();
+        ids(&body, &mut facts);
+        assert_eq!([facts.update, facts.service, facts.call, facts.job, facts.client], expect, "{body}");
+        assert_eq!(facts.revision, revision, "{body}");
+    }
+
+    #[test]
+    fn the_word_before_tells() {
+        let (update, service) = ([Some(G), None, None, None, None], [None, Some(G), None, None, None]);
+        let (call, job) = ([None, None, Some(G), None, None], [None, None, None, Some(G), None]);
+        check("* UpdateId = {G}.200", update, Some(200));
+        check("{G}.200", update, Some(200));
+        check("Adding update {G}.101 to search result", update, Some(101));
+        check("Starting install of CBS update G", update, None);
+        check("idUpdate={G}.1", update, Some(1));
+        check("WER Report sent: 7.5.7601.17514 0x800b0109 G Download 101 Managed", [None; 5], None);
+        check("  * ServiceID = {G} Managed", service, None);
+        check(
+            "Default service for AU is {9482F4B4-E343-43B6-B170-9A65BC822C77}",
+            [None, Some("9482F4B4-E343-43B6-B170-9A65BC822C77"), None, None, None],
+            None,
+        );
+        check("DnldMgr: Regulation Refresh [Svc: {G}]", service, None);
+        check("Failed to resolve federated serviceId G", service, None);
+        check("AU: Search for updates [CallId = {G}]", call, None);
+        check("Failed to execute service registration call {G} (cV: x.1)", call, None);
+        check("BITS job {G} completed successfully", job, None);
+        check("  * SusClientId = '{G}'", [None, None, None, None, Some(G)], None);
+        check("Created new random SusClientId G. Old Id: none.", [None, None, None, None, Some(G)], None);
+        check("GUID {00000000-0000-0000-0000-000000000000}", [None; 5], None);
+        check("x{G}-1234", [None; 5], None);
+    }
+}

@@ -1,0 +1,183 @@
+//! Sections: where an operation begins and ends.
+//!
+//! ```text
+//! ** START **  Agent: Finding updates [CallerId = CcmExec]        * START * Finding updates CallerId = X  Id = 5
+//! **  END  **  Agent: Finding updates [CallerId = CcmExec]        * END * Finding updates
+//! <<## SUBMITTED ## AU: Search for updates [CallId = {G}]         *RESUMED* Search ClientId = X
+//! :: START ::  Handler: CBS Install                               *************
+//! ```
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// The service itself.
+    Service,
+    /// A search for updates.
+    Scan,
+    /// A download.
+    Download,
+    /// An installation.
+    Install,
+    /// An uninstallation.
+    Uninstall,
+}
+
+/// Where in its operation a line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// `START`
+    Start,
+    /// `SUBMITTED`, `QUEUED`, `RESUMED`: a caller waits.
+    Between,
+    /// `END`
+    End,
+}
+
+/// Who writes the section. AU and COMAPI write sections of their own around the agent's, in their own processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The one that does the work: agent, download manager, handler, service.
+    Worker,
+    /// The one that asks for it.
+    Client,
+}
+
+/// One line of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// What is done.
+    pub operation: Operation,
+    /// Beginning or end.
+    pub phase: Phase,
+    /// Who says so.
+    pub by: By,
+}
+
+/// Characters that bars and bullets are made of; each component has its own.
+const BARS: [char; 6] = ['*', '#', '-', ':', '+', '='];
+
+/// Shortest bar that is not a bullet.
+const BAR_BYTES_MIN: usize = 3;
+
+/// True for a bar that only frames a section.
+pub(super) fn is_separator(body: &str) -> bool {
+    body.len() >= BAR_BYTES_MIN
+        && BARS.contains(&char::from(body.as_bytes()[0]))
+        && body.bytes().all(|byte| byte == body.as_bytes()[0])
+}
+
+/// The text of a one-line banner, `###########  AU: Initializing Automatic Updates  ###########`, without bars and component.
+pub(super) fn banner(body: &str) -> Option<&str> {
+    let rest = body.trim_start_matches(BARS);
+    if body.len() - rest.len() < BAR_BYTES_MIN {
+        return None;
+    }
+    let text = rest.trim_start();
+    Some(text.split_once(": ").filter(|(component, _)| !component.contains(' ')).map_or(text, |(_, text)| text))
+}
+
+pub(super) fn section(body: &str, component: Option<&str>) -> Option<Section> {
+    let head = body.trim_start_matches(['<', '>', '*', '#', '-', ':', '+', ' ']);
+    if head.len() == body.len() {
+        return None;
+    }
+    let (phase, rest) = [
+        ("START", Phase::Start),
+        ("END", Phase::End),
+        ("SUBMITTED", Phase::Between),
+        ("QUEUED", Phase::Between),
+        ("RESUMED", Phase::Between),
+    ]
+    .into_iter()
+    .find_map(|(word, phase)| Some((phase, head.strip_prefix(word)?)))?;
+    let name = rest.trim_start_matches(['*', '#', '-', ':', '+', ' ']);
+    if name.len() == rest.len() {
+        return None;
+    }
+    let (owner, name) = name
+        .split_once(": ")
+        .filter(|(owner, _)| !owner.contains(' '))
+        .map_or_else(|| (component.unwrap_or_default(), name), |(owner, name)| (owner, name.trim_start()));
+    let by_client = ["AU", "COMAPI"].into_iter().any(|client| owner.eq_ignore_ascii_case(client));
+    // Windows 10+ first queues the call of an application.
+    let queued = name.strip_prefix("Queueing ").or_else(|| name.strip_prefix("Init "));
+    let by = if by_client || queued.is_some() || phase == Phase::Between { By::Client } else { By::Worker };
+    let operation = operation(queued.unwrap_or(name), owner)?;
+    Some(Section { operation, phase, by })
+}
+
+fn operation(name: &str, owner: &str) -> Option<Operation> {
+    const NAMES: [(&str, Operation); 11] = [
+        ("Finding updates", Operation::Scan),
+        ("Search", Operation::Scan),
+        ("Downloading updates", Operation::Download),
+        ("Begin Downloading Updates", Operation::Download),
+        ("Download", Operation::Download),
+        ("Installing updates", Operation::Install),
+        ("Install", Operation::Install),
+        ("Uninstalling updates", Operation::Uninstall),
+        ("Uninstall", Operation::Uninstall),
+        ("Service startup", Operation::Service),
+        ("Service exit", Operation::Service),
+    ];
+    if let Some((_, operation)) = NAMES.into_iter().find(|(start, _)| name.starts_with(start)) {
+        return Some(operation);
+    }
+    // The handler names the kind first: `CBS Install`, `Command Line Install`, `MSP Uninstall`.
+    if !owner.eq_ignore_ascii_case("Handler") {
+        return None;
+    }
+    if name.contains("Uninstall") {
+        return Some(Operation::Uninstall);
+    }
+    name.contains("Install").then_some(Operation::Install)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections() {
+        use By::{Client, Worker};
+        use Operation::*;
+        use Phase::*;
+        let cases = [
+            ("** START **  Agent: Finding updates [CallerId = CcmExec]", None, Some((Scan, Start, Worker))),
+            ("**  END  **  Agent: Finding updates [CallerId = CcmExec]", None, Some((Scan, End, Worker))),
+            ("* START * Finding updates CallerId = X  Id = 5", Some("Agent"), Some((Scan, Start, Worker))),
+            ("* START * Queueing Finding updates [CallerId = X  Id = 5]", Some("Agent"), Some((Scan, Start, Client))),
+            ("<<## SUBMITTED ## AU: Search for updates [CallId = {G}]", None, Some((Scan, Between, Client))),
+            (">>##  RESUMED  ## AU: Download update [UpdateId = {G}]", None, Some((Download, Between, Client))),
+            ("-- START --  COMAPI: Search [ClientId = CcmExec]", None, Some((Scan, Start, Client))),
+            ("* START *   Search ClientId = UpdateOrchestrator", Some("ComApi"), Some((Scan, Start, Client))),
+            ("*RESUMED* Search ClientId = UpdateOrchestrator", Some("ComApi"), Some((Scan, Between, Client))),
+            ("** START **  DnldMgr: Downloading updates [CallerId = X]", None, Some((Download, Start, Worker))),
+            ("* START * Begin Downloading Updates", Some("DownloadManager"), Some((Download, Start, Worker))),
+            (":: START ::  Handler: CBS Install", None, Some((Install, Start, Worker))),
+            ("::  END  ::  Handler: Command Line Uninstall", None, Some((Uninstall, End, Worker))),
+            ("##  END  ##  AU: Install updates", None, Some((Install, End, Client))),
+            ("* END * Service exit Exit code = 0x240001", Some("Shared"), Some((Service, End, Worker))),
+            ("* START *", None, None),
+            ("STARTED", None, None),
+            ("* STARTED", None, None),
+            ("***********  Agent: Initializing Windows Update Agent  ***********", None, None),
+            ("* Online = Yes", None, None),
+        ];
+        for (body, component, expect) in cases {
+            let found = section(body, component).map(|it| (it.operation, it.phase, it.by));
+            assert_eq!(found, expect, "{body}");
+        }
+    }
+
+    #[test]
+    fn bars() {
+        assert!(is_separator("*************") && is_separator("---------") && !is_separator("**") && !is_separator(""));
+        assert!(!is_separator("***é***") && !is_separator("aaa"));
+        assert_eq!(
+            banner("###########  AU: Initializing Automatic Updates  ###########").map(|it| &it[..12]),
+            Some("Initializing")
+        );
+        assert_eq!(banner("* WSUS server: x"), None);
+    }
+}

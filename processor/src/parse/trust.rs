@@ -1,0 +1,54 @@
+//! The lines of a trust check.
+
+use super::message::{Facts, bounded};
+use super::words::Words;
+
+/// What a line says of a file's signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// `Validating signature for PATH`: the check begins.
+    Checking,
+    /// `Microsoft signed: Yes`, `Trusted Publisher: Yes`.
+    Trusted,
+    /// `Microsoft signed: No`.
+    Untrusted,
+    /// `Microsoft signed: NA`.
+    Unknown,
+    /// `Error: 0x... when verifying trust for PATH`, `Digital Signatures on file PATH are not trusted`.
+    Failed,
+    /// `File failed postprocessing`: the client threw the file away.
+    Rejected,
+}
+
+/// Takes the verdict of `body` and the file that it is about.
+pub(super) fn trust<'a>(body: &'a str, facts: &mut Facts<'a>) {
+    let (verdict, path) = if let Some(rest) = body.strip_prefix("Validating signature for ") {
+        let path = rest.split_once(" with dwProvFlags").map_or(rest, |(path, _)| path);
+        (Trust::Checking, path.trim_end_matches([':', ' ']))
+    } else if let Some(rest) = body.strip_prefix("Digital Signatures on file ") {
+        (Trust::Failed, rest.split_once(" are not trusted").map_or("", |(path, _)| path))
+    } else if let Some(answer) =
+        body.strip_prefix("Microsoft signed:").or_else(|| body.strip_prefix("Trusted Publisher:"))
+    {
+        (of_answer(answer.trim()), "")
+    } else if facts.words.any(Words::VERIFYING_TRUST) {
+        let path = body.split_once("when verifying trust for ").map_or("", |(_, path)| path.trim());
+        (Trust::Failed, path)
+    } else if facts.words.any(Words::POSTPROCESSING) {
+        (Trust::Rejected, "")
+    } else if facts.words.any(Words::INNER_CAB) {
+        (Trust::Unknown, "")
+    } else {
+        return;
+    };
+    facts.trust = Some(verdict);
+    facts.path = bounded(path);
+}
+
+fn of_answer(answer: &str) -> Trust {
+    match answer.split([' ', '.', ',']).next() {
+        Some("Yes") => Trust::Trusted,
+        Some("No") => Trust::Untrusted,
+        _ => Trust::Unknown,
+    }
+}

@@ -1,0 +1,124 @@
+//! Words that tell what a line is about, wherever they stand in it: all of them are found in one pass.
+
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+/// Which of the words a text holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words(u32);
+
+impl Words {
+    pub(crate) const URL: Words = Words(1);
+    pub(crate) const LOGGING_INITIALIZED: Words = Words(1 << 1);
+    pub(crate) const POSTPROCESSING: Words = Words(1 << 2);
+    pub(crate) const VERIFYING_TRUST: Words = Words(1 << 3);
+    pub(crate) const INNER_CAB: Words = Words(1 << 4);
+    pub(crate) const SUCCEEDED: Words = Words(1 << 5);
+    pub(crate) const RESULT_FAILED: Words = Words(1 << 6);
+    pub(crate) const FAILED: Words = Words(1 << 7);
+    pub(crate) const EXIT_CODE: Words = Words(1 << 8);
+    pub(crate) const RETURNED_CODE: Words = Words(1 << 9);
+    pub(crate) const SCAN_FAILED: Words = Words(1 << 10);
+    pub(crate) const SEARCH_RESULT: Words = Words(1 << 11);
+    pub(crate) const DOWNLOAD_FAILED: Words = Words(1 << 12);
+    pub(crate) const DOWNLOAD_SUCCEEDED: Words = Words(1 << 13);
+    pub(crate) const BITS_JOB: Words = Words(1 << 14);
+    pub(crate) const COMPLETED: Words = Words(1 << 15);
+    pub(crate) const INSTALL_ENDED: Words = Words(1 << 16);
+    pub(crate) const SELF_UPDATE: Words = Words(1 << 17);
+    pub(crate) const REQUEST: Words = Words(1 << 18);
+    pub(crate) const REDIRECTION: Words = Words(1 << 19);
+    pub(crate) const STATUS_CODE: Words = Words(1 << 20);
+    pub(crate) const SID: Words = Words(1 << 21);
+    pub(crate) const CORRELATION: Words = Words(1 << 22);
+
+    /// The words in `text`. Of words that overlap the longest of the leftmost counts.
+    pub(crate) fn of(text: &str) -> Words {
+        SEARCH.find_iter(text).fold(Words::default(), |all, found| all.or(SPELLINGS[found.pattern().as_usize()].1))
+    }
+
+    /// True where any of `words` is among them.
+    pub(crate) const fn any(self, words: Words) -> bool {
+        self.0 & words.0 != 0
+    }
+
+    /// Both together.
+    pub(crate) const fn or(self, words: Words) -> Words {
+        Words(self.0 | words.0)
+    }
+}
+
+/// Where a word may begin a sentence its first letter is left out, unless it would then begin inside of another word.
+const SPELLINGS: [(&str, Words); 48] = [
+    ("://", Words::URL),
+    ("Logging initialized", Words::LOGGING_INITIALIZED),
+    ("failed postprocessing", Words::POSTPROCESSING),
+    ("failed post processing", Words::POSTPROCESSING),
+    ("when verifying trust for ", Words::VERIFYING_TRUST),
+    ("not contain correct inner CAB", Words::INNER_CAB),
+    ("ucceeded", Words::SUCCEEDED),
+    ("ucceeds", Words::SUCCEEDED),
+    ("uccessfully", Words::SUCCEEDED),
+    ("Result = Failed", Words::RESULT_FAILED),
+    ("failed", Words::FAILED),
+    ("Exit code", Words::EXIT_CODE),
+    ("exit code", Words::EXIT_CODE),
+    ("returned 0x", Words::RETURNED_CODE),
+    ("failed Searching for update", Words::SCAN_FAILED),
+    ("earch callback failed", Words::SCAN_FAILED),
+    ("Failed to find updates", Words::SCAN_FAILED),
+    ("failed to find updates", Words::SCAN_FAILED),
+    ("Failed to synchronize", Words::SCAN_FAILED),
+    ("failed to synchronize", Words::SCAN_FAILED),
+    ("Skipping scan", Words::SCAN_FAILED),
+    ("to search result", Words::SEARCH_RESULT),
+    ("ownload failed", Words::DOWNLOAD_FAILED),
+    ("Failed to download", Words::DOWNLOAD_FAILED),
+    ("failed to download", Words::DOWNLOAD_FAILED),
+    ("while downloading update", Words::DOWNLOAD_FAILED),
+    ("DownloadSucceeded", Words::DOWNLOAD_SUCCEEDED.or(Words::SUCCEEDED)),
+    ("BITS job", Words::BITS_JOB),
+    ("completed successfully", Words::COMPLETED.or(Words::SUCCEEDED)),
+    ("Completed install of", Words::INSTALL_ENDED),
+    ("nstall completed", Words::INSTALL_ENDED),
+    ("Install of setup package", Words::INSTALL_ENDED),
+    ("nstall failed", Words::INSTALL_ENDED.or(Words::FAILED)),
+    ("SelfUpdate", Words::SELF_UPDATE),
+    ("self-update", Words::SELF_UPDATE),
+    ("WinHttp:", Words::REQUEST),
+    ("end request", Words::REQUEST),
+    ("SendRequest", Words::REQUEST),
+    ("Send failed", Words::REQUEST.or(Words::FAILED)),
+    ("Web service call", Words::REQUEST),
+    ("ibrary download error", Words::REQUEST),
+    ("aking request", Words::REQUEST),
+    ("DownloadFileInternal", Words::REQUEST),
+    ("WSUS Client/Server URL", Words::REQUEST),
+    (" redir ", Words::REDIRECTION),
+    ("tatus code", Words::STATUS_CODE),
+    ("S-1-", Words::SID),
+    ("cV", Words::CORRELATION),
+];
+
+static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(SPELLINGS.iter().map(|(text, _)| text))
+        .expect("a few short words make a small automaton")
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_found() {
+        for (text, words) in SPELLINGS {
+            assert_eq!(Words::of(text), words, "{text}");
+            assert_eq!(Words::of(&format!("WARNING: é f{text} 0x80070057, x")), words, "{text}");
+        }
+        assert_eq!(Words::of("Network state: Connected"), Words::default());
+        assert!(Words::of("DnldMgr WARNING: BITS job {G} failed, hr = 0x80190194").any(Words::FAILED));
+    }
+}
