@@ -112,6 +112,8 @@ pub enum EventKind {
 pub enum EventType {
     /// An installation.
     Installation,
+    /// An uninstallation.
+    Deletion,
     /// Everything else.
     Info,
 }
@@ -136,7 +138,7 @@ pub struct EventFields<'a> {
     /// Always `package`.
     #[serde(borrow)]
     pub category: [Text<'a>; 1],
-    /// Installation or not.
+    /// Installation, uninstallation or neither.
     #[serde(rename = "type")]
     pub type_: [EventType; 1],
     /// What the line is about, from a closed list.
@@ -508,7 +510,7 @@ pub struct WuFields<'a> {
     /// Target group of the line.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub target_group: Option<Text<'a>>,
-    /// Proxy of the line, as written.
+    /// Proxy of the line, lower case.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Text<'a>>,
     /// SusClientId, lower case.

@@ -102,6 +102,11 @@ pub(super) fn type_of(action: Action) -> EventType {
         | Action::InstallSucceeded
         | Action::InstallFailed
         | Action::InstallCanceled => EventType::Installation,
+        Action::UninstallStart
+        | Action::UninstallEnd
+        | Action::UninstallSucceeded
+        | Action::UninstallFailed
+        | Action::UninstallCanceled => EventType::Deletion,
         _ => EventType::Info,
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use wulog_schemas::event::{
-    Action, ECS_VERSION, Flag, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields,
+    Action, ECS_VERSION, EventOutcome, Flag, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields,
 };
 use wulog_schemas::hresult;
 use wulog_schemas::raw::{RawHeaderRef, Source};
@@ -14,7 +14,7 @@ use super::json::Json;
 use super::thread::server_of_url;
 use super::time::EventTime;
 use crate::machine::InRecord;
-use crate::parse::{Entry, Facts, Level, Origin, Trust, event_name, service_name};
+use crate::parse::{Entry, Facts, Level, Origin, Trust, service_name};
 
 /// What names and short values of most documents need; the line itself stands in them twice.
 const FIELDS_BYTES: usize = 1100;
@@ -114,7 +114,9 @@ fn event(json: &mut Json, line: &Line<'_>) {
     json.raw(",\"event\":{\"kind\":\"event\",\"category\":[\"package\"],\"type\":[");
     json.value(&classify::type_of(line.action));
     json.raw("],\"action\":").value(&line.action).raw(",\"outcome\":").value(&entry.outcome);
-    match (entry.hresult.filter(|code| *code != 0), &entry.report) {
+    // A code without the failure bit in a line that failed is none: `Return code = 0x00000643, Result = Failed`.
+    let fits = |code: &u32| *code != 0 && (entry.is_failure() || entry.outcome != EventOutcome::Failure);
+    match (entry.hresult.filter(fits), &entry.report) {
         (Some(code), _) => json.raw(",\"code\":").hresult(code),
         (None, Some(report)) => json.raw(",\"code\":\"").value(&report.event_id).raw("\""),
         (None, None) => json,
@@ -204,7 +206,8 @@ fn url(json: &mut Json, full: &str, server: Option<&str>) {
 }
 
 fn device(json: &mut Json, entry: &Entry<'_>) {
-    let Facts { manufacturer, model, .. } = entry.facts;
+    let Facts { manufacturer, model, .. } = &entry.facts;
+    let (manufacturer, model) = (manufacturer.as_deref(), model.as_deref());
     if manufacturer.is_none() && model.is_none() {
         return;
     }
@@ -261,7 +264,7 @@ fn what(json: &mut Json, entry: &Entry<'_>) {
     json.optional_text(",\"service\":", facts.service.and_then(service_name));
     json.optional_text(",\"wsus\":", facts.wsus.and_then(server_of_url).as_deref());
     json.optional_text(",\"target_group\":", facts.target_group);
-    json.optional_text(",\"proxy\":", facts.proxy);
+    json.optional_lower(",\"proxy\":", facts.proxy);
     json.optional_lower(",\"client_id\":", facts.client);
     json.optional_lower(",\"call_id\":", facts.call);
     json.optional_lower(",\"job_id\":", facts.job);
@@ -269,7 +272,7 @@ fn what(json: &mut Json, entry: &Entry<'_>) {
     let report = report.map(|report| ReportFields {
         instance: Cow::Owned(report.instance.to_ascii_lowercase()),
         event_id: report.event_id,
-        event_name: event_name(report.event_id).map(Cow::Borrowed),
+        event_name: report.event_name.map(Cow::Borrowed),
         namespace: report.namespace,
         source_id: report.source,
         result: report.result.into(),

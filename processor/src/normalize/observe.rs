@@ -24,7 +24,12 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
         host.set_dimension("client_build", Some(build), scope);
     }
     if let Some(version) = facts.os_version {
-        host.set_dimension("os_build", Some(&os_build(version)), scope);
+        let build = os_build(version);
+        // `10.0.14393` says less than the `10.0.14393.2580` that is known.
+        let says_less = |known: &str| known.strip_prefix(&*build).is_some_and(|rest| rest.starts_with('.'));
+        if !host.os_version().is_some_and(says_less) {
+            host.set_dimension("os_build", Some(&build), scope);
+        }
     }
     if let Some(group) = facts.target_group {
         host.set_dimension("target_group", Some(group), scope);

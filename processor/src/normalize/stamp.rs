@@ -24,25 +24,25 @@ pub(super) fn event_time(
     log_time: i64,
 ) -> EventTime {
     let Some(mut time) = stated else {
-        let (millis, source) = match file.time.last_millis() {
-            Some(last) => (last, TimeSource::Previous),
+        let (millis, nanos, source) = match file.time.last() {
+            Some((millis, nanos)) => (millis, nanos, TimeSource::Previous),
             None if header.read > 0 && header.read <= log_time.saturating_add(AHEAD_MAX_MS) => {
-                (header.read, TimeSource::Read)
+                (header.read, sub_second(header.read), TimeSource::Read)
             }
-            None => (log_time, TimeSource::Log),
+            None => (log_time, sub_second(log_time), TimeSource::Log),
         };
         let mut flags = vec![Flag::TimeMissing];
         if entry.time.is_some() && !entry.facts.undecoded {
             flags.push(Flag::TimeSuspect);
         }
-        return EventTime { millis, nanos: sub_second(millis), offset_min: None, source, flags };
+        return EventTime { millis, nanos, offset_min: None, source, flags };
     };
     if time.millis > log_time.saturating_add(AHEAD_MAX_MS) {
         time.millis = log_time;
         time.nanos = sub_second(log_time);
         time.flags.push(Flag::TimeSuspect);
     }
-    file.time.set_last_millis(time.millis);
+    file.time.set_last(time.millis, time.nanos);
     file.newest = file.newest.max(time.millis);
     time
 }
@@ -69,5 +69,6 @@ pub(super) fn flags(
     flag(time.millis < log_time.saturating_sub(LATE_MS), Flag::Late);
     flag(entry.facts.undecoded, Flag::Undecoded);
     flags.extend(&time.flags);
+    flags.sort_unstable();
     flags
 }

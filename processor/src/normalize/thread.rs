@@ -131,9 +131,8 @@ pub(super) fn server_of_url(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     let server = rest.split(['/', '?', '#']).next()?;
     let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
-    let fits =
-        !server.is_empty() && server.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
-    fits.then(|| server.to_ascii_lowercase())
+    let fits = !server.is_empty() && server.chars().all(|c| c.is_alphanumeric() || ".-_:[]".contains(c));
+    fits.then(|| server.to_lowercase())
 }
 
 /// The longest prefix of at most `bytes_max` bytes that ends at a character.

@@ -18,6 +18,9 @@ use crate::parse::{Entry, LocalTime, Words, parse};
 /// Processes of one file that are remembered; a machine has at most a handful that write the log at a time.
 const PROCESSES_MAX: usize = 32;
 
+/// A REPORT EVENT is dated up to 5 s before its line; one that is older may be from before a change to summer time.
+const REPORT_AGE_MAX_MS: u64 = 10 * 60 * 1000;
+
 /// An IANA time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -164,8 +167,8 @@ pub(super) struct Process {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct FileTime {
     processes: BTreeMap<u32, Process>,
-    /// Time of the last dated line.
-    last_millis: Option<i64>,
+    /// Time of the last dated line: milliseconds, and nanoseconds within the second.
+    last: Option<(i64, u32)>,
     /// The same on the clock of the file: local, so that it runs evenly while the offset is still being learned.
     clock_millis: i64,
 }
@@ -190,9 +193,9 @@ impl FileTime {
         Some(EventTime { millis, nanos: local.nanos, offset_min: Some(offset_min), source, flags })
     }
 
-    /// Time of the last dated line.
-    pub(super) fn last_millis(&self) -> Option<i64> {
-        self.last_millis
+    /// Time of the last dated line: milliseconds since 1970 UTC, and nanoseconds within the second.
+    pub(super) fn last(&self) -> Option<(i64, u32)> {
+        self.last
     }
 
     /// Local time of the last dated line.
@@ -201,14 +204,19 @@ impl FileTime {
     }
 
     /// Remembers the time for lines that have none.
-    pub(super) fn set_last_millis(&mut self, millis: i64) {
-        self.last_millis = Some(millis);
+    pub(super) fn set_last(&mut self, millis: i64, nanos: u32) {
+        self.last = Some((millis, nanos));
     }
 
     fn learn(&mut self, entry: &Entry<'_>) {
         let Some(pid) = entry.pid else { return };
         // A REPORT EVENT is younger than the banner, which a change to summer time makes stale.
-        let report_offset = entry.report.as_ref().and_then(|report| report.time).and_then(|time| time.offset_min);
+        // Only one of just now: an event that is uploaded late has the offset of its own day.
+        let report_time = entry.report.as_ref().and_then(|report| report.time);
+        let is_new = |time: &LocalTime| {
+            entry.time.is_some_and(|line| line.millis().abs_diff(time.millis()) <= REPORT_AGE_MAX_MS)
+        };
+        let report_offset = report_time.filter(is_new).and_then(|time| time.offset_min);
         let offset_min = entry.facts.banner_offset_min.or(report_offset);
         let build = entry.facts.client_version;
         let name = entry.facts.process.and_then(|path| path.rsplit(['\\', '/']).next());
@@ -298,9 +306,9 @@ impl FileClock {
     /// Event time of the file's next line, milliseconds since 1970 UTC; for a line without one, that of the line before.
     pub fn at(&mut self, line: &str) -> Option<i64> {
         if let Some(stated) = self.time.stated(&parse(line), &self.offsets) {
-            self.time.set_last_millis(stated.millis);
+            self.time.set_last(stated.millis, stated.nanos);
         }
-        self.time.last_millis()
+        self.time.last().map(|(millis, _)| millis)
     }
 }
 

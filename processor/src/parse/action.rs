@@ -34,7 +34,8 @@ fn outcome(entry: &Entry<'_>) -> EventOutcome {
         || facts.failed
         || entry.level == Some(Level::Fatal)
         || matches!(facts.trust, Some(Trust::Untrusted | Trust::Failed | Trust::Rejected))
-        || facts.words.any(Words::RESULT_FAILED);
+        || facts.words.any(Words::RESULT_FAILED)
+        || is_failed_transfer(facts.words);
     let succeeded = facts.trust == Some(Trust::Trusted) || facts.words.any(Words::SUCCEEDED) || entry.hresult.is_some();
     match (failed, succeeded) {
         (true, _) => EventOutcome::Failure,
@@ -53,11 +54,9 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
         return Action::LoggingInitialized;
     }
     if let Some(section) = facts.section {
-        return of_section(section);
+        return of_section(section, failed);
     }
-    if facts.trust == Some(Trust::Rejected)
-        || failed && has(Words::DOWNLOAD_FAILED)
-        || has(Words::BITS_JOB) && has(Words::FAILED)
+    if facts.trust == Some(Trust::Rejected) || failed && has(Words::DOWNLOAD_FAILED) || is_failed_transfer(facts.words)
     {
         return Action::DownloadFailed;
     }
@@ -67,7 +66,7 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
     if failed && has(Words::SCAN_FAILED) {
         return Action::ScanFailed;
     }
-    if has(Words::DOWNLOAD_SUCCEEDED) || has(Words::BITS_JOB) && has(Words::COMPLETED) {
+    if has(Words::DOWNLOAD_SUCCEEDED) || has(Words::TRANSFER_JOB) && has(Words::COMPLETED) {
         return Action::DownloadSucceeded;
     }
     if has(Words::INSTALL_ENDED) {
@@ -88,12 +87,13 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
     };
     if !failed {
         let banner = section::banner(body).unwrap_or(body);
-        let sets_up = banner.starts_with("Initializing ") || banner.starts_with("Uninitializing ");
-        let told = facts.client_version.is_some() && !is_error_reporting(body);
+        let sets_up = banner.starts_with("Initializing") || banner.starts_with("Uninitializing");
+        let told = facts.client_version.is_some() && !is_error_reporting(body) && !has(Words::SLS);
         if sets_up || told || facts.subject == Some(Subject::Configuration) {
             return Action::Configuration;
         }
-        let found = body.starts_with("Found ") && body.contains(" updates");
+        let found = body.strip_prefix("Found ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let found = found && body.contains(" updates");
         if facts.subject == Some(Subject::Search)
             || has(Words::SEARCH_RESULT)
             || found
@@ -108,8 +108,7 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
     if is_error_reporting(body) || !failed && is(&["Report", "Reporter"]) {
         return Action::Report;
     }
-    let redirected = has(Words::REDIRECTION) && has(Words::URL);
-    if is(&["WebServices", "SLS", "EP"]) || has(Words::REQUEST) || redirected {
+    if is(&["WebServices", "SLS", "EP"]) || has(Words::REQUEST.or(Words::REDIRECTION)) {
         return Action::ServerRequest;
     }
     if failed {
@@ -124,24 +123,33 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
     if is(&["Handler"]) { Action::HandlerStep } else { Action::Log }
 }
 
+/// A job of BITS or Delivery Optimization that failed; a cut line may lack the code.
+fn is_failed_transfer(words: Words) -> bool {
+    words.any(Words::TRANSFER_JOB) && words.any(Words::FAILED)
+}
+
 /// Windows Error Reporting repeats what was said before.
 pub(super) fn is_error_reporting(body: &str) -> bool {
     body.starts_with("WER Report sent")
 }
 
-fn of_section(section: Section) -> Action {
+fn of_section(section: Section, failed: bool) -> Action {
     use Operation::{Download, Install, Scan, Service, Uninstall};
     match (section.by, section.operation, section.phase) {
         (_, Service, Phase::Start) => Action::ServiceStart,
         (_, Service, _) => Action::ServiceStop,
         (By::Client, ..) => Action::ClientCall,
         (By::Worker, Scan, Phase::Start) => Action::ScanStart,
+        (By::Worker, Scan, _) if failed => Action::ScanFailed,
         (By::Worker, Scan, _) => Action::ScanEnd,
         (By::Worker, Download, Phase::Start) => Action::DownloadStart,
+        (By::Worker, Download, _) if failed => Action::DownloadFailed,
         (By::Worker, Download, _) => Action::DownloadEnd,
         (By::Worker, Install, Phase::Start) => Action::InstallStart,
+        (By::Worker, Install, _) if failed => Action::InstallFailed,
         (By::Worker, Install, _) => Action::InstallEnd,
         (By::Worker, Uninstall, Phase::Start) => Action::UninstallStart,
+        (By::Worker, Uninstall, _) if failed => Action::UninstallFailed,
         (By::Worker, Uninstall, _) => Action::UninstallEnd,
     }
 }

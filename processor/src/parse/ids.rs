@@ -56,7 +56,7 @@ impl Kind {
         let ends = |end: &str| {
             word.len() >= end.len() && word.as_bytes()[word.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
         };
-        match word.as_bytes().last()? | 0x20 {
+        match word.as_bytes().last()?.to_ascii_lowercase() {
             b'd' if ends("updateid") || ends("update id") => Some(Kind::Update),
             b'd' if ends("susclientid") => Some(Kind::Client),
             b'd' if ends("callid") || ends("call id") => Some(Kind::Call),
@@ -64,8 +64,8 @@ impl Kind {
             b'd' if ends("serviceid") || ends("service id") => Some(Kind::Service),
             b'e' if ends("update") => Some(Kind::Update),
             b'e' if ends("service") => Some(Kind::Service),
-            b'b' if ends("bits job") => Some(Kind::Job),
-            b'l' if ends(" call") => Some(Kind::Call),
+            b'b' if ends("bits job") || ends("do job") => Some(Kind::Job),
+            b'/' if ends("/sls/") => Some(Kind::Service),
             b'c' if ends("[svc") => Some(Kind::Service),
             _ => service_name(id).map(|_| Kind::Service),
         }
@@ -112,7 +112,8 @@ mod tests {
         check("DnldMgr: Regulation Refresh [Svc: {G}]", service, None);
         check("Failed to resolve federated serviceId G", service, None);
         check("AU: Search for updates [CallId = {G}]", call, None);
-        check("Failed to execute service registration call {G} (cV: x.1)", call, None);
+        check("path used for cache lookup: /SLS/{G}/x64/10.0.26100.4061/0?CH=1", service, None);
+        check("DO job {G} completed successfully", job, None);
         check("BITS job {G} completed successfully", job, None);
         check("  * SusClientId = '{G}'", [None, None, None, None, Some(G)], None);
         check("Created new random SusClientId G. Old Id: none.", [None, None, None, None, Some(G)], None);

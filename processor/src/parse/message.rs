@@ -1,9 +1,12 @@
 //! What a message says: level, bullets, and the facts in it.
 
+use std::borrow::Cow;
+
 use super::ids::ids;
 use super::origin::{Origin, origin};
 use super::pairs::{Subject, pairs};
 use super::section::{Section, section};
+use super::sls::service_location;
 use super::trust::{Trust, trust};
 use super::url::url;
 use super::words::Words;
@@ -74,9 +77,9 @@ pub struct Facts<'a> {
     /// HTTP status.
     pub http_status: Option<u16>,
     /// Brand of the computer.
-    pub manufacturer: Option<&'a str>,
+    pub manufacturer: Option<Cow<'a, str>>,
     /// Its model.
-    pub model: Option<&'a str>,
+    pub model: Option<Cow<'a, str>>,
     /// Where in the client's code the line was written.
     pub origin: Option<Origin<'a>>,
     /// True for `*FAILED*`.
@@ -90,8 +93,7 @@ const FACT_BYTES_MAX: usize = 512;
 
 /// Cuts bullets and the severity word off: `  * WARNING: Exit code = ...`.
 pub(super) fn level_and_body(message: &str) -> (Option<Level>, &str) {
-    let body = strip_tracefmt(message.trim());
-    let body = strip_bullet(body);
+    let body = strip_bullet(message);
     let leveled = [("WARNING:", Level::Warning), ("FATAL:", Level::Fatal)];
     match leveled.into_iter().find_map(|(word, level)| Some((level, body.strip_prefix(word)?))) {
         Some((level, rest)) => (Some(level), rest.trim_start()),
@@ -115,8 +117,8 @@ fn is_section(text: &str) -> bool {
     text.starts_with("* START *") || text.starts_with("* END *")
 }
 
-/// The doubled header of Insider builds: `[0]0B2C.0C34::03/07/2017-17:08:41.736 [agent]text`.
-fn strip_tracefmt(text: &str) -> &str {
+/// The message without the doubled header of Insider builds: `[0]0B2C.0C34::03/07/2017-17:08:41.736 [agent]text`.
+pub(super) fn without_trace_prefix(text: &str) -> &str {
     let Some(head) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
         return text;
     };
@@ -153,9 +155,10 @@ pub(super) fn facts<'a>(message: &str, body: &'a str, component: Option<&str>) -
         return facts;
     }
     facts.words = Words::of(body);
-    facts.failed = body.starts_with("*FAILED*") || body.starts_with("FAILED [");
+    let said = without_failed(body);
+    facts.failed = said.is_some();
     facts.section = section(body, component);
-    trust(body, &mut facts);
+    trust(said.unwrap_or(body), &mut facts);
     if message.starts_with('=') {
         under_banner(body, &mut facts);
     }
@@ -165,6 +168,9 @@ pub(super) fn facts<'a>(message: &str, body: &'a str, component: Option<&str>) -
     if facts.words.any(Words::URL) {
         url(body, &mut facts);
     }
+    if facts.words.any(Words::SLS) {
+        service_location(body, &mut facts);
+    }
     if facts.failed {
         facts.origin = origin(body);
     }
@@ -173,20 +179,31 @@ pub(super) fn facts<'a>(message: &str, body: &'a str, component: Option<&str>) -
     facts
 }
 
+/// What follows `*FAILED* [80072F8F] `; copies by way of Markdown lose the stars.
+fn without_failed(body: &str) -> Option<&str> {
+    let rest =
+        body.strip_prefix("*FAILED*").or_else(|| body.strip_prefix("FAILED").filter(|rest| rest.starts_with(" [")))?;
+    let rest = rest.trim_start();
+    Some(rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(rest, |(_, rest)| rest.trim_start()))
+}
+
 /// Facts that few lines hold.
 fn rare<'a>(body: &'a str, facts: &mut Facts<'a>) {
     let after = |mark: &str| memchr::memmem::find(body.as_bytes(), mark.as_bytes()).map(|at| &body[at + mark.len()..]);
-    if let Some(rest) =
-        facts.words.any(Words::STATUS_CODE).then(|| after("HTTP status code").or(after("http status code"))).flatten()
-    {
+    if facts.words.any(Words::HTTP_STATUS) {
+        let rest = after("HTTP status code").or_else(|| after("http status code"));
+        let rest = rest.or_else(|| after("HTTP/1.").and_then(|rest| rest.get(1..))).unwrap_or_default();
         let rest = rest.trim_start_matches([' ', '=', ':', '[']);
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         facts.http_status = rest[..digits].parse().ok().filter(|status| (100..600).contains(status));
     }
     if facts.words.any(Words::SID) {
-        let sid = memchr::memmem::find(body.as_bytes(), b"S-1-").map_or("", |at| &body[at..]);
-        let end = sid[1..].find(|c: char| !c.is_ascii_digit() && c != '-').map_or(sid.len(), |end| end + 1);
-        facts.sid = bounded(sid[..end].trim_end_matches('-'));
+        // A SID in a path says whose folder it is, not for whom the client works.
+        let rest = after(" S-1-").unwrap_or_default();
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
+        let start = body.len() - rest.len();
+        facts.sid =
+            bounded(body[start.saturating_sub("S-1-".len())..start + end].trim_end_matches('-')).filter(|_| end > 0);
     }
     if facts.words.any(Words::CORRELATION) {
         let rest = after("cV").unwrap_or_default();

@@ -22,6 +22,7 @@ mod ids;
 mod guid;
 mod pairs;
 mod url;
+mod sls;
 mod origin;
 mod report;
 mod event_ids;
@@ -112,13 +113,16 @@ fn of_reporting_events(report: Report<'_>) -> Entry<'_> {
 
 fn of_windows_update(line: &str) -> Entry<'_> {
     let columns = columns::split(line);
-    let (level, body) = message::level_and_body(columns.message);
+    let message = message::without_trace_prefix(columns.message);
+    let (level, body) = message::level_and_body(message);
     let report = report::report_event(body);
     let (hresult, facts) = match &report {
         Some(report) => (report.hresult, reported_facts(report)),
         None => {
-            let facts = message::facts(columns.message, body, columns.component);
-            (if facts.undecoded { None } else { find_hresult(body) }, facts)
+            let facts = message::facts(message, body, columns.component);
+            // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
+            let has_code = !facts.undecoded && facts.subject != Some(Subject::Configuration);
+            (if has_code { find_hresult(body) } else { None }, facts)
         }
     };
     Entry {
@@ -128,7 +132,7 @@ fn of_windows_update(line: &str) -> Entry<'_> {
         tid: columns.tid,
         component: columns.component,
         level,
-        message: columns.message,
+        message,
         body,
         hresult,
         report,

@@ -11,7 +11,7 @@
 pub struct Origin<'a> {
     /// `CSLSClient::GetResponse`
     pub function: Option<&'a str>,
-    /// Source file, with its path.
+    /// Source file, without its path.
     pub file: Option<&'a str>,
     /// Line in it.
     pub line: Option<u32>,
@@ -46,7 +46,7 @@ fn at_line(body: &str) -> Option<Origin<'_>> {
         Some(text) => text.rsplit_once("file = ")?.1,
         None => text.strip_suffix(" @")?.rsplit_once(", ")?.1,
     };
-    let file = file.trim();
+    let file = file.trim().rsplit(['\\', '/']).next()?;
     let is_path = !file.is_empty() && file.len() <= NAME_BYTES_MAX && file.contains('.');
     is_path.then_some(Origin { function: None, file: Some(file), line: Some(line) })
 }
@@ -67,13 +67,8 @@ mod tests {
             None,
             Some(625),
         );
-        check(r"*FAILED* [80248014] file = onecore\a\b.cpp, line = 215", None, Some(r"onecore\a\b.cpp"), Some(215));
-        check(
-            r"*FAILED* [80240438] wuauengcore.dll, C:\__w\1\s\src\a b.cpp @853",
-            None,
-            Some(r"C:\__w\1\s\src\a b.cpp"),
-            Some(853),
-        );
+        check(r"*FAILED* [80248014] file = onecore\a\b.cpp, line = 215", None, Some("b.cpp"), Some(215));
+        check(r"*FAILED* [80240438] wuauengcore.dll, C:\__w\1\s\src\a b.cpp @853", None, Some("a b.cpp"), Some(853));
         for body in [
             "",
             "]",

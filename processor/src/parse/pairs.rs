@@ -1,5 +1,7 @@
 //! `Key = value` and `Key: value`: found at their `=` and `:`, so that one pass serves all keys.
 
+use std::borrow::Cow;
+
 use super::message::{Facts, bounded};
 
 /// What the first key of a message is about.
@@ -16,18 +18,23 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) {
     for at in memchr::memchr2_iter(b'=', b':', body.as_bytes()) {
         let key = body[..at].trim_end();
         let value = body[at + 1..].trim_start();
+        if facts.subject.is_none() {
+            facts.subject = subject(key);
+        }
         if value.is_empty() {
             continue;
         }
         // Told apart by the last letter, then compared in full.
         match key.as_bytes().last() {
             Some(b'd') if is_caller(key) => caller(value, facts),
-            Some(b'd') if key.ends_with("Computer Brand") => facts.manufacturer = bounded(value.trim_end()),
+            Some(b'd') if key.ends_with("Computer Brand") => {
+                facts.manufacturer = bounded(value.trim_end()).map(Cow::Borrowed)
+            }
             Some(b'd') if key.ends_with("Proxy List used") => proxy(value, facts),
             Some(b'e') if key.ends_with("Title") => {
-                facts.title = bounded(value.trim_end()).filter(|title| *title != "<NULL>");
+                facts.title = bounded(value.trim_end().trim_end_matches('"')).filter(|title| *title != "<NULL>");
             }
-            Some(b'l') if key.ends_with("Computer Model") => facts.model = bounded(value.trim_end()),
+            Some(b'l') if key.ends_with("Computer Model") => facts.model = bounded(value.trim_end()).map(Cow::Borrowed),
             Some(b'L') if key.ends_with("WSUS Client/Server URL") => {
                 facts.wsus = bounded(value.trim_matches(['"', ' ']));
             }
@@ -36,9 +43,6 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) {
             Some(b'r') if key.ends_with("WSUS server") => facts.wsus = bounded(value.trim_end()),
             Some(b'y') if key.ends_with("Default proxy") => proxy(value, facts),
             _ => {}
-        }
-        if facts.subject.is_none() {
-            facts.subject = subject(key);
         }
     }
 }
@@ -51,7 +55,9 @@ fn is_caller(key: &str) -> bool {
 fn caller<'a>(value: &'a str, facts: &mut Facts<'a>) {
     let end = value.find([']', '(', ',']).unwrap_or(value.len());
     let caller = value[..end].split("  ").next().unwrap_or("");
-    let caller = caller.split(" Id = ").next().unwrap_or("").trim();
+    let caller =
+        [" Id = ", " Call ID = "].into_iter().fold(caller, |caller, end| caller.split(end).next().unwrap_or(""));
+    let caller = caller.trim();
     facts.caller = bounded(caller).filter(|caller| *caller != "<NULL>" && *caller != "NULL");
 }
 
@@ -64,7 +70,7 @@ fn proxy<'a>(value: &'a str, facts: &mut Facts<'a>) {
 /// Keys that begin a line of settings. A key that is inside of a sentence is none of them.
 fn subject(key: &str) -> Option<Subject> {
     match key {
-        "Criteria" | "Online" | "ServiceID" | "Search Scope" => Some(Subject::Search),
+        "Criteria" | "Online" | "ServiceID" | "Search Scope" | "Caller SID for Applicability" => Some(Subject::Search),
         "WSUS server"
         | "WSUS status server"
         | "Alternate Download Server"
@@ -95,7 +101,7 @@ fn subject(key: &str) -> Option<Subject> {
         | "Network cost"
         | "Power state"
         | "Fill Empty Content Urls"
-        | "Do not connect to any Windows Update Internet locations" => Some(Subject::Configuration),
+        | "Do not connect to Windows Update Internet locations" => Some(Subject::Configuration),
         _ => None,
     }
 }

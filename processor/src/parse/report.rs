@@ -6,6 +6,7 @@
 
 use wulog_schemas::hresult::parse_hresult;
 
+use super::event_ids::event_name;
 use super::guid;
 use super::time::{self, LocalTime};
 
@@ -31,6 +32,8 @@ pub struct Report<'a> {
     pub namespace: Option<u32>,
     /// Event id, such as 161.
     pub event_id: u32,
+    /// Its name, by the specification, else as the line gives it.
+    pub event_name: Option<&'a str>,
     /// Client sub-component: 101 the agent, 102 automatic updates.
     pub source: Option<u32>,
     /// Update, where the event has one.
@@ -97,7 +100,7 @@ fn record(text: &str) -> Option<Report<'_>> {
     };
     let time = cursor.time();
     let namespace = cursor.field().parse().ok();
-    let event_id = cursor.event_id()?;
+    let (event_id, written_name) = cursor.event_id()?;
     let source = cursor.field().parse().ok();
     let update = guid::take(cursor.field()).map(|(guid, _)| guid).filter(|guid| !guid::is_nil(guid));
     let revision = cursor.field().parse().ok().filter(|_| update.is_some());
@@ -110,6 +113,7 @@ fn record(text: &str) -> Option<Report<'_>> {
         time,
         namespace,
         event_id,
+        event_name: event_name(event_id).or(written_name),
         source,
         update,
         revision,
@@ -151,13 +155,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// `182`, or `182 [AGENT_INSTALLING_FAILED]` since Windows 8.1.
-    fn event_id(&mut self) -> Option<u32> {
+    fn event_id(&mut self) -> Option<(u32, Option<&'a str>)> {
         let field = self.field();
-        if !self.tabs {
-            let name = self.rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-            self.rest = name.map_or(self.rest, |(_, rest)| rest);
-        }
-        field.split(' ').next()?.parse().ok()
+        let (id, name) = if self.tabs {
+            field.split_once(' ').unwrap_or((field, ""))
+        } else {
+            let end = if self.rest.starts_with('[') { self.rest.find(']').map_or(0, |end| end + 1) } else { 0 };
+            let (name, rest) = self.rest.split_at(end);
+            self.rest = rest;
+            (field, name)
+        };
+        let name = name.trim().strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        Some((id.parse().ok()?, name.filter(|name| !name.is_empty())))
     }
 
     fn app_and_result(&mut self) -> (&'a str, &'a str) {

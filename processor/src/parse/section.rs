@@ -100,28 +100,36 @@ pub(super) fn section(body: &str, component: Option<&str>) -> Option<Section> {
         .map_or_else(|| (component.unwrap_or_default(), name), |(owner, name)| (owner, name.trim_start()));
     let by_client = ["AU", "COMAPI"].into_iter().any(|client| owner.eq_ignore_ascii_case(client));
     // Windows 10+ first queues the call of an application.
-    let queued = name.strip_prefix("Queueing ").or_else(|| name.strip_prefix("Init "));
+    let queued = ["Queueing ", "Init ", "Federated "].into_iter().find_map(|word| name.strip_prefix(word));
     let by = if by_client || queued.is_some() || phase == Phase::Between { By::Client } else { By::Worker };
-    let operation = operation(queued.unwrap_or(name), owner)?;
+    let operation = operation(queued.unwrap_or(name), owner, by)?;
     Some(Section { operation, phase, by })
 }
 
-fn operation(name: &str, owner: &str) -> Option<Operation> {
-    const NAMES: [(&str, Operation); 11] = [
+fn operation(name: &str, owner: &str, by: By) -> Option<Operation> {
+    const NAMES: [(&str, Operation); 7] = [
         ("Finding updates", Operation::Scan),
-        ("Search", Operation::Scan),
         ("Downloading updates", Operation::Download),
         ("Begin Downloading Updates", Operation::Download),
-        ("Download", Operation::Download),
         ("Installing updates", Operation::Install),
-        ("Install", Operation::Install),
         ("Uninstalling updates", Operation::Uninstall),
-        ("Uninstall", Operation::Uninstall),
         ("Service startup", Operation::Service),
         ("Service exit", Operation::Service),
     ];
-    if let Some((_, operation)) = NAMES.into_iter().find(|(start, _)| name.starts_with(start)) {
+    const CALLS: [(&str, Operation); 4] = [
+        ("Search", Operation::Scan),
+        ("Download", Operation::Download),
+        ("Install", Operation::Install),
+        ("Uninstall", Operation::Uninstall),
+    ];
+    let named = |names: &[(&str, Operation)]| {
+        names.iter().find(|(start, _)| name.starts_with(start)).map(|(_, operation)| *operation)
+    };
+    if let Some(operation) = named(&NAMES) {
         return Some(operation);
+    }
+    if by == By::Client {
+        return named(&CALLS);
     }
     // The handler names the kind first: `CBS Install`, `Command Line Install`, `MSP Uninstall`.
     if !owner.eq_ignore_ascii_case("Handler") {

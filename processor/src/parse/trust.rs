@@ -10,9 +10,9 @@ pub enum Trust {
     Checking,
     /// `Microsoft signed: Yes`, `Trusted Publisher: Yes`.
     Trusted,
-    /// `Microsoft signed: No`.
+    /// `Trusted Publisher: No`.
     Untrusted,
-    /// `Microsoft signed: NA`.
+    /// `Microsoft signed: No`, `Microsoft signed: NA`: that says nothing of other publishers.
     Unknown,
     /// `Error: 0x... when verifying trust for PATH`, `Digital Signatures on file PATH are not trusted`.
     Failed,
@@ -27,10 +27,12 @@ pub(super) fn trust<'a>(body: &'a str, facts: &mut Facts<'a>) {
         (Trust::Checking, path.trim_end_matches([':', ' ']))
     } else if let Some(rest) = body.strip_prefix("Digital Signatures on file ") {
         (Trust::Failed, rest.split_once(" are not trusted").map_or("", |(path, _)| path))
-    } else if let Some(answer) =
-        body.strip_prefix("Microsoft signed:").or_else(|| body.strip_prefix("Trusted Publisher:"))
-    {
-        (of_answer(answer.trim()), "")
+    } else if let Some(answer) = body.strip_prefix("Microsoft signed:") {
+        // A third-party file is not, and may be trusted all the same.
+        (if is(answer, "Yes") { Trust::Trusted } else { Trust::Unknown }, "")
+    } else if let Some(answer) = body.strip_prefix("Trusted Publisher:") {
+        let no = if is(answer, "No") { Trust::Untrusted } else { Trust::Unknown };
+        (if is(answer, "Yes") { Trust::Trusted } else { no }, "")
     } else if facts.words.any(Words::VERIFYING_TRUST) {
         let path = body.split_once("when verifying trust for ").map_or("", |(_, path)| path.trim());
         (Trust::Failed, path)
@@ -45,10 +47,6 @@ pub(super) fn trust<'a>(body: &'a str, facts: &mut Facts<'a>) {
     facts.path = bounded(path);
 }
 
-fn of_answer(answer: &str) -> Trust {
-    match answer.split([' ', '.', ',']).next() {
-        Some("Yes") => Trust::Trusted,
-        Some("No") => Trust::Untrusted,
-        _ => Trust::Unknown,
-    }
+fn is(answer: &str, word: &str) -> bool {
+    answer.split([' ', '.', ',']).find(|part| !part.is_empty()) == Some(word)
 }

@@ -1,16 +1,11 @@
-//! URLs of a line, and what they say of server and machine.
+//! The URL of a line, and whether a WSUS server answers there.
 
 use super::message::{Facts, bounded};
 
-/// Takes the first URL of `body` and what it tells.
+/// Takes the first URL of `body` and the WSUS server that it names.
 pub(super) fn url<'a>(body: &'a str, facts: &mut Facts<'a>) {
     let Some(url) = first(body) else { return };
     facts.url = Some(url);
-    if let Some(build) = os_build(url) {
-        facts.os_version = facts.os_version.or(Some(build));
-        facts.manufacturer = facts.manufacturer.or_else(|| parameter(url, "MK="));
-        facts.model = facts.model.or_else(|| parameter(url, "MD="));
-    }
     if facts.wsus.is_none() && is_wsus(url) {
         facts.wsus = Some(url);
     }
@@ -25,23 +20,9 @@ fn first(body: &str) -> Option<&str> {
     if !matches!(&body[start..at], "http" | "https" | "HTTP" | "HTTPS") {
         return None;
     }
-    let end = body[start..].find([' ', '"', '>', '`', '\t', ',', '\'', '<']).map_or(body.len(), |end| start + end);
-    // A sentence ends in a period or colon that is not the URL's.
-    bounded(body[start..end].trim_end_matches(['.', ':', ')', ']', ';']))
-}
-
-/// `https://slscr.../SLS/{...}/x64/10.0.19045.2728/0?...` names the build.
-fn os_build(url: &str) -> Option<&str> {
-    let rest = ["/x64/", "/x86/", "/arm64/", "/ARM64/"].into_iter().find_map(|part| url.split_once(part))?.1;
-    let build = rest.split('/').next()?;
-    let fits = build.contains('.') && build.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    fits.then_some(build)
-}
-
-/// Value of a parameter of the query.
-fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
-    let (_, query) = url.split_once('?')?;
-    query.split('&').find_map(|part| part.strip_prefix(name)).filter(|value| !value.is_empty())
+    let end = body[start..].find([' ', '"', '`', '\t', '\'']).map_or(body.len(), |end| start + end);
+    // A sentence ends in a period or colon, and a bracket closes, that are not the URL's.
+    bounded(body[start..end].trim_end_matches(['.', ':', ')', ']', ';', '>', ',']))
 }
 
 /// A web service of WSUS, unless it is one of Microsoft's own servers that answers.
@@ -83,18 +64,5 @@ mod tests {
         check("`http://w/a`", Some("http://w/a"), false);
         check("ftp://w/a", None, false);
         check("://", None, false);
-    }
-
-    #[test]
-    fn what_a_service_location_url_tells() {
-        let mut facts = Facts::default();
-        url(
-            "URL HTTPS://slscr.update.microsoft.com/SLS/{G}/x64/10.0.19045.2728/0?CH=584&L=ja-JP;en-US&P=&WUA=10.0.1&MK=LENOVO&MD=10120 and",
-            &mut facts,
-        );
-        assert_eq!(
-            (facts.os_version, facts.manufacturer, facts.model),
-            (Some("10.0.19045.2728"), Some("LENOVO"), Some("10120"))
-        );
     }
 }

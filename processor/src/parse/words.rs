@@ -23,15 +23,16 @@ impl Words {
     pub(crate) const SEARCH_RESULT: Words = Words(1 << 11);
     pub(crate) const DOWNLOAD_FAILED: Words = Words(1 << 12);
     pub(crate) const DOWNLOAD_SUCCEEDED: Words = Words(1 << 13);
-    pub(crate) const BITS_JOB: Words = Words(1 << 14);
+    pub(crate) const TRANSFER_JOB: Words = Words(1 << 14);
     pub(crate) const COMPLETED: Words = Words(1 << 15);
     pub(crate) const INSTALL_ENDED: Words = Words(1 << 16);
     pub(crate) const SELF_UPDATE: Words = Words(1 << 17);
     pub(crate) const REQUEST: Words = Words(1 << 18);
     pub(crate) const REDIRECTION: Words = Words(1 << 19);
-    pub(crate) const STATUS_CODE: Words = Words(1 << 20);
+    pub(crate) const HTTP_STATUS: Words = Words(1 << 20);
     pub(crate) const SID: Words = Words(1 << 21);
     pub(crate) const CORRELATION: Words = Words(1 << 22);
+    pub(crate) const SLS: Words = Words(1 << 23);
 
     /// The words in `text`. Of words that overlap the longest of the leftmost counts.
     pub(crate) fn of(text: &str) -> Words {
@@ -50,7 +51,7 @@ impl Words {
 }
 
 /// Where a word may begin a sentence its first letter is left out, unless it would then begin inside of another word.
-const SPELLINGS: [(&str, Words); 48] = [
+const SPELLINGS: [(&str, Words); 51] = [
     ("://", Words::URL),
     ("Logging initialized", Words::LOGGING_INITIALIZED),
     ("failed postprocessing", Words::POSTPROCESSING),
@@ -78,12 +79,13 @@ const SPELLINGS: [(&str, Words); 48] = [
     ("failed to download", Words::DOWNLOAD_FAILED),
     ("while downloading update", Words::DOWNLOAD_FAILED),
     ("DownloadSucceeded", Words::DOWNLOAD_SUCCEEDED.or(Words::SUCCEEDED)),
-    ("BITS job", Words::BITS_JOB),
+    ("BITS job", Words::TRANSFER_JOB),
+    ("DO job", Words::TRANSFER_JOB),
     ("completed successfully", Words::COMPLETED.or(Words::SUCCEEDED)),
     ("Completed install of", Words::INSTALL_ENDED),
     ("nstall completed", Words::INSTALL_ENDED),
     ("Install of setup package", Words::INSTALL_ENDED),
-    ("nstall failed", Words::INSTALL_ENDED.or(Words::FAILED)),
+    ("Install failed", Words::INSTALL_ENDED.or(Words::FAILED)),
     ("SelfUpdate", Words::SELF_UPDATE),
     ("self-update", Words::SELF_UPDATE),
     ("WinHttp:", Words::REQUEST),
@@ -94,9 +96,11 @@ const SPELLINGS: [(&str, Words); 48] = [
     ("ibrary download error", Words::REQUEST),
     ("aking request", Words::REQUEST),
     ("DownloadFileInternal", Words::REQUEST),
-    ("WSUS Client/Server URL", Words::REQUEST),
+    ("Got WSUS ", Words::REQUEST),
     (" redir ", Words::REDIRECTION),
-    ("tatus code", Words::STATUS_CODE),
+    ("tatus code", Words::HTTP_STATUS),
+    ("HTTP/1.", Words::HTTP_STATUS),
+    ("/SLS/", Words::SLS),
     ("S-1-", Words::SID),
     ("cV", Words::CORRELATION),
 ];
