@@ -66,7 +66,7 @@ fn code_of_word(bytes: &[u8], start: usize, end: usize) -> Option<u32> {
         3..=10 if word[0] == b'0' && (word[1] | 0x20) == b'x' => prefixed(bytes, start, end),
         HEX_DIGITS => bare(bytes, start, end),
         9 | 10 => decimal(bytes, start, end),
-        1 if word[0] == b'0' => cue::before(bytes, start).is_hresult().then_some(0),
+        1 if word[0] == b'0' => cue::before(bytes, start).is_strong().then_some(0),
         _ => None,
     }
 }

@@ -47,9 +47,8 @@ impl Cue<'_> {
 
     /// A word after which eight hex digits, or a decimal, are a code.
     pub(super) fn is_cue(self) -> bool {
-        const CUES: [&[u8]; 12] = [
+        const CUES: [&[u8]; 11] = [
             b"with",
-            b"error",
             b"returned",
             b"returns",
             b"return",
@@ -61,7 +60,7 @@ impl Cue<'_> {
             b"exception",
             b"reason",
         ];
-        self.is_strong() || is_any(self.word, &CUES)
+        self.is_strong() || ends_with(self.word, b"error") || is_any(self.word, &CUES)
     }
 
     /// A word after which even zero is a result: `hr=0x0`, `Return code = 0x00000000`. Not `HTTP status code = `.

@@ -49,6 +49,8 @@ fn every_spelling() {
         ("Search failed (hr=80240007)", 0x8024_0007),
         ("WARNING: the error is 800b0109", 0x800B_0109),
         ("hrInstall=80070643", 0x8007_0643),
+        ("ExtendedError=80072EE2", 0x8007_2EE2),
+        ("ResultCode=4, HResult=-2145124318", 0x8024_0022),
         // alone in brackets
         ("*FAILED* [80072F8F] Send request", 0x8007_2F8F),
         ("FAILED [80072EFE] Send request", 0x8007_2EFE),
@@ -88,6 +90,7 @@ fn success_that_the_line_calls_a_result() {
         ("ReturnCode: 0x00000000", 0),
         ("hr = 00000000", 0),
         ("hr = 0", 0),
+        ("Exit code = 0", 0),
         ("HRESULT: 0x0", 0),
         ("Install result: 0x00000000", 0),
         ("hr = 0x00240005", 0x0024_0005),
@@ -134,6 +137,7 @@ fn no_false_hits() {
         // other numbers
         "soap client error = 7, soap error code = 400, HTTP status code = 200",
         "SOAP client error = 7",
+        "soap error code = 0, HTTP status code = 0, status 0",
         "soap error code = 0x190, HTTP status code = 0x197",
         "HTTP status code = 407",
         "CWERReporter finishing event handling. (00000000)",
