@@ -1,0 +1,124 @@
+//! The words around a number that tell what it is: a result, some other number, or nothing.
+
+/// The word before a number, over spaces and `= : ( [ < "`; and the word before that one.
+#[derive(Clone, Copy)]
+pub(super) struct Cue<'a> {
+    word: &'a [u8],
+    earlier: &'a [u8],
+}
+
+/// The cue of the number that begins at `at`.
+pub(super) fn before(bytes: &[u8], at: usize) -> Cue<'_> {
+    let (mut word, mut start) = last_word(bytes, at, is_link);
+    // `error is 800b0109`, `error number 80070005`
+    if is_any(word, &[b"is", b"was", b"of", b"value", b"number"]) {
+        (word, start) = last_word(bytes, start, is_link);
+    }
+    let (mut earlier, start) = last_word(bytes, start, |byte| byte == b' ');
+    // `soap error code = 400`
+    if is_any(earlier, &[b"error"]) {
+        (earlier, _) = last_word(bytes, start, |byte| byte == b' ');
+    }
+    Cue { word, earlier }
+}
+
+/// True where the number that ends at `end` counts something, as in `80000000 bytes`, or says which `0x80000080 flags`.
+pub(super) fn is_measured(bytes: &[u8], end: usize) -> bool {
+    const UNITS: [&[u8]; 11] =
+        [b"bytes", b"byte", b"kb", b"mb", b"ms", b"sec", b"seconds", b"files", b"updates", b"flags", b"flag"];
+    let rest = &bytes[end..];
+    let Some(rest) = rest.strip_prefix(b" ") else { return false };
+    let length = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    is_any(&rest[..length], &UNITS)
+}
+
+impl Cue<'_> {
+    /// `hr`, `hresult`, `Win32HResult`, `hrInstall`: what follows is an HRESULT, however short.
+    pub(super) fn is_hresult(self) -> bool {
+        let word = self.word;
+        let hungarian = word.len() > 2 && word.starts_with(b"hr") && word[2].is_ascii_uppercase();
+        word.eq_ignore_ascii_case(b"hr") || ends_with(word, b"hresult") || hungarian || word.ends_with(b"Hr")
+    }
+
+    /// `hr = `, `Exit code = `, `error code: `: what follows is a code, whatever its value.
+    pub(super) fn is_strong(self) -> bool {
+        self.is_hresult() || self.is_code()
+    }
+
+    /// A word after which eight hex digits, or a decimal, are a code.
+    pub(super) fn is_cue(self) -> bool {
+        const CUES: [&[u8]; 11] = [
+            b"with",
+            b"returned",
+            b"returns",
+            b"return",
+            b"result",
+            b"status",
+            b"failed",
+            b"failure",
+            b"err",
+            b"exception",
+            b"reason",
+        ];
+        self.is_strong() || ends_with(self.word, b"error") || is_any(self.word, &CUES)
+    }
+
+    /// A word after which even zero is a result: `hr=0x0`, `Return code = 0x00000000`. Not `HTTP status code = `.
+    pub(super) fn is_result(self) -> bool {
+        self.is_hresult() || self.is_code() || ends_with(self.word, b"result")
+    }
+
+    /// A word that announces something else.
+    pub(super) fn is_other_number(self) -> bool {
+        const PARTS: [&[u8]; 8] = [b"flag", b"mask", b"attrib", b"option", b"addr", b"pointer", b"size", b"offset"];
+        const WORDS: [&[u8]; 9] =
+            [b"handle", b"id", b"pid", b"tid", b"lcid", b"bytes", b"session", b"thread", b"process"];
+        PARTS.into_iter().any(|part| contains(self.word, part))
+            || is_any(self.word, &WORDS)
+            || self.word.ends_with(b"Id")
+            || self.word.ends_with(b"ID")
+    }
+
+    /// `code`, `Exit code`, `ReturnCode`; codes of HTTP, SOAP and the like are no results.
+    fn is_code(self) -> bool {
+        const OTHERS: [&[u8]; 11] = [
+            b"status",
+            b"http",
+            b"soap",
+            b"event",
+            b"language",
+            b"country",
+            b"locale",
+            b"product",
+            b"reason",
+            b"type",
+            b"category",
+        ];
+        let single = self.word.eq_ignore_ascii_case(b"code") && !is_any(self.earlier, &OTHERS);
+        single || is_any(self.word, &[b"exitcode", b"returncode", b"resultcode", b"errorcode"])
+    }
+}
+
+/// What may stand between a word and its number.
+fn is_link(byte: u8) -> bool {
+    matches!(byte, b' ' | b'=' | b':' | b'(' | b'[' | b'<' | b'"' | b'\'' | b'\t')
+}
+
+/// The word before `at`, over the bytes that `skip` lets pass, and where it begins.
+fn last_word(bytes: &[u8], at: usize, skip: impl Fn(u8) -> bool) -> (&[u8], usize) {
+    let end = at - bytes[..at].iter().rev().take_while(|byte| skip(**byte)).count();
+    let start = end - bytes[..end].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    (&bytes[start..end], start)
+}
+
+fn is_any(word: &[u8], words: &[&[u8]]) -> bool {
+    words.iter().any(|other| word.eq_ignore_ascii_case(other))
+}
+
+fn ends_with(word: &[u8], end: &[u8]) -> bool {
+    word.len() >= end.len() && word[word.len() - end.len()..].eq_ignore_ascii_case(end)
+}
+
+fn contains(word: &[u8], part: &[u8]) -> bool {
+    word.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+}

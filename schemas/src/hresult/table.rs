@@ -1,0 +1,77 @@
+//! The table of codes: `schemas/hresult/codes.tsv`, read once at first use.
+//!
+//! The file is the only place that names codes; a generated Rust table beside it would be a second one to keep in step.
+//! Reading it takes well below a millisecond.
+
+use std::sync::LazyLock;
+
+use super::{Entry, Family};
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("../../hresult/codes.tsv")));
+
+/// Codes apart from their entries, since a search touches codes only.
+struct Table {
+    codes: Vec<u32>,
+    entries: Vec<Entry>,
+}
+
+impl Table {
+    fn read(text: &'static str) -> Self {
+        let rows = text.lines().filter(|line| !line.starts_with('#'));
+        let entries: Vec<Entry> = rows.map(|line| row(line).unwrap_or_else(|| panic!("codes.tsv: {line}"))).collect();
+        Self { codes: entries.iter().map(|entry| entry.code).collect(), entries }
+    }
+}
+
+/// What is known of `code`.
+#[must_use]
+pub fn lookup(code: u32) -> Option<&'static Entry> {
+    let table = &*TABLE;
+    table.codes.binary_search(&code).ok().map(|at| &table.entries[at])
+}
+
+/// Every code that is known, in order.
+#[must_use]
+pub fn entries() -> &'static [Entry] {
+    &TABLE.entries
+}
+
+/// `code TAB symbol TAB family TAB who names it TAB text`.
+fn row(line: &'static str) -> Option<Entry> {
+    let mut fields = line.split('\t');
+    let code = u32::from_str_radix(fields.next()?, 16).ok()?;
+    let symbol = fields.next()?;
+    let family = match fields.next()? {
+        "-" => None,
+        name => Some(Family::ALL.into_iter().find(|family| family.as_str() == name)?),
+    };
+    let _source = fields.next()?;
+    let text = fields.next()?;
+    fields.next().is_none().then_some(Entry { code, symbol, text, family })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_sorted_and_no_code_stands_twice() {
+        assert!(entries().windows(2).all(|pair| pair[0].code < pair[1].code));
+    }
+
+    #[test]
+    fn every_code_has_a_text() {
+        for entry in entries() {
+            assert!(entry.text.len() > 3 && entry.text.trim() == entry.text, "{:08X}", entry.code);
+            assert!(entry.symbol.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{}", entry.symbol);
+        }
+    }
+
+    #[test]
+    fn rows_that_are_wrong_are_refused() {
+        let cases = ["", "80070005", "8007000G\tA\t-\twindows\tx", "80070005\tA\tnone\twindows\tx", "1\tA\t-\tb\tc\td"];
+        for line in cases {
+            assert_eq!(row(line), None, "{line}");
+        }
+    }
+}
