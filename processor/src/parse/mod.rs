@@ -23,7 +23,7 @@ mod time;
 pub use event_ids::event_name;
 pub use message::{Facts, Level, Operation, Phase, Trust};
 pub use report::{Report, Verdict};
-pub use time::LocalTime;
+pub use time::{LocalTime, time_text};
 
 use wulog_schemas::event::Form;
 use wulog_schemas::hresult::find_hresult;
