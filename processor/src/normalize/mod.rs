@@ -5,8 +5,8 @@
 //!                                            \-> thread, fold -> host -> Attempt, ScanDone, HostFacts
 //! ```
 //!
-//! Each line gives one event, or none where it is a repeat. What the lines mean for certificate trust is folded per thread
-//! and kept per host; the host decides what is worth a signal. A record that is no line gives an event with `error.*`.
+//! Each line gives one event, or none where it is a repeat, or not notable where only notable ones are wanted. What the lines
+//! mean for certificate trust is folded per thread and kept per host; the host decides what is worth a signal. A record that is no line gives an event with `error.*`.
 
 mod classify;
 mod config;
@@ -15,6 +15,7 @@ mod file;
 mod fold;
 mod host;
 mod json;
+mod notable;
 mod observe;
 mod position;
 mod stamp;
@@ -25,16 +26,17 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::event::event_id;
+use wulog_schemas::event::{Flag, event_id};
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeaderRef, VERSION};
 use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
-pub use config::{Limits, NormalizerConfig};
+pub use config::{Events, Limits, NormalizerConfig};
 pub use time::{FileClock, UtcOffset, Zone};
 
+use crate::format;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
-use crate::parse::parse;
+use crate::parse::{Entry, parse};
 use host::{Facts, Host, Moment, Scope};
 use observe::Seen;
 use position::Position;
@@ -195,6 +197,7 @@ impl Normalizer {
 
     fn pipeline_error(&self, record: &InRecord<'_>, kind: &'static str, reason: &str) -> Output {
         let value = document::pipeline_error(record, kind, reason, self.state.log_time);
+        let value = format::from_ecs(self.config.format, value);
         Output { topic: Topic::Events, key: UNKNOWN_KEY.to_owned(), value, timestamp_ms: self.state.log_time }
     }
 }
@@ -237,7 +240,7 @@ fn line(
     host.saw_line(time.millis);
     observe::learn(host, &entry, scope);
     let process = host.files.get(header.file.as_ref()).and_then(|file| file.time.process(entry.pid));
-    let value = document::line(document::Line {
+    let line = document::Line {
         host_id: key,
         header,
         original: &text,
@@ -251,13 +254,22 @@ fn line(
         os_version: host.os_version(),
         labels: &host.labels,
         raw: document::raw_fields(record),
-    });
-    out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
+    };
+    if config.events == Events::All || is_notable(&entry, &line.flags) {
+        let value = format::from_ecs(config.format, document::line(line));
+        out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
+    }
     let seen = Seen { entry: &entry, path: path.as_deref(), time: time.millis, clock, file: &header.file };
     if !reread {
         observe::observe(host, &seen, scope, facts);
     }
     host.settle(scope, facts);
+}
+
+/// Asked only where the operator wants no other lines.
+fn is_notable(entry: &Entry<'_>, flags: &[Flag]) -> bool {
+    let (action, outcome, _) = classify::describe(entry);
+    notable::is_notable(entry, action, outcome, flags)
 }
 
 /// The value as text; what is no UTF-8 is replaced, and the text owned.
