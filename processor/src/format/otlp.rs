@@ -103,15 +103,16 @@ struct KeyValue {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 enum AnyValue {
-    StringValue(String),
-    BoolValue(bool),
+    #[serde(rename = "stringValue")]
+    Text(String),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
     /// A 64-bit number is a string in OTLP's JSON.
-    IntValue(String),
-    ArrayValue {
-        values: Vec<AnyValue>,
-    },
+    #[serde(rename = "intValue")]
+    Int(String),
+    #[serde(rename = "arrayValue")]
+    Array { values: Vec<AnyValue> },
 }
 
 /// The event as `LogsData`.
@@ -125,7 +126,7 @@ pub(super) fn document(event: &Event<'_>) -> LogsData {
         // As the line writes it.
         severity_text: event.log.level.as_ref().map(|level| level.to_uppercase()),
         event_name: event_name(event),
-        body: AnyValue::StringValue(event.message.clone().into_owned()),
+        body: AnyValue::Text(event.message.clone().into_owned()),
         attributes,
     };
     let scope = Scope { name: PRODUCT, version: PRODUCT_VERSION };
@@ -158,12 +159,12 @@ fn name(path: String, event: &Event<'_>) -> String {
 
 fn any_value(value: Value) -> AnyValue {
     match value {
-        Value::Bool(value) => AnyValue::BoolValue(value),
+        Value::Bool(value) => AnyValue::Bool(value),
         // Beyond 64 bits with a sign lies only the offset of a hostile record.
-        Value::Number(number) if number.is_i64() => AnyValue::IntValue(number.to_string()),
-        Value::Number(number) => AnyValue::StringValue(number.to_string()),
-        Value::Array(values) => AnyValue::ArrayValue { values: values.into_iter().map(any_value).collect() },
-        Value::String(text) => AnyValue::StringValue(text),
+        Value::Number(number) if number.is_i64() => AnyValue::Int(number.to_string()),
+        Value::Number(number) => AnyValue::Text(number.to_string()),
+        Value::Array(values) => AnyValue::Array { values: values.into_iter().map(any_value).collect() },
+        Value::String(text) => AnyValue::Text(text),
         Value::Null | Value::Object(_) => unreachable!("a leaf of an event is no object, and absent rather than null"),
     }
 }

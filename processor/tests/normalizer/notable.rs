@@ -1,7 +1,5 @@
 //! `events = "notable"`: which lines are events, by the rule of `schemas/EVENTS.md`; signals do not change.
 
-use std::path::Path;
-
 use wulog_processor::machine::{Machine, Output};
 use wulog_processor::normalize::{Events, Normalizer, NormalizerConfig};
 use wulog_schemas::topic::Topic;
@@ -81,11 +79,8 @@ fn signals_are_the_same_and_events_are_some_of_all() {
         let mut feed = feed(events);
         feed.lines(super::attempts::LUP);
         feed.heartbeat(true);
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus");
-        let mut cases: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|case| case.unwrap().path()).collect();
-        cases.sort();
-        for log in cases.iter().map(|case| case.join("in.log")).filter(|log| log.exists()) {
-            feed.lines(&String::from_utf8_lossy(&std::fs::read(log).unwrap()));
+        for log in super::feed::corpus() {
+            feed.lines(&log);
             feed.tick(400_000);
         }
         let snapshot = feed.normalizer.snapshot();

@@ -6,7 +6,6 @@ mod ocsf;
 mod otlp;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::Value;
 use wulog_processor::format::{Format, write};
@@ -70,11 +69,8 @@ fn expect(document: &Value, expected: &[(&str, Value)]) {
 fn corpus() -> Vec<Vec<u8>> {
     let mut feed = Feed::live();
     feed.utc = Some(-210);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus");
-    let mut cases: Vec<_> = std::fs::read_dir(folder).unwrap().map(|case| case.unwrap().path()).collect();
-    cases.sort();
-    for log in cases.iter().map(|case| case.join("in.log")).filter(|log| log.exists()) {
-        feed.lines(&String::from_utf8_lossy(&std::fs::read(log).unwrap()));
+    for log in super::feed::corpus() {
+        feed.lines(&log);
     }
     for line in [REPORT_FAILED, REPORT_INSTALLED, SEND_FAILED, UNTRUSTED, FATAL, WARNING, BANNER, PLAIN] {
         feed.lines(line);

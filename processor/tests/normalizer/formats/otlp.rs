@@ -64,12 +64,15 @@ struct KeyValue {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 enum AnyValue {
-    StringValue(String),
-    BoolValue(bool),
-    IntValue(String),
-    ArrayValue(ArrayValue),
+    #[serde(rename = "stringValue")]
+    Text(String),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
+    #[serde(rename = "intValue")]
+    Int(String),
+    #[serde(rename = "arrayValue")]
+    Array(ArrayValue),
 }
 
 #[derive(Deserialize)]
@@ -102,10 +105,10 @@ fn unique(attributes: &[KeyValue]) -> BTreeMap<String, String> {
 
 fn text(value: &AnyValue) -> String {
     match value {
-        AnyValue::StringValue(text) => format!("{text:?}"),
-        AnyValue::BoolValue(value) => value.to_string(),
-        AnyValue::IntValue(number) => number.parse::<i64>().expect("64 bits").to_string(),
-        AnyValue::ArrayValue(array) => {
+        AnyValue::Text(text) => format!("{text:?}"),
+        AnyValue::Bool(value) => value.to_string(),
+        AnyValue::Int(number) => number.parse::<i64>().expect("64 bits").to_string(),
+        AnyValue::Array(array) => {
             format!("[{}]", array.values.iter().map(text).collect::<Vec<_>>().join(","))
         }
     }
