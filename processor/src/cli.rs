@@ -15,9 +15,10 @@ use wulog_schemas::topic::Topic;
 
 use crate::config::Config;
 use crate::detect::DetectorConfig;
+use crate::format::Format;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
-use crate::normalize::{NormalizerConfig, UtcOffset, Zone};
+use crate::normalize::{Events, NormalizerConfig, UtcOffset, Zone};
 use crate::replay::logs::{HostLog, Merge};
 use crate::replay::{self, Range, ReplayError, Results};
 use crate::shell::ShellConfig;
@@ -88,6 +89,27 @@ impl TimeArgs {
     }
 }
 
+/// Which events there are, and how they are written.
+#[derive(Debug, Args)]
+struct EventArgs {
+    /// Format of events; what a configuration says, else ecs.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Which lines become events; what a configuration says, else all.
+    #[arg(long, value_enum)]
+    events: Option<Events>,
+}
+
+impl EventArgs {
+    fn over(&self, config: NormalizerConfig) -> NormalizerConfig {
+        NormalizerConfig {
+            format: self.format.unwrap_or(config.format),
+            events: self.events.unwrap_or(config.events),
+            ..config
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 struct StandaloneArgs {
     /// The folder: one folder a host in it, with its logs (DIR/HOST/*.log).
@@ -107,6 +129,8 @@ struct StandaloneArgs {
     size_max_mib: Option<u32>,
     #[command(flatten)]
     time: TimeArgs,
+    #[command(flatten)]
+    events: EventArgs,
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +143,8 @@ struct ParseArgs {
     host: String,
     #[command(flatten)]
     time: TimeArgs,
+    #[command(flatten)]
+    events: EventArgs,
 }
 
 #[derive(Debug, Args)]
@@ -142,6 +168,8 @@ struct ReplayArgs {
     until: Option<DateTime<Utc>>,
     #[command(flatten)]
     time: TimeArgs,
+    #[command(flatten)]
+    events: EventArgs,
 }
 
 #[derive(Debug, Args)]
@@ -192,7 +220,7 @@ impl Cli {
                         ..EmbeddedConfig::at(&args.db)
                     },
                     alerts_out: args.alerts_out,
-                    normalizer: args.time.normalizer(),
+                    normalizer: args.events.over(args.time.normalizer()),
                     detector: DetectorConfig::default(),
                     shell: ShellConfig { tick_after_idle: Some(STANDALONE_TICK_AFTER_IDLE), ..ShellConfig::default() },
                 };
@@ -239,7 +267,7 @@ async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()>
 }
 
 fn parse(args: &ParseArgs) -> anyhow::Result<()> {
-    let normalizer = args.time.normalizer();
+    let normalizer = args.events.over(args.time.normalizer());
     let mut failed = Vec::new();
     for path in &args.files {
         let log = HostLog { host: args.host.clone(), path: path.clone() };
@@ -271,7 +299,7 @@ fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
         range: Range { since_ms: ms(args.since, i64::MIN), until_ms: ms(args.until, i64::MAX) },
         ..Results::default()
     };
-    let (normalizer, detector) = (args.time.normalizer(), DetectorConfig::default());
+    let (normalizer, detector) = (args.events.over(args.time.normalizer()), DetectorConfig::default());
     match (&args.from.logs, &args.from.db, &args.from.config) {
         (Some(_), _, _) if args.stage == Stage::Signals => {
             bail!("--logs holds raw lines: --stage signals needs --db or --config")
@@ -294,7 +322,11 @@ fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
                 }
             }
         }
-        (_, _, Some(file)) => replay_kafka(&Config::read(file)?, args.stage, &mut results)?,
+        (_, _, Some(file)) => {
+            let config = Config::read(file)?;
+            let config = Config { normalizer: args.events.over(config.normalizer), ..config };
+            replay_kafka(&config, args.stage, &mut results)?;
+        }
         (None, None, None) => bail!("one of --logs, --db, --config is needed"),
     }
     let Results { records, events, alerts, .. } = results;

@@ -165,6 +165,8 @@ fn property(value: &toml::Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Format;
+    use crate::normalize::Events;
 
     fn check(text: &str, expected: &str) {
         let error = Config::parse("p.toml", text).expect_err("this configuration is wrong").to_string();
@@ -175,6 +177,9 @@ mod tests {
     fn errors_name_file_line_and_key() {
         check("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n[detector]\nalfa = 1\n", "p.toml:4: ");
         check("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n[detector]\nalfa = 1\n", "alfa");
+        check("[kafka]\n[normalizer]\nformat = \"cef\"\n", "p.toml:3: ");
+        check("[kafka]\n[normalizer]\nformat = \"cef\"\n", "`ecs`, `ocsf`, `otlp`, `hec`");
+        check("[kafka]\n[normalizer]\nevents = \"some\"\n", "`all` or `notable`");
         check("topic_prefix = 3\n", "p.toml:1: ");
         check("[kafka\n", "p.toml:1: ");
         check("", "bootstrap.servers");
@@ -187,5 +192,13 @@ mod tests {
         let config = Config::parse("p.toml", "[kafka]\n\"bootstrap.servers\" = \"x:1\"\n").unwrap();
         assert_eq!(config.kafka.topic_prefix, "wulog");
         assert_eq!(config.shell.tick_after_idle, Some(Duration::from_secs(60)));
+        assert_eq!((config.normalizer.events, config.normalizer.format), (Events::All, Format::Ecs));
+    }
+
+    #[test]
+    fn a_siem_says_what_events_it_takes() {
+        let text = "[kafka]\n\"bootstrap.servers\" = \"x:1\"\n[normalizer]\nevents = \"notable\"\nformat = \"hec\"\n";
+        let config = Config::parse("p.toml", text).unwrap();
+        assert_eq!((config.normalizer.events, config.normalizer.format), (Events::Notable, Format::Hec));
     }
 }

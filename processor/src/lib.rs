@@ -5,6 +5,7 @@
 //!            parse      normalize                     detect
 //! raw line  ------->  entry  ------->  Event, Signal  ------->  Incident, Alert  -> report
 //!          \________ Normalizer (one a raw partition) ___/ \__ Detector (one) __/
+//!                                        \- format -> ECS, OCSF, OTLP, HEC
 //!
 //! live:    `run`, `standalone`  = a `shell` around each machine, over a `log` (Kafka or SQLite)
 //! again:   `replay`, `parse`    = a `pipeline` of both machines in memory
@@ -13,6 +14,7 @@
 pub mod machine;
 pub mod parse;
 pub mod normalize;
+pub mod format;
 pub mod detect;
 pub mod report;
 pub mod log;

@@ -91,6 +91,8 @@ fn a_wrong_configuration_of_the_processor() {
         check("[kafka]\n", &["DIR/c.toml", "bootstrap.servers"]);
         check(&broker("'no.such.property' = 1\n"), &["DIR/c.toml", "no.such.property"]);
         check(&broker("[normalizer]\ntime_zone = 'Mars/Olympus'\n"), &["DIR/c.toml:4:", "Mars/Olympus", "IANA"]);
+        check(&broker("[normalizer]\nformat = 'cef'\n"), &["DIR/c.toml:4:", "format = 'cef'", "`otlp`"]);
+        check(&broker("[normalizer]\nevents = 'some'\n"), &["DIR/c.toml:4:", "events = 'some'", "`notable`"]);
         let cannot_read = |name: &str| {
             let command = format!("{command} --config DIR/{name}");
             site.check(PROCESSOR, &command, 2, &[&format!("DIR/{name}"), "cannot be read"]);

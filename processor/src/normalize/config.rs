@@ -3,6 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 use super::time::{UtcOffset, Zone};
+use crate::format::Format;
+
+/// Which lines become events. Signals, and so alerts, are the same with both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Events {
+    /// Every line.
+    #[default]
+    All,
+    /// Failures, warnings, verdicts, reports, and starts and ends of what the client does.
+    Notable,
+}
 
 /// `[normalize]` of the processor's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +31,10 @@ pub struct NormalizerConfig {
     pub update_wait_secs: u32,
     /// Without any heartbeat, a host counts as caught up so long after its first record.
     pub catch_up_wait_secs: u32,
+    /// Which lines become events.
+    pub events: Events,
+    /// The format of events.
+    pub format: Format,
     /// Bounds on what is remembered.
     pub limits: Limits,
 }
@@ -57,6 +73,8 @@ impl Default for NormalizerConfig {
             provisional_wait_secs: 300,
             update_wait_secs: 10,
             catch_up_wait_secs: 1800,
+            events: Events::All,
+            format: Format::Ecs,
             limits: Limits::default(),
         }
     }

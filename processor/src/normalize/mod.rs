@@ -5,8 +5,9 @@
 //!                                            \-> thread, fold -> host -> Attempt, ScanDone, HostFacts
 //! ```
 //!
-//! Each line gives one event, or none where it is a repeat. What the lines mean for certificate trust is folded per thread
-//! and kept per host; the host decides what is worth a signal. A record that is no line gives an event with `error.*`.
+//! Each line gives one event, or none where it is a repeat, or not notable where only notable ones are wanted. What the lines
+//! mean for certificate trust is folded per thread and kept per host; the host decides what is worth a signal. A record that
+//! is no line gives an event with `error.*`.
 
 mod classify;
 mod config;
@@ -16,6 +17,7 @@ mod file;
 mod fold;
 mod host;
 mod json;
+mod notable;
 mod observe;
 mod position;
 mod stamp;
@@ -31,9 +33,10 @@ use wulog_schemas::raw::{Heartbeat, Kind, RawHeaderRef, VERSION};
 use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
-pub use config::{Limits, NormalizerConfig};
+pub use config::{Events, Limits, NormalizerConfig};
 pub use time::{FileClock, UtcOffset, Zone};
 
+use crate::format;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::parse::parse;
 use host::{Facts, Host, Moment, Scope};
@@ -196,6 +199,7 @@ impl Normalizer {
 
     fn pipeline_error(&self, record: &InRecord<'_>, kind: &'static str, reason: &str) -> Output {
         let value = pipeline_error::pipeline_error(record, kind, reason, self.state.log_time);
+        let value = format::from_ecs(self.config.format, value);
         Output { topic: Topic::Events, key: UNKNOWN_KEY.to_owned(), value, timestamp_ms: self.state.log_time }
     }
 }
@@ -238,7 +242,7 @@ fn line(
     host.saw_line(time.millis);
     observe::learn(host, &entry, scope);
     let process = host.files.get(header.file.as_ref()).and_then(|file| file.time.process(entry.pid));
-    let value = document::line(&document::Line {
+    let line = document::Line {
         action: classify::action(&entry, operation, continues.is_some()),
         operation,
         host_id: key,
@@ -255,8 +259,11 @@ fn line(
         os_version: host.os_version(),
         labels: &host.labels,
         raw: document::raw_fields(record),
-    });
-    out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
+    };
+    if config.events == Events::All || notable::is_notable(&entry, line.action, &line.flags) {
+        let value = format::from_ecs(config.format, document::line(&line));
+        out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
+    }
     let seen = Seen { entry: &entry, path: path.as_deref(), time: time.millis, clock, file: &header.file };
     if !reread {
         observe::observe(host, &seen, scope, facts);

@@ -35,7 +35,7 @@ pub use origin::Origin;
 pub use pairs::Subject;
 pub use report::{Report, Verdict};
 pub use section::{By, Operation, Phase, Section};
-pub use time::LocalTime;
+pub use time::{LocalTime, time_text};
 pub use trust::Trust;
 pub use words::Words;
 

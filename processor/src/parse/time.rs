@@ -70,6 +70,12 @@ pub(super) fn take(text: &str) -> Option<Taken<'_>> {
     Some(Taken { time: LocalTime { secs, nanos, offset_min }, writer, rest })
 }
 
+/// Date and time at the head of `text`, as written.
+#[must_use]
+pub fn time_text(text: &str) -> Option<&str> {
+    take(text).map(|taken| &text[..text.len() - taken.rest.len()])
+}
+
 fn fraction(text: &str) -> (Writer, u32, &str) {
     if let Some((millis, rest)) = text.strip_prefix(':').and_then(|rest| digits(rest, 3)) {
         return (Writer::Legacy, millis * 1_000_000, rest);

@@ -1,5 +1,7 @@
 //! Feeds lines to a Normalizer as a collector would ship them.
 
+use std::path::Path;
+
 use serde_json::Value;
 use wulog_processor::machine::{InRecord, Machine, Output};
 use wulog_processor::normalize::{Normalizer, NormalizerConfig};
@@ -157,4 +159,15 @@ pub(crate) fn apply(normalizer: &mut Normalizer, record: &Record, offset: usize,
         value: &record.value,
     };
     normalizer.apply(&record, outputs);
+}
+
+/// The text of each log of the corpus.
+pub(crate) fn corpus() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus");
+    let cases = std::fs::read_dir(folder).expect("the corpus is part of the tree");
+    let mut logs: Vec<_> = cases.map(|case| case.expect("it can be listed").path().join("in.log")).collect();
+    logs.retain(|log| log.exists());
+    logs.sort();
+    let text = |log| String::from_utf8_lossy(&std::fs::read(log).expect("a log can be read")).into_owned();
+    logs.iter().map(text).collect()
 }

@@ -3,4 +3,6 @@
 mod attempts;
 mod events;
 mod feed;
+mod formats;
 mod laws;
+mod notable;
