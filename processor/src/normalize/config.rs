@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::patterns::Patterns;
 use super::time::{UtcOffset, Zone};
 
 /// `[normalize]` of the processor's configuration.
@@ -19,6 +20,8 @@ pub struct NormalizerConfig {
     pub update_wait_secs: u32,
     /// Without any heartbeat, a host counts as caught up so long after its first record.
     pub catch_up_wait_secs: u32,
+    /// The operator's own patterns.
+    pub patterns: Patterns,
     /// Bounds on what is remembered.
     pub limits: Limits,
 }
@@ -57,6 +60,7 @@ impl Default for NormalizerConfig {
             provisional_wait_secs: 300,
             update_wait_secs: 10,
             catch_up_wait_secs: 1800,
+            patterns: Patterns::default(),
             limits: Limits::default(),
         }
     }

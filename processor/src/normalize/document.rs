@@ -14,6 +14,7 @@ use wulog_schemas::signal::RawPosition;
 
 use super::classify;
 use super::json::Json;
+use super::patterns::Match;
 use super::thread::server_of_url;
 use super::time::{EventTime, format_utc};
 use crate::machine::InRecord;
@@ -37,6 +38,8 @@ pub(super) struct Line<'a> {
     pub(super) client_build: Option<&'a str>,
     pub(super) os_version: Option<&'a str>,
     pub(super) labels: &'a BTreeMap<String, String>,
+    /// What the operator's patterns say.
+    pub(super) matched: Option<&'a Match<'a>>,
     pub(super) raw: RawFields,
 }
 
@@ -44,13 +47,18 @@ pub(super) struct Line<'a> {
 /// every document as that type and writes it again.
 pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     let Line { entry, header, .. } = line;
-    let (mut action, outcome, type_) = classify::describe(entry);
+    let (mut action, mut outcome, type_) = classify::describe(entry);
+    let matched_failure = line.matched.and_then(Match::failure);
+    if matched_failure.is_some() {
+        outcome = EventOutcome::Failure;
+        action = if action == Action::Log { Action::OperationFailed } else { action };
+    }
     if line.continues.is_some() && action == Action::Log {
         action = Action::Continuation;
     }
-    let failure = entry.hresult.filter(|code| code & 0x8000_0000 != 0);
+    let failure = entry.hresult.filter(|code| code & 0x8000_0000 != 0).or(matched_failure);
     let known = failure.and_then(hresult::lookup);
-    let family = known.and_then(|known| known.family);
+    let family = line.matched.and_then(Match::family).or_else(|| known.and_then(|known| known.family));
     let code = failure.map(hresult::display);
     let report = entry.report.as_ref();
     let url = entry.facts.url.map(url_fields);
@@ -72,6 +80,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
         (None, Some(report)) => json.raw(",\"code\":\"").value(&report.event_id).raw("\""),
         (None, None) => &mut json,
     };
+    json.optional(",\"severity\":", line.matched.and_then(Match::severity).as_ref());
     json.raw(",\"module\":\"windows_update\",\"dataset\":").name(dataset);
     if header.read > 0 {
         json.raw(",\"created\":").utc(header.read, sub_second(header.read));
@@ -114,6 +123,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     json.raw(",\"wu\":{\"form\":").value(&entry.form);
     json.optional(",\"family\":", family.as_ref());
     update_and_report(&mut json, entry);
+    json.optional(",\"pattern\":", line.matched.map(Match::names).as_ref());
     json.optional_text(",\"continues\":", line.continues.as_deref());
     json.raw(",\"time_source\":").value(&line.time.source);
     json.optional(",\"flags\":", Some(&line.flags).filter(|flags| !flags.is_empty()));
@@ -187,6 +197,7 @@ pub(super) fn pipeline_error(record: &InRecord<'_>, kind: &'static str, reason: 
             action: Action::PipelineError,
             outcome: EventOutcome::Failure,
             code: None,
+            severity: None,
             module: "windows_update".into(),
             dataset: "windows_update.log".into(),
             created: None,
@@ -216,6 +227,7 @@ pub(super) fn pipeline_error(record: &InRecord<'_>, kind: &'static str, reason: 
             wsus: None,
             target_group: None,
             report: None,
+            pattern: Vec::new(),
             continues: None,
             time_source: TimeSource::Log,
             flags: Vec::new(),

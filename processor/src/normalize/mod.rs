@@ -16,6 +16,7 @@ mod fold;
 mod host;
 mod json;
 mod observe;
+mod patterns;
 mod position;
 mod stamp;
 mod thread;
@@ -31,6 +32,7 @@ use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
 pub use config::{Limits, NormalizerConfig};
+pub use patterns::{Counts, Match, PatternConfig, Patterns};
 pub use time::{FileClock, UtcOffset, Zone};
 
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
@@ -237,6 +239,8 @@ fn line(
     host.saw_line(time.millis);
     observe::learn(host, &entry, scope);
     let process = host.files.get(header.file.as_ref()).and_then(|file| file.time.process(entry.pid));
+    let matched = config.patterns.find(&text, &entry, limits.value_bytes_max);
+    let labels = matched.as_ref().map_or(Cow::Borrowed(&host.labels), |matched| matched.beside(&host.labels));
     let value = document::line(document::Line {
         host_id: key,
         header,
@@ -249,11 +253,14 @@ fn line(
         path: path.as_deref(),
         client_build: entry.facts.client_version.or_else(|| process.and_then(|process| process.build.as_deref())),
         os_version: host.os_version(),
-        labels: &host.labels,
+        labels: &labels,
+        matched: matched.as_ref(),
         raw: document::raw_fields(record),
     });
     out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
-    let seen = Seen { entry: &entry, path: path.as_deref(), time: time.millis, clock, file: &header.file };
+    let own = classify::trust_failure(&entry);
+    let trust = matched.as_ref().map_or(own, |matched| matched.trust(own));
+    let seen = Seen { entry: &entry, trust, path: path.as_deref(), time: time.millis, clock, file: &header.file };
     if !reread {
         observe::observe(host, &seen, scope, facts);
     }
