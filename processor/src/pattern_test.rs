@@ -81,3 +81,36 @@ impl<'a, W: Write> PatternTest<'a, W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// The lines `one two` and `two three` under these patterns, and how the trial ends.
+    fn check(patterns: &str, output: &str, failure: Option<&str>) {
+        let text = format!("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n{patterns}");
+        let patterns = Config::parse("p.toml", &text).unwrap().normalizer.patterns;
+        let mut out = Vec::new();
+        let mut test = PatternTest::new(&patterns, 256, &mut out);
+        test.line("a.log", 1, "one two").unwrap();
+        test.line("a.log", 2, "two three").unwrap();
+        let ended = test.finish().map_err(|error| error.to_string());
+        assert_eq!(String::from_utf8(out).unwrap(), output);
+        assert_eq!(ended.err().as_deref(), failure);
+    }
+
+    const TWO: &str = "[[normalizer.patterns]]\nname = 'two'\nregex = '(?<before>\\w+) two'\nseverity = 'high'\n";
+    const SIX: &str = "[[normalizer.patterns]]\nname = 'six'\nregex = 'six'\nexamples = ['seven']\n";
+
+    #[test]
+    fn lines_counts_and_examples() {
+        let hits =
+            "a.log:1: two before=\"one\" severity=3\n    one two\nof 2 lines matched\n  two 1\n  six 0  (nothing)\n";
+        let wrong = "1 of 1 examples do not hold:\n  pattern \"six\": does not match its example \"seven\"";
+        check(&format!("{TWO}{SIX}"), hits, Some(wrong));
+        let fine = format!("{hits}2 patterns, 1 examples: fine\n");
+        check(&format!("{TWO}{}", SIX.replace("seven", "sixth")), &fine, None);
+        check("", "of 2 lines matched\n0 patterns, 0 examples: fine\n", None);
+    }
+}

@@ -13,7 +13,7 @@ const BROKER: &str = "[kafka]\n\"bootstrap.servers\" = \"x:1\"\n";
 
 fn config_of(patterns: &str) -> NormalizerConfig {
     let patterns = patterns.replace("[[patterns]]", "[[normalizer.patterns]]");
-    Config::parse("p.toml", &format!("{BROKER}{patterns}")).unwrap().normalizer
+    Config::parse("p.toml", &format!("{BROKER}{patterns}")).expect("these patterns are right").normalizer
 }
 
 fn live(config: &NormalizerConfig) -> Feed {
