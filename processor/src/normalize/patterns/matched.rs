@@ -129,7 +129,7 @@ impl fmt::Display for Match<'_> {
     }
 }
 
-/// None where the pattern has nothing to say, or no code was found: a failure without one could not be told from others.
+/// None where the pattern has nothing to say, or no code was found: nobody could tell what such a failure is.
 fn verdict(pattern: &Pattern, entry: &Entry<'_>, captured: Option<&str>) -> Option<Verdict> {
     let family = pattern.config.family;
     if pattern.config.counts == Some(Counts::Never) {

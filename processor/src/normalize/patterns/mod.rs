@@ -5,9 +5,9 @@
 //!                                                               RegexSet -> line -> the few that match -> Match
 //! ```
 //!
-//! A pattern is matched against the whole line as it stands in the log, columns included, since that is what an operator
-//! has before them and pastes. One pass of one [`RegexSet`] tells which patterns match, in time linear in the line; only
-//! those run their own regex again, for its captures. Without patterns a line costs one look at an `Option`.
+//! A pattern is matched against the whole line as it stands in the log, columns included, since that is what an
+//! operator has at hand and pastes. One pass of one [`RegexSet`] tells which patterns match, in time linear in the
+//! line; only those run their own regex again, for its captures. Without patterns a line costs one look at an `Option`.
 //!
 //! Everything is compiled and checked when the configuration is read, so a machine that has one cannot fail on it.
 

@@ -32,8 +32,8 @@ pub struct PatternConfig {
     /// For the reader of the configuration.
     #[serde(default)]
     pub description: String,
-    /// Matches anywhere in the raw line. A named capture `(?<proxy>...)` becomes `labels.proxy`; one that is called `code`
-    /// is the HRESULT of the failure, where the line has none that the parser finds.
+    /// Matches anywhere in the raw line. A named capture `(?<proxy>...)` becomes `labels.proxy`; one that is called
+    /// `code` is the HRESULT of the failure, where the line has none that the parser finds.
     pub regex: String,
     /// Components of lines that are looked at, in any case; all where there is none.
     #[serde(default)]
@@ -169,7 +169,7 @@ fn check(config: &PatternConfig) -> Result<Pattern, String> {
     }
     if let Some(name) = captures.iter().find(|name| !is_label(name)) {
         return Err(format!(
-            "capture {name:?} cannot be a label: a small letter, then small letters, digits and '_', {NAME_BYTES_MAX} at most"
+            "capture {name:?} cannot be a label: a small letter, then small letters, digits, '_', {NAME_BYTES_MAX} at most"
         ));
     }
     let code = config.code.as_deref().map(failure_code).transpose()?;
