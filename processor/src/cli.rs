@@ -10,15 +10,17 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
+use wulog_collector::encoding::EncodingChoice;
 use wulog_collector::signals::stop_requested;
 use wulog_schemas::topic::Topic;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError, read_patterns};
 use crate::detect::DetectorConfig;
 use crate::format::Format;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
-use crate::normalize::{Events, NormalizerConfig, UtcOffset, Zone};
+use crate::normalize::{Events, NormalizerConfig, Patterns, UtcOffset, Zone};
+use crate::pattern_test::PatternTest;
 use crate::replay::logs::{HostLog, Merge};
 use crate::replay::{self, Range, ReplayError, Results};
 use crate::shell::ShellConfig;
@@ -42,6 +44,8 @@ enum Command {
     Run(ConfigFile),
     /// Say what is wrong with a configuration, with file and line; touches no broker.
     CheckConfig(ConfigFile),
+    /// Try your own patterns on lines, and check them by their own examples.
+    TestPatterns(TestPatternsArgs),
     /// Make the topics, or check that they are as they must be.
     Topics {
         /// What to do.
@@ -72,20 +76,56 @@ struct ConfigFile {
     config: PathBuf,
 }
 
-/// What lines that carry no UTC offset are taken for.
 #[derive(Debug, Args)]
-struct TimeArgs {
+struct TestPatternsArgs {
+    #[command(flatten)]
+    from: PatternsFrom,
+    /// Log files of any age and encoding; - is standard input, in UTF-8. Without any, only examples are checked.
+    #[arg(value_name = "LOG")]
+    logs: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct PatternsFrom {
+    /// The patterns of this configuration, and of its pattern files.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The patterns of this TOML file, `[[patterns]]`; may stand several times.
+    #[arg(long, value_name = "FILE")]
+    patterns: Vec<PathBuf>,
+}
+
+/// How lines are read: what those without a UTC offset are taken for, and the operator's own patterns.
+#[derive(Debug, Args)]
+struct NormalizerArgs {
     /// UTC offset of the hosts, such as +02:00, where their logs do not say.
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true, value_parser = |text: &str| UtcOffset::try_from(text.to_owned()))]
     utc_offset: Option<UtcOffset>,
     /// IANA time zone of the hosts, such as Europe/Berlin, where their logs do not say.
     #[arg(long, value_name = "ZONE", value_parser = |text: &str| Zone::try_from(text.to_owned()))]
     time_zone: Option<Zone>,
+    /// Encoding of log files without a byte order mark: auto (UTF-8 or UTF-16), or a code page such as windows-1252.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = encoding)]
+    encoding: EncodingChoice,
+    /// A TOML file of your own patterns, `[[patterns]]`; may stand several times.
+    #[arg(long, value_name = "FILE")]
+    patterns: Vec<PathBuf>,
 }
 
-impl TimeArgs {
-    fn normalizer(&self) -> NormalizerConfig {
-        NormalizerConfig { utc_offset: self.utc_offset, time_zone: self.time_zone, ..NormalizerConfig::default() }
+fn encoding(name: &str) -> Result<EncodingChoice, String> {
+    EncodingChoice::parse(name)
+        .ok_or_else(|| "no encoding: use auto, utf-8, utf-16le, windows-1252 or another WHATWG label".to_owned())
+}
+
+impl NormalizerArgs {
+    fn config(&self) -> Result<NormalizerConfig, ConfigError> {
+        Ok(NormalizerConfig {
+            utc_offset: self.utc_offset,
+            time_zone: self.time_zone,
+            patterns: read_patterns(Patterns::default(), &self.patterns)?,
+            ..NormalizerConfig::default()
+        })
     }
 }
 
@@ -128,7 +168,7 @@ struct StandaloneArgs {
     #[arg(long, value_name = "MIB")]
     size_max_mib: Option<u32>,
     #[command(flatten)]
-    time: TimeArgs,
+    normalizer: NormalizerArgs,
     #[command(flatten)]
     events: EventArgs,
 }
@@ -142,7 +182,7 @@ struct ParseArgs {
     #[arg(long, default_value = "localhost")]
     host: String,
     #[command(flatten)]
-    time: TimeArgs,
+    normalizer: NormalizerArgs,
     #[command(flatten)]
     events: EventArgs,
 }
@@ -167,7 +207,7 @@ struct ReplayArgs {
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
     #[command(flatten)]
-    time: TimeArgs,
+    normalizer: NormalizerArgs,
     #[command(flatten)]
     events: EventArgs,
 }
@@ -206,10 +246,12 @@ impl Cli {
                 run::run(&config, &stop_on_signals()).await
             }
             Command::CheckConfig(file) => {
-                Config::read(&file.config)?;
+                let config = Config::read(&file.config)?;
+                config.check_examples(&file.config)?;
                 println!("{}: fine", file.config.display());
                 Ok(())
             }
+            Command::TestPatterns(args) => test_patterns(&args),
             Command::Topics { what, file } => topics_command(what, &Config::read(&file.config)?).await,
             Command::Standalone(args) => {
                 let standalone = Standalone {
@@ -219,8 +261,9 @@ impl Cli {
                         size_max_mib: args.size_max_mib,
                         ..EmbeddedConfig::at(&args.db)
                     },
+                    encoding: args.normalizer.encoding,
                     alerts_out: args.alerts_out,
-                    normalizer: args.events.over(args.time.normalizer()),
+                    normalizer: args.events.over(args.normalizer.config()?),
                     detector: DetectorConfig::default(),
                     shell: ShellConfig { tick_after_idle: Some(STANDALONE_TICK_AFTER_IDLE), ..ShellConfig::default() },
                 };
@@ -231,6 +274,23 @@ impl Cli {
             Command::Replay(args) => replay_command(&args),
         }
     }
+}
+
+fn test_patterns(args: &TestPatternsArgs) -> anyhow::Result<()> {
+    let normalizer = match &args.from.config {
+        Some(file) => Config::read(file)?.normalizer,
+        None => NormalizerConfig {
+            patterns: read_patterns(Patterns::default(), &args.from.patterns)?,
+            ..NormalizerConfig::default()
+        },
+    };
+    let mut test = PatternTest::new(&normalizer.patterns, normalizer.limits.value_bytes_max, output(Path::new("-"))?);
+    let outcome = args.logs.iter().try_for_each(|log| test.log(log)).and_then(|()| test.finish());
+    let closed = |error: &anyhow::Error| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    // `wulog-processor test-patterns ... | head` is no failure.
+    outcome.or_else(|error| if closed(&error) { Ok(()) } else { Err(error) })
 }
 
 /// A token that Ctrl-C, or a service manager's SIGTERM, cancels.
@@ -267,12 +327,12 @@ async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()>
 }
 
 fn parse(args: &ParseArgs) -> anyhow::Result<()> {
-    let normalizer = args.events.over(args.time.normalizer());
+    let normalizer = args.events.over(args.normalizer.config()?);
     let mut failed = Vec::new();
     for path in &args.files {
         let log = HostLog { host: args.host.clone(), path: path.clone() };
         let mut results = Results { events_out: Some(output(Path::new("-"))?), ..Results::default() };
-        let outcome = Merge::open(&[log], &normalizer)
+        let outcome = Merge::open(&[log], args.normalizer.encoding, &normalizer)
             .and_then(|records| replay::from_raw((&normalizer, &DetectorConfig::default()), 1, records, &mut results));
         match outcome {
             Ok(()) => {}
@@ -299,14 +359,15 @@ fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
         range: Range { since_ms: ms(args.since, i64::MIN), until_ms: ms(args.until, i64::MAX) },
         ..Results::default()
     };
-    let (normalizer, detector) = (args.events.over(args.time.normalizer()), DetectorConfig::default());
+    let (normalizer, detector) = (args.events.over(args.normalizer.config()?), DetectorConfig::default());
     match (&args.from.logs, &args.from.db, &args.from.config) {
         (Some(_), _, _) if args.stage == Stage::Signals => {
             bail!("--logs holds raw lines: --stage signals needs --db or --config")
         }
         (Some(folder), _, _) => {
             let logs = replay::logs::find(folder)?;
-            replay::from_raw((&normalizer, &detector), 1, Merge::open(&logs, &normalizer)?, &mut results)?;
+            let records = Merge::open(&logs, args.normalizer.encoding, &normalizer)?;
+            replay::from_raw((&normalizer, &detector), 1, records, &mut results)?;
         }
         (_, Some(db), _) => {
             anyhow::ensure!(db.is_file(), "{}: no file; expected what `standalone --db` wrote", db.display());
@@ -321,6 +382,9 @@ fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
                     replay::from_signals(&detector, records, &mut results)?;
                 }
             }
+        }
+        (_, _, Some(_)) if !args.normalizer.patterns.is_empty() => {
+            bail!("--config has patterns of its own: name the files of --patterns there, in pattern_files")
         }
         (_, _, Some(file)) => {
             let config = Config::read(file)?;

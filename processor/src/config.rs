@@ -1,17 +1,18 @@
 //! The processor's configuration: one TOML file, read once, then trusted.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use wulog_collector::clock::Clock;
 use wulog_collector::config::HostConfig;
 use wulog_collector::machine::Machine;
 
 use crate::detect::DetectorConfig;
 use crate::log::kafka::KafkaConfig;
-use crate::normalize::NormalizerConfig;
+use crate::normalize::{NormalizerConfig, Patterns};
 use crate::shell::ShellConfig;
 use crate::topics::TopicsConfig;
 
@@ -51,11 +52,19 @@ pub enum ConfigError {
 struct RawConfig {
     topic_prefix: Option<String>,
     instance: Option<String>,
+    pattern_files: Vec<PathBuf>,
     kafka: BTreeMap<String, toml::Value>,
     topics: TopicsConfig,
     processor: RawLoop,
     normalizer: NormalizerConfig,
     detector: DetectorConfig,
+}
+
+/// A file that `pattern_files` names.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PatternFile {
+    patterns: Patterns,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -88,24 +97,31 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], in words for the person who wrote the file.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable { path: name.clone(), why })?;
-        Config::parse(&name, &text)
+        Config::parse(&path.display().to_string(), &read(path)?)
     }
 
-    /// Checks the text of a file that is called `name`.
+    /// Checks the text of a file that is called `name`. Its pattern files are read; they stand where it stands.
     ///
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Wrong {
-            path: name.to_owned(),
-            line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
-            why: error.to_string().trim_end().to_owned(),
-        })?;
+        let mut raw: RawConfig = from_toml(name, text)?;
+        let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+        let files: Vec<PathBuf> = raw.pattern_files.iter().map(|path| folder.join(path)).collect();
+        raw.normalizer.patterns = read_patterns(raw.normalizer.patterns, &files)?;
         let config = Config::of(raw);
         config.check().map_err(|why| ConfigError::Invalid { path: name.to_owned(), why })?;
         Ok(config)
+    }
+
+    /// Looks whether the patterns hold by their own examples. Running does not ask: a wrong example is no wrong event.
+    ///
+    /// # Errors
+    /// The examples of the configuration at `path` that do not hold.
+    pub fn check_examples(&self, path: &Path) -> Result<(), ConfigError> {
+        let wrong = self.normalizer.patterns.wrong_examples();
+        let invalid = || ConfigError::Invalid { path: path.display().to_string(), why: wrong.join("\n  ") };
+        if wrong.is_empty() { Ok(()) } else { Err(invalid()) }
     }
 
     fn of(raw: RawConfig) -> Config {
@@ -147,6 +163,33 @@ impl Config {
         self.kafka.check_properties()?;
         self.detector.check()
     }
+}
+
+/// `inline` and then the patterns of files, each a TOML file of `[[patterns]]`.
+///
+/// # Errors
+/// As [`Config::read`].
+pub fn read_patterns(inline: Patterns, files: &[PathBuf]) -> Result<Patterns, ConfigError> {
+    let mut parts = vec![inline];
+    let mut last = String::new();
+    for path in files {
+        last = path.display().to_string();
+        parts.push(from_toml::<PatternFile>(&last, &read(path)?)?.patterns);
+    }
+    // What is wrong with several together shows when the last is added.
+    Patterns::join(parts).map_err(|why| ConfigError::Invalid { path: last, why })
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable { path: path.display().to_string(), why })
+}
+
+fn from_toml<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::Wrong {
+        path: name.to_owned(),
+        line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
+        why: error.to_string().trim_end().to_owned(),
+    })
 }
 
 /// The default instance: one processor a machine needs no name of its own.

@@ -9,6 +9,7 @@
 //!
 //! live:    `run`, `standalone`  = a `shell` around each machine, over a `log` (Kafka or SQLite)
 //! again:   `replay`, `parse`    = a `pipeline` of both machines in memory
+//! apart:   `test-patterns`      = a `pattern_test` of the operator's patterns over lines
 //! ```
 
 pub mod machine;
@@ -26,4 +27,5 @@ pub mod topics;
 pub mod config;
 pub mod run;
 pub mod standalone;
+pub mod pattern_test;
 pub mod cli;

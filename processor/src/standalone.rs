@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use wulog_collector::Collector;
 use wulog_collector::clock::Clock;
+use wulog_collector::encoding::EncodingChoice;
 use wulog_schemas::topic::Topic;
 
 use crate::detect::{Detector, DetectorConfig};
@@ -33,6 +34,8 @@ const DRAIN_GRACE: Duration = Duration::from_secs(10);
 pub struct Standalone {
     /// The folder of logs: `DIR/HOST/*.log`.
     pub logs: PathBuf,
+    /// Their encoding.
+    pub encoding: EncodingChoice,
     /// The embedded log.
     pub log: EmbeddedConfig,
     /// Alert documents are appended here, one a line, as well as printed.
@@ -84,7 +87,9 @@ impl Standalone {
         let id = log_id(&connection).with_context(|| format!("{}: reading its id", self.log.path.display()))?;
         let mut state = self.log.path.clone().into_os_string();
         state.push(".collector");
-        Ok(wulog_collector::Config::gathered(&self.logs, &PathBuf::from(state).join(id)))
+        let mut config = wulog_collector::Config::gathered(&self.logs, &PathBuf::from(state).join(id));
+        config.inputs.iter_mut().for_each(|input| input.encoding = self.encoding);
+        Ok(config)
     }
 }
 

@@ -80,7 +80,7 @@ pub struct Event<'a> {
     /// `cert-trust` on a line with a code of certificate trust.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Text<'a>>,
-    /// Labels that the host's collector was given.
+    /// Labels that the host's collector was given, and named captures of the operator's patterns.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Cow<'a, BTreeMap<String, String>>>,
     /// What ECS has no field for.
@@ -148,6 +148,9 @@ pub struct EventFields<'a> {
     /// HRESULT `0x%08x`, unless it is zero; where there is none, the event id of REPORT EVENT.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Text<'a>>,
+    /// The highest severity that an operator's pattern gives the line: 1 low, 2 medium, 3 high, 4 critical.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<u8>,
     /// Always `windows_update`.
     #[serde(borrow)]
     pub module: Text<'a>,
@@ -528,6 +531,9 @@ pub struct WuFields<'a> {
     /// The record of REPORT EVENT or ReportingEvents.log.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportFields<'a>>,
+    /// Names of the operator's patterns that match, in the order of the configuration.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub pattern: Vec<Text<'a>>,
     /// `event.id` of the line that this one continues.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Text<'a>>,

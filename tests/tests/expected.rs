@@ -132,3 +132,18 @@ fn every_field_of_every_line_is_as_expected() {
     println!("{} logs, {lines} lines, {fields} fields, {} differences", cases.len(), differences.len());
     assert!(differences.is_empty(), "{} of {fields} fields differ:\n{}", differences.len(), differences.join("\n"));
 }
+
+/// The live log of Windows 2000 to 8.1 is written in the code page of the system.
+#[test]
+fn a_code_page_gives_the_same_fields() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/w8-de-nonascii-titles");
+    let text = fs::read_to_string(case.join("in.log")).unwrap();
+    let (bytes, _, unmappable) = encoding_rs::WINDOWS_1252.encode(&text);
+    assert!(!unmappable && bytes.len() < text.len());
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("WindowsUpdate.log");
+    fs::write(&log, bytes).unwrap();
+    let mut differences = Vec::new();
+    compare(&case, &parse(&log, &["--encoding", "windows-1252"]), &mut differences);
+    assert_eq!(differences, Vec::<String>::new());
+}

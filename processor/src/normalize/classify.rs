@@ -1,9 +1,10 @@
 //! What a line is about and what it says of certificate trust.
 
-use wulog_schemas::event::{Action, EventType, OpenOperation};
+use wulog_schemas::event::{Action, EventOutcome, EventType, OpenOperation};
 use wulog_schemas::hresult::{self, Family};
 use wulog_schemas::signal::Outcome;
 
+use super::patterns::Match;
 use crate::parse::{Entry, Trust, Verdict, Words};
 
 /// 8024B303 is the last word of the Windows 10+ client on a signer that is not trusted.
@@ -82,8 +83,40 @@ pub(super) fn operation(entry: &Entry<'_>, family: Family) -> &'static str {
     }
 }
 
+/// What an event says of its line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meaning {
+    pub(super) action: Action,
+    pub(super) outcome: EventOutcome,
+    /// `event.code`.
+    pub(super) code: Option<u32>,
+    /// The same where it is that of a failure.
+    pub(super) failure: Option<u32>,
+    pub(super) family: Option<Family>,
+}
+
+/// What a line says by itself, where `open` is the operation of its thread, and by the patterns that match it.
+pub(super) fn meaning(
+    entry: &Entry<'_>,
+    open: Option<OpenOperation>,
+    continues: bool,
+    matched: Option<&Match<'_>>,
+) -> Meaning {
+    let own = entry.hresult.filter(|_| entry.is_failure());
+    let failure = own.or_else(|| matched.and_then(Match::failure));
+    let (action, outcome) = match (action(entry, open, continues), matched.and_then(Match::failure)) {
+        (Action::Log | Action::Continuation, Some(_)) => (Action::OperationFailed, EventOutcome::Failure),
+        (action, Some(_)) => (action, EventOutcome::Failure),
+        (action, None) => (action, entry.outcome),
+    };
+    // A code without the failure bit in a line that failed is none: `Return code = 0x00000643, Result = Failed`.
+    let success = entry.hresult.filter(|code| *code != 0 && outcome != EventOutcome::Failure);
+    let family = matched.and_then(Match::family).or_else(|| failure.and_then(hresult::family));
+    Meaning { action, outcome, code: failure.or(success), failure, family }
+}
+
 /// `event.action` of a line, where `open` is the operation of its thread.
-pub(super) fn action(entry: &Entry<'_>, open: Option<OpenOperation>, continues: bool) -> Action {
+fn action(entry: &Entry<'_>, open: Option<OpenOperation>, continues: bool) -> Action {
     match entry.action {
         Action::Log if continues => Action::Continuation,
         Action::OperationFailed if open == Some(OpenOperation::Scan) && entry.facts.words.any(Words::EXIT_CODE) => {

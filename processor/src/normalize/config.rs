@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::patterns::Patterns;
 use super::time::{UtcOffset, Zone};
 use crate::format::Format;
 
@@ -35,6 +36,8 @@ pub struct NormalizerConfig {
     pub events: Events,
     /// The format of events.
     pub format: Format,
+    /// The operator's own patterns.
+    pub patterns: Patterns,
     /// Bounds on what is remembered.
     pub limits: Limits,
 }
@@ -75,6 +78,7 @@ impl Default for NormalizerConfig {
             catch_up_wait_secs: 1800,
             events: Events::All,
             format: Format::Ecs,
+            patterns: Patterns::default(),
             limits: Limits::default(),
         }
     }

@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use wulog_schemas::event::{
-    Action, ECS_VERSION, EventOutcome, Flag, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields,
-};
+use wulog_schemas::event::{ECS_VERSION, Flag, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields};
 use wulog_schemas::hresult;
 use wulog_schemas::raw::{RawHeaderRef, Source};
 
-use super::classify;
+use super::classify::{self, Meaning};
 use super::json::Json;
+use super::patterns::Match;
 use super::thread::server_of_url;
 use super::time::EventTime;
 use crate::machine::InRecord;
@@ -24,7 +23,7 @@ pub(super) struct Line<'a> {
     pub(super) host_id: &'a str,
     pub(super) header: &'a RawHeaderRef<'a>,
     pub(super) original: &'a str,
-    pub(super) action: Action,
+    pub(super) meaning: Meaning,
     pub(super) operation: Option<OpenOperation>,
     pub(super) entry: &'a Entry<'a>,
     pub(super) time: &'a EventTime,
@@ -37,6 +36,8 @@ pub(super) struct Line<'a> {
     pub(super) process_name: Option<&'a str>,
     pub(super) os_version: Option<&'a str>,
     pub(super) labels: &'a BTreeMap<String, String>,
+    /// What the operator's patterns say.
+    pub(super) matched: Option<&'a Match<'a>>,
     pub(super) raw: RawFields,
 }
 
@@ -47,9 +48,7 @@ pub(super) struct Line<'a> {
 pub(super) fn line(line: &Line<'_>) -> Vec<u8> {
     let Line { entry, header, .. } = line;
     let facts = &entry.facts;
-    let failure = entry.hresult.filter(|_| entry.is_failure());
-    let known = failure.and_then(hresult::lookup);
-    let family = known.and_then(|known| known.family);
+    let known = line.meaning.failure.and_then(hresult::lookup);
     let server = facts.url.and_then(server_of_url);
 
     let mut json = Json::with_capacity(FIELDS_BYTES + 2 * line.original.len());
@@ -57,7 +56,7 @@ pub(super) fn line(line: &Line<'_>) -> Vec<u8> {
     json.raw(",\"ecs\":{\"version\":").name(ECS_VERSION);
     json.raw("},\"message\":").text(entry.message);
     event(&mut json, line);
-    if let Some(code) = failure {
+    if let Some(code) = line.meaning.failure {
         json.raw(",\"error\":{\"code\":").hresult(code);
         json.optional_text(",\"type\":", known.map(|known| known.symbol));
         json.optional_text(",\"message\":", known.map(|known| known.text).filter(|text| !text.is_empty())).raw("}");
@@ -86,7 +85,7 @@ pub(super) fn line(line: &Line<'_>) -> Vec<u8> {
     }
     device(&mut json, entry);
     related(&mut json, line, server.as_deref());
-    if family.is_some() {
+    if line.meaning.family.is_some() {
         json.raw(",\"tags\":[\"cert-trust\"]");
     }
     for (at, (name, value)) in line.labels.iter().enumerate() {
@@ -96,9 +95,10 @@ pub(super) fn line(line: &Line<'_>) -> Vec<u8> {
         json.raw("}");
     }
     json.raw(",\"wu\":{\"form\":").value(&entry.form);
-    json.optional(",\"family\":", family.as_ref());
+    json.optional(",\"family\":", line.meaning.family.as_ref());
     json.optional(",\"operation\":", line.operation.as_ref());
     what(&mut json, entry);
+    json.optional(",\"pattern\":", line.matched.map(Match::names).as_ref());
     json.optional_text(",\"continues\":", line.continues.as_deref());
     json.raw(",\"time_source\":").value(&line.time.source);
     json.optional(",\"flags\":", Some(&line.flags).filter(|flags| !flags.is_empty()));
@@ -112,15 +112,14 @@ pub(super) fn line(line: &Line<'_>) -> Vec<u8> {
 fn event(json: &mut Json, line: &Line<'_>) {
     let Line { entry, header, .. } = line;
     json.raw(",\"event\":{\"kind\":\"event\",\"category\":[\"package\"],\"type\":[");
-    json.value(&classify::type_of(line.action));
-    json.raw("],\"action\":").value(&line.action).raw(",\"outcome\":").value(&entry.outcome);
-    // A code without the failure bit in a line that failed is none: `Return code = 0x00000643, Result = Failed`.
-    let fits = |code: &u32| *code != 0 && (entry.is_failure() || entry.outcome != EventOutcome::Failure);
-    match (entry.hresult.filter(fits), &entry.report) {
+    json.value(&classify::type_of(line.meaning.action));
+    json.raw("],\"action\":").value(&line.meaning.action).raw(",\"outcome\":").value(&line.meaning.outcome);
+    match (line.meaning.code, &entry.report) {
         (Some(code), _) => json.raw(",\"code\":").hresult(code),
         (None, Some(report)) => json.raw(",\"code\":\"").value(&report.event_id).raw("\""),
         (None, None) => json,
     };
+    json.optional(",\"severity\":", line.matched.and_then(Match::severity).as_ref());
     json.raw(match header.source {
         Source::WindowsUpdate => ",\"module\":\"windows_update\",\"dataset\":\"windows_update.log\"",
         Source::ReportingEvents => ",\"module\":\"windows_update\",\"dataset\":\"windows_update.reporting_events\"",

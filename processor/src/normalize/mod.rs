@@ -19,6 +19,7 @@ mod host;
 mod json;
 mod notable;
 mod observe;
+mod patterns;
 mod position;
 mod stamp;
 mod thread;
@@ -34,6 +35,7 @@ use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
 pub use config::{Events, Limits, NormalizerConfig};
+pub use patterns::{Counts, Match, PatternConfig, Patterns};
 pub use time::{FileClock, UtcOffset, Zone};
 
 use crate::format;
@@ -242,8 +244,10 @@ fn line(
     host.saw_line(time.millis);
     observe::learn(host, &entry, scope);
     let process = host.files.get(header.file.as_ref()).and_then(|file| file.time.process(entry.pid));
+    let matched = config.patterns.find(&text, &entry, limits.value_bytes_max);
+    let labels = matched.as_ref().map_or(Cow::Borrowed(&host.labels), |matched| matched.beside(&host.labels));
     let line = document::Line {
-        action: classify::action(&entry, operation, continues.is_some()),
+        meaning: classify::meaning(&entry, operation, continues.is_some(), matched.as_ref()),
         operation,
         host_id: key,
         header,
@@ -257,14 +261,17 @@ fn line(
         client_build: entry.facts.client_version.or_else(|| process.and_then(|process| process.build.as_deref())),
         process_name: process.and_then(|process| process.name.as_deref()),
         os_version: host.os_version(),
-        labels: &host.labels,
+        labels: &labels,
+        matched: matched.as_ref(),
         raw: document::raw_fields(record),
     };
-    if config.events == Events::All || notable::is_notable(&entry, line.action, &line.flags) {
+    if config.events == Events::All || notable::is_notable(&line) {
         let value = format::from_ecs(config.format, document::line(&line));
         out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
     }
-    let seen = Seen { entry: &entry, path: path.as_deref(), time: time.millis, clock, file: &header.file };
+    let own = classify::trust_failure(&entry);
+    let trust = matched.as_ref().map_or(own, |matched| matched.trust(own));
+    let seen = Seen { entry: &entry, trust, path: path.as_deref(), time: time.millis, clock, file: &header.file };
     if !reread {
         observe::observe(host, &seen, scope, facts);
     }

@@ -1,19 +1,20 @@
 //! Which lines are notable: those for which an operator would pay a SIEM. The rule is that of `schemas/EVENTS.md`.
 
 use wulog_schemas::event::{Action, EventOutcome, Flag};
-use wulog_schemas::hresult;
 
-use crate::parse::Entry;
+use super::document::Line;
 
 /// Decided before the document is built, so that a line which is let go costs little.
-pub(super) fn is_notable(entry: &Entry<'_>, action: Action, flags: &[Flag]) -> bool {
-    entry.outcome == EventOutcome::Failure
+pub(super) fn is_notable(line: &Line<'_>) -> bool {
+    let Line { entry, meaning, flags, matched, .. } = line;
+    meaning.outcome == EventOutcome::Failure
         || entry.level.is_some()
         || entry.report.is_some()
-        || entry.hresult.and_then(hresult::family).is_some()
-        || is_milestone(action)
+        || meaning.family.is_some()
+        || matched.is_some()
+        || is_milestone(meaning.action)
         // Only a verdict has an outcome; that a check begins is nothing yet.
-        || action == Action::SignatureVerification && entry.outcome != EventOutcome::Unknown
+        || meaning.action == Action::SignatureVerification && meaning.outcome != EventOutcome::Unknown
         || flags.iter().any(|flag| matches!(flag, Flag::Rewound | Flag::Lossy | Flag::Truncated))
 }
 

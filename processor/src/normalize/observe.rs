@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use wulog_schemas::event::Form;
 use wulog_schemas::signal::Outcome;
 
-use super::classify;
+use super::classify::{self, TrustFailure};
 use super::fold::Failure;
 use super::host::{Facts, Host, Scope};
 use super::thread::{Thread, cut, server_of_url};
@@ -51,6 +51,8 @@ fn os_build(version: &str) -> Cow<'_, str> {
 /// A line as the fold sees it.
 pub(super) struct Seen<'a> {
     pub(super) entry: &'a Entry<'a>,
+    /// Its trust failure, by its code or by an operator's pattern.
+    pub(super) trust: Option<TrustFailure>,
     pub(super) path: Option<&'a str>,
     pub(super) time: i64,
     /// Local time of the file.
@@ -70,7 +72,7 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
     }
     // Few lines say anything of trust or end a scan; only for them the thread is worth a copy.
     let success = classify::is_success(entry);
-    if !success && classify::trust_failure(entry).is_none() && classify::scan_done(entry, None).is_none() {
+    if !success && seen.trust.is_none() && classify::scan_done(entry, None).is_none() {
         return;
     }
     let Some(file) = host.files.get_mut(seen.file) else {
@@ -98,7 +100,7 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
 
 fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure> {
     let entry = seen.entry;
-    let trust = classify::trust_failure(entry)?;
+    let trust = seen.trust?;
     let reported = entry.report.is_some();
     let update =
         entry.facts.update.map(str::to_ascii_lowercase).or_else(|| thread.update.clone().filter(|_| !reported));

@@ -29,6 +29,7 @@ pub struct FileLines {
     path: PathBuf,
     host: String,
     source: Source,
+    encoding: EncodingChoice,
     framer: Option<Framer>,
     /// Where in the file `buffer` ends.
     position: u64,
@@ -41,12 +42,13 @@ pub struct FileLines {
 impl FileLines {
     /// The lines of `path`, which belongs to the host called `host`.
     #[must_use]
-    pub fn new(path: &Path, host: &str) -> FileLines {
+    pub fn new(path: &Path, host: &str, encoding: EncodingChoice) -> FileLines {
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
         FileLines {
             path: path.to_owned(),
             host: wulog_schemas::host::canonical_name(host),
             source: if name.starts_with("reportingevents") { Source::ReportingEvents } else { Source::WindowsUpdate },
+            encoding,
             framer: None,
             position: 0,
             buffer: Vec::new(),
@@ -76,7 +78,7 @@ impl FileLines {
         if self.framer.is_none() {
             // A file too short to tell is what its few bytes say: UTF-8.
             let (encoding, bom_bytes) =
-                EncodingChoice::Auto.sniff(&self.buffer).unwrap_or((wulog_collector::encoding::Encoding::Utf8, 0));
+                self.encoding.sniff(&self.buffer).unwrap_or((wulog_collector::encoding::Encoding::Utf8, 0));
             self.framer = Some(Framer::new(encoding, LINE_BYTES_MAX));
             self.used = usize::try_from(bom_bytes).unwrap_or(0).min(self.buffer.len());
         }
@@ -150,7 +152,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("WindowsUpdate.log");
         std::fs::write(&path, bytes).unwrap();
-        FileLines::new(&path, "PC-1")
+        FileLines::new(&path, "PC-1", EncodingChoice::Auto)
             .map(|line| line.unwrap())
             .map(|line| (line.header.offset, line.header.end, line.text))
             .collect()
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn a_folder_in_place_of_a_file_is_an_error_that_says_so() {
         let folder = tempfile::tempdir().unwrap();
-        let error = FileLines::new(folder.path(), "pc-1").next().unwrap().unwrap_err();
+        let error = FileLines::new(folder.path(), "pc-1", EncodingChoice::Auto).next().unwrap().unwrap_err();
         assert!(error.to_string().contains("folder"), "{error}");
     }
 }

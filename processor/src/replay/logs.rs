@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::path::{Path, PathBuf};
 
+use wulog_collector::encoding::EncodingChoice;
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
@@ -115,11 +116,11 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// Opens the files.
+    /// Opens the files, which are written in `encoding`.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn open(logs: &[HostLog], config: &NormalizerConfig) -> Result<Merge, ReplayError> {
+    pub fn open(logs: &[HostLog], encoding: EncodingChoice, config: &NormalizerConfig) -> Result<Merge, ReplayError> {
         let mut merge = Merge {
             cursors: Vec::with_capacity(logs.len()),
             order: BinaryHeap::new(),
@@ -132,7 +133,7 @@ impl Merge {
         for log in logs {
             merge.cursors.push(Cursor {
                 host_id: HostId::of_gathered(&log.host),
-                lines: FileLines::new(&log.path, &log.host),
+                lines: FileLines::new(&log.path, &log.host, encoding),
                 clock: FileClock::new(config, None),
                 ahead: VecDeque::new(),
                 last: None,

@@ -6,3 +6,4 @@ mod feed;
 mod formats;
 mod laws;
 mod notable;
+mod patterns;

@@ -1,0 +1,151 @@
+//! What the patterns that match a line say of it together.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use wulog_schemas::alert::Level;
+use wulog_schemas::hresult::{self, Family, parse_hresult};
+
+use super::pattern::{Counts, Pattern};
+use crate::normalize::classify::TrustFailure;
+use crate::normalize::thread::cut;
+use crate::parse::Entry;
+
+/// Labels that patterns give one line.
+const LABELS_MAX: usize = 32;
+
+/// The patterns that match one line. Where they disagree the first of the configuration holds, but for the severity,
+/// where the highest does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match<'a> {
+    names: Vec<&'a str>,
+    labels: BTreeMap<&'a str, &'a str>,
+    level: Option<Level>,
+    verdict: Option<Verdict>,
+}
+
+/// What the first pattern with a family or `counts` says of certificate trust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Failure { family: Family, code: u32, definite: bool },
+    Harmless { family: Option<Family> },
+}
+
+impl<'a> Match<'a> {
+    pub(super) fn of(
+        patterns: impl Iterator<Item = &'a Pattern>,
+        line: &'a str,
+        entry: &Entry<'_>,
+        value_bytes_max: usize,
+    ) -> Option<Match<'a>> {
+        let mut all = Match { names: Vec::new(), labels: BTreeMap::new(), level: None, verdict: None };
+        for pattern in patterns {
+            let (labels, code) = pattern.captures(line);
+            for (name, value) in labels {
+                if all.labels.len() < LABELS_MAX {
+                    all.labels.entry(name).or_insert(cut(value, value_bytes_max));
+                }
+            }
+            all.names.push(&pattern.config.name);
+            all.level = all.level.max(pattern.config.severity);
+            all.verdict = all.verdict.or_else(|| verdict(pattern, entry, code));
+        }
+        (!all.names.is_empty()).then_some(all)
+    }
+
+    /// Names of the patterns.
+    #[must_use]
+    pub fn names(&self) -> &[&'a str] {
+        &self.names
+    }
+
+    /// `event.severity`.
+    pub(in crate::normalize) fn severity(&self) -> Option<u8> {
+        self.level.map(number)
+    }
+
+    /// The labels of an event: those of its host, and beside them what was captured. A host's own label stays.
+    pub(in crate::normalize) fn beside<'b>(
+        &self,
+        of_host: &'b BTreeMap<String, String>,
+    ) -> Cow<'b, BTreeMap<String, String>> {
+        let mut labels = Cow::Borrowed(of_host);
+        for (name, value) in self.labels.iter().filter(|(name, _)| !of_host.contains_key(**name)) {
+            labels.to_mut().insert((*name).to_owned(), (*value).to_owned());
+        }
+        labels
+    }
+
+    /// The trust failure of a line that has `own` by itself.
+    pub(in crate::normalize) fn trust(&self, own: Option<TrustFailure>) -> Option<TrustFailure> {
+        match self.verdict {
+            Some(Verdict::Failure { family, code, definite }) => {
+                // Where the client said that it gave up, a pattern does not know better.
+                let definite = definite || own.is_some_and(|own| own.definite);
+                Some(TrustFailure { code, family, definite })
+            }
+            Some(Verdict::Harmless { .. }) => None,
+            None => own,
+        }
+    }
+
+    /// The code of the failure, where the patterns call the line one.
+    pub(in crate::normalize) fn failure(&self) -> Option<u32> {
+        match self.verdict {
+            Some(Verdict::Failure { code, .. }) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The family that the patterns name.
+    pub(in crate::normalize) fn family(&self) -> Option<Family> {
+        match self.verdict? {
+            Verdict::Failure { family, .. } => Some(family),
+            Verdict::Harmless { family } => family,
+        }
+    }
+}
+
+/// `proxy-block proxy="proxy7" severity=2 tls 0x80072f8f definite`, for the test mode.
+impl fmt::Display for Match<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names.join(","))?;
+        for (name, value) in &self.labels {
+            write!(f, " {name}={value:?}")?;
+        }
+        if let Some(level) = self.level {
+            write!(f, " severity={}", number(level))?;
+        }
+        match self.verdict {
+            Some(Verdict::Failure { family, code, definite }) => {
+                let counts = if definite { "definite" } else { "provisional" };
+                write!(f, " {family} {} {counts}", hresult::display(code))
+            }
+            Some(Verdict::Harmless { family: Some(family) }) => write!(f, " {family} never counts"),
+            Some(Verdict::Harmless { family: None }) => f.write_str(" never counts"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// None where the pattern has nothing to say, or no code was found: nobody could tell what such a failure is.
+fn verdict(pattern: &Pattern, entry: &Entry<'_>, captured: Option<&str>) -> Option<Verdict> {
+    let family = pattern.config.family;
+    if pattern.config.counts == Some(Counts::Never) {
+        return Some(Verdict::Harmless { family });
+    }
+    let is_failure = |code: &u32| code & 0x8000_0000 != 0;
+    let captured = captured.and_then(parse_hresult).filter(is_failure);
+    let code = entry.hresult.filter(is_failure).or(captured).or(pattern.code)?;
+    Some(Verdict::Failure { family: family?, code, definite: pattern.config.counts != Some(Counts::Provisional) })
+}
+
+const fn number(level: Level) -> u8 {
+    match level {
+        Level::Low => 1,
+        Level::Medium => 2,
+        Level::High => 3,
+        Level::Critical => 4,
+    }
+}
