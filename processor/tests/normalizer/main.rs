@@ -4,3 +4,4 @@ mod attempts;
 mod events;
 mod feed;
 mod laws;
+mod streams;
