@@ -30,6 +30,9 @@ use crate::{replay::merge, run, topics};
 /// On one machine a tick costs next to nothing, and a person is waiting for the first alert.
 const STANDALONE_TICK_AFTER_IDLE: Duration = Duration::from_secs(5);
 
+/// Bytes written at a time: a document has 1 KB, and what a pipe holds by default is 64 KiB.
+const OUTPUT_BYTES: usize = 64 * 1024;
+
 /// Turns raw WindowsUpdate.log records into events, and certificate-trust failures that cluster into one alert each.
 #[derive(Debug, Parser)]
 #[command(name = "wulog-processor", version)]
@@ -419,8 +422,8 @@ fn replay_kafka(config: &Config, stage: Stage, results: &mut Results<'_>) -> any
 /// A file, or standard output for `-`.
 fn output(path: &Path) -> anyhow::Result<Box<dyn Write>> {
     if path == Path::new("-") {
-        return Ok(Box::new(BufWriter::new(io::stdout())));
+        return Ok(Box::new(BufWriter::with_capacity(OUTPUT_BYTES, io::stdout())));
     }
     let file = File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
-    Ok(Box::new(BufWriter::new(file)))
+    Ok(Box::new(BufWriter::with_capacity(OUTPUT_BYTES, file)))
 }

@@ -7,3 +7,4 @@ mod formats;
 mod laws;
 mod notable;
 mod patterns;
+mod streams;

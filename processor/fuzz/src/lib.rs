@@ -1,0 +1,20 @@
+//! The pure stages of collector and processor, compiled without the I/O around them, and what must hold for any bytes.
+
+#[path = "../../src/machine.rs"]
+pub mod machine;
+#[path = "../../src/normalize/mod.rs"]
+pub mod normalize;
+#[path = "../../src/parse/mod.rs"]
+pub mod parse;
+
+#[path = "../../../collector/src/encoding.rs"]
+pub mod encoding;
+#[path = "../../../collector/src/frame.rs"]
+pub mod frame;
+
+/// What the checks are about, under the names that they use; `tests/fuzzed.rs` has the same for the product itself.
+pub mod product {
+    pub use crate::{encoding, frame, machine, normalize, parse};
+}
+
+pub mod checks;
