@@ -1,5 +1,7 @@
 //! The pure stages of collector and processor, compiled without the I/O around them, and what must hold for any bytes.
 
+#[path = "../../src/format/mod.rs"]
+pub mod format;
 #[path = "../../src/machine.rs"]
 pub mod machine;
 #[path = "../../src/normalize/mod.rs"]
