@@ -8,3 +8,4 @@ mod laws;
 mod notable;
 mod patterns;
 mod streams;
+mod traps;
