@@ -199,11 +199,10 @@ fn rare<'a>(body: &'a str, facts: &mut Facts<'a>) {
     }
     if facts.words.any(Words::SID) {
         // A SID in a path says whose folder it is, not for whom the client works.
-        let rest = after(" S-1-").unwrap_or_default();
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
-        let start = body.len() - rest.len();
-        facts.sid =
-            bounded(body[start.saturating_sub("S-1-".len())..start + end].trim_end_matches('-')).filter(|_| end > 0);
+        let digits = after(" S-1-").unwrap_or_default();
+        let bytes = digits.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'-').count();
+        let start = body.len() - digits.len();
+        facts.sid = if bytes > 0 { bounded(body[start - "S-1-".len()..start + bytes].trim_end_matches('-')) } else { None };
     }
     if facts.words.any(Words::CORRELATION) {
         let rest = after("cV").unwrap_or_default();
