@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use wulog_schemas::event::{
-    Action, ECS_VERSION, Ecs, ErrorFields, Event, EventFields, EventKind, EventOutcome, EventType, FileFields, Flag,
-    LogFields, PackageFields, RawFields, ReportFields, ServiceFields, SignatureFields, TimeSource, UrlFields, WuFields,
-    pipeline_error_id,
+    Action, ECS_VERSION, Ecs, ErrorFields, Event, EventFields, EventId, EventKind, EventOutcome, EventType, FileFields,
+    Flag, LogFields, PackageFields, RawFields, ReportFields, ServiceFields, SignatureFields, TimeSource, UrlFields,
+    WuFields, pipeline_error_id,
 };
 use wulog_schemas::hresult;
 use wulog_schemas::raw::{RawHeaderRef, Source};
@@ -30,8 +30,8 @@ pub(super) struct Line<'a> {
     pub(super) entry: &'a Entry<'a>,
     pub(super) time: &'a EventTime,
     pub(super) flags: Vec<Flag>,
-    pub(super) id: String,
-    pub(super) continues: Option<String>,
+    pub(super) id: EventId,
+    pub(super) continues: Option<EventId>,
     /// File of the trust check that the line belongs to.
     pub(super) path: Option<&'a str>,
     pub(super) client_build: Option<&'a str>,
@@ -79,7 +79,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     if let Some(minutes) = line.time.offset_min {
         json.raw(",\"timezone\":").offset(minutes);
     }
-    json.raw(",\"id\":").name(&line.id);
+    json.raw(",\"id\":").id(line.id);
     json.raw(",\"original\":").text(line.original).raw("}");
 
     if let Some(code) = &code {
@@ -114,7 +114,9 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     json.raw(",\"wu\":{\"form\":").value(&entry.form);
     json.optional(",\"family\":", family.as_ref());
     update_and_report(&mut json, entry);
-    json.optional_text(",\"continues\":", line.continues.as_deref());
+    if let Some(head) = line.continues {
+        json.raw(",\"continues\":").id(head);
+    }
     json.raw(",\"time_source\":").value(&line.time.source);
     json.optional(",\"flags\":", Some(&line.flags).filter(|flags| !flags.is_empty()));
     json.raw(",\"line\":{\"epoch\":").text(&header.epoch);

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::event::Form;
+use wulog_schemas::event::{EventId, FileId, Form};
 
 use super::config::Limits;
 use super::fold::Folds;
-use super::position::{Epoch, Position};
+use super::position::Epoch;
 use super::thread::Thread;
 use super::time::FileTime;
 
 /// The line that continuations refer to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Head {
-    event_id: String,
-    epoch: String,
+    id: EventId,
+    epoch: FileId,
     /// Where the next line must begin to continue it.
     end: u64,
 }
@@ -50,9 +50,10 @@ impl Default for File {
 }
 
 impl File {
-    /// Takes a line's position. A new epoch of a known file begins where a checkpoint was lost, or the file was replaced.
-    pub(super) fn take(&mut self, epoch: &str, offset: u64, end: u64, hash: u32, limits: &Limits) -> Position {
-        let at = match self.epochs.iter().rposition(|known| known.id == epoch) {
+    /// The epoch of that name; `id` names a new one. A new epoch of a known file begins where a checkpoint was lost, or
+    /// the file was replaced.
+    pub(super) fn epoch(&mut self, name: &str, id: impl FnOnce() -> FileId, limits: &Limits) -> &mut Epoch {
+        let at = match self.epochs.iter().rposition(|known| known.name == name) {
             Some(at) => at,
             None => {
                 if !self.epochs.is_empty() && self.newest > i64::MIN {
@@ -61,11 +62,11 @@ impl File {
                 if self.epochs.len() >= limits.epochs_per_file_max.max(1) {
                     self.epochs.remove(0);
                 }
-                self.epochs.push(Epoch::new(epoch));
+                self.epochs.push(Epoch::new(name, id()));
                 self.epochs.len() - 1
             }
         };
-        self.epochs[at].take(offset, end, hash, limits)
+        &mut self.epochs[at]
     }
 
     /// True for a line that an earlier epoch had brought: it is not newer than what came before.
@@ -82,18 +83,14 @@ impl File {
     pub(super) fn continues(
         &mut self,
         form: Form,
-        event_id: &str,
-        epoch: &str,
+        id: EventId,
+        epoch: FileId,
         offset: u64,
         end: u64,
-    ) -> Option<String> {
+    ) -> Option<EventId> {
         match form {
             Form::Legacy | Form::Etw | Form::ReportingEvents => {
-                let head = self.head.get_or_insert_default();
-                // Into the buffers that are there: nearly every line is a head.
-                event_id.clone_into(&mut head.event_id);
-                epoch.clone_into(&mut head.epoch);
-                head.end = end;
+                self.head = Some(Head { id, epoch, end });
                 None
             }
             Form::Message => {
@@ -103,7 +100,7 @@ impl File {
             Form::Text => {
                 let head = self.head.as_mut().filter(|head| head.epoch == epoch && head.end == offset)?;
                 head.end = end;
-                Some(head.event_id.clone())
+                Some(head.id)
             }
         }
     }

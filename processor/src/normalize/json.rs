@@ -4,6 +4,7 @@
 //! serde_json writes the same bytes, but looks at each name and each byte of it again for every line.
 
 use serde::Serialize;
+use wulog_schemas::event::EventId;
 
 use super::time::write_utc;
 
@@ -45,6 +46,14 @@ impl Json {
     pub(super) fn name(&mut self, text: &str) -> &mut Json {
         debug_assert_eq!(plain_bytes(text.as_bytes()), text.len());
         self.raw("\"").raw(text).raw("\"")
+    }
+
+    /// The id of a line, in quotes.
+    pub(super) fn id(&mut self, id: EventId) -> &mut Json {
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(&id.to_hex());
+        self.bytes.push(b'"');
+        self
     }
 
     /// A whole number, or anything else that serde knows.

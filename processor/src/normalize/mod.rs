@@ -25,7 +25,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::event::event_id;
+use wulog_schemas::event::FileId;
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeaderRef, VERSION};
 use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
@@ -78,7 +78,7 @@ struct Malformed(String);
 
 impl Machine for Normalizer {
     const NAME: &'static str = "normalizer";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
     type Config = NormalizerConfig;
 
     fn new(config: &NormalizerConfig, partition: i32, partitions: i32) -> Self {
@@ -218,7 +218,9 @@ fn line(
         ..Offsets::of_config(config)
     };
     let file = host.file(&header.file, limits);
-    let position = file.take(&header.epoch, header.offset, header.end, hash, limits);
+    let epoch = file.epoch(&header.epoch, || FileId::new(key, &header.file, &header.epoch), limits);
+    let epoch_id = epoch.id;
+    let position = epoch.take(header.offset, header.end, hash, limits);
     if position == Position::Repeat {
         return;
     }
@@ -227,9 +229,9 @@ fn line(
     let reread = file.is_reread(stated.as_ref().map(|time| time.millis));
     let time = stamp::event_time(stated, &entry, file, header, at.log_time);
     let flags = stamp::flags(&time, &entry, header, position, reread, matches!(text, Cow::Owned(_)), at.log_time);
-    let rewound = (position == Position::Rewound).then_some(hash);
-    let id = event_id(key, &header.file, &header.epoch, header.offset, rewound);
-    let continues = file.continues(entry.form, &id, &header.epoch, header.offset, header.end);
+    let file_id = if position == Position::Rewound { epoch_id.rewound(hash) } else { epoch_id };
+    let id = file_id.line(header.offset);
+    let continues = file.continues(entry.form, id, epoch_id, header.offset, header.end);
     let thread = file.thread(entry.pid, entry.tid, limits);
     thread.follow(&entry, limits.value_bytes_max);
     let path = thread.path_of(&entry).map(str::to_owned);
