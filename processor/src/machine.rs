@@ -1,5 +1,7 @@
 //! What the shell runs: a deterministic state machine that takes records and gives records.
 
+use std::sync::Arc;
+
 use wulog_schemas::topic::Topic;
 
 /// One record of a machine's input partition.
@@ -24,8 +26,8 @@ pub struct InRecord<'a> {
 pub struct Output {
     /// The topic.
     pub topic: Topic,
-    /// Record key.
-    pub key: String,
+    /// Record key; all records of a host share one.
+    pub key: Arc<str>,
     /// Record value: one line of JSON.
     pub value: Vec<u8>,
     /// Record timestamp, milliseconds since 1970 UTC: the machine's log time.

@@ -306,7 +306,7 @@ impl<M: Machine> Shell<M> {
                     topic: Topic::Raw,
                     partition: *partition,
                     timestamp_ms: self.config.clock.now_ms(),
-                    key: format!("tick/{partition}"),
+                    key: format!("tick/{partition}").into(),
                     header: Some(RawHeader::tick().to_bytes()),
                     value: Some(Vec::new()),
                 });

@@ -62,7 +62,7 @@ impl Owner {
             topic: Topic::State,
             partition: self.partition,
             timestamp_ms,
-            key: self.key(snapshot.slot, part),
+            key: self.key(snapshot.slot, part).into(),
             header: None,
             value: Some(value.to_vec()),
         };
@@ -98,7 +98,7 @@ mod tests {
     const OWNER: Owner = Owner { machine: "normalizer", format: 1, partition: 3 };
 
     fn store(state: &mut BTreeMap<String, Vec<u8>>, writes: Vec<Write>) {
-        state.extend(writes.into_iter().map(|write| (write.key, write.value.unwrap())));
+        state.extend(writes.into_iter().map(|write| (write.key.to_string(), write.value.unwrap())));
     }
 
     fn snapshot(offset: i64, slot: u8, fill: u8) -> Snapshot {

@@ -51,7 +51,7 @@ impl Machine for Sum {
 fn said(record: &InRecord<'_>, text: &str) -> Output {
     Output {
         topic: Topic::Events,
-        key: record.offset.to_string(),
+        key: record.offset.to_string().into(),
         value: text.as_bytes().to_vec(),
         timestamp_ms: record.timestamp_ms,
     }

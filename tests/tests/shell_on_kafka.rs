@@ -35,7 +35,7 @@ impl Machine for Count {
         self.0 += 1;
         out.push(Output {
             topic: Topic::Events,
-            key: format!("{}/{}", record.partition, record.offset),
+            key: format!("{}/{}", record.partition, record.offset).into(),
             value: self.0.to_string().into_bytes(),
             timestamp_ms: record.timestamp_ms,
         });

@@ -2,6 +2,7 @@
 //! offsets become visible together or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use wulog_schemas::topic::Topic;
@@ -53,7 +54,7 @@ pub struct Write {
     /// Milliseconds since 1970 UTC; a topic with `LogAppendTime` overrides it.
     pub timestamp_ms: i64,
     /// Record key.
-    pub key: String,
+    pub key: Arc<str>,
     /// The header `wulog`, where there is one.
     pub header: Option<Vec<u8>>,
     /// Record value; `None` is a tombstone.

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use wulog_schemas::event::{
     Action, ECS_VERSION, Ecs, ErrorFields, Event, EventFields, EventId, EventKind, EventOutcome, EventType, FileFields,
-    Flag, LogFields, PackageFields, RawFields, ReportFields, ServiceFields, SignatureFields, TimeSource, UrlFields,
-    WuFields, pipeline_error_id,
+    LogFields, PackageFields, RawFields, ReportFields, ServiceFields, SignatureFields, TimeSource, UrlFields, WuFields,
+    pipeline_error_id,
 };
 use wulog_schemas::hresult;
 use wulog_schemas::raw::{RawHeaderRef, Source};
 use wulog_schemas::signal::RawPosition;
 
 use super::classify;
+use super::flags::Flags;
 use super::json::Json;
 use super::thread::server_of_url;
 use super::time::{EventTime, format_utc};
@@ -29,7 +30,7 @@ pub(super) struct Line<'a> {
     pub(super) original: &'a str,
     pub(super) entry: &'a Entry<'a>,
     pub(super) time: &'a EventTime,
-    pub(super) flags: Vec<Flag>,
+    pub(super) flags: Flags,
     pub(super) id: EventId,
     pub(super) continues: Option<EventId>,
     /// File of the trust check that the line belongs to.
@@ -118,7 +119,12 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
         json.raw(",\"continues\":").id(head);
     }
     json.raw(",\"time_source\":").value(&line.time.source);
-    json.optional(",\"flags\":", Some(&line.flags).filter(|flags| !flags.is_empty()));
+    for (at, flag) in line.flags.names().enumerate() {
+        json.raw(if at == 0 { ",\"flags\":[" } else { "," }).name(flag);
+    }
+    if !line.flags.is_empty() {
+        json.raw("]");
+    }
     json.raw(",\"line\":{\"epoch\":").text(&header.epoch);
     json.raw(",\"offset\":").value(&header.offset).raw(",\"end\":").value(&header.end);
     json.raw("},\"raw\":{\"partition\":").value(&line.raw.partition).raw(",\"offset\":").value(&line.raw.offset);
@@ -249,7 +255,7 @@ fn signature<'a>(entry: &Entry<'_>) -> Option<SignatureFields<'a>> {
 }
 
 fn url_fields(full: &str) -> UrlFields<'_> {
-    let (domain, port) = match server_of_url(full) {
+    let (domain, port) = match server_of_url(full).map(Cow::into_owned) {
         Some(server) => match server.rsplit_once(':') {
             Some((domain, port)) if !domain.is_empty() => (Some(domain.to_owned()), port.parse().ok()),
             _ => (Some(server), None),

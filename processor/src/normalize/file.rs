@@ -1,14 +1,12 @@
 //! What is remembered of one log file of a host.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{EventId, FileId, Form};
 
 use super::config::Limits;
 use super::fold::Folds;
 use super::position::Epoch;
-use super::thread::Thread;
+use super::thread::Threads;
 use super::time::FileTime;
 
 /// The line that continuations refer to.
@@ -26,7 +24,7 @@ pub(super) struct File {
     /// Epochs, the latest last.
     epochs: Vec<Epoch>,
     pub(super) time: FileTime,
-    pub(super) threads: BTreeMap<(u32, u32), Thread>,
+    pub(super) threads: Threads,
     pub(super) folds: Folds,
     head: Option<Head>,
     /// Newest event time of its lines.
@@ -40,7 +38,7 @@ impl Default for File {
         File {
             epochs: Vec::new(),
             time: FileTime::default(),
-            threads: BTreeMap::new(),
+            threads: Threads::default(),
             folds: Folds::default(),
             head: None,
             newest: i64::MIN,
@@ -103,14 +101,5 @@ impl File {
                 Some(head.id)
             }
         }
-    }
-
-    /// The open operation of a thread; lines without ids share one.
-    pub(super) fn thread(&mut self, pid: Option<u32>, tid: Option<u32>, limits: &Limits) -> &mut Thread {
-        let key = (pid.unwrap_or_default(), tid.unwrap_or_default());
-        if self.threads.len() >= limits.threads_per_file_max.max(1) && !self.threads.contains_key(&key) {
-            self.threads.pop_first();
-        }
-        self.threads.entry(key).or_default()
     }
 }
