@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::FileId;
-use wulog_schemas::raw::{Heartbeat, Kind, RawHeaderRef, VERSION};
+use wulog_schemas::raw::{HeaderReader, Heartbeat, Kind, RawHeaderRef, VERSION};
 use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
@@ -62,6 +62,7 @@ pub struct Normalizer {
     partition: i32,
     partitions: i32,
     state: State,
+    headers: HeaderReader,
 }
 
 /// All that outlives a record.
@@ -83,7 +84,13 @@ impl Machine for Normalizer {
     type Config = NormalizerConfig;
 
     fn new(config: &NormalizerConfig, partition: i32, partitions: i32) -> Self {
-        Normalizer { config: config.clone(), partition, partitions, state: State::default() }
+        Normalizer {
+            config: config.clone(),
+            partition,
+            partitions,
+            state: State::default(),
+            headers: HeaderReader::default(),
+        }
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
@@ -113,7 +120,7 @@ impl Machine for Normalizer {
     ) -> Result<Self, SnapshotError> {
         let state = postcard::from_bytes(bytes)
             .map_err(|error| SnapshotError { machine: Self::NAME, reason: error.to_string() })?;
-        Ok(Normalizer { config: config.clone(), partition, partitions, state })
+        Ok(Normalizer { config: config.clone(), partition, partitions, state, headers: HeaderReader::default() })
     }
 }
 
@@ -127,7 +134,7 @@ impl Normalizer {
     }
 
     fn take(&mut self, record: &InRecord<'_>, at: Moment, out: &mut Vec<Output>) -> Result<(), Malformed> {
-        let header = header(record)?;
+        let header = header(&mut self.headers, record)?;
         if header.kind == Kind::Tick {
             // A tick says that nothing else is coming: passed on at once, whenever the last one was.
             self.state.last_tick = None;
@@ -269,10 +276,9 @@ fn signal(key: Arc<str>, raw: RawPosition, fact: Fact, log_time: i64) -> Output 
     Output { topic: Topic::Signals, key, value, timestamp_ms: log_time }
 }
 
-fn header<'a>(record: &InRecord<'a>) -> Result<RawHeaderRef<'a>, Malformed> {
+fn header<'a>(reader: &'a mut HeaderReader, record: &InRecord<'a>) -> Result<RawHeaderRef<'a>, Malformed> {
     let bytes = record.header.ok_or_else(|| Malformed("record has no header wulog".to_owned()))?;
-    let header = RawHeaderRef::from_bytes(bytes)
-        .map_err(|error| Malformed(format!("header is not JSON of its schema: {error}")))?;
+    let header = reader.read(bytes).map_err(|error| Malformed(format!("header is not JSON of its schema: {error}")))?;
     if header.v != VERSION {
         return Err(Malformed(format!("contract version {} is not supported, only {VERSION}", header.v)));
     }

@@ -57,10 +57,9 @@ impl EventId {
     #[must_use]
     pub fn to_hex(self) -> [u8; 40] {
         let mut hex = [0; 40];
-        let bytes = self.file.0.into_iter().chain(self.offset.to_be_bytes());
-        for (digits, byte) in hex.chunks_exact_mut(2).zip(bytes) {
-            digits.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
+        let (file, offset) = hex.split_at_mut(24);
+        write_hex(file, &self.file.0);
+        write_hex(offset, &self.offset.to_be_bytes());
         hex
     }
 }
@@ -79,6 +78,12 @@ pub fn pipeline_error_id(raw: RawPosition) -> String {
     hasher.update(raw.partition.to_be_bytes());
     hasher.update(raw.offset.to_be_bytes());
     head(hasher).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write_hex(hex: &mut [u8], bytes: &[u8]) {
+    for (digits, byte) in hex.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
 }
 
 fn head(hasher: Sha256) -> [u8; 12] {
