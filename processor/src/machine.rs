@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use wulog_schemas::topic::Topic;
 
 /// One record of a machine's input partition.
@@ -28,8 +29,8 @@ pub struct Output {
     pub topic: Topic,
     /// Record key; all records of a host share one.
     pub key: Arc<str>,
-    /// Record value: one line of JSON.
-    pub value: Vec<u8>,
+    /// Record value: one line of JSON. A part of memory that outputs share, so that not each is allocated and freed.
+    pub value: Bytes,
     /// Record timestamp, milliseconds since 1970 UTC: the machine's log time.
     pub timestamp_ms: i64,
 }

@@ -52,7 +52,7 @@ fn said(record: &InRecord<'_>, text: &str) -> Output {
     Output {
         topic: Topic::Events,
         key: record.offset.to_string().into(),
-        value: text.as_bytes().to_vec(),
+        value: text.as_bytes().to_vec().into(),
         timestamp_ms: record.timestamp_ms,
     }
 }

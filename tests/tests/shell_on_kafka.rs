@@ -36,7 +36,7 @@ impl Machine for Count {
         out.push(Output {
             topic: Topic::Events,
             key: format!("{}/{}", record.partition, record.offset).into(),
-            value: self.0.to_string().into_bytes(),
+            value: self.0.to_string().into(),
             timestamp_ms: record.timestamp_ms,
         });
     }

@@ -309,7 +309,7 @@ impl Detector {
         }
         out.push(Output {
             topic: Topic::Alerts,
-            value: serde_json::to_vec(&alert).expect("a document holds only strings and finite numbers"),
+            value: serde_json::to_vec(&alert).expect("a document holds only strings and finite numbers").into(),
             key: alert.id.into(),
             timestamp_ms: now,
         });

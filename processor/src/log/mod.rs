@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use wulog_schemas::topic::Topic;
 
 use crate::machine::InRecord;
@@ -58,7 +59,7 @@ pub struct Write {
     /// The header `wulog`, where there is one.
     pub header: Option<Vec<u8>>,
     /// Record value; `None` is a tombstone.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Bytes>,
 }
 
 /// What one [`Log::poll`] brought.

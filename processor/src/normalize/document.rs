@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use wulog_schemas::event::{
     Action, ECS_VERSION, Ecs, ErrorFields, Event, EventFields, EventId, EventKind, EventOutcome, EventType, FileFields,
     LogFields, PackageFields, RawFields, ReportFields, ServiceFields, SignatureFields, TimeSource, UrlFields, WuFields,
@@ -19,9 +20,6 @@ use super::thread::server_of_url;
 use super::time::{EventTime, format_utc};
 use crate::machine::InRecord;
 use crate::parse::{Entry, Level, Trust, event_name};
-
-/// What names and short values of most documents need; the line itself stands in them twice.
-const FIELDS_BYTES: usize = 1100;
 
 /// All that an event is made of.
 pub(super) struct Line<'a> {
@@ -43,7 +41,7 @@ pub(super) struct Line<'a> {
 
 /// The document of a line, as compact JSON: an [`Event`], written field by field in the order of its type. A test reads
 /// every document as that type and writes it again.
-pub(super) fn line(line: Line<'_>) -> Vec<u8> {
+pub(super) fn line(line: Line<'_>, json: &mut Json) -> Bytes {
     let Line { entry, header, .. } = line;
     let (mut action, outcome, type_) = classify::describe(entry);
     if line.continues.is_some() && action == Action::Log {
@@ -61,7 +59,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
         Source::ReportingEvents => "windows_update.reporting_events",
     };
 
-    let mut json = Json::with_capacity(FIELDS_BYTES + 2 * line.original.len());
+    json.begin();
     json.raw("{\"@timestamp\":").utc(line.time.millis, line.time.nanos);
     json.raw(",\"ecs\":{\"version\":").name(ECS_VERSION);
     json.raw("},\"message\":").text(entry.message);
@@ -71,7 +69,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     match (&code, report) {
         (Some(code), _) => json.raw(",\"code\":").name(code),
         (None, Some(report)) => json.raw(",\"code\":\"").value(&report.event_id).raw("\""),
-        (None, None) => &mut json,
+        (None, None) => json,
     };
     json.raw(",\"module\":\"windows_update\",\"dataset\":").name(dataset);
     if header.read > 0 {
@@ -90,7 +88,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     }
     json.raw(",\"host\":{\"id\":").text(line.host_id).raw(",\"name\":").text(&header.host);
     json.raw(",\"os\":{\"type\":\"windows\"").optional_text(",\"version\":", line.os_version).raw("}}");
-    log_and_process(&mut json, entry, header);
+    log_and_process(json, entry, header);
     let file = line.path.map(|path| FileFields { path: path.into(), code_signature: signature(entry) });
     json.optional(",\"file\":", file.as_ref());
     json.optional(",\"package\":", package(entry).as_ref());
@@ -100,7 +98,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     match ((!header.host.is_empty()).then_some(header.host.as_ref()), server) {
         (Some(host), Some(server)) => json.raw(",\"related\":{\"hosts\":[").text(host).raw(",").text(server).raw("]}"),
         (Some(one), None) | (None, Some(one)) => json.raw(",\"related\":{\"hosts\":[").text(one).raw("]}"),
-        (None, None) => &mut json,
+        (None, None) => json,
     };
     if family.is_some() {
         json.raw(",\"tags\":[\"cert-trust\"]");
@@ -114,7 +112,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
 
     json.raw(",\"wu\":{\"form\":").value(&entry.form);
     json.optional(",\"family\":", family.as_ref());
-    update_and_report(&mut json, entry);
+    update_and_report(json, entry);
     if let Some(head) = line.continues {
         json.raw(",\"continues\":").id(head);
     }
@@ -129,7 +127,7 @@ pub(super) fn line(line: Line<'_>) -> Vec<u8> {
     json.raw(",\"offset\":").value(&header.offset).raw(",\"end\":").value(&header.end);
     json.raw("},\"raw\":{\"partition\":").value(&line.raw.partition).raw(",\"offset\":").value(&line.raw.offset);
     json.raw(",\"timestamp\":").value(&line.raw.timestamp).raw("}}}");
-    json.into_bytes()
+    json.finish()
 }
 
 fn log_and_process(json: &mut Json, entry: &Entry<'_>, header: &RawHeaderRef<'_>) {

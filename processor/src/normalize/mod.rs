@@ -39,6 +39,7 @@ use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::parse::parse;
 use host::{Facts, Host, Moment, Scope};
 use hosts::Hosts;
+use json::Json;
 use observe::Seen;
 use position::Position;
 use time::Offsets;
@@ -63,6 +64,7 @@ pub struct Normalizer {
     partitions: i32,
     state: State,
     headers: HeaderReader,
+    json: Json,
 }
 
 /// All that outlives a record.
@@ -90,6 +92,7 @@ impl Machine for Normalizer {
             partitions,
             state: State::default(),
             headers: HeaderReader::default(),
+            json: Json::default(),
         }
     }
 
@@ -120,7 +123,14 @@ impl Machine for Normalizer {
     ) -> Result<Self, SnapshotError> {
         let state = postcard::from_bytes(bytes)
             .map_err(|error| SnapshotError { machine: Self::NAME, reason: error.to_string() })?;
-        Ok(Normalizer { config: config.clone(), partition, partitions, state, headers: HeaderReader::default() })
+        Ok(Normalizer {
+            config: config.clone(),
+            partition,
+            partitions,
+            state,
+            headers: HeaderReader::default(),
+            json: Json::default(),
+        })
     }
 }
 
@@ -162,7 +172,7 @@ impl Normalizer {
                 host.heartbeat(beat, scope, &mut facts);
                 host.settle(scope, &mut facts);
             }
-            None => line(host, record, &header, scope, &mut facts, out),
+            None => line(host, record, &header, scope, &mut facts, &mut self.json, out),
         }
         send(&host.id, facts, at, out);
         due.keep(host, at, config);
@@ -190,7 +200,7 @@ impl Normalizer {
     }
 
     fn pipeline_error(&self, record: &InRecord<'_>, kind: &'static str, reason: &str) -> Output {
-        let value = document::pipeline_error(record, kind, reason, self.state.log_time);
+        let value = document::pipeline_error(record, kind, reason, self.state.log_time).into();
         Output { topic: Topic::Events, key: UNKNOWN_KEY.into(), value, timestamp_ms: self.state.log_time }
     }
 }
@@ -202,6 +212,7 @@ fn line(
     header: &RawHeaderRef<'_>,
     scope: Scope<'_>,
     facts: &mut Facts,
+    json: &mut Json,
     out: &mut Vec<Output>,
 ) {
     let Scope { id: key, at, config } = scope;
@@ -235,7 +246,7 @@ fn line(
     let thread = file.threads.of(&entry, limits);
     thread.follow(&entry, limits.value_bytes_max);
     let process = file.time.process(entry.pid);
-    let value = document::line(document::Line {
+    let line = document::Line {
         host_id: key,
         header,
         original: &text,
@@ -249,7 +260,8 @@ fn line(
         os_version: host.dimensions.get("os_build").map(String::as_str),
         labels: &host.labels,
         raw: document::raw_fields(record),
-    });
+    };
+    let value = document::line(line, json);
     let clock = file.time.clock_millis();
     out.push(Output { topic: Topic::Events, key: Arc::clone(&host.id), value, timestamp_ms: at.log_time });
     host.saw_time(time.millis);
@@ -273,7 +285,7 @@ fn send(key: &Arc<str>, facts: Facts, at: Moment, out: &mut Vec<Output>) {
 fn signal(key: Arc<str>, raw: RawPosition, fact: Fact, log_time: i64) -> Output {
     let signal = Signal { v: signal::VERSION, log_time, raw, fact };
     let value = serde_json::to_vec(&signal).expect("a signal holds only strings, numbers and string maps");
-    Output { topic: Topic::Signals, key, value, timestamp_ms: log_time }
+    Output { topic: Topic::Signals, key, value: value.into(), timestamp_ms: log_time }
 }
 
 fn header<'a>(reader: &'a mut HeaderReader, record: &InRecord<'a>) -> Result<RawHeaderRef<'a>, Malformed> {

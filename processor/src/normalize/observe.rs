@@ -77,10 +77,10 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
         return;
     };
     let thread = file.threads.of(entry, &scope.config.limits).clone();
-    if let Some(failure) = failure(seen, &thread, scope) {
-        if let Some(failure) = file.folds.add(failure, scope.config.limits.pending_per_file_max) {
-            host.failed(failure, scope, out);
-        }
+    let failure = failure(seen, &thread, scope);
+    let failure = failure.and_then(|failure| file.folds.add(failure, scope.config.limits.pending_per_file_max));
+    if let Some(failure) = failure {
+        host.failed(failure, scope, out);
     }
     if success {
         succeeded(host, seen, &thread, scope, out);
