@@ -1,5 +1,8 @@
 //! What the shell runs: a deterministic state machine that takes records and gives records.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use wulog_schemas::topic::Topic;
 
 /// One record of a machine's input partition.
@@ -24,10 +27,10 @@ pub struct InRecord<'a> {
 pub struct Output {
     /// The topic.
     pub topic: Topic,
-    /// Record key.
-    pub key: String,
-    /// Record value: one line of JSON.
-    pub value: Vec<u8>,
+    /// Record key; all records of a host share one.
+    pub key: Arc<str>,
+    /// Record value: one line of JSON. A part of memory that outputs share, so that not each is allocated and freed.
+    pub value: Bytes,
     /// Record timestamp, milliseconds since 1970 UTC: the machine's log time.
     pub timestamp_ms: i64,
 }

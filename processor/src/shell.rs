@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use wulog_collector::clock::Clock;
@@ -306,9 +307,9 @@ impl<M: Machine> Shell<M> {
                     topic: Topic::Raw,
                     partition: *partition,
                     timestamp_ms: self.config.clock.now_ms(),
-                    key: format!("tick/{partition}"),
+                    key: format!("tick/{partition}").into(),
                     header: Some(RawHeader::tick().to_bytes()),
-                    value: Some(Vec::new()),
+                    value: Some(Bytes::new()),
                 });
             }
         }

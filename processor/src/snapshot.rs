@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::host::hex_digest_bytes;
 use wulog_schemas::topic::Topic;
@@ -62,9 +63,9 @@ impl Owner {
             topic: Topic::State,
             partition: self.partition,
             timestamp_ms,
-            key: self.key(snapshot.slot, part),
+            key: self.key(snapshot.slot, part).into(),
             header: None,
-            value: Some(value.to_vec()),
+            value: Some(Bytes::copy_from_slice(value)),
         };
         let mut writes: Vec<Write> =
             chunks.iter().enumerate().map(|(number, chunk)| write(&number.to_string(), chunk)).collect();
@@ -98,7 +99,7 @@ mod tests {
     const OWNER: Owner = Owner { machine: "normalizer", format: 1, partition: 3 };
 
     fn store(state: &mut BTreeMap<String, Vec<u8>>, writes: Vec<Write>) {
-        state.extend(writes.into_iter().map(|write| (write.key, write.value.unwrap())));
+        state.extend(writes.into_iter().map(|write| (write.key.to_string(), write.value.unwrap().to_vec())));
     }
 
     fn snapshot(offset: i64, slot: u8, fill: u8) -> Snapshot {

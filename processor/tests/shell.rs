@@ -51,8 +51,8 @@ impl Machine for Sum {
 fn said(record: &InRecord<'_>, text: &str) -> Output {
     Output {
         topic: Topic::Events,
-        key: record.offset.to_string(),
-        value: text.as_bytes().to_vec(),
+        key: record.offset.to_string().into(),
+        value: text.as_bytes().to_vec().into(),
         timestamp_ms: record.timestamp_ms,
     }
 }

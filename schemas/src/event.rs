@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::hresult::Family;
-use crate::signal::RawPosition;
 
 mod action;
+mod id;
 
 pub use action::Action;
+pub use id::{EventId, FileId, pipeline_error_id};
 
 /// The ECS version that documents name.
 pub const ECS_VERSION: &str = "9.4.0";
@@ -163,7 +163,7 @@ pub struct EventFields<'a> {
     /// The UTC offset that `@timestamp` was computed with, `+01:00`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
-    /// Stable id of the line: see [`event_id`].
+    /// Stable id of the line: see [`EventId`].
     pub id: String,
     /// Logical offset of the line in its file: orders lines of one time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -609,61 +609,4 @@ pub struct RawFields {
     pub offset: i64,
     /// The record's Kafka timestamp, milliseconds since 1970 UTC.
     pub timestamp: i64,
-}
-
-/// The id of a line: the first half of a SHA-256 over its identity, 32 hex digits. The same line has it in every run.
-/// `rewound` is the hash of a line that came second at its position.
-#[must_use]
-pub fn event_id(host: &str, file: &str, epoch: &str, offset: u64, rewound: Option<u32>) -> String {
-    let mut hasher = Sha256::new();
-    for part in ["event", host, file, epoch] {
-        hasher.update(part.as_bytes());
-        hasher.update([0]);
-    }
-    hasher.update(offset.to_be_bytes());
-    if let Some(hash) = rewound {
-        hasher.update(hash.to_be_bytes());
-    }
-    half_hex(hasher)
-}
-
-/// The id of a raw record that is no line.
-#[must_use]
-pub fn pipeline_error_id(raw: RawPosition) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(b"pipeline_error\0");
-    hasher.update(raw.partition.to_be_bytes());
-    hasher.update(raw.offset.to_be_bytes());
-    half_hex(hasher)
-}
-
-fn half_hex(hasher: Sha256) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digest = hasher.finalize();
-    let mut hex = String::with_capacity(32);
-    for byte in &digest[..16] {
-        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    hex
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_depends_on_every_part_of_the_identity() {
-        let ids = [
-            event_id("a", "b", "c", 1, None),
-            event_id("x", "b", "c", 1, None),
-            event_id("a", "x", "c", 1, None),
-            event_id("a", "b", "x", 1, None),
-            event_id("a", "b", "c", 2, None),
-            event_id("a", "b", "c", 1, Some(7)),
-            pipeline_error_id(RawPosition { partition: 1, offset: 1 }),
-        ];
-        assert!(ids.iter().all(|id| id.len() == 32));
-        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());
-    }
 }

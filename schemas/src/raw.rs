@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 mod read;
 
+pub use read::HeaderReader;
+
 /// The name of the one header.
 pub const HEADER: &str = "wulog";
 

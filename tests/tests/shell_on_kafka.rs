@@ -35,8 +35,8 @@ impl Machine for Count {
         self.0 += 1;
         out.push(Output {
             topic: Topic::Events,
-            key: format!("{}/{}", record.partition, record.offset),
-            value: self.0.to_string().into_bytes(),
+            key: format!("{}/{}", record.partition, record.offset).into(),
+            value: self.0.to_string().into(),
             timestamp_ms: record.timestamp_ms,
         });
     }

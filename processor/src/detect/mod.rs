@@ -309,8 +309,8 @@ impl Detector {
         }
         out.push(Output {
             topic: Topic::Alerts,
-            value: serde_json::to_vec(&alert).expect("a document holds only strings and finite numbers"),
-            key: alert.id,
+            value: serde_json::to_vec(&alert).expect("a document holds only strings and finite numbers").into(),
+            key: alert.id.into(),
             timestamp_ms: now,
         });
     }

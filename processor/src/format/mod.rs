@@ -14,6 +14,7 @@ mod otlp;
 mod severity;
 mod time;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::Event;
 
@@ -58,10 +59,10 @@ pub fn write(format: Format, event: &Event<'_>) -> Vec<u8> {
 /// # Panics
 /// Where `ecs` is no event.
 #[must_use]
-pub fn from_ecs(format: Format, ecs: Vec<u8>) -> Vec<u8> {
+pub fn from_ecs(format: Format, ecs: Bytes) -> Bytes {
     if format == Format::Ecs {
         return ecs;
     }
     let event = serde_json::from_slice(&ecs).expect("the Normalizer writes an Event, as a test of every line shows");
-    write(format, &event)
+    write(format, &event).into()
 }

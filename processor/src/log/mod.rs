@@ -2,8 +2,10 @@
 //! offsets become visible together or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use wulog_schemas::topic::Topic;
 
 use crate::machine::InRecord;
@@ -53,11 +55,11 @@ pub struct Write {
     /// Milliseconds since 1970 UTC; a topic with `LogAppendTime` overrides it.
     pub timestamp_ms: i64,
     /// Record key.
-    pub key: String,
+    pub key: Arc<str>,
     /// The header `wulog`, where there is one.
     pub header: Option<Vec<u8>>,
     /// Record value; `None` is a tombstone.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Bytes>,
 }
 
 /// What one [`Log::poll`] brought.

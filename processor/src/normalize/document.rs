@@ -3,20 +3,19 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use wulog_schemas::event::{ECS_VERSION, Flag, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields};
+use bytes::Bytes;
+use wulog_schemas::event::{ECS_VERSION, EventId, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields};
 use wulog_schemas::hresult;
 use wulog_schemas::raw::{RawHeaderRef, Source};
 
 use super::classify::{self, Meaning};
+use super::flags::Flags;
 use super::json::Json;
 use super::patterns::Match;
 use super::thread::server_of_url;
 use super::time::EventTime;
 use crate::machine::InRecord;
 use crate::parse::{Entry, Facts, Level, Origin, Trust, service_name};
-
-/// What names and short values of most documents need; the line itself stands in them twice.
-const FIELDS_BYTES: usize = 1100;
 
 /// All that an event is made of.
 pub(super) struct Line<'a> {
@@ -27,9 +26,9 @@ pub(super) struct Line<'a> {
     pub(super) operation: Option<OpenOperation>,
     pub(super) entry: &'a Entry<'a>,
     pub(super) time: &'a EventTime,
-    pub(super) flags: Vec<Flag>,
-    pub(super) id: String,
-    pub(super) continues: Option<String>,
+    pub(super) flags: Flags,
+    pub(super) id: EventId,
+    pub(super) continues: Option<EventId>,
     /// File of the trust check that the line belongs to.
     pub(super) path: Option<&'a str>,
     pub(super) client_build: Option<&'a str>,
@@ -45,25 +44,25 @@ pub(super) struct Line<'a> {
 /// every document as that type and writes it again.
 ///
 /// [`Event`]: wulog_schemas::event::Event
-pub(super) fn line(line: &Line<'_>) -> Vec<u8> {
+pub(super) fn line(line: &Line<'_>, json: &mut Json) -> Bytes {
     let Line { entry, header, .. } = line;
     let facts = &entry.facts;
     let known = line.meaning.failure.and_then(hresult::lookup);
     let server = facts.url.and_then(server_of_url);
 
-    let mut json = Json::with_capacity(FIELDS_BYTES + 2 * line.original.len());
+    json.begin();
     json.raw("{\"@timestamp\":").utc(line.time.millis, line.time.nanos);
     json.raw(",\"ecs\":{\"version\":").name(ECS_VERSION);
     json.raw("},\"message\":").text(entry.message);
-    event(&mut json, line);
+    event(json, line);
     if let Some(code) = line.meaning.failure {
         json.raw(",\"error\":{\"code\":").hresult(code);
         json.optional_text(",\"type\":", known.map(|known| known.symbol));
         json.optional_text(",\"message\":", known.map(|known| known.text).filter(|text| !text.is_empty())).raw("}");
     }
-    host(&mut json, line);
-    log(&mut json, line);
-    process(&mut json, line);
+    host(json, line);
+    log(json, line);
+    process(json, line);
     json.object(",\"dll\":{\"path\":", facts.module, "}");
     json.object(",\"user\":{\"id\":", facts.sid, "}");
     if let Some(path) = line.path {
@@ -73,18 +72,18 @@ pub(super) fn line(line: &Line<'_>) -> Vec<u8> {
     match (facts.title, facts.kb) {
         (Some(title), _) => json.raw(",\"package\":{\"name\":").text(title).raw("}"),
         (None, Some(kb)) => json.raw(",\"package\":{\"name\":").upper(kb).raw("}"),
-        (None, None) => &mut json,
+        (None, None) => json,
     };
     json.raw(",\"service\":{\"name\":\"wuauserv\",\"type\":\"windows-update\"");
     json.optional_text(",\"version\":", line.client_build).raw("}");
     if let Some(full) = facts.url {
-        url(&mut json, full, server.as_deref());
+        url(json, full, server.as_deref());
     }
     if let Some(status_code) = &facts.http_status {
         json.raw(",\"http\":{\"response\":{\"status_code\":").value(status_code).raw("}}");
     }
-    device(&mut json, entry);
-    related(&mut json, line, server.as_deref());
+    device(json, entry);
+    related(json, line, server.as_deref());
     if line.meaning.family.is_some() {
         json.raw(",\"tags\":[\"cert-trust\"]");
     }
@@ -97,16 +96,23 @@ pub(super) fn line(line: &Line<'_>) -> Vec<u8> {
     json.raw(",\"wu\":{\"form\":").value(&entry.form);
     json.optional(",\"family\":", line.meaning.family.as_ref());
     json.optional(",\"operation\":", line.operation.as_ref());
-    what(&mut json, entry);
+    what(json, entry);
     json.optional(",\"pattern\":", line.matched.map(Match::names).as_ref());
-    json.optional_text(",\"continues\":", line.continues.as_deref());
+    if let Some(head) = line.continues {
+        json.raw(",\"continues\":").id(head);
+    }
     json.raw(",\"time_source\":").value(&line.time.source);
-    json.optional(",\"flags\":", Some(&line.flags).filter(|flags| !flags.is_empty()));
+    for (at, flag) in line.flags.names().enumerate() {
+        json.raw(if at == 0 { ",\"flags\":[" } else { "," }).name(flag);
+    }
+    if !line.flags.is_empty() {
+        json.raw("]");
+    }
     json.raw(",\"line\":{\"epoch\":").text(&header.epoch);
     json.raw(",\"offset\":").value(&header.offset).raw(",\"end\":").value(&header.end);
     json.raw("},\"raw\":{\"partition\":").value(&line.raw.partition).raw(",\"offset\":").value(&line.raw.offset);
     json.raw(",\"timestamp\":").value(&line.raw.timestamp).raw("}}}");
-    json.into_bytes()
+    json.finish()
 }
 
 fn event(json: &mut Json, line: &Line<'_>) {
@@ -130,7 +136,7 @@ fn event(json: &mut Json, line: &Line<'_>) {
     if let Some(minutes) = line.time.offset_min {
         json.raw(",\"timezone\":").offset(minutes);
     }
-    json.raw(",\"id\":").name(&line.id).raw(",\"sequence\":").value(&header.offset);
+    json.raw(",\"id\":").id(line.id).raw(",\"sequence\":").value(&header.offset);
     if !header.hash.is_empty() {
         json.raw(",\"hash\":").text(&header.hash);
     }

@@ -1,21 +1,19 @@
 //! What is remembered of one log file of a host.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
-use wulog_schemas::event::Form;
+use wulog_schemas::event::{EventId, FileId, Form};
 
 use super::config::Limits;
 use super::fold::Folds;
-use super::position::{Epoch, Position};
-use super::thread::Thread;
+use super::position::Epoch;
+use super::thread::Threads;
 use super::time::FileTime;
 
 /// The line that continuations refer to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Head {
-    event_id: String,
-    epoch: String,
+    id: EventId,
+    epoch: FileId,
     /// Where the next line must begin to continue it.
     end: u64,
 }
@@ -26,7 +24,7 @@ pub(super) struct File {
     /// Epochs, the latest last.
     epochs: Vec<Epoch>,
     pub(super) time: FileTime,
-    pub(super) threads: BTreeMap<(u32, u32), Thread>,
+    pub(super) threads: Threads,
     pub(super) folds: Folds,
     head: Option<Head>,
     /// Newest event time of its lines.
@@ -40,7 +38,7 @@ impl Default for File {
         File {
             epochs: Vec::new(),
             time: FileTime::default(),
-            threads: BTreeMap::new(),
+            threads: Threads::default(),
             folds: Folds::default(),
             head: None,
             newest: i64::MIN,
@@ -50,9 +48,10 @@ impl Default for File {
 }
 
 impl File {
-    /// Takes a line's position. A new epoch of a known file begins where a checkpoint was lost, or the file was replaced.
-    pub(super) fn take(&mut self, epoch: &str, offset: u64, end: u64, hash: u32, limits: &Limits) -> Position {
-        let at = match self.epochs.iter().rposition(|known| known.id == epoch) {
+    /// The epoch of that name; `id` names a new one. A new epoch of a known file begins where a checkpoint was lost, or
+    /// the file was replaced.
+    pub(super) fn epoch(&mut self, name: &str, id: impl FnOnce() -> FileId, limits: &Limits) -> &mut Epoch {
+        let at = match self.epochs.iter().rposition(|known| known.name == name) {
             Some(at) => at,
             None => {
                 if !self.epochs.is_empty() && self.newest > i64::MIN {
@@ -61,11 +60,11 @@ impl File {
                 if self.epochs.len() >= limits.epochs_per_file_max.max(1) {
                     self.epochs.remove(0);
                 }
-                self.epochs.push(Epoch::new(epoch));
+                self.epochs.push(Epoch::new(name, id()));
                 self.epochs.len() - 1
             }
         };
-        self.epochs[at].take(offset, end, hash, limits)
+        &mut self.epochs[at]
     }
 
     /// True for a line that an earlier epoch had brought: it is not newer than what came before.
@@ -82,18 +81,14 @@ impl File {
     pub(super) fn continues(
         &mut self,
         form: Form,
-        event_id: &str,
-        epoch: &str,
+        id: EventId,
+        epoch: FileId,
         offset: u64,
         end: u64,
-    ) -> Option<String> {
+    ) -> Option<EventId> {
         match form {
             Form::Legacy | Form::Etw | Form::ReportingEvents => {
-                let head = self.head.get_or_insert_default();
-                // Into the buffers that are there: nearly every line is a head.
-                event_id.clone_into(&mut head.event_id);
-                epoch.clone_into(&mut head.epoch);
-                head.end = end;
+                self.head = Some(Head { id, epoch, end });
                 None
             }
             Form::Message => {
@@ -103,17 +98,8 @@ impl File {
             Form::Text => {
                 let head = self.head.as_mut().filter(|head| head.epoch == epoch && head.end == offset)?;
                 head.end = end;
-                Some(head.event_id.clone())
+                Some(head.id)
             }
         }
-    }
-
-    /// The open operation of a thread; lines without ids share one.
-    pub(super) fn thread(&mut self, pid: Option<u32>, tid: Option<u32>, limits: &Limits) -> &mut Thread {
-        let key = (pid.unwrap_or_default(), tid.unwrap_or_default());
-        if self.threads.len() >= limits.threads_per_file_max.max(1) && !self.threads.contains_key(&key) {
-            self.threads.pop_first();
-        }
-        self.threads.entry(key).or_default()
     }
 }

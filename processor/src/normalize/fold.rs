@@ -134,11 +134,13 @@ impl Folds {
         self.open.retain(|failure| failure.definite || failure.update.is_some() || failure.path.is_some());
     }
 
+    /// True where a failure waits.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Takes out what counts at these times.
     pub(super) fn due(&mut self, clock: i64, log_time: i64) -> Vec<Failure> {
-        if self.open.is_empty() {
-            return Vec::new();
-        }
         let is_due = |failure: &Failure| failure.due_clock <= clock || failure.due_log <= log_time;
         let (due, open) = std::mem::take(&mut self.open).into_iter().partition(is_due);
         self.open = open;

@@ -1,6 +1,7 @@
 //! What is known of one host, and which signals say so.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::hresult::{self, Family};
@@ -62,11 +63,14 @@ struct Subject {
 /// One host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Host {
+    /// Host id; the key of what it gives.
+    #[serde(skip)]
+    pub(super) id: Arc<str>,
     name: String,
     pub(super) zone: Option<Zone>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) files: BTreeMap<String, File>,
-    dimensions: BTreeMap<String, String>,
+    pub(super) dimensions: BTreeMap<String, String>,
     subjects: BTreeMap<String, Subject>,
     caught_up: bool,
     /// True once a heartbeat came.
@@ -97,13 +101,8 @@ struct End {
 }
 
 impl Host {
-    pub(super) fn new(log_time: i64) -> Host {
-        Host { first_log: log_time, last_log: log_time, ..Host::default() }
-    }
-
-    /// Version of the operating system as the log last said it.
-    pub(super) fn os_version(&self) -> Option<&str> {
-        self.dimensions.get("os_build").map(String::as_str)
+    pub(super) fn new(id: Arc<str>, log_time: i64) -> Host {
+        Host { id, first_log: log_time, last_log: log_time, ..Host::default() }
     }
 
     /// The file of that name, made where it is new. Where there are too many, the oldest is forgotten.
@@ -144,12 +143,16 @@ impl Host {
         self.facts_changed(scope);
     }
 
-    /// Counts a line.
-    pub(super) fn saw_line(&mut self, event_time: i64) {
-        self.last_event = Some(self.last_event.map_or(event_time, |last| last.max(event_time)));
+    /// Counts a line that facts wait for.
+    pub(super) fn count_line(&mut self) {
         if let Some((_, lines)) = &mut self.changed {
             *lines = lines.saturating_add(1);
         }
+    }
+
+    /// Takes the event time of a line.
+    pub(super) fn saw_time(&mut self, event_time: i64) {
+        self.last_event = Some(self.last_event.map_or(event_time, |last| last.max(event_time)));
     }
 
     pub(super) fn heartbeat(&mut self, beat: Heartbeat, scope: Scope<'_>, out: &mut Facts) {
@@ -258,8 +261,11 @@ impl Host {
         }
     }
 
-    /// Sends what has waited long enough.
-    pub(super) fn settle(&mut self, scope: Scope<'_>, out: &mut Facts) {
+    /// Counts the failures that have waited long enough.
+    pub(super) fn settle_folds(&mut self, scope: Scope<'_>, out: &mut Facts) {
+        if !self.files.values().any(|file| file.folds.is_open()) {
+            return;
+        }
         let due: Vec<Failure> = self
             .files
             .values_mut()
@@ -268,6 +274,11 @@ impl Host {
         for failure in due {
             self.failed(failure, scope, out);
         }
+    }
+
+    /// Sends what has waited long enough.
+    pub(super) fn settle(&mut self, scope: Scope<'_>, out: &mut Facts) {
+        self.settle_folds(scope, out);
         let deadline = self.first_log.saturating_add(i64::from(scope.config.catch_up_wait_secs) * 1000);
         if !self.caught_up && !self.heard && scope.at.log_time >= deadline {
             self.caught_up = true;

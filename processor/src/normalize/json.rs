@@ -3,21 +3,39 @@
 //! Nearly all of an event's fields are there in every line, so their names are written as constants between the values.
 //! serde_json writes the same bytes, but looks at each name and each byte of it again for every line.
 
+use bytes::{Bytes, BytesMut};
 use serde::Serialize;
+use wulog_schemas::event::EventId;
 
 use super::time::write_utc;
 
 /// Bytes that are looked at in one step; compilers make vector instructions of it.
 const STEP_BYTES: usize = 16;
 
-/// A JSON document that is being written.
+/// Documents stand one after the other in memory of this size, which is used again once all of them are dropped: no line
+/// allocates. It holds some fifty documents, and one that is kept keeps no more than that.
+const SHARED_BYTES: usize = 64 * 1024;
+
+/// The JSON document that is being written.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Json {
     bytes: Vec<u8>,
+    shared: BytesMut,
 }
 
 impl Json {
-    pub(super) fn with_capacity(bytes: usize) -> Json {
-        Json { bytes: Vec::with_capacity(bytes) }
+    /// Begins a document, also where the one before was left unfinished by a panic.
+    pub(super) fn begin(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// The document that was written.
+    pub(super) fn finish(&mut self) -> Bytes {
+        if self.shared.capacity() < self.bytes.len() {
+            self.shared.reserve(SHARED_BYTES.max(self.bytes.len()));
+        }
+        self.shared.extend_from_slice(&self.bytes);
+        self.shared.split().freeze()
     }
 
     /// Names and punctuation, as they stand.
@@ -45,6 +63,14 @@ impl Json {
     pub(super) fn name(&mut self, text: &str) -> &mut Json {
         debug_assert_eq!(plain_bytes(text.as_bytes()), text.len());
         self.raw("\"").raw(text).raw("\"")
+    }
+
+    /// The id of a line, in quotes.
+    pub(super) fn id(&mut self, id: EventId) -> &mut Json {
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(&id.to_hex());
+        self.bytes.push(b'"');
+        self
     }
 
     /// A whole number, or anything else that serde knows.
@@ -130,10 +156,6 @@ impl Json {
         }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-
     fn escape(&mut self, byte: u8) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let short = match byte {
@@ -185,9 +207,10 @@ mod tests {
     use super::*;
 
     fn text(text: &str) -> String {
-        let mut json = Json::with_capacity(0);
+        let mut json = Json::default();
+        json.begin();
         json.text(text);
-        String::from_utf8(json.into_bytes()).unwrap()
+        String::from_utf8(json.finish().to_vec()).unwrap()
     }
 
     #[test]

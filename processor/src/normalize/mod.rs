@@ -14,8 +14,10 @@ mod config;
 mod document;
 mod pipeline_error;
 mod file;
+mod flags;
 mod fold;
 mod host;
+mod hosts;
 mod json;
 mod notable;
 mod observe;
@@ -26,11 +28,11 @@ mod thread;
 mod time;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::event::event_id;
-use wulog_schemas::raw::{Heartbeat, Kind, RawHeaderRef, VERSION};
+use wulog_schemas::event::FileId;
+use wulog_schemas::raw::{HeaderReader, Heartbeat, Kind, RawHeaderRef, VERSION};
 use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
@@ -42,6 +44,8 @@ use crate::format;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::parse::parse;
 use host::{Facts, Host, Moment, Scope};
+use hosts::Hosts;
+use json::Json;
 use observe::Seen;
 use position::Position;
 use time::Offsets;
@@ -65,18 +69,18 @@ pub struct Normalizer {
     partition: i32,
     partitions: i32,
     state: State,
+    headers: HeaderReader,
+    json: Json,
 }
 
 /// All that outlives a record.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct State {
     /// Log time: the running maximum of record timestamps.
     log_time: i64,
     /// Log time of the last tick passed on.
     last_tick: Option<i64>,
-    hosts: BTreeMap<String, Host>,
-    /// Hosts by the log time at which something of theirs is due.
-    due: BTreeSet<(i64, String)>,
+    hosts: Hosts,
 }
 
 /// Why a record is no line, heartbeat or tick.
@@ -84,11 +88,18 @@ struct Malformed(String);
 
 impl Machine for Normalizer {
     const NAME: &'static str = "normalizer";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
     type Config = NormalizerConfig;
 
     fn new(config: &NormalizerConfig, partition: i32, partitions: i32) -> Self {
-        Normalizer { config: config.clone(), partition, partitions, state: State::default() }
+        Normalizer {
+            config: config.clone(),
+            partition,
+            partitions,
+            state: State::default(),
+            headers: HeaderReader::default(),
+            json: Json::default(),
+        }
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
@@ -118,7 +129,14 @@ impl Machine for Normalizer {
     ) -> Result<Self, SnapshotError> {
         let state = postcard::from_bytes(bytes)
             .map_err(|error| SnapshotError { machine: Self::NAME, reason: error.to_string() })?;
-        Ok(Normalizer { config: config.clone(), partition, partitions, state })
+        Ok(Normalizer {
+            config: config.clone(),
+            partition,
+            partitions,
+            state,
+            headers: HeaderReader::default(),
+            json: Json::default(),
+        })
     }
 }
 
@@ -132,7 +150,7 @@ impl Normalizer {
     }
 
     fn take(&mut self, record: &InRecord<'_>, at: Moment, out: &mut Vec<Output>) -> Result<(), Malformed> {
-        let header = header(record)?;
+        let header = header(&mut self.headers, record)?;
         if header.kind == Kind::Tick {
             // A tick says that nothing else is coming: passed on at once, whenever the last one was.
             self.state.last_tick = None;
@@ -151,11 +169,7 @@ impl Normalizer {
             ),
             _ => None,
         };
-        let State { hosts, due, .. } = &mut self.state;
-        let host = match hosts.get_mut(key) {
-            Some(host) => host,
-            None => new_host(hosts, due, key, at, config),
-        };
+        let (host, due) = self.state.hosts.host(key, at, config);
         host.last_log = at.log_time;
         host.set_name(&header.host, scope);
         let mut facts = Facts::new();
@@ -164,29 +178,21 @@ impl Normalizer {
                 host.heartbeat(beat, scope, &mut facts);
                 host.settle(scope, &mut facts);
             }
-            None => line(host, record, &header, scope, &mut facts, out),
+            None => line(host, record, &header, scope, &mut facts, &mut self.json, out),
         }
-        send(key, facts, at, out);
-        index(host, due, key, at, config);
+        send(&host.id, facts, at, out);
+        due.keep(host, at, config);
         Ok(())
     }
 
     /// Settles what has become due at hosts that may be silent.
     fn settle_due(&mut self, at: Moment, out: &mut Vec<Output>) {
-        while let Some((due, _)) = self.state.due.first() {
-            if *due > at.log_time {
-                break;
-            }
-            let Some((_, key)) = self.state.due.pop_first() else {
-                break;
-            };
-            if let Some(host) = self.state.hosts.get_mut(&key) {
-                let mut facts = Facts::new();
-                host.due = None;
-                host.settle(Scope { id: &key, at, config: &self.config }, &mut facts);
-                send(&key, facts, at, out);
-                index(host, &mut self.state.due, &key, at, &self.config);
-            }
+        while let Some((host, due)) = self.state.hosts.next_due(at.log_time) {
+            let mut facts = Facts::new();
+            let id = Arc::clone(&host.id);
+            host.settle(Scope { id: &id, at, config: &self.config }, &mut facts);
+            send(&id, facts, at, out);
+            due.keep(host, at, &self.config);
         }
     }
 
@@ -196,13 +202,13 @@ impl Normalizer {
         }
         self.state.last_tick = Some(at.log_time);
         let tick = Fact::Tick(Tick { partitions: self.partitions });
-        out.push(signal(format!("tick/{}", self.partition), at.raw, tick, at.log_time));
+        out.push(signal(format!("tick/{}", self.partition).into(), at.raw, tick, at.log_time));
     }
 
     fn pipeline_error(&self, record: &InRecord<'_>, kind: &'static str, reason: &str) -> Output {
         let value = pipeline_error::pipeline_error(record, kind, reason, self.state.log_time);
-        let value = format::from_ecs(self.config.format, value);
-        Output { topic: Topic::Events, key: UNKNOWN_KEY.to_owned(), value, timestamp_ms: self.state.log_time }
+        let value = format::from_ecs(self.config.format, value.into());
+        Output { topic: Topic::Events, key: UNKNOWN_KEY.into(), value, timestamp_ms: self.state.log_time }
     }
 }
 
@@ -213,6 +219,7 @@ fn line(
     header: &RawHeaderRef<'_>,
     scope: Scope<'_>,
     facts: &mut Facts,
+    json: &mut Json,
     out: &mut Vec<Output>,
 ) {
     let Scope { id: key, at, config } = scope;
@@ -225,25 +232,27 @@ fn line(
         ..Offsets::of_config(config)
     };
     let file = host.file(&header.file, limits);
-    let position = file.take(&header.epoch, header.offset, header.end, hash, limits);
+    let epoch = file.epoch(&header.epoch, || FileId::new(key, &header.file, &header.epoch), limits);
+    let epoch_id = epoch.id;
+    let position = epoch.take(header.offset, header.end, hash, limits);
     if position == Position::Repeat {
         return;
     }
     let entry = parse(&text);
+    host.count_line();
+    observe::learn(host, &entry, scope);
+    // Once more, and once for all that the file says: what was learned may not be borrowed over it.
+    let file = host.files.get_mut(&*header.file).expect("the file has taken the line's position");
     let stated = file.time.stated(&entry, &offsets);
     let reread = file.is_reread(stated.as_ref().map(|time| time.millis));
     let time = stamp::event_time(stated, &entry, file, header, at.log_time);
     let flags = stamp::flags(&time, &entry, header, position, reread, matches!(text, Cow::Owned(_)), at.log_time);
-    let rewound = (position == Position::Rewound).then_some(hash);
-    let id = event_id(key, &header.file, &header.epoch, header.offset, rewound);
-    let continues = file.continues(entry.form, &id, &header.epoch, header.offset, header.end);
-    let thread = file.thread(entry.pid, entry.tid, limits);
+    let file_id = if position == Position::Rewound { epoch_id.rewound(hash) } else { epoch_id };
+    let id = file_id.line(header.offset);
+    let continues = file.continues(entry.form, id, epoch_id, header.offset, header.end);
+    let thread = file.threads.of(&entry, limits);
     let operation = thread.follow(&entry, limits.value_bytes_max);
-    let path = thread.path_of(&entry).map(str::to_owned);
-    let clock = file.time.clock_millis();
-    host.saw_line(time.millis);
-    observe::learn(host, &entry, scope);
-    let process = host.files.get(header.file.as_ref()).and_then(|file| file.time.process(entry.pid));
+    let process = file.time.process(entry.pid);
     let matched = config.patterns.find(&text, &entry, limits.value_bytes_max);
     let labels = matched.as_ref().map_or(Cow::Borrowed(&host.labels), |matched| matched.beside(&host.labels));
     let line = document::Line {
@@ -257,22 +266,24 @@ fn line(
         flags,
         id,
         continues,
-        path: path.as_deref(),
+        path: thread.path_of(&entry),
         client_build: entry.facts.client_version.or_else(|| process.and_then(|process| process.build.as_deref())),
         process_name: process.and_then(|process| process.name.as_deref()),
-        os_version: host.os_version(),
+        os_version: host.dimensions.get("os_build").map(String::as_str),
         labels: &labels,
         matched: matched.as_ref(),
         raw: document::raw_fields(record),
     };
     if config.events == Events::All || notable::is_notable(&line) {
-        let value = format::from_ecs(config.format, document::line(&line));
-        out.push(Output { topic: Topic::Events, key: key.to_owned(), value, timestamp_ms: at.log_time });
+        let value = format::from_ecs(config.format, document::line(&line, json));
+        out.push(Output { topic: Topic::Events, key: Arc::clone(&host.id), value, timestamp_ms: at.log_time });
     }
     let own = classify::trust_failure(&entry);
     let trust = matched.as_ref().map_or(own, |matched| matched.trust(own));
-    let seen = Seen { entry: &entry, trust, path: path.as_deref(), time: time.millis, clock, file: &header.file };
+    let clock = file.time.clock_millis();
+    host.saw_time(time.millis);
     if !reread {
+        let seen = Seen { entry: &entry, trust, time: time.millis, clock, file: &header.file };
         observe::observe(host, &seen, scope, facts);
     }
     host.settle(scope, facts);
@@ -284,36 +295,19 @@ fn text(value: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
 }
 
-/// Keeps the index of due times in step with a host.
-fn index(host: &mut Host, due: &mut BTreeSet<(i64, String)>, key: &str, at: Moment, config: &NormalizerConfig) {
-    // What was due at once has been settled, so a due time lies ahead and settle_due() ends.
-    let next = host.next_due(config).map(|next| next.max(at.log_time.saturating_add(1)));
-    if host.due == next {
-        return;
-    }
-    if let Some(old) = host.due {
-        due.remove(&(old, key.to_owned()));
-    }
-    host.due = next;
-    if let Some(next) = next {
-        due.insert((next, key.to_owned()));
-    }
+fn send(key: &Arc<str>, facts: Facts, at: Moment, out: &mut Vec<Output>) {
+    out.extend(facts.into_iter().map(|(raw, fact)| signal(Arc::clone(key), raw, fact, at.log_time)));
 }
 
-fn send(key: &str, facts: Facts, at: Moment, out: &mut Vec<Output>) {
-    out.extend(facts.into_iter().map(|(raw, fact)| signal(key.to_owned(), raw, fact, at.log_time)));
-}
-
-fn signal(key: String, raw: RawPosition, fact: Fact, log_time: i64) -> Output {
+fn signal(key: Arc<str>, raw: RawPosition, fact: Fact, log_time: i64) -> Output {
     let signal = Signal { v: signal::VERSION, log_time, raw, fact };
     let value = serde_json::to_vec(&signal).expect("a signal holds only strings, numbers and string maps");
-    Output { topic: Topic::Signals, key, value, timestamp_ms: log_time }
+    Output { topic: Topic::Signals, key, value: value.into(), timestamp_ms: log_time }
 }
 
-fn header<'a>(record: &InRecord<'a>) -> Result<RawHeaderRef<'a>, Malformed> {
+fn header<'a>(reader: &'a mut HeaderReader, record: &InRecord<'a>) -> Result<RawHeaderRef<'a>, Malformed> {
     let bytes = record.header.ok_or_else(|| Malformed("record has no header wulog".to_owned()))?;
-    let header = RawHeaderRef::from_bytes(bytes)
-        .map_err(|error| Malformed(format!("header is not JSON of its schema: {error}")))?;
+    let header = reader.read(bytes).map_err(|error| Malformed(format!("header is not JSON of its schema: {error}")))?;
     if header.v != VERSION {
         return Err(Malformed(format!("contract version {} is not supported, only {VERSION}", header.v)));
     }
@@ -326,26 +320,4 @@ fn key<'a>(record: &InRecord<'a>) -> Result<&'a str, Malformed> {
         return Err(Malformed(format!("key has {} bytes, not 1 to {KEY_BYTES_MAX}", key.len())));
     }
     Ok(key)
-}
-
-/// A host that is new. Where there are too many, the sixteenth that was silent longest is forgotten, all at once, so that
-/// a full map costs little for each host.
-fn new_host<'a>(
-    hosts: &'a mut BTreeMap<String, Host>,
-    due: &mut BTreeSet<(i64, String)>,
-    key: &str,
-    at: Moment,
-    config: &NormalizerConfig,
-) -> &'a mut Host {
-    let hosts_max = config.limits.hosts_max.max(1);
-    if hosts.len() >= hosts_max {
-        let mut oldest: Vec<(i64, String)> = hosts.iter().map(|(key, host)| (host.last_log, key.clone())).collect();
-        oldest.sort_unstable();
-        for (_, key) in oldest.into_iter().take(hosts_max / 16 + 1) {
-            if let Some(old) = hosts.remove(&key).and_then(|host| host.due) {
-                due.remove(&(old, key));
-            }
-        }
-    }
-    hosts.entry(key.to_owned()).or_insert_with(|| Host::new(at.log_time))
 }

@@ -15,7 +15,7 @@ pub(super) fn is_notable(line: &Line<'_>) -> bool {
         || is_milestone(meaning.action)
         // Only a verdict has an outcome; that a check begins is nothing yet.
         || meaning.action == Action::SignatureVerification && meaning.outcome != EventOutcome::Unknown
-        || flags.iter().any(|flag| matches!(flag, Flag::Rewound | Flag::Lossy | Flag::Truncated))
+        || [Flag::Rewound, Flag::Lossy, Flag::Truncated].into_iter().any(|flag| flags.has(flag))
 }
 
 /// Start and end of service, scan, download and install, by whatever words.

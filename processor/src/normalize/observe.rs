@@ -26,9 +26,9 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
     if let Some(version) = facts.os_version {
         let build = os_build(version);
         // `10.0.14393` says less than the `10.0.14393.2580` that is known.
-        let says_less = |known: &str| known.strip_prefix(&*build).is_some_and(|rest| rest.starts_with('.'));
-        if !host.os_version().is_some_and(says_less) {
-            host.set_dimension("os_build", Some(&build), scope);
+        let says_less = |known: &str| known.strip_prefix(build).is_some_and(|rest| rest.starts_with('.'));
+        if !host.dimensions.get("os_build").is_some_and(|known| says_less(known)) {
+            host.set_dimension("os_build", Some(build), scope);
         }
     }
     if let Some(group) = facts.target_group {
@@ -43,9 +43,12 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
 }
 
 /// `6.1.7600.0.0.197008` is build 6.1.7600 with service pack and suite; `10.0.19045.2728` is a build already.
-fn os_build(version: &str) -> Cow<'_, str> {
-    let parts: Vec<&str> = version.split('.').collect();
-    if parts.len() > 4 { Cow::Owned(parts[..3].join(".")) } else { Cow::Borrowed(version) }
+fn os_build(version: &str) -> &str {
+    let mut dots = version.match_indices('.').map(|(at, _)| at);
+    match (dots.nth(2), dots.next()) {
+        (Some(third), Some(_)) => &version[..third],
+        _ => version,
+    }
 }
 
 /// A line as the fold sees it.
@@ -53,7 +56,6 @@ pub(super) struct Seen<'a> {
     pub(super) entry: &'a Entry<'a>,
     /// Its trust failure, by its code or by an operator's pattern.
     pub(super) trust: Option<TrustFailure>,
-    pub(super) path: Option<&'a str>,
     pub(super) time: i64,
     /// Local time of the file.
     pub(super) clock: i64,
@@ -63,29 +65,20 @@ pub(super) struct Seen<'a> {
 /// Folds what a line says of certificate trust.
 pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &mut Facts) {
     let entry = seen.entry;
-    let Some(file) = host.files.get_mut(seen.file) else {
-        return;
-    };
-    let due = file.folds.due(file.time.clock_millis(), scope.at.log_time);
-    for failure in due {
-        host.failed(failure, scope, out);
-    }
-    // Few lines say anything of trust or end a scan; only for them the thread is worth a copy.
+    // Few lines say anything of trust or end a scan; only for them the file is looked up and the thread worth a copy.
     let success = classify::is_success(entry);
     if !success && seen.trust.is_none() && classify::scan_done(entry, None).is_none() {
         return;
     }
+    host.settle_folds(scope, out);
     let Some(file) = host.files.get_mut(seen.file) else {
         return;
     };
-    let thread = file.thread(entry.pid, entry.tid, &scope.config.limits).clone();
-    if let Some(failure) = failure(seen, &thread, scope) {
-        let Some(file) = host.files.get_mut(seen.file) else {
-            return;
-        };
-        if let Some(failure) = file.folds.add(failure, scope.config.limits.pending_per_file_max) {
-            host.failed(failure, scope, out);
-        }
+    let thread = file.threads.of(entry, &scope.config.limits).clone();
+    let failure = failure(seen, &thread, scope);
+    let failure = failure.and_then(|failure| file.folds.add(failure, scope.config.limits.pending_per_file_max));
+    if let Some(failure) = failure {
+        host.failed(failure, scope, out);
     }
     if success {
         succeeded(host, seen, &thread, scope, out);
@@ -106,11 +99,12 @@ fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure
         entry.facts.update.map(str::to_ascii_lowercase).or_else(|| thread.update.clone().filter(|_| !reported));
     let wait_secs = if trust.definite { scope.config.update_wait_secs } else { scope.config.provisional_wait_secs };
     let wait_ms = i64::from(wait_secs) * 1000;
-    let server = entry.facts.url.and_then(server_of_url).or_else(|| thread.server.clone().filter(|_| !reported));
+    let own = entry.facts.url.and_then(server_of_url).map(Cow::into_owned);
+    let server = own.or_else(|| thread.server.clone().filter(|_| !reported));
     Some(Failure {
         pid: entry.pid,
         tid: entry.tid,
-        path: seen.path.map(|path| cut(path, scope.config.limits.value_bytes_max).to_owned()),
+        path: thread.path_of(entry).map(|path| cut(path, scope.config.limits.value_bytes_max).to_owned()),
         update,
         server,
         code: trust.code,
@@ -147,7 +141,7 @@ fn succeeded(host: &mut Host, seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>
     let own = entry.facts.update.map(str::to_ascii_lowercase);
     let update = own.or_else(|| thread.update.clone().filter(|_| entry.report.is_none() && !trusted));
     if let (None, Some(file)) = (&entry.report, host.files.get_mut(seen.file)) {
-        file.folds.thread_succeeded(entry.pid, entry.tid, seen.path);
+        file.folds.thread_succeeded(entry.pid, entry.tid, thread.path_of(entry));
     }
     if let Some(update) = update {
         for file in host.files.values_mut() {
@@ -160,7 +154,7 @@ fn succeeded(host: &mut Host, seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>
         let mut dimensions = dimensions(entry, thread, scope);
         dimensions.insert("update".to_owned(), update.clone());
         host.update_succeeded(&update, operation, dimensions, seen.time, scope, out);
-    } else if let Some(path) = seen.path.filter(|_| trusted) {
+    } else if let Some(path) = thread.path_of(entry).filter(|_| trusted) {
         host.file_succeeded(path, seen.time, scope, out);
     }
 }

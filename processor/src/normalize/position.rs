@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use wulog_schemas::event::FileId;
 
 use super::config::Limits;
 
@@ -18,9 +19,11 @@ pub(super) enum Position {
 }
 
 /// One epoch of one file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Epoch {
-    pub(super) id: String,
+    pub(super) name: String,
+    /// Head of the ids of its lines.
+    pub(super) id: FileId,
     /// Half-open ranges that were taken, sorted and disjoint.
     ranges: Vec<(u64, u64)>,
     /// Offset and hash of the latest lines, sorted by offset.
@@ -30,8 +33,8 @@ pub(super) struct Epoch {
 }
 
 impl Epoch {
-    pub(super) fn new(id: &str) -> Epoch {
-        Epoch { id: id.to_owned(), ..Epoch::default() }
+    pub(super) fn new(name: &str, id: FileId) -> Epoch {
+        Epoch { name: name.to_owned(), id, ranges: Vec::new(), recent: VecDeque::new(), rewound_until: 0 }
     }
 
     /// Takes the line `[offset, end)`, unless it was taken already.
@@ -106,7 +109,7 @@ mod tests {
 
     /// Each step is (offset, end, hash) and what it should be.
     fn check(steps: &[(u64, u64, u32, Position)]) {
-        let mut epoch = Epoch::new("e");
+        let mut epoch = Epoch::new("e", FileId::new("host", "file", "e"));
         let limits = Limits { ranges_per_epoch_max: 3, recent_lines_max: 4, ..Limits::default() };
         for (at, (offset, end, hash, expect)) in steps.iter().enumerate() {
             assert_eq!(epoch.take(*offset, *end, *hash, &limits), *expect, "step {at} of {steps:?}");
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn beyond_the_bound_the_lowest_hole_counts_as_lost() {
-        let mut epoch = Epoch::new("e");
+        let mut epoch = Epoch::new("e", FileId::new("host", "file", "e"));
         let limits = Limits { ranges_per_epoch_max: 3, ..Limits::default() };
         for at in 0..100 {
             assert_eq!(epoch.take(at * 2, at * 2 + 1, 1, &limits), New);

@@ -5,6 +5,7 @@ use wulog_schemas::raw::RawHeaderRef;
 
 use super::document::sub_second;
 use super::file::File;
+use super::flags::Flags;
 use super::position::Position;
 use super::time::EventTime;
 use crate::parse::Entry;
@@ -31,16 +32,15 @@ pub(super) fn event_time(
             }
             None => (log_time, sub_second(log_time), TimeSource::Log),
         };
-        let mut flags = vec![Flag::TimeMissing];
-        if entry.time.is_some() && !entry.facts.undecoded {
-            flags.push(Flag::TimeSuspect);
-        }
+        let mut flags = Flags::default();
+        flags.set(Flag::TimeMissing, true);
+        flags.set(Flag::TimeSuspect, entry.time.is_some() && !entry.facts.undecoded);
         return EventTime { millis, nanos, offset_min: None, source, flags };
     };
     if time.millis > log_time.saturating_add(AHEAD_MAX_MS) {
         time.millis = log_time;
         time.nanos = sub_second(log_time);
-        time.flags.push(Flag::TimeSuspect);
+        time.flags.set(Flag::TimeSuspect, true);
     }
     file.time.set_last(time.millis, time.nanos);
     file.newest = file.newest.max(time.millis);
@@ -55,20 +55,13 @@ pub(super) fn flags(
     reread: bool,
     lossy: bool,
     log_time: i64,
-) -> Vec<Flag> {
-    let mut flags = Vec::new();
-    let mut flag = |holds: bool, flag: Flag| {
-        if holds {
-            flags.push(flag);
-        }
-    };
-    flag(reread, Flag::Reread);
-    flag(position == Position::Rewound, Flag::Rewound);
-    flag(header.lossy || lossy, Flag::Lossy);
-    flag(header.truncated, Flag::Truncated);
-    flag(time.millis < log_time.saturating_sub(LATE_MS), Flag::Late);
-    flag(entry.facts.undecoded, Flag::Undecoded);
-    flags.extend(&time.flags);
-    flags.sort_unstable();
+) -> Flags {
+    let mut flags = time.flags;
+    flags.set(Flag::Reread, reread);
+    flags.set(Flag::Rewound, position == Position::Rewound);
+    flags.set(Flag::Lossy, header.lossy || lossy);
+    flags.set(Flag::Truncated, header.truncated);
+    flags.set(Flag::Late, time.millis < log_time.saturating_sub(LATE_MS));
+    flags.set(Flag::Undecoded, entry.facts.undecoded);
     flags
 }

@@ -1,8 +1,12 @@
 //! What the lines above said on the same thread: the file under check, the update, the server, the code of the scan.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::OpenOperation;
 
+use super::config::Limits;
 use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words};
 
 /// The open operation of one thread.
@@ -28,32 +32,47 @@ pub(super) struct Thread {
     pub(super) scan_code: Option<u32>,
 }
 
+/// The threads of one file, by process and thread id; lines without ids share one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Threads(BTreeMap<(u32, u32), Thread>);
+
+impl Threads {
+    /// The open operation of a line's thread.
+    pub(super) fn of(&mut self, entry: &Entry<'_>, limits: &Limits) -> &mut Thread {
+        let key = (entry.pid.unwrap_or_default(), entry.tid.unwrap_or_default());
+        if self.0.len() >= limits.threads_per_file_max.max(1) && !self.0.contains_key(&key) {
+            self.0.pop_first();
+        }
+        self.0.entry(key).or_default()
+    }
+}
+
 impl Thread {
     /// Takes in what a line says. Gives the operation that the line belongs to.
     pub(super) fn follow(&mut self, entry: &Entry<'_>, value_bytes_max: usize) -> Option<OpenOperation> {
         let facts = &entry.facts;
-        let keep = |value: &str| cut(value, value_bytes_max).to_owned();
+        let keep = |kept: &mut Option<String>, value: &str| keep(kept, cut(value, value_bytes_max));
         let section = facts.section.filter(|section| section.by == By::Worker);
         if let Some(section) = section.filter(|section| section.phase == Phase::Start) {
             self.start(section);
         }
         if let Some(path) = facts.path {
-            self.path = Some(keep(path));
+            keep(&mut self.path, path);
         }
         if let Some(update) = facts.update {
-            self.name_update(&update.to_ascii_lowercase(), entry);
+            self.name_update(&lower(update), entry);
         }
         if let Some(title) = facts.title {
-            self.title = Some(keep(title));
+            keep(&mut self.title, title);
         }
         if let Some(caller) = facts.caller {
-            self.caller = Some(keep(caller));
+            keep(&mut self.caller, caller);
         }
         if let Some(service) = facts.service {
-            self.service = Some(service.to_ascii_lowercase());
+            keep(&mut self.service, &lower(service));
         }
         if let Some(server) = facts.url.and_then(server_of_url) {
-            self.server = Some(cut(&server, value_bytes_max).to_owned());
+            keep(&mut self.server, &server);
         }
         if let Some(code) = entry.hresult.filter(|code| code & 0x8000_0000 != 0 && entry.report.is_none()) {
             // "Exit code = 0x8024402C" stands before the END of a failed search; other codes on the way do not decide.
@@ -93,12 +112,12 @@ impl Thread {
             entry.body.starts_with("Generating download request") || entry.body.starts_with("Starting install");
         if begins {
             self.several = false;
-            self.update = Some(update.to_owned());
+            keep(&mut self.update, update);
         } else if self.update.as_deref().is_some_and(|known| known != update) {
             self.several = true;
             self.update = None;
         } else if !self.several {
-            self.update = Some(update.to_owned());
+            keep(&mut self.update, update);
         }
     }
 
@@ -127,12 +146,22 @@ fn open_operation(operation: Operation) -> Option<OpenOperation> {
 }
 
 /// `host[:port]` of a URL, lower case, as a WSUS server is named.
-pub(super) fn server_of_url(url: &str) -> Option<String> {
+pub(super) fn server_of_url(url: &str) -> Option<Cow<'_, str>> {
     let (_, rest) = url.split_once("://")?;
     let server = rest.split(['/', '?', '#']).next()?;
     let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
     let fits = !server.is_empty() && server.chars().all(|c| c.is_alphanumeric() || ".-_:[]".contains(c));
-    fits.then(|| server.to_lowercase())
+    fits.then(|| lower(server))
+}
+
+/// In lower case; a copy only where it is not so already.
+pub(super) fn lower(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_uppercase) { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) }
+}
+
+/// Keeps a value in the memory of the one before: lines of an operation say the same again and again.
+fn keep(kept: &mut Option<String>, value: &str) {
+    value.clone_into(kept.get_or_insert_default());
 }
 
 /// The longest prefix of at most `bytes_max` bytes that ends at a character.

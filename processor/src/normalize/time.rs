@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Flag, TimeSource};
 
 use super::config::NormalizerConfig;
+use super::flags::Flags;
 use crate::parse::{Entry, LocalTime, Words, parse};
 
 /// Processes of one file that are remembered; a machine has at most a handful that write the log at a time.
@@ -150,7 +151,7 @@ pub(super) struct EventTime {
     /// The offset used, minutes east.
     pub(super) offset_min: Option<i32>,
     pub(super) source: TimeSource,
-    pub(super) flags: Vec<Flag>,
+    pub(super) flags: Flags,
 }
 
 /// A process that writes a file.
@@ -187,7 +188,7 @@ impl FileTime {
             return None;
         }
         self.clock_millis = entry.time.unwrap_or(local).millis();
-        let mut flags = Vec::new();
+        let mut flags = Flags::default();
         let (offset_min, source) = self.offset(local, entry.pid, offsets, &mut flags);
         let millis = local.millis() - i64::from(offset_min) * 60_000;
         Some(EventTime { millis, nanos: local.nanos, offset_min: Some(offset_min), source, flags })
@@ -240,13 +241,7 @@ impl FileTime {
         }
     }
 
-    fn offset(
-        &self,
-        local: LocalTime,
-        pid: Option<u32>,
-        offsets: &Offsets,
-        flags: &mut Vec<Flag>,
-    ) -> (i32, TimeSource) {
+    fn offset(&self, local: LocalTime, pid: Option<u32>, offsets: &Offsets, flags: &mut Flags) -> (i32, TimeSource) {
         if let Some(offset) = local.offset_min {
             return (offset, TimeSource::Line);
         }
@@ -265,22 +260,22 @@ impl FileTime {
         if let Some(UtcOffset(offset)) = offsets.config_offset {
             return (offset, TimeSource::Config);
         }
-        flags.push(Flag::TimeAssumed);
+        flags.set(Flag::TimeAssumed, true);
         (0, TimeSource::Assumed)
     }
 }
 
 /// The zone's offset at a local time, minutes east.
-fn zone_offset(Zone(zone): Zone, local_secs: i64, flags: &mut Vec<Flag>) -> i32 {
+fn zone_offset(Zone(zone): Zone, local_secs: i64, flags: &mut Flags) -> i32 {
     let local = DateTime::from_timestamp(local_secs, 0).unwrap_or_default().naive_utc();
     let offset = match zone.offset_from_local_datetime(&local) {
         LocalResult::Single(offset) => offset.fix(),
         LocalResult::Ambiguous(first, _) => {
-            flags.push(Flag::TimeFold);
+            flags.set(Flag::TimeFold, true);
             first.fix()
         }
         LocalResult::None => {
-            flags.push(Flag::TimeGap);
+            flags.set(Flag::TimeGap, true);
             // The offset of three hours before is that before the gap, which moves the time on by the gap.
             let before = local - TimeDelta::hours(3);
             zone.offset_from_local_datetime(&before).earliest().map_or(chrono::Utc.fix(), |offset| offset.fix())

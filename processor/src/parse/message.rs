@@ -202,7 +202,8 @@ fn rare<'a>(body: &'a str, facts: &mut Facts<'a>) {
         let digits = after(" S-1-").unwrap_or_default();
         let bytes = digits.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'-').count();
         let start = body.len() - digits.len();
-        facts.sid = if bytes > 0 { bounded(body[start - "S-1-".len()..start + bytes].trim_end_matches('-')) } else { None };
+        facts.sid =
+            if bytes > 0 { bounded(body[start - "S-1-".len()..start + bytes].trim_end_matches('-')) } else { None };
     }
     if facts.words.any(Words::CORRELATION) {
         let rest = after("cV").unwrap_or_default();

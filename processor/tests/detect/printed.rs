@@ -65,7 +65,7 @@ fn every_document_keeps_the_contract() {
         let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?}");
         let alert: Alert = serde_json::from_value(document).unwrap();
-        assert_eq!((output.key, output.timestamp_ms), (alert.id.clone(), alert.time.updated.0));
+        assert_eq!((&*output.key, output.timestamp_ms), (&*alert.id, alert.time.updated.0));
         assert_eq!(serde_json::to_vec(&alert).unwrap(), output.value, "reading and writing loses nothing");
     }
 }

@@ -210,7 +210,7 @@ fn a_record_that_is_no_line_is_an_event_too() {
         assert_eq!(event["event"]["kind"], "pipeline_error", "{header:?}");
         assert_eq!(event["event"]["original"], "x\u{fffd}");
         assert_eq!(event["error"]["type"], "malformed_record");
-        assert_eq!(feed.outputs[0].key, "unknown");
+        assert_eq!(&*feed.outputs[0].key, "unknown");
         assert_eq!(feed.outputs[0].timestamp_ms, LOG_TIME);
     }
 }

@@ -1,50 +1,84 @@
-//! Reads a raw record's header.
+//! Reads raw records' headers.
 //!
-//! Every line has one, and nearly all are as [`RawHeader::to_bytes`](super::RawHeader::to_bytes) writes them: those are
-//! read field after field, without looking names up. Whatever looks different in any way is left to serde, so this decides
-//! nothing about what a header may be.
+//! Every line has one, and nearly all are as [`RawHeader::to_bytes`] writes them: those are read field after field, without
+//! looking names up. Whatever looks different in any way is left to serde, so this decides nothing about what a header may
+//! be.
 
 use std::borrow::Cow;
 
-use super::{Kind, RawHeaderRef, Source};
+use super::{Kind, RawHeader, RawHeaderRef, Source};
 use crate::json;
 
-impl<'a> RawHeaderRef<'a> {
+/// Reads header after header. The lines of a file come in runs, and their headers are the same up to the offset: that part
+/// is compared with the one before and not read again.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderReader {
+    /// The last line's header up to the digits of its offset; empty where nothing was read.
+    head: String,
+    /// What stands in it.
+    known: RawHeader,
+}
+
+impl HeaderReader {
     /// Reads a header.
     ///
     /// # Errors
     /// When the bytes are not JSON of the schema.
-    pub fn from_bytes(bytes: &'a [u8]) -> serde_json::Result<RawHeaderRef<'a>> {
-        match std::str::from_utf8(bytes).ok().and_then(as_written) {
+    pub fn read<'a>(&'a mut self, bytes: &'a [u8]) -> serde_json::Result<RawHeaderRef<'a>> {
+        let quick = match bytes.strip_prefix(self.head.as_bytes()).filter(|_| !self.head.is_empty()) {
+            Some(tail) => std::str::from_utf8(tail).ok().and_then(|tail| self.with_tail(tail)),
+            None => std::str::from_utf8(bytes).ok().and_then(|text| self.as_written(text)),
+        };
+        match quick {
             Some(header) => Ok(header),
             None => json::read(bytes),
         }
     }
+
+    /// The header of a line, where every byte is as we write it.
+    fn as_written<'a>(&'a mut self, text: &'a str) -> Option<RawHeaderRef<'a>> {
+        self.head.clear();
+        let tail = read_head(text, &mut self.known)?;
+        self.head.push_str(&text[..text.len() - tail.len()]);
+        self.with_tail(tail)
+    }
+
+    /// The header that begins as the one before and goes on with its offset.
+    fn with_tail<'a>(&'a self, tail: &'a str) -> Option<RawHeaderRef<'a>> {
+        let known = &self.known;
+        let mut cursor = Cursor { rest: tail };
+        let header = RawHeaderRef {
+            v: known.v,
+            kind: Kind::Line,
+            host: Cow::Borrowed(&known.host),
+            file: Cow::Borrowed(&known.file),
+            source: known.source,
+            epoch: Cow::Borrowed(&known.epoch),
+            offset: cursor.digits()?,
+            end: cursor.take(",\"end\":").then(|| cursor.digits())??,
+            hash: Cow::Borrowed(cursor.plain_string(",\"hash\":\"")?),
+            read: cursor.take(",\"read\":").then(|| cursor.digits())??.try_into().ok()?,
+            utc: if cursor.take(",\"utc\":") { Some(cursor.minutes()?) } else { None },
+            lossy: cursor.take(",\"lossy\":true"),
+            truncated: cursor.take(",\"truncated\":true"),
+        };
+        (cursor.rest == "}").then_some(header)
+    }
 }
 
-/// The header of a line, where every byte is as we write it.
-fn as_written(text: &str) -> Option<RawHeaderRef<'_>> {
+/// Reads what stands before the offset into `known`, in the memory that it has; gives the rest.
+fn read_head<'a>(text: &'a str, known: &mut RawHeader) -> Option<&'a str> {
     let mut cursor = Cursor { rest: text };
-    let header = RawHeaderRef {
-        v: cursor.take("{\"v\":").then(|| cursor.digits())??.try_into().ok()?,
-        kind: Kind::Line,
-        host: cursor.string(",\"host\":\"")?,
-        file: cursor.string(",\"file\":\"")?,
-        source: match cursor.string(",\"source\":\"")?.as_ref() {
-            "windowsupdate" => Source::WindowsUpdate,
-            "reportingevents" => Source::ReportingEvents,
-            _ => return None,
-        },
-        epoch: cursor.string(",\"epoch\":\"")?,
-        offset: cursor.take(",\"offset\":").then(|| cursor.digits())??,
-        end: cursor.take(",\"end\":").then(|| cursor.digits())??,
-        hash: cursor.string(",\"hash\":\"")?,
-        read: cursor.take(",\"read\":").then(|| cursor.digits())??.try_into().ok()?,
-        utc: if cursor.take(",\"utc\":") { Some(cursor.minutes()?) } else { None },
-        lossy: cursor.take(",\"lossy\":true"),
-        truncated: cursor.take(",\"truncated\":true"),
+    known.v = cursor.take("{\"v\":").then(|| cursor.digits())??.try_into().ok()?;
+    cursor.string(",\"host\":\"", &mut known.host)?;
+    cursor.string(",\"file\":\"", &mut known.file)?;
+    known.source = match cursor.plain_string(",\"source\":\"")? {
+        "windowsupdate" => Source::WindowsUpdate,
+        "reportingevents" => Source::ReportingEvents,
+        _ => return None,
     };
-    (cursor.rest == "}").then_some(header)
+    cursor.string(",\"epoch\":\"", &mut known.epoch)?;
+    cursor.take(",\"offset\":").then_some(cursor.rest)
 }
 
 /// What of the header is still to be read.
@@ -60,42 +94,52 @@ impl<'a> Cursor<'a> {
         rest.is_some()
     }
 
-    /// The string that `name`, with its opening quote, announces. Only backslashes are unescaped, for Windows paths.
-    fn string(&mut self, name: &str) -> Option<Cow<'a, str>> {
-        let text = self.rest.strip_prefix(name)?;
-        let bytes = text.as_bytes();
-        let mut unescaped = String::new();
-        let mut from = 0;
-        let mut at = 0;
+    /// Reads the string that `name`, with its opening quote, announces. Only backslashes are unescaped, for Windows paths.
+    fn string(&mut self, name: &str, into: &mut String) -> Option<()> {
+        into.clear();
+        self.rest = self.rest.strip_prefix(name)?;
         loop {
-            match bytes.get(at)? {
-                b'"' => break,
-                b'\\' if bytes.get(at + 1) == Some(&b'\\') => {
-                    unescaped.push_str(&text[from..=at]);
-                    at += 2;
-                    from = at;
-                }
-                b'\\' | 0..0x20 => return None,
-                _ => at += 1,
+            into.push_str(self.plain()?);
+            if self.take("\"") {
+                return Some(());
             }
+            if !self.take("\\\\") {
+                return None;
+            }
+            into.push('\\');
         }
-        self.rest = &text[at + 1..];
-        if from == 0 {
-            return Some(Cow::Borrowed(&text[..at]));
-        }
-        unescaped.push_str(&text[from..at]);
-        Some(Cow::Owned(unescaped))
+    }
+
+    /// The string that `name` announces, where nothing in it is escaped.
+    fn plain_string(&mut self, name: &str) -> Option<&'a str> {
+        self.rest = self.rest.strip_prefix(name)?;
+        let text = self.plain()?;
+        self.take("\"").then_some(text)
+    }
+
+    /// What stands here before the next quote or backslash.
+    fn plain(&mut self) -> Option<&'a str> {
+        let special = |byte: u8| byte == b'"' || byte == b'\\' || byte < 0x20;
+        let at = self.rest.bytes().position(special)?;
+        let (text, rest) = self.rest.split_at(at);
+        self.rest = rest;
+        Some(text)
     }
 
     fn digits(&mut self) -> Option<u64> {
-        let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (digits, rest) = self.rest.split_at(digits);
+        let bytes = self.rest.as_bytes();
+        let mut value = 0_u64;
+        let mut count = 0;
+        while let Some(digit) = bytes.get(count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit <= 9) {
+            value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+            count += 1;
+        }
         // JSON has no number that begins with a zero.
-        if digits.len() > 1 && digits.starts_with('0') {
+        if count == 0 || count > 1 && bytes[0] == b'0' {
             return None;
         }
-        self.rest = rest;
-        digits.parse().ok()
+        self.rest = &self.rest[count..];
+        Some(value)
     }
 
     fn minutes(&mut self) -> Option<i32> {
@@ -110,7 +154,7 @@ impl<'a> Cursor<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{RawHeader, VERSION};
+    use super::super::VERSION;
     use super::*;
 
     fn header() -> RawHeader {
@@ -138,9 +182,10 @@ mod tests {
             RawHeader { read: -5, ..header() },
             RawHeader { file: "a\"\tb".to_owned(), ..header() },
         ];
+        let mut reader = HeaderReader::default();
         for (header, is_quick) in quick.map(|it| (it, true)).into_iter().chain(slow.map(|it| (it, false))) {
             let bytes = header.to_bytes();
-            let seen = RawHeaderRef::from_bytes(&bytes).unwrap();
+            let seen = reader.read(&bytes).unwrap();
             let owned = RawHeader {
                 v: seen.v,
                 kind: seen.kind,
@@ -157,7 +202,8 @@ mod tests {
                 truncated: seen.truncated,
             };
             assert_eq!(owned, header);
-            assert_eq!(as_written(std::str::from_utf8(&bytes).unwrap()).is_some(), is_quick, "{header:?}");
+            let text = std::str::from_utf8(&bytes).unwrap();
+            assert_eq!(HeaderReader::default().as_written(text).is_some(), is_quick, "{header:?}");
         }
     }
 
@@ -169,13 +215,19 @@ mod tests {
         for at in (0..text.len()).filter(|at| text.is_char_boundary(*at) && text.is_char_boundary(at + 1)) {
             for with in ["", "0", "00", "9", "-", "\"", "\\", "\\\\", "\\u0041", "\t", "é", " ", ",", "}", "null"] {
                 let changed = format!("{}{with}{}", &text[..at], &text[at + 1..]);
-                if let Some(seen) = as_written(&changed) {
-                    assert_eq!(seen, serde_json::from_str::<RawHeaderRef<'_>>(&changed).unwrap(), "{changed}");
+                let expect = serde_json::from_str::<RawHeaderRef<'_>>(&changed).ok();
+                // After a header that is the same up to its offset, and after none.
+                let mut reader = HeaderReader::default();
+                assert!(reader.read(text.as_bytes()).is_ok());
+                assert_eq!(reader.read(changed.as_bytes()).ok(), expect, "{changed}");
+                assert_eq!(reader.read(text.as_bytes()).ok(), serde_json::from_str(&text).ok(), "after {changed}");
+                if let Some(seen) = HeaderReader::default().as_written(&changed) {
+                    assert_eq!(Some(seen), expect, "{changed}");
                     quick += 1;
                 }
             }
         }
-        assert!(as_written(&text.replace("-210", "-0")).is_none());
+        assert!(HeaderReader::default().as_written(&text.replace("-210", "-0")).is_none());
         assert!(quick > 100, "changed names and digits are as we write them");
     }
 }

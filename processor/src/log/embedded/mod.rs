@@ -147,7 +147,7 @@ impl EmbeddedLog {
                 (Topic::State, Some(value)) => {
                     transaction
                         .prepare_cached("INSERT OR REPLACE INTO state VALUES (?1, ?2, ?3)")?
-                        .execute(params![write.partition, write.key, value])?;
+                        .execute(params![write.partition, write.key, &value[..]])?;
                 }
                 (Topic::State, None) => {
                     transaction

@@ -182,12 +182,10 @@ impl KafkaLog {
 }
 
 fn enqueue(producer: &BaseProducer, topic: &str, write: &Write, until: Instant) -> Result<(), KafkaError> {
-    let mut record = BaseRecord::<str, [u8]>::to(topic)
-        .partition(write.partition)
-        .key(write.key.as_str())
-        .timestamp(write.timestamp_ms);
+    let mut record =
+        BaseRecord::<str, [u8]>::to(topic).partition(write.partition).key(&*write.key).timestamp(write.timestamp_ms);
     if let Some(value) = &write.value {
-        record = record.payload(value.as_slice());
+        record = record.payload(value);
     }
     if let Some(header) = &write.header {
         record = record.headers(OwnedHeaders::new_with_capacity(1).insert(Header { key: HEADER, value: Some(header) }));

@@ -139,6 +139,6 @@ fn time_is_exact() {
         feed.lines(line);
         let ecs = feed.outputs.iter().rfind(|it| it.topic == wulog_schemas::topic::Topic::Events).unwrap();
         let written = wulog_processor::format::from_ecs(FORMAT, ecs.value.clone());
-        assert!(String::from_utf8(written).unwrap().starts_with(&format!("{{\"time\":{time},\"host\":")), "{line}");
+        assert!(std::str::from_utf8(&written).unwrap().starts_with(&format!("{{\"time\":{time},\"host\":")), "{line}");
     }
 }

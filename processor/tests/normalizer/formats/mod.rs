@@ -77,7 +77,7 @@ fn corpus() -> Vec<Vec<u8>> {
     }
     feed.record(b"k", None, b"x\xff".to_vec());
     let events = feed.outputs.into_iter().filter(|output| output.topic == Topic::Events);
-    events.map(|output| output.value).collect()
+    events.map(|output| output.value.to_vec()).collect()
 }
 
 /// Every event of the corpus with what it is in a format.

@@ -347,7 +347,7 @@ fn a_record_that_is_no_line_could_not_be_translated() {
     let mut feed = Feed::live();
     feed.record(b"k", None, b"x\xff".to_vec());
     let ecs = serde_json::to_vec(&feed.events().pop().unwrap()).unwrap();
-    let document: Value = serde_json::from_slice(&wulog_processor::format::from_ecs(FORMAT, ecs)).unwrap();
+    let document: Value = serde_json::from_slice(&wulog_processor::format::from_ecs(FORMAT, ecs.into())).unwrap();
     check(&document);
     expect(
         &document,

@@ -1,0 +1,135 @@
+//! `event.id`: the same line has the same id in every run, and the ids of one file sort as its lines stand in it.
+//!
+//! A SHA-256 for each line cost as much as taking the line apart, so what lines of a file have in common is hashed once.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::signal::RawPosition;
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// A file of a host since one epoch began: the head of its lines' ids. 96 bits of a SHA-256 are enough that no two of
+/// the files that a fleet will ever have share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileId([u8; 12]);
+
+impl FileId {
+    /// The id of a file by host id, path and epoch.
+    #[must_use]
+    pub fn new(host: &str, file: &str, epoch: &str) -> FileId {
+        let mut hasher = Sha256::new();
+        for part in ["event", host, file, epoch] {
+            hasher.update(part.as_bytes());
+            hasher.update([0]);
+        }
+        FileId(head(hasher))
+    }
+
+    /// The head for a line that came second at its position, where another line has the plain id.
+    #[must_use]
+    pub fn rewound(self, line_hash: u32) -> FileId {
+        let mut hasher = Sha256::new();
+        hasher.update(b"rewound\0");
+        hasher.update(self.0);
+        hasher.update(line_hash.to_be_bytes());
+        FileId(head(hasher))
+    }
+
+    /// The id of the line that begins at a logical offset.
+    #[must_use]
+    pub fn line(self, offset: u64) -> EventId {
+        EventId { file: self, offset }
+    }
+}
+
+/// The id of a line: 40 lower-case hex digits, 24 of its file and 16 of its offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventId {
+    file: FileId,
+    offset: u64,
+}
+
+impl EventId {
+    /// The id as documents have it.
+    #[must_use]
+    pub fn to_hex(self) -> [u8; 40] {
+        let mut hex = [0; 40];
+        let (file, offset) = hex.split_at_mut(24);
+        write_hex(file, &self.file.0);
+        write_hex(offset, &self.offset.to_be_bytes());
+        hex
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_hex().iter().try_for_each(|digit| fmt::Write::write_char(f, char::from(*digit)))
+    }
+}
+
+/// The id of a raw record that is no line: 24 hex digits.
+#[must_use]
+pub fn pipeline_error_id(raw: RawPosition) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(b"pipeline_error\0");
+    hasher.update(raw.partition.to_be_bytes());
+    hasher.update(raw.offset.to_be_bytes());
+    head(hasher).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write_hex(hex: &mut [u8], bytes: &[u8]) {
+    for (digits, byte) in hex.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
+}
+
+fn head(hasher: Sha256) -> [u8; 12] {
+    let digest = hasher.finalize();
+    std::array::from_fn(|at| digest[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expected digests are those of sha256sum: `printf 'event\0a\0b\0c\0' | sha256sum`, and for a rewound line
+    /// `(printf 'rewound\0'; printf 'event\0a\0b\0c\0' | sha256sum | cut -c-24 | xxd -r -p; printf '\0\0\0\7') | sha256sum`.
+    #[test]
+    fn an_id_is_a_digest_of_the_file_and_the_offset() {
+        let file = FileId::new("a", "b", "c");
+        for (id, expect) in [
+            (file.line(1), "9aee0b15b01ed0aa25def2db0000000000000001"),
+            (file.line(u64::MAX), "9aee0b15b01ed0aa25def2dbffffffffffffffff"),
+            (file.rewound(7).line(1), "f3b086a1247f175aeb2fcdc00000000000000001"),
+        ] {
+            assert_eq!(id.to_string(), expect);
+        }
+    }
+
+    #[test]
+    fn an_id_depends_on_every_part_of_the_identity() {
+        let file = FileId::new("a", "b", "c");
+        let ids = [
+            file,
+            FileId::new("x", "b", "c"),
+            FileId::new("a", "x", "c"),
+            FileId::new("a", "b", "x"),
+            file.rewound(7),
+            file.rewound(8),
+        ];
+        let mut ids: Vec<String> = ids.iter().map(|file| file.line(1).to_string()).collect();
+        ids.push(file.line(2).to_string());
+        ids.push(pipeline_error_id(RawPosition { partition: 1, offset: 1 }));
+        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());
+    }
+
+    #[test]
+    fn ids_of_one_file_sort_as_its_lines() {
+        let file = FileId::new("a", "b", "c");
+        let ids = [0, 9, 10, 0xffff, 0x1_0000, u64::MAX].map(|offset| file.line(offset).to_string());
+        assert!(ids.is_sorted(), "{ids:?}");
+    }
+}
