@@ -188,3 +188,23 @@ fn a_backfill_tells_only_where_the_host_stands() {
         facts.last().map(|facts| facts.failing.iter().map(|it| it.subject.as_str()).collect()).unwrap_or_default();
     assert_eq!(failing, ["update:4b7c21d8-5f0e-4a93-9c1d-2e6608f1a3b7"]);
 }
+
+/// Agent and download manager write sections into each other: the inner end does not end the outer.
+#[test]
+fn nested_sections_are_one_operation() {
+    let mut feed = Feed::live();
+    let line = |component: &str, text: &str| format!("2014-07-01\t08:00:00:000\t 100\t1\t{component}\t{text}");
+    let sections = [
+        ("Agent", "** START **  Agent: Downloading updates [CallerId = A]", Some("download")),
+        ("DnldMgr", "** START **  DnldMgr: Downloading updates [CallerId = A]", Some("download")),
+        ("DnldMgr", "**  END  **  DnldMgr: Downloading updates [CallerId = A]", Some("download")),
+        ("Agent", "  * Updates to download = 1", Some("download")),
+        ("Agent", "**  END  **  Agent: Downloading updates [CallerId = A]", Some("download")),
+        ("Agent", "x", None),
+    ];
+    for (component, text, expect) in sections {
+        feed.lines(&line(component, text));
+        let event = feed.events().pop().expect("a line gives an event");
+        assert_eq!(event["wu"]["operation"].as_str(), expect, "{text}");
+    }
+}
