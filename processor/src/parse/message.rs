@@ -130,7 +130,7 @@ pub(super) fn without_trace_prefix(text: &str) -> &str {
 
 /// True for `Unknown( 15): GUID=... (No Format Information found).`
 pub(super) fn is_undecoded(body: &str) -> bool {
-    body.starts_with("Unknown(") && body.contains("No Format Information found")
+    body.starts_with("Unknown(") && memchr::memmem::find(body.as_bytes(), b"No Format Information found").is_some()
 }
 
 /// The facts that a text with a title alone holds.

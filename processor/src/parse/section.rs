@@ -66,8 +66,16 @@ pub(super) fn is_separator(body: &str) -> bool {
         && body.bytes().all(|byte| byte == body.as_bytes()[0])
 }
 
+/// Nearly every line is told by its first byte to be no section.
+fn starts_with_bar(body: &str) -> bool {
+    matches!(body.as_bytes().first(), Some(b'<' | b'>' | b'*' | b'#' | b'-' | b':' | b'+' | b'='))
+}
+
 /// The text of a one-line banner, `###########  AU: Initializing Automatic Updates  ###########`, without bars and component.
 pub(super) fn banner(body: &str) -> Option<&str> {
+    if !starts_with_bar(body) {
+        return None;
+    }
     let rest = body.trim_start_matches(BARS);
     if body.len() - rest.len() < BAR_BYTES_MIN {
         return None;
@@ -77,10 +85,10 @@ pub(super) fn banner(body: &str) -> Option<&str> {
 }
 
 pub(super) fn section(body: &str, component: Option<&str>) -> Option<Section> {
-    let head = body.trim_start_matches(['<', '>', '*', '#', '-', ':', '+', ' ']);
-    if head.len() == body.len() {
+    if !starts_with_bar(body) {
         return None;
     }
+    let head = body.trim_start_matches(['<', '>', '*', '#', '-', ':', '+', ' ']);
     let (phase, rest) = [
         ("START", Phase::Start),
         ("END", Phase::End),

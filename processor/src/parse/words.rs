@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 /// Which of the words a text holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Words {
 }
 
 /// Where a word may begin a sentence its first letter is left out, unless it would then begin inside of another word.
-const SPELLINGS: [(&str, Words); 51] = [
+const SPELLINGS: [(&str, Words); 52] = [
     ("://", Words::URL),
     ("Logging initialized", Words::LOGGING_INITIALIZED),
     ("failed postprocessing", Words::POSTPROCESSING),
@@ -102,12 +102,16 @@ const SPELLINGS: [(&str, Words); 51] = [
     ("HTTP/1.", Words::HTTP_STATUS),
     ("/SLS/", Words::SLS),
     ("S-1-", Words::SID),
-    ("cV", Words::CORRELATION),
+    ("cV:", Words::CORRELATION),
+    ("cV =", Words::CORRELATION),
 ];
 
 static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
     AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostLongest)
+        // Lines are short and made of the same letters as the words: stepping through beats looking for candidates.
+        .kind(Some(AhoCorasickKind::DFA))
+        .prefilter(false)
         .build(SPELLINGS.iter().map(|(text, _)| text))
         .expect("a few short words make a small automaton")
 });
