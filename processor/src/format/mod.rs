@@ -1,7 +1,7 @@
 //! Event -> one line of JSON in the format that a SIEM takes.
 //!
 //! The Normalizer's own document is ECS, and an [`Event`] is the type of it. The other formats are made from that type
-//! alone: OCSF 1.8 ([`ocsf`]), OTLP logs ([`otlp`]), and the envelope of Splunk's HTTP Event Collector ([`hec`]).
+//! alone: OCSF 1.8 (`ocsf`), OTLP logs (`otlp`), and the envelope of Splunk's HTTP Event Collector (`hec`).
 //!
 //! No format loses a fact. A table in each says which field of ECS has which place there; what no table names goes where the
 //! format keeps what is strange to it (`unmapped`, an attribute, the event itself), under its ECS name. So a new field of
