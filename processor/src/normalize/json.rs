@@ -233,7 +233,8 @@ fn plain_of_word(word: [u8; 8]) -> usize {
     // A subtraction sets the high bit of each byte that is smaller than what is taken from it. It may also borrow from
     // the bytes above, but never from those below the first that is found.
     let less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word;
-    let found = less(word, 0x20) | less(word ^ ONES * u64::from(b'"'), 1) | less(word ^ ONES * u64::from(b'\\'), 1);
+    let equal = |word: u64, to: u8| less(word ^ (ONES * u64::from(to)), 1);
+    let found = less(word, 0x20) | equal(word, b'"') | equal(word, b'\\');
     (found & HIGH_BITS).trailing_zeros() as usize / 8
 }
 

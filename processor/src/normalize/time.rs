@@ -141,7 +141,7 @@ fn civil(day: u32) -> (u32, u32, u32) {
     const CENTURIES_4_DAYS: u32 = 146_097;
     let in_quarters = 4 * (day + YEAR_0) + 3;
     let century = in_quarters / CENTURIES_4_DAYS;
-    let product = 2_939_745 * u64::from(in_quarters % CENTURIES_4_DAYS | 3);
+    let product = 2_939_745 * u64::from((in_quarters % CENTURIES_4_DAYS) | 3);
     let year = 100 * century + (product >> 32) as u32;
     let day_of_year = product as u32 / 2_939_745 / 4;
     let months = 2_141 * day_of_year + 197_913;
