@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use wulog_schemas::event::{ECS_VERSION, EventId, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields};
+use wulog_schemas::event::{EventId, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields};
 use wulog_schemas::hresult;
 use wulog_schemas::raw::{RawHeaderRef, Source};
 
@@ -40,6 +40,11 @@ pub(super) struct Line<'a> {
     pub(super) raw: RawFields,
 }
 
+/// Up to the message; the version is that of [`ECS_VERSION`].
+///
+/// [`ECS_VERSION`]: wulog_schemas::event::ECS_VERSION
+const AFTER_TIMESTAMP: &str = "\",\"ecs\":{\"version\":\"9.4.0\"},\"message\":\"";
+
 /// The document of a line, as compact JSON: an [`Event`], written field by field in the order of its type. A test reads
 /// every document as that type and writes it again.
 ///
@@ -51,9 +56,8 @@ pub(super) fn line(line: &Line<'_>, json: &mut Json) -> Bytes {
     let server = facts.url.and_then(server_of_url);
 
     json.begin();
-    json.raw("{\"@timestamp\":").utc(line.time.millis, line.time.nanos);
-    json.raw(",\"ecs\":{\"version\":").name(ECS_VERSION);
-    json.raw("},\"message\":").text(entry.message);
+    json.raw("{\"@timestamp\":\"").utc(line.time.millis, line.time.nanos);
+    json.raw(AFTER_TIMESTAMP).escaped(entry.message);
     event(json, line);
     if let Some(code) = line.meaning.failure {
         json.raw(",\"error\":{\"code\":").hresult(code);
@@ -79,8 +83,8 @@ pub(super) fn line(line: &Line<'_>, json: &mut Json) -> Bytes {
     if let Some(full) = facts.url {
         url(json, full, server.as_deref());
     }
-    if let Some(status_code) = &facts.http_status {
-        json.raw(",\"http\":{\"response\":{\"status_code\":").value(status_code).raw("}}");
+    if let Some(status_code) = facts.http_status {
+        json.raw(",\"http\":{\"response\":{\"status_code\":").number(status_code).raw("}}");
     }
     device(json, entry);
     related(json, line, server.as_deref());
@@ -93,86 +97,83 @@ pub(super) fn line(line: &Line<'_>, json: &mut Json) -> Bytes {
     if !line.labels.is_empty() {
         json.raw("}");
     }
-    json.raw(",\"wu\":{\"form\":").value(&entry.form);
-    json.optional(",\"family\":", line.meaning.family.as_ref());
-    json.optional(",\"operation\":", line.operation.as_ref());
+    json.raw(",\"wu\":{\"form\":\"").name(&entry.form).raw("\"");
+    json.optional_name(",\"family\":\"", line.meaning.family.as_ref());
+    json.optional_name(",\"operation\":\"", line.operation.as_ref());
     what(json, entry);
     json.optional(",\"pattern\":", line.matched.map(Match::names).as_ref());
     if let Some(head) = line.continues {
-        json.raw(",\"continues\":").id(head);
+        json.raw(",\"continues\":\"").id(head).raw("\"");
     }
-    json.raw(",\"time_source\":").value(&line.time.source);
+    json.raw(",\"time_source\":\"").name(&line.time.source);
     for (at, flag) in line.flags.names().enumerate() {
-        json.raw(if at == 0 { ",\"flags\":[" } else { "," }).name(flag);
+        json.raw(if at == 0 { "\",\"flags\":[\"" } else { "\",\"" }).raw(flag);
     }
-    if !line.flags.is_empty() {
-        json.raw("]");
-    }
-    json.raw(",\"line\":{\"epoch\":").text(&header.epoch);
-    json.raw(",\"offset\":").value(&header.offset).raw(",\"end\":").value(&header.end);
-    json.raw("},\"raw\":{\"partition\":").value(&line.raw.partition).raw(",\"offset\":").value(&line.raw.offset);
-    json.raw(",\"timestamp\":").value(&line.raw.timestamp).raw("}}}");
+    json.raw(if line.flags.is_empty() { "\",\"line\":{\"epoch\":\"" } else { "\"],\"line\":{\"epoch\":\"" });
+    json.escaped(&header.epoch).raw("\",\"offset\":").number(header.offset).raw(",\"end\":").number(header.end);
+    json.raw("},\"raw\":{\"partition\":").number(line.raw.partition).raw(",\"offset\":").number(line.raw.offset);
+    json.raw(",\"timestamp\":").number(line.raw.timestamp).raw("}}}");
     json.finish()
 }
 
+/// From the end of the message on.
 fn event(json: &mut Json, line: &Line<'_>) {
     let Line { entry, header, .. } = line;
-    json.raw(",\"event\":{\"kind\":\"event\",\"category\":[\"package\"],\"type\":[");
-    json.value(&classify::type_of(line.meaning.action));
-    json.raw("],\"action\":").value(&line.meaning.action).raw(",\"outcome\":").value(&line.meaning.outcome);
+    json.raw("\",\"event\":{\"kind\":\"event\",\"category\":[\"package\"],\"type\":[\"");
+    json.name(&classify::type_of(line.meaning.action)).raw("\"],\"action\":\"").name(&line.meaning.action);
+    json.raw("\",\"outcome\":\"").name(&line.meaning.outcome).raw("\"");
     match (line.meaning.code, &entry.report) {
         (Some(code), _) => json.raw(",\"code\":").hresult(code),
-        (None, Some(report)) => json.raw(",\"code\":\"").value(&report.event_id).raw("\""),
+        (None, Some(report)) => json.raw(",\"code\":\"").number(report.event_id).raw("\""),
         (None, None) => json,
     };
-    json.optional(",\"severity\":", line.matched.and_then(Match::severity).as_ref());
+    json.optional_number(",\"severity\":", line.matched.and_then(Match::severity));
     json.raw(match header.source {
         Source::WindowsUpdate => ",\"module\":\"windows_update\",\"dataset\":\"windows_update.log\"",
         Source::ReportingEvents => ",\"module\":\"windows_update\",\"dataset\":\"windows_update.reporting_events\"",
     });
     if header.read > 0 {
-        json.raw(",\"created\":").utc(header.read, sub_second(header.read));
+        json.raw(",\"created\":\"").utc(header.read, sub_second(header.read)).raw("\"");
     }
     if let Some(minutes) = line.time.offset_min {
         json.raw(",\"timezone\":").offset(minutes);
     }
-    json.raw(",\"id\":").id(line.id).raw(",\"sequence\":").value(&header.offset);
+    json.raw(",\"id\":\"").id(line.id).raw("\",\"sequence\":").number(header.offset);
     if !header.hash.is_empty() {
-        json.raw(",\"hash\":").text(&header.hash);
+        json.raw(",\"hash\":\"").escaped(&header.hash).raw("\"");
     }
-    json.raw(",\"original\":").text(line.original).raw("}");
+    json.raw(",\"original\":\"").escaped(line.original).raw("\"}");
 }
 
 fn host(json: &mut Json, line: &Line<'_>) {
     let name = &line.header.host;
-    json.raw(",\"host\":{\"id\":").text(line.host_id).raw(",\"name\":").text(name);
-    json.raw(",\"hostname\":").text(name.split('.').next().unwrap_or(name));
-    json.raw(",\"os\":{\"type\":\"windows\"").optional_text(",\"version\":", line.os_version).raw("}}");
+    let end = memchr::memchr(b'.', name.as_bytes()).unwrap_or(name.len());
+    json.raw(",\"host\":{\"id\":\"").escaped(line.host_id).raw("\",\"name\":\"").escaped(name);
+    json.raw("\",\"hostname\":\"").escaped(&name[..end]).raw("\",\"os\":{\"type\":\"windows\"");
+    json.optional_text(",\"version\":", line.os_version);
 }
 
+/// From the end of the host on.
 fn log(json: &mut Json, line: &Line<'_>) {
     let Line { entry, header, .. } = line;
-    let level = entry.level.map(|level| match level {
-        Level::Warning => "\"level\":\"warning\"",
-        Level::Fatal => "\"level\":\"fatal\"",
+    json.raw(match entry.level {
+        Some(Level::Warning) => "}},\"log\":{\"level\":\"warning\"",
+        Some(Level::Fatal) => "}},\"log\":{\"level\":\"fatal\"",
+        None => "}},\"log\":{",
     });
-    json.raw(",\"log\":{").raw(level.unwrap_or_default());
-    let comma = |needed: bool| if needed { "," } else { "" };
+    // The name of the next field, with a comma where one stands before it.
+    let mut is_first = entry.level.is_none();
+    let mut next = |name: &'static str| if std::mem::take(&mut is_first) { &name[1..] } else { name };
     if let Some(component) = entry.component {
-        json.raw(comma(level.is_some())).raw("\"logger\":").text(component);
+        json.raw(next(",\"logger\":\"")).escaped(component).raw("\"");
     }
-    let has_logger = level.is_some() || entry.component.is_some();
     if !header.file.is_empty() {
-        json.raw(comma(has_logger)).raw("\"file\":{\"path\":").text(&header.file).raw("}");
+        json.raw(next(",\"file\":{\"path\":\"")).escaped(&header.file).raw("\"}");
     }
     if let Some(Origin { function, file, line }) = entry.facts.origin {
-        json.raw(comma(has_logger || !header.file.is_empty())).raw("\"origin\":{");
         let file = OriginFile { name: file.map(Cow::Borrowed), line };
-        json.optional_text("\"function\":", function)
-            .raw(comma(function.is_some()))
-            .raw("\"file\":")
-            .value(&file)
-            .raw("}");
+        json.raw(next(",\"origin\":{")).optional_text("\"function\":", function);
+        json.raw(if function.is_some() { ",\"file\":" } else { "\"file\":" }).value(&file).raw("}");
     }
     json.raw("}");
 }
@@ -180,7 +181,7 @@ fn log(json: &mut Json, line: &Line<'_>) {
 fn process(json: &mut Json, line: &Line<'_>) {
     let Line { entry, .. } = line;
     let executable = entry.facts.process;
-    let Some(pid) = &entry.pid else {
+    let Some(pid) = entry.pid else {
         if let Some(path) = executable {
             json.raw(",\"process\":{").optional_text("\"name\":", line.process_name);
             json.raw(if line.process_name.is_some() { ",\"executable\":" } else { "\"executable\":" })
@@ -189,9 +190,9 @@ fn process(json: &mut Json, line: &Line<'_>) {
         }
         return;
     };
-    json.raw(",\"process\":{\"pid\":").value(pid);
-    if let Some(tid) = &entry.tid {
-        json.raw(",\"thread\":{\"id\":").value(tid).raw("}");
+    json.raw(",\"process\":{\"pid\":").number(pid);
+    if let Some(tid) = entry.tid {
+        json.raw(",\"thread\":{\"id\":").number(tid).raw("}");
     }
     json.optional_text(",\"name\":", line.process_name).optional_text(",\"executable\":", executable).raw("}");
 }
@@ -203,7 +204,7 @@ fn url(json: &mut Json, full: &str, server: Option<&str>) {
         None => (None, None),
     };
     json.raw(",\"url\":{\"full\":").text(full).optional_text(",\"domain\":", domain);
-    json.optional(",\"port\":", port.as_ref());
+    json.optional_number(",\"port\":", port);
     if let Some((scheme, _)) = full.split_once("://") {
         json.raw(",\"scheme\":").lower(scheme);
     }
@@ -259,7 +260,7 @@ fn what(json: &mut Json, entry: &Entry<'_>) {
     let facts = &entry.facts;
     let report = entry.report.as_ref();
     json.optional_lower(",\"update_id\":", facts.update);
-    json.optional(",\"update_revision\":", facts.revision.as_ref());
+    json.optional_number(",\"update_revision\":", facts.revision);
     if let Some(kb) = facts.kb {
         json.raw(",\"kb\":").upper(kb);
     }
@@ -304,4 +305,15 @@ fn signature<'a>(entry: &Entry<'_>) -> Option<SignatureFields<'a>> {
 /// Nanoseconds within the second of a time in milliseconds.
 pub(super) fn sub_second(millis: i64) -> u32 {
     u32::try_from(millis.rem_euclid(1000)).map_or(0, |millis| millis * 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_name_the_ecs_version_of_the_contract() {
+        let version = format!("\"ecs\":{{\"version\":\"{}\"}}", wulog_schemas::event::ECS_VERSION);
+        assert!(AFTER_TIMESTAMP.contains(&version));
+    }
 }

@@ -2,7 +2,7 @@
 
 use wulog_schemas::event::Flag;
 
-/// All flags with their names, in the order in which documents have them.
+/// All flags with their names, in the order of their bits, which is that in which documents have them.
 const FLAGS: [(Flag, &str); 11] = [
     (Flag::Reread, "reread"),
     (Flag::Rewound, "rewound"),
@@ -38,7 +38,12 @@ impl Flags {
 
     /// Names of those that are set.
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
-        FLAGS.into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| name)
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let (_, name) = FLAGS.get(rest.trailing_zeros() as usize)?;
+            rest &= rest - 1;
+            Some(*name)
+        })
     }
 }
 
@@ -48,7 +53,8 @@ mod tests {
 
     #[test]
     fn every_flag_has_its_name() {
-        for (flag, name) in FLAGS {
+        for (bit, (flag, name)) in FLAGS.into_iter().enumerate() {
+            assert_eq!(flag as usize, bit);
             let mut flags = Flags::default();
             flags.set(flag, false);
             assert!(flags.is_empty());
@@ -56,6 +62,10 @@ mod tests {
             assert_eq!(flags.names().collect::<Vec<_>>(), [name]);
             assert_eq!(serde_json::to_string(&flag).unwrap(), format!("\"{name}\""));
         }
+        let mut both = Flags::default();
+        both.set(Flag::Late, true);
+        both.set(Flag::Lossy, true);
+        assert_eq!(both.names().collect::<Vec<_>>(), ["lossy", "late"]);
         // The last flag: a new one belongs into the table.
         assert_eq!(Flag::Undecoded as usize + 1, FLAGS.len());
     }

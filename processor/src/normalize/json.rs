@@ -4,9 +4,11 @@
 //! serde_json writes the same bytes, but looks at each name and each byte of it again for every line.
 
 use bytes::{Bytes, BytesMut};
+use itoa::Integer;
 use serde::Serialize;
 use wulog_schemas::event::EventId;
 
+use super::names::Named;
 use super::time::write_utc;
 
 /// Bytes that are looked at in one step; compilers make vector instructions of it.
@@ -39,15 +41,24 @@ impl Json {
     }
 
     /// Names and punctuation, as they stand.
+    #[inline]
     pub(super) fn raw(&mut self, text: &str) -> &mut Json {
         self.bytes.extend_from_slice(text.as_bytes());
         self
     }
 
     /// A string in quotes, escaped.
+    #[inline]
     pub(super) fn text(&mut self, text: &str) -> &mut Json {
-        let mut rest = text.as_bytes();
         self.bytes.push(b'"');
+        self.escaped(text);
+        self.bytes.push(b'"');
+        self
+    }
+
+    /// A string, escaped, whose quotes the names around it bring.
+    pub(super) fn escaped(&mut self, text: &str) -> &mut Json {
+        let mut rest = text.as_bytes();
         loop {
             let (plain, after) = rest.split_at(plain_bytes(rest));
             self.bytes.extend_from_slice(plain);
@@ -55,35 +66,37 @@ impl Json {
             self.escape(*byte);
             rest = after;
         }
-        self.bytes.push(b'"');
         self
     }
 
-    /// A string in quotes of which it is known that nothing needs an escape: hex digits and names of our own.
-    pub(super) fn name(&mut self, text: &str) -> &mut Json {
-        debug_assert_eq!(plain_bytes(text.as_bytes()), text.len());
-        self.raw("\"").raw(text).raw("\"")
+    /// The name of a variant, whose quotes the names around it bring.
+    #[inline]
+    pub(super) fn name(&mut self, value: &impl Named) -> &mut Json {
+        self.raw(value.name())
     }
 
-    /// The id of a line, in quotes.
+    /// The id of a line, whose quotes the names around it bring.
+    #[inline]
     pub(super) fn id(&mut self, id: EventId) -> &mut Json {
-        self.bytes.push(b'"');
         self.bytes.extend_from_slice(&id.to_hex());
-        self.bytes.push(b'"');
         self
     }
 
-    /// A whole number, or anything else that serde knows.
+    /// A whole number.
+    #[inline]
+    pub(super) fn number(&mut self, value: impl Integer) -> &mut Json {
+        self.raw(itoa::Buffer::new().format(value))
+    }
+
+    /// Anything else that serde knows; for what few lines have.
     pub(super) fn value(&mut self, value: &impl Serialize) -> &mut Json {
         serde_json::to_writer(&mut self.bytes, value).expect("it holds only strings, numbers and string maps");
         self
     }
 
-    /// A time as RFC 3339, in quotes.
+    /// A time as RFC 3339, whose quotes the names around it bring.
     pub(super) fn utc(&mut self, millis: i64, nanos: u32) -> &mut Json {
-        self.bytes.push(b'"');
         write_utc(&mut self.bytes, millis, nanos);
-        self.bytes.push(b'"');
         self
     }
 
@@ -125,6 +138,7 @@ impl Json {
     }
 
     /// Writes `name` and the string in lower case, where there is one.
+    #[inline]
     pub(super) fn optional_lower(&mut self, name: &str, text: Option<&str>) -> &mut Json {
         match text {
             Some(text) => self.raw(name).lower(text),
@@ -133,6 +147,7 @@ impl Json {
     }
 
     /// Writes `before`, the string and `after`, where there is a string.
+    #[inline]
     pub(super) fn object(&mut self, before: &str, text: Option<&str>, after: &str) -> &mut Json {
         match text {
             Some(text) => self.raw(before).text(text).raw(after),
@@ -141,9 +156,28 @@ impl Json {
     }
 
     /// Writes `name`, which brings its own comma and colon, and the string, where there is one.
+    #[inline]
     pub(super) fn optional_text(&mut self, name: &str, text: Option<&str>) -> &mut Json {
         match text {
             Some(text) => self.raw(name).text(text),
+            None => self,
+        }
+    }
+
+    /// Writes `name` and the number, where there is one.
+    #[inline]
+    pub(super) fn optional_number(&mut self, name: &str, value: Option<impl Integer>) -> &mut Json {
+        match value {
+            Some(value) => self.raw(name).number(value),
+            None => self,
+        }
+    }
+
+    /// Writes `before`, the name of the variant and a quote, where there is one.
+    #[inline]
+    pub(super) fn optional_name(&mut self, before: &str, value: Option<&impl Named>) -> &mut Json {
+        match value {
+            Some(value) => self.raw(before).name(value).raw("\""),
             None => self,
         }
     }
@@ -158,46 +192,69 @@ impl Json {
 
     fn escape(&mut self, byte: u8) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            b'\t' => b't',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            0x08 => b'b',
-            0x0c => b'f',
-            _ => {
+        match ESCAPES[usize::from(byte)] {
+            b'u' => {
                 let (high, low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
                 self.bytes.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-                return;
             }
-        };
-        self.bytes.extend_from_slice(&[b'\\', short]);
+            letter => self.bytes.extend_from_slice(&[b'\\', letter]),
+        }
     }
 }
+
+/// What stands after the backslash for each byte that needs one; 0 where none is needed.
+static ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        escapes[byte] = b'u';
+        byte += 1;
+    }
+    escapes[b'"' as usize] = b'"';
+    escapes[b'\\' as usize] = b'\\';
+    escapes[b'\t' as usize] = b't';
+    escapes[b'\n' as usize] = b'n';
+    escapes[b'\r' as usize] = b'r';
+    escapes[0x08] = b'b';
+    escapes[0x0c] = b'f';
+    escapes
+};
 
 const fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// [`needs_escape`] of each byte, for the few bytes that fill no step.
-static ESCAPED: [bool; 256] = {
-    let mut escaped = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        escaped[byte] = needs_escape(byte as u8);
-        byte += 1;
-    }
-    escaped
-};
+/// How many bytes at the head of a word need no escape: all eight, or those before its first that does.
+#[inline]
+fn plain_of_word(word: [u8; 8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH_BITS: u64 = ONES << 7;
+    let word = u64::from_le_bytes(word);
+    // A subtraction sets the high bit of each byte that is smaller than what is taken from it. It may also borrow from
+    // the bytes above, but never from those below the first that is found.
+    let less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word;
+    let equal = |word: u64, to: u8| less(word ^ (ONES * u64::from(to)), 1);
+    let found = less(word, 0x20) | equal(word, b'"') | equal(word, b'\\');
+    (found & HIGH_BITS).trailing_zeros() as usize / 8
+}
 
 /// How many bytes at the head need no escape.
 fn plain_bytes(bytes: &[u8]) -> usize {
     let (steps, _) = bytes.as_chunks::<STEP_BYTES>();
     // Without a branch for each byte, so that a step is a few instructions.
     let is_plain = |step: &&[u8; STEP_BYTES]| !step.iter().fold(false, |found, byte| found | needs_escape(*byte));
-    let plain = steps.iter().take_while(is_plain).count() * STEP_BYTES;
-    bytes[plain..].iter().position(|byte| ESCAPED[usize::from(*byte)]).map_or(bytes.len(), |at| plain + at)
+    let mut plain = steps.iter().take_while(is_plain).count() * STEP_BYTES;
+    while let Some(word) = bytes[plain..].first_chunk() {
+        match plain_of_word(*word) {
+            8 => plain += 8,
+            found => return plain + found,
+        }
+    }
+    match bytes.last_chunk() {
+        // The last word once more from its end on: what it shares with the one before is known to be plain.
+        Some(word) => bytes.len() - 8 + plain_of_word(*word),
+        None => bytes.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0).unwrap_or(bytes.len()),
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod fold;
 mod host;
 mod hosts;
 mod json;
+mod names;
 mod notable;
 mod observe;
 mod patterns;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use chrono::offset::LocalResult;
-use chrono::{DateTime, Datelike, Offset, SecondsFormat, TimeDelta, TimeZone, Timelike};
+use chrono::{DateTime, Offset, SecondsFormat, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Flag, TimeSource};
@@ -89,37 +89,65 @@ pub(super) fn format_utc(millis: i64, nanos: u32) -> String {
     utc.to_rfc3339_opts(digits, true)
 }
 
+/// Two decimal digits of each number below 100.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
 /// Appends what [`format_utc`] gives. The years that logs have are written by hand, since two times in every event cost
 /// as much as all of its texts otherwise.
 pub(super) fn write_utc(out: &mut Vec<u8>, millis: i64, nanos: u32) {
-    let Some(utc) = DateTime::from_timestamp(millis.div_euclid(1000), nanos).filter(|_| nanos < 1_000_000_000) else {
-        return out.extend_from_slice(format_utc(millis, nanos).as_bytes());
-    };
-    let utc = utc.naive_utc();
-    let Some(year) = u32::try_from(utc.year()).ok().filter(|year| *year <= 9999) else {
+    const DAY_SECS: i64 = 24 * 60 * 60;
+    /// 10000-01-01, in days since 1970.
+    const DAYS_MAX: u32 = 2_932_897;
+    let secs = millis.div_euclid(1000);
+    let (day, second) = (secs.div_euclid(DAY_SECS), secs.rem_euclid(DAY_SECS) as u32);
+    let day = u32::try_from(day).ok().filter(|day| *day < DAYS_MAX && nanos < 1_000_000_000);
+    let Some((year, month, day)) = day.map(civil) else {
         return out.extend_from_slice(format_utc(millis, nanos).as_bytes());
     };
     let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    let mut put = |from: usize, digits: usize, mut value: u32| {
-        for place in text[from..from + digits].iter_mut().rev() {
-            *place = b'0' + (value % 10) as u8;
-            value /= 10;
-        }
-    };
-    put(0, 4, year);
-    put(5, 2, utc.month());
-    put(8, 2, utc.day());
-    put(11, 2, utc.hour());
-    put(14, 2, utc.minute());
-    put(17, 2, utc.second());
+    let mut put = |at: usize, value: u32| text[at..at + 2].copy_from_slice(&PAIRS[value as usize % 100]);
+    put(0, year / 100);
+    put(2, year);
+    put(5, month);
+    put(8, day);
+    put(11, second / 3600);
+    put(14, second / 60 % 60);
+    put(17, second % 60);
+    put(21, nanos / 1_000_000);
+    put(23, nanos / 10_000);
+    put(25, nanos / 100);
+    put(27, nanos);
+    text[20] = b'0' + (nanos / 100_000_000) as u8;
     if nanos.is_multiple_of(1_000_000) {
-        put(20, 3, nanos / 1_000_000);
-        out.extend_from_slice(&text[..23]);
-        out.push(b'Z');
+        text[23] = b'Z';
+        out.extend_from_slice(&text[..24]);
     } else {
-        put(20, 9, nanos);
         out.extend_from_slice(&text);
     }
+}
+
+/// Year, month and day of a day since 1970, after Neri and Schneider, "Euclidean affine functions and their application
+/// to calendar algorithms": years begin in March, so that the day that is not always there is the last of its year.
+fn civil(day: u32) -> (u32, u32, u32) {
+    const YEAR_0: u32 = 719_468;
+    const CENTURIES_4_DAYS: u32 = 146_097;
+    let in_quarters = 4 * (day + YEAR_0) + 3;
+    let century = in_quarters / CENTURIES_4_DAYS;
+    let product = 2_939_745 * u64::from((in_quarters % CENTURIES_4_DAYS) | 3);
+    let year = 100 * century + (product >> 32) as u32;
+    let day_of_year = product as u32 / 2_939_745 / 4;
+    let months = 2_141 * day_of_year + 197_913;
+    let (month, day) = (months >> 16, (months & 0xffff) / 2_141 + 1);
+    // January and February are of the next year.
+    if day_of_year >= 306 { (year + 1, month - 12, day) } else { (year, month, day) }
 }
 
 /// What is known of a host's offset apart from its lines.
