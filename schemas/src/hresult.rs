@@ -91,6 +91,12 @@ pub fn family(code: u32) -> Option<Family> {
     lookup(code).and_then(|entry| entry.family)
 }
 
+/// True for the code of a failure: its highest bit is set.
+#[must_use]
+pub const fn is_failure(code: u32) -> bool {
+    code & 0x8000_0000 != 0
+}
+
 /// A code as it stands in documents: `0x800b0109`.
 #[must_use]
 pub fn display(code: u32) -> String {

@@ -6,7 +6,7 @@
 //! State (5004) is not used: it is a snapshot of what a device has and lacks, which no line is.
 
 use serde_json::{Value, json};
-use wulog_schemas::event::{Action, Event, EventKind, EventOutcome};
+use wulog_schemas::event::{Action, Event, EventKind, EventOutcome, EventType};
 
 use super::fields::{self, Object, get, put};
 use super::severity::Severity;
@@ -82,7 +82,7 @@ impl Class {
             return application(6008, "Application Error", (2, "Translation Error"));
         }
         if event.wu.update_id.is_some() || event.package.is_some() {
-            return application(6002, "Application Lifecycle", lifecycle(event.event.action));
+            return application(6002, "Application Lifecycle", lifecycle(event));
         }
         if event.error.is_some() || event.event.outcome == EventOutcome::Failure {
             return application(6008, "Application Error", (1, "General Error"));
@@ -106,21 +106,12 @@ impl Class {
 }
 
 /// What happens to the update: it comes, it goes, or something on the way to either.
-fn lifecycle(action: Action) -> (u32, &'static str) {
-    match action {
-        Action::InstallStart
-        | Action::InstallPending
-        | Action::InstallEnd
-        | Action::InstallSucceeded
-        | Action::InstallFailed
-        | Action::InstallCanceled => (1, "Install"),
-        Action::UninstallStart
-        | Action::UninstallEnd
-        | Action::UninstallSucceeded
-        | Action::UninstallFailed
-        | Action::UninstallCanceled
-        | Action::Revert => (2, "Remove"),
-        _ => (8, "Update"),
+fn lifecycle(event: &Event<'_>) -> (u32, &'static str) {
+    match event.event.type_ {
+        [EventType::Installation] => (1, "Install"),
+        [EventType::Deletion] => (2, "Remove"),
+        [EventType::Info] if event.event.action == Action::Revert => (2, "Remove"),
+        [EventType::Info] => (8, "Update"),
     }
 }
 

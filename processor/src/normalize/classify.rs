@@ -1,7 +1,7 @@
 //! What a line is about and what it says of certificate trust.
 
 use wulog_schemas::event::{Action, EventOutcome, EventType, OpenOperation};
-use wulog_schemas::hresult::{self, Family};
+use wulog_schemas::hresult::{self, Family, is_failure};
 use wulog_schemas::signal::Outcome;
 
 use super::patterns::Match;
@@ -24,7 +24,7 @@ pub(super) fn trust_failure(entry: &Entry<'_>) -> Option<TrustFailure> {
     let code = entry.hresult?;
     let family = hresult::family(code)?;
     // Error Reporting repeats what REPORT EVENT said before.
-    if entry.body.starts_with("WER Report sent") {
+    if entry.is_error_report() {
         return None;
     }
     let definite = match &entry.report {
@@ -142,8 +142,4 @@ pub(super) fn type_of(action: Action) -> EventType {
         | Action::UninstallCanceled => EventType::Deletion,
         _ => EventType::Info,
     }
-}
-
-fn is_failure(code: u32) -> bool {
-    code & 0x8000_0000 != 0
 }

@@ -74,7 +74,7 @@ impl Thread {
         if let Some(server) = facts.url.and_then(server_of_url) {
             keep(&mut self.server, &server);
         }
-        if let Some(code) = entry.hresult.filter(|code| code & 0x8000_0000 != 0 && entry.report.is_none()) {
+        if let Some(code) = entry.hresult.filter(|_| entry.is_failure() && entry.report.is_none()) {
             // "Exit code = 0x8024402C" stands before the END of a failed search; other codes on the way do not decide.
             if facts.words.any(Words::EXIT_CODE.or(Words::RETURNED_CODE)) {
                 self.scan_code = Some(code);

@@ -27,7 +27,7 @@ pub(super) fn describe(entry: &Entry<'_>) -> (Action, EventOutcome) {
 
 fn outcome(entry: &Entry<'_>) -> EventOutcome {
     let facts = &entry.facts;
-    if is_error_reporting(entry.body) {
+    if entry.is_error_report() {
         return EventOutcome::Unknown;
     }
     let failed = entry.is_failure()
@@ -50,7 +50,7 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
     if section::is_separator(body) {
         return Action::Separator;
     }
-    if has(Words::LOGGING_INITIALIZED) || facts.banner_offset_min.is_some() || entry.message.starts_with("= ") {
+    if has(Words::LOGGING_INITIALIZED) || entry.message.starts_with("= ") {
         return Action::LoggingInitialized;
     }
     if let Some(section) = facts.section {
@@ -88,7 +88,7 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
     if !failed {
         let banner = section::banner(body).unwrap_or(body);
         let sets_up = banner.starts_with("Initializing") || banner.starts_with("Uninitializing");
-        let told = facts.client_version.is_some() && !is_error_reporting(body) && !has(Words::SLS);
+        let told = facts.client_version.is_some() && !entry.is_error_report() && !has(Words::SLS);
         if sets_up || told || facts.subject == Some(Subject::Configuration) {
             return Action::Configuration;
         }
@@ -105,7 +105,7 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
     if is(&["Setup"]) || has(Words::SELF_UPDATE) {
         return Action::SelfUpdate;
     }
-    if is_error_reporting(body) || !failed && is(&["Report", "Reporter"]) {
+    if entry.is_error_report() || !failed && is(&["Report", "Reporter"]) {
         return Action::Report;
     }
     if is(&["WebServices", "SLS", "EP"]) || has(Words::REQUEST.or(Words::REDIRECTION)) {
@@ -126,11 +126,6 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
 /// A job of BITS or Delivery Optimization that failed; a cut line may lack the code.
 fn is_failed_transfer(words: Words) -> bool {
     words.any(Words::TRANSFER_JOB) && words.any(Words::FAILED)
-}
-
-/// Windows Error Reporting repeats what was said before.
-pub(super) fn is_error_reporting(body: &str) -> bool {
-    body.starts_with("WER Report sent")
 }
 
 fn of_section(section: Section, failed: bool) -> Action {

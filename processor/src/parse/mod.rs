@@ -40,7 +40,7 @@ pub use trust::Trust;
 pub use words::Words;
 
 use wulog_schemas::event::{Action, EventOutcome, Form};
-use wulog_schemas::hresult::find_hresult;
+use wulog_schemas::hresult::{find_hresult, is_failure};
 
 /// One log line, taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +77,13 @@ impl Entry<'_> {
     /// True for a failure code.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        self.hresult.is_some_and(|code| code & 0x8000_0000 != 0)
+        self.hresult.is_some_and(is_failure)
+    }
+
+    /// True for a line of Windows Error Reporting, which repeats what was said before.
+    #[must_use]
+    pub fn is_error_report(&self) -> bool {
+        self.body.starts_with("WER Report sent")
     }
 }
 

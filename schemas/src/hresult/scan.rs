@@ -6,6 +6,8 @@
 
 mod cue;
 
+use super::is_failure;
+
 /// Eight hex digits are a code in full.
 const HEX_DIGITS: usize = 8;
 
@@ -143,10 +145,6 @@ fn parse_decimal(digits: &[u8]) -> Option<u64> {
 fn negative(value: u64) -> Option<u32> {
     let signed = i32::try_from(-i64::try_from(value).ok()?).ok()?;
     Some(signed.cast_unsigned()).filter(|code| is_failure(*code))
-}
-
-fn is_failure(code: u32) -> bool {
-    code & 0x8000_0000 != 0
 }
 
 /// Facilities that failures come from, NTSTATUS and Windows Setup (C19xxxxx) among them. Others need a clear word

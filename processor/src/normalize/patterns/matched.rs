@@ -135,9 +135,8 @@ fn verdict(pattern: &Pattern, entry: &Entry<'_>, captured: Option<&str>) -> Opti
     if pattern.config.counts == Some(Counts::Never) {
         return Some(Verdict::Harmless { family });
     }
-    let is_failure = |code: &u32| code & 0x8000_0000 != 0;
-    let captured = captured.and_then(parse_hresult).filter(is_failure);
-    let code = entry.hresult.filter(is_failure).or(captured).or(pattern.code)?;
+    let captured = captured.and_then(parse_hresult).filter(|code| hresult::is_failure(*code));
+    let code = entry.hresult.filter(|_| entry.is_failure()).or(captured).or(pattern.code)?;
     Some(Verdict::Failure { family: family?, code, definite: pattern.config.counts != Some(Counts::Provisional) })
 }
 

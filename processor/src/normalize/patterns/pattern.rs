@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use wulog_schemas::alert::Level;
-use wulog_schemas::hresult::{Family, parse_hresult};
+use wulog_schemas::hresult::{Family, is_failure, parse_hresult};
 
 use crate::parse::parse;
 
@@ -200,6 +200,6 @@ fn is_label(name: &str) -> bool {
 
 fn failure_code(text: &str) -> Result<u32, String> {
     parse_hresult(text)
-        .filter(|code| code & 0x8000_0000 != 0)
+        .filter(|code| is_failure(*code))
         .ok_or_else(|| format!("code {text:?} is no HRESULT of a failure, such as \"0x80072f8f\""))
 }
