@@ -15,7 +15,7 @@ mod action;
 mod id;
 
 pub use action::Action;
-pub use id::{EventId, FileId, pipeline_error_id};
+pub use id::{EventId, FileId, hex_digits, pipeline_error_id};
 
 /// The ECS version that documents name.
 pub const ECS_VERSION: &str = "9.4.0";

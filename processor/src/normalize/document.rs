@@ -1,16 +1,17 @@
 //! Builds the event document of a line.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
-use wulog_schemas::event::{EventId, OpenOperation, OriginFile, RawFields, ReportFields, SignatureFields};
+use wulog_schemas::event::{EventId, OpenOperation, RawFields};
 use wulog_schemas::hresult;
-use wulog_schemas::raw::{RawHeaderRef, Source};
+use wulog_schemas::raw::RawHeaderRef;
 
-use super::classify::{self, Meaning};
+use super::classify::Meaning;
 use super::flags::Flags;
 use super::json::Json;
+use super::known::{Heads, Known, Parts};
 use super::patterns::Match;
 use super::thread::server_of_url;
 use super::time::EventTime;
@@ -45,33 +46,52 @@ pub(super) struct Line<'a> {
 /// [`ECS_VERSION`]: wulog_schemas::event::ECS_VERSION
 const AFTER_TIMESTAMP: &str = "\",\"ecs\":{\"version\":\"9.4.0\"},\"message\":\"";
 
-/// The document of a line, as compact JSON: an [`Event`], written field by field in the order of its type. A test reads
-/// every document as that type and writes it again.
-///
-/// [`Event`]: wulog_schemas::event::Event
-pub(super) fn line(line: &Line<'_>, json: &mut Json) -> Bytes {
+/// Writes documents.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Documents {
+    json: Json,
+    known: Known,
+    heads: Heads,
+}
+
+impl Documents {
+    /// The document of a line, as compact JSON: an [`Event`], written field by field in the order of its type. A test
+    /// reads every document as that type and writes it again.
+    ///
+    /// [`Event`]: wulog_schemas::event::Event
+    pub(super) fn line(&mut self, line: &Line<'_>) -> Bytes {
+        self.json.begin();
+        let parts = self.known.parts(line, &mut self.json);
+        write(&mut self.json, line, parts, &mut self.heads);
+        self.json.finish()
+    }
+}
+
+fn write(json: &mut Json, line: &Line<'_>, parts: &Parts, heads: &mut Heads) {
     let Line { entry, header, .. } = line;
     let facts = &entry.facts;
     let known = line.meaning.failure.and_then(hresult::lookup);
     let server = facts.url.and_then(server_of_url);
 
-    json.begin();
-    json.raw("{\"@timestamp\":\"").utc(line.time.millis, line.time.nanos);
-    json.raw(AFTER_TIMESTAMP).escaped(entry.message);
-    event(json, line);
+    json.raw("{\"@timestamp\":\"").utc(line.time.millis, line.time.nanos).raw(AFTER_TIMESTAMP);
+    let start = json.end();
+    json.escaped(entry.message);
+    let message = start..json.end();
+    event(json, line, &parts.created, heads, message);
     if let Some(code) = line.meaning.failure {
         json.raw(",\"error\":{\"code\":").hresult(code);
         json.optional_text(",\"type\":", known.map(|known| known.symbol));
         json.optional_text(",\"message\":", known.map(|known| known.text).filter(|text| !text.is_empty())).raw("}");
     }
-    host(json, line);
-    log(json, line);
+    json.bytes(&parts.host);
+    log(json, entry, &parts.file);
     process(json, line);
     json.object(",\"dll\":{\"path\":", facts.module, "}");
     json.object(",\"user\":{\"id\":", facts.sid, "}");
     if let Some(path) = line.path {
         json.raw(",\"file\":{\"path\":").text(path);
-        json.optional(",\"code_signature\":", signature(entry).as_ref()).raw("}");
+        signature(json, entry);
+        json.raw("}");
     }
     match (facts.title, facts.kb) {
         (Some(title), _) => json.raw(",\"package\":{\"name\":").text(title).raw("}"),
@@ -87,17 +107,11 @@ pub(super) fn line(line: &Line<'_>, json: &mut Json) -> Bytes {
         json.raw(",\"http\":{\"response\":{\"status_code\":").number(status_code).raw("}}");
     }
     device(json, entry);
-    related(json, line, server.as_deref());
+    related(json, line, &parts.related, server.as_deref());
     if line.meaning.family.is_some() {
         json.raw(",\"tags\":[\"cert-trust\"]");
     }
-    for (at, (name, value)) in line.labels.iter().enumerate() {
-        json.raw(if at == 0 { ",\"labels\":{" } else { "," }).text(name).raw(":").text(value);
-    }
-    if !line.labels.is_empty() {
-        json.raw("}");
-    }
-    json.raw(",\"wu\":{\"form\":\"").name(&entry.form).raw("\"");
+    json.bytes(&parts.labels).raw(",\"wu\":{\"form\":\"").name(&entry.form).raw("\"");
     json.optional_name(",\"family\":\"", line.meaning.family.as_ref());
     json.optional_name(",\"operation\":\"", line.operation.as_ref());
     what(json, entry);
@@ -109,32 +123,23 @@ pub(super) fn line(line: &Line<'_>, json: &mut Json) -> Bytes {
     for (at, flag) in line.flags.names().enumerate() {
         json.raw(if at == 0 { "\",\"flags\":[\"" } else { "\",\"" }).raw(flag);
     }
-    json.raw(if line.flags.is_empty() { "\",\"line\":{\"epoch\":\"" } else { "\"],\"line\":{\"epoch\":\"" });
-    json.escaped(&header.epoch).raw("\",\"offset\":").number(header.offset).raw(",\"end\":").number(header.end);
-    json.raw("},\"raw\":{\"partition\":").number(line.raw.partition).raw(",\"offset\":").number(line.raw.offset);
-    json.raw(",\"timestamp\":").number(line.raw.timestamp).raw("}}}");
-    json.finish()
+    json.raw(if line.flags.is_empty() { "\"," } else { "\"]," }).bytes(&parts.epoch);
+    json.number(header.offset).raw(",\"end\":").number(header.end);
+    json.bytes(&parts.partition).number(line.raw.offset).bytes(&parts.timestamp);
 }
 
 /// From the end of the message on.
-fn event(json: &mut Json, line: &Line<'_>) {
+fn event(json: &mut Json, line: &Line<'_>, created: &[u8], heads: &mut Heads, message: Range<usize>) {
     let Line { entry, header, .. } = line;
-    json.raw("\",\"event\":{\"kind\":\"event\",\"category\":[\"package\"],\"type\":[\"");
-    json.name(&classify::type_of(line.meaning.action)).raw("\"],\"action\":\"").name(&line.meaning.action);
-    json.raw("\",\"outcome\":\"").name(&line.meaning.outcome).raw("\"");
+    let Meaning { action, outcome, .. } = line.meaning;
+    json.bytes(heads.of(action, outcome));
     match (line.meaning.code, &entry.report) {
         (Some(code), _) => json.raw(",\"code\":").hresult(code),
         (None, Some(report)) => json.raw(",\"code\":\"").number(report.event_id).raw("\""),
         (None, None) => json,
     };
     json.optional_number(",\"severity\":", line.matched.and_then(Match::severity));
-    json.raw(match header.source {
-        Source::WindowsUpdate => ",\"module\":\"windows_update\",\"dataset\":\"windows_update.log\"",
-        Source::ReportingEvents => ",\"module\":\"windows_update\",\"dataset\":\"windows_update.reporting_events\"",
-    });
-    if header.read > 0 {
-        json.raw(",\"created\":\"").utc(header.read, sub_second(header.read)).raw("\"");
-    }
+    json.bytes(created);
     if let Some(minutes) = line.time.offset_min {
         json.raw(",\"timezone\":").offset(minutes);
     }
@@ -142,40 +147,44 @@ fn event(json: &mut Json, line: &Line<'_>) {
     if !header.hash.is_empty() {
         json.raw(",\"hash\":\"").escaped(&header.hash).raw("\"");
     }
-    json.raw(",\"original\":\"").escaped(line.original).raw("\"}");
+    json.raw(",\"original\":\"");
+    original(json, line, message);
+    json.raw("\"}");
 }
 
-fn host(json: &mut Json, line: &Line<'_>) {
-    let name = &line.header.host;
-    let end = memchr::memchr(b'.', name.as_bytes()).unwrap_or(name.len());
-    json.raw(",\"host\":{\"id\":\"").escaped(line.host_id).raw("\",\"name\":\"").escaped(name);
-    json.raw("\",\"hostname\":\"").escaped(&name[..end]).raw("\",\"os\":{\"type\":\"windows\"");
-    json.optional_text(",\"version\":", line.os_version);
+/// The line, of which the message is a part that stands in the document already.
+fn original(json: &mut Json, line: &Line<'_>, message: Range<usize>) {
+    let (whole, part) = (line.original, line.entry.message);
+    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    match start.checked_add(part.len()).filter(|end| *end <= whole.len()) {
+        Some(end) => json.escaped(&whole[..start]).again(message).escaped(&whole[end..]),
+        None => json.escaped(whole),
+    };
 }
 
 /// From the end of the host on.
-fn log(json: &mut Json, line: &Line<'_>) {
-    let Line { entry, header, .. } = line;
-    json.raw(match entry.level {
-        Some(Level::Warning) => "}},\"log\":{\"level\":\"warning\"",
-        Some(Level::Fatal) => "}},\"log\":{\"level\":\"fatal\"",
-        None => "}},\"log\":{",
-    });
-    // The name of the next field, with a comma where one stands before it.
-    let mut is_first = entry.level.is_none();
-    let mut next = |name: &'static str| if std::mem::take(&mut is_first) { &name[1..] } else { name };
-    if let Some(component) = entry.component {
-        json.raw(next(",\"logger\":\"")).escaped(component).raw("\"");
-    }
-    if !header.file.is_empty() {
-        json.raw(next(",\"file\":{\"path\":\"")).escaped(&header.file).raw("\"}");
-    }
+fn log(json: &mut Json, entry: &Entry<'_>, file: &[u8]) {
+    json.raw("}},\"log\":{");
+    let start = json.end();
+    match entry.level {
+        Some(Level::Warning) => json.raw(",\"level\":\"warning\""),
+        Some(Level::Fatal) => json.raw(",\"level\":\"fatal\""),
+        None => &mut *json,
+    };
+    json.optional_text(",\"logger\":", entry.component).bytes(file);
     if let Some(Origin { function, file, line }) = entry.facts.origin {
-        let file = OriginFile { name: file.map(Cow::Borrowed), line };
-        json.raw(next(",\"origin\":{")).optional_text("\"function\":", function);
-        json.raw(if function.is_some() { ",\"file\":" } else { "\"file\":" }).value(&file).raw("}");
+        json.raw(",\"origin\":{");
+        let start = json.end();
+        json.optional_text(",\"function\":", function);
+        if file.is_some() || line.is_some() {
+            json.raw(",\"file\":{");
+            let start = json.end();
+            json.optional_text(",\"name\":", file).optional_number(",\"line\":", line);
+            json.without_first_comma(start).raw("}");
+        }
+        json.without_first_comma(start).raw("}");
     }
-    json.raw("}");
+    json.without_first_comma(start).raw("}");
 }
 
 fn process(json: &mut Json, line: &Line<'_>) {
@@ -225,22 +234,21 @@ fn device(json: &mut Json, entry: &Entry<'_>) {
     json.raw("}");
 }
 
-fn related(json: &mut Json, line: &Line<'_>, server: Option<&str>) {
-    let host = Some(line.header.host.as_ref()).filter(|host| !host.is_empty());
+fn related(json: &mut Json, line: &Line<'_>, host: &[u8], server: Option<&str>) {
     // The port is no part of a host's name.
     let server = server.map(|server| server.rsplit_once(':').map_or(server, |(domain, _)| domain));
     let hash = line.path.and_then(named_by_hash).or_else(|| line.entry.facts.url.and_then(named_by_hash));
-    if host.is_none() && server.is_none() && hash.is_none() {
+    if host.is_empty() && server.is_none() && hash.is_none() {
         return;
     }
     json.raw(",\"related\":{");
-    match (host, server) {
-        (Some(host), Some(server)) => json.raw("\"hosts\":[").text(host).raw(",").text(server).raw("]"),
-        (Some(one), None) | (None, Some(one)) => json.raw("\"hosts\":[").text(one).raw("]"),
-        (None, None) => &mut *json,
-    };
+    let has_hosts = !host.is_empty() || server.is_some();
+    if has_hosts {
+        json.raw("\"hosts\":[").bytes(host);
+        json.optional_text(if host.is_empty() { "" } else { "," }, server).raw("]");
+    }
     if let Some(hash) = hash {
-        json.raw(if host.or(server).is_some() { ",\"hash\":[" } else { "\"hash\":[" }).lower(hash).raw("]");
+        json.raw(if has_hosts { ",\"hash\":[" } else { "\"hash\":[" }).lower(hash).raw("]");
     }
     json.raw("}");
 }
@@ -248,10 +256,10 @@ fn related(json: &mut Json, line: &Line<'_>, server: Option<&str>) {
 /// The SHA-1 that a file is named by: `...\25cd5f57efc246cf2e8f6d2ec4cbf2d7b4e48f45`, `.../1319061_93efa2cc....cab`.
 fn named_by_hash(path: &str) -> Option<&str> {
     const SHA1_DIGITS: usize = 40;
-    let path = path.split(['?', '#']).next()?;
-    let name = path.rsplit(['\\', '/']).next()?;
-    let stem = name.split('.').next()?;
-    let digits = stem.rsplit('_').next()?;
+    let path = &path[..memchr::memchr2(b'?', b'#', path.as_bytes()).unwrap_or(path.len())];
+    let name = &path[memchr::memrchr2(b'\\', b'/', path.as_bytes()).map_or(0, |at| at + 1)..];
+    let stem = &name[..memchr::memchr(b'.', name.as_bytes()).unwrap_or(name.len())];
+    let digits = &stem[memchr::memrchr(b'_', stem.as_bytes()).map_or(0, |at| at + 1)..];
     (digits.len() == SHA1_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }
 
@@ -275,16 +283,12 @@ fn what(json: &mut Json, entry: &Entry<'_>) {
     json.optional_lower(",\"call_id\":", facts.call);
     json.optional_lower(",\"job_id\":", facts.job);
     json.optional_text(",\"correlation\":", report.and_then(|report| report.correlation).or(facts.correlation));
-    let report = report.map(|report| ReportFields {
-        instance: Cow::Owned(report.instance.to_ascii_lowercase()),
-        event_id: report.event_id,
-        event_name: report.event_name.map(Cow::Borrowed),
-        namespace: report.namespace,
-        source_id: report.source,
-        result: report.result.into(),
-        category: report.category.into(),
-    });
-    json.optional(",\"report\":", report.as_ref());
+    if let Some(report) = report {
+        json.raw(",\"report\":{\"instance\":").lower(report.instance);
+        json.raw(",\"event_id\":").number(report.event_id).optional_text(",\"event_name\":", report.event_name);
+        json.optional_number(",\"namespace\":", report.namespace).optional_number(",\"source_id\":", report.source);
+        json.raw(",\"result\":").text(report.result).raw(",\"category\":").text(report.category).raw("}");
+    }
 }
 
 /// Where the record stands.
@@ -292,14 +296,15 @@ pub(super) fn raw_fields(record: &InRecord<'_>) -> RawFields {
     RawFields { partition: record.partition, offset: record.offset, timestamp: record.timestamp_ms }
 }
 
-fn signature<'a>(entry: &Entry<'_>) -> Option<SignatureFields<'a>> {
-    let trusted = match entry.facts.trust? {
-        Trust::Trusted => true,
-        Trust::Untrusted | Trust::Failed | Trust::Rejected => false,
-        Trust::Checking | Trust::Unknown => return None,
+fn signature(json: &mut Json, entry: &Entry<'_>) {
+    let trusted = match entry.facts.trust {
+        Some(Trust::Trusted) => true,
+        Some(Trust::Untrusted | Trust::Failed | Trust::Rejected) => false,
+        Some(Trust::Checking | Trust::Unknown) | None => return,
     };
-    let status = entry.hresult.and_then(hresult::lookup).filter(|_| !trusted).map(|known| known.symbol.into());
-    Some(SignatureFields { trusted, status })
+    let status = entry.hresult.and_then(hresult::lookup).filter(|_| !trusted).map(|known| known.symbol);
+    json.raw(",\"code_signature\":{\"trusted\":").raw(if trusted { "true" } else { "false" });
+    json.optional_text(",\"status\":", status).raw("}");
 }
 
 /// Nanoseconds within the second of a time in milliseconds.

@@ -3,70 +3,129 @@
 //! Nearly all of an event's fields are there in every line, so their names are written as constants between the values.
 //! serde_json writes the same bytes, but looks at each name and each byte of it again for every line.
 
+use std::io;
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use itoa::Integer;
 use serde::Serialize;
-use wulog_schemas::event::EventId;
+use wulog_schemas::event::{EventId, hex_digits};
 
 use super::names::Named;
-use super::time::write_utc;
-
-/// Bytes that are looked at in one step; compilers make vector instructions of it.
-const STEP_BYTES: usize = 16;
+use super::time::Utc;
 
 /// Documents stand one after the other in memory of this size, which is used again once all of them are dropped: no line
 /// allocates. It holds some fifty documents, and one that is kept keeps no more than that.
 const SHARED_BYTES: usize = 64 * 1024;
 
+/// Room to begin with; most documents have a fifth of that.
+const ROOM_BYTES: usize = 8 * 1024;
+
+/// Longest escape of one byte: `\u0000`.
+const ESCAPE_BYTES: usize = 6;
+
+/// Bytes that are copied in one step, and so may be written beyond the end of a text.
+const STEP_BYTES: usize = 16;
+
+/// Bytes of a word, which is copied where a step would be too long.
+const WORD_BYTES: usize = 8;
+
 /// The JSON document that is being written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Json {
-    bytes: Vec<u8>,
+    /// Room that is there already, so that a write is a copy and a step forward.
+    room: Vec<u8>,
+    /// How much of it is written.
+    end: usize,
     shared: BytesMut,
 }
 
 impl Json {
     /// Begins a document, also where the one before was left unfinished by a panic.
     pub(super) fn begin(&mut self) {
-        self.bytes.clear();
+        self.end = 0;
     }
 
     /// The document that was written.
     pub(super) fn finish(&mut self) -> Bytes {
-        if self.shared.capacity() < self.bytes.len() {
-            self.shared.reserve(SHARED_BYTES.max(self.bytes.len()));
+        if self.shared.capacity() < self.end {
+            self.shared.reserve(SHARED_BYTES.max(self.end));
         }
-        self.shared.extend_from_slice(&self.bytes);
+        self.shared.extend_from_slice(&self.room[..self.end]);
         self.shared.split().freeze()
+    }
+
+    /// How much is written, for [`Json::again`].
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Writes once more what stands in `range`.
+    pub(super) fn again(&mut self, range: Range<usize>) -> &mut Json {
+        let bytes = range.len();
+        self.ensure(bytes);
+        self.room.copy_within(range, self.end);
+        self.end += bytes;
+        self
+    }
+
+    /// Takes out what was written from `start` on.
+    pub(super) fn cut_off(&mut self, start: usize) -> Box<[u8]> {
+        let text = self.room[start..self.end].into();
+        self.end = start;
+        text
+    }
+
+    /// Takes the comma out that stands at `start`, where anything does.
+    pub(super) fn without_first_comma(&mut self, start: usize) -> &mut Json {
+        if start < self.end {
+            self.room.copy_within(start + 1..self.end, start);
+            self.end -= 1;
+        }
+        self
+    }
+
+    /// Bytes that are JSON already, as they stand.
+    #[inline]
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Json {
+        self.ensure(bytes.len());
+        let end = self.end + bytes.len();
+        self.room[self.end..end].copy_from_slice(bytes);
+        self.end = end;
+        self
     }
 
     /// Names and punctuation, as they stand.
     #[inline]
     pub(super) fn raw(&mut self, text: &str) -> &mut Json {
-        self.bytes.extend_from_slice(text.as_bytes());
-        self
+        self.bytes(text.as_bytes())
     }
 
     /// A string in quotes, escaped.
     #[inline]
     pub(super) fn text(&mut self, text: &str) -> &mut Json {
-        self.bytes.push(b'"');
-        self.escaped(text);
-        self.bytes.push(b'"');
-        self
+        self.raw("\"").escaped(text).raw("\"")
     }
 
     /// A string, escaped, whose quotes the names around it bring.
     pub(super) fn escaped(&mut self, text: &str) -> &mut Json {
-        let mut rest = text.as_bytes();
-        loop {
-            let (plain, after) = rest.split_at(plain_bytes(rest));
-            self.bytes.extend_from_slice(plain);
-            let Some((byte, after)) = after.split_first() else { break };
-            self.escape(*byte);
-            rest = after;
-        }
+        self.ensure(text.len() * ESCAPE_BYTES + STEP_BYTES);
+        self.end += escape(text.as_bytes(), &mut self.room[self.end..]);
         self
+    }
+
+    /// Makes room for so many bytes more.
+    #[inline]
+    fn ensure(&mut self, bytes: usize) {
+        if self.room.len() - self.end < bytes {
+            self.grow(bytes);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
+        let needed = (self.end + bytes).next_multiple_of(ROOM_BYTES);
+        self.room.resize(needed.max(self.room.len() * 2), 0);
     }
 
     /// The name of a variant, whose quotes the names around it bring.
@@ -78,8 +137,7 @@ impl Json {
     /// The id of a line, whose quotes the names around it bring.
     #[inline]
     pub(super) fn id(&mut self, id: EventId) -> &mut Json {
-        self.bytes.extend_from_slice(&id.to_hex());
-        self
+        self.bytes(&id.to_hex())
     }
 
     /// A whole number.
@@ -90,14 +148,13 @@ impl Json {
 
     /// Anything else that serde knows; for what few lines have.
     pub(super) fn value(&mut self, value: &impl Serialize) -> &mut Json {
-        serde_json::to_writer(&mut self.bytes, value).expect("it holds only strings, numbers and string maps");
+        serde_json::to_writer(&mut *self, value).expect("it holds only strings, numbers and string maps");
         self
     }
 
     /// A time as RFC 3339, whose quotes the names around it bring.
     pub(super) fn utc(&mut self, millis: i64, nanos: u32) -> &mut Json {
-        write_utc(&mut self.bytes, millis, nanos);
-        self
+        self.bytes(&Utc::new(millis, nanos))
     }
 
     /// An offset from UTC in quotes, `+02:00`; the value as [`format_offset`] gives it.
@@ -106,34 +163,27 @@ impl Json {
         let digit = |value: u32| b'0' + (value % 10) as u8;
         let sign = if minutes < 0 { b'-' } else { b'+' };
         let text = [b'"', sign, digit(hours / 10), digit(hours), b':', digit(rest / 10), digit(rest), b'"'];
-        self.bytes.extend_from_slice(&text);
-        self
+        self.bytes(&text)
     }
 
     /// An HRESULT in quotes, `0x800b0109`; the value as [`wulog_schemas::hresult::display`] gives it.
     pub(super) fn hresult(&mut self, code: u32) -> &mut Json {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = *b"\"0x00000000\"";
-        for (at, byte) in text[3..11].iter_mut().enumerate() {
-            *byte = DIGITS[(code >> (28 - 4 * at) & 15) as usize];
-        }
-        self.bytes.extend_from_slice(&text);
-        self
+        self.raw("\"0x").bytes(&hex_digits(code)).raw("\"")
     }
 
     /// A string in quotes, ASCII letters in lower case; GUIDs are written in both.
     pub(super) fn lower(&mut self, text: &str) -> &mut Json {
-        let start = self.bytes.len();
+        let start = self.end;
         self.text(text);
-        self.bytes[start..].make_ascii_lowercase();
+        self.room[start..self.end].make_ascii_lowercase();
         self
     }
 
     /// A string in quotes, ASCII letters in upper case.
     pub(super) fn upper(&mut self, text: &str) -> &mut Json {
-        let start = self.bytes.len();
+        let start = self.end;
         self.text(text);
-        self.bytes[start..].make_ascii_uppercase();
+        self.room[start..self.end].make_ascii_uppercase();
         self
     }
 
@@ -189,15 +239,86 @@ impl Json {
             None => self,
         }
     }
+}
 
-    fn escape(&mut self, byte: u8) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        match ESCAPES[usize::from(byte)] {
-            b'u' => {
-                let (high, low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
-                self.bytes.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+/// For what serde writes.
+impl io::Write for &mut Json {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes `text`, escaped, into `out`, which has room for the longest that it can be and a step more. Gives how much it is.
+fn escape(text: &[u8], out: &mut [u8]) -> usize {
+    let (mut from, mut to) = (0, 0);
+    loop {
+        // A step is copied whole, and only then looked at: what follows its first special byte is written over.
+        while let Some(step) = text[from..].first_chunk::<STEP_BYTES>() {
+            *out[to..].first_chunk_mut().expect("the room is longer than the longest escape") = *step;
+            // Without a branch for each byte, so that a step is a few instructions.
+            if step.iter().fold(false, |found, byte| found | needs_escape(*byte)) {
+                break;
             }
-            letter => self.bytes.extend_from_slice(&[b'\\', letter]),
+            (from, to) = (from + STEP_BYTES, to + STEP_BYTES);
+        }
+        while let Some(word) = word_at(text, from) {
+            *out[to..].first_chunk_mut().expect("the room is longer than the longest escape") = word;
+            let plain = plain_of_word(word).min(text.len() - from);
+            (from, to) = (from + plain, to + plain);
+            if plain < WORD_BYTES {
+                break;
+            }
+        }
+        let Some(byte) = text.get(from) else { return to };
+        to += escape_byte(*byte, &mut out[to..]);
+        from += 1;
+    }
+}
+
+/// The word that begins at `from`, made up with zeros behind the end; `None` at the end.
+#[inline]
+fn word_at(text: &[u8], from: usize) -> Option<[u8; WORD_BYTES]> {
+    let rest = &text[from..];
+    if let Some(word) = rest.first_chunk() {
+        return Some(*word);
+    }
+    let missing = WORD_BYTES - rest.len();
+    match text.last_chunk() {
+        _ if rest.is_empty() => None,
+        Some(last) => Some((u64::from_le_bytes(*last) >> (8 * missing)).to_le_bytes()),
+        None => Some(std::array::from_fn(|at| rest.get(at).copied().unwrap_or_default())),
+    }
+}
+
+/// How many bytes at the head of a word need no escape: all eight, or those before its first that does.
+#[inline]
+fn plain_of_word(word: [u8; WORD_BYTES]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH_BITS: u64 = ONES << 7;
+    let word = u64::from_le_bytes(word);
+    // A subtraction sets the high bit of each byte that is smaller than what is taken from it. It may also borrow from
+    // the bytes above, but never from those below the first that is found.
+    let less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word;
+    let equal = |word: u64, to: u8| less(word ^ (ONES * u64::from(to)), 1);
+    let found = less(word, 0x20) | equal(word, b'"') | equal(word, b'\\');
+    (found & HIGH_BITS).trailing_zeros() as usize / 8
+}
+
+fn escape_byte(byte: u8, out: &mut [u8]) -> usize {
+    match ESCAPES[usize::from(byte)] {
+        b'u' => {
+            let [.., high, low] = hex_digits(byte.into());
+            out[..ESCAPE_BYTES].copy_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            ESCAPE_BYTES
+        }
+        letter => {
+            out[..2].copy_from_slice(&[b'\\', letter]);
+            2
         }
     }
 }
@@ -222,39 +343,6 @@ static ESCAPES: [u8; 256] = {
 
 const fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-/// How many bytes at the head of a word need no escape: all eight, or those before its first that does.
-#[inline]
-fn plain_of_word(word: [u8; 8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH_BITS: u64 = ONES << 7;
-    let word = u64::from_le_bytes(word);
-    // A subtraction sets the high bit of each byte that is smaller than what is taken from it. It may also borrow from
-    // the bytes above, but never from those below the first that is found.
-    let less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word;
-    let equal = |word: u64, to: u8| less(word ^ (ONES * u64::from(to)), 1);
-    let found = less(word, 0x20) | equal(word, b'"') | equal(word, b'\\');
-    (found & HIGH_BITS).trailing_zeros() as usize / 8
-}
-
-/// How many bytes at the head need no escape.
-fn plain_bytes(bytes: &[u8]) -> usize {
-    let (steps, _) = bytes.as_chunks::<STEP_BYTES>();
-    // Without a branch for each byte, so that a step is a few instructions.
-    let is_plain = |step: &&[u8; STEP_BYTES]| !step.iter().fold(false, |found, byte| found | needs_escape(*byte));
-    let mut plain = steps.iter().take_while(is_plain).count() * STEP_BYTES;
-    while let Some(word) = bytes[plain..].first_chunk() {
-        match plain_of_word(*word) {
-            8 => plain += 8,
-            found => return plain + found,
-        }
-    }
-    match bytes.last_chunk() {
-        // The last word once more from its end on: what it shares with the one before is known to be plain.
-        Some(word) => bytes.len() - 8 + plain_of_word(*word),
-        None => bytes.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0).unwrap_or(bytes.len()),
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod fold;
 mod host;
 mod hosts;
 mod json;
+mod known;
 mod names;
 mod notable;
 mod observe;
@@ -44,9 +45,9 @@ pub use time::{FileClock, UtcOffset, Zone};
 use crate::format;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::parse::parse;
+use document::Documents;
 use host::{Facts, Host, Moment, Scope};
 use hosts::Hosts;
-use json::Json;
 use observe::Seen;
 use position::Position;
 use time::Offsets;
@@ -71,7 +72,7 @@ pub struct Normalizer {
     partitions: i32,
     state: State,
     headers: HeaderReader,
-    json: Json,
+    documents: Documents,
 }
 
 /// All that outlives a record.
@@ -99,7 +100,7 @@ impl Machine for Normalizer {
             partitions,
             state: State::default(),
             headers: HeaderReader::default(),
-            json: Json::default(),
+            documents: Documents::default(),
         }
     }
 
@@ -136,7 +137,7 @@ impl Machine for Normalizer {
             partitions,
             state,
             headers: HeaderReader::default(),
-            json: Json::default(),
+            documents: Documents::default(),
         })
     }
 }
@@ -179,7 +180,7 @@ impl Normalizer {
                 host.heartbeat(beat, scope, &mut facts);
                 host.settle(scope, &mut facts);
             }
-            None => line(host, record, &header, scope, &mut facts, &mut self.json, out),
+            None => line(host, record, &header, scope, &mut facts, &mut self.documents, out),
         }
         send(&host.id, facts, at, out);
         due.keep(host, at, config);
@@ -220,7 +221,7 @@ fn line(
     header: &RawHeaderRef<'_>,
     scope: Scope<'_>,
     facts: &mut Facts,
-    json: &mut Json,
+    documents: &mut Documents,
     out: &mut Vec<Output>,
 ) {
     let Scope { id: key, at, config } = scope;
@@ -276,7 +277,7 @@ fn line(
         raw: document::raw_fields(record),
     };
     if config.events == Events::All || notable::is_notable(&line) {
-        let value = format::from_ecs(config.format, document::line(&line, json));
+        let value = format::from_ecs(config.format, documents.line(&line));
         out.push(Output { topic: Topic::Events, key: Arc::clone(&host.id), value, timestamp_ms: at.log_time });
     }
     let own = classify::trust_failure(&entry);

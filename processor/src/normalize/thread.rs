@@ -147,16 +147,24 @@ fn open_operation(operation: Operation) -> Option<OpenOperation> {
 
 /// `host[:port]` of a URL, lower case, as a WSUS server is named.
 pub(super) fn server_of_url(url: &str) -> Option<Cow<'_, str>> {
-    let (_, rest) = url.split_once("://")?;
-    let server = rest.split(['/', '?', '#']).next()?;
-    let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
-    let fits = !server.is_empty() && server.chars().all(|c| c.is_alphanumeric() || ".-_:[]".contains(c));
+    let rest = &url[memchr::memmem::find(url.as_bytes(), b"://")? + "://".len()..];
+    let end = memchr::memchr3(b'/', b'?', b'#', rest.as_bytes()).unwrap_or(rest.len());
+    let server = &rest[..end];
+    let server = &server[memchr::memrchr(b'@', server.as_bytes()).map_or(0, |at| at + 1)..];
+    let is_of_name =
+        |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c) || !c.is_ascii() && c.is_alphanumeric();
+    let fits = !server.is_empty() && server.chars().all(is_of_name);
     fits.then(|| lower(server))
 }
 
 /// In lower case; a copy only where it is not so already.
 pub(super) fn lower(text: &str) -> Cow<'_, str> {
-    if text.chars().any(char::is_uppercase) { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) }
+    let is_lower = if text.is_ascii() {
+        !text.bytes().any(|byte| byte.is_ascii_uppercase())
+    } else {
+        !text.chars().any(char::is_uppercase)
+    };
+    if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
 }
 
 /// Keeps a value in the memory of the one before: lines of an operation say the same again and again.

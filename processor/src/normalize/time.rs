@@ -100,37 +100,57 @@ static PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// Appends what [`format_utc`] gives. The years that logs have are written by hand, since two times in every event cost
+/// The text that [`format_utc`] gives. The years that logs have are written by hand, since two times in every event cost
 /// as much as all of its texts otherwise.
-pub(super) fn write_utc(out: &mut Vec<u8>, millis: i64, nanos: u32) {
-    const DAY_SECS: i64 = 24 * 60 * 60;
-    /// 10000-01-01, in days since 1970.
-    const DAYS_MAX: u32 = 2_932_897;
-    let secs = millis.div_euclid(1000);
-    let (day, second) = (secs.div_euclid(DAY_SECS), secs.rem_euclid(DAY_SECS) as u32);
-    let day = u32::try_from(day).ok().filter(|day| *day < DAYS_MAX && nanos < 1_000_000_000);
-    let Some((year, month, day)) = day.map(civil) else {
-        return out.extend_from_slice(format_utc(millis, nanos).as_bytes());
-    };
-    let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    let mut put = |at: usize, value: u32| text[at..at + 2].copy_from_slice(&PAIRS[value as usize % 100]);
-    put(0, year / 100);
-    put(2, year);
-    put(5, month);
-    put(8, day);
-    put(11, second / 3600);
-    put(14, second / 60 % 60);
-    put(17, second % 60);
-    put(21, nanos / 1_000_000);
-    put(23, nanos / 10_000);
-    put(25, nanos / 100);
-    put(27, nanos);
-    text[20] = b'0' + (nanos / 100_000_000) as u8;
-    if nanos.is_multiple_of(1_000_000) {
-        text[23] = b'Z';
-        out.extend_from_slice(&text[..24]);
-    } else {
-        out.extend_from_slice(&text);
+pub(super) struct Utc {
+    text: [u8; UTC_BYTES_MAX],
+    bytes: usize,
+}
+
+/// `+262142-12-31T23:59:59.000000000Z` is the last time that chrono knows.
+const UTC_BYTES_MAX: usize = 33;
+
+impl Utc {
+    pub(super) fn new(millis: i64, nanos: u32) -> Utc {
+        const DAY_SECS: i64 = 24 * 60 * 60;
+        /// 10000-01-01, in days since 1970.
+        const DAYS_MAX: u32 = 2_932_897;
+        let secs = millis.div_euclid(1000);
+        let (day, second) = (secs.div_euclid(DAY_SECS), secs.rem_euclid(DAY_SECS) as u32);
+        let day = u32::try_from(day).ok().filter(|day| *day < DAYS_MAX && nanos < 1_000_000_000);
+        let mut text = *b"0000-00-00T00:00:00.000000000Z   ";
+        let Some((year, month, day)) = day.map(civil) else {
+            let other = format_utc(millis, nanos);
+            text[..other.len()].copy_from_slice(other.as_bytes());
+            return Utc { text, bytes: other.len() };
+        };
+        let mut put = |at: usize, value: u32| text[at..at + 2].copy_from_slice(&PAIRS[value as usize % 100]);
+        put(0, year / 100);
+        put(2, year);
+        put(5, month);
+        put(8, day);
+        put(11, second / 3600);
+        put(14, second / 60 % 60);
+        put(17, second % 60);
+        put(21, nanos / 1_000_000);
+        text[20] = b'0' + (nanos / 100_000_000) as u8;
+        if nanos.is_multiple_of(1_000_000) {
+            text[23] = b'Z';
+            return Utc { text, bytes: 24 };
+        }
+        let mut put = |at: usize, value: u32| text[at..at + 2].copy_from_slice(&PAIRS[value as usize % 100]);
+        put(23, nanos / 10_000);
+        put(25, nanos / 100);
+        put(27, nanos);
+        Utc { text, bytes: 30 }
+    }
+}
+
+impl std::ops::Deref for Utc {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.text[..self.bytes]
     }
 }
 
@@ -347,9 +367,8 @@ mod tests {
             millis in prop_oneof![any::<i64>(), -70_000_000_000_000..300_000_000_000_000_i64],
             nanos in prop_oneof![any::<u32>(), 0..1_000_000_000_u32, (0..1000_u32).prop_map(|millis| millis * 1_000_000)],
         ) {
-            let mut written = Vec::new();
-            write_utc(&mut written, millis, nanos);
-            prop_assert_eq!(String::from_utf8(written).unwrap(), format_utc(millis, nanos));
+            let written = Utc::new(millis, nanos);
+            prop_assert_eq!(std::str::from_utf8(&written), Ok(&*format_utc(millis, nanos)));
         }
     }
 }

@@ -4,7 +4,7 @@ use wulog_schemas::event::Form;
 
 use super::time::{self, LocalTime, Writer};
 
-/// Components that Windows 2000 to 11 write; other names are taken where the columns leave no doubt.
+/// Components that Windows 2000 to 11 write, sorted; other names are taken where the columns leave no doubt.
 const COMPONENTS: [&str; 54] = [
     "AGENT",
     "AU",
@@ -35,6 +35,7 @@ const COMPONENTS: [&str; 54] = [
     "Misc",
     "OFFLSNC",
     "OfflSnc",
+    "Orchestrator",
     "PARSER",
     "PT",
     "Parser",
@@ -50,16 +51,15 @@ const COMPONENTS: [&str; 54] = [
     "Setup",
     "Shared",
     "Shutdwn",
+    "UpdAgent",
     "UpdateSession",
+    "WUAUCLNT",
     "WUREDIR",
     "WUWEB",
-    "WUAUCLNT",
     "WebServices",
     "WuRedir",
     "WuTask",
     "WuWeb",
-    "Orchestrator",
-    "UpdAgent",
 ];
 
 /// The legacy pid is `%4d`.
@@ -85,7 +85,7 @@ pub(super) fn split(line: &str) -> Columns<'_> {
         pid: None,
         tid: None,
         component: None,
-        message: line.trim(),
+        message: trim(line),
     })
 }
 
@@ -101,14 +101,14 @@ fn dated(line: &str) -> Option<Columns<'_>> {
         return Some(Columns { time, ..columns });
     }
     let Some((pid, tid, rest)) = ids(rest, form) else {
-        return Some(Columns { form, time, pid: None, tid: None, component: None, message: rest.trim() });
+        return Some(Columns { form, time, pid: None, tid: None, component: None, message: trim(rest) });
     };
     // Clients before 5.8 write the zone into the time and have no component.
     let (component, message) = match taken.time.offset_min {
         Some(_) => (None, rest),
         None => component(rest, form),
     };
-    Some(Columns { form, time, pid: Some(pid), tid: Some(tid), component, message: message.trim() })
+    Some(Columns { form, time, pid: Some(pid), tid: Some(tid), component, message: trim(message) })
 }
 
 /// What `Select-String` and other tools put before a line: `C:\Windows\WindowsUpdate.log:2264:`, or a slip of the keyboard.
@@ -129,7 +129,7 @@ fn glued(rest: &str) -> Option<Columns<'_>> {
     let tid = u32::from_str_radix(rest.get(..digits.min(8))?, 16).ok()?;
     let rest = &rest[digits.min(8)..];
     let component = known_prefix(rest)?;
-    let message = rest[component.len()..].trim();
+    let message = trim(&rest[component.len()..]);
     Some(Columns {
         form: Form::Legacy,
         time: None,
@@ -145,21 +145,21 @@ fn masked(line: &str) -> Option<Columns<'_>> {
     let rest = line.strip_prefix("YYYY/MM/DD HH:MM:SS.")?.trim_start_matches(|c: char| c.is_ascii_digit());
     let (pid, tid, rest) = ids(rest, Form::Etw)?;
     let (component, message) = component(rest, Form::Etw);
-    Some(Columns { form: Form::Etw, time: None, pid: Some(pid), tid: Some(tid), component, message: message.trim() })
+    Some(Columns { form: Form::Etw, time: None, pid: Some(pid), tid: Some(tid), component, message: trim(message) })
 }
 
 /// A copied line that lost its date and time: `1060 15a8 PT WARNING: ...`.
 fn undated(line: &str) -> Option<Columns<'_>> {
     let (pid, tid, rest) = ids(line, Form::Legacy)?;
     let (component, message) = component(rest, Form::Legacy);
-    let component = Some(component.filter(|name| COMPONENTS.contains(name))?);
-    Some(Columns { form: Form::Legacy, time: None, pid: Some(pid), tid: Some(tid), component, message: message.trim() })
+    let component = Some(component.filter(|name| is_component(name))?);
+    Some(Columns { form: Form::Legacy, time: None, pid: Some(pid), tid: Some(tid), component, message: trim(message) })
 }
 
 fn component_only(line: &str) -> Option<Columns<'_>> {
     let (component, message) = component(line, Form::Legacy);
-    let component = Some(component.filter(|name| COMPONENTS.contains(name))?);
-    Some(Columns { form: Form::Message, time: None, pid: None, tid: None, component, message: message.trim() })
+    let component = Some(component.filter(|name| is_component(name))?);
+    Some(Columns { form: Form::Message, time: None, pid: None, tid: None, component, message: trim(message) })
 }
 
 /// Process and thread id at the head of `text`, and the rest, which begins with a blank.
@@ -167,27 +167,51 @@ fn ids(text: &str, form: Form) -> Option<(u32, u32, &str)> {
     let (pid, rest) = word(text)?;
     let (tid, rest) = word(rest)?;
     // A pid of the ETW form is hexadecimal in an old page of Microsoft's documentation, so both are tried.
-    let pid = pid.parse().or_else(|_| u32::from_str_radix(pid, 16)).ok()?;
+    let pid = decimal(pid).unwrap_or_else(|| hex(pid));
     let tid = match form {
-        Form::Legacy => u32::from_str_radix(tid, 16).ok()?,
-        _ => tid.parse().or_else(|_| u32::from_str_radix(tid, 16)).ok()?,
+        Form::Legacy => hex(tid),
+        _ => decimal(tid).unwrap_or_else(|| hex(tid)),
     };
     Some((pid, tid, rest))
 }
 
-/// The next word and what follows it. Ids have at most eight digits.
+/// The value of a word's digits, unless one of them is none.
+fn decimal(word: &str) -> Option<u32> {
+    word.bytes().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0')))
+}
+
+/// The value of a word's hex digits.
+fn hex(word: &str) -> u32 {
+    // The low half of a digit is its value, that of a letter nine less.
+    word.bytes().fold(0, |value, byte| (value << 4) | (u32::from(byte & 15) + 9 * u32::from(byte >> 6)))
+}
+
+/// `text` behind the tabs and spaces that it begins with.
+fn behind_blanks(text: &str) -> &str {
+    &text[text.bytes().take_while(|byte| matches!(byte, b'\t' | b' ')).count()..]
+}
+
+/// What [`str::trim`] gives, without its way through the characters where the ends are plain.
+fn trim(text: &str) -> &str {
+    let text = text.trim_ascii();
+    let is_plain = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);
+    let bytes = text.as_bytes();
+    if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() }
+}
+
+/// The next word and what follows it: one to eight hex digits, as ids have.
 fn word(text: &str) -> Option<(&str, &str)> {
-    let text = text.trim_start_matches(['\t', ' ']);
+    let text = behind_blanks(text);
     let end = text.bytes().take_while(u8::is_ascii_hexdigit).count();
     let fits = (1..=8).contains(&end) && (end == text.len() || matches!(text.as_bytes()[end], b'\t' | b' '));
     fits.then(|| (&text[..end], &text[end..]))
 }
 
 fn component(text: &str, form: Form) -> (Option<&str>, &str) {
-    if let Some((name, message)) = text.strip_prefix('\t').and_then(|rest| rest.split_once('\t')) {
-        return ((!name.trim().is_empty()).then_some(name.trim()), message);
+    if let Some((name, message)) = text.strip_prefix('\t').and_then(split_at_tab) {
+        return (Some(trim(name)).filter(|name| !name.is_empty()), message);
     }
-    let trimmed = text.trim_start_matches(['\t', ' ']);
+    let trimmed = behind_blanks(text);
     if form == Form::Etw && text.len() - trimmed.len() > ETW_COMPONENT_BYTES {
         return (None, trimmed);
     }
@@ -199,8 +223,19 @@ fn component(text: &str, form: Form) -> (Option<&str>, &str) {
     (Some(&trimmed[..end]), &trimmed[end..])
 }
 
+fn split_at_tab(text: &str) -> Option<(&str, &str)> {
+    let tab = memchr::memchr(b'\t', text.as_bytes())?;
+    Some((&text[..tab], &text[tab + 1..]))
+}
+
+fn is_component(name: &str) -> bool {
+    COMPONENTS.binary_search(&name).is_ok()
+}
+
 fn known_prefix(text: &str) -> Option<&'static str> {
-    COMPONENTS.iter().copied().filter(|name| text.starts_with(name)).max_by_key(|name| name.len())
+    let first = text.as_bytes().first();
+    let names = COMPONENTS.iter().copied().filter(|name| name.as_bytes().first() == first);
+    names.filter(|name| text.starts_with(name)).max_by_key(|name| name.len())
 }
 
 fn starts_with_level(line: &str) -> bool {

@@ -135,13 +135,12 @@ pub(super) fn is_undecoded(body: &str) -> bool {
 
 /// The facts that a text with a title alone holds.
 pub(super) fn titled(text: &str) -> Facts<'_> {
-    let mut facts = Facts { kb: kb(text), ..Facts::default() };
-    let marks = ["the following update with error ", "the following update: "];
-    if let Some((mark, rest)) = marks.into_iter().find_map(|mark| Some((mark, text.split_once(mark)?.1))) {
-        let title = if mark.ends_with("error ") { rest.split_once(": ").map_or("", |(_, title)| title) } else { rest };
-        facts.title = Some(title.trim()).filter(|title| !title.is_empty());
-    }
-    facts
+    let after = |mark: &str| Some(&text[memchr::memmem::find(text.as_bytes(), mark.as_bytes())? + mark.len()..]);
+    let title = match after("the following update with error ") {
+        Some(rest) => Some(rest.split_once(": ").map_or("", |(_, title)| title)),
+        None => after("the following update: "),
+    };
+    Facts { kb: kb(text), title: title.map(str::trim).filter(|title| !title.is_empty()), ..Facts::default() }
 }
 
 /// The facts of `body`, a message without bullet and level.

@@ -53,12 +53,16 @@ fn is_caller(key: &str) -> bool {
 
 /// `CcmExec  Id = 1]`, `Azure VM Guest Patching  Id = 12 (cV = x.1)`, `<NULL>`
 fn caller<'a>(value: &'a str, facts: &mut Facts<'a>) {
-    let end = value.find([']', '(', ',']).unwrap_or(value.len());
-    let caller = value[..end].split("  ").next().unwrap_or("");
-    let caller =
-        [" Id = ", " Call ID = "].into_iter().fold(caller, |caller, end| caller.split(end).next().unwrap_or(""));
+    let end = memchr::memchr3(b']', b'(', b',', value.as_bytes()).unwrap_or(value.len());
+    let caller = ["  ", " Id = ", " Call ID = "].into_iter().fold(&value[..end], before);
     let caller = caller.trim();
     facts.caller = bounded(caller).filter(|caller| *caller != "<NULL>" && *caller != "NULL");
+}
+
+/// What stands before `mark`, which begins with a space; all of the text where it has none.
+fn before<'a>(text: &'a str, mark: &str) -> &'a str {
+    let end = memchr::memchr_iter(b' ', text.as_bytes()).find(|at| text[*at..].starts_with(mark));
+    &text[..end.unwrap_or(text.len())]
 }
 
 /// `test:80`, `<Test:80 > Bypass List used : <(null)>`

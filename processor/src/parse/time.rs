@@ -51,13 +51,7 @@ pub(super) struct Taken<'a> {
 /// Reads `date` and `time` at the head of `text`. Date separators are any culture's; between the two stand tabs, spaces or,
 /// where a copy lost the tabs, nothing.
 pub(super) fn take(text: &str) -> Option<Taken<'_>> {
-    let (year, rest) = digits(text, 4)?;
-    let (month, rest, separator) = separated(rest)?;
-    let (day, rest) = digits(rest.strip_prefix(separator)?, 2)?;
-    let rest = rest.trim_start_matches(['\t', ' ']);
-    let (hour, rest) = digits(rest, 2)?;
-    let (minute, rest, separator) = separated(rest)?;
-    let (second, rest) = digits(rest.strip_prefix(separator)?, 2)?;
+    let ([year, month, day, hour, minute, second], rest) = usual(text).or_else(|| any(text))?;
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -68,6 +62,42 @@ pub(super) fn take(text: &str) -> Option<Taken<'_>> {
     };
     let secs = days(year.into(), month, day) * DAY_SECS + i64::from(hour * 3600 + minute * 60 + second);
     Some(Taken { time: LocalTime { secs, nanos, offset_min }, writer, rest })
+}
+
+/// Date and time as nearly every line has them: `2011-05-15 07:47:07`, with separators of one ASCII character.
+fn usual(text: &str) -> Option<([u32; 6], &str)> {
+    let (head, _) = text.as_bytes().split_first_chunk::<19>()?;
+    let date_separator = head[4];
+    let time_separator = head[13];
+    let is_separator = |byte: u8| byte.is_ascii_punctuation();
+    let fits = is_separator(date_separator)
+        && is_separator(time_separator)
+        && head[7] == date_separator
+        && head[16] == time_separator
+        && matches!(head[10], b'\t' | b' ');
+    if !fits {
+        return None;
+    }
+    let mut is_number = true;
+    let mut two = |at: usize| {
+        let (tens, ones) = (head[at].wrapping_sub(b'0'), head[at + 1].wrapping_sub(b'0'));
+        is_number &= tens <= 9 && ones <= 9;
+        u32::from(tens) * 10 + u32::from(ones)
+    };
+    let parts = [two(0) * 100 + two(2), two(5), two(8), two(11), two(14), two(17)];
+    is_number.then(|| (parts, &text[19..]))
+}
+
+/// Date and time with the separators of any culture.
+fn any(text: &str) -> Option<([u32; 6], &str)> {
+    let (year, rest) = digits(text, 4)?;
+    let (month, rest, separator) = separated(rest)?;
+    let (day, rest) = digits(rest.strip_prefix(separator)?, 2)?;
+    let rest = rest.trim_start_matches(['\t', ' ']);
+    let (hour, rest) = digits(rest, 2)?;
+    let (minute, rest, separator) = separated(rest)?;
+    let (second, rest) = digits(rest.strip_prefix(separator)?, 2)?;
+    Some(([year, month, day, hour, minute, second], rest))
 }
 
 /// Date and time at the head of `text`, as written.
@@ -162,6 +192,20 @@ mod tests {
             ["", "2011", "2011-13-15 07:47:07:169", "2011-05-15", "YYYY/MM/DD", "2011-05-15 25:00:00:000", "20é1-05"]
         {
             check(text, None);
+        }
+    }
+
+    #[test]
+    fn usual_times_are_those_of_any_culture() {
+        let text = "2011-05-15 07:47:07:169\t 952";
+        assert!(usual(text).is_some());
+        for at in 0..text.len() {
+            for with in ["", "0", ":", "-", " ", "\t", "/", "x", "é"] {
+                let changed = format!("{}{with}{}", &text[..at], &text[at + 1..]);
+                if let Some(found) = usual(&changed) {
+                    assert_eq!(Some(found), any(&changed), "{changed}");
+                }
+            }
         }
     }
 

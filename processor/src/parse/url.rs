@@ -20,7 +20,8 @@ fn first(body: &str) -> Option<&str> {
     if !matches!(&body[start..at], "http" | "https" | "HTTP" | "HTTPS") {
         return None;
     }
-    let end = body[start..].find([' ', '"', '`', '\t', '\'']).map_or(body.len(), |end| start + end);
+    let ends = |byte: &u8| matches!(byte, b' ' | b'"' | b'`' | b'\t' | b'\'');
+    let end = bytes[start..].iter().position(ends).map_or(body.len(), |end| start + end);
     // A sentence ends in a period or colon, and a bracket closes, that are not the URL's.
     bounded(body[start..end].trim_end_matches(['.', ':', ')', ']', ';', '>', ',']))
 }
@@ -29,9 +30,13 @@ fn first(body: &str) -> Option<&str> {
 fn is_wsus(url: &str) -> bool {
     const SERVICES: [&str; 3] = ["/clientwebservice/", "/reportingwebservice/", "/simpleauthwebservice/"];
     const MICROSOFT: [&str; 2] = [".microsoft.com", ".windowsupdate.com"];
-    let holds =
-        |part: &str| url.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()));
-    SERVICES.into_iter().any(holds) && !MICROSOFT.into_iter().any(holds)
+    let bytes = url.as_bytes();
+    let stands = |at: usize, part: &str| {
+        bytes[at..].get(..part.len()).is_some_and(|found| found.eq_ignore_ascii_case(part.as_bytes()))
+    };
+    // Both are looked for where their first character stands.
+    memchr::memchr_iter(b'/', bytes).any(|at| SERVICES.into_iter().any(|part| stands(at, part)))
+        && !memchr::memchr_iter(b'.', bytes).any(|at| MICROSOFT.into_iter().any(|part| stands(at, part)))
 }
 
 #[cfg(test)]

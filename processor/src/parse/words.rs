@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Match, MatchKind, packed};
 
 /// Which of the words a text holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,12 @@ impl Words {
 
     /// The words in `text`. Of words that overlap the longest of the leftmost counts.
     pub(crate) fn of(text: &str) -> Words {
-        SEARCH.find_iter(text).fold(Words::default(), |all, found| all.or(SPELLINGS[found.pattern().as_usize()].1))
+        let add = |all: Words, found: Match| all.or(SPELLINGS[found.pattern().as_usize()].1);
+        let Search { vectors, steps } = &*SEARCH;
+        match vectors.as_ref().filter(|vectors| text.len() >= vectors.minimum_len()) {
+            Some(vectors) => vectors.find_iter(text).fold(Words::default(), add),
+            None => steps.find_iter(text).fold(Words::default(), add),
+        }
     }
 
     /// True where any of `words` is among them.
@@ -106,14 +111,26 @@ const SPELLINGS: [(&str, Words); 52] = [
     ("cV =", Words::CORRELATION),
 ];
 
-static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasick::builder()
+/// The spellings, made ready for the search.
+struct Search {
+    /// Looks at sixteen bytes at once, where the machine can and the text is long enough.
+    vectors: Option<packed::Searcher>,
+    /// Looks at byte after byte.
+    steps: AhoCorasick,
+}
+
+static SEARCH: LazyLock<Search> = LazyLock::new(|| {
+    let spellings = SPELLINGS.map(|(text, _)| text);
+    let vectors =
+        packed::Config::new().match_kind(packed::MatchKind::LeftmostLongest).builder().extend(spellings).build();
+    let steps = AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostLongest)
-        // Lines are short and made of the same letters as the words: stepping through beats looking for candidates.
         .kind(Some(AhoCorasickKind::DFA))
+        // What the automaton would look for first is found in nearly every line.
         .prefilter(false)
-        .build(SPELLINGS.iter().map(|(text, _)| text))
-        .expect("a few short words make a small automaton")
+        .build(spellings)
+        .expect("a few short words make a small automaton");
+    Search { vectors, steps }
 });
 
 #[cfg(test)]
@@ -125,6 +142,9 @@ mod tests {
         for (text, words) in SPELLINGS {
             assert_eq!(Words::of(text), words, "{text}");
             assert_eq!(Words::of(&format!("WARNING: é f{text} 0x80070057, x")), words, "{text}");
+            // Both ways to look for them find the same.
+            let long = format!("{0} {text}{0}", "x".repeat(64));
+            assert_eq!(Words::of(&long), words, "{text}");
         }
         assert_eq!(Words::of("Network state: Connected"), Words::default());
         assert!(Words::of("DnldMgr WARNING: BITS job {G} failed, hr = 0x80190194").any(Words::FAILED));

@@ -9,8 +9,6 @@ use sha2::{Digest, Sha256};
 
 use crate::signal::RawPosition;
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 /// A file of a host since one epoch began: the head of its lines' ids. 96 bits of a SHA-256 are enough that no two of
 /// the files that a fleet will ever have share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,10 +54,13 @@ impl EventId {
     /// The id as documents have it.
     #[must_use]
     pub fn to_hex(self) -> [u8; 40] {
+        let mut words = [0; 20];
+        words[..12].copy_from_slice(&self.file.0);
+        words[12..].copy_from_slice(&self.offset.to_be_bytes());
         let mut hex = [0; 40];
-        let (file, offset) = hex.split_at_mut(24);
-        write_hex(file, &self.file.0);
-        write_hex(offset, &self.offset.to_be_bytes());
+        for (digits, word) in hex.as_chunks_mut().0.iter_mut().zip(words.as_chunks().0) {
+            *digits = hex_digits(u32::from_be_bytes(*word));
+        }
         hex
     }
 }
@@ -80,10 +81,18 @@ pub fn pipeline_error_id(raw: RawPosition) -> String {
     head(hasher).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn write_hex(hex: &mut [u8], bytes: &[u8]) {
-    for (digits, byte) in hex.as_chunks_mut().0.iter_mut().zip(bytes) {
-        *digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-    }
+/// The eight lower-case hex digits of a number, all of them at once: each half byte is spread to a byte of its own, and
+/// those above nine are moved on from `9` to `a`.
+#[must_use]
+pub fn hex_digits(value: u32) -> [u8; 8] {
+    const ONES: u64 = u64::MAX / 255;
+    let mut digits = u64::from(value);
+    digits = (digits << 16 | digits) & 0x0000_ffff_0000_ffff;
+    digits = (digits << 8 | digits) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits << 4 | digits) & 0x0f0f_0f0f_0f0f_0f0f;
+    let above_nine = (digits + 6 * ONES) >> 4 & ONES;
+    let letters = u64::from(b'a' - b'9' - 1);
+    (digits + ONES * u64::from(b'0') + above_nine * letters).to_be_bytes()
 }
 
 fn head(hasher: Sha256) -> [u8; 12] {
@@ -124,6 +133,17 @@ mod tests {
         ids.push(file.line(2).to_string());
         ids.push(pipeline_error_id(RawPosition { partition: 1, offset: 1 }));
         assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());
+    }
+
+    #[test]
+    fn digits_are_those_of_the_standard_formatter() {
+        for bit in 0..32 {
+            for value in
+                [1_u32 << bit, u32::MAX >> bit, 0x0123_4567_u32.rotate_left(bit), 0x89ab_cdef_u32.rotate_left(bit)]
+            {
+                assert_eq!(std::str::from_utf8(&hex_digits(value)), Ok(&*format!("{value:08x}")));
+            }
+        }
     }
 
     #[test]

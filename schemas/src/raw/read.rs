@@ -26,7 +26,7 @@ impl HeaderReader {
     /// When the bytes are not JSON of the schema.
     pub fn read<'a>(&'a mut self, bytes: &'a [u8]) -> serde_json::Result<RawHeaderRef<'a>> {
         let quick = match bytes.strip_prefix(self.head.as_bytes()).filter(|_| !self.head.is_empty()) {
-            Some(tail) => std::str::from_utf8(tail).ok().and_then(|tail| self.with_tail(tail)),
+            Some(tail) => self.with_tail(tail),
             None => std::str::from_utf8(bytes).ok().and_then(|text| self.as_written(text)),
         };
         match quick {
@@ -40,29 +40,35 @@ impl HeaderReader {
         self.head.clear();
         let tail = read_head(text, &mut self.known)?;
         self.head.push_str(&text[..text.len() - tail.len()]);
-        self.with_tail(tail)
+        self.with_tail(tail.as_bytes())
     }
 
     /// The header that begins as the one before and goes on with its offset.
-    fn with_tail<'a>(&'a self, tail: &'a str) -> Option<RawHeaderRef<'a>> {
+    fn with_tail<'a>(&'a self, tail: &'a [u8]) -> Option<RawHeaderRef<'a>> {
         let known = &self.known;
-        let mut cursor = Cursor { rest: tail };
-        let header = RawHeaderRef {
+        let mut tail = Tail { rest: tail };
+        let offset = tail.digits()?;
+        let end = tail.take(b",\"end\":").then(|| tail.digits())??;
+        let hash = tail.take(b",\"hash\":\"").then(|| tail.hash())??;
+        let read = tail.take(b",\"read\":").then(|| tail.digits())??.try_into().ok()?;
+        let utc = if tail.take(b",\"utc\":") { Some(tail.minutes()?) } else { None };
+        let lossy = tail.take(b",\"lossy\":true");
+        let truncated = tail.take(b",\"truncated\":true");
+        (tail.rest == b"}").then_some(RawHeaderRef {
             v: known.v,
             kind: Kind::Line,
             host: Cow::Borrowed(&known.host),
             file: Cow::Borrowed(&known.file),
             source: known.source,
             epoch: Cow::Borrowed(&known.epoch),
-            offset: cursor.digits()?,
-            end: cursor.take(",\"end\":").then(|| cursor.digits())??,
-            hash: Cow::Borrowed(cursor.plain_string(",\"hash\":\"")?),
-            read: cursor.take(",\"read\":").then(|| cursor.digits())??.try_into().ok()?,
-            utc: if cursor.take(",\"utc\":") { Some(cursor.minutes()?) } else { None },
-            lossy: cursor.take(",\"lossy\":true"),
-            truncated: cursor.take(",\"truncated\":true"),
-        };
-        (cursor.rest == "}").then_some(header)
+            offset,
+            end,
+            hash: Cow::Borrowed(hash),
+            read,
+            utc,
+            lossy,
+            truncated,
+        })
     }
 }
 
@@ -127,25 +133,64 @@ impl<'a> Cursor<'a> {
     }
 
     fn digits(&mut self) -> Option<u64> {
-        let bytes = self.rest.as_bytes();
-        let mut value = 0_u64;
-        let mut count = 0;
-        while let Some(digit) = bytes.get(count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit <= 9) {
-            value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+        let mut tail = Tail { rest: self.rest.as_bytes() };
+        let value = tail.digits();
+        self.rest = &self.rest[self.rest.len() - tail.rest.len()..];
+        value
+    }
+}
+
+/// What of the header behind the offset's name is still to be read: ASCII, or it is left to serde.
+struct Tail<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Tail<'a> {
+    /// Passes over `text`, where it stands here.
+    fn take(&mut self, text: &[u8]) -> bool {
+        let rest = self.rest.strip_prefix(text);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn digits(&mut self) -> Option<u64> {
+        /// So many digits are no sum beyond 64 bits.
+        const COUNT_MAX: usize = 19;
+        let (mut value, mut count) = (0_u64, 0);
+        for byte in self.rest.iter().take(COUNT_MAX) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.wrapping_mul(10).wrapping_add(digit.into());
             count += 1;
         }
         // JSON has no number that begins with a zero.
-        if count == 0 || count > 1 && bytes[0] == b'0' {
+        let is_number = count == 1 || count > 1 && self.rest[0] != b'0';
+        let (_, rest) = self.rest.split_at(count);
+        if !is_number || rest.first().is_some_and(u8::is_ascii_digit) {
             return None;
         }
-        self.rest = &self.rest[count..];
+        self.rest = rest;
         Some(value)
     }
 
+    /// The hash and its closing quote, as collectors write it: eight hex digits.
+    fn hash(&mut self) -> Option<&'a str> {
+        let (hash, rest) = self.rest.split_first_chunk::<8>()?;
+        // All eight without a branch.
+        let is_hex = |byte: u8| byte.is_ascii_digit() | (byte.wrapping_sub(b'a') < 6) | (byte.wrapping_sub(b'A') < 6);
+        if !hash.iter().fold(true, |all, byte| all & is_hex(*byte)) {
+            return None;
+        }
+        self.rest = rest.strip_prefix(b"\"")?;
+        std::str::from_utf8(hash).ok()
+    }
+
     fn minutes(&mut self) -> Option<i32> {
-        let sign = if self.take("-") { -1 } else { 1 };
+        let sign = if self.take(b"-") { -1 } else { 1 };
         // `-0` is no whole number to serde.
-        if sign < 0 && self.rest.starts_with('0') {
+        if sign < 0 && self.rest.starts_with(b"0") {
             return None;
         }
         i32::try_from(self.digits()?).ok().map(|minutes| sign * minutes)
@@ -164,7 +209,7 @@ mod tests {
             file: r"C:\Windows\Wïndows\\x.log\".to_owned(),
             epoch: "9f2c61d0a4e7b511".to_owned(),
             offset: 8192,
-            end: u64::MAX,
+            end: 9_223_372_036_854_775_807,
             hash: "1c291ca3".to_owned(),
             read: 1_573_745_640_120,
             utc: Some(-210),
@@ -180,6 +225,8 @@ mod tests {
             RawHeader::default(),
             RawHeader { kind: Kind::Heartbeat, ..header() },
             RawHeader { read: -5, ..header() },
+            RawHeader { end: u64::MAX, ..header() },
+            RawHeader { hash: "1c29".to_owned(), ..header() },
             RawHeader { file: "a\"\tb".to_owned(), ..header() },
         ];
         let mut reader = HeaderReader::default();
