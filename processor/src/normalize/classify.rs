@@ -10,6 +10,9 @@ use crate::parse::{Entry, Trust, Verdict, Words};
 /// 8024B303 is the last word of the Windows 10+ client on a signer that is not trusted.
 const FINAL_TRUST_CODE: u32 = 0x8024_B303;
 
+/// CRYPT_E_NOT_FOUND: in most lines it says nothing of trust.
+const NOT_FOUND: u32 = 0x8009_2004;
+
 /// A failure of certificate trust in one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TrustFailure {
@@ -22,7 +25,7 @@ pub(super) struct TrustFailure {
 /// A line's trust failure, where it has one.
 pub(super) fn trust_failure(entry: &Entry<'_>) -> Option<TrustFailure> {
     let code = entry.hresult?;
-    let family = hresult::family(code)?;
+    let family = family(entry, code)?;
     // Error Reporting repeats what REPORT EVENT said before.
     if entry.is_error_report() {
         return None;
@@ -36,6 +39,19 @@ pub(super) fn trust_failure(entry: &Entry<'_>) -> Option<TrustFailure> {
         None => entry.facts.trust == Some(Trust::Rejected) || code == FINAL_TRUST_CODE,
     };
     Some(TrustFailure { code, family, definite })
+}
+
+/// The family of a line's code. Windows 7 calls a signature of SHA-2 "not found" when it throws the update away.
+fn family(entry: &Entry<'_>, code: u32) -> Option<Family> {
+    hresult::family(code).or_else(|| (code == NOT_FOUND && is_thrown_away(entry)).then_some(Family::Signature))
+}
+
+/// True where the client refuses an update or a file for good.
+fn is_thrown_away(entry: &Entry<'_>) -> bool {
+    match &entry.report {
+        Some(report) => report.verdict() == Verdict::Failure,
+        None => matches!(entry.facts.trust, Some(Trust::Rejected | Trust::Failed)),
+    }
 }
 
 /// True where a line says that its update, or the file under check, is good.
@@ -111,7 +127,7 @@ pub(super) fn meaning(
     };
     // A code without the failure bit in a line that failed is none: `Return code = 0x00000643, Result = Failed`.
     let success = entry.hresult.filter(|code| *code != 0 && outcome != EventOutcome::Failure);
-    let family = matched.and_then(Match::family).or_else(|| failure.and_then(hresult::family));
+    let family = matched.and_then(Match::family).or_else(|| failure.and_then(|code| family(entry, code)));
     Meaning { action, outcome, code: failure.or(success), failure, family }
 }
 

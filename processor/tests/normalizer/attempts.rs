@@ -1,5 +1,7 @@
 //! What the lines of a host amount to: attempts, scans, facts.
 
+use wulog_schemas::hresult::Family;
+
 use super::feed::{Feed, LOG_TIME};
 
 /// A log that lost its columns: the report that started this project.
@@ -128,6 +130,18 @@ fn other_failures_are_no_attempts() {
         "2025/03/28 19:48:37.8333572 41352 21380 Misc            *FAILED* [80092004] Method failed to get auth token.",
         &[],
     );
+}
+
+/// SHA-2 on a Windows 7 that cannot check it: the code means it only where the update is thrown away.
+#[test]
+fn not_found_is_a_bad_signature_where_the_update_is_thrown_away() {
+    let code = |text: &str| text.replace("800b0109", "80092004");
+    check(&code(REPORT), &[&format!("failure {UPDATE} 0x80092004")]);
+    check(&code(DIGSIG), &["failure file:25cd5f57 0x80092004"]);
+    let mut feed = Feed::live();
+    feed.lines(&code(REPORT));
+    assert_eq!(feed.attempts()[0].family, Some(Family::Signature));
+    check("2019-08-14\t11:15:01:303\t1048\tfd4\tMisc\tWARNING: Lookup failed with hr = 80092004.", &[]);
 }
 
 #[test]
