@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, warn};
@@ -15,8 +16,9 @@ use crate::discover::{Discovered, Discovery};
 use crate::disk::file_id;
 use crate::hosts::Hosts;
 use crate::machine::Machine;
+use crate::record::{Origin, Place};
 use crate::ship::{FatalSinkError, Owner, Shipper};
-use crate::sink::{RawRecord, Sink, Ticket};
+use crate::sink::{Sink, Ticket};
 use crate::tail::{Line, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
@@ -291,41 +293,41 @@ impl Collector {
             if self.shipper.room() < chunk_min.min(CHUNK_BYTES) {
                 break;
             }
-            let chunk = self.shipper.room().min(CHUNK_BYTES).max(chunk_min);
+            // Short lines take many times their bytes while they are on their way.
+            let chunk = (self.shipper.room() / 8).min(CHUNK_BYTES).max(chunk_min);
             let bytes = tail.read(&mut self.buffer, chunk, &mut lines);
             any |= !lines.is_empty() || (bytes > 0 && tail.can_read());
             pass.bytes_read += bytes as u64;
             pass.lines_sent += lines.len() as u64;
-            let host = tail.host;
-            for line in lines.drain(..) {
-                let (gain, record) = (line.gain, self.record(index, host, line, now_ms));
-                let ticket = self.shipper.submit(record, Owner::Line(index));
+            if lines.is_empty() {
+                continue;
+            }
+            let origin = self.origin(index, now_ms);
+            for Line { value, lossy, truncated, offset, end, gain } in lines.drain(..) {
+                let place = Place { offset, end, crc: gain.mark.crc, lossy, truncated };
+                let ticket = self.shipper.submit(origin.line(place, &value), Owner::Line(index));
                 self.tails[index].sent(ticket, gain);
             }
         }
         any
     }
 
-    fn record(&self, tail: usize, host: usize, line: Line, now_ms: i64) -> RawRecord {
+    /// What the lines of one chunk have in common.
+    fn origin(&self, tail: usize, now_ms: i64) -> Arc<Origin> {
         let tail = &self.tails[tail];
         let header = RawHeader {
             file: tail.entry.label.clone(),
             source: tail.source,
             epoch: tail.read_epoch().to_owned(),
-            offset: line.offset,
-            end: line.end,
-            hash: format!("{:08x}", line.gain.mark.crc),
-            lossy: line.lossy,
-            truncated: line.truncated,
-            ..self.hosts.header(host, now_ms)
+            ..self.hosts.header(tail.host, now_ms)
         };
-        RawRecord { host_id: self.hosts.id(host), header, value: line.value }
+        Origin::new(self.hosts.id(tail.host), header)
     }
 
     fn heartbeats(&mut self, now_ms: i64) {
         for index in 0..self.hosts.len() {
             if let Some(record) = self.hosts.heartbeat(index, &self.tails, now_ms) {
-                self.shipper.submit(record, Owner::Heartbeat(index));
+                self.shipper.submit(record.into(), Owner::Heartbeat(index));
             }
         }
     }

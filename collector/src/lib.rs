@@ -24,6 +24,7 @@ pub mod heartbeat;
 mod hosts;
 pub mod kafka;
 pub mod machine;
+pub mod record;
 pub mod ship;
 pub mod signals;
 pub mod sink;

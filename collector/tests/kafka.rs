@@ -13,6 +13,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
 use wulog_collector::kafka::KafkaSink;
+use wulog_collector::record::Record;
 use wulog_collector::sink::{RawRecord, Sink, SinkError};
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::{self, RawHeader};
@@ -24,10 +25,12 @@ fn sink(brokers: &str) -> KafkaSink {
     KafkaSink::new(&settings, "wulog").unwrap()
 }
 
-fn record(line: &str) -> RawRecord {
-    let header =
-        RawHeader { v: raw::VERSION, host: "pc-1".to_owned(), read: 1_573_745_640_120, ..RawHeader::default() };
-    RawRecord { host_id: HostId::from_key("id-1"), header, value: line.as_bytes().to_vec() }
+fn header() -> RawHeader {
+    RawHeader { v: raw::VERSION, host: "pc-1".to_owned(), read: 1_573_745_640_120, ..RawHeader::default() }
+}
+
+fn record(line: &str) -> Record {
+    RawRecord { host_id: HostId::from_key("id-1"), header: header(), value: line.as_bytes().to_vec() }.into()
 }
 
 /// Polls until `count` deliveries are reported and returns their tickets.
@@ -65,8 +68,8 @@ fn records_arrive_with_key_header_and_time() {
     assert_eq!(message.timestamp().to_millis(), Some(1_573_745_640_120));
     let headers = message.headers().unwrap();
     assert_eq!((headers.count(), headers.get(0).key), (1, raw::HEADER));
-    let header: RawHeader = serde_json::from_slice(headers.get(0).value.unwrap()).unwrap();
-    assert_eq!(header, record("").header);
+    let shipped: RawHeader = serde_json::from_slice(headers.get(0).value.unwrap()).unwrap();
+    assert_eq!(shipped, header());
 }
 
 #[test]
