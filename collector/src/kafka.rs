@@ -186,14 +186,25 @@ impl KafkaSink {
             self.batch_bytes = (self.batch_bytes / 2).max(BATCH_BYTES_MIN);
             self.renewal.not_before = Instant::now();
             self.renew(&format!("batches exceed max.message.bytes of {}; now {} bytes", self.topic, self.batch_bytes));
-        } else if self.reports.fatal.load(Ordering::Acquire) {
-            let fatal = self.producer.as_ref().and_then(|producer| producer.client().fatal_error());
-            let reason = fatal.map_or_else(|| "fatal error".to_owned(), |(code, reason)| format!("{code}: {reason}"));
+        } else if let Some(reason) = self.fatal() {
             self.renew(&reason);
         } else if let Some(silent) = silent {
             self.renewal.not_before = Instant::now();
             self.renew(&format!("no acknowledgement for {} s", silent.as_secs()));
         }
+    }
+
+    /// Why the producer cannot go on, if so.
+    fn fatal(&self) -> Option<String> {
+        if !self.reports.suspect.swap(false, Ordering::AcqRel) && !self.reports.fatal.load(Ordering::Acquire) {
+            return None;
+        }
+        let fatal = self.producer.as_ref().and_then(|producer| producer.client().fatal_error());
+        if fatal.is_some() {
+            self.reports.fatal.store(true, Ordering::Release);
+        }
+        let known = self.reports.fatal.load(Ordering::Acquire);
+        known.then(|| fatal.map_or_else(|| "fatal error".to_owned(), |(code, reason)| format!("{code}: {reason}")))
     }
 
     fn create(&self, config: ClientConfig) -> Result<BaseProducer<Context>, String> {

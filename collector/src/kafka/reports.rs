@@ -25,6 +25,8 @@ pub(super) struct Reports {
     pub(super) trouble: Mutex<Trouble>,
     /// The idempotent producer cannot go on; a new one can.
     pub(super) fatal: AtomicBool,
+    /// An error came that may be fatal. It comes with the code of its cause, so the producer must be asked.
+    pub(super) suspect: AtomicBool,
     /// A batch was larger than the topic allows, with no record in it that is.
     pub(super) batch_too_large: AtomicBool,
 }
@@ -78,10 +80,9 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let mut trouble = lock(&self.reports.trouble);
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal) => self.reports.fatal.store(true, Ordering::Release),
-            Some(RDKafkaErrorCode::Authentication) => trouble.authentication = Some(reason.to_owned()),
-            _ => {}
+        self.reports.suspect.store(true, Ordering::Release);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+            trouble.authentication = Some(reason.to_owned());
         }
         // That all brokers are down says less than why one of them is.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
