@@ -5,19 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::check;
 use crate::checkpoint;
 use crate::clock::Clock;
 use crate::config::ConfigError;
 use crate::kafka::{KafkaConfigError, KafkaSink};
+use crate::limits;
+use crate::metrics::{Metrics, Server};
 use crate::{Collector, Config, Pass};
 
 /// How long a stop may wait for what is on its way. Service managers kill after 30 s or more.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
+
+/// How often the lag of each input is looked up for metrics; scrapers come every 15 s or less often.
+const INPUTS_EVERY: Duration = Duration::from_secs(5);
 
 /// How long `test` waits for a broker.
 const TEST_CONTACT: Duration = Duration::from_secs(10);
@@ -94,6 +99,10 @@ pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
     match &cli.command {
         Command::Run(file) => {
             let config = load(&file.config)?;
+            // Before librdkafka starts its threads, which inherit it.
+            if let Err(error) = limits::apply(config.limits.priority) {
+                warn!(%error, "the priority cannot be changed; the collector runs as it was started");
+            }
             let sink = sink(&file.config, &config)?;
             run(config, sink, stop)
         }
@@ -123,6 +132,15 @@ fn sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
 
 fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>) -> Result<Outcome> {
     let poll_interval = Duration::from_millis(config.limits.poll_interval_ms);
+    let sink = sink.silence_max(Duration::from_secs(config.limits.no_ack_rebuild_secs));
+    let (metrics, rebuilds) = (Arc::new(Metrics::new(Instant::now())), sink.rebuilds());
+    // Until the end: dropping it stops listening.
+    let server = config.metrics.map(|listen| {
+        Server::start(listen, metrics.clone()).with_context(|| format!("cannot listen at {listen} for [metrics]"))
+    });
+    let _server = server.transpose()?;
+    let mut inputs_noted = None::<Instant>;
+    let served = config.metrics.is_some();
     let mut collector = Collector::new(config, Box::new(sink), Clock::System)?;
     info!(version = env!("CARGO_PKG_VERSION"), "collector started");
     let mut seen = Pass::default();
@@ -131,6 +149,14 @@ fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>) -> Result<Outcom
         let pass = collector.pass(poll_interval)?;
         if pass.caught_up && !seen.caught_up {
             info!(files = pass.files, hosts = pass.hosts, "caught up");
+        }
+        if served {
+            let due = inputs_noted.is_none_or(|noted| noted.elapsed() >= INPUTS_EVERY);
+            let inputs = due.then(|| collector.inputs());
+            if due {
+                inputs_noted = Some(Instant::now());
+            }
+            metrics.note(&pass, rebuilds.load(Ordering::Relaxed), inputs, Instant::now());
         }
         seen = pass;
         if pass.caught_up {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, warn};
@@ -14,9 +15,12 @@ use crate::config::Config;
 use crate::discover::{Discovered, Discovery};
 use crate::disk::file_id;
 use crate::hosts::Hosts;
+use crate::limits::TokenBucket;
 use crate::machine::Machine;
+use crate::record::{Origin, Place};
+use crate::redact::{Rule, redact};
 use crate::ship::{FatalSinkError, Owner, Shipper};
-use crate::sink::{RawRecord, Sink, Ticket};
+use crate::sink::{Sink, Ticket};
 use crate::tail::{Line, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
@@ -38,10 +42,14 @@ pub struct Collector {
     store: CheckpointStore,
     shipper: Shipper,
     tails: Vec<Tail>,
+    /// The input of each.
+    inputs: Vec<usize>,
     by_path: HashMap<PathBuf, usize>,
     hosts: Hosts,
     /// Positions of files that no input names now; kept, since a slip in the configuration must not lose them.
     unclaimed: HashMap<PathBuf, FileEntry>,
+    redact: Vec<Rule>,
+    pace: Option<TokenBucket>,
     buffer: Vec<u8>,
     next_rescan: Instant,
     saved: Instant,
@@ -62,6 +70,8 @@ enum Unsaved {
 /// What one pass did, and how things stand after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pass {
+    /// Lines of them that were cut.
+    pub truncated: u64,
     /// Lines read and handed to the sink's queue in this pass.
     pub lines_sent: u64,
     /// Bytes read in this pass.
@@ -79,6 +89,19 @@ pub struct Pass {
     pub files: usize,
     /// Records that can never be taken, since the start.
     pub rejected: u64,
+}
+
+/// How the files of one input stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InputStatus {
+    /// Its first path or glob.
+    pub name: String,
+    /// Files known.
+    pub files: u64,
+    /// Bytes in them that are not acknowledged.
+    pub lag_bytes: u64,
+    /// Times that lines may have been missed.
+    pub losses: u64,
 }
 
 /// How a collector ended.
@@ -121,9 +144,12 @@ impl Collector {
             shipper: Shipper::new(sink, limits.bytes_in_flight),
             store,
             tails: Vec::new(),
+            inputs: Vec::new(),
             by_path: HashMap::new(),
             hosts: Hosts::new(own, config.host.labels),
             unclaimed: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect(),
+            redact: config.redact,
+            pace: (limits.bytes_per_second > 0).then(|| TokenBucket::new(limits.bytes_per_second)),
             buffer: Vec::new(),
             next_rescan: Instant::now(),
             saved: Instant::now(),
@@ -221,6 +247,20 @@ impl Collector {
         result.map(|()| Drained { in_flight: self.shipper.in_flight() })
     }
 
+    /// How the inputs stand, in their order. Looks at what is known of each file.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<InputStatus> {
+        let mut inputs: Vec<InputStatus> =
+            self.discovery.names().map(|name| InputStatus { name, ..InputStatus::default() }).collect();
+        for (tail, &input) in self.tails.iter().zip(&self.inputs) {
+            let (status, sum) = (tail.status(), &mut inputs[input]);
+            sum.files += 1;
+            sum.lag_bytes += status.lag_bytes;
+            sum.losses += status.losses;
+        }
+        inputs
+    }
+
     fn discover(&mut self, now_ms: i64) {
         let started = Instant::now();
         for found in self.discovery.scan(&self.by_path) {
@@ -248,6 +288,7 @@ impl Collector {
         let index = self.tails.len();
         self.by_path.insert(found.path, index);
         self.hosts.add_file(host, index);
+        self.inputs.push(found.input);
         self.tails.push(Tail::new(entry, host, found.source, reading));
     }
 
@@ -291,41 +332,53 @@ impl Collector {
             if self.shipper.room() < chunk_min.min(CHUNK_BYTES) {
                 break;
             }
-            let chunk = self.shipper.room().min(CHUNK_BYTES).max(chunk_min);
+            // Short lines take many times their bytes while they are on their way.
+            let mut chunk = (self.shipper.room() / 8).min(CHUNK_BYTES);
+            if let Some(pace) = &mut self.pace {
+                match pace.allowance(Instant::now()) {
+                    0 => break,
+                    allowance => chunk = chunk.min(allowance),
+                }
+            }
+            let chunk = chunk.max(chunk_min);
             let bytes = tail.read(&mut self.buffer, chunk, &mut lines);
             any |= !lines.is_empty() || (bytes > 0 && tail.can_read());
+            if let Some(pace) = &mut self.pace {
+                pace.take(bytes);
+            }
             pass.bytes_read += bytes as u64;
             pass.lines_sent += lines.len() as u64;
-            let host = tail.host;
-            for line in lines.drain(..) {
-                let (gain, record) = (line.gain, self.record(index, host, line, now_ms));
-                let ticket = self.shipper.submit(record, Owner::Line(index));
+            if lines.is_empty() {
+                continue;
+            }
+            let origin = self.origin(index, now_ms);
+            for Line { value, lossy, truncated, offset, end, gain } in lines.drain(..) {
+                pass.truncated += u64::from(truncated);
+                let value = redact(&self.redact, &value);
+                let place = Place { offset, end, crc: gain.mark.crc, lossy, truncated };
+                let ticket = self.shipper.submit(origin.line(place, &value), Owner::Line(index));
                 self.tails[index].sent(ticket, gain);
             }
         }
         any
     }
 
-    fn record(&self, tail: usize, host: usize, line: Line, now_ms: i64) -> RawRecord {
+    /// What the lines of one chunk have in common.
+    fn origin(&self, tail: usize, now_ms: i64) -> Arc<Origin> {
         let tail = &self.tails[tail];
         let header = RawHeader {
             file: tail.entry.label.clone(),
             source: tail.source,
             epoch: tail.read_epoch().to_owned(),
-            offset: line.offset,
-            end: line.end,
-            hash: format!("{:08x}", line.gain.mark.crc),
-            lossy: line.lossy,
-            truncated: line.truncated,
-            ..self.hosts.header(host, now_ms)
+            ..self.hosts.header(tail.host, now_ms)
         };
-        RawRecord { host_id: self.hosts.id(host), header, value: line.value }
+        Origin::new(self.hosts.id(tail.host), header)
     }
 
     fn heartbeats(&mut self, now_ms: i64) {
         for index in 0..self.hosts.len() {
             if let Some(record) = self.hosts.heartbeat(index, &self.tails, now_ms) {
-                self.shipper.submit(record, Owner::Heartbeat(index));
+                self.shipper.submit(record.into(), Owner::Heartbeat(index));
             }
         }
     }

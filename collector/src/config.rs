@@ -3,6 +3,7 @@
 mod written;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
@@ -11,6 +12,9 @@ use wulog_schemas::raw::Source;
 
 use self::written::{Checker, RawConfig};
 use crate::encoding::EncodingChoice;
+use crate::kafka::KafkaSettings;
+use crate::limits::Priority;
+use crate::redact::Rule;
 
 /// What a collector does.
 #[derive(Clone, Debug)]
@@ -21,10 +25,14 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The host that the collector runs on.
     pub host: HostConfig,
-    /// Settings for librdkafka, by its names.
-    pub kafka: BTreeMap<String, String>,
+    /// Settings for librdkafka, by its names; secrets are looked up already, and never shown.
+    pub kafka: KafkaSettings,
     /// Bounds.
     pub limits: Limits,
+    /// What is replaced in each line before it is shipped.
+    pub redact: Vec<Rule>,
+    /// Where metrics and health are served, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// What is read; the first input that names a file has it.
     pub inputs: Vec<Input>,
 }
@@ -49,8 +57,15 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes of lines that are read and not acknowledged; then reading stops, since the file is the buffer.
+    /// Memory for lines that are read and not acknowledged, in all queues together; then reading stops, since the file is
+    /// the buffer. Beside it the process takes some 10 MB.
     pub bytes_in_flight: usize,
+    /// Bytes of files that are read in a second, on average; 0 means as many as the machine and Kafka take.
+    pub bytes_per_second: u64,
+    /// How the operating system ranks the collector; `below-normal` lets others go first.
+    pub priority: Priority,
+    /// The producer is made anew after so long without an acknowledgement while lines are on their way.
+    pub no_ack_rebuild_secs: u64,
     /// Bytes of one line in the file; what is longer is cut and marked. The longest real lines (driver lists, XML) have
     /// about 10 KiB, and three times 64 KiB, the worst that decoding makes of it, still fits Kafka's 1 MB message.
     pub line_bytes_max: usize,
@@ -66,6 +81,9 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             bytes_in_flight: 8 * 1024 * 1024,
+            bytes_per_second: 0,
+            priority: Priority::Normal,
+            no_ack_rebuild_secs: 300,
             line_bytes_max: LINE_BYTES_MAX,
             poll_interval_ms: 250,
             rescan_interval_ms: 1000,
@@ -102,15 +120,15 @@ pub enum ConfigError {
         /// Why.
         error: std::io::Error,
     },
-    /// It is not TOML, or has unknown or missing keys. The message shows the line.
+    /// It is not TOML, or has unknown or missing keys.
     #[error("{path}:{line}: {error}")]
     Syntax {
         /// The file.
         path: String,
         /// Line in it, from 1.
         line: usize,
-        /// With line, column and a caret.
-        error: Box<toml::de::Error>,
+        /// Shows the line with a caret, but not where a password may stand in it.
+        error: String,
     },
     /// A value makes no sense.
     #[error("{path}:{line}: {message}")]
@@ -147,7 +165,7 @@ impl Config {
         let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Syntax {
             path: path.to_owned(),
             line: line_at(text, error.span().map_or(0, |span| span.start)),
-            error: Box::new(error),
+            error: if in_kafka_table(text, &error) { error.message().to_owned() } else { error.to_string() },
         })?;
         Checker { text, path }.config(raw)
     }
@@ -161,8 +179,10 @@ impl Config {
             topic_prefix: default_prefix(),
             state_dir: state_dir.to_owned(),
             host: HostConfig::default(),
-            kafka: BTreeMap::new(),
+            kafka: KafkaSettings::default(),
             limits: Limits::default(),
+            redact: Vec::new(),
+            metrics: None,
             inputs: vec![Input { host_pattern: Some(pattern), ..Input::new(format!("{dir}/*/*.log")) }],
         }
     }
@@ -194,6 +214,15 @@ impl Input {
 /// The line, from 1, of a place in a text.
 fn line_at(text: &str, at: usize) -> usize {
     1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count()
+}
+
+/// Whether an error is in the table that holds passwords, or says nothing of where it is.
+fn in_kafka_table(text: &str, error: &toml::de::Error) -> bool {
+    let Some(span) = error.span() else { return true };
+    let before = text.get(..span.start).unwrap_or(text).lines().count().max(1);
+    let lines = text.lines().take(before).map(str::trim_start);
+    let header = lines.filter(|line| line.starts_with('[') || line.starts_with("kafka")).last().unwrap_or_default();
+    header.starts_with("[kafka") || header.starts_with("kafka")
 }
 
 fn default_prefix() -> String {
@@ -254,5 +283,66 @@ mod tests {
             "state_dir = '/s'\n[kafka]\nbootstrap.servers = 'a'\n[[input]]\npaths = ['a']\n",
             &["c.toml:3:", "quote"],
         );
+    }
+
+    /// The error for a `[kafka]` table shows no secret.
+    #[track_caller]
+    fn check_secret(table: &str, parts: &[&str]) {
+        let text = format!("state_dir = '/s'\n[kafka]\n{table}\n[[input]]\npaths = ['a']\n");
+        let error = Config::parse(&text, "c.toml").unwrap_err();
+        for said in [error.to_string(), format!("{error:?}")] {
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+        for part in parts {
+            assert!(error.to_string().contains(part), "{part:?} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn errors_show_no_secret() {
+        check_secret("'sasl.password' = \"hunter2", &["c.toml:3:"]);
+        check_secret("'sasl.password' = hunter2", &["c.toml:3:"]);
+        check_secret("'a' = 1\n'sasl.password' = ['hunter2']", &["c.toml:4:", "sasl.password"]);
+        check_secret("'a' = 1\n'sasl.password' = 'hunter2'\n'sasl.password' = 'hunter2'", &["c.toml:", "duplicate"]);
+        check_secret("'sasl.password' = { env = 'WULOG_TEST_NOT_SET' }", &["c.toml:3:", "WULOG_TEST_NOT_SET"]);
+        check_secret("'sasl.password' = { file = '/nowhere/pw' }", &["c.toml:3:", "/nowhere/pw"]);
+        check_secret("'sasl.password' = { vault = 'x' }", &["c.toml:3:", "env", "file"]);
+    }
+
+    #[test]
+    fn secrets_come_from_the_environment_or_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "hunter2\r\n").unwrap();
+        // Cargo sets it for every test.
+        let text = format!(
+            "state_dir = '/s'\n[kafka]\n'sasl.password' = {{ file = '{}' }}\n'client.id' = {{ env = 'CARGO_PKG_NAME' }}\n\
+             [[input]]\npaths = ['a']\n",
+            file.display()
+        );
+        let config = Config::parse(&text, "c.toml").unwrap();
+        assert_eq!(
+            (config.kafka["sasl.password"].as_str(), config.kafka["client.id"].as_str()),
+            ("hunter2", "wulog-collector")
+        );
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_citizen_settings_are_checked() {
+        let with = |text: &str| format!("state_dir = '/s'\n{text}\n[[input]]\npaths = ['a']\n");
+        let check = |text: &str, parts: &[&str]| check_error(&with(text), parts);
+        check("[[redact]]\nregex = '('\nreplace = ''", &["c.toml:3:", "regex"]);
+        check("[[redact]]\nregex = 'a'\nreplace = '$user'", &["c.toml:4:", "$user", "group"]);
+        check("[metrics]\nlisten = 'nine'", &["c.toml:3:", "127.0.0.1:9464"]);
+        check("[metrics]\nlisten = '0.0.0.0:9464'", &["c.toml:3:", "allow_remote"]);
+        check("[limits]\nbytes_per_second = 100", &["c.toml:2:", "bytes_per_second"]);
+        check("[limits]\npriority = 'high'", &["below-normal"]);
+        check("[limits]\nno_ack_rebuild_secs = 1", &["c.toml:2:", "no_ack_rebuild_secs"]);
+        let good = "[metrics]\nlisten = '0.0.0.0:9464'\nallow_remote = true\n[limits]\npriority = 'below-normal'\n\
+                    [[redact]]\nregex = 'user=(?P<name>.)\\w*'\nreplace = 'user=${name}*'\n";
+        let config = Config::parse(&with(good), "c.toml").unwrap();
+        assert_eq!((config.metrics.unwrap().port(), config.limits.priority), (9464, Priority::BelowNormal));
+        assert_eq!(&*crate::redact::redact(&config.redact, b"user=ann"), b"user=a*");
     }
 }

@@ -18,6 +18,8 @@ const SCAN_SHARE: u32 = 50;
 pub struct Discovered {
     /// Where it is.
     pub path: PathBuf,
+    /// Which input names it, from 0.
+    pub input: usize,
     /// Whose it is, from the path; `None` means the collector's own host.
     pub host: Option<String>,
     /// Which log it is.
@@ -52,6 +54,11 @@ impl Discovery {
         self.inputs.iter().any(|input| input.host_pattern.is_none())
     }
 
+    /// The first path or glob of each input.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.inputs.iter().map(|input| input.paths.first().cloned().unwrap_or_default())
+    }
+
     /// How long to wait after a search that took `took`.
     #[must_use]
     pub fn pause_after(&self, took: Duration) -> Duration {
@@ -62,14 +69,14 @@ impl Discovery {
     pub fn scan(&mut self, known: &HashMap<PathBuf, usize>) -> Vec<Discovered> {
         let mut found: Vec<Discovered> = Vec::new();
         let mut taken = HashSet::new();
-        for input in &self.inputs {
+        for (index, input) in self.inputs.iter().enumerate() {
             for pattern in &input.paths {
                 let before = (found.len(), self.said.len());
                 let mut any = false;
                 for path in matches(pattern, &mut self.said) {
                     any = true;
                     if !known.contains_key(&path) && taken.insert(path.clone()) {
-                        found.extend(discovered(input, path, &mut self.said));
+                        found.extend(discovered((index, input), path, &mut self.said));
                     }
                 }
                 if any {
@@ -104,7 +111,7 @@ fn matches(pattern: &str, said: &mut HashSet<String>) -> Vec<PathBuf> {
     paths
 }
 
-fn discovered(input: &Input, path: PathBuf, said: &mut HashSet<String>) -> Option<Discovered> {
+fn discovered((index, input): (usize, &Input), path: PathBuf, said: &mut HashSet<String>) -> Option<Discovered> {
     let shown = path.to_string_lossy().into_owned();
     let host = match &input.host_pattern {
         None => None,
@@ -119,6 +126,7 @@ fn discovered(input: &Input, path: PathBuf, said: &mut HashSet<String>) -> Optio
         },
     };
     Some(Discovered {
+        input: index,
         source: input.source_of(&path),
         path,
         host,

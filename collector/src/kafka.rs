@@ -2,60 +2,68 @@
 //!
 //! The user's `[kafka]` table passes through; what the promises of the collector rest on is set after it. Records are
 //! never awaited one by one: a delivery callback reports them, by ticket. `message.timeout.ms=0` leaves an unreachable
-//! broker to librdkafka's own retries, so nothing expires; a purge is reported as not delivered.
+//! broker to librdkafka's own retries, so nothing expires; a purge is reported as not delivered. A producer that cannot
+//! go on, or reports nothing for too long, is made anew, and what it held is sent again.
+
+mod reports;
+mod settings;
+mod watchdog;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use tracing::{debug, error, warn};
+use rdkafka::config::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tracing::{error, warn};
 use wulog_schemas::raw;
 use wulog_schemas::topic::Topic;
 
-use crate::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
+use self::reports::{Context, Reports, Trouble, decide, lock, missing};
+use self::settings::{batch_bytes, client_config, masked};
+use self::watchdog::Watchdog;
+use crate::record::Record;
+use crate::sink::{Delivery, Sink, SinkError, Ticket};
 
-/// Used where the configuration says nothing, under any of the names that librdkafka has for a property.
-const DEFAULTS: [(&[&str], &str); 4] = [
-    (&["client.id"], "wulog-collector"),
-    (&["compression.codec", "compression.type"], "lz4"),
-    // librdkafka's 5 ms makes small batches; nobody notices 50 ms in a log.
-    (&["linger.ms", "queue.buffering.max.ms"], "50"),
-    // Its default is 1 GiB. The byte budget of the collector is the bound; this one is above it.
-    (&["queue.buffering.max.kbytes"], "32768"),
-];
-
-/// What must hold, whatever the configuration says, under whatever name.
-const INVARIANTS: [(&[&str], &str); 4] = [
-    (&["enable.idempotence"], "true"),
-    (&["acks", "request.required.acks"], "all"),
-    (&["message.timeout.ms", "delivery.timeout.ms"], "0"),
-    // As Java clients do, so that every tool finds a host's partition.
-    (&["partitioner"], "murmur2_random"),
-];
+pub use self::settings::KafkaSettings;
 
 /// How long the first contact may take, the one time that the sink blocks.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(1);
 /// librdkafka's poll does not return early, so waiting is cut into slices.
 const POLL_SLICE: Duration = Duration::from_millis(10);
-/// An unreachable broker is mentioned at most this often, after twice that, and so on up to the second.
-const WARN_EVERY: Duration = Duration::from_secs(10);
-const WARN_EVERY_MAX: Duration = Duration::from_secs(600);
+/// A producer that fails at once is made anew after this, after twice that, and so on up to the second.
+const RENEW_WAIT: Duration = Duration::from_millis(100);
+const RENEW_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Without an acknowledgement for so long the producer is made anew; see [`KafkaSink::silence_max`].
+const SILENCE_MAX: Duration = Duration::from_secs(300);
+/// Batches are not made smaller than this. A record that is larger goes alone.
+const BATCH_BYTES_MIN: usize = 1024;
 
 /// The topic `PREFIX.raw` of a Kafka cluster.
 pub struct KafkaSink {
-    config: ClientConfig,
+    settings: BTreeMap<String, String>,
     topic: String,
     brokers: String,
     reports: Arc<Reports>,
-    producer: BaseProducer<Context>,
+    /// `None` only while it is made anew, and after that failed.
+    producer: Option<BaseProducer<Context>>,
     /// The topic was seen to exist.
     contacted: bool,
     in_flight: usize,
+    batch_bytes: usize,
+    watchdog: Watchdog,
+    renewal: Renewal,
+    rebuilds: Arc<AtomicU64>,
+    /// A producer went that may not have reported all that it held.
+    lost: bool,
+}
+
+/// When the producer may be made anew.
+struct Renewal {
+    not_before: Instant,
+    wait: Duration,
 }
 
 /// Why no producer can be made of a configuration.
@@ -69,28 +77,6 @@ pub enum KafkaConfigError {
     Refused(String),
 }
 
-/// What librdkafka reports between two polls.
-#[derive(Default)]
-struct Reports {
-    deliveries: Mutex<Vec<Delivery>>,
-    trouble: Mutex<Trouble>,
-}
-
-#[derive(Default)]
-struct Trouble {
-    /// The idempotent producer cannot go on; a new one can.
-    fatal: bool,
-    authentication: Option<String>,
-    last: Option<String>,
-    warned: Option<(Instant, Duration)>,
-}
-
-struct Context {
-    topic: String,
-    brokers: String,
-    reports: Arc<Reports>,
-}
-
 impl KafkaSink {
     /// A producer to `PREFIX.raw`. Does not wait for the broker.
     ///
@@ -99,12 +85,35 @@ impl KafkaSink {
     pub fn new(settings: &BTreeMap<String, String>, topic_prefix: &str) -> Result<KafkaSink, KafkaConfigError> {
         let brokers = ["bootstrap.servers", "metadata.broker.list"].iter().find_map(|key| settings.get(*key));
         let brokers = brokers.ok_or(KafkaConfigError::NoBroker)?.clone();
-        let config = client_config(settings);
-        let topic = Topic::Raw.name(topic_prefix);
-        let reports = Arc::new(Reports::default());
-        let producer = create(&config, &topic, &brokers, &reports)
-            .map_err(|error| KafkaConfigError::Refused(error.to_string()))?;
-        Ok(KafkaSink { config, topic, brokers, reports, producer, contacted: false, in_flight: 0 })
+        let mut sink = KafkaSink {
+            settings: settings.clone(),
+            topic: Topic::Raw.name(topic_prefix),
+            brokers,
+            reports: Arc::default(),
+            producer: None,
+            contacted: false,
+            in_flight: 0,
+            batch_bytes: batch_bytes(settings),
+            watchdog: Watchdog::new(SILENCE_MAX),
+            renewal: Renewal { not_before: Instant::now(), wait: RENEW_WAIT },
+            rebuilds: Arc::default(),
+            lost: false,
+        };
+        sink.producer = Some(sink.create(client_config(settings)).map_err(KafkaConfigError::Refused)?);
+        Ok(sink)
+    }
+
+    /// Sets how long the producer may report nothing while records are on their way, before it is made anew.
+    #[must_use]
+    pub fn silence_max(mut self, wait: Duration) -> KafkaSink {
+        self.watchdog = Watchdog::new(wait);
+        self
+    }
+
+    /// How often the producer was made anew, as a count that goes on.
+    #[must_use]
+    pub fn rebuilds(&self) -> Arc<AtomicU64> {
+        self.rebuilds.clone()
     }
 
     /// Asks the cluster for the topic and how many partitions it has.
@@ -114,8 +123,10 @@ impl KafkaSink {
     /// # Errors
     /// [`SinkError::Retry`] while no broker answers, [`SinkError::Fatal`] when the topic is missing or the login failed.
     pub fn contact(&mut self, timeout: Duration) -> Result<usize, SinkError> {
-        let metadata = self.producer.client().fetch_metadata(None, timeout);
-        self.producer.poll(Duration::ZERO);
+        let Some(producer) = &self.producer else { return Err(being_made()) };
+        let metadata = producer.client().fetch_metadata(None, timeout);
+        // Reasons come as events, one a poll, and the one that says most is seldom the first.
+        (0..10).for_each(|_| producer.poll(Duration::ZERO));
         let metadata = match metadata {
             Ok(metadata) => metadata,
             Err(error) => {
@@ -139,18 +150,71 @@ impl KafkaSink {
         }
     }
 
-    /// After a fatal error of the idempotent producer: a new one. What the old one held is reported as not delivered.
-    fn renew(&mut self) {
-        match create(&self.config, &self.topic, &self.brokers, &self.reports) {
+    /// A new producer. What the old one held is reported as not delivered, or is [`Sink::lost`].
+    fn renew(&mut self, reason: &str) {
+        let now = Instant::now();
+        if now < self.renewal.not_before {
+            return;
+        }
+        self.renewal.not_before = now + self.renewal.wait;
+        self.renewal.wait = (self.renewal.wait * 2).min(RENEW_WAIT_MAX);
+        // Its end is waited for: it purges its queues, and each record is reported as purged.
+        self.producer = None;
+        self.reports.fatal.store(false, Ordering::Release);
+        self.lost = true;
+        self.rebuilds.fetch_add(1, Ordering::Relaxed);
+        let mut config = client_config(&self.settings);
+        if self.batch_bytes != batch_bytes(&self.settings) {
+            config.set("batch.size", self.batch_bytes.to_string());
+        }
+        match self.create(config) {
             Ok(producer) => {
-                warn!(brokers = self.brokers, "the idempotent producer failed and is made anew; nothing is lost");
-                self.producer = producer;
+                warn!(brokers = self.brokers, reason, "the producer is made anew; nothing is lost");
+                self.producer = Some(producer);
             }
             Err(error) => {
-                error!(%error, "the producer failed and no new one can be made; it is tried again");
-                lock(&self.reports.trouble).fatal = true;
+                error!(error, reason, "the producer failed and no new one can be made; it is tried again");
+                self.reports.fatal.store(true, Ordering::Release);
             }
         }
+    }
+
+    /// Makes the producer anew if there is a reason to.
+    fn mend(&mut self, acknowledged: bool) {
+        let silent = self.watchdog.look(Instant::now(), self.in_flight > 0, acknowledged);
+        if self.reports.batch_too_large.swap(false, Ordering::AcqRel) {
+            self.batch_bytes = (self.batch_bytes / 2).max(BATCH_BYTES_MIN);
+            self.renewal.not_before = Instant::now();
+            self.renew(&format!("batches exceed max.message.bytes of {}; now {} bytes", self.topic, self.batch_bytes));
+        } else if let Some(reason) = self.fatal() {
+            self.renew(&reason);
+        } else if let Some(silent) = silent {
+            self.renewal.not_before = Instant::now();
+            self.renew(&format!("no acknowledgement for {} s", silent.as_secs()));
+        }
+    }
+
+    /// Why the producer cannot go on, if so.
+    fn fatal(&self) -> Option<String> {
+        if !self.reports.suspect.swap(false, Ordering::AcqRel) && !self.reports.fatal.load(Ordering::Acquire) {
+            return None;
+        }
+        let fatal = self.producer.as_ref().and_then(|producer| producer.client().fatal_error());
+        if fatal.is_some() {
+            self.reports.fatal.store(true, Ordering::Release);
+        }
+        let known = self.reports.fatal.load(Ordering::Acquire);
+        known.then(|| fatal.map_or_else(|| "fatal error".to_owned(), |(code, reason)| format!("{code}: {reason}")))
+    }
+
+    fn create(&self, config: ClientConfig) -> Result<BaseProducer<Context>, String> {
+        let context = Context {
+            topic: self.topic.clone(),
+            brokers: self.brokers.clone(),
+            batch_bytes: self.batch_bytes,
+            reports: self.reports.clone(),
+        };
+        config.create_with_context(context).map_err(|error| masked(&self.settings, &error.to_string()))
     }
 
     fn take_reports(&mut self) -> Vec<Delivery> {
@@ -158,27 +222,35 @@ impl KafkaSink {
         self.in_flight = self.in_flight.saturating_sub(deliveries.len());
         if deliveries.iter().any(|delivery| delivery.result.is_ok()) {
             *lock(&self.reports.trouble) = Trouble::default();
+            self.renewal.wait = RENEW_WAIT;
         }
         deliveries
+    }
+
+    fn serve(&self, wait: Duration) {
+        match &self.producer {
+            Some(producer) => producer.poll(wait),
+            None => std::thread::sleep(wait),
+        }
     }
 }
 
 impl Sink for KafkaSink {
-    fn send(&mut self, ticket: Ticket, record: &RawRecord) -> Result<(), SinkError> {
+    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
         if !self.contacted {
             self.contact(CONTACT_TIMEOUT)?;
         }
-        if lock(&self.reports.trouble).fatal {
-            return Err(SinkError::Retry("the producer is being made anew".to_owned()));
+        if self.reports.fatal.load(Ordering::Acquire) {
+            return Err(being_made());
         }
-        let header = record.header.to_bytes();
-        let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: raw::HEADER, value: Some(&header) });
+        let Some(producer) = &self.producer else { return Err(being_made()) };
+        let header = Header { key: raw::HEADER, value: Some(record.header()) };
         let message = BaseRecord::<str, [u8], usize>::with_opaque_to(&self.topic, ticket as usize)
-            .key(record.host_id.as_str())
-            .payload(&record.value)
-            .timestamp(record.header.read)
-            .headers(headers);
-        match self.producer.send(message) {
+            .key(record.host_id().as_str())
+            .payload(record.value())
+            .timestamp(record.read_ms())
+            .headers(OwnedHeaders::new_with_capacity(1).insert(header));
+        match producer.send(message) {
             Ok(()) => {
                 self.in_flight += 1;
                 Ok(())
@@ -191,172 +263,41 @@ impl Sink for KafkaSink {
         let deadline = Instant::now() + wait;
         loop {
             // One event holds many reports; there is one a poll.
-            self.producer.poll(Duration::ZERO);
-            let fatal = std::mem::take(&mut lock(&self.reports.trouble).fatal);
-            if fatal {
-                self.renew();
+            self.serve(Duration::ZERO);
+            let mut deliveries = self.take_reports();
+            self.mend(deliveries.iter().any(|delivery| delivery.result.is_ok()));
+            if self.lost {
+                // What the old producer reported at its end, before anything is sent to the new one.
+                deliveries.extend(self.take_reports());
             }
-            let deliveries = self.take_reports();
             let left = deadline.saturating_duration_since(Instant::now());
-            if !deliveries.is_empty() || left.is_zero() {
+            if !deliveries.is_empty() || self.lost || left.is_zero() {
                 return deliveries;
             }
-            self.producer.poll(if self.in_flight == 0 { left } else { left.min(POLL_SLICE) });
+            self.serve(if self.in_flight == 0 { left } else { left.min(POLL_SLICE) });
         }
+    }
+
+    fn lost(&mut self) -> bool {
+        let lost = std::mem::take(&mut self.lost);
+        if lost {
+            self.in_flight = 0;
+        }
+        lost
     }
 }
 
-/// The user's settings between our defaults and our invariants.
-fn client_config(settings: &BTreeMap<String, String>) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    for (names, value) in DEFAULTS {
-        if !names.iter().any(|name| settings.contains_key(*name)) {
-            config.set(names[0], value);
-        }
-    }
-    for (key, value) in settings {
-        config.set(key, value);
-    }
-    for (names, value) in INVARIANTS {
-        for name in names {
-            config.remove(name);
-        }
-        config.set(names[0], value);
-    }
-    config
-}
-
-fn create(
-    config: &ClientConfig,
-    topic: &str,
-    brokers: &str,
-    reports: &Arc<Reports>,
-) -> Result<BaseProducer<Context>, KafkaError> {
-    let context = Context { topic: topic.to_owned(), brokers: brokers.to_owned(), reports: reports.clone() };
-    config.create_with_context(context)
-}
-
-/// What an error means for one record.
-fn decide(error: &KafkaError, topic: &str, brokers: &str) -> SinkError {
-    use RDKafkaErrorCode as Code;
-    match error.rdkafka_error_code() {
-        Some(Code::QueueFull) => SinkError::Full,
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::InvalidRecord) => SinkError::Rejected(
-            format!("{topic} on {brokers}: {error}; line_bytes_max must fit max.message.bytes of the topic"),
-        ),
-        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
-            SinkError::Fatal(missing(topic, brokers))
-        }
-        Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-            SinkError::Fatal(format!("{topic} on {brokers}: {error}; allow this principal to write the topic"))
-        }
-        _ => SinkError::Retry(format!("{topic} on {brokers}: {error}")),
-    }
-}
-
-fn missing(topic: &str, brokers: &str) -> String {
-    format!("topic {topic} does not exist on {brokers}: make it with `wulog-processor topics create`")
-}
-
-impl ClientContext for Context {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        // What an operator must know comes as an error or a delivery; the rest is for those who look for it.
-        debug!(facility, "{message}");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        let mut trouble = lock(&self.reports.trouble);
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal) => trouble.fatal = true,
-            Some(RDKafkaErrorCode::Authentication) => trouble.authentication = Some(reason.to_owned()),
-            _ => {}
-        }
-        // That all brokers are down says less than why one of them is.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            trouble.last = Some(reason.to_owned());
-        }
-        let every = match trouble.warned {
-            Some((when, every)) if when.elapsed() < every => return,
-            Some((_, every)) => (every * 2).min(WARN_EVERY_MAX),
-            None => WARN_EVERY,
-        };
-        trouble.warned = Some((Instant::now(), every));
-        warn!(brokers = self.brokers, reason, "trouble with Kafka; nothing is lost, it is tried again");
-    }
-}
-
-impl ProducerContext for Context {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
-        let result = match result {
-            Ok(_) => Ok(()),
-            Err((error, _)) => {
-                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-                    lock(&self.reports.trouble).fatal = true;
-                }
-                Err(decide(error, &self.topic, &self.brokers))
-            }
-        };
-        lock(&self.reports.deliveries).push(Delivery { ticket: ticket as Ticket, result });
-    }
-}
-
-/// A panic while reporting leaves nothing half done that matters.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn being_made() -> SinkError {
+    SinkError::Retry("the producer is being made anew".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(settings: &[(&str, &str)], key: &str, expect: Option<&str>) {
-        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(client_config(&settings).get(key), expect);
-    }
-
-    #[test]
-    fn settings_pass_through_but_for_what_must_hold() {
-        check(&[], "compression.codec", Some("lz4"));
-        check(&[("compression.codec", "zstd")], "compression.codec", Some("zstd"));
-        check(&[("compression.type", "zstd")], "compression.codec", None);
-        check(&[("sasl.mechanisms", "PLAIN")], "sasl.mechanisms", Some("PLAIN"));
-        check(&[("acks", "0")], "acks", Some("all"));
-        check(&[("request.required.acks", "0")], "request.required.acks", None);
-        check(&[("message.timeout.ms", "5000")], "message.timeout.ms", Some("0"));
-        check(&[("enable.idempotence", "false")], "enable.idempotence", Some("true"));
-    }
-
-    #[track_caller]
-    fn check_decision(code: RDKafkaErrorCode, expect: &str) {
-        let said = match decide(&KafkaError::MessageProduction(code), "wulog.raw", "a:1") {
-            SinkError::Full => "full".to_owned(),
-            SinkError::Retry(_) => "retry".to_owned(),
-            SinkError::Rejected(_) => "rejected".to_owned(),
-            SinkError::Fatal(message) => message,
-        };
-        assert!(said.contains(expect), "{said}");
-    }
-
-    #[test]
-    fn an_error_is_a_decision() {
-        use RDKafkaErrorCode as Code;
-        check_decision(Code::QueueFull, "full");
-        check_decision(Code::MessageSizeTooLarge, "rejected");
-        check_decision(Code::UnknownTopicOrPartition, "wulog.raw does not exist on a:1");
-        check_decision(Code::UnknownTopicOrPartition, "wulog-processor topics create");
-        for code in
-            [Code::PurgeQueue, Code::PurgeInflight, Code::MessageTimedOut, Code::Fatal, Code::NotLeaderForPartition]
-        {
-            check_decision(code, "retry");
-        }
-    }
-
     #[test]
     fn a_configuration_without_a_broker_is_refused() {
-        let error = KafkaSink::new(&BTreeMap::new(), "wulog").err().unwrap();
+        let error = KafkaSink::new(&BTreeMap::new(), "wulog").err().expect("there is no broker");
         assert!(error.to_string().contains("bootstrap.servers"));
     }
 }

@@ -11,6 +11,11 @@ use tracing_subscriber::EnvFilter;
 use wulog_collector::cli::{BadConfig, Cli, Outcome, execute};
 use wulog_collector::signals::stop_requested;
 
+/// librdkafka allocates some ten pieces a line on one thread and frees them on another.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EXIT_STOPPED: u8 = 1;
 const EXIT_CONFIG: u8 = 2;
 const EXIT_LOOK_HERE: u8 = 3;

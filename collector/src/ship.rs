@@ -4,17 +4,21 @@
 //! sent again after a while, in the order of reading; only a record that the log can never take is counted, logged and
 //! passed. One byte budget bounds all of it; the reader asks for [`Shipper::room`] before it reads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use crate::sink::{RawRecord, Sink, SinkError, Ticket};
+use crate::record::Record;
+use crate::sink::{Sink, SinkError, Ticket};
 
-/// What a record costs beside its value: key, header and bookkeeping.
-const RECORD_OVERHEAD_BYTES: usize = 300;
+/// What a record costs beside header and value, which are there twice: here and in librdkafka's queue, whose bookkeeping
+/// of a message with a key and a header is the greater part of this. Measured as growth of the process.
+const RECORD_OVERHEAD_BYTES: usize = 600;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A line that is too large for the log is cut to half, again and again, but not below this.
+const CUT_BYTES_MIN: usize = 1024;
 
 /// Whose record it is: an index of the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +32,14 @@ pub enum Owner {
 /// Sends records and keeps them until they are in the log.
 pub struct Shipper {
     sink: Box<dyn Sink>,
-    pending: HashMap<Ticket, Pending>,
-    /// What the sink does not have, in the order of reading.
-    unsent: BTreeSet<Ticket>,
-    next_ticket: Ticket,
+    /// The records of the tickets from `first` on; `None` where one is settled and an earlier one is not.
+    pending: VecDeque<Option<Pending>>,
+    first: Ticket,
+    /// The sink was not given any of the tickets from here on.
+    next: Ticket,
+    /// What the sink gave back; goes before all that it was not given yet, in the order of reading.
+    again: BTreeSet<Ticket>,
+    in_flight: usize,
     bytes: usize,
     bytes_max: usize,
     backoff: Option<Backoff>,
@@ -39,7 +47,7 @@ pub struct Shipper {
 }
 
 struct Pending {
-    record: RawRecord,
+    record: Record,
     owner: Owner,
 }
 
@@ -60,9 +68,11 @@ impl Shipper {
     pub fn new(sink: Box<dyn Sink>, bytes_max: usize) -> Shipper {
         Shipper {
             sink,
-            pending: HashMap::new(),
-            unsent: BTreeSet::new(),
-            next_ticket: 1,
+            pending: VecDeque::new(),
+            first: 1,
+            next: 1,
+            again: BTreeSet::new(),
+            in_flight: 0,
             bytes: 0,
             bytes_max,
             backoff: None,
@@ -73,13 +83,15 @@ impl Shipper {
     /// How many bytes may still be read.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.bytes_max.saturating_sub(self.bytes)
+        // Settled records behind one that is not still take their places.
+        let places = self.pending.len() * size_of::<Option<Pending>>();
+        self.bytes_max.saturating_sub(self.bytes + places)
     }
 
     /// Records that are not in the log yet.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.pending.len()
+        self.in_flight
     }
 
     /// Records that were passed over, since the log can never take them.
@@ -89,12 +101,11 @@ impl Shipper {
     }
 
     /// Takes a record over.
-    pub fn submit(&mut self, record: RawRecord, owner: Owner) -> Ticket {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
+    pub fn submit(&mut self, record: Record, owner: Owner) -> Ticket {
+        let ticket = self.first + self.pending.len() as Ticket;
         self.bytes += cost(&record);
-        self.pending.insert(ticket, Pending { record, owner });
-        self.unsent.insert(ticket);
+        self.in_flight += 1;
+        self.pending.push_back(Some(Pending { record, owner }));
         ticket
     }
 
@@ -106,18 +117,24 @@ impl Shipper {
         if self.waits() {
             return Ok(());
         }
-        while let Some(&ticket) = self.unsent.first() {
-            match self.sink.send(ticket, &self.pending[&ticket].record) {
-                Ok(()) => {
-                    self.unsent.pop_first();
-                }
+        while let Some(ticket) = self.unsent() {
+            let Some(pending) = self.pending.get((ticket - self.first) as usize).and_then(Option::as_ref) else {
+                self.was_sent(ticket);
+                continue;
+            };
+            match self.sink.send(ticket, &pending.record) {
+                Ok(()) => self.was_sent(ticket),
                 Err(SinkError::Full) => break,
                 Err(SinkError::Retry(reason)) => {
                     self.back_off(reason);
                     break;
                 }
+                Err(SinkError::TooLarge(reason)) => {
+                    self.was_sent(ticket);
+                    self.cut(ticket, &reason, settled);
+                }
                 Err(SinkError::Rejected(reason)) => {
-                    self.unsent.pop_first();
+                    self.was_sent(ticket);
                     self.pass_over(ticket, &reason, settled);
                 }
                 Err(SinkError::Fatal(reason)) => return Err(FatalSinkError(reason)),
@@ -139,31 +156,76 @@ impl Shipper {
                     self.works_again();
                     self.settle(delivery.ticket, settled);
                 }
+                Err(SinkError::TooLarge(reason)) => self.cut(delivery.ticket, &reason, settled),
                 Err(SinkError::Rejected(reason)) => self.pass_over(delivery.ticket, &reason, settled),
                 Err(SinkError::Fatal(reason)) => return Err(FatalSinkError(reason)),
                 Err(error @ (SinkError::Full | SinkError::Retry(_))) => {
-                    if self.pending.contains_key(&delivery.ticket) {
-                        self.unsent.insert(delivery.ticket);
+                    if self.is_pending(delivery.ticket) {
+                        self.again.insert(delivery.ticket);
                         self.back_off(error.to_string());
                     }
                 }
             }
         }
+        if self.sink.lost() {
+            let sent = (self.first..self.next).zip(&self.pending);
+            self.again.extend(sent.filter(|(_, pending)| pending.is_some()).map(|(ticket, _)| ticket));
+        }
         Ok(())
     }
 
-    fn settle(&mut self, ticket: Ticket, settled: &mut Vec<(Ticket, Owner)>) {
-        if let Some(pending) = self.pending.remove(&ticket) {
-            self.bytes -= cost(&pending.record);
-            // A late success of a record that was to be sent again.
-            self.unsent.remove(&ticket);
-            settled.push((ticket, pending.owner));
+    /// The next ticket that the sink does not have.
+    fn unsent(&self) -> Option<Ticket> {
+        let end = self.first + self.pending.len() as Ticket;
+        self.again.first().copied().or_else(|| (self.next < end).then_some(self.next))
+    }
+
+    fn was_sent(&mut self, ticket: Ticket) {
+        if !self.again.remove(&ticket) {
+            self.next = ticket + 1;
         }
     }
 
+    fn slot(&mut self, ticket: Ticket) -> Option<&mut Option<Pending>> {
+        self.pending.get_mut(usize::try_from(ticket.checked_sub(self.first)?).ok()?)
+    }
+
+    fn is_pending(&mut self, ticket: Ticket) -> bool {
+        self.slot(ticket).is_some_and(|slot| slot.is_some())
+    }
+
+    fn settle(&mut self, ticket: Ticket, settled: &mut Vec<(Ticket, Owner)>) {
+        let Some(pending) = self.slot(ticket).and_then(Option::take) else { return };
+        self.bytes -= cost(&pending.record);
+        self.in_flight -= 1;
+        // A late success of a record that was to be sent again.
+        self.again.remove(&ticket);
+        settled.push((ticket, pending.owner));
+        while let Some(None) = self.pending.front() {
+            self.pending.pop_front();
+            self.first += 1;
+        }
+        self.next = self.next.max(self.first);
+    }
+
+    /// A line that alone is too large loses its end rather than be lost.
+    fn cut(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, Owner)>) {
+        let Some(Some(pending)) = self.slot(ticket) else { return };
+        let half = pending.record.value().len() / 2;
+        if half < CUT_BYTES_MIN || matches!(pending.owner, Owner::Heartbeat(_)) {
+            return self.pass_over(ticket, reason, settled);
+        }
+        let (cut, before) = (pending.record.cut(half), cost(&pending.record));
+        let after = cost(&cut);
+        pending.record = cut;
+        warn!(reason, bytes = half, "a line is larger than the log takes; it is cut, marked and sent again");
+        self.bytes = self.bytes - before + after;
+        self.again.insert(ticket);
+    }
+
     fn pass_over(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, Owner)>) {
-        if let Some(pending) = self.pending.get(&ticket) {
-            let header = &pending.record.header;
+        if let Some(Some(pending)) = self.slot(ticket) {
+            let header = pending.record.whole().header;
             error!(
                 host = header.host,
                 file = header.file,
@@ -176,7 +238,6 @@ impl Shipper {
             self.settle(ticket, settled);
         }
     }
-
     fn waits(&self) -> bool {
         self.backoff.as_ref().is_some_and(|backoff| Instant::now() < backoff.until)
     }
@@ -196,12 +257,12 @@ impl Shipper {
 
     fn works_again(&mut self) {
         // While some deliveries fail the others don't prove that it works.
-        if self.unsent.is_empty() && self.backoff.take().is_some() {
+        if self.again.is_empty() && self.backoff.take().is_some() {
             info!("sending works again");
         }
     }
 }
 
-fn cost(record: &RawRecord) -> usize {
-    record.value.len() + RECORD_OVERHEAD_BYTES
+fn cost(record: &Record) -> usize {
+    2 * record.len_bytes() + RECORD_OVERHEAD_BYTES
 }

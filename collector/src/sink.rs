@@ -5,7 +5,9 @@ use std::time::Duration;
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::RawHeader;
 
-/// A raw record on its way to `wulog.raw`.
+use crate::record::Record;
+
+/// A raw record of `wulog.raw`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawRecord {
     /// Record key.
@@ -37,7 +39,10 @@ pub enum SinkError {
     /// It may work later: unreachable broker, disk full. The message names broker, topic or file and says what to do.
     #[error("{0}")]
     Retry(String),
-    /// This record can never be taken (larger than the broker allows): mark it and go on without it.
+    /// This record alone is larger than the log takes: cut it, mark it, send it again.
+    #[error("{0}")]
+    TooLarge(String),
+    /// This record can never be taken: count it, say so and go on without it.
     #[error("{0}")]
     Rejected(String),
     /// Nothing will work until a person acts: missing topic, failed authentication.
@@ -51,8 +56,13 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// [`SinkError::Full`] asks for a [`Sink::poll`]; the others as their variants say.
-    fn send(&mut self, ticket: Ticket, record: &RawRecord) -> Result<(), SinkError>;
+    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError>;
 
     /// Waits up to `wait` for deliveries and returns those that are reported.
     fn poll(&mut self, wait: Duration) -> Vec<Delivery>;
+
+    /// True once after some records that were taken may never be reported: then all that are not are to be sent again.
+    fn lost(&mut self) -> bool {
+        false
+    }
 }

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use wulog_collector::clock::Clock;
 use wulog_collector::config::Input;
+use wulog_collector::record::Record;
 use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 use wulog_collector::{Collector, Config, Pass};
 use wulog_schemas::host::HostId;
@@ -52,7 +53,8 @@ struct Log {
 struct MemorySink(Arc<Mutex<Log>>);
 
 impl Sink for MemorySink {
-    fn send(&mut self, ticket: Ticket, record: &RawRecord) -> Result<(), SinkError> {
+    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
+        let record = record.whole();
         let mut log = self.0.lock().unwrap();
         match log.mood {
             Mood::Away => return Err(SinkError::Retry("broker a:1 is away".to_owned())),
@@ -63,7 +65,7 @@ impl Sink for MemorySink {
             }
             _ => {}
         }
-        log.waiting.push((ticket, record.clone()));
+        log.waiting.push((ticket, record));
         Ok(())
     }
 

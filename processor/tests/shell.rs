@@ -65,7 +65,7 @@ fn append(config: &EmbeddedConfig, lines: &[&str]) {
             header: RawHeader::default(),
             value: line.as_bytes().to_vec(),
         };
-        sink.send(ticket as u64, &record).unwrap();
+        sink.send(ticket as u64, &record.into()).unwrap();
     }
     assert!(sink.poll(Duration::ZERO).iter().all(|delivery| delivery.result.is_ok()));
 }
@@ -198,7 +198,7 @@ fn a_full_disk_is_a_retry_and_nothing_is_lost() {
         RawRecord { host_id: HostId::of_gathered("pc-1"), header: RawHeader::default(), value: vec![b'x'; 400 * 1024] };
     let mut acknowledged = 0;
     let why = loop {
-        sink.send(acknowledged, &record).unwrap();
+        sink.send(acknowledged, &record.clone().into()).unwrap();
         match sink.poll(Duration::ZERO).remove(0).result {
             Ok(()) => acknowledged += 1,
             Err(error) => break error,
@@ -210,7 +210,7 @@ fn a_full_disk_is_a_retry_and_nothing_is_lost() {
 
     let roomy = EmbeddedConfig { size_max_mib: None, ..full };
     let mut sink = EmbeddedSink::open(&roomy, Clock::System).unwrap();
-    sink.send(acknowledged, &record).unwrap();
+    sink.send(acknowledged, &record.clone().into()).unwrap();
     assert!(sink.poll(Duration::ZERO).remove(0).result.is_ok());
     let raw = embedded::read(&embedded::open(&roomy).unwrap(), Topic::Raw, 0, 0, usize::MAX).unwrap();
     assert_eq!(raw.len() as u64, acknowledged + 1);

@@ -1,6 +1,7 @@
 //! The configuration as written, and its turning into what is meant, with the line of each mistake.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use regex::Regex;
@@ -10,6 +11,7 @@ use wulog_schemas::raw::Source;
 
 use super::{Config, ConfigError, HostConfig, Input, Limits, default_prefix, line_at};
 use crate::encoding::EncodingChoice;
+use crate::redact::Rule;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,9 @@ pub(super) struct RawConfig {
     #[serde(default)]
     kafka: BTreeMap<String, Spanned<toml::Value>>,
     limits: Option<Spanned<Limits>>,
+    #[serde(default)]
+    redact: Vec<RawRule>,
+    metrics: Option<RawMetrics>,
     #[serde(default)]
     input: Vec<Spanned<RawInput>>,
 }
@@ -47,6 +52,21 @@ struct RawInput {
     labels: BTreeMap<String, String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    regex: Spanned<String>,
+    replace: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMetrics {
+    listen: Spanned<String>,
+    #[serde(default)]
+    allow_remote: bool,
+}
+
 /// Turns what was written into what is meant, and knows where it was written.
 pub(super) struct Checker<'a> {
     pub(super) text: &'a str,
@@ -71,6 +91,8 @@ impl Checker<'_> {
             host: self.host(raw.host)?,
             kafka,
             limits: raw.limits.map_or_else(|| Ok(Limits::default()), |limits| self.limits(limits))?,
+            redact: raw.redact.into_iter().map(|rule| self.rule(rule)).collect::<Result<_, _>>()?,
+            metrics: raw.metrics.map(|metrics| self.metrics(&metrics)).transpose()?,
             inputs: raw.input.into_iter().map(|input| self.input(input)).collect::<Result<_, _>>()?,
         })
     }
@@ -97,6 +119,12 @@ impl Checker<'_> {
             }
             limits if limits.bytes_in_flight < 4 * limits.line_bytes_max => {
                 "bytes_in_flight is less than four times line_bytes_max"
+            }
+            limits if limits.bytes_per_second > 0 && limits.bytes_per_second < 1024 => {
+                "bytes_per_second is less than 1024; 0 means no limit"
+            }
+            limits if !(10..=86_400).contains(&limits.no_ack_rebuild_secs) => {
+                "no_ack_rebuild_secs is not in 10..=86400"
             }
             limits if !(10..=60_000).contains(&limits.poll_interval_ms) => "poll_interval_ms is not in 10..=60000",
             _ => return Ok(limits),
@@ -147,8 +175,46 @@ impl Checker<'_> {
             toml::Value::Integer(number) => Ok((key, number.to_string())),
             toml::Value::Float(number) => Ok((key, number.to_string())),
             toml::Value::Boolean(flag) => Ok((key, flag.to_string())),
-            _ => Err(self.wrong(start, format!("kafka.{key} is no text, number or boolean: quote dotted names"))),
+            toml::Value::Table(table) if table.len() == 1 => {
+                let secret = table.iter().next().and_then(|(kind, name)| look_up(kind, name.as_str()?));
+                match secret {
+                    Some(Ok(value)) => Ok((key, value)),
+                    Some(Err(why)) => Err(self.wrong(start, format!("kafka.{key}: {why}"))),
+                    None => Err(self.wrong(start, format!("kafka.{key} is no value: {VALUES}"))),
+                }
+            }
+            _ => Err(self.wrong(start, format!("kafka.{key} is no value: {VALUES}"))),
         }
+    }
+
+    fn rule(&self, raw: RawRule) -> Result<Rule, ConfigError> {
+        let regex = regex::bytes::Regex::new(raw.regex.get_ref())
+            .map_err(|error| self.wrong(raw.regex.span().start, format!("regex of [[redact]]: {error}")))?;
+        // A group that is not there is replaced by nothing, which hides a slip of the pen.
+        let groups: Vec<String> = (0..regex.captures_len()).map(|group| group.to_string()).collect();
+        let known =
+            |name: &str| groups.iter().any(|group| group == name) || regex.capture_names().flatten().any(|n| n == name);
+        let reference =
+            Regex::new(r"\$\$|\$(?:\{([^}]*)\}|(\w+))").expect("the pattern is a constant that a test compiles");
+        for used in reference.captures_iter(raw.replace.get_ref()) {
+            if let Some(name) = used.get(1).or(used.get(2)).filter(|name| !known(name.as_str())) {
+                let message =
+                    format!("replace names ${}, and regex has no such group; write $$ for a dollar", name.as_str());
+                return Err(self.wrong(raw.replace.span().start, message));
+            }
+        }
+        Ok(Rule { regex, replace: raw.replace.into_inner() })
+    }
+
+    fn metrics(&self, raw: &RawMetrics) -> Result<SocketAddr, ConfigError> {
+        let Ok(address) = raw.listen.get_ref().parse::<SocketAddr>() else {
+            return Err(self.wrong_value(&raw.listen, "is no address and port, such as 127.0.0.1:9464"));
+        };
+        if !address.ip().is_loopback() && !raw.allow_remote {
+            let message = "can be reached from other machines: listen on 127.0.0.1, or set allow_remote = true";
+            return Err(self.wrong_value(&raw.listen, message));
+        }
+        Ok(address)
     }
 
     fn checked(&self, value: Spanned<String>, good: fn(&str) -> bool, what: &str) -> Result<String, ConfigError> {
@@ -162,6 +228,22 @@ impl Checker<'_> {
     fn wrong(&self, at: usize, message: impl Into<String>) -> ConfigError {
         let line = line_at(self.text, at);
         ConfigError::Value { path: self.path.to_owned(), line, message: message.into() }
+    }
+}
+
+/// What a value under `[kafka]` may be.
+const VALUES: &str = "text, number, boolean, { env = \"NAME\" } or { file = \"PATH\" }; quote dotted names";
+
+/// A value that is kept elsewhere; `None` where nothing of the kind is known.
+fn look_up(kind: &str, name: &str) -> Option<Result<String, String>> {
+    match kind {
+        "env" => Some(std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))),
+        "file" => Some(match std::fs::read_to_string(name) {
+            // As editors and `echo` end a file.
+            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => Err(format!("cannot read {name}: {error}")),
+        }),
+        _ => None,
     }
 }
 

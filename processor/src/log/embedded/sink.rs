@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use wulog_collector::clock::Clock;
-use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
+use wulog_collector::record::Record;
+use wulog_collector::sink::{Delivery, Sink, SinkError, Ticket};
 use wulog_schemas::topic::Topic;
 
 use super::append::Appender;
@@ -20,7 +21,7 @@ pub struct EmbeddedSink {
     config: EmbeddedConfig,
     connection: Connection,
     clock: Clock,
-    waiting: Vec<(Ticket, RawRecord)>,
+    waiting: Vec<(Ticket, Record)>,
 }
 
 impl EmbeddedSink {
@@ -37,8 +38,8 @@ impl EmbeddedSink {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let mut appender = Appender::new(&transaction);
         for (_, record) in &self.waiting {
-            let header = record.header.to_bytes();
-            appender.append((Topic::Raw, 0), now_ms, record.host_id.as_str(), Some(&header), &record.value)?;
+            let (key, header) = (record.host_id().as_str(), Some(record.header()));
+            appender.append((Topic::Raw, 0), now_ms, key, header, record.value())?;
         }
         appender.finish()?;
         transaction.commit()
@@ -46,7 +47,7 @@ impl EmbeddedSink {
 }
 
 impl Sink for EmbeddedSink {
-    fn send(&mut self, ticket: Ticket, record: &RawRecord) -> Result<(), SinkError> {
+    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
         if self.waiting.len() >= SINK_RECORDS_MAX {
             return Err(SinkError::Full);
         }

@@ -1,0 +1,164 @@
+//! What librdkafka calls back with, between two polls: deliveries and errors; and what an error means.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::ProducerContext;
+use tracing::{debug, warn};
+use wulog_schemas::raw;
+
+use crate::sink::{Delivery, SinkError, Ticket};
+
+/// An unreachable broker is mentioned at most this often, after twice that, and so on up to the second.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+const WARN_EVERY_MAX: Duration = Duration::from_secs(600);
+
+/// What was reported and not taken yet.
+#[derive(Default)]
+pub(super) struct Reports {
+    pub(super) deliveries: Mutex<Vec<Delivery>>,
+    pub(super) trouble: Mutex<Trouble>,
+    /// The idempotent producer cannot go on; a new one can.
+    pub(super) fatal: AtomicBool,
+    /// An error came that may be fatal. It comes with the code of its cause, so the producer must be asked.
+    pub(super) suspect: AtomicBool,
+    /// A batch was larger than the topic allows, with no record in it that is.
+    pub(super) batch_too_large: AtomicBool,
+}
+
+/// What is wrong with the cluster, or the way there.
+#[derive(Default)]
+pub(super) struct Trouble {
+    pub(super) authentication: Option<String>,
+    pub(super) last: Option<String>,
+    warned: Option<(Instant, Duration)>,
+}
+
+/// Where a producer reports to.
+pub(super) struct Context {
+    pub(super) topic: String,
+    pub(super) brokers: String,
+    pub(super) batch_bytes: usize,
+    pub(super) reports: Arc<Reports>,
+}
+
+/// What an error means for one record.
+pub(super) fn decide(error: &KafkaError, topic: &str, brokers: &str) -> SinkError {
+    use RDKafkaErrorCode as Code;
+    match error.rdkafka_error_code() {
+        Some(Code::QueueFull) => SinkError::Full,
+        Some(Code::MessageSizeTooLarge) => SinkError::TooLarge(format!(
+            "{topic} on {brokers}: {error}; raise max.message.bytes of the topic or lower line_bytes_max"
+        )),
+        Some(Code::InvalidMessageSize | Code::InvalidRecord) => {
+            SinkError::Rejected(format!("{topic} on {brokers}: {error}; look at the settings of the topic"))
+        }
+        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
+            SinkError::Fatal(missing(topic, brokers))
+        }
+        Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+            SinkError::Fatal(format!("{topic} on {brokers}: {error}; allow this principal to write the topic"))
+        }
+        _ => SinkError::Retry(format!("{topic} on {brokers}: {error}")),
+    }
+}
+
+pub(super) fn missing(topic: &str, brokers: &str) -> String {
+    format!("topic {topic} does not exist on {brokers}: make it with `wulog-processor topics create`")
+}
+
+impl ClientContext for Context {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        // What an operator must know comes as an error or a delivery; the rest is for those who look for it.
+        debug!(facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let mut trouble = lock(&self.reports.trouble);
+        self.reports.suspect.store(true, Ordering::Release);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+            trouble.authentication = Some(reason.to_owned());
+        }
+        // That all brokers are down says less than why one of them is.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            trouble.last = Some(reason.to_owned());
+        }
+        let every = match trouble.warned {
+            Some((when, every)) if when.elapsed() < every => return,
+            Some((_, every)) => (every * 2).min(WARN_EVERY_MAX),
+            None => WARN_EVERY,
+        };
+        trouble.warned = Some((Instant::now(), every));
+        warn!(brokers = self.brokers, reason, "trouble with Kafka; nothing is lost, it is tried again");
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
+        let result = match result {
+            Ok(_) => Ok(()),
+            Err((error, message)) => {
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+                    self.reports.fatal.store(true, Ordering::Release);
+                }
+                match decide(error, &self.topic, &self.brokers) {
+                    // The broker refuses batches; a record that may have had company is not to blame.
+                    SinkError::TooLarge(reason) if record_bytes(message) < self.batch_bytes => {
+                        self.reports.batch_too_large.store(true, Ordering::Release);
+                        Err(SinkError::Retry(reason))
+                    }
+                    decision => Err(decision),
+                }
+            }
+        };
+        lock(&self.reports.deliveries).push(Delivery { ticket: ticket as Ticket, result });
+    }
+}
+
+fn record_bytes(message: &impl Message) -> usize {
+    message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len) + raw::HEADER.len()
+}
+
+/// A panic while reporting leaves nothing half done that matters.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(code: RDKafkaErrorCode, expect: &str) {
+        let said = match decide(&KafkaError::MessageProduction(code), "wulog.raw", "a:1") {
+            SinkError::Full => "full".to_owned(),
+            SinkError::Retry(_) => "retry".to_owned(),
+            SinkError::TooLarge(_) => "too large".to_owned(),
+            SinkError::Rejected(_) => "rejected".to_owned(),
+            SinkError::Fatal(message) => message,
+        };
+        assert!(said.contains(expect), "{said}");
+    }
+
+    #[test]
+    fn an_error_is_a_decision() {
+        use RDKafkaErrorCode as Code;
+        check(Code::QueueFull, "full");
+        check(Code::MessageSizeTooLarge, "too large");
+        check(Code::UnknownTopicOrPartition, "wulog.raw does not exist on a:1");
+        check(Code::UnknownTopicOrPartition, "wulog-processor topics create");
+        check(Code::TopicAuthorizationFailed, "allow this principal");
+        for code in
+            [Code::PurgeQueue, Code::PurgeInflight, Code::MessageTimedOut, Code::Fatal, Code::NotLeaderForPartition]
+        {
+            check(code, "retry");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! How much the collector may take of the machine: bytes a second, and its turn on the CPU.
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+/// A bucket of bytes that fills with time. It holds one second's worth; a read may overdraw it, and then the next one
+/// waits until that is paid back, so that the average holds whatever the size of a read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokenBucket {
+    bytes_per_second: u64,
+    tokens: i64,
+    filled: Option<Instant>,
+}
+
+/// How the operating system ranks the collector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// As it was started.
+    #[default]
+    Normal,
+    /// Others go first.
+    BelowNormal,
+}
+
+impl TokenBucket {
+    /// A full bucket.
+    #[must_use]
+    pub fn new(bytes_per_second: u64) -> TokenBucket {
+        TokenBucket { bytes_per_second, tokens: clamped(bytes_per_second), filled: None }
+    }
+
+    /// How many bytes may be read; 0 means later.
+    pub fn allowance(&mut self, now: Instant) -> usize {
+        let elapsed = now.saturating_duration_since(*self.filled.get_or_insert(now)).min(Duration::from_secs(3600));
+        let gained = elapsed.as_millis().saturating_mul(u128::from(self.bytes_per_second)) / 1000;
+        // Time too short to gain a byte is not spent.
+        if gained > 0 {
+            self.filled = Some(now);
+            let gained = i64::try_from(gained).unwrap_or(i64::MAX);
+            self.tokens = self.tokens.saturating_add(gained).min(clamped(self.bytes_per_second));
+        }
+        usize::try_from(self.tokens).unwrap_or(0)
+    }
+
+    /// Notes what was read.
+    pub fn take(&mut self, bytes: usize) {
+        self.tokens = self.tokens.saturating_sub(clamped(bytes as u64));
+    }
+}
+
+fn clamped(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Applies to this thread and those that it starts later, so it is called before any is started.
+///
+/// # Errors
+/// When the system refuses it.
+#[cfg(unix)]
+pub fn apply(priority: Priority) -> std::io::Result<()> {
+    /// Half way down, as Windows' below-normal class is: a busy machine leaves a third of a share.
+    const NICE: i32 = 5;
+    if priority == Priority::BelowNormal {
+        rustix::process::nice(NICE)?;
+    }
+    Ok(())
+}
+
+/// The class of the process is set by its service there.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn apply(_: Priority) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wants to read `(at ms, bytes)` from a bucket of 1000 bytes a second; tells what is allowed each time, and takes
+    /// the bytes where anything is.
+    #[track_caller]
+    fn check(reads: &[(u64, usize)], expect: &[usize]) {
+        let (start, mut bucket) = (Instant::now(), TokenBucket::new(1000));
+        let mut allowed = Vec::new();
+        for &(at_ms, bytes) in reads {
+            let allowance = bucket.allowance(start + Duration::from_millis(at_ms));
+            allowed.push(allowance);
+            if allowance > 0 {
+                bucket.take(bytes);
+            }
+        }
+        assert_eq!(allowed, expect);
+    }
+
+    #[test]
+    fn a_bucket_holds_one_second() {
+        check(&[(0, 0), (5000, 1000), (5000, 0), (5100, 0)], &[1000, 1000, 0, 100]);
+    }
+
+    #[test]
+    fn what_is_overdrawn_is_paid_back() {
+        check(&[(0, 3000), (1000, 1), (2000, 1), (2500, 1)], &[1000, 0, 0, 500]);
+    }
+
+    #[test]
+    fn no_time_is_lost_between_looks() {
+        let (start, mut bucket) = (Instant::now(), TokenBucket::new(10));
+        bucket.allowance(start);
+        bucket.take(10);
+        let last = (1..=2000).map(|ms| bucket.allowance(start + Duration::from_millis(ms))).last();
+        assert_eq!(last, Some(10));
+    }
+}

@@ -1,0 +1,225 @@
+//! What the collector says of itself to Prometheus, and whether it is well.
+//!
+//! The one thread that collects notes what each pass did; whoever asks reads the notes. Labels are the inputs of the
+//! configuration, so there are as many series with ten thousand files as with one.
+
+mod serve;
+
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::collect::{InputStatus, Pass};
+
+pub use serve::Server;
+
+/// A pass lasts for one poll interval, at most a minute by configuration. Without one for so long the thread hangs.
+const PASS_SILENCE_MAX: Duration = Duration::from_secs(180);
+/// Records may be on their way for so long before something is wrong.
+const ACK_SILENCE_MAX: Duration = Duration::from_secs(300);
+
+/// The notes.
+#[derive(Debug)]
+pub struct Metrics(Mutex<Notes>);
+
+#[derive(Debug)]
+struct Notes {
+    lines: u64,
+    bytes: u64,
+    acked: u64,
+    truncated: u64,
+    rebuilds: u64,
+    last: Pass,
+    inputs: Vec<InputStatus>,
+    passed: Instant,
+    /// When something was acknowledged, or there was nothing to be.
+    acknowledged: Instant,
+    acknowledged_ever: bool,
+}
+
+impl Metrics {
+    /// Nothing was done yet.
+    #[must_use]
+    pub fn new(now: Instant) -> Metrics {
+        Metrics(Mutex::new(Notes {
+            lines: 0,
+            bytes: 0,
+            acked: 0,
+            truncated: 0,
+            rebuilds: 0,
+            last: Pass::default(),
+            inputs: Vec::new(),
+            passed: now,
+            acknowledged: now,
+            acknowledged_ever: false,
+        }))
+    }
+
+    /// Notes a pass. `inputs` may be left out, since it costs a look at each file.
+    pub fn note(&self, pass: &Pass, rebuilds: u64, inputs: Option<Vec<InputStatus>>, now: Instant) {
+        let mut notes = self.lock();
+        notes.lines += pass.lines_sent;
+        notes.bytes += pass.bytes_read;
+        notes.acked += pass.acked;
+        notes.truncated += pass.truncated;
+        if pass.acked > 0 || pass.in_flight == 0 {
+            notes.acknowledged = now;
+            notes.acknowledged_ever |= pass.acked > 0;
+        }
+        (notes.rebuilds, notes.last, notes.passed) = (rebuilds, *pass, now);
+        if let Some(inputs) = inputs {
+            notes.inputs = inputs;
+        }
+    }
+
+    /// Whether all is well.
+    ///
+    /// # Errors
+    /// Says what is not.
+    pub fn health(&self, now: Instant) -> Result<(), String> {
+        let notes = self.lock();
+        let passed = now.saturating_duration_since(notes.passed);
+        if passed > PASS_SILENCE_MAX {
+            return Err(format!("no pass for {} s: the collector hangs, or a share does", passed.as_secs()));
+        }
+        let silent = now.saturating_duration_since(notes.acknowledged);
+        if silent > ACK_SILENCE_MAX {
+            let count = notes.last.in_flight;
+            return Err(format!("no acknowledgement for {} s with {count} records on their way", silent.as_secs()));
+        }
+        Ok(())
+    }
+
+    /// All figures in Prometheus' text format, version 0.0.4.
+    #[must_use]
+    pub fn render(&self, now: Instant) -> String {
+        let notes = self.lock();
+        let ack_age = now.saturating_duration_since(notes.acknowledged).as_secs_f64();
+        let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+        let mut page = Page::default();
+        page.family("build_info", "gauge", "The version that runs.", [(version, 1.0)]);
+        page.one("lines_total", "counter", "Lines read.", notes.lines as f64);
+        page.one("bytes_total", "counter", "Bytes read from files.", notes.bytes as f64);
+        page.one(
+            "acknowledged_records_total",
+            "counter",
+            "Records in the log, heartbeats included.",
+            notes.acked as f64,
+        );
+        page.one("truncated_lines_total", "counter", "Lines cut at line_bytes_max.", notes.truncated as f64);
+        let rejected = notes.last.rejected as f64;
+        page.one("rejected_records_total", "counter", "Records that Kafka can never take; they are lost.", rejected);
+        page.one("producer_rebuilds_total", "counter", "Times that the producer was made anew.", notes.rebuilds as f64);
+        page.one("in_flight_records", "gauge", "Records not acknowledged yet.", notes.last.in_flight as f64);
+        page.one("hosts", "gauge", "Hosts known.", notes.last.hosts as f64);
+        page.one(
+            "caught_up",
+            "gauge",
+            "1 when all that is in the files is acknowledged.",
+            f64::from(notes.last.caught_up),
+        );
+        if notes.acknowledged_ever {
+            let help = "Since the last acknowledgement, or since there was nothing to acknowledge.";
+            page.one("last_ack_age_seconds", "gauge", help, ack_age);
+        }
+        let each = |figure: fn(&InputStatus) -> u64| {
+            notes
+                .inputs
+                .iter()
+                .map(move |input| (format!("{{input=\"{}\"}}", escaped(&input.name)), figure(input) as f64))
+        };
+        page.family("files", "gauge", "Files known.", each(|input| input.files));
+        page.family("lag_bytes", "gauge", "Bytes in files that are not acknowledged.", each(|input| input.lag_bytes));
+        let help = "Times that lines may have been missed, over the life of the state directory.";
+        page.family("losses", "gauge", help, each(|input| input.losses));
+        page.text
+    }
+
+    /// A panic while noting leaves numbers, and those are all that there is.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+        self.family(name, kind, help, [(String::new(), value)]);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str, samples: impl IntoIterator<Item = (String, f64)>) {
+        let name = format!("wulog_collector_{name}");
+        let fine = "a string takes what is written to it";
+        write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n").expect(fine);
+        for (labels, value) in samples {
+            writeln!(self.text, "{name}{labels} {value}").expect(fine);
+        }
+    }
+}
+
+fn escaped(label: &str) -> String {
+    label.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn figures_add_up_and_labels_are_escaped() {
+        let start = Instant::now();
+        let metrics = Metrics::new(start);
+        let pass = Pass { lines_sent: 3, bytes_read: 40, acked: 2, truncated: 1, in_flight: 1, ..Pass::default() };
+        let input = InputStatus { name: r#"C:\a "b"*.log"#.to_owned(), files: 2, lag_bytes: 17, losses: 1 };
+        metrics.note(&pass, 0, Some(vec![input]), start);
+        metrics.note(&Pass { rejected: 1, ..pass }, 4, None, at(start, 1));
+        let page = metrics.render(at(start, 11));
+        for line in [
+            "wulog_collector_lines_total 6",
+            "wulog_collector_bytes_total 80",
+            "wulog_collector_acknowledged_records_total 4",
+            "wulog_collector_truncated_lines_total 2",
+            "wulog_collector_rejected_records_total 1",
+            "wulog_collector_producer_rebuilds_total 4",
+            "wulog_collector_in_flight_records 1",
+            "wulog_collector_last_ack_age_seconds 10",
+            r#"wulog_collector_lag_bytes{input="C:\\a \"b\"*.log"} 17"#,
+            "# TYPE wulog_collector_lag_bytes gauge",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line:?} is not in\n{page}");
+        }
+    }
+
+    /// Notes passes `(second, acked, in flight)`; tells what is said of health at a second.
+    #[track_caller]
+    fn check(passes: &[(u64, u64, usize)], second: u64, expect: Option<&str>) {
+        let start = Instant::now();
+        let metrics = Metrics::new(start);
+        for &(second, acked, in_flight) in passes {
+            metrics.note(&Pass { acked, in_flight, ..Pass::default() }, 0, None, at(start, second));
+        }
+        match (metrics.health(at(start, second)), expect) {
+            (Ok(()), None) => {}
+            (Err(said), Some(part)) if said.contains(part) => {}
+            (found, _) => panic!("{found:?}, expected {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn health_is_passes_and_acknowledgements() {
+        check(&[], 10, None);
+        check(&[], 181, Some("hangs"));
+        check(&[(0, 5, 0), (1000, 0, 0)], 1010, None);
+        check(&[(0, 5, 9), (300, 0, 9)], 300, None);
+        check(&[(0, 5, 9), (301, 0, 9)], 301, Some("no acknowledgement for 301 s with 9 records"));
+        check(&[(0, 5, 9), (290, 1, 9), (301, 0, 9)], 301, None);
+    }
+}

@@ -1,0 +1,60 @@
+//! What must not leave the host, such as user names: rules that replace parts of a line before it is shipped.
+//!
+//! Offsets, end and hash of a line are those of the line as it stands in the file, so that a changed rule changes no
+//! line's identity, and the same line is not taken for another one.
+
+use std::borrow::Cow;
+
+use regex::bytes::Regex;
+
+/// One rule: what matches is replaced.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// What is looked for.
+    pub regex: Regex,
+    /// What stands there instead; `$name` and `${1}` are what a group matched.
+    pub replace: String,
+}
+
+/// A line after all rules, in their order; each sees what the one before left.
+#[must_use]
+pub fn redact<'a>(rules: &[Rule], line: &'a [u8]) -> Cow<'a, [u8]> {
+    rules.iter().fold(Cow::Borrowed(line), |line, rule| match rule.regex.replace_all(&line, rule.replace.as_bytes()) {
+        Cow::Borrowed(_) => line,
+        Cow::Owned(changed) => Cow::Owned(changed),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rules: &[(&str, &str)], line: &str, expect: &str) {
+        let rule = |&(regex, replace): &(&str, &str)| Rule {
+            regex: Regex::new(regex).expect("the test says so"),
+            replace: replace.to_owned(),
+        };
+        let rules: Vec<Rule> = rules.iter().map(rule).collect();
+        assert_eq!(String::from_utf8_lossy(&redact(&rules, line.as_bytes())), expect);
+    }
+
+    #[test]
+    fn what_matches_is_replaced() {
+        check(&[], "as it is", "as it is");
+        check(
+            &[(r"(?i)(\\users\\)[^\\]+", "$1***")],
+            r"C:\Users\Ann\x C:\Users\Bob\y",
+            r"C:\Users\***\x C:\Users\***\y",
+        );
+        check(&[("a", "b"), ("b", "c")], "ab", "cc");
+        check(&[("b", "c"), ("a", "b")], "ab", "bc");
+        check(&[("proxy-[0-9]+", "")], "via proxy-17:80", "via :80");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_stay() {
+        let rules = [Rule { regex: Regex::new("b").expect("a letter"), replace: "x".to_owned() }];
+        assert_eq!(&*redact(&rules, b"\xFFab"), b"\xFFax");
+    }
+}
