@@ -12,7 +12,7 @@ use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discover::{Discovered, Discovery};
-use crate::disk::file_id;
+use crate::disk::see_at;
 use crate::hosts::Hosts;
 use crate::machine::Machine;
 use crate::ship::{FatalSinkError, Owner, Shipper};
@@ -254,7 +254,7 @@ impl Collector {
     /// What is known of the file at a path that is new: nothing, or what was known of it under another name.
     fn renamed(&self, path: &PathBuf) -> Option<FileEntry> {
         let fresh = FileEntry { path: path.clone(), label: path.display().to_string(), ..FileEntry::default() };
-        let Ok(id) = std::fs::metadata(path).map(|found| file_id(&found)) else {
+        let Ok(id) = see_at(path).map(|seen| seen.id) else {
             return Some(fresh);
         };
         for tail in &self.tails {

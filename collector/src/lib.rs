@@ -24,10 +24,13 @@ pub mod heartbeat;
 mod hosts;
 pub mod kafka;
 pub mod machine;
+pub mod service;
 pub mod ship;
 pub mod signals;
 pub mod sink;
 pub mod tail;
+#[cfg(windows)]
+pub mod windows;
 
 pub use collect::{Collector, CollectorError, Drained, Pass};
 pub use config::Config;
