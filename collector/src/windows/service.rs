@@ -44,6 +44,7 @@ const FORGET_ERRORS_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Error codes of winerror.h.
 const ERROR_ACCESS_DENIED: i32 = 5;
+const ERROR_SERVICE_ALREADY_RUNNING: i32 = 1056;
 const ERROR_FAILED_SERVICE_CONTROLLER_CONNECT: i32 = 1063;
 const ERROR_SERVICE_DOES_NOT_EXIST: i32 = 1060;
 const ERROR_SERVICE_EXISTS: i32 = 1073;
@@ -97,10 +98,15 @@ fn uninstall() -> Result<()> {
 
 fn start() -> Result<()> {
     let service = open(ServiceAccess::QUERY_STATUS | ServiceAccess::START)?;
-    if service.query_status().map_err(explain)?.current_state != ServiceState::Running {
-        service.start::<&OsStr>(&[]).map_err(explain)?;
-        wait_for(&service, ServiceState::Running)?;
+    if service.query_status().map_err(explain)?.current_state == ServiceState::StopPending {
+        wait_for(&service, ServiceState::Stopped)?;
     }
+    match service.start::<&OsStr>(&[]) {
+        // Also while it is about to run.
+        Err(error) if code(&error) == Some(ERROR_SERVICE_ALREADY_RUNNING) => {}
+        started => started.map_err(explain)?,
+    }
+    wait_for(&service, ServiceState::Running)?;
     println!("service {NAME} runs");
     Ok(())
 }
@@ -140,13 +146,16 @@ fn manager(access: ServiceManagerAccess) -> Result<ServiceManager> {
     ServiceManager::local_computer(None::<&OsStr>, access).map_err(explain)
 }
 
-/// What Windows means and what to do.
-fn explain(error: windows_service::Error) -> anyhow::Error {
-    let code = match &error {
+fn code(error: &windows_service::Error) -> Option<i32> {
+    match error {
         windows_service::Error::Winapi(error) => error.raw_os_error(),
         _ => None,
-    };
-    let hint = match code {
+    }
+}
+
+/// What Windows means and what to do.
+fn explain(error: windows_service::Error) -> anyhow::Error {
+    let hint = match code(&error) {
         Some(ERROR_ACCESS_DENIED) => "not allowed: run this as administrator",
         Some(ERROR_SERVICE_DOES_NOT_EXIST) => "it is not installed: use `wulog-collector service install`",
         Some(ERROR_SERVICE_EXISTS) => "it is installed already: use `wulog-collector service uninstall` first",

@@ -46,10 +46,11 @@ impl Sink for MemorySink {
 }
 
 pub(crate) struct Bench {
-    pub(crate) dir: TempDir,
     config: Config,
     sink: MemorySink,
     collector: Option<Collector>,
+    /// Goes last: a file that is open cannot be removed.
+    pub(crate) dir: TempDir,
 }
 
 impl Bench {
