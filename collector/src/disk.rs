@@ -113,6 +113,11 @@ pub(crate) fn reopen_moved(path: &Path, id: (u64, u64)) -> Option<File> {
     open(&moved).ok()
 }
 
+/// Puts a file, which is on disk, in the place of another, and returns when that is on disk too.
+pub(crate) fn replace(new: &Path, old: &Path) -> io::Result<()> {
+    system::replace(new, old)
+}
+
 /// Fills the buffer from a position, as far as the file goes.
 pub(crate) fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Result<usize> {
     let mut total = 0;
@@ -157,6 +162,12 @@ mod system {
         File::open(path)
     }
 
+    pub(super) fn replace(new: &Path, old: &Path) -> io::Result<()> {
+        std::fs::rename(new, old)?;
+        // The name is in the folder.
+        old.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
+
     pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         file.read_at(buffer, position)
     }
@@ -169,6 +180,7 @@ mod system {
     use std::io;
     use std::os::windows::fs::{FileExt, OpenOptionsExt};
     use std::path::Path;
+    use std::time::{Duration, Instant};
 
     use windows_sys::Win32::Storage::FileSystem::{
         FILE_ATTRIBUTE_DIRECTORY, FILE_FLAG_BACKUP_SEMANTICS, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
@@ -176,6 +188,12 @@ mod system {
     };
 
     use crate::follow::Seen;
+
+    const ERROR_ACCESS_DENIED: i32 = 5;
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    /// Longer than our own handle of a quiet file stays open.
+    const HELD_MAX: Duration = Duration::from_secs(5);
+    const HELD_PAUSE: Duration = Duration::from_millis(20);
 
     const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
@@ -202,6 +220,20 @@ mod system {
 
     pub(super) fn open(path: &Path) -> io::Result<File> {
         OpenOptions::new().read(true).share_mode(SHARE_ALL).open(path)
+    }
+
+    /// A virus scanner or a backup that reads the old file, or the new one, may refuse this for a moment.
+    pub(super) fn replace(new: &Path, old: &Path) -> io::Result<()> {
+        let begun = Instant::now();
+        while let Err(error) = std::fs::rename(new, old) {
+            let held = matches!(error.raw_os_error(), Some(ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION));
+            if !held || begun.elapsed() > HELD_MAX {
+                return Err(error);
+            }
+            std::thread::sleep(HELD_PAUSE);
+        }
+        // A folder cannot be flushed, but flushing a file writes the journal, and the new name is in it.
+        OpenOptions::new().write(true).share_mode(SHARE_ALL).open(old)?.sync_all()
     }
 
     pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {

@@ -15,6 +15,40 @@ pub(crate) fn machine_id() -> Option<String> {
     key.get_string("MachineGuid").ok().filter(|id| !id.is_empty())
 }
 
+/// Windows knows IANA's name by its Runtime; where that is missing, on small servers, the registry has Windows' own name.
 pub(crate) fn time_zone() -> Option<String> {
-    iana_time_zone::get_timezone().ok()
+    iana_time_zone::get_timezone().ok().or_else(|| {
+        let key = LOCAL_MACHINE.open(r"SYSTEM\CurrentControlSet\Control\TimeZoneInformation").ok()?;
+        iana_name(&key.get_string("TimeZoneKeyName").ok()?).map(str::to_owned)
+    })
+}
+
+fn iana_name(windows_name: &str) -> Option<&'static str> {
+    let zones = include_str!("zones.tsv").lines().filter_map(|line| line.split_once('\t'));
+    // What follows a zero is rubbish that some versions leave in the registry.
+    let windows_name = windows_name.split('\0').next()?;
+    zones.into_iter().find(|(name, _)| *name == windows_name).map(|(_, zone)| zone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_of_windows_has_a_name_of_iana() {
+        assert_eq!(iana_name("W. Europe Standard Time"), Some("Europe/Berlin"));
+        assert_eq!(iana_name("Pacific Standard Time\0rubbish"), Some("America/Los_Angeles"));
+        assert_eq!(iana_name("UTC"), Some("Etc/UTC"));
+        assert_eq!(iana_name("Customized Time Zone"), None);
+    }
+
+    /// Windows' own list, from the registry, is somebody else's.
+    #[test]
+    fn every_zone_that_windows_knows_is_known() {
+        let zones = LOCAL_MACHINE.open(r"SOFTWARE\Microsoft\Windows NT\CurrentVersion\Time Zones").unwrap();
+        let names: Vec<String> = zones.keys().unwrap().collect();
+        assert!(names.len() > 100, "{names:?}");
+        let unknown: Vec<_> = names.iter().filter(|name| iana_name(name).is_none()).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
 }

@@ -17,12 +17,11 @@ use tracing::{debug, warn};
 use windows_sys::Win32::System::Threading::{BELOW_NORMAL_PRIORITY_CLASS, CREATE_NO_WINDOW};
 
 use crate::config::GetWindowsUpdateLog;
+use crate::disk::replace;
 
 /// Weeks of traces take minutes on a slow disk.
 const TAKES_MAX: Duration = Duration::from_secs(1800);
 const POLL: Duration = Duration::from_millis(200);
-/// How long the log is tried to be put into its place while somebody reads the one before.
-const REPLACE_MAX: Duration = Duration::from_secs(10);
 
 /// Makes the log until it is dropped.
 pub(crate) struct UpdateLog {
@@ -94,7 +93,7 @@ fn make(log: &Path, command: fn(&Path) -> Command, stopped: &Receiver<()>) -> io
         if !fresh.exists() {
             return Err(io::Error::other("it ended well and made no log"));
         }
-        put(&fresh, log)?;
+        replace(&fresh, log)?;
     } else {
         // It has ended, or is to end; what it has written is of no use.
         let _ = child.kill().and_then(|()| child.wait());
@@ -120,19 +119,6 @@ fn wait(child: &mut Child, stopped: &Receiver<()>) -> io::Result<bool> {
         }
         if stopped.recv_timeout(POLL) == Err(RecvTimeoutError::Disconnected) {
             return Ok(false);
-        }
-    }
-}
-
-/// Puts the log into its place. Not every file system lets a file be replaced while it is read.
-fn put(fresh: &Path, log: &Path) -> io::Result<()> {
-    let begun = Instant::now();
-    loop {
-        match std::fs::rename(fresh, log) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && begun.elapsed() < REPLACE_MAX => {
-                std::thread::sleep(POLL);
-            }
-            result => return result,
         }
     }
 }

@@ -21,3 +21,9 @@ fn a_host_is_its_machine_guid_and_its_name() {
     assert_eq!(machine.name, name.to_lowercase());
     assert_eq!(machine.id, HostId::of_machine(guid, &name));
 }
+
+#[test]
+fn a_host_knows_its_time_zone() {
+    let zone = Machine::ask(&HostConfig::default()).unwrap().time_zone.expect("Windows has a time zone");
+    assert!(zone == "UTC" || zone.contains('/'), "{zone}");
+}

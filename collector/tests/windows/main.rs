@@ -6,6 +6,8 @@
 #[cfg(windows)]
 mod bench;
 #[cfg(windows)]
+mod checkpoint;
+#[cfg(windows)]
 mod event_log;
 #[cfg(windows)]
 mod follow;
