@@ -2,7 +2,7 @@
 //! caller lets it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, warn};
@@ -252,8 +252,8 @@ impl Collector {
     }
 
     /// What is known of the file at a path that is new: nothing, or what was known of it under another name.
-    fn renamed(&self, path: &PathBuf) -> Option<FileEntry> {
-        let fresh = FileEntry { path: path.clone(), label: path.display().to_string(), ..FileEntry::default() };
+    fn renamed(&self, path: &Path) -> Option<FileEntry> {
+        let fresh = FileEntry { path: path.to_owned(), label: path.display().to_string(), ..FileEntry::default() };
         let Ok(id) = see_at(path).map(|seen| seen.id) else {
             return Some(fresh);
         };
@@ -267,7 +267,7 @@ impl Collector {
             }
         }
         let earlier = self.unclaimed.values().find(|entry| entry.id == id && id != (0, 0) && !entry.path.exists());
-        Some(earlier.map_or(fresh, |entry| FileEntry { path: path.clone(), ..entry.clone() }))
+        Some(earlier.map_or(fresh, |entry| FileEntry { path: path.to_owned(), ..entry.clone() }))
     }
 
     fn choose(&mut self) {
