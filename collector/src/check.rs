@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::discover::Discovery;
+use crate::discover::{Discovery, search};
 
 /// How much of a file is read to see whether it looks like a log.
 const HEAD_BYTES: u64 = 4096;
@@ -22,6 +22,9 @@ pub fn findings(config: &Config) -> Vec<String> {
         Some(format!("{}: cannot be read: {error}; allow the collector to read it", path.display()))
     }));
     found.extend(state_dir(&config.state_dir));
+    if config.get_windows_update_log.is_some() && !cfg!(windows) {
+        found.push("[get_windows_update_log]: only Windows has Get-WindowsUpdateLog; here nothing is made".to_owned());
+    }
     found
 }
 
@@ -43,8 +46,8 @@ fn pattern(pattern: &str) -> Option<String> {
     if Path::new(pattern).is_dir() {
         return Some(format!("{pattern}: is a directory; name the files in it, such as {pattern}/*.log"));
     }
-    let any = Path::new(pattern).exists()
-        || glob::glob(pattern).is_ok_and(|paths| paths.flatten().any(|path| !path.is_dir()));
+    let any =
+        Path::new(pattern).exists() || search(pattern).is_ok_and(|paths| paths.flatten().any(|path| !path.is_dir()));
     (!any).then(|| format!("{pattern}: no file matches; files that appear later are found"))
 }
 

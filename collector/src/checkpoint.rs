@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
+use crate::disk::replace;
 use crate::follow::Anchor;
 
 /// A position in a file, with what stands before it.
@@ -120,8 +121,8 @@ impl CheckpointStore {
         writeln!(file, "{MAGIC} {generation} {:08x}", checksum(generation, &body))?;
         file.write_all(&body)?;
         file.sync_all()?;
-        fs::rename(&unfinished, self.dir.join(SLOTS[(generation % 2) as usize]))?;
-        sync_dir(&self.dir)
+        drop(file);
+        replace(&unfinished, &self.dir.join(SLOTS[(generation % 2) as usize]))
     }
 }
 
@@ -172,11 +173,6 @@ fn checksum(generation: u64, body: &[u8]) -> u32 {
     hasher.update(&generation.to_be_bytes());
     hasher.update(body);
     hasher.finalize()
-}
-
-/// Makes a rename durable. Windows has no such thing; its rename is in the journal.
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -16,10 +16,11 @@ use crate::config::ConfigError;
 use crate::kafka::{KafkaConfigError, KafkaSink};
 use crate::limits;
 use crate::metrics::{Metrics, Server};
+use crate::service::{self, ServiceCommand};
 use crate::{Collector, Config, Pass};
 
 /// How long a stop may wait for what is on its way. Service managers kill after 30 s or more.
-const DRAIN_GRACE: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
 /// How often the lag of each input is looked up for metrics; scrapers come every 15 s or less often.
 const INPUTS_EVERY: Duration = Duration::from_secs(5);
@@ -51,6 +52,19 @@ enum Command {
         #[command(subcommand)]
         command: CursorCommand,
     },
+    /// The Windows service.
+    Service {
+        #[command(subcommand)]
+        command: ServiceCommand,
+    },
+}
+
+impl Cli {
+    /// True for the process that Windows starts as a service: nobody reads its terminal.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        matches!(self.command, Command::Service { command: ServiceCommand::Run(_) })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,11 +73,12 @@ enum CursorCommand {
     Show(ConfigFile),
 }
 
+/// Where the configuration is.
 #[derive(Debug, clap::Args)]
-struct ConfigFile {
+pub struct ConfigFile {
     /// The configuration, TOML.
     #[arg(long, env = "WULOG_COLLECTOR_CONFIG")]
-    config: PathBuf,
+    pub config: PathBuf,
 }
 
 /// How a command ended.
@@ -104,7 +119,7 @@ pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
                 warn!(%error, "the priority cannot be changed; the collector runs as it was started");
             }
             let sink = sink(&file.config, &config)?;
-            run(config, sink, stop)
+            run(config, sink, stop, || {})
         }
         Command::CheckConfig(file) => {
             let config = load(&file.config)?;
@@ -117,20 +132,22 @@ pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
             test(&config, sink)
         }
         Command::Cursor { command: CursorCommand::Show(file) } => Ok(show(&load(&file.config)?)),
+        Command::Service { command } => service::execute(command, stop),
     }
 }
 
-fn load(path: &Path) -> Result<Config, BadConfig> {
+pub(crate) fn load(path: &Path) -> Result<Config, BadConfig> {
     Ok(Config::load(path)?)
 }
 
 /// The producer, not connected yet: making it has librdkafka look at every property.
-fn sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
+pub(crate) fn sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
     KafkaSink::new(&config.kafka, &config.topic_prefix)
         .map_err(|error| BadConfig::Kafka { path: path.display().to_string(), error })
 }
 
-fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+/// Ships until `stop`; calls `ready` once nothing stands in the way of shipping but a broker that is away.
+pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready: impl FnOnce()) -> Result<Outcome> {
     let poll_interval = Duration::from_millis(config.limits.poll_interval_ms);
     let sink = sink.silence_max(Duration::from_secs(config.limits.no_ack_rebuild_secs));
     let (metrics, rebuilds) = (Arc::new(Metrics::new(Instant::now())), sink.rebuilds());
@@ -141,7 +158,12 @@ fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>) -> Result<Outcom
     let _server = server.transpose()?;
     let mut inputs_noted = None::<Instant>;
     let served = config.metrics.is_some();
+    #[cfg(windows)]
+    let made_log = config.get_windows_update_log.clone();
     let mut collector = Collector::new(config, Box::new(sink), Clock::System)?;
+    #[cfg(windows)]
+    let _made_log = made_log.as_ref().map(crate::windows::update_log::UpdateLog::start);
+    ready();
     info!(version = env!("CARGO_PKG_VERSION"), "collector started");
     let mut seen = Pass::default();
     while !stop.load(Ordering::Acquire) {

@@ -2,7 +2,7 @@
 //! caller lets it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discover::{Discovered, Discovery};
-use crate::disk::file_id;
+use crate::disk::see_at;
 use crate::hosts::Hosts;
 use crate::limits::TokenBucket;
 use crate::machine::Machine;
@@ -293,9 +293,9 @@ impl Collector {
     }
 
     /// What is known of the file at a path that is new: nothing, or what was known of it under another name.
-    fn renamed(&self, path: &PathBuf) -> Option<FileEntry> {
-        let fresh = FileEntry { path: path.clone(), label: path.display().to_string(), ..FileEntry::default() };
-        let Ok(id) = std::fs::metadata(path).map(|found| file_id(&found)) else {
+    fn renamed(&self, path: &Path) -> Option<FileEntry> {
+        let fresh = FileEntry { path: path.to_owned(), label: path.display().to_string(), ..FileEntry::default() };
+        let Ok(id) = see_at(path).map(|seen| seen.id) else {
             return Some(fresh);
         };
         for tail in &self.tails {
@@ -308,7 +308,7 @@ impl Collector {
             }
         }
         let earlier = self.unclaimed.values().find(|entry| entry.id == id && id != (0, 0) && !entry.path.exists());
-        Some(earlier.map_or(fresh, |entry| FileEntry { path: path.clone(), ..entry.clone() }))
+        Some(earlier.map_or(fresh, |entry| FileEntry { path: path.to_owned(), ..entry.clone() }))
     }
 
     fn choose(&mut self) {

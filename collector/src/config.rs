@@ -5,6 +5,7 @@ mod written;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use regex::Regex;
 use serde::Deserialize;
@@ -33,6 +34,8 @@ pub struct Config {
     pub redact: Vec<Rule>,
     /// Where metrics and health are served, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// Has Windows 10 and later make a log of their traces; see [`GetWindowsUpdateLog`].
+    pub get_windows_update_log: Option<GetWindowsUpdateLog>,
     /// What is read; the first input that names a file has it.
     pub inputs: Vec<Input>,
 }
@@ -90,6 +93,15 @@ impl Default for Limits {
             final_line_quiet_secs: 30,
         }
     }
+}
+
+/// Windows 10 and later keep traces in place of WindowsUpdate.log; `Get-WindowsUpdateLog` makes the log of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GetWindowsUpdateLog {
+    /// The log that is made; an input must name it to be read.
+    pub log_path: PathBuf,
+    /// How often.
+    pub every: Duration,
 }
 
 /// A set of files.
@@ -183,6 +195,7 @@ impl Config {
             limits: Limits::default(),
             redact: Vec::new(),
             metrics: None,
+            get_windows_update_log: None,
             inputs: vec![Input { host_pattern: Some(pattern), ..Input::new(format!("{dir}/*/*.log")) }],
         }
     }
@@ -223,6 +236,32 @@ fn in_kafka_table(text: &str, error: &toml::de::Error) -> bool {
     let lines = text.lines().take(before).map(str::trim_start);
     let header = lines.filter(|line| line.starts_with('[') || line.starts_with("kafka")).last().unwrap_or_default();
     header.starts_with("[kafka") || header.starts_with("kafka")
+}
+
+/// Replaces each `%NAME%` by what the variable holds, as Windows does; `Err` with the name that means nothing. A `%` that no
+/// name follows stands for itself.
+fn with_variables(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, &str> {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('%') {
+        out += before;
+        let name = after.split_once('%').filter(|(name, _)| !name.is_empty() && name.bytes().all(is_name_byte));
+        match name {
+            Some((name, behind)) => {
+                out += &variable(name).ok_or(name)?;
+                rest = behind;
+            }
+            None => {
+                out.push('%');
+                rest = after;
+            }
+        }
+    }
+    Ok(out + rest)
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    // Windows has %ProgramFiles(x86)%.
+    byte.is_ascii_alphanumeric() || b"_()".contains(&byte)
 }
 
 fn default_prefix() -> String {
@@ -268,6 +307,24 @@ mod tests {
     }
 
     #[test]
+    fn the_log_that_windows_10_is_to_make_is_named() {
+        let text =
+            "state_dir = '/s'\n[[input]]\npaths = ['a']\n[get_windows_update_log]\nlog_path = 'l'\nevery_min = 60";
+        let made = Config::parse(text, "c.toml").unwrap().get_windows_update_log.unwrap();
+        assert_eq!((made.log_path.to_str().unwrap(), made.every.as_secs()), ("l", 3600));
+    }
+
+    #[test]
+    fn variables_are_those_of_windows() {
+        let variable = |name: &str| (name == "ProgramData").then(|| r"C:\Data".to_owned());
+        let expanded = |text: &str| with_variables(text, variable).map_err(str::to_owned);
+        assert_eq!(expanded(r"%ProgramData%\wulog\*.log").unwrap(), r"C:\Data\wulog\*.log");
+        assert_eq!(expanded(r"C:\100 %\a%%b").unwrap(), r"C:\100 %\a%%b");
+        assert_eq!(expanded(r"C:\50%").unwrap(), r"C:\50%");
+        assert_eq!(expanded(r"%Nothing%\wulog").unwrap_err(), "Nothing");
+    }
+
+    #[test]
     fn errors_name_file_and_line() {
         check_error("", &["c.toml", "state_dir"]);
         check_error("state_dir = '/s'\n", &["c.toml:1:", "[[input]]"]);
@@ -279,6 +336,10 @@ mod tests {
         check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = 'x'\n", &["c.toml:4:", "(?P<host>"]);
         check_error("state_dir = '/s'\n[host]\ntime_zone = 'CET '\n[[input]]\npaths = ['a']\n", &["c.toml:3:", "IANA"]);
         check_error("state_dir = '/s'\n[limits]\nline_bytes_max = 1\n[[input]]\npaths = ['a']\n", &["line_bytes_max"]);
+        check_error(
+            "state_dir = '/s'\n[[input]]\npaths=['a']\n[get_windows_update_log]\nlog_path='a'\nevery_min=1\n",
+            &["c.toml:6:", "every_min"],
+        );
         check_error(
             "state_dir = '/s'\n[kafka]\nbootstrap.servers = 'a'\n[[input]]\npaths = ['a']\n",
             &["c.toml:3:", "quote"],

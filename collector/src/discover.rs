@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use glob::MatchOptions;
 use tracing::warn;
 use wulog_schemas::raw::Source;
 
@@ -90,6 +91,11 @@ impl Discovery {
     }
 }
 
+/// Searches for a glob, with names told apart as the system does.
+pub(crate) fn search(pattern: &str) -> Result<glob::Paths, glob::PatternError> {
+    glob::glob_with(pattern, MatchOptions { case_sensitive: !cfg!(windows), ..MatchOptions::default() })
+}
+
 /// The files that match, folders left out unless named outright: then the complaint about them is the tail's.
 fn matches(pattern: &str, said: &mut HashSet<String>) -> Vec<PathBuf> {
     let literal = PathBuf::from(pattern);
@@ -97,7 +103,7 @@ fn matches(pattern: &str, said: &mut HashSet<String>) -> Vec<PathBuf> {
         return vec![literal];
     }
     let mut paths = Vec::new();
-    for entry in glob::glob(pattern).into_iter().flatten() {
+    for entry in search(pattern).into_iter().flatten() {
         match entry {
             Ok(path) if path.is_dir() => {}
             Ok(path) => paths.push(path),

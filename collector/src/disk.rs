@@ -1,6 +1,6 @@
 //! What following asks of a file on disk: what it is, what it holds at a position, which lines it has.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -80,26 +80,27 @@ pub(crate) fn each_line(
     }
 }
 
-pub(crate) fn see(found: &fs::Metadata) -> Seen {
-    let modified = found.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    Seen { id: file_id(found), len: found.len(), modified_ns: modified.map_or(0, |since| since.as_nanos() as i128) }
+/// What stands at a path, asked of the file itself: a folder's listing lags behind a file that is open.
+///
+/// # Errors
+/// [`io::ErrorKind::IsADirectory`] for a folder.
+pub(crate) fn see_at(path: &Path) -> io::Result<Seen> {
+    let (seen, is_dir) = system::see_at(path)?;
+    if is_dir { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(seen) }
 }
 
-#[cfg(unix)]
-pub(crate) fn file_id(found: &fs::Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
-    (found.dev(), found.ino())
+pub(crate) fn see(file: &File) -> io::Result<Seen> {
+    Ok(system::see(file)?.0)
 }
 
-/// Without a file id the anchor alone tells one file from another.
-#[cfg(not(unix))]
-pub(crate) fn file_id(_: &fs::Metadata) -> (u64, u64) {
-    (0, 0)
-}
-
-/// Opens for reading; std shares read, write and delete on Windows, so that writers are never in our way.
+/// Opens for reading, so that neither its writer nor who renames or deletes it is in our way, nor we in theirs.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    File::open(path)
+    system::open(path)
+}
+
+/// On Windows a deleted file keeps its name as long as a handle is open, and is refused to all who ask for it by name.
+pub(crate) fn is_being_deleted(error: &io::Error) -> bool {
+    cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// A file that was renamed within its folder.
@@ -107,20 +108,21 @@ pub(crate) fn reopen_moved(path: &Path, id: (u64, u64)) -> Option<File> {
     if id == (0, 0) {
         return None;
     }
-    let found = |path: PathBuf| fs::metadata(&path).is_ok_and(|found| file_id(&found) == id).then_some(path);
-    let moved = fs::read_dir(path.parent()?).ok()?.flatten().find_map(|entry| found(entry.path()))?;
+    let found = |path: PathBuf| see_at(&path).is_ok_and(|seen| seen.id == id).then_some(path);
+    let moved = std::fs::read_dir(path.parent()?).ok()?.flatten().find_map(|entry| found(entry.path()))?;
     open(&moved).ok()
+}
+
+/// Puts a file, which is on disk, in the place of another, and returns when that is on disk too.
+pub(crate) fn replace(new: &Path, old: &Path) -> io::Result<()> {
+    system::replace(new, old)
 }
 
 /// Fills the buffer from a position, as far as the file goes.
 pub(crate) fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Result<usize> {
     let mut total = 0;
     while !buffer.is_empty() {
-        #[cfg(unix)]
-        let got = std::os::unix::fs::FileExt::read_at(file, buffer, position);
-        #[cfg(windows)]
-        let got = std::os::windows::fs::FileExt::seek_read(file, buffer, position);
-        match got {
+        match system::read_at(file, buffer, position) {
             Ok(0) => break,
             Ok(got) => {
                 (total, position) = (total + got, position + got as u64);
@@ -131,4 +133,110 @@ pub(crate) fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> 
         }
     }
     Ok(total)
+}
+
+/// What Unix has to say: device and inode, and reading beside the file's own position.
+#[cfg(unix)]
+mod system {
+    use std::fs::{File, Metadata, metadata};
+    use std::io;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::path::Path;
+
+    use crate::follow::Seen;
+
+    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, bool)> {
+        Ok(seen(&metadata(path)?))
+    }
+
+    pub(super) fn see(file: &File) -> io::Result<(Seen, bool)> {
+        Ok(seen(&file.metadata()?))
+    }
+
+    fn seen(found: &Metadata) -> (Seen, bool) {
+        let modified_ns = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+        (Seen { id: (found.dev(), found.ino()), len: found.len(), modified_ns }, found.is_dir())
+    }
+
+    pub(super) fn open(path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    pub(super) fn replace(new: &Path, old: &Path) -> io::Result<()> {
+        std::fs::rename(new, old)?;
+        // The name is in the folder.
+        old.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
+
+    pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        file.read_at(buffer, position)
+    }
+}
+
+/// What Windows has to say: volume serial number and file index, share modes, and no words for a file without a handle.
+#[cfg(windows)]
+mod system {
+    use std::fs::{File, OpenOptions};
+    use std::io;
+    use std::os::windows::fs::{FileExt, OpenOptionsExt};
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    use windows_sys::Win32::Storage::FileSystem::{
+        FILE_ATTRIBUTE_DIRECTORY, FILE_FLAG_BACKUP_SEMANTICS, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
+        FILE_SHARE_WRITE,
+    };
+
+    use crate::follow::Seen;
+
+    const ERROR_ACCESS_DENIED: i32 = 5;
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    /// Longer than our own handle of a quiet file stays open.
+    const HELD_MAX: Duration = Duration::from_secs(5);
+    const HELD_PAUSE: Duration = Duration::from_millis(20);
+
+    const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+
+    /// Works while another program has the file open for itself alone: only data is refused then, not attributes.
+    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, bool)> {
+        let mut options = OpenOptions::new();
+        // A folder is opened only with backup semantics.
+        options.access_mode(FILE_READ_ATTRIBUTES).share_mode(SHARE_ALL).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
+        see(&options.open(path)?)
+    }
+
+    pub(super) fn see(file: &File) -> io::Result<(Seen, bool)> {
+        let found = winapi_util::file::information(file)?;
+        // Some shares have no file index; then the anchor alone tells one file from another.
+        let id = match found.file_index() {
+            0 => (0, 0),
+            index => (found.volume_serial_number(), index),
+        };
+        // In 100 ns since 1601; it is only ever compared.
+        let modified_ns = found.last_write_time().map_or(0, i128::from) * 100;
+        let is_dir = found.file_attributes() & u64::from(FILE_ATTRIBUTE_DIRECTORY) != 0;
+        Ok((Seen { id, len: found.file_size(), modified_ns }, is_dir))
+    }
+
+    pub(super) fn open(path: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).share_mode(SHARE_ALL).open(path)
+    }
+
+    /// A virus scanner or a backup that reads the old file, or the new one, may refuse this for a moment.
+    pub(super) fn replace(new: &Path, old: &Path) -> io::Result<()> {
+        let begun = Instant::now();
+        while let Err(error) = std::fs::rename(new, old) {
+            let held = matches!(error.raw_os_error(), Some(ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION));
+            if !held || begun.elapsed() > HELD_MAX {
+                return Err(error);
+            }
+            std::thread::sleep(HELD_PAUSE);
+        }
+        // A folder cannot be flushed, but flushing a file writes the journal, and the new name is in it.
+        OpenOptions::new().write(true).share_mode(SHARE_ALL).open(old)?.sync_all()
+    }
+
+    pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        file.seek_read(buffer, position)
+    }
 }

@@ -28,10 +28,13 @@ pub mod machine;
 pub mod metrics;
 pub mod record;
 pub mod redact;
+pub mod service;
 pub mod ship;
 pub mod signals;
 pub mod sink;
 pub mod tail;
+#[cfg(windows)]
+pub mod windows;
 
 pub use collect::{Collector, CollectorError, Drained, Pass};
 pub use config::Config;

@@ -3,7 +3,11 @@
 use chrono::{Local, Offset, TimeZone};
 use wulog_schemas::host::{HostId, canonical_name};
 
+#[cfg(not(windows))]
+use self::files::{computer_name, machine_id, time_zone};
 use crate::config::HostConfig;
+#[cfg(windows)]
+use crate::windows::machine::{computer_name, machine_id, time_zone};
 
 /// The host that the collector runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +34,7 @@ impl Machine {
             Some(id) => HostId::from_key(id),
             None => HostId::of_machine(&machine_id().unwrap_or_default(), &name),
         };
-        let time_zone = config.time_zone.clone().or_else(|| iana_time_zone::get_timezone().ok());
+        let time_zone = config.time_zone.clone().or_else(time_zone);
         Ok(Machine { id, name: canonical_name(&name), time_zone, own_clock: config.time_zone.is_none() })
     }
 }
@@ -42,16 +46,25 @@ pub fn utc_offset_min(at_ms: i64) -> Option<i32> {
     Some(at.offset().fix().local_minus_utc() / 60)
 }
 
-fn computer_name() -> Option<String> {
-    let from_environment = || std::env::var("COMPUTERNAME").or_else(|_| std::env::var("HOSTNAME")).ok();
-    first_line("/proc/sys/kernel/hostname").or_else(|| first_line("/etc/hostname")).or_else(from_environment)
-}
+/// What Linux keeps in files.
+#[cfg(not(windows))]
+mod files {
+    pub(super) fn computer_name() -> Option<String> {
+        first_line("/proc/sys/kernel/hostname")
+            .or_else(|| first_line("/etc/hostname"))
+            .or_else(|| std::env::var("HOSTNAME").ok())
+    }
 
-fn machine_id() -> Option<String> {
-    first_line("/etc/machine-id").or_else(|| first_line("/var/lib/dbus/machine-id"))
-}
+    pub(super) fn machine_id() -> Option<String> {
+        first_line("/etc/machine-id").or_else(|| first_line("/var/lib/dbus/machine-id"))
+    }
 
-fn first_line(path: &str) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
+    pub(super) fn time_zone() -> Option<String> {
+        iana_time_zone::get_timezone().ok()
+    }
+
+    fn first_line(path: &str) -> Option<String> {
+        let text = std::fs::read_to_string(path).ok()?;
+        text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
+    }
 }

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Parser;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use wulog_collector::cli::{BadConfig, Cli, Outcome, execute};
+use wulog_collector::service::event_log;
 use wulog_collector::signals::stop_requested;
 
 /// librdkafka allocates some ten pieces a line on one thread and frees them on another.
@@ -23,11 +26,10 @@ const EXIT_LOOK_HERE: u8 = 3;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("WULOG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    let terminal =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let event_log = if cli.is_service() { event_log() } else { None };
+    tracing_subscriber::registry().with(filter).with(terminal).with(event_log).init();
     let stop = Arc::new(AtomicBool::new(false));
     // Lives until the end: dropping it would stop listening.
     let _signals = match listen(stop.clone()) {

@@ -15,11 +15,21 @@ pub async fn stop_requested() -> io::Result<()> {
     }
 }
 
-/// Returns once Ctrl-C has come.
+/// Returns once the console says that it is over: Ctrl-C, Ctrl-Break, a closed window, a shutdown. A service is stopped by
+/// the service manager instead.
 ///
 /// # Errors
-/// When no console is there; then nothing will come.
-#[cfg(not(unix))]
+/// When the console cannot be listened to.
+#[cfg(windows)]
 pub async fn stop_requested() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+    use tokio::signal::windows;
+    let (mut c, mut brk) = (windows::ctrl_c()?, windows::ctrl_break()?);
+    let (mut close, mut shutdown) = (windows::ctrl_close()?, windows::ctrl_shutdown()?);
+    tokio::select! {
+        _ = c.recv() => {}
+        _ = brk.recv() => {}
+        _ = close.recv() => {}
+        _ = shutdown.recv() => {}
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@
 
 mod choose;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -18,14 +18,15 @@ use wulog_schemas::raw::{FileStatus, Source};
 
 use crate::ack::Acks;
 use crate::checkpoint::{Cursor, FileEntry};
-use crate::disk::{file_id, open, read_at, reopen_moved, see, stands};
+use crate::disk::{is_being_deleted, open, read_at, reopen_moved, see, see_at, stands};
 use crate::encoding::EncodingChoice;
 use crate::follow::{Change, LineMark, Seen};
 use crate::frame::{Framer, Step};
 use crate::sink::Ticket;
 
-/// How long a handle stays open without being read.
-const HANDLE_IDLE: Duration = Duration::from_secs(30);
+/// How long a handle stays open without being read. On Windows a folder with an open file cannot be renamed, and a file
+/// that is open cannot be replaced by every program.
+const HANDLE_IDLE: Duration = Duration::from_secs(if cfg!(windows) { 2 } else { 30 });
 
 /// One line as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,10 +148,13 @@ impl Tail {
             self.more = true;
             return;
         }
-        let seen = match fs::metadata(&self.entry.path) {
-            Ok(found) if found.is_dir() => return self.complain("is a directory; name a file or a glob of files"),
-            Ok(found) => see(&found),
+        let seen = match see_at(&self.entry.path) {
+            Ok(seen) => seen,
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                return self.complain("is a directory; name a file or a glob of files");
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.vanished(),
+            Err(error) if is_being_deleted(&error) && self.handle.is_some() => return self.vanished(),
             Err(error) => return self.complain(&format!("cannot be looked at: {error}")),
         };
         self.entry.seen_ms = now_ms;
@@ -190,7 +194,8 @@ impl Tail {
     /// True when there may be something to read.
     #[must_use]
     pub fn can_read(&self) -> bool {
-        self.more && matches!(self.phase, Phase::Following | Phase::Leaving { .. })
+        let released = self.handle.is_none() && self.phase == (Phase::Leaving { finished: true });
+        self.more && !released && matches!(self.phase, Phase::Following | Phase::Leaving { .. })
     }
 
     /// True when every complete line, as of the last look, is acknowledged.
@@ -218,7 +223,7 @@ impl Tail {
             return Ok(None);
         }
         let cursor = if self.entry.id == id {
-            let here = fs::metadata(&self.entry.path).is_ok_and(|found| file_id(&found) == id);
+            let here = see_at(&self.entry.path).is_ok_and(|seen| seen.id == id);
             if here || !matches!(self.phase, Phase::Choosing { .. }) || !self.acks.is_empty() {
                 return Err(StillRead);
             }
@@ -300,7 +305,7 @@ impl Tail {
         if self.handle.is_none() {
             let file = open(&self.entry.path)?;
             if let Some(seen) = self.seen
-                && see(&file.metadata()?).id != seen.id
+                && see(&file)?.id != seen.id
             {
                 self.replaced(&seen);
                 return Ok(0);
@@ -354,6 +359,10 @@ impl Tail {
             self.more = false;
             if leaving {
                 self.phase = Phase::Leaving { finished: true };
+                if see_at(&self.entry.path).is_err_and(|error| is_being_deleted(&error)) {
+                    // While we hold it, nobody can write a new file of this name.
+                    self.handle = None;
+                }
                 if self.acks.is_empty() && lines.is_empty() {
                     self.choose_again(true);
                 }

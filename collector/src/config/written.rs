@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::time::Duration;
 
 use regex::Regex;
 use serde::Deserialize;
 use toml::Spanned;
 use wulog_schemas::raw::Source;
 
-use super::{Config, ConfigError, HostConfig, Input, Limits, default_prefix, line_at};
+use super::{
+    Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, default_prefix, line_at, with_variables,
+};
 use crate::encoding::EncodingChoice;
 use crate::redact::Rule;
 
@@ -17,12 +19,13 @@ use crate::redact::Rule;
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
     topic_prefix: Option<Spanned<String>>,
-    state_dir: PathBuf,
+    state_dir: Spanned<String>,
     #[serde(default)]
     host: RawHost,
     #[serde(default)]
     kafka: BTreeMap<String, Spanned<toml::Value>>,
     limits: Option<Spanned<Limits>>,
+    get_windows_update_log: Option<RawGet>,
     #[serde(default)]
     redact: Vec<RawRule>,
     metrics: Option<RawMetrics>,
@@ -67,6 +70,13 @@ struct RawMetrics {
     allow_remote: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGet {
+    log_path: Spanned<String>,
+    every_min: Spanned<u64>,
+}
+
 /// Turns what was written into what is meant, and knows where it was written.
 pub(super) struct Checker<'a> {
     pub(super) text: &'a str,
@@ -87,12 +97,13 @@ impl Checker<'_> {
         let kafka = raw.kafka.into_iter().map(|(key, value)| self.kafka_value(key, value)).collect::<Result<_, _>>()?;
         Ok(Config {
             topic_prefix,
-            state_dir: raw.state_dir,
+            state_dir: self.path_of(raw.state_dir)?.into_inner().into(),
             host: self.host(raw.host)?,
             kafka,
             limits: raw.limits.map_or_else(|| Ok(Limits::default()), |limits| self.limits(limits))?,
             redact: raw.redact.into_iter().map(|rule| self.rule(rule)).collect::<Result<_, _>>()?,
             metrics: raw.metrics.map(|metrics| self.metrics(&metrics)).transpose()?,
+            get_windows_update_log: raw.get_windows_update_log.map(|raw| self.get_log(raw)).transpose()?,
             inputs: raw.input.into_iter().map(|input| self.input(input)).collect::<Result<_, _>>()?,
         })
     }
@@ -139,7 +150,7 @@ impl Checker<'_> {
             return Err(self.wrong(start, "paths is empty: name at least one file or glob"));
         }
         let is_glob = |path: &str| !path.is_empty() && glob::Pattern::new(path).is_ok();
-        let paths = raw.paths.into_iter().map(|path| self.checked(path, is_glob, "is no path or glob"));
+        let paths = raw.paths.into_iter().map(|path| self.checked(self.path_of(path)?, is_glob, "is no path or glob"));
         let encoding = raw.encoding.map(|name| {
             let message = "is no encoding: use auto, utf-8, utf-16le, windows-1252 or another WHATWG label";
             EncodingChoice::parse(name.get_ref()).ok_or_else(|| self.wrong_value(&name, message))
@@ -152,6 +163,27 @@ impl Checker<'_> {
             time_zone: self.time_zone(raw.time_zone)?,
             labels: raw.labels,
         })
+    }
+
+    fn get_log(&self, raw: RawGet) -> Result<GetWindowsUpdateLog, ConfigError> {
+        // The traces are flushed every few minutes; a day of them is as much as they reliably hold.
+        if !(5..=1440).contains(raw.every_min.get_ref()) {
+            return Err(self.wrong(raw.every_min.span().start, "every_min is not in 5..=1440"));
+        }
+        let log_path = self.path_of(raw.log_path)?.into_inner().into();
+        Ok(GetWindowsUpdateLog { log_path, every: Duration::from_secs(raw.every_min.into_inner() * 60) })
+    }
+
+    /// A path, on Windows with `%NAME%` replaced.
+    fn path_of(&self, path: Spanned<String>) -> Result<Spanned<String>, ConfigError> {
+        if !cfg!(windows) {
+            return Ok(path);
+        }
+        let variable = |name: &str| std::env::var(name).ok();
+        match with_variables(path.get_ref(), variable) {
+            Ok(expanded) => Ok(Spanned::new(path.span(), expanded)),
+            Err(name) => Err(self.wrong_value(&path, &format!("names %{name}%, which is not set"))),
+        }
     }
 
     fn host_pattern(&self, pattern: &Spanned<String>) -> Result<Regex, ConfigError> {

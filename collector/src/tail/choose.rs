@@ -25,7 +25,7 @@ impl Tail {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             opened => opened?,
         };
-        let seen = see(&file.metadata()?);
+        let seen = see(&file)?;
         self.seen = Some(seen);
         let mut head = [0; 4];
         let got = read_at(&file, &mut head, 0)?;

@@ -1,0 +1,10 @@
+//! What is Windows' alone: the service and its Event Log, and what the machine says of itself. What differs only in a
+//! call stands beside its other half, in [`crate::disk`] and [`crate::signals`].
+
+pub mod event_log;
+pub mod machine;
+pub mod service;
+pub(crate) mod update_log;
+
+/// The name of the service and of its source in the Event Log.
+pub const NAME: &str = "wulog-collector";

@@ -1,0 +1,138 @@
+//! The Windows Event Log, as one more place where `tracing` writes: warnings, errors, and start and stop of the service.
+//!
+//! Takes events, gives entries in the log `Application`. What is said there is for people who run many hosts, so
+//! ordinary work stays out of it. The texts come from a message table in the program itself (`resources/messages.mc`),
+//! which the source's key in the registry names; without it the Event Viewer would complain in front of each entry.
+
+#![allow(unsafe_code)] // four calls that no crate wraps
+
+use std::fmt::{Debug, Write};
+use std::io;
+use std::path::Path;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use windows_registry::LOCAL_MACHINE;
+use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::System::EventLog::{
+    DeregisterEventSource, EVENTLOG_ERROR_TYPE, EVENTLOG_INFORMATION_TYPE, EVENTLOG_WARNING_TYPE, RegisterEventSourceW,
+    ReportEventW,
+};
+
+use super::{NAME, service};
+
+/// Where Windows looks the source up.
+const SOURCES: &str = r"SYSTEM\CurrentControlSet\Services\EventLog\Application";
+/// ReportEvent takes 31,839 characters.
+const TEXT_UNITS_MAX: usize = 31_000;
+
+/// Event ids, as in `resources/messages.mc`.
+const ID_SERVICE: u32 = 1;
+const ID_WARNING: u32 = 2;
+const ID_ERROR: u32 = 3;
+
+/// An open source of the Event Log.
+#[derive(Debug)]
+pub struct EventLog(HANDLE);
+
+// SAFETY: the handle stands for a source of the system, not for anything of a thread's; ReportEventW may be called by all.
+unsafe impl Send for EventLog {}
+// SAFETY: as above.
+unsafe impl Sync for EventLog {}
+
+impl EventLog {
+    /// Opens the source; it need not be registered.
+    ///
+    /// # Errors
+    /// When the Event Log does not run.
+    pub fn open() -> io::Result<EventLog> {
+        let name = wide(NAME);
+        // SAFETY: the name ends with a zero and outlives the call; a null server is this machine.
+        let handle = unsafe { RegisterEventSourceW(std::ptr::null(), name.as_ptr()) };
+        if handle.is_null() { Err(io::Error::last_os_error()) } else { Ok(EventLog(handle)) }
+    }
+
+    fn report(&self, metadata: &Metadata<'_>, text: &str) {
+        let (kind, id) = match *metadata.level() {
+            Level::ERROR => (EVENTLOG_ERROR_TYPE, ID_ERROR),
+            Level::WARN => (EVENTLOG_WARNING_TYPE, ID_WARNING),
+            _ => (EVENTLOG_INFORMATION_TYPE, ID_SERVICE),
+        };
+        let text = wide(text);
+        let strings = [text.as_ptr()];
+        // SAFETY: the handle is open until drop; one string that ends with a zero, and no data. The result says nothing
+        // that could be acted upon: there is no third place to complain in.
+        unsafe {
+            ReportEventW(
+                self.0,
+                kind,
+                0,
+                id,
+                std::ptr::null_mut(),
+                strings.len() as u16,
+                0,
+                strings.as_ptr(),
+                std::ptr::null(),
+            );
+        }
+    }
+}
+
+impl Drop for EventLog {
+    fn drop(&mut self) {
+        // SAFETY: opened in `open`, closed here alone.
+        unsafe {
+            DeregisterEventSource(self.0);
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for EventLog {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        if *metadata.level() <= Level::WARN || metadata.target() == service::TARGET {
+            let mut text = Text::default();
+            event.record(&mut text);
+            self.report(metadata, &(text.message + &text.fields));
+        }
+    }
+}
+
+/// Tells Windows where the texts of our entries are.
+pub(super) fn register_source(program: &Path) -> windows_registry::Result<()> {
+    let key = LOCAL_MACHINE.create(format!(r"{SOURCES}\{NAME}"))?;
+    key.set_expand_string("EventMessageFile", program.to_string_lossy())?;
+    key.set_u32("TypesSupported", u32::from(EVENTLOG_ERROR_TYPE | EVENTLOG_WARNING_TYPE | EVENTLOG_INFORMATION_TYPE))
+}
+
+pub(super) fn unregister_source() -> windows_registry::Result<()> {
+    LOCAL_MACHINE.remove_tree(format!(r"{SOURCES}\{NAME}"))
+}
+
+/// An event as a person reads it: the message, then a line for each field.
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Writing into a string does not fail.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, "\r\n{name}: {value:?}"),
+        };
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+}
+
+/// UTF-16 with a zero at its end, cut where the Event Log would refuse it.
+fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().filter(|&unit| unit != 0).take(TEXT_UNITS_MAX).chain([0]).collect()
+}
