@@ -3,13 +3,18 @@
 //! Two generations in two files, written in turn: the new one is complete and on disk before the older is given up, so a
 //! crash at any moment leaves one that is whole. Each has a CRC. A checkpoint that cannot be read never refuses the
 //! start: the price is lines sent twice, under a new epoch, and a log message that says so.
+//!
+//! Between two of them a **journal** says up to where lines were handed over, a line of it before they leave. It is not
+//! synced: it must outlive the process, not the machine, and costs one write a chunk. It is only needed where a crash
+//! and the rewriting of a log come together within the second that a checkpoint may be old.
 
-use std::fs::{self, File, TryLockError};
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::disk::replace;
 use crate::follow::Anchor;
@@ -19,6 +24,9 @@ use crate::follow::Anchor;
 pub struct Cursor {
     /// 16 hex digits.
     pub epoch: String,
+    /// The name under which the epoch's lines are shipped: the path where the file was first seen.
+    #[serde(default)]
+    pub label: String,
     /// Logical offset of the next line.
     pub logical: u64,
     /// Position of the next line in the file, as it was: a hint that the anchor confirms.
@@ -35,6 +43,27 @@ pub struct Cursor {
     /// Device and inode of a version that is past; it may be found again under another name.
     #[serde(default)]
     pub id: (u64, u64),
+    /// How far lines were handed over, where that is further than what is acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Sent>,
+}
+
+impl Cursor {
+    /// Whether any line of it was handed over.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !self.anchor.is_empty() || self.sent.is_some()
+    }
+}
+
+/// Up to where lines of an epoch may have arrived without our knowing. Where a crash and a rewrite come together and the
+/// acknowledged lines are gone from the file, this tells the identity of those that are left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Logical offset just after the last line.
+    pub logical: u64,
+    /// The last lines.
+    pub anchor: Anchor,
 }
 
 /// What is kept of one file.
@@ -42,10 +71,11 @@ pub struct Cursor {
 pub struct FileEntry {
     /// Where the file is.
     pub path: PathBuf,
-    /// The name under which its lines are shipped: the path where it was first seen.
-    pub label: String,
-    /// Device and inode at the last look.
+    /// Device and inode of the version that the cursor is of.
     pub id: (u64, u64),
+    /// Versions that were seen at the path after it, oldest first: each is read before the next, wherever it has gone.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub ahead: VecDeque<(u64, u64)>,
     /// When it was last there, milliseconds since 1970 UTC.
     pub seen_ms: i64,
     /// Times that lines may have been missed.
@@ -62,6 +92,8 @@ pub struct FileEntry {
 pub struct CheckpointStore {
     dir: PathBuf,
     generation: u64,
+    /// Made with the first line of it; emptied by each checkpoint.
+    journal: Option<(File, u64)>,
     _lock: File,
 }
 
@@ -83,6 +115,9 @@ pub enum CheckpointError {
 
 const SLOTS: [&str; 2] = ["checkpoint.0", "checkpoint.1"];
 const MAGIC: &str = "wulog-checkpoint-1";
+const JOURNAL: &str = "journal";
+/// Where checkpoints fail, the journal grows to this and no further.
+const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 impl CheckpointStore {
     /// Opens the state directory, makes it where it is missing, and reads the newest checkpoint that is whole.
@@ -99,7 +134,7 @@ impl CheckpointStore {
             Err(TryLockError::Error(error)) => return Err(unwritable(error)),
         }
         let (generation, entries) = read(dir);
-        Ok((CheckpointStore { dir: dir.to_owned(), generation, _lock: lock }, entries))
+        Ok((CheckpointStore { dir: dir.to_owned(), generation, journal: None, _lock: lock }, entries))
     }
 
     /// Writes a new generation; returns when it is on disk.
@@ -111,6 +146,41 @@ impl CheckpointStore {
         self.write(generation, entries)
             .map_err(|error| CheckpointError::Unwritable { dir: self.dir.clone(), error })?;
         self.generation = generation;
+        // What it says is in the checkpoint; where it cannot be emptied it only says it again.
+        if let Some((journal, bytes)) = &mut self.journal
+            && journal.set_len(0).is_ok()
+        {
+            *bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Notes how far lines of a file are handed over. A journal that cannot be written costs repeated lines at worst, so
+    /// it stops nothing.
+    pub fn hands_over(&mut self, path: &Path, cursor: &Cursor) {
+        if let Err(error) = self.note(path, cursor) {
+            debug!(state_dir = %self.dir.display(), %error, "journal cannot be written");
+        }
+    }
+
+    fn note(&mut self, path: &Path, cursor: &Cursor) -> io::Result<()> {
+        let body = serde_json::to_vec(&(path, &cursor.epoch, &cursor.sent)).map_err(io::Error::other)?;
+        let mut line = format!("{:08x} ", crc32fast::hash(&body)).into_bytes();
+        line.extend(body);
+        line.push(b'\n');
+        let (journal, bytes) = match &mut self.journal {
+            Some(open) => open,
+            None => {
+                let mut options = OpenOptions::new();
+                let file = options.create(true).append(true).open(self.dir.join(JOURNAL))?;
+                let bytes = file.metadata()?.len();
+                self.journal.insert((file, bytes))
+            }
+        };
+        if *bytes < JOURNAL_BYTES_MAX {
+            journal.write_all(&line)?;
+            *bytes += line.len() as u64;
+        }
         Ok(())
     }
 
@@ -151,7 +221,33 @@ pub fn read(dir: &Path) -> (u64, Vec<FileEntry>) {
     if newest.0 == 0 && damaged > 0 {
         error!(state_dir = %dir.display(), "no checkpoint is whole: all files are read again from their start");
     }
+    replay_journal(dir, &mut newest.1);
     newest
+}
+
+/// Adds what the journal says to the cursors of the same epochs. It ends at the first line that is not whole.
+fn replay_journal(dir: &Path, entries: &mut [FileEntry]) {
+    let Ok(bytes) = fs::read(dir.join(JOURNAL)) else { return };
+    let mut by_path: HashMap<PathBuf, &mut Cursor> =
+        entries.iter_mut().map(|entry| (entry.path.clone(), &mut entry.cursor)).collect();
+    for line in bytes.split(|&byte| byte == b'\n') {
+        let Some((path, epoch, sent)) = decode_note(line) else { return };
+        if let Some(cursor) = by_path.get_mut(&path)
+            && cursor.epoch == epoch
+            && sent.logical > cursor.sent.as_ref().map_or(cursor.logical, |known| known.logical)
+        {
+            cursor.sent = Some(sent);
+        }
+    }
+}
+
+fn decode_note(line: &[u8]) -> Option<(PathBuf, String, Sent)> {
+    let (crc, body) = (line.get(..8)?, line.get(9..)?);
+    let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?, 16).ok()?;
+    if crc != crc32fast::hash(body) {
+        return None;
+    }
+    serde_json::from_slice(body).ok()
 }
 
 fn decode(bytes: &[u8]) -> Option<(u64, Vec<FileEntry>)> {

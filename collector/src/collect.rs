@@ -21,12 +21,14 @@ use crate::record::{Origin, Place};
 use crate::redact::{Rule, redact};
 use crate::ship::{FatalSinkError, Owner, Shipper};
 use crate::sink::{Sink, Ticket};
-use crate::tail::{Line, Reading, Tail};
+use crate::tail::{Line, Others, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// How long acknowledged positions may wait to be written; a crash in between repeats lines under the same identity.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// Of how many other files in a folder a new one may be a copy.
+const COPIED_FROM_MAX: usize = 32;
 /// How many handles of quiet files stay open.
 const HANDLES_MAX: usize = 256;
 /// How long a file that is gone is remembered; longer than anyone's holiday.
@@ -45,6 +47,8 @@ pub struct Collector {
     /// The input of each.
     inputs: Vec<usize>,
     by_path: HashMap<PathBuf, usize>,
+    /// Files of one host in one folder: a file may turn up there under another name.
+    neighbours: HashMap<(usize, PathBuf), Vec<usize>>,
     hosts: Hosts,
     /// Positions of files that no input names now; kept, since a slip in the configuration must not lose them.
     unclaimed: HashMap<PathBuf, FileEntry>,
@@ -146,6 +150,7 @@ impl Collector {
             tails: Vec::new(),
             inputs: Vec::new(),
             by_path: HashMap::new(),
+            neighbours: HashMap::new(),
             hosts: Hosts::new(own, config.host.labels),
             unclaimed: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect(),
             redact: config.redact,
@@ -191,9 +196,7 @@ impl Collector {
             self.discover(now_ms);
         }
         self.deliveries(Duration::ZERO, &mut pass)?;
-        for tail in &mut self.tails {
-            tail.look(now_ms);
-        }
+        self.tails.iter_mut().for_each(|tail| tail.look(now_ms));
         self.choose();
         self.save_when_due();
         self.heartbeats(now_ms);
@@ -286,6 +289,8 @@ impl Collector {
         debug!(path = %found.path.display(), host, "file found");
         let reading = Reading { encoding: found.encoding, ..self.reading };
         let index = self.tails.len();
+        let folder = found.path.parent().map(PathBuf::from).unwrap_or_default();
+        self.neighbours.entry((host, folder)).or_default().push(index);
         self.by_path.insert(found.path, index);
         self.hosts.add_file(host, index);
         self.inputs.push(found.input);
@@ -293,30 +298,66 @@ impl Collector {
     }
 
     /// What is known of the file at a path that is new: nothing, or what was known of it under another name.
-    fn renamed(&self, path: &Path) -> Option<FileEntry> {
-        let fresh = FileEntry { path: path.to_owned(), label: path.display().to_string(), ..FileEntry::default() };
+    fn renamed(&mut self, path: &Path) -> Option<FileEntry> {
+        let fresh = FileEntry { path: path.to_owned(), ..FileEntry::default() };
         let Ok(id) = see_at(path).map(|seen| seen.id) else {
             return Some(fresh);
         };
         for tail in &self.tails {
             match tail.hand_over(id) {
                 Ok(None) => {}
-                Ok(Some((label, cursor))) => {
-                    return Some(FileEntry { label, cursor, id, ..fresh });
-                }
+                Ok(Some(cursor)) => return Some(FileEntry { cursor, id, ..fresh }),
                 Err(_) => return None,
             }
         }
-        let earlier = self.unclaimed.values().find(|entry| entry.id == id && id != (0, 0) && !entry.path.exists());
-        Some(earlier.map_or(fresh, |entry| FileEntry { path: path.to_owned(), ..entry.clone() }))
+        let gone = |entry: &&FileEntry| entry.id == id && id != (0, 0) && !entry.path.exists();
+        let earlier = self.unclaimed.values().find(gone).map(|entry| entry.path.clone());
+        // Its own path gets a new entry when a file is there again: a file has one reader.
+        let earlier = earlier.and_then(|earlier| self.unclaimed.remove(&earlier));
+        Some(earlier.map_or(fresh, |entry| FileEntry { path: path.to_owned(), ..entry }))
     }
 
     fn choose(&mut self) {
-        for tail in self.tails.iter_mut().filter(|tail| tail.must_choose()) {
-            if tail.choose(new_epoch) {
+        for index in 0..self.tails.len() {
+            if self.tails[index].must_choose()
+                && let Some(others) = self.known_of_others(index)
+            {
+                self.tails[index].choose(&others, new_epoch);
+            }
+            if self.tails[index].take_news() {
                 self.unsaved = Unsaved::Epoch;
             }
         }
+    }
+
+    /// Cursors in other files of the folder that may be in what a tail is to read next: under its name before, or as a
+    /// copy. `None` where it is still read under its name before, or is read by another tail anyway.
+    fn known_of_others(&mut self, index: usize) -> Option<Others> {
+        let tail = &self.tails[index];
+        let folder = tail.entry.path.parent().map(PathBuf::from).unwrap_or_default();
+        let neighbours = self.neighbours.get(&(tail.host, folder.clone())).map_or(&[][..], Vec::as_slice);
+        let others = || neighbours.iter().filter(|&&other| other != index).map(|&other| &self.tails[other]);
+        let mut known = Others::default();
+        if let Some(id) = tail.next() {
+            let own = tail.entry.id == id;
+            let has = |other: &Tail| other.is_at_path(id) && (!own || other.entry.id == id);
+            if !tail.is_at_path(id) && others().any(has) {
+                self.tails[index].leave_to_others(id);
+                return None;
+            }
+            // What another still reads may be what this one is a copy of.
+            if !own && others().any(|other| other.is_leaving() && tail.is_named_after(other)) {
+                return None;
+            }
+            for other in others().filter(|_| !own) {
+                known.same.extend(other.hand_over(id).ok()?);
+            }
+        }
+        let gone = self.unclaimed.values().filter(|entry| entry.path.parent() == Some(folder.as_path()));
+        let entries = others().map(|other| &other.entry).chain(gone);
+        let cursors = entries.flat_map(|entry| std::iter::once(&entry.cursor).chain(&entry.past));
+        known.copied.extend(cursors.filter(|cursor| cursor.is_known()).take(COPIED_FROM_MAX).cloned());
+        Some(known)
     }
 
     /// Reads one chunk of each file that has more. Returns whether anything was read.
@@ -346,6 +387,10 @@ impl Collector {
             if let Some(pace) = &mut self.pace {
                 pace.take(bytes);
             }
+            if !lines.is_empty() {
+                let path = tail.entry.path.clone();
+                self.store.hands_over(&path, tail.hands_over());
+            }
             pass.bytes_read += bytes as u64;
             pass.lines_sent += lines.len() as u64;
             if lines.is_empty() {
@@ -366,10 +411,11 @@ impl Collector {
     /// What the lines of one chunk have in common.
     fn origin(&self, tail: usize, now_ms: i64) -> Arc<Origin> {
         let tail = &self.tails[tail];
+        let (label, epoch) = tail.read_as();
         let header = RawHeader {
-            file: tail.entry.label.clone(),
+            file: label.to_owned(),
             source: tail.source,
-            epoch: tail.read_epoch().to_owned(),
+            epoch: epoch.to_owned(),
             ..self.hosts.header(tail.host, now_ms)
         };
         Origin::new(self.hosts.id(tail.host), header)

@@ -103,14 +103,16 @@ pub(crate) fn is_being_deleted(error: &io::Error) -> bool {
     cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// A file that was renamed within its folder.
-pub(crate) fn reopen_moved(path: &Path, id: (u64, u64)) -> Option<File> {
+/// A file that was renamed within its folder, and whether its new name begins as the old one does.
+pub(crate) fn reopen_moved(path: &Path, id: (u64, u64)) -> Option<(File, bool)> {
     if id == (0, 0) {
         return None;
     }
     let found = |path: PathBuf| see_at(&path).is_ok_and(|seen| seen.id == id).then_some(path);
     let moved = std::fs::read_dir(path.parent()?).ok()?.flatten().find_map(|entry| found(entry.path()))?;
-    open(&moved).ok()
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let stem = path.file_stem()?.to_string_lossy().into_owned();
+    Some((open(&moved).ok()?, name(&moved)?.starts_with(&stem)))
 }
 
 /// Puts a file, which is on disk, in the place of another, and returns when that is on disk too.

@@ -20,6 +20,10 @@ pub const ANCHOR_LINES: usize = 8;
 /// How many bytes of the file are read again, at most, to see that the anchor still stands.
 pub const VERIFY_BYTES_MAX: u64 = 64 * 1024;
 
+/// Text that is enough to tell one log from another: date, time, process, thread and component. Lines with a time do not
+/// repeat; a banner does.
+const TELLING_BYTES_MIN: u64 = 40;
+
 /// One line as an anchor remembers it; in a checkpoint `[crc, text_bytes, file_bytes]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u32, u32, u64)", into = "(u32, u32, u64)")]
@@ -109,6 +113,10 @@ pub struct Found {
     pub position: u64,
     /// The anchor as it stands in this version of the file.
     pub anchor: Anchor,
+    /// Decoded text before that, with one byte for each line ending.
+    pub text_bytes: u64,
+    /// Whether what was found tells one log from another, and not only one place in a log from another.
+    pub tells_files_apart: bool,
 }
 
 /// Looks for anchors in a file that was rewritten. Give it every line from the start, then ask what it found.
@@ -117,6 +125,7 @@ pub struct Search<'a> {
     anchors: &'a [&'a Anchor],
     window: Anchor,
     lines_seen: usize,
+    text_bytes: u64,
     hits: Vec<Hits>,
 }
 
@@ -130,32 +139,44 @@ struct Hits {
 #[derive(Clone, Debug, Default)]
 struct Places {
     count: usize,
-    last: Option<(u64, Anchor)>,
+    last: Option<Place>,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    position: u64,
+    text_bytes: u64,
+    anchor: Anchor,
+    /// How many lines of the anchor were found.
+    lines: usize,
 }
 
 impl Places {
-    fn add(&mut self, position: u64, anchor: &Anchor) {
+    fn add(&mut self, place: Place) {
         self.count += 1;
-        self.last = Some((position, anchor.clone()));
+        self.last = Some(place);
     }
 
-    fn only(&self) -> Option<&(u64, Anchor)> {
+    fn only(&self) -> Option<&Place> {
         self.last.as_ref().filter(|_| self.count == 1)
     }
 }
 
 impl<'a> Search<'a> {
-    /// A search for any of these, the first one being preferred. Empty anchors match nothing.
+    /// A search for any of these. Empty anchors match nothing.
     #[must_use]
     pub fn new(anchors: &'a [&'a Anchor]) -> Search<'a> {
         let hits = vec![Hits::default(); anchors.len()];
-        Search { anchors, window: Anchor::default(), lines_seen: 0, hits }
+        Search { anchors, window: Anchor::default(), lines_seen: 0, text_bytes: 0, hits }
     }
 
     /// The next line of the file; `position` is just after it.
     pub fn line(&mut self, mark: LineMark, position: u64) {
         self.window.push(mark);
         self.lines_seen += 1;
+        self.text_bytes += u64::from(mark.text_bytes) + 1;
+        let text_bytes = self.text_bytes;
+        let place = |window: &Anchor, lines| Place { position, text_bytes, anchor: window.clone(), lines };
         for (anchor, hits) in self.anchors.iter().zip(&mut self.hits) {
             let Some(last) = anchor.lines.back() else { continue };
             if !last.same_text(&mark) {
@@ -165,31 +186,41 @@ impl<'a> Search<'a> {
             if let Some(start) = window.len().checked_sub(anchor.lines.len())
                 && anchor.ends_with(&window[start..])
             {
-                hits.whole.add(position, &self.window);
-            } else if self.lines_seen <= ANCHOR_LINES && begins_within(anchor, window) {
-                hits.at_head.add(position, &self.window);
+                hits.whole.add(place(&self.window, anchor.lines.len()));
+            } else if self.lines_seen <= ANCHOR_LINES
+                && let Some(lines) = begins_within(anchor, window)
+            {
+                hits.at_head.add(place(&self.window, lines));
             }
         }
     }
 
-    /// The first anchor that stands in exactly one place.
+    /// The anchors that stand in exactly one place, in the order in which they were given.
     #[must_use]
-    pub fn finish(self) -> Option<Found> {
-        self.hits.iter().enumerate().find_map(|(which, hits)| {
+    pub fn finish(self) -> Vec<Found> {
+        let found = |(which, hits): (usize, &Hits)| {
             let places = if hits.whole.count > 0 { &hits.whole } else { &hits.at_head };
-            let (position, anchor) = places.only()?.clone();
-            Some(Found { which, position, anchor })
-        })
+            let Place { position, text_bytes, anchor, lines } = places.only()?.clone();
+            let telling_bytes = self::text_bytes(anchor.lines.iter().rev().take(lines));
+            let tells_files_apart = telling_bytes >= TELLING_BYTES_MIN;
+            Some(Found { which, position, anchor, text_bytes, tells_files_apart })
+        };
+        self.hits.iter().enumerate().filter_map(found).collect()
     }
 }
 
-/// Whether the head of a file, all of it `window`, was cut off within the anchor. The first line may be half a line.
-/// One line alone proves too little.
-fn begins_within(anchor: &Anchor, window: &[LineMark]) -> bool {
-    const LINES_MIN: usize = 2;
-    let without_first = &window[1..];
-    (window.len() >= LINES_MIN && anchor.ends_with(window))
-        || (without_first.len() >= LINES_MIN && anchor.ends_with(without_first))
+/// How many lines of the anchor a file begins with, all of it being `window`, where its head was cut off within the
+/// anchor. The first line may be half a line. One short line alone proves too little.
+fn begins_within(anchor: &Anchor, window: &[LineMark]) -> Option<usize> {
+    let proves = |lines: &[LineMark]| {
+        anchor.ends_with(lines) && (lines.len() >= 2 || text_bytes(lines.iter()) >= TELLING_BYTES_MIN)
+    };
+    let (all, without_first) = (window, &window[1..]);
+    [all, without_first].into_iter().find(|lines| proves(lines)).map(<[LineMark]>::len)
+}
+
+fn text_bytes<'a>(lines: impl Iterator<Item = &'a LineMark>) -> u64 {
+    lines.map(|mark| u64::from(mark.text_bytes)).sum()
 }
 
 /// What a look at a path shows, before any content is read.
@@ -254,7 +285,7 @@ mod tests {
         let anchors: Vec<&Anchor> = anchors.iter().collect();
         let mut search = Search::new(&anchors);
         file.chars().enumerate().for_each(|(index, line)| search.line(mark(line), index as u64 + 1));
-        assert_eq!(search.finish().map(|found| (found.which, found.position)), expect);
+        assert_eq!(search.finish().first().map(|found| (found.which, found.position)), expect);
     }
 
     #[test]

@@ -5,28 +5,29 @@
 //! starts with the lines of the anchor: what was read and the proof that the place is right come from one moment.
 //!
 //! A new version of a file is opened only when all lines of the one before are acknowledged. So a file is in one epoch
-//! at a time, and its acknowledged position and its reading position are in the same version.
+//! at a time, and its acknowledged position and its reading position are in the same version. Versions that come and go
+//! meanwhile wait for their turn.
 
 mod choose;
+mod look;
+mod read;
 
+pub use choose::Others;
+
+use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 use wulog_schemas::raw::{FileStatus, Source};
 
 use crate::ack::Acks;
-use crate::checkpoint::{Cursor, FileEntry};
-use crate::disk::{is_being_deleted, open, read_at, reopen_moved, see, see_at, stands};
+use crate::checkpoint::{Cursor, FileEntry, Sent};
+use crate::disk::see_at;
 use crate::encoding::EncodingChoice;
-use crate::follow::{Change, LineMark, Seen};
-use crate::frame::{Framer, Step};
+use crate::follow::{LineMark, Seen};
+use crate::frame::Framer;
 use crate::sink::Ticket;
-
-/// How long a handle stays open without being read. On Windows a folder with an open file cannot be renamed, and a file
-/// that is open cannot be replaced by every program.
-const HANDLE_IDLE: Duration = Duration::from_secs(if cfg!(windows) { 2 } else { 30 });
 
 /// One line as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +91,25 @@ pub struct Tail {
     /// Nothing changed for so long that a last line without ending is complete.
     quiet: bool,
     handle: Option<(File, Instant)>,
+    /// Versions ahead that are no longer at the path.
+    opened: HashMap<FileId, Moved>,
     /// Something may be unread.
     more: bool,
+    /// The entry holds what a crash must not forget.
+    news: bool,
     /// What was last complained of.
     trouble: Option<String>,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+/// A version that is no longer at the path.
+#[derive(Debug)]
+struct Moved {
+    file: File,
+    /// Surely what was seen at the path: it was open, or its name says so. An id alone may be used again.
+    certain: bool,
 }
 
 /// A file is still read under the name that it had.
@@ -107,8 +123,8 @@ enum Phase {
     Choosing { drained: bool, settling: Option<Settling> },
     /// It is read.
     Following,
-    /// Another file took the path; the old one is read to its end through its handle.
-    Leaving { finished: bool },
+    /// Another file took the path; the old one is read to its end through its handle. `certain`: see [`Moved`].
+    Leaving { finished: bool, certain: bool },
 }
 
 /// A rewritten file that may not be complete.
@@ -123,13 +139,13 @@ impl Tail {
     /// A file found at a path, with what the checkpoint knows of it.
     #[must_use]
     pub fn new(entry: FileEntry, host: usize, source: Source, reading: Reading) -> Tail {
-        Tail {
+        let mut tail = Tail {
             read: entry.cursor.clone(),
             entry,
             host,
             source,
             reading,
-            phase: Phase::CHOOSE,
+            phase: Phase::Choosing { drained: false, settling: None },
             framer: None,
             lead: 0,
             acks: Acks::default(),
@@ -137,52 +153,13 @@ impl Tail {
             still_since_ms: 0,
             quiet: false,
             handle: None,
+            opened: HashMap::new(),
             more: false,
+            news: false,
             trouble: None,
-        }
-    }
-
-    /// Looks at the path, reads nothing.
-    pub fn look(&mut self, now_ms: i64) {
-        if let Phase::Leaving { .. } = self.phase {
-            self.more = true;
-            return;
-        }
-        let seen = match see_at(&self.entry.path) {
-            Ok(seen) => seen,
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                return self.complain("is a directory; name a file or a glob of files");
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.vanished(),
-            Err(error) if is_being_deleted(&error) && self.handle.is_some() => return self.vanished(),
-            Err(error) => return self.complain(&format!("cannot be looked at: {error}")),
         };
-        self.entry.seen_ms = now_ms;
-        let Some(before) = self.seen.replace(seen) else {
-            self.still_since_ms = now_ms;
-            self.more = true;
-            return;
-        };
-        if seen.len != before.len || seen.modified_ns != before.modified_ns {
-            self.still_since_ms = now_ms;
-        }
-        self.quiet = now_ms - self.still_since_ms >= self.reading.final_line_quiet_ms;
-        if let Phase::Choosing { settling, .. } = self.phase {
-            let ripe = settling.is_some() || self.trouble.is_some() || (self.quiet && seen.len > 0);
-            self.more |= seen != before || ripe;
-            return;
-        }
-        match seen.change(&before, self.read.position) {
-            Change::Same => self.more |= self.quiet && seen.len > self.read.position + self.lead,
-            // Nothing is known of its content yet, not even that the encoding is still the same.
-            Change::Touched if self.read.anchor.is_empty() && self.acks.is_empty() => self.choose_again(false),
-            Change::Touched => self.more = true,
-            Change::Shrunk => self.choose_again(false),
-            Change::Replaced => self.replaced(&before),
-        }
-        if self.handle.as_ref().is_some_and(|(_, used)| used.elapsed() > HANDLE_IDLE) {
-            self.handle = None;
-        }
+        tail.again(tail.entry.id);
+        tail
     }
 
     /// True when the file at the path must be identified before it can be read, and it can be.
@@ -194,7 +171,7 @@ impl Tail {
     /// True when there may be something to read.
     #[must_use]
     pub fn can_read(&self) -> bool {
-        let released = self.handle.is_none() && self.phase == (Phase::Leaving { finished: true });
+        let released = self.handle.is_none() && matches!(self.phase, Phase::Leaving { finished: true, .. });
         self.more && !released && matches!(self.phase, Phase::Following | Phase::Leaving { .. })
     }
 
@@ -217,28 +194,68 @@ impl Tail {
         }
     }
 
+    /// True once when the entry holds what a crash must not forget.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    /// True where the name begins as the other's does: what it is rotated to.
+    #[must_use]
+    pub fn is_named_after(&self, other: &Tail) -> bool {
+        let name = self.entry.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let stem = other.entry.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        stem.is_some_and(|stem| name.starts_with(&stem))
+    }
+
+    /// The version to be read next, where one waits.
+    #[must_use]
+    pub fn next(&self) -> Option<(u64, u64)> {
+        self.entry.ahead.front().copied()
+    }
+
     /// What is known of a file that stood at this path under an earlier name; `Err` while it is still read from here.
-    pub fn hand_over(&self, id: (u64, u64)) -> Result<Option<(String, Cursor)>, StillRead> {
+    ///
+    /// # Errors
+    /// While it is still read from here.
+    pub fn hand_over(&self, id: (u64, u64)) -> Result<Option<Cursor>, StillRead> {
         if id == (0, 0) {
             return Ok(None);
         }
         let cursor = if self.entry.id == id {
             let here = see_at(&self.entry.path).is_ok_and(|seen| seen.id == id);
-            if here || !matches!(self.phase, Phase::Choosing { .. }) || !self.acks.is_empty() {
+            let busy = !matches!(self.phase, Phase::Choosing { .. }) || self.entry.ahead.contains(&id);
+            if here || busy || !self.acks.is_empty() {
                 return Err(StillRead);
             }
             Some(&self.entry.cursor)
         } else {
             self.entry.past.iter().find(|past| past.id == id)
         };
-        Ok(cursor.filter(|cursor| !cursor.anchor.is_empty()).map(|cursor| (self.entry.label.clone(), cursor.clone())))
+        Ok(cursor.filter(|cursor| !cursor.epoch.is_empty()).cloned())
+    }
+
+    /// True when this version stands at the path, as of the last look.
+    #[must_use]
+    pub fn is_at_path(&self, id: (u64, u64)) -> bool {
+        self.seen.is_some_and(|seen| seen.id == id)
+    }
+
+    /// True while a file that has left the path is read to its end.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        match self.phase {
+            Phase::Leaving { .. } => true,
+            Phase::Choosing { .. } => self.moved_is_next() && self.next() == Some(self.entry.id),
+            Phase::Following => false,
+        }
     }
 
     /// For the heartbeat.
     #[must_use]
     pub fn status(&self) -> FileStatus {
+        let label = &self.entry.cursor.label;
         FileStatus {
-            file: self.entry.label.clone(),
+            file: if label.is_empty() { self.entry.path.display().to_string() } else { label.clone() },
             epoch: self.entry.cursor.epoch.clone(),
             acked: self.entry.cursor.logical,
             lag_bytes: self.seen.map_or(0, |seen| seen.len.saturating_sub(self.entry.cursor.position)),
@@ -246,15 +263,22 @@ impl Tail {
         }
     }
 
-    /// The epoch of the lines that are read now.
+    /// The name and the epoch of the lines that are read now.
     #[must_use]
-    pub fn read_epoch(&self) -> &str {
-        &self.read.epoch
+    pub fn read_as(&self) -> (&str, &str) {
+        (&self.read.label, &self.read.epoch)
     }
 
     /// Notes that a line is on its way.
     pub fn sent(&mut self, ticket: Ticket, gain: Gain) {
         self.acks.sent(ticket, gain);
+    }
+
+    /// Notes how far lines are handed over now, and gives it: it must be on disk before they leave.
+    pub fn hands_over(&mut self) -> &Cursor {
+        let sent = Sent { logical: self.read.logical, anchor: self.read.anchor.clone() };
+        self.entry.cursor.sent = Some(sent);
+        &self.entry.cursor
     }
 
     /// Notes that a line is in the log; the acknowledged position may move on.
@@ -266,143 +290,32 @@ impl Tail {
             (cursor.logical, cursor.position) = (gain.logical, gain.position);
             cursor.open_ended = gain.open_ended;
         }
-        if self.acks.is_empty() && self.phase == (Phase::Leaving { finished: true }) {
-            self.choose_again(true);
-        }
-    }
-
-    /// Finds out where the file at the path goes on: after an anchor, or at its start in a new epoch, which `mint` gives
-    /// and which must be durable before anything is read. Returns whether it is new.
-    pub fn choose(&mut self, mint: impl FnOnce() -> String) -> bool {
-        self.more = false;
-        match self.try_choose(mint) {
-            Ok(minted) => {
-                self.trouble = None;
-                minted
-            }
-            Err(error) => {
-                self.complain(&format!("cannot be read: {error}; allow the collector to read it"));
-                false
+        if self.acks.is_empty() {
+            self.entry.cursor.sent = None;
+            if matches!(self.phase, Phase::Leaving { finished: true, .. }) {
+                self.choose_again(true);
             }
         }
     }
 
-    /// Reads up to `bytes_max` and gives the lines found. Returns how many bytes were new.
-    pub fn read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, lines: &mut Vec<Line>) -> usize {
-        match self.try_read(buffer, bytes_max, lines) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.more = false;
-                self.handle = None;
-                self.complain(&format!("cannot be read: {error}; allow the collector to read it"));
-                0
-            }
-        }
-    }
-
-    fn try_read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, lines: &mut Vec<Line>) -> io::Result<usize> {
-        let leaving = matches!(self.phase, Phase::Leaving { .. });
-        if self.handle.is_none() {
-            let file = open(&self.entry.path)?;
-            if let Some(seen) = self.seen
-                && see(&file)?.id != seen.id
-            {
-                self.replaced(&seen);
-                return Ok(0);
-            }
-            self.handle = Some((file, Instant::now()));
-        }
-        let (file, used) = self.handle.as_mut().expect("it was opened just now");
-        *used = Instant::now();
-        let framer = self.framer.as_mut().expect("a file that is read was chosen, which sets the framer");
-        let held = framer.held_bytes();
-        let (anchor_lines, anchor_bytes) = if held + self.lead > 0 { (0, 0) } else { self.read.anchor.verifiable() };
-        let from = self.read.position + self.lead + held - anchor_bytes;
-        buffer.resize(anchor_bytes as usize + bytes_max, 0);
-        let got = read_at(file, buffer, from)?;
-        let whole = got < buffer.len();
-        let (before, new) = buffer[..got].split_at(got.min(anchor_bytes as usize));
-        if before.len() < anchor_bytes as usize || !stands(&self.read.anchor, anchor_lines, framer, before) {
-            self.choose_again(false);
-            return Ok(0);
-        }
-        let mut at = 0;
-        if self.read.open_ended && self.lead == 0 && held == 0 {
-            match framer.leading_ending(new) {
-                Some(ending) => (at, self.lead) = (ending, ending as u64),
-                None => at = new.len(),
-            }
-        }
-        let finish = whole && (leaving || self.quiet);
-        loop {
-            let (frame, ended) = match framer.step(&new[at..]) {
-                Step::Line(frame) => (Some(frame), true),
-                Step::Wait { taken } => {
-                    at += taken;
-                    (if finish { framer.finish(&new[at..]) } else { None }, false)
-                }
-            };
-            let Some(frame) = frame else { break };
-            at += frame.taken;
-            let text = framer.encoding().decode(&frame.content, frame.truncated);
-            let mark = LineMark::new(&text.bytes, frame.line_bytes + self.lead);
-            let (offset, end) = (self.read.logical, self.read.logical + text.bytes.len() as u64 + 1);
-            self.lead = 0;
-            self.read.position += mark.file_bytes;
-            (self.read.logical, self.read.open_ended) = (end, !ended);
-            self.read.anchor.push(mark);
-            let gain = Gain { mark, logical: end, position: self.read.position, open_ended: !ended };
-            let (lossy, truncated) = (text.lossy, frame.truncated);
-            lines.push(Line { value: text.bytes.into_owned(), lossy, truncated, offset, end, gain });
-        }
-        if whole {
-            self.more = false;
-            if leaving {
-                self.phase = Phase::Leaving { finished: true };
-                if see_at(&self.entry.path).is_err_and(|error| is_being_deleted(&error)) {
-                    // While we hold it, nobody can write a new file of this name.
-                    self.handle = None;
-                }
-                if self.acks.is_empty() && lines.is_empty() {
-                    self.choose_again(true);
-                }
-            }
-        }
-        Ok(new.len())
-    }
-
+    /// Back to finding out what stands at the path. `drained`: the version so far was read to its end; otherwise its
+    /// own place is to be found again first.
     fn choose_again(&mut self, drained: bool) {
+        if !drained {
+            self.again(self.entry.id);
+        }
         self.handle = None;
         self.framer = None;
         self.phase = Phase::Choosing { drained, settling: None };
         self.more = true;
     }
 
-    /// Another file stands at the path. The old one, if it can be reached, may hold lines that were not read.
-    fn replaced(&mut self, before: &Seen) {
-        if self.handle.is_none() {
-            self.handle = reopen_moved(&self.entry.path, before.id).map(|file| (file, Instant::now()));
+    /// A version is to be chosen before all others.
+    fn again(&mut self, id: FileId) {
+        if id != (0, 0) && self.entry.ahead.front() != Some(&id) {
+            self.entry.ahead.retain(|ahead| *ahead != id);
+            self.entry.ahead.push_front(id);
         }
-        match self.handle {
-            Some(_) => {
-                self.phase = Phase::Leaving { finished: false };
-                self.more = true;
-            }
-            None => self.choose_again(false),
-        }
-    }
-
-    /// Nothing stands at the path: between the two steps of a rotation, or a share that went away. It may come back.
-    fn vanished(&mut self) {
-        if let Some(seen) = self.seen.take()
-            && self.phase == Phase::Following
-        {
-            self.replaced(&seen);
-            if self.phase == (Phase::Leaving { finished: false }) {
-                return;
-            }
-        }
-        self.more = false;
     }
 
     fn complain(&mut self, what: &str) {
@@ -412,8 +325,4 @@ impl Tail {
             self.trouble = Some(what.to_owned());
         }
     }
-}
-
-impl Phase {
-    const CHOOSE: Phase = Phase::Choosing { drained: false, settling: None };
 }

@@ -1,4 +1,5 @@
-//! The collector on real files, into a sink in memory that can refuse, reorder, fail and recover.
+//! The collector on real files, into a sink in memory that can refuse, reorder, fail and recover. Each case is one thing
+//! that happens; `model/` has what comes of all of them in any order.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
@@ -10,7 +11,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use proptest::prelude::*;
 use tempfile::TempDir;
 use wulog_collector::clock::Clock;
 use wulog_collector::config::Input;
@@ -621,160 +621,4 @@ fn heartbeats_come_first_at_catching_up_and_every_15_minutes() {
         })
         .collect();
     assert_eq!(kinds, "hlHlH");
-}
-
-/// What happens to a log and to its collector.
-#[derive(Clone, Copy, Debug)]
-enum Deed {
-    /// This many lines are written, the last one only in part when told so.
-    Append(usize, bool),
-    /// The writer keeps only the last lines.
-    CutHead(usize),
-    /// The file is written anew as a whole, in place or by rename, as UTF-16 or UTF-8.
-    Regenerate {
-        rename: bool,
-        wide: bool,
-    },
-    /// The file is renamed and a new one begun.
-    Rotate,
-    /// `Get-WindowsUpdateLog` tries whether it may write.
-    CheckWriteAccess,
-    Pass,
-    Crash,
-    Restart,
-    Sink(Mood),
-}
-
-fn deed() -> impl Strategy<Value = Deed> {
-    prop_oneof![
-        4 => (1usize..12, any::<bool>()).prop_map(|(lines, part)| Deed::Append(lines, part)),
-        1 => (9usize..20).prop_map(Deed::CutHead),
-        1 => (any::<bool>(), any::<bool>()).prop_map(|(rename, wide)| Deed::Regenerate { rename, wide }),
-        1 => Just(Deed::Rotate),
-        1 => Just(Deed::CheckWriteAccess),
-        3 => Just(Deed::Pass),
-        1 => Just(Deed::Crash),
-        1 => Just(Deed::Restart),
-        2 => prop::sample::select(vec![Mood::Takes, Mood::Silent, Mood::FullAfter(3), Mood::Away, Mood::Fails, Mood::Backwards])
-            .prop_map(Deed::Sink),
-    ]
-}
-
-/// The writer's side: what it wrote, and what of it is in the file.
-struct Writer {
-    written: Vec<String>,
-    in_file: usize,
-    half: bool,
-    wide: bool,
-}
-
-impl Writer {
-    fn encode(&self, text: &str) -> Vec<u8> {
-        if self.wide { utf16(text) } else { text.as_bytes().to_vec() }
-    }
-
-    /// The file as it should be, whole.
-    fn content(&self) -> Vec<u8> {
-        let mark: &[u8] = if self.wide { &[0xFF, 0xFE] } else { &[] };
-        let lines = &self.written[self.written.len() - self.in_file..];
-        let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        [mark, &self.encode(&text)].concat()
-    }
-
-    fn end_line(&mut self, bench: &Bench) {
-        if std::mem::take(&mut self.half) {
-            bench.append(self.encode("\r\n"));
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
-
-    /// Whatever happens: what arrives, told apart by identity alone, is what was written, once and in order.
-    #[test]
-    fn nothing_is_lost_and_nothing_repeats_under_another_identity(deeds in prop::collection::vec(deed(), 1..25)) {
-        let mut bench = Bench::with(|config| config.limits.poll_interval_ms = 10);
-        let mut writer = Writer { written: Vec::new(), in_file: 0, half: false, wide: false };
-        bench.write("");
-        for deed in deeds {
-            // What takes lines out of the file is no loss of ours only if we had read them.
-            if matches!(deed, Deed::CutHead(_) | Deed::Rotate | Deed::CheckWriteAccess) {
-                writer.end_line(&bench);
-                bench.mood(Mood::Takes);
-                bench.pump();
-                // A crash within the second before the next checkpoint and a rewrite in that second is one thing too many.
-                bench.collector.as_mut().unwrap().checkpoint().unwrap();
-            }
-            match deed {
-                Deed::Append(lines, part) => {
-                    writer.end_line(&bench);
-                    for index in 0..lines {
-                        let line = format!("line-{}-\u{fc}", writer.written.len());
-                        writer.half = part && index == lines - 1;
-                        let ending = if writer.half { "" } else { "\r\n" };
-                        if writer.wide && fs::metadata(bench.file(LOG)).unwrap().len() == 0 {
-                            bench.append([0xFF, 0xFE]);
-                        }
-                        bench.append(writer.encode(&format!("{line}{ending}")));
-                        writer.written.push(line);
-                        writer.in_file += 1;
-                    }
-                }
-                Deed::CutHead(keep) => {
-                    writer.in_file = writer.in_file.min(keep);
-                    bench.write(writer.content());
-                }
-                Deed::Regenerate { rename, wide } => {
-                    writer.end_line(&bench);
-                    writer.wide = wide;
-                    if rename {
-                        fs::write(bench.file("new"), writer.content()).unwrap();
-                        replace(&bench.file("new"), &bench.file(LOG));
-                    } else {
-                        bench.write(writer.content());
-                    }
-                }
-                Deed::Rotate => {
-                    fs::rename(bench.file(LOG), bench.file("old")).unwrap();
-                    bench.write("");
-                    writer.in_file = 0;
-                }
-                Deed::CheckWriteAccess => {
-                    bench.write("Checking write access\r\n");
-                    bench.pump();
-                    bench.write(writer.content());
-                }
-                Deed::Pass => drop(bench.pass()),
-                Deed::Crash => bench.crash(),
-                Deed::Restart => {
-                    if let Some(collector) = bench.collector.take() {
-                        collector.drain(Duration::ZERO).unwrap();
-                    }
-                    bench.crash();
-                }
-                Deed::Sink(mood) => bench.mood(mood),
-            }
-        }
-        writer.end_line(&bench);
-        bench.mood(Mood::Takes);
-        bench.pump();
-        bench.pump();
-        let mut by_identity: BTreeMap<(String, u64), String> = BTreeMap::new();
-        let mut arrived = Vec::new();
-        for line in bench.lines() {
-            let text = String::from_utf8(line.value.clone()).unwrap();
-            prop_assert_eq!(line.header.end - line.header.offset, text.len() as u64 + 1);
-            let known = by_identity.insert((line.header.epoch, line.header.offset), text.clone());
-            match known {
-                None if text != "Checking write access" => arrived.push(text),
-                None => {}
-                Some(known) => prop_assert_eq!(known, text),
-            }
-        }
-        // A retry may reorder; each line still comes once.
-        let number = |line: &String| line.split('-').nth(1).unwrap().parse::<usize>().unwrap();
-        arrived.sort_by_key(number);
-        prop_assert_eq!(arrived, writer.written);
-    }
 }

@@ -1,5 +1,6 @@
 //! Where a version of a file goes on: in place, after an anchor that stands elsewhere, or at its start in a new epoch.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
@@ -7,64 +8,164 @@ use std::time::Instant;
 
 use tracing::{info, warn};
 
-use super::{Phase, Settling, Tail};
+use super::{Moved, Phase, Settling, Tail};
 use crate::checkpoint::Cursor;
-use crate::disk::{each_line, first_line, open, read_at, see, stands};
-use crate::follow::{Anchor, Search, Seen};
+use crate::disk::{each_line, first_line, open, read_at, reopen_moved, see, stands};
+use crate::follow::{Anchor, Found, Search, Seen};
 use crate::frame::Framer;
 
-/// Positions in earlier versions that are kept; `Get-WindowsUpdateLog` needs two.
-const PAST_MAX: usize = 4;
+/// Positions in earlier versions that are kept, one an epoch; `Get-WindowsUpdateLog` needs two.
+const PAST_MAX: usize = 8;
 /// A rewritten file in which no anchor stands may be half written. It is believed when it was still for one settling
 /// time, or after this many of them.
 const SETTLE_MAX: u32 = 8;
 
+/// Cursors in other files of the folder.
+#[derive(Debug, Default)]
+pub struct Others {
+    /// In the very file, when it had another name.
+    pub same: Vec<Cursor>,
+    /// In files of which it may be a copy.
+    pub copied: Vec<Cursor>,
+}
+
+/// A file whose place is to be found.
+struct Version {
+    file: File,
+    seen: Seen,
+    /// It has left the path; see [`Moved`].
+    moved: Option<bool>,
+}
+
+/// One version opened: how its bytes become lines, and where they begin.
+struct Head {
+    framer: Framer,
+    start: u64,
+    /// CRC-32 of the first complete line.
+    first: Option<u32>,
+}
+
 impl Tail {
-    pub(super) fn try_choose(&mut self, mint: impl FnOnce() -> String) -> io::Result<bool> {
-        let file = match open(&self.entry.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            opened => opened?,
-        };
-        let seen = see(&file)?;
-        self.seen = Some(seen);
-        let mut head = [0; 4];
-        let got = read_at(&file, &mut head, 0)?;
-        let Some((encoding, start)) = self.reading.encoding.sniff(&head[..got]) else {
-            return Ok(false);
+    /// Finds out where the next version goes on: after an anchor, or at its start in a new epoch, which `mint` gives and
+    /// which must be durable before anything is read.
+    pub fn choose(&mut self, others: &Others, mint: impl FnOnce() -> String) {
+        self.more = false;
+        match self.try_choose(others, mint) {
+            Ok(()) => self.trouble = None,
+            Err(error) => self.complain(&format!("cannot be read: {error}; allow the collector to read it")),
+        }
+    }
+
+    fn try_choose(&mut self, others: &Others, mint: impl FnOnce() -> String) -> io::Result<()> {
+        let Some(version) = self.next_version()? else { return Ok(()) };
+        let mut bytes = [0; 4];
+        let got = read_at(&version.file, &mut bytes, 0)?;
+        let sniffed = self.reading.encoding.sniff(&bytes[..got]);
+        let (Some((encoding, start)), moved) = (sniffed, version.moved) else {
+            return self.nothing_to_read(&version);
         };
         let framer = Framer::new(encoding, self.reading.line_bytes_max);
-        let first = first_line(&file, &framer, start)?;
-        if first.is_none() && !self.quiet {
-            return Ok(false);
+        let first = first_line(&version.file, &framer, start)?;
+        if first.is_none() && !self.quiet && moved.is_none() {
+            return Ok(());
         }
-        let mut minted = false;
-        if !self.still_in_place(&file, &framer, first)? && !self.find(&file, &framer, start)? {
-            if !self.settled(&seen) {
-                self.more = true;
-                return Ok(false);
+        let head = Head { framer, start, first };
+        let in_place = others.same.is_empty() && self.still_in_place(&version.file, &head)?;
+        if in_place && self.entry.id != version.seen.id {
+            // Whoever finds the earlier file under another name asks for it.
+            self.remember(self.entry.cursor.clone());
+        }
+        if !in_place && !self.find(&version, &head, others)? {
+            match moved {
+                // What was seen at the path is not this file, or was overwritten since.
+                Some(false) => return self.nothing_to_read(&version),
+                Some(true) => {}
+                None if !self.settled(&version.seen) => {
+                    self.more = true;
+                    return Ok(());
+                }
+                None => {}
             }
             if !self.begun_with(first) {
                 self.begin(Cursor { epoch: mint(), position: start, first, ..Cursor::default() });
-                minted = true;
             }
         }
-        if self.entry.cursor.anchor.is_empty() {
-            self.entry.cursor.position = start;
+        self.follow(version, head);
+        Ok(())
+    }
+
+    /// The next version in the order in which they stood at the path. `None` where it is not there now, or turns out to be
+    /// another one than was asked of others.
+    fn next_version(&mut self) -> io::Result<Option<Version>> {
+        if self.moved_is_next() {
+            let id = *self.entry.ahead.front().expect("one is next");
+            let reopened = || reopen_moved(&self.entry.path, id).map(|(file, certain)| Moved { file, certain });
+            let Some(Moved { file, certain }) = self.opened.remove(&id).or_else(reopened) else {
+                self.pass(id);
+                self.more = true;
+                return Ok(None);
+            };
+            let seen = see(&file)?;
+            return Ok(Some(Version { file, seen, moved: Some(certain) }));
         }
-        self.entry.id = seen.id;
-        self.read = self.entry.cursor.clone();
-        self.framer = Some(framer);
-        self.lead = 0;
-        self.phase = Phase::Following;
+        let file = match open(&self.entry.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let seen = see(&file)?;
+        let same = self.note(seen).is_some_and(|before| before.id == seen.id);
+        self.more |= !same;
+        Ok(same.then_some(Version { file, seen, moved: None }))
+    }
+
+    /// A version is done with, or cannot be found.
+    fn pass(&mut self, id: (u64, u64)) {
+        self.entry.ahead.retain(|ahead| *ahead != id);
+        self.opened.remove(&id);
+        self.news = true;
+    }
+
+    /// A version that the tail of another file reads is none of ours.
+    pub fn leave_to_others(&mut self, id: (u64, u64)) {
+        self.pass(id);
+        self.phase = Phase::Choosing { drained: true, settling: None };
         self.more = true;
-        Ok(minted)
+    }
+
+    fn nothing_to_read(&mut self, version: &Version) -> io::Result<()> {
+        if version.moved.is_some() {
+            self.pass(version.seen.id);
+            self.more = true;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, version: Version, head: Head) {
+        let cursor = &mut self.entry.cursor;
+        if cursor.anchor.is_empty() {
+            cursor.position = head.start;
+        }
+        self.news |= self.entry.id != version.seen.id;
+        self.pass(version.seen.id);
+        self.entry.id = version.seen.id;
+        self.read = self.entry.cursor.clone();
+        self.framer = Some(head.framer);
+        self.lead = 0;
+        self.phase = match version.moved {
+            None => Phase::Following,
+            Some(certain) => {
+                self.handle = Some((version.file, Instant::now()));
+                Phase::Leaving { finished: false, certain }
+            }
+        };
+        self.more = true;
     }
 
     /// Whether the anchor stands right before the position that the cursor names.
-    fn still_in_place(&self, file: &File, framer: &Framer, first: Option<u32>) -> io::Result<bool> {
+    fn still_in_place(&self, file: &File, head: &Head) -> io::Result<bool> {
         let cursor = &self.entry.cursor;
         if cursor.anchor.is_empty() {
-            return Ok(self.entry.past.is_empty() && self.begun_with(first));
+            return Ok(self.entry.past.is_empty() && self.begun_with(head.first));
         }
         let (lines, bytes) = cursor.anchor.verifiable();
         if lines == 0 || bytes > cursor.position {
@@ -72,7 +173,7 @@ impl Tail {
         }
         let mut before = vec![0; bytes as usize];
         let got = read_at(file, &mut before, cursor.position - bytes)?;
-        Ok(got == before.len() && stands(&cursor.anchor, lines, framer, &before))
+        Ok(got == before.len() && stands(&cursor.anchor, lines, &head.framer, &before))
     }
 
     /// Whether the epoch began with this line and none is acknowledged. It is used then: lines may have been sent before a
@@ -82,27 +183,61 @@ impl Tail {
         !cursor.epoch.is_empty() && cursor.anchor.is_empty() && cursor.first == first
     }
 
-    /// Searches the whole file for the anchors of this version and of those before.
-    fn find(&mut self, file: &File, framer: &Framer, start: u64) -> io::Result<bool> {
-        let cursors: Vec<&Cursor> = std::iter::once(&self.entry.cursor).chain(&self.entry.past).collect();
-        let anchors: Vec<&Anchor> = cursors.iter().map(|cursor| &cursor.anchor).collect();
-        if anchors.iter().all(|anchor| anchor.is_empty()) {
+    /// Searches the whole file for the anchors of this version, of those before, and of others.
+    fn find(&mut self, version: &Version, head: &Head, others: &Others) -> io::Result<bool> {
+        let own = others.same.len();
+        let past = own + 1..own + 1 + self.entry.past.len();
+        let ours = std::iter::once(&self.entry.cursor).chain(&self.entry.past);
+        let cursors: Vec<&Cursor> = others.same.iter().chain(ours).chain(&others.copied).collect();
+        let (mut whose, mut anchors): (Vec<(usize, bool)>, Vec<&Anchor>) = (Vec::new(), Vec::new());
+        for (index, cursor) in cursors.iter().enumerate() {
+            let sent = cursor.sent.as_ref().map(|sent| (true, &sent.anchor));
+            for (is_sent, anchor) in std::iter::once((false, &cursor.anchor)).chain(sent) {
+                if !anchor.is_empty() {
+                    whose.push((index, is_sent));
+                    anchors.push(anchor);
+                }
+            }
+        }
+        if anchors.is_empty() {
             return Ok(false);
         }
         let mut search = Search::new(&anchors);
-        each_line(file, framer, start, |mark, position| {
+        each_line(&version.file, &head.framer, head.start, |mark, position| {
             search.line(mark, position);
             ControlFlow::Continue(())
         })?;
-        let Some(found) = search.finish() else { return Ok(false) };
-        if found.which > 0 {
-            let back = self.entry.past.remove(found.which - 1);
-            let left = std::mem::replace(&mut self.entry.cursor, back);
+        let found = search.finish();
+        let ours = found.iter().find(|found| whose[found.which].0 < past.end);
+        // Of others the one that knows most of it; over ours, where it knows all that comes after.
+        let knows_all_after = |found: &Found, ours: &Found| {
+            let (index, is_sent) = whose[found.which];
+            let sent = cursors[index].sent.as_ref().filter(|_| is_sent);
+            let logical = sent.map_or(cursors[index].logical, |sent| sent.logical);
+            found.text_bytes > ours.text_bytes && found.text_bytes - ours.text_bytes <= logical
+        };
+        let copied = found
+            .iter()
+            .filter(|found| whose[found.which].0 >= past.end && found.tells_files_apart)
+            .filter(|found| ours.is_none_or(|ours| knows_all_after(found, ours)))
+            .max_by_key(|found| found.position);
+        let Some(found) = copied.or(ours) else { return Ok(false) };
+        let (index, is_sent) = whose[found.which];
+        let mut cursor = cursors[index].clone();
+        if is_sent {
+            walk_back(&version.file, head, found, &mut cursor)?;
+        } else {
+            (cursor.position, cursor.anchor, cursor.open_ended) = (found.position, found.anchor.clone(), false);
+        }
+        if past.contains(&index) {
+            self.entry.past.remove(index - past.start);
+        }
+        self.news = true;
+        let left = std::mem::replace(&mut self.entry.cursor, cursor);
+        if index != own || self.entry.id != version.seen.id {
             self.remember(left);
         }
-        let cursor = &mut self.entry.cursor;
-        (cursor.position, cursor.anchor, cursor.open_ended) = (found.position, found.anchor, false);
-        info!(path = %self.entry.path.display(), position = found.position, "file was rewritten; it goes on after the lines that are known");
+        info!(path = %self.entry.path.display(), position = self.entry.cursor.position, "file was rewritten; it goes on after the lines that are known");
         Ok(true)
     }
 
@@ -123,10 +258,11 @@ impl Tail {
 
     /// Starts a new epoch.
     fn begin(&mut self, fresh: Cursor) {
-        let left = std::mem::replace(&mut self.entry.cursor, fresh);
+        let label = self.entry.path.display().to_string();
+        let left = std::mem::replace(&mut self.entry.cursor, Cursor { label, ..fresh });
         let known = !left.anchor.is_empty();
         self.remember(left);
-        self.entry.label = self.entry.path.display().to_string();
+        self.news = true;
         if known && !matches!(self.phase, Phase::Choosing { drained: true, .. }) {
             self.entry.losses += 1;
             warn!(path = %self.entry.path.display(), "file was rewritten and holds no line that is known; it is read from its start, lines between may be missing");
@@ -134,10 +270,35 @@ impl Tail {
     }
 
     fn remember(&mut self, mut left: Cursor) {
-        if !left.anchor.is_empty() {
+        if !left.anchor.is_empty() || left.sent.is_some() {
             left.id = self.entry.id;
+            self.entry.past.retain(|past| past.epoch != left.epoch);
             self.entry.past.insert(0, left);
             self.entry.past.truncate(PAST_MAX);
         }
     }
+}
+
+/// The file begins after the acknowledged position, since a crash and a cut came together, and still holds lines up to
+/// which were handed over. Their logical offsets are counted back from there, so that what is sent again is known
+/// downstream. The cursor moves to the first line that is not acknowledged.
+fn walk_back(file: &File, head: &Head, found: &Found, cursor: &mut Cursor) -> io::Result<()> {
+    let Some(sent) = cursor.sent.clone() else { return Ok(()) };
+    let unacked = sent.logical.saturating_sub(cursor.logical);
+    let (mut lines, mut bytes, mut anchor, mut from) = (VecDeque::new(), 0, Anchor::default(), head.start);
+    each_line(file, &head.framer, head.start, |mark, position| {
+        lines.push_back(mark);
+        bytes += u64::from(mark.text_bytes) + 1;
+        while bytes > unacked
+            && let Some(first) = lines.pop_front()
+        {
+            bytes -= u64::from(first.text_bytes) + 1;
+            from += first.file_bytes;
+            anchor.push(first);
+        }
+        if position < found.position { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    (cursor.logical, cursor.position) = (sent.logical - bytes, from);
+    (cursor.anchor, cursor.open_ended, cursor.first) = (anchor, false, head.first);
+    Ok(())
 }

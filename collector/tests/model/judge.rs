@@ -1,0 +1,99 @@
+//! What arrived, against what was written.
+
+/// A line that a writer wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) text: String,
+    /// False where it was gone from every file before it could be read: it may arrive, and need not.
+    pub(crate) owed: bool,
+    /// Seen to have arrived.
+    pub(crate) arrived: bool,
+}
+
+/// Whether `arrived` is `written` in order, each line at most once, and at least those that are owed.
+///
+/// Some lines are equal, so which one arrived is only known in the end: `reach[at]` is whether the lines up to here can
+/// be the first `at` of those written.
+pub(crate) fn judge(written: &[Written], arrived: &[&str]) -> Result<(), String> {
+    let skip = |reach: &mut [bool]| {
+        for (at, line) in written.iter().enumerate() {
+            reach[at + 1] |= reach[at] && !line.owed;
+        }
+    };
+    let mut reach = vec![false; written.len() + 1];
+    reach[0] = true;
+    skip(&mut reach);
+    for (index, line) in arrived.iter().enumerate() {
+        let mut next = vec![false; written.len() + 1];
+        for (at, known) in written.iter().enumerate() {
+            next[at + 1] = reach[at] && known.text == *line;
+        }
+        skip(&mut next);
+        if !next.contains(&true) {
+            return Err(format!(
+                "line {index} that arrived is {line:?}, which was not next\n{}",
+                shown(written, arrived)
+            ));
+        }
+        reach = next;
+    }
+    if reach[written.len()] { Ok(()) } else { Err(format!("lines are missing\n{}", shown(written, arrived))) }
+}
+
+/// The same, but all may be missing.
+pub(crate) fn none_owed(written: &[Written]) -> Vec<Written> {
+    written.iter().map(|line| Written { owed: false, ..line.clone() }).collect()
+}
+
+/// Whether `arrived` is `written` in any order, each line at most once, and at least those that are owed.
+pub(crate) fn judge_unordered(written: &[Written], arrived: &[&str]) -> Result<(), String> {
+    for line in written {
+        let same = || written.iter().filter(|other| other.text == line.text);
+        let (most, least) = (same().count(), same().filter(|other| other.owed).count());
+        let count = arrived.iter().filter(|other| **other == line.text).count();
+        if !(least..=most).contains(&count) {
+            let reason = format!("{:?} arrived {count} times, not {least} to {most}", line.text);
+            return Err(format!("{reason}\n{}", shown(written, arrived)));
+        }
+    }
+    Ok(())
+}
+
+fn shown(written: &[Written], arrived: &[&str]) -> String {
+    let name = |line: &str| line.rsplit(' ').next().unwrap_or_default().to_owned();
+    let written: Vec<String> = written
+        .iter()
+        .map(|line| if line.owed { name(&line.text) } else { format!("({})", name(&line.text)) })
+        .collect();
+    let arrived: Vec<String> = arrived.iter().map(|line| name(line)).collect();
+    format!("written (in parentheses: need not arrive): {}\narrived: {}", written.join(" "), arrived.join(" "))
+}
+
+#[test]
+fn the_judge_is_strict() {
+    let check = |written: &str, arrived: &str, good: bool| {
+        let written: Vec<Written> = written
+            .split_whitespace()
+            .map(|word| Written {
+                text: word.trim_matches(['(', ')']).to_owned(),
+                owed: !word.starts_with('('),
+                arrived: false,
+            })
+            .collect();
+        let arrived: Vec<&str> = arrived.split_whitespace().collect();
+        assert_eq!(judge(&written, &arrived).is_ok(), good, "{written:?} {arrived:?}");
+    };
+    check("a b c", "a b c", true);
+    check("a b c", "a c", false);
+    check("a b c", "a b b c", false);
+    check("a b c", "b a c", false);
+    check("a b c", "a b c d", false);
+    check("a b c", "a b", false);
+    check("a (b) c", "a c", true);
+    check("a (b) c", "a b c", true);
+    check("a (b)", "a b b", false);
+    check("* (a) * b *", "* * b *", true);
+    check("(*) a * b", "* a * b", true);
+    check("(*) a * b", "a * b", true);
+    check("(*) a * b", "* a b", false);
+}
