@@ -50,7 +50,11 @@ fn main() -> anyhow::Result<()> {
     let signals: i64 = scores.iter().map(|score| score.signals).sum();
     let (from, until) = args.seeds;
     writeln!(std::io::stdout(), "{}", markdown(&scores))?;
-    eprintln!("{} runs, seeds {from}..{until}, {signals} signals, {:.0} s", scores.len(), began.elapsed().as_secs_f64());
+    eprintln!(
+        "{} runs, seeds {from}..{until}, {signals} signals, {:.0} s",
+        scores.len(),
+        began.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 

@@ -95,7 +95,10 @@ pub(super) fn incidents() -> Vec<Scenario> {
             let fault = Fault::new(PATCH_TUESDAY, UNTRUSTED, windows_7);
             let fault = fault.because("os_build", "6.1.7601").because("form", "legacy");
             let fault = fault.because("client_build", "7.6.7601.24436");
-            plan(fault.because("update", super::life::Subject::Update(super::life::update_of_fault(0)).text()[7..].to_owned()))
+            plan(fault.because(
+                "update",
+                super::life::Subject::Update(super::life::update_of_fault(0)).text()[7..].to_owned(),
+            ))
         }),
         Scenario::found("S09", |seed, _| {
             let fault = Fault::new(onset(seed), TLS, without_sha2).at(At::Server("fe2.update.microsoft.com"));
@@ -138,4 +141,3 @@ pub(super) fn incidents() -> Vec<Scenario> {
         }),
     ]
 }
-

@@ -216,7 +216,8 @@ impl Life {
             1 => host.system.form == "etw",
             _ => true,
         };
-        let months = (THIRD_PARTY..THIRD_PARTY + MONTHLY).filter(|at| now >= PATCH_TUESDAY && monthly(at - THIRD_PARTY));
+        let months =
+            (THIRD_PARTY..THIRD_PARTY + MONTHLY).filter(|at| now >= PATCH_TUESDAY && monthly(at - THIRD_PARTY));
         let of_faults = plan.faults.iter().enumerate().filter(|(_, fault)| {
             now >= fault.published
                 && match fault.at {

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta};
 use wulog_processor::machine::InRecord;
+use wulog_processor::normalize::NormalizerConfig;
 use wulog_schemas::hresult::Family;
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 use wulog_schemas::signal::HostRef;
@@ -26,6 +27,18 @@ pub enum Style {
     Decimal,
     /// Healthy downloads log 0x800b0109 before they succeed.
     HealthyCodes,
+}
+
+/// The Normalizer of a site that has met S07: 80092004 means many things, but at the end of a download only one.
+pub(super) fn normalizer() -> NormalizerConfig {
+    let pattern = serde_json::json!({
+        "name": "sha2-not-supported",
+        "regex": "File failed postprocessing, error = 80092004",
+        "family": "signature",
+        "code": "0x80092004",
+        "counts": "definite",
+    });
+    serde_json::from_value(serde_json::json!({ "patterns": [pattern] })).expect("a pattern as the README explains it")
 }
 
 struct Raw {
@@ -62,7 +75,8 @@ impl<'a> Lines<'a> {
     fn heartbeat(&mut self, host: &Host, reference: &HostRef, arrives: i64, caught_up: bool) {
         let labels = host.labels().map(|(name, value)| (name.trim_start_matches("label.").to_owned(), value)).collect();
         let beat = Heartbeat { version: "1".to_owned(), caught_up, labels, ..Heartbeat::default() };
-        let header = RawHeader { v: VERSION, kind: Kind::Heartbeat, host: reference.name.clone(), ..RawHeader::default() };
+        let header =
+            RawHeader { v: VERSION, kind: Kind::Heartbeat, host: reference.name.clone(), ..RawHeader::default() };
         let value = serde_json::to_vec(&beat).expect("a heartbeat is plain data");
         self.queue.push(arrives, Raw { host: host.index, key: reference.id.clone(), header, value });
     }
@@ -92,17 +106,40 @@ impl<'a> Lines<'a> {
     fn lines_of(&self, host: &Host, doing: &Doing) -> Vec<String> {
         let mut pen = Pen { host, time: doing.time, lines: Vec::new() };
         match doing.what {
-            What::Scan { ok: true } => pen.report(147, None, "0", "Success", "Software Synchronization", "Windows Update Client successfully detected 0 updates."),
-            What::Scan { ok: false } => pen.report(148, None, "8024402c", "Failure", "Software Synchronization", "Windows Update Client failed to detect with error 0x8024402c."),
-            What::Attempt { subject: Subject::Server(name), failed: Some((_, code)), .. } => pen.server_failed(name, &code[2..]),
+            What::Scan { ok: true } => pen.report(
+                147,
+                None,
+                "0",
+                "Success",
+                "Software Synchronization",
+                "Windows Update Client successfully detected 0 updates.",
+            ),
+            What::Scan { ok: false } => pen.report(
+                148,
+                None,
+                "8024402c",
+                "Failure",
+                "Software Synchronization",
+                "Windows Update Client failed to detect with error 0x8024402c.",
+            ),
+            What::Attempt { subject: Subject::Server(name), failed: Some((_, code)), .. } => {
+                pen.server_failed(name, &code[2..])
+            }
             // A scan that succeeds says it.
             What::Attempt { subject: Subject::Server(_), failed: None, .. } => {}
-            What::Attempt { subject, failed: Some((family, code)), .. } => pen.failed(subject, family, code, self.style),
+            What::Attempt { subject, failed: Some((family, code)), .. } => {
+                pen.failed(subject, family, code, self.style)
+            }
             What::Attempt { subject, failed: None, .. } => {
                 if self.style == Style::HealthyCodes {
                     let path = path_of(subject);
                     pen.write("Misc", &format!("Validating signature for {path}:"));
                     pen.write("Misc", &format!("WARNING: Error: 0x800b0109 when verifying trust for {path}"));
+                    pen.write(
+                        "Misc",
+                        &format!("WARNING: Digital Signatures on file {path} are not trusted: Error 0x800b0109"),
+                    );
+                    pen.write("Misc", " Trusted Publisher: Yes");
                 }
                 let update = subject.text()[7..].to_uppercase();
                 pen.report(162, Some(&update), "0", "Success", "Content Download", "Download succeeded.");
@@ -116,12 +153,18 @@ impl<'a> Lines<'a> {
         let offset = host.utc_hours();
         let sign = if offset < 0 { '-' } else { '+' };
         let build = host.system.client_build;
-        pen.write("Misc", &format!("===========  Logging initialized (build: {build}, tz: {sign}{:02}00)  ===========", offset.abs()));
+        pen.write(
+            "Misc",
+            &format!("===========  Logging initialized (build: {build}, tz: {sign}{:02}00)  ===========", offset.abs()),
+        );
         pen.write("Misc", r"  = Process: C:\Windows\system32\svchost.exe");
         pen.write("Misc", r"  = Module: c:\windows\system32\wuaueng.dll");
         pen.write("Agent", &format!("  * WU client version {build}"));
         pen.write("Agent", &format!("  * WSUS server: http://{}", host.wsus_server()));
-        pen.write("Agent", &format!("  * Target group: {}", if host.system.server { "Servers" } else { "Workstations" }));
+        pen.write(
+            "Agent",
+            &format!("  * Target group: {}", if host.system.server { "Servers" } else { "Workstations" }),
+        );
         let os = host.system.os_build;
         let suite = if os.matches('.').count() == 2 { ".1.0.256" } else { "" };
         pen.write("Report", &format!("  * OS Version = {os}{suite}"));
@@ -214,8 +257,8 @@ impl Pen<'_> {
 
     fn report(&mut self, event: u16, update: Option<&str>, code: &str, result: &str, category: &str, text: &str) {
         let zone = self.host.utc_hours();
-        let happened = DateTime::from_timestamp_millis(self.time).expect("a time of this century")
-            + TimeDelta::hours(zone);
+        let happened =
+            DateTime::from_timestamp_millis(self.time).expect("a time of this century") + TimeDelta::hours(zone);
         let happened = happened.format("%Y-%m-%d %H:%M:%S:%3f");
         let sign = if zone < 0 { '-' } else { '+' };
         let seed = self.time.unsigned_abs() ^ (u64::from(self.host.index) << 44);

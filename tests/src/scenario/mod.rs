@@ -26,7 +26,6 @@ mod world;
 
 use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::machine::{InRecord, Machine, Output};
-use wulog_processor::normalize::NormalizerConfig;
 use wulog_processor::pipeline::Pipeline;
 use wulog_schemas::alert::Alert;
 use wulog_schemas::topic::Topic;
@@ -114,7 +113,8 @@ impl Scenario {
     #[must_use]
     pub fn run_as_text(&self, seed: u64, hosts: u32, style: Style) -> Score {
         let plan = (self.plan)(seed, hosts);
-        let mut pipeline = Pipeline::new(&NormalizerConfig::default(), &DetectorConfig::default(), world::PARTITIONS);
+        let normalizer = lines::normalizer();
+        let mut pipeline = Pipeline::new(&normalizer, &DetectorConfig::default(), world::PARTITIONS);
         let (mut out, mut scratch) = (Vec::new(), Vec::new());
         let mut sink = lines::Lines::new(&plan, hosts as usize, style);
         let mut signals = 0;
@@ -143,6 +143,7 @@ pub fn all() -> Vec<Scenario> {
 #[must_use]
 pub fn facts() -> Vec<Vec<&'static str>> {
     let tables = [include_str!("../../scenarios/incidents.tsv"), include_str!("../../scenarios/traps.tsv")];
-    let rows = tables.into_iter().flat_map(str::lines).filter(|line| !line.starts_with('#') && !line.starts_with("id\t"));
+    let rows =
+        tables.into_iter().flat_map(str::lines).filter(|line| !line.starts_with('#') && !line.starts_with("id\t"));
     rows.map(|line| line.split('\t').collect()).collect()
 }

@@ -51,6 +51,8 @@ pub struct FaultScore {
     pub failed_by_then: usize,
     /// Whether the first common factor of the last document names the cause.
     pub cause_right: bool,
+    /// Whether what is named first fits every host named, or nothing is named.
+    pub cause_fits: bool,
     /// The first common factor.
     pub cause: String,
     /// Share of the struck hosts that the last documents name.
@@ -146,6 +148,7 @@ impl FaultScore {
         let main = last.iter().max_by_key(|alert| alert.hosts.affected).expect("there is one");
         let first_factor = main.common_factors.first();
         score.cause = first_factor.map_or("none".to_owned(), |f| format!("{}={}", f.dimension, f.value));
+        score.cause_fits = first_factor.is_none_or(|factor| factor.coverage >= 1.0);
         score.cause_right = first_factor.is_some_and(|factor| {
             let own_update = factor.dimension == "update" && matches!(fault.at, At::Update | At::OwnUpdate);
             let named = |(dimension, value): &(&str, String)| *dimension == factor.dimension && *value == factor.value;

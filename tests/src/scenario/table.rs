@@ -103,10 +103,14 @@ fn scenarios(text: &mut String, hosts: u32, scores: &[&Score]) {
         if runs.is_empty() {
             continue;
         }
-        let what = facts.iter().find(|row| row[0] == scenario.id).map_or("", |row| row[if row[0].starts_with('S') { 2 } else { 1 }]);
+        let what = facts
+            .iter()
+            .find(|row| row[0] == scenario.id)
+            .map_or("", |row| row[if row[0].starts_with('S') { 2 } else { 1 }]);
         let sum = |of: &dyn Fn(&Score) -> usize| runs.iter().map(|score| of(score)).sum::<usize>();
         let falses = sum(&|score| score.false_incidents.len());
-        let rules = format!("{} | {}", sum(&|score| score.five_hosts.false_episodes), sum(&|score| score.spike.false_episodes));
+        let rules =
+            format!("{} | {}", sum(&|score| score.five_hosts.false_episodes), sum(&|score| score.spike.false_episodes));
         let _ = write!(text, "| {} | {what} | {} | ", scenario.id, runs.len());
         let faults: Vec<_> = runs.iter().flat_map(|score| &score.faults).collect();
         if faults.is_empty() {

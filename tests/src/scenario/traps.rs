@@ -40,9 +40,11 @@ pub(super) fn traps() -> Vec<Scenario> {
             Plan { faults: vec![Fault { retry: Some(2 * MINUTE), ..fault }], ..Plan::default() }
         }),
         Scenario::quiet("T03", |_, _| Plan { chronic_one_in: 5, ..Plan::default() }),
-        Scenario::depends("T04", |hosts| hosts <= 200, |seed, hosts| {
-            Plan { faults: vec![scattered(onset(seed), 5, hosts)], ..Plan::default() }
-        }),
+        Scenario::depends(
+            "T04",
+            |hosts| hosts <= 200,
+            |seed, hosts| Plan { faults: vec![scattered(onset(seed), 5, hosts)], ..Plan::default() },
+        ),
         Scenario::found("T05", |seed, hosts| {
             // A third of a fleet of 20, and half a room at least in a larger one.
             let count = 6.max(hosts / 200);
