@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wulog_processor::alerts::{Book, list, show};
+use wulog_schemas::alert::Alert;
 use wulog_schemas::hresult::{self, Family};
 use wulog_tests::scenario::{Scenario, Score, Style, all, facts, percentile};
 
@@ -85,10 +87,19 @@ fn check_all(hosts: u32, seeds: std::ops::Range<u64>, wanted: impl Fn(&str) -> b
             let place = format!("{}, {hosts} hosts, seed {seed}", scenario.id);
             wrong.extend(complaints(&scenario, &score).into_iter().map(|wrong| format!("{place}: {wrong}")));
             found += score.faults.len();
+            wrong.extend(score.alerts.iter().flat_map(too_wide).map(|line| format!("{place}: too wide: {line}")));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(found > 0, "nothing was there to be found");
+}
+
+/// Lines of an alert's page, and of the list, that do not fit into a terminal of 80 columns.
+fn too_wide(alert: &Alert) -> Vec<String> {
+    let mut book = Book::default();
+    book.add(alert.clone());
+    let text = show(&[alert], 80) + &list(&book, true, 80);
+    text.lines().filter(|line| line.len() > 80).map(str::to_owned).collect()
 }
 
 #[test]
