@@ -182,7 +182,10 @@ pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready
         }
         seen = pass;
         if pass.caught_up {
-            std::thread::sleep(poll_interval.saturating_sub(started.elapsed()));
+            let until = Instant::now() + limits::idle_pause(poll_interval, started.elapsed());
+            while !stop.load(Ordering::Acquire) && Instant::now() < until {
+                std::thread::sleep(poll_interval.min(until.saturating_duration_since(Instant::now())));
+            }
         }
     }
     let drained = collector.drain(DRAIN_GRACE)?;

@@ -31,6 +31,8 @@ pub use self::settings::KafkaSettings;
 
 /// How long the first contact may take, the one time that the sink blocks.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the reason for a failed contact is waited for.
+const REASON_WAIT: Duration = Duration::from_millis(500);
 /// librdkafka's poll does not return early, so waiting is cut into slices.
 const POLL_SLICE: Duration = Duration::from_millis(10);
 /// A producer that fails at once is made anew after this, after twice that, and so on up to the second.
@@ -125,8 +127,11 @@ impl KafkaSink {
     pub fn contact(&mut self, timeout: Duration) -> Result<usize, SinkError> {
         let Some(producer) = &self.producer else { return Err(being_made()) };
         let metadata = producer.client().fetch_metadata(None, timeout);
-        // Reasons come as events, one a poll, and the one that says most is seldom the first.
-        (0..10).for_each(|_| producer.poll(Duration::ZERO));
+        producer.poll(Duration::ZERO);
+        if metadata.is_err() {
+            // Why comes as an event, perhaps after the answer.
+            producer.poll(REASON_WAIT);
+        }
         let metadata = match metadata {
             Ok(metadata) => metadata,
             Err(error) => {

@@ -50,6 +50,17 @@ impl TokenBucket {
     }
 }
 
+/// How long to rest after a pass that found nothing and took `took`: a look at ten thousand files takes some 20 ms, and
+/// four a second would be a tenth of a core for nothing.
+#[must_use]
+pub fn idle_pause(poll_interval: Duration, took: Duration) -> Duration {
+    /// Looking takes at most one part in so many.
+    const LOOK_SHARE: u32 = 100;
+    /// Not even a slow share makes anybody wait longer.
+    const PAUSE_MAX: Duration = Duration::from_secs(10);
+    (took * LOOK_SHARE).min(PAUSE_MAX).max(poll_interval.saturating_sub(took))
+}
+
 fn clamped(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
@@ -95,6 +106,18 @@ mod tests {
             }
         }
         assert_eq!(allowed, expect);
+    }
+
+    #[test]
+    fn many_files_are_looked_at_less_often() {
+        let check = |took_ms, expect_ms| {
+            let pause = idle_pause(Duration::from_millis(250), Duration::from_millis(took_ms));
+            assert_eq!(pause, Duration::from_millis(expect_ms));
+        };
+        check(0, 250);
+        check(1, 249);
+        check(20, 2000);
+        check(5000, 10_000);
     }
 
     #[test]
