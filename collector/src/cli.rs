@@ -114,11 +114,7 @@ pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
     match &cli.command {
         Command::Run(file) => {
             let config = load(&file.config)?;
-            // Before librdkafka starts its threads, which inherit it.
-            if let Err(error) = limits::apply(config.limits.priority) {
-                warn!(%error, "the priority cannot be changed; the collector runs as it was started");
-            }
-            let sink = sink(&file.config, &config)?;
+            let sink = ranked_sink(&file.config, &config)?;
             run(config, sink, stop, || {})
         }
         Command::CheckConfig(file) => {
@@ -141,9 +137,17 @@ pub(crate) fn load(path: &Path) -> Result<Config, BadConfig> {
 }
 
 /// The producer, not connected yet: making it has librdkafka look at every property.
-pub(crate) fn sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
+fn sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
     KafkaSink::new(&config.kafka, &config.topic_prefix)
         .map_err(|error| BadConfig::Kafka { path: path.display().to_string(), error })
+}
+
+/// The producer of a collector that runs, whose threads inherit the priority that the configuration asks for.
+pub(crate) fn ranked_sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
+    if let Err(error) = limits::apply(config.limits.priority) {
+        warn!(%error, "the priority cannot be changed; the collector runs as it was started");
+    }
+    sink(path, config)
 }
 
 /// Ships until `stop`; calls `ready` once nothing stands in the way of shipping but a broker that is away.

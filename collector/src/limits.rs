@@ -79,13 +79,20 @@ pub fn apply(priority: Priority) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The class of the process is set by its service there.
+/// Applies to the process.
 ///
 /// # Errors
-/// None.
-#[cfg(not(unix))]
-pub fn apply(_: Priority) -> std::io::Result<()> {
-    Ok(())
+/// When the system refuses it.
+#[cfg(windows)]
+#[allow(unsafe_code)] // two calls that no crate wraps
+pub fn apply(priority: Priority) -> std::io::Result<()> {
+    use windows_sys::Win32::System::Threading::{BELOW_NORMAL_PRIORITY_CLASS, GetCurrentProcess, SetPriorityClass};
+    if priority == Priority::Normal {
+        return Ok(());
+    }
+    // SAFETY: both take and give plain values; the handle stands for this process and needs no closing.
+    let done = unsafe { SetPriorityClass(GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS) };
+    if done == 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[cfg(test)]

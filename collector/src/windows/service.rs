@@ -231,7 +231,7 @@ fn restart_after_errors() -> Result<()> {
 impl Task {
     fn collect(&self) -> Result<Outcome> {
         let config = cli::load(&self.config)?;
-        let sink = cli::sink(&self.config, &config)?;
+        let sink = cli::ranked_sink(&self.config, &config)?;
         cli::run(config, sink, &self.stop, || {
             self.tell(ServiceState::Running, ServiceExitCode::NO_ERROR);
             let (version, config) = (env!("CARGO_PKG_VERSION"), self.config.display());
