@@ -21,6 +21,11 @@ const BASE_PORTS: u32 = 10_000;
 /// How long one question to a starting broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Who may log in to a secure broker, by SCRAM-SHA-512.
+pub const SCRAM_USER: &str = "collector";
+/// With what.
+pub const SCRAM_PASSWORD: &str = "correct-horse-battery";
+
 /// A running broker of this test's own. It ends with this value, or with the process.
 #[derive(Debug)]
 pub struct KafkaTestbed {
@@ -40,11 +45,35 @@ impl KafkaTestbed {
     /// # Panics
     /// When Kafka is there and does not start.
     pub fn start() -> Result<KafkaTestbed, Skip> {
+        KafkaTestbed::start_shaped("single")
+    }
+
+    /// Starts a broker that listens in two more ways: [`KafkaTestbed::scram`] and [`KafkaTestbed::mtls`]. Keys and
+    /// certificates are made anew each time, in [`KafkaTestbed::certificates`].
+    ///
+    /// # Errors
+    /// As [`KafkaTestbed::start`], and where there is no `openssl` command.
+    ///
+    /// # Panics
+    /// As [`KafkaTestbed::start`].
+    pub fn start_secure() -> Result<KafkaTestbed, Skip> {
+        let openssl = Command::new("openssl").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !openssl.is_ok_and(|status| status.success()) {
+            return Err(Skip::NoOpenssl);
+        }
+        KafkaTestbed::start_shaped("secure")
+    }
+
+    fn start_shaped(shape: &str) -> Result<KafkaTestbed, Skip> {
         jars::ensure()?;
         let (run, base_port) = reserve();
         let mut testbed =
             KafkaTestbed { run, base_port, bootstrap: format!("127.0.0.1:{}", base_port + 1), holder: None };
-        let output = testbed.script("prepare.sh", "single").output().expect("the scripts are in this repository");
+        let output = testbed
+            .script("prepare.sh", shape)
+            .env("KV_PASSWORD", SCRAM_PASSWORD)
+            .output()
+            .expect("the scripts are in this repository");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         testbed.restart();
         Ok(testbed)
@@ -54,6 +83,24 @@ impl KafkaTestbed {
     #[must_use]
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// The address of a secure broker that asks for a password, over TLS: [`SCRAM_USER`] and [`SCRAM_PASSWORD`].
+    #[must_use]
+    pub fn scram(&self) -> String {
+        format!("127.0.0.1:{}", self.base_port + 301)
+    }
+
+    /// The address of a secure broker that asks for a certificate.
+    #[must_use]
+    pub fn mtls(&self) -> String {
+        format!("127.0.0.1:{}", self.base_port + 401)
+    }
+
+    /// `ca.pem`, `client.pem` with `client.key` and `client.crt`, and `other-ca.pem`, which signed nothing.
+    #[must_use]
+    pub fn certificates(&self) -> PathBuf {
+        self.run.join("certs")
     }
 
     /// A client configuration with that address, and quick reconnects.
@@ -169,7 +216,7 @@ fn reserve() -> (PathBuf, u16) {
         let base = BASE_PORT_MIN + u16::try_from(step).expect("fewer base ports than ports");
         let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
         let run = jars::target().join(format!("run-{base}"));
-        if free(base + 1) && free(base + 201) && fs::create_dir(&run).is_ok() {
+        if free(base + 1) && free(base + 201) && free(base + 301) && free(base + 401) && fs::create_dir(&run).is_ok() {
             return (run, base);
         }
     }

@@ -18,6 +18,9 @@ pub enum Skip {
     /// This command is a Java of this version.
     #[error("`{0}` is Java {1}, and Kafka 4 needs Java 17")]
     OldJava(String, u32),
+    /// Certificates cannot be made.
+    #[error("no `openssl`: it makes the certificates of a secure broker")]
+    NoOpenssl,
     /// The jars are not there, and neither is Maven.
     #[error("no Maven: `mvn` fetches Kafka's jars once")]
     NoMaven,

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use broker::KafkaTestbed;
+pub use broker::{KafkaTestbed, SCRAM_PASSWORD, SCRAM_USER};
 pub use jars::Skip;
 pub use topic::TopicRecord;
 

@@ -1,0 +1,123 @@
+//! The collector on a real Kafka that asks who it is: TLS, mutual TLS, SASL SCRAM. What is wrong is named, and no password
+//! is ever shown.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wulog_tests::kafka::{KafkaTestbed, SCRAM_PASSWORD, SCRAM_USER, or_skip};
+use wulog_tests::process::{self, Running, eventually};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+const WRONG_PASSWORD: &str = "wrong-horse-battery";
+
+struct Bench {
+    broker: KafkaTestbed,
+    folder: tempfile::TempDir,
+}
+
+/// A `[kafka]` table for this broker.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Which CA is trusted.
+    ca: &'static str,
+    /// `None` shows a certificate or nothing, at the other port.
+    password: Option<&'static str>,
+    certificate: bool,
+}
+
+const SCRAM: Way = Way { ca: "ca", password: Some(SCRAM_PASSWORD), certificate: false };
+const MTLS: Way = Way { ca: "ca", password: None, certificate: true };
+
+impl Bench {
+    fn config(&self, name: &str, way: Way) -> PathBuf {
+        let certificates = self.broker.certificates();
+        let path = |file: &str| certificates.join(file).display().to_string();
+        let mut kafka = format!("'ssl.ca.location' = '{}'\n", path(&format!("{}.pem", way.ca)));
+        if let Some(password) = way.password {
+            let secret = self.folder.path().join(format!("{name}.password"));
+            std::fs::write(&secret, format!("{password}\n")).unwrap();
+            kafka += &format!(
+                "'bootstrap.servers' = '{}'\n'security.protocol' = 'SASL_SSL'\n'sasl.mechanisms' = 'SCRAM-SHA-512'\n\
+                 'sasl.username' = '{SCRAM_USER}'\n'sasl.password' = {{ file = '{}' }}\n",
+                self.broker.scram(),
+                secret.display()
+            );
+        } else {
+            kafka += &format!("'bootstrap.servers' = '{}'\n'security.protocol' = 'SSL'\n", self.broker.mtls());
+        }
+        if way.certificate {
+            kafka += &format!(
+                "'ssl.key.location' = '{}'\n'ssl.certificate.location' = '{}'\n",
+                path("client.key"),
+                path("client.crt")
+            );
+        }
+        let config = format!(
+            "topic_prefix = 'secure'\nstate_dir = '{}'\n[kafka]\n{kafka}\n[[input]]\npaths = ['{}']\n",
+            self.folder.path().join(name).display(),
+            self.log().display()
+        );
+        let path = self.folder.path().join(format!("{name}.toml"));
+        std::fs::write(&path, config).unwrap();
+        path
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("WindowsUpdate.log")
+    }
+
+    /// `wulog-collector test` ends with this code and says these words.
+    #[track_caller]
+    fn check(&self, name: &str, way: Way, code: i32, words: &[&str]) {
+        let config = self.config(name, way);
+        let ended = process::run("wulog-collector", &["test".as_ref(), "--config".as_ref(), config.as_os_str()]);
+        let said = ended.stdout + &ended.stderr;
+        assert_eq!(ended.code, Some(code), "{name}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{name}: {word:?} is not in {said}");
+        }
+        for secret in [SCRAM_PASSWORD, WRONG_PASSWORD, "PRIVATE KEY"] {
+            assert!(!said.contains(secret), "{name} shows a secret: {said}");
+        }
+    }
+}
+
+#[test]
+fn who_may_come_in_comes_in_and_who_may_not_is_told_why() {
+    let Some(broker) = or_skip("who_may_come_in_comes_in", KafkaTestbed::start_secure()) else {
+        return;
+    };
+    broker.create_topic("secure.raw", 3, &[]);
+    let bench = Bench { broker, folder: tempfile::tempdir().unwrap() };
+    std::fs::write(bench.log(), "a line\n").unwrap();
+    let partitions = "topic secure.raw has 3 partitions";
+    bench.check("scram", SCRAM, 0, &[partitions]);
+    bench.check("mtls", MTLS, 0, &[partitions]);
+    let address = bench.broker.scram();
+    bench.check("scram-other-ca", Way { ca: "other-ca", ..SCRAM }, 1, &["certificate", "ssl.ca.location", &address]);
+    bench.check("mtls-other-ca", Way { ca: "other-ca", ..MTLS }, 1, &["certificate", "ssl.ca.location"]);
+    let wrong = Way { password: Some(WRONG_PASSWORD), ..SCRAM };
+    bench.check("scram-wrong-password", wrong, 1, &["uthentication failed", "check sasl and ssl settings", &address]);
+    bench.check("mtls-no-certificate", Way { certificate: false, ..MTLS }, 1, &["certificate", &bench.broker.mtls()]);
+    bench.check("no-ca-file", Way { ca: "missing", ..SCRAM }, 2, &["ssl.ca.location"]);
+
+    // And it ships, both ways; a wrong password is no reason to forget a line.
+    for (name, way) in [("run-scram", SCRAM), ("run-mtls", MTLS)] {
+        let config = bench.config(name, way);
+        let before = shipped(&bench.broker);
+        let running = start(&config);
+        eventually("the line is in the topic", LIMIT, || shipped(&bench.broker) == before + 1);
+        let said = running.terminate().stderr;
+        assert!(!said.contains(SCRAM_PASSWORD), "{said}");
+    }
+}
+
+fn start(config: &std::path::Path) -> Running {
+    Running::start("wulog-collector", &["run".as_ref(), "--config".as_ref(), config.as_os_str()])
+}
+
+fn shipped(broker: &KafkaTestbed) -> usize {
+    broker.read_topic("secure.raw").iter().filter(|record| record.value.as_deref() == Some(b"a line")).count()
+}
