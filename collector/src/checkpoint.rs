@@ -86,6 +86,13 @@ pub struct FileEntry {
     pub past: Vec<Cursor>,
 }
 
+impl FileEntry {
+    /// The cursor, and those in earlier versions.
+    pub fn cursors(&self) -> impl Iterator<Item = &Cursor> {
+        std::iter::once(&self.cursor).chain(&self.past)
+    }
+}
+
 /// The state directory, locked for this process.
 #[derive(Debug)]
 pub struct CheckpointStore {

@@ -12,6 +12,7 @@ pub mod encoding;
 pub mod follow;
 pub mod frame;
 
+mod beside;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -10,8 +9,8 @@ use super::{FileId, Moved, Phase, Tail};
 use crate::disk::{reopen_moved, see};
 use crate::follow::{Change, Seen};
 
-/// How long a handle stays open without being read.
-const HANDLE_IDLE: Duration = Duration::from_secs(30);
+/// How long a handle stays open without being read. On Windows an open file cannot be replaced by a rename.
+const HANDLE_IDLE_MS: i64 = 30_000;
 /// Versions of one file that may wait for their turn, and handles that they may hold. Days of rotation while no broker
 /// is there; what no one waits for is found by name where an input names it.
 const AHEAD_MAX: usize = 16;
@@ -19,6 +18,7 @@ const AHEAD_MAX: usize = 16;
 impl Tail {
     /// Looks at the path, reads nothing.
     pub fn look(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
         let seen = match fs::metadata(&self.entry.path) {
             Ok(found) if found.is_dir() => return self.complain("is a directory; name a file or a glob of files"),
             Ok(found) => see(&found),
@@ -41,6 +41,9 @@ impl Tail {
         }
         self.quiet = now_ms - self.still_since_ms >= self.reading.final_line_quiet_ms;
         if let Phase::Choosing { settling, .. } = self.phase {
+            if self.passed_over == Some(seen) {
+                return;
+            }
             let ripe = settling.is_some() || self.trouble.is_some() || (self.quiet && seen.len > 0);
             self.more |= seen != before || ripe || self.moved_is_next();
             return;
@@ -56,7 +59,7 @@ impl Tail {
             Change::Shrunk => self.choose_again(false),
             Change::Replaced => self.replaced(before.id),
         }
-        if self.handle.as_ref().is_some_and(|(_, used)| used.elapsed() > HANDLE_IDLE) {
+        if self.handle.as_ref().is_some_and(|(_, used_ms)| now_ms - used_ms > HANDLE_IDLE_MS) {
             self.handle = None;
         }
     }
@@ -110,7 +113,7 @@ impl Tail {
         if self.handle.is_none()
             && let Some((file, named_alike)) = reopen_moved(&self.entry.path, id)
         {
-            (self.handle, certain) = (Some((file, Instant::now())), named_alike);
+            (self.handle, certain) = (Some((file, self.now_ms)), named_alike);
         }
         match self.handle {
             Some(_) => {
