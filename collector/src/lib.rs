@@ -21,6 +21,7 @@ pub mod collect;
 pub mod config;
 pub mod discover;
 mod disk;
+pub mod forget;
 pub mod heartbeat;
 mod hosts;
 pub mod kafka;
