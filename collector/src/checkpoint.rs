@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, error, warn};
 
-use crate::disk::replace;
+use crate::disk::{replace, sync_folder};
 use crate::follow::Anchor;
 
 /// A position in a file, with what stands before it.
@@ -87,6 +87,13 @@ pub struct FileEntry {
     pub past: Vec<Cursor>,
 }
 
+impl FileEntry {
+    /// The cursor, and those in earlier versions.
+    pub fn cursors(&self) -> impl Iterator<Item = &Cursor> {
+        std::iter::once(&self.cursor).chain(&self.past)
+    }
+}
+
 /// The state directory, locked for this process.
 #[derive(Debug)]
 pub struct CheckpointStore {
@@ -115,6 +122,7 @@ pub enum CheckpointError {
 
 const SLOTS: [&str; 2] = ["checkpoint.0", "checkpoint.1"];
 const MAGIC: &str = "wulog-checkpoint-1";
+const UNFINISHED: &str = "checkpoint.new";
 const JOURNAL: &str = "journal";
 /// Where checkpoints fail, the journal grows to this and no further.
 const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -147,12 +155,28 @@ impl CheckpointStore {
             .map_err(|error| CheckpointError::Unwritable { dir: self.dir.clone(), error })?;
         self.generation = generation;
         // What it says is in the checkpoint; where it cannot be emptied it only says it again.
-        if let Some((journal, bytes)) = &mut self.journal
-            && journal.set_len(0).is_ok()
-        {
-            *bytes = 0;
+        match &mut self.journal {
+            Some((journal, bytes)) if journal.set_len(0).is_ok() => *bytes = 0,
+            Some(_) => {}
+            None => drop(fs::remove_file(self.dir.join(JOURNAL))),
         }
         Ok(())
+    }
+
+    /// Removes all that is known of files, so that the next start knows none.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn clear(self) -> Result<(), CheckpointError> {
+        for name in SLOTS.into_iter().chain([JOURNAL, UNFINISHED]) {
+            match fs::remove_file(self.dir.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(CheckpointError::Unwritable { dir: self.dir.clone(), error });
+                }
+                _ => {}
+            }
+        }
+        sync_folder(&self.dir).map_err(|error| CheckpointError::Unwritable { dir: self.dir.clone(), error })
     }
 
     /// Notes how far lines of a file are handed over. A journal that cannot be written costs repeated lines at worst, so
@@ -186,7 +210,7 @@ impl CheckpointStore {
 
     fn write(&self, generation: u64, entries: &[&FileEntry]) -> io::Result<()> {
         let body = serde_json::to_vec(entries).map_err(io::Error::other)?;
-        let unfinished = self.dir.join("checkpoint.new");
+        let unfinished = self.dir.join(UNFINISHED);
         let mut file = File::create(&unfinished)?;
         writeln!(file, "{MAGIC} {generation} {:08x}", checksum(generation, &body))?;
         file.write_all(&body)?;

@@ -13,6 +13,7 @@ use crate::check;
 use crate::checkpoint;
 use crate::clock::Clock;
 use crate::config::ConfigError;
+use crate::forget;
 use crate::kafka::{KafkaConfigError, KafkaSink};
 use crate::limits;
 use crate::metrics::{Metrics, Server};
@@ -52,6 +53,8 @@ enum Command {
         #[command(subcommand)]
         command: CursorCommand,
     },
+    /// Prepares a golden image: forgets all positions, so that each clone begins its own. The collector must not run.
+    Seal(ConfigFile),
     /// The Windows service.
     Service {
         #[command(subcommand)]
@@ -71,6 +74,13 @@ impl Cli {
 enum CursorCommand {
     /// Shows up to where each file is acknowledged.
     Show(ConfigFile),
+    /// Forgets the position in a file: it is read and sent again from its start. The collector must not run.
+    Reset {
+        /// The file, as `cursor show` names it.
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
 }
 
 /// Where the configuration is.
@@ -129,6 +139,8 @@ pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
         }
         Command::Cursor { command: CursorCommand::Show(file) } => Ok(show(&load(&file.config)?)),
         Command::Service { command } => service::execute(command, stop),
+        Command::Cursor { command: CursorCommand::Reset { file, config } } => reset(&load(&config.config)?, file),
+        Command::Seal(file) => seal(&load(&file.config)?),
     }
 }
 
@@ -235,4 +247,25 @@ fn show(config: &Config) -> Outcome {
         );
     }
     Outcome::Well
+}
+
+fn reset(config: &Config, file: &Path) -> Result<Outcome> {
+    let forgotten = forget::reset(config, file)?;
+    println!(
+        "{}: forgotten, it was acknowledged up to offset {}; the next start sends it again from its start, as new lines",
+        file.display(),
+        forgotten.cursor.logical
+    );
+    Ok(Outcome::Well)
+}
+
+fn seal(config: &Config) -> Result<Outcome> {
+    let shared = forget::seal(config)?;
+    println!("{}: sealed; do not start the collector here before the image is made", config.state_dir.display());
+    for sentence in &shared {
+        println!("{sentence}");
+    }
+    // The host id is made of it, and of the computer's name.
+    println!("see to it that each clone gets a machine id of its own (sysprep /generalize; an empty /etc/machine-id)");
+    Ok(if shared.is_empty() { Outcome::Well } else { Outcome::LookHere })
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, warn};
 use wulog_schemas::raw::RawHeader;
 
+use crate::beside::{Beside, Known};
 use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -21,14 +22,12 @@ use crate::record::{Origin, Place};
 use crate::redact::{Rule, redact};
 use crate::ship::{FatalSinkError, Owner, Shipper};
 use crate::sink::{Sink, Ticket};
-use crate::tail::{Line, Others, Reading, Tail};
+use crate::tail::{Line, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// How long acknowledged positions may wait to be written; a crash in between repeats lines under the same identity.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-/// Of how many other files in a folder a new one may be a copy.
-const COPIED_FROM_MAX: usize = 32;
 /// How many handles of quiet files stay open.
 const HANDLES_MAX: usize = 256;
 /// How long a file that is gone is remembered; longer than anyone's holiday.
@@ -47,8 +46,6 @@ pub struct Collector {
     /// The input of each.
     inputs: Vec<usize>,
     by_path: HashMap<PathBuf, usize>,
-    /// Files of one host in one folder: a file may turn up there under another name.
-    neighbours: HashMap<(usize, PathBuf), Vec<usize>>,
     hosts: Hosts,
     /// Positions of files that no input names now; kept, since a slip in the configuration must not lose them.
     unclaimed: HashMap<PathBuf, FileEntry>,
@@ -150,7 +147,6 @@ impl Collector {
             tails: Vec::new(),
             inputs: Vec::new(),
             by_path: HashMap::new(),
-            neighbours: HashMap::new(),
             hosts: Hosts::new(own, config.host.labels),
             unclaimed: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect(),
             redact: config.redact,
@@ -289,8 +285,6 @@ impl Collector {
         debug!(path = %found.path.display(), host, "file found");
         let reading = Reading { encoding: found.encoding, ..self.reading };
         let index = self.tails.len();
-        let folder = found.path.parent().map(PathBuf::from).unwrap_or_default();
-        self.neighbours.entry((host, folder)).or_default().push(index);
         self.by_path.insert(found.path, index);
         self.hosts.add_file(host, index);
         self.inputs.push(found.input);
@@ -318,51 +312,30 @@ impl Collector {
     }
 
     fn choose(&mut self) {
-        for index in 0..self.tails.len() {
-            if self.tails[index].must_choose()
-                && let Some(others) = self.known_of_others(index)
-            {
-                self.tails[index].choose(&others, new_epoch);
+        if self.tails.iter().any(Tail::must_choose) {
+            let beside = Beside::of(&self.tails);
+            for index in 0..self.tails.len() {
+                if !self.tails[index].must_choose() {
+                    continue;
+                }
+                match beside.known_of(&self.tails, index, &self.unclaimed) {
+                    Known::Elsewhere(id) => self.tails[index].leave_to_others(id),
+                    Known::Later => {}
+                    Known::Others(others) => self.tails[index].choose(&others, new_epoch),
+                }
             }
-            if self.tails[index].take_news() {
+        }
+        for tail in &mut self.tails {
+            if tail.take_news() {
                 self.unsaved = Unsaved::Epoch;
             }
         }
     }
 
-    /// Cursors in other files of the folder that may be in what a tail is to read next: under its name before, or as a
-    /// copy. `None` where it is still read under its name before, or is read by another tail anyway.
-    fn known_of_others(&mut self, index: usize) -> Option<Others> {
-        let tail = &self.tails[index];
-        let folder = tail.entry.path.parent().map(PathBuf::from).unwrap_or_default();
-        let neighbours = self.neighbours.get(&(tail.host, folder.clone())).map_or(&[][..], Vec::as_slice);
-        let others = || neighbours.iter().filter(|&&other| other != index).map(|&other| &self.tails[other]);
-        let mut known = Others::default();
-        if let Some(id) = tail.next() {
-            let own = tail.entry.id == id;
-            let has = |other: &Tail| other.is_at_path(id) && (!own || other.entry.id == id);
-            if !tail.is_at_path(id) && others().any(has) {
-                self.tails[index].leave_to_others(id);
-                return None;
-            }
-            // What another still reads may be what this one is a copy of.
-            if !own && others().any(|other| other.is_leaving() && tail.is_named_after(other)) {
-                return None;
-            }
-            for other in others().filter(|_| !own) {
-                known.same.extend(other.hand_over(id).ok()?);
-            }
-        }
-        let gone = self.unclaimed.values().filter(|entry| entry.path.parent() == Some(folder.as_path()));
-        let entries = others().map(|other| &other.entry).chain(gone);
-        let cursors = entries.flat_map(|entry| std::iter::once(&entry.cursor).chain(&entry.past));
-        known.copied.extend(cursors.filter(|cursor| cursor.is_known()).take(COPIED_FROM_MAX).cloned());
-        Some(known)
-    }
-
     /// Reads one chunk of each file that has more. Returns whether anything was read.
     fn read_round(&mut self, now_ms: i64, pass: &mut Pass) -> bool {
         let (mut lines, mut any) = (Vec::new(), false);
+        let mut open = self.tails.iter().filter(|tail| tail.holds_handle()).count();
         for index in 0..self.tails.len() {
             let tail = &mut self.tails[index];
             if !tail.can_read() {
@@ -382,7 +355,12 @@ impl Collector {
                 }
             }
             let chunk = chunk.max(chunk_min);
+            let held = tail.holds_handle();
             let bytes = tail.read(&mut self.buffer, chunk, &mut lines);
+            if open >= HANDLES_MAX {
+                tail.close_idle();
+            }
+            open = open + usize::from(tail.holds_handle()) - usize::from(held);
             any |= !lines.is_empty() || (bytes > 0 && tail.can_read());
             if let Some(pace) = &mut self.pace {
                 pace.take(bytes);

@@ -120,6 +120,11 @@ pub(crate) fn replace(new: &Path, old: &Path) -> io::Result<()> {
     system::replace(new, old)
 }
 
+/// Puts on disk which files a folder has.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    system::sync_folder(folder)
+}
+
 /// Fills the buffer from a position, as far as the file goes.
 pub(crate) fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Result<usize> {
     let mut total = 0;
@@ -167,7 +172,11 @@ mod system {
     pub(super) fn replace(new: &Path, old: &Path) -> io::Result<()> {
         std::fs::rename(new, old)?;
         // The name is in the folder.
-        old.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        old.parent().map_or(Ok(()), sync_folder)
+    }
+
+    pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
     }
 
     pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
@@ -236,6 +245,11 @@ mod system {
         }
         // A folder cannot be flushed, but flushing a file writes the journal, and the new name is in it.
         OpenOptions::new().write(true).share_mode(SHARE_ALL).open(old)?.sync_all()
+    }
+
+    /// NTFS keeps what happens to names in a journal of its own.
+    pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
+        Ok(())
     }
 
     pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {

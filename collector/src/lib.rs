@@ -12,6 +12,7 @@ pub mod encoding;
 pub mod follow;
 pub mod frame;
 
+mod beside;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
@@ -20,6 +21,7 @@ pub mod collect;
 pub mod config;
 pub mod discover;
 mod disk;
+pub mod forget;
 pub mod heartbeat;
 mod hosts;
 pub mod kafka;

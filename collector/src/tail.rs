@@ -90,7 +90,10 @@ pub struct Tail {
     still_since_ms: i64,
     /// Nothing changed for so long that a last line without ending is complete.
     quiet: bool,
-    handle: Option<(File, Instant)>,
+    /// The handle, and when it was last read.
+    handle: Option<(File, i64)>,
+    /// Time of the last look.
+    now_ms: i64,
     /// Versions ahead that are no longer at the path.
     opened: HashMap<FileId, Moved>,
     /// Something may be unread.
@@ -99,6 +102,8 @@ pub struct Tail {
     news: bool,
     /// What was last complained of.
     trouble: Option<String>,
+    /// A compressed file, as it was seen; it is looked into again when it changes.
+    passed_over: Option<Seen>,
 }
 
 /// Device and inode.
@@ -153,10 +158,12 @@ impl Tail {
             still_since_ms: 0,
             quiet: false,
             handle: None,
+            now_ms: 0,
             opened: HashMap::new(),
             more: false,
             news: false,
             trouble: None,
+            passed_over: None,
         };
         tail.again(tail.entry.id);
         tail
@@ -197,6 +204,19 @@ impl Tail {
     /// True once when the entry holds what a crash must not forget.
     pub fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.news)
+    }
+
+    /// The ids of all versions that it has, had or saw.
+    pub fn ids(&self) -> impl Iterator<Item = (u64, u64)> {
+        let entry = &self.entry;
+        let past = entry.past.iter().map(|past| past.id).filter(|&id| id != entry.id);
+        let ids = std::iter::once(entry.id).chain(entry.ahead.iter().copied()).chain(past);
+        ids.chain(self.seen.map(|seen| seen.id)).filter(|&id| id != (0, 0))
+    }
+
+    /// The cursor, and those in earlier versions.
+    pub fn cursors(&self) -> impl Iterator<Item = &Cursor> {
+        self.entry.cursors()
     }
 
     /// True where the name begins as the other's does: what it is rotated to.

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::{Moved, Phase, Settling, Tail};
 use crate::checkpoint::Cursor;
 use crate::disk::{each_line, first_line, open, read_at, reopen_moved, see, stands};
+use crate::encoding::Encoding;
 use crate::follow::{Anchor, Found, Search, Seen};
 use crate::frame::Framer;
 
@@ -51,16 +52,23 @@ impl Tail {
     pub fn choose(&mut self, others: &Others, mint: impl FnOnce() -> String) {
         self.more = false;
         match self.try_choose(others, mint) {
-            Ok(()) => self.trouble = None,
+            Ok(()) => {}
             Err(error) => self.complain(&format!("cannot be read: {error}; allow the collector to read it")),
         }
     }
 
     fn try_choose(&mut self, others: &Others, mint: impl FnOnce() -> String) -> io::Result<()> {
         let Some(version) = self.next_version()? else { return Ok(()) };
-        let mut bytes = [0; 4];
+        let mut bytes = [0; 6];
         let got = read_at(&version.file, &mut bytes, 0)?;
-        let sniffed = self.reading.encoding.sniff(&bytes[..got]);
+        if is_compressed(&bytes[..got]) {
+            return self.compressed(&version);
+        }
+        let mut sniffed = self.reading.encoding.sniff(&bytes[..got]);
+        if got > 0 && (self.quiet || version.moved.is_some()) {
+            // There will be no more of it.
+            sniffed = sniffed.or(Some((Encoding::Utf8, 0)));
+        }
         let (Some((encoding, start)), moved) = (sniffed, version.moved) else {
             return self.nothing_to_read(&version);
         };
@@ -132,6 +140,15 @@ impl Tail {
         self.more = true;
     }
 
+    /// What is rotated is often compressed afterwards; its lines were read before, and its bytes are none.
+    fn compressed(&mut self, version: &Version) -> io::Result<()> {
+        if version.moved.is_none() {
+            self.complain("is compressed and is not read: name the uncompressed files");
+            self.passed_over = Some(version.seen);
+        }
+        self.nothing_to_read(version)
+    }
+
     fn nothing_to_read(&mut self, version: &Version) -> io::Result<()> {
         if version.moved.is_some() {
             self.pass(version.seen.id);
@@ -141,6 +158,7 @@ impl Tail {
     }
 
     fn follow(&mut self, version: Version, head: Head) {
+        self.trouble = None;
         let cursor = &mut self.entry.cursor;
         if cursor.anchor.is_empty() {
             cursor.position = head.start;
@@ -154,7 +172,7 @@ impl Tail {
         self.phase = match version.moved {
             None => Phase::Following,
             Some(certain) => {
-                self.handle = Some((version.file, Instant::now()));
+                self.handle = Some((version.file, self.now_ms));
                 Phase::Leaving { finished: false, certain }
             }
         };
@@ -277,6 +295,12 @@ impl Tail {
             self.entry.past.truncate(PAST_MAX);
         }
     }
+}
+
+/// The first bytes of gzip, zip, zstd, bzip2 and xz; no text begins with them.
+fn is_compressed(head: &[u8]) -> bool {
+    const MAGIC: [&[u8]; 5] = [b"\x1F\x8B", b"PK\x03\x04", b"\x28\xB5\x2F\xFD", b"BZh", b"\xFD7zXZ\0"];
+    MAGIC.iter().any(|magic| head.starts_with(magic))
 }
 
 /// The file begins after the acknowledged position, since a crash and a cut came together, and still holds lines up to

@@ -1,7 +1,6 @@
 //! What stands at the path now, and what became of that which stood there.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -11,7 +10,7 @@ use crate::follow::{Change, Seen};
 
 /// How long a handle stays open without being read. On Windows a folder with an open file cannot be renamed, and a file
 /// that is open cannot be replaced by every program.
-const HANDLE_IDLE: Duration = Duration::from_secs(if cfg!(windows) { 2 } else { 30 });
+const HANDLE_IDLE_MS: i64 = if cfg!(windows) { 2_000 } else { 30_000 };
 
 /// Versions of one file that may wait for their turn, and handles that they may hold. Days of rotation while no broker
 /// is there; what no one waits for is found by name where an input names it.
@@ -20,6 +19,7 @@ const AHEAD_MAX: usize = 16;
 impl Tail {
     /// Looks at the path, reads nothing.
     pub fn look(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
         let seen = match see_at(&self.entry.path) {
             Ok(seen) => seen,
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
@@ -45,6 +45,9 @@ impl Tail {
         }
         self.quiet = now_ms - self.still_since_ms >= self.reading.final_line_quiet_ms;
         if let Phase::Choosing { settling, .. } = self.phase {
+            if self.passed_over == Some(seen) {
+                return;
+            }
             let ripe = settling.is_some() || self.trouble.is_some() || (self.quiet && seen.len > 0);
             self.more |= seen != before || ripe || self.moved_is_next();
             return;
@@ -60,7 +63,7 @@ impl Tail {
             Change::Shrunk => self.choose_again(false),
             Change::Replaced => self.replaced(before.id),
         }
-        if self.handle.as_ref().is_some_and(|(_, used)| used.elapsed() > HANDLE_IDLE) {
+        if self.handle.as_ref().is_some_and(|(_, used_ms)| now_ms - used_ms > HANDLE_IDLE_MS) {
             self.handle = None;
         }
     }
@@ -114,7 +117,7 @@ impl Tail {
         if self.handle.is_none()
             && let Some((file, named_alike)) = reopen_moved(&self.entry.path, id)
         {
-            (self.handle, certain) = (Some((file, Instant::now())), named_alike);
+            (self.handle, certain) = (Some((file, self.now_ms)), named_alike);
         }
         match self.handle {
             Some(_) => {

@@ -1,7 +1,6 @@
 //! Lines from the reading position on, with the proof that it is the right place.
 
 use std::io;
-use std::time::Instant;
 
 use super::{Gain, Line, Moved, Phase, Tail};
 use crate::disk::{is_being_deleted, open, read_at, see, see_at, stands};
@@ -37,10 +36,10 @@ impl Tail {
                 self.replaced(seen.id);
                 return Ok(0);
             }
-            self.handle = Some((file, Instant::now()));
+            self.handle = Some((file, self.now_ms));
         }
-        let (file, used) = self.handle.as_mut().expect("it was opened just now");
-        *used = Instant::now();
+        let (file, used_ms) = self.handle.as_mut().expect("it was opened just now");
+        *used_ms = self.now_ms;
         let framer = self.framer.as_mut().expect("a file that is read was chosen, which sets the framer");
         let held = framer.held_bytes();
         let (anchor_lines, anchor_bytes) = if held + self.lead > 0 { (0, 0) } else { self.read.anchor.verifiable() };

@@ -312,7 +312,8 @@ impl World {
         let state = &mut self.logs[log];
         for &line in lines {
             let in_file = state.file.iter().flatten().any(|&held| held == line);
-            if !state.written[line].arrived && !in_file && !(state.rotated_readable && state.rotated.contains(&line)) {
+            let in_rotated = state.rotated_readable && state.rotated.contains(&line);
+            if !state.written[line].arrived && !in_file && !in_rotated {
                 state.written[line].owed = false;
             }
         }

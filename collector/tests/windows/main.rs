@@ -13,6 +13,7 @@ mod event_log;
 mod follow;
 #[cfg(windows)]
 mod machine;
+#[cfg(windows)]
 mod priority;
 #[cfg(windows)]
 mod service;

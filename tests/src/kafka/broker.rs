@@ -135,6 +135,12 @@ impl KafkaTestbed {
         drop(pipe);
     }
 
+    /// True between [`KafkaTestbed::kill9`] and [`KafkaTestbed::restart`].
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.holder.is_none()
+    }
+
     /// Starts the killed broker again, on the same port, and waits until it serves.
     ///
     /// # Panics
