@@ -35,7 +35,10 @@ impl<T> Acks<T> {
 
     /// Notes a delivery. The prefix then grows by what [`Acks::pop`] gives.
     pub fn delivered(&mut self, ticket: Ticket) {
-        if let Ok(index) = self.sent.binary_search_by_key(&ticket, |sent| sent.ticket) {
+        // Nearly always the first one; then there is nothing to search.
+        if let Some(first) = self.sent.front_mut().filter(|first| first.ticket == ticket) {
+            first.delivered = true;
+        } else if let Ok(index) = self.sent.binary_search_by_key(&ticket, |sent| sent.ticket) {
             self.sent[index].delivered = true;
         }
     }
