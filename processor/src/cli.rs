@@ -14,6 +14,7 @@ use wulog_collector::encoding::EncodingChoice;
 use wulog_collector::signals::stop_requested;
 use wulog_schemas::topic::Topic;
 
+use crate::alerts::command::AlertsArgs;
 use crate::config::{Config, ConfigError, read_patterns};
 use crate::detect::DetectorConfig;
 use crate::format::Format;
@@ -62,6 +63,8 @@ enum Command {
     Parse(ParseArgs),
     /// Run logs, or what a log holds, through the same machines again, into files.
     Replay(ReplayArgs),
+    /// List the incidents that there are, or show one.
+    Alerts(AlertsArgs),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -278,6 +281,7 @@ impl Cli {
             }
             Command::Parse(args) => parse(&args),
             Command::Replay(args) => replay_command(&args),
+            Command::Alerts(args) => args.run(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! live:    `run`, `standalone`  = a `shell` around each machine, over a `log` (Kafka or SQLite)
 //! again:   `replay`, `parse`    = a `pipeline` of both machines in memory
+//! read:    `alerts`             = `alerts` that there are, listed or shown
 //! apart:   `test-patterns`      = a `pattern_test` of the operator's patterns over lines
 //! ```
 
@@ -18,6 +19,7 @@ pub mod normalize;
 pub mod format;
 pub mod detect;
 pub mod report;
+pub mod alerts;
 pub mod log;
 pub mod snapshot;
 pub mod shell;

@@ -1,7 +1,7 @@
 //! An alert as an operator reads it at 3 a.m.: what, how many, since when, what they share, what to check.
 //!
-//! Plain ASCII with lines of at most `width`; commands are never broken, so that they can be copied. Colour is left
-//! to the caller, who knows the terminal.
+//! Plain ASCII with lines of at most `width`; a command that is longer is broken as a shell allows it, so that it can be
+//! copied. Colour is left to the caller, who knows the terminal.
 
 use wulog_schemas::alert::{Alert, Factor, Method, State, UtcTime};
 
@@ -13,7 +13,7 @@ const EXEMPLARS_SHOWN: usize = 3;
 /// Width of the labels in front of facts.
 const LABEL: usize = 10;
 
-/// The alert as text of lines no wider than `width` (commands and long names apart), with a line ending at its end.
+/// The alert as text of lines no wider than `width` (names that are longer apart), with a line ending at its end.
 #[must_use]
 pub fn print_alert(alert: &Alert, width: usize) -> String {
     let mut page = Page { text: String::new(), width: width.max(WIDTH_MIN) };
@@ -231,9 +231,25 @@ impl Page {
         self.line(&line);
     }
 
-    /// A command on a line of its own; `note` follows on the same line where there is room.
+    /// A command on a line of its own; `note` follows on the same line where there is room. A longer one goes on behind
+    /// a backslash, before an option where there is one.
     fn command(&mut self, command: &str, note: &str) {
-        let line: String = format!("     > {command}").chars().map(ascii).collect();
+        let command: String = command.chars().map(ascii).collect();
+        let mut line = format!("     > {}", command.split(' ').next().unwrap_or_default());
+        let mut words = command.split(' ').skip(1).peekable();
+        while let Some(word) = words.next() {
+            // An option stays with its value.
+            let value = words.next_if(|next| word.starts_with("--") && !next.starts_with("--"));
+            let part = value.map_or_else(|| word.to_owned(), |value| format!("{word} {value}"));
+            let tail = if words.peek().is_some() { 2 } else { 0 }; // " \\"
+            if line.len() + 1 + part.len() + tail > self.width {
+                self.line(&format!("{line} \\"));
+                line = format!("           {part}");
+            } else {
+                line.push(' ');
+                line.push_str(&part);
+            }
+        }
         if note.is_empty() || line.len() + note.len() <= self.width {
             self.line(&format!("{line}{note}"));
         } else {
@@ -244,11 +260,11 @@ impl Page {
 }
 
 /// Host names and labels are foreign text: nothing but printable ASCII reaches the terminal.
-fn ascii(letter: char) -> char {
+pub(crate) fn ascii(letter: char) -> char {
     if letter.is_ascii_graphic() || letter == ' ' { letter } else { '?' }
 }
 
-fn short(time: UtcTime) -> String {
+pub(crate) fn short(time: UtcTime) -> String {
     let text = time.to_string();
     format!("{} {} UTC", &text[..10], &text[11..19])
 }
@@ -268,7 +284,7 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-fn hosts_of(count: u64) -> String {
+pub(crate) fn hosts_of(count: u64) -> String {
     if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
 }
 

@@ -6,3 +6,4 @@ pub mod rig;
 pub mod line;
 pub mod process;
 pub mod documents;
+pub mod scenario;

@@ -17,7 +17,7 @@ mod legacy;
 mod life;
 mod modern;
 mod pen;
-mod random;
+pub(crate) mod random;
 mod spec;
 
 use std::collections::BTreeMap;

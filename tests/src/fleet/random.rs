@@ -4,11 +4,11 @@ use std::ops::Range;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): one 64-bit state, good enough to look random, the same for ever.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A stream of its own for each `(seed, purpose, index)`, so that adding a host or an update shifts no other.
-    pub(super) fn stream(seed: u64, purpose: &str, index: u64) -> Random {
+    pub(crate) fn stream(seed: u64, purpose: &str, index: u64) -> Random {
         let mut mixed = Random(seed);
         let mut state = mixed.next();
         for byte in purpose.bytes().map(u64::from).chain([index]) {
@@ -18,7 +18,7 @@ impl Random {
         Random(state)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = self.0;
         let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,30 +27,30 @@ impl Random {
     }
 
     /// A number in `0..bound`, by multiply and shift: a bias of less than `bound` in 2^64.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let wide = u128::from(self.next()) * u128::from(bound);
         u64::try_from(wide >> 64).expect("the upper half of a 128-bit product has 64 bits")
     }
 
     /// A number in `range`.
-    pub(super) fn within(&mut self, range: Range<i64>) -> i64 {
+    pub(crate) fn within(&mut self, range: Range<i64>) -> i64 {
         let width = u64::try_from(range.end - range.start).expect("ranges here are written in order");
         let offset = i64::try_from(self.below(width)).expect("an offset below an i64 width fits");
         range.start + offset
     }
 
-    pub(super) fn percent(&mut self, chance: u64) -> bool {
+    pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let length = u64::try_from(from.len()).expect("a slice's length fits in 64 bits");
         let index = usize::try_from(self.below(length)).expect("an index into a slice fits");
         &from[index]
     }
 
     /// A GUID in capitals without braces, as REPORT EVENT writes it between them.
-    pub(super) fn guid(&mut self) -> String {
+    pub(crate) fn guid(&mut self) -> String {
         let (a, b) = (self.next(), self.next());
         format!(
             "{:08X}-{:04X}-{:04X}-{:04X}-{:012X}",
@@ -63,7 +63,7 @@ impl Random {
     }
 
     /// `digits` lower-case hex digits: names of download folders and content files.
-    pub(super) fn hex(&mut self, digits: usize) -> String {
+    pub(crate) fn hex(&mut self, digits: usize) -> String {
         let mut text = String::with_capacity(digits + 16);
         while text.len() < digits {
             text.push_str(&format!("{:016x}", self.next()));

@@ -1,0 +1,163 @@
+//! The command line of `alerts`, and where documents come from.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Subcommand};
+use wulog_schemas::alert::Alert;
+use wulog_schemas::topic::Topic;
+
+use super::{Book, list, show};
+use crate::config::Config;
+use crate::log::embedded::{self, EmbeddedConfig};
+use crate::log::kafka::PartitionReader;
+use crate::log::{LogError, Record};
+
+/// Arguments of `alerts`.
+#[derive(Debug, Args)]
+pub struct AlertsArgs {
+    #[command(subcommand)]
+    what: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// One line an incident, open ones first.
+    List {
+        #[command(flatten)]
+        from: From,
+        /// Resolved ones too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// All that is known of one incident: who, since when, what they share, what to check, the proof.
+    Show {
+        /// Its id, or so much of its beginning that no other is meant; `wu-` may be left out.
+        id: String,
+        #[command(flatten)]
+        from: From,
+        /// Print the newest document as JSON instead.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where alert documents are, and how wide the terminal is.
+#[derive(Debug, Args)]
+struct From {
+    #[command(flatten)]
+    place: Place,
+    /// Columns of the text.
+    #[arg(long, value_name = "COLUMNS", default_value_t = 80)]
+    width: usize,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Place {
+    /// The topic of alerts, as this configuration says.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The SQLite file of `standalone`.
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// A file of alert documents, one a line, as --alerts-out writes it; - is standard input.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl AlertsArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let text = match &self.what {
+            Verb::List { from, all } => list(&from.place.read()?, *all, from.width),
+            Verb::Show { id, from, json } => {
+                let book = from.place.read()?;
+                ensure!(!book.is_empty(), "{} holds no alerts", from.place.name());
+                let documents = book.find(id).with_context(|| from.place.name())?;
+                match documents.last() {
+                    Some(newest) if *json => serde_json::to_string(newest)? + "\n",
+                    _ => from.place.replayed_from_here(&show(&documents, from.width)),
+                }
+            }
+        };
+        match io::stdout().write_all(text.as_bytes()) {
+            // `... | head` is no failure.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("standard output"),
+        }
+    }
+}
+
+impl Place {
+    fn name(&self) -> String {
+        let path = self.config.as_ref().or(self.db.as_ref()).or(self.file.as_ref());
+        match path {
+            Some(path) if path == Path::new("-") => "standard input".to_owned(),
+            path => path.map_or_else(String::new, |path| path.display().to_string()),
+        }
+    }
+
+    fn read(&self) -> anyhow::Result<Book> {
+        match (&self.config, &self.db, &self.file) {
+            (Some(path), _, _) => {
+                let config = Config::read(path)?;
+                let topic = Topic::Alerts.name(&config.kafka.topic_prefix);
+                from_records(&topic, PartitionReader::open(&config.kafka, Topic::Alerts, 0)?)
+            }
+            (_, Some(path), _) => {
+                ensure!(path.is_file(), "{}: no file; expected what `standalone --db` wrote", path.display());
+                let place = format!("{}, topic alerts", path.display());
+                from_records(&place, embedded::Records::open(&EmbeddedConfig::at(path), Topic::Alerts)?)
+            }
+            (_, _, Some(path)) if path == Path::new("-") => from_lines("standard input", io::stdin().lock()),
+            (_, _, Some(path)) => {
+                let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+                from_lines(&path.display().to_string(), BufReader::new(file))
+            }
+            (None, None, None) => bail!("one of --config, --db, --file is needed"),
+        }
+    }
+
+    /// A document names a configuration; here it is known where the log is.
+    fn replayed_from_here(&self, text: &str) -> String {
+        let here = match (&self.config, &self.db) {
+            (Some(path), _) => format!("--config {}", path.display()),
+            (_, Some(path)) => format!("--db {}", path.display()),
+            _ => return text.to_owned(),
+        };
+        text.replace("replay --config processor.toml", &format!("replay {here}"))
+    }
+}
+
+fn from_records(place: &str, records: impl Iterator<Item = Result<Record, LogError>>) -> anyhow::Result<Book> {
+    let mut book = Book::default();
+    for record in records {
+        let record = record?;
+        // An empty value deletes what compaction would keep; it says nothing.
+        if !record.value.is_empty() {
+            book.add(document(&record.value).with_context(|| format!("{place}, offset {}", record.offset))?);
+        }
+    }
+    Ok(book)
+}
+
+fn from_lines(place: &str, lines: impl BufRead) -> anyhow::Result<Book> {
+    let mut book = Book::default();
+    for (number, line) in lines.lines().enumerate() {
+        let line = line.with_context(|| format!("{place}: reading"))?;
+        if !line.trim().is_empty() {
+            book.add(document(line.as_bytes()).with_context(|| format!("{place}, line {}", number + 1))?);
+        }
+    }
+    Ok(book)
+}
+
+fn document(bytes: &[u8]) -> anyhow::Result<Alert> {
+    serde_json::from_slice(bytes).context("no alert document that this version can read")
+}

@@ -1,0 +1,205 @@
+//! What was said against what really happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wulog_schemas::alert::{Alert, State, Transition};
+
+use super::Scenario;
+use super::baseline::{five_hosts_in_an_hour, spike};
+use super::plan::{At, Fault, Plan};
+use super::time::{DAY, HOUR};
+use super::world::{Failure, Struck};
+
+/// Fewer hosts than this are no cluster, whatever they share.
+const CLUSTER_HOSTS: usize = 3;
+/// A rule that fires within this time of the onset, and did not before, has found it.
+const RULE_FINDS_WITHIN: i64 = 2 * DAY;
+
+/// How one run came out.
+#[derive(Clone, Debug)]
+pub struct Score {
+    /// Id of the scenario.
+    pub id: &'static str,
+    /// Hosts of the fleet.
+    pub hosts: u32,
+    /// True where there is nothing to be found at this size and seed: too few hosts are affected.
+    pub too_small: bool,
+    /// Each fault that must be found.
+    pub faults: Vec<FaultScore>,
+    /// Summaries of incidents that belong to no fault.
+    pub false_incidents: Vec<String>,
+    /// The rule "5 distinct hosts within an hour".
+    pub five_hosts: RuleScore,
+    /// The rule "three times as many failures as usual".
+    pub spike: RuleScore,
+    /// Signals that the detector read.
+    pub signals: i64,
+    /// Every document.
+    pub alerts: Vec<Alert>,
+}
+
+/// How one fault came out.
+#[derive(Clone, Debug, Default)]
+pub struct FaultScore {
+    /// Hosts that it struck.
+    pub struck: usize,
+    /// Incidents about it: 1 is right.
+    pub incidents: usize,
+    /// Milliseconds from the first failure to the first document.
+    pub delay_ms: Option<i64>,
+    /// Hosts that had failed by then.
+    pub failed_by_then: usize,
+    /// Whether the first common factor of the last document names the cause.
+    pub cause_right: bool,
+    /// Whether what is named first fits every host named, or nothing is named.
+    pub cause_fits: bool,
+    /// The first common factor.
+    pub cause: String,
+    /// Share of the struck hosts that the last documents name.
+    pub recall: f64,
+    /// Hosts named that were not struck.
+    pub strangers: usize,
+    /// Documents about it.
+    pub documents: usize,
+    /// Onset as said, less the first failure.
+    pub onset_off_ms: i64,
+    /// Whether its incidents are resolved in the end.
+    pub resolved: bool,
+    /// Silent hosts in the last document.
+    pub silent: u64,
+}
+
+/// How a rule that only counts came out.
+#[derive(Clone, Debug, Default)]
+pub struct RuleScore {
+    /// For each fault: milliseconds from the first failure until the rule fired.
+    pub delays_ms: Vec<Option<i64>>,
+    /// Times that it fired otherwise.
+    pub false_episodes: usize,
+}
+
+impl Score {
+    pub(super) fn new(
+        scenario: &Scenario,
+        plan: &Plan,
+        hosts: u32,
+        struck: &Struck,
+        failures: &[Failure],
+        alerts: Vec<Alert>,
+        signals: i64,
+    ) -> Score {
+        let expected = scenario.is_found(hosts);
+        let faults: Vec<(&Fault, &BTreeMap<String, i64>)> =
+            plan.faults.iter().zip(struck).filter(|(_, struck)| expected && struck.len() >= CLUSTER_HOSTS).collect();
+        let mut incidents: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
+        for alert in &alerts {
+            incidents.entry(&alert.id).or_default().push(alert);
+        }
+        let mut of_fault: Vec<Vec<&[&Alert]>> = vec![Vec::new(); faults.len()];
+        let mut false_incidents = Vec::new();
+        for documents in incidents.values() {
+            let last = documents[documents.len() - 1];
+            let best = faults.iter().map(|(_, struck)| shared(last, struck)).enumerate().max_by_key(|(_, n)| *n);
+            match best {
+                Some((fault, named)) if 2 * named >= last.hosts.names.len() => of_fault[fault].push(documents),
+                _ if is_forged(last) => {}
+                _ => false_incidents.push(format!("{} {}", last.id, last.summary)),
+            }
+        }
+        let from = |struck: &BTreeMap<String, i64>| {
+            let first = struck.values().copied().min().unwrap_or(0);
+            plan.installed.map_or(first, |installed| first.max(installed))
+        };
+        let onsets: Vec<i64> = faults.iter().map(|(_, struck)| from(struck)).collect();
+        Score {
+            id: scenario.id,
+            hosts,
+            too_small: expected && faults.is_empty(),
+            five_hosts: RuleScore::new(&five_hosts_in_an_hour(failures), &onsets),
+            spike: RuleScore::new(&spike(failures), &onsets),
+            faults: faults
+                .iter()
+                .zip(&onsets)
+                .zip(&of_fault)
+                .map(|(((fault, struck), onset), documents)| FaultScore::new(fault, struck, *onset, documents))
+                .collect(),
+            false_incidents,
+            signals,
+            alerts,
+        }
+    }
+
+    /// True where everything is found once and nothing else is said.
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        self.false_incidents.is_empty() && self.faults.iter().all(|fault| fault.incidents == 1)
+    }
+}
+
+impl FaultScore {
+    fn new(fault: &Fault, struck: &BTreeMap<String, i64>, onset: i64, incidents: &[&[&Alert]]) -> FaultScore {
+        let mut score = FaultScore { struck: struck.len(), incidents: incidents.len(), ..FaultScore::default() };
+        let opened = incidents.iter().map(|documents| documents[0].time.opened.0).min();
+        let Some(opened) = opened else { return score };
+        score.delay_ms = Some(opened - onset);
+        score.failed_by_then = struck.values().filter(|time| **time <= opened).count();
+        score.documents = incidents.iter().map(|documents| documents.len()).sum();
+        let last: Vec<&Alert> = incidents.iter().map(|documents| documents[documents.len() - 1]).collect();
+        let main = last.iter().max_by_key(|alert| alert.hosts.affected).expect("there is one");
+        let first_factor = main.common_factors.first();
+        score.cause = first_factor.map_or("none".to_owned(), |f| format!("{}={}", f.dimension, f.value));
+        score.cause_fits = first_factor.is_none_or(|factor| factor.coverage >= 1.0);
+        score.cause_right = first_factor.is_some_and(|factor| {
+            let own_update = factor.dimension == "update" && matches!(fault.at, At::Update | At::OwnUpdate);
+            let named = |(dimension, value): &(&str, String)| *dimension == factor.dimension && *value == factor.value;
+            fault.cause.iter().any(named) || (fault.cause.is_empty() && own_update)
+        });
+        let names: BTreeSet<&str> = last.iter().flat_map(|alert| &alert.hosts.names).map(|name| bare(name)).collect();
+        let named = names.iter().filter(|name| struck.contains_key(**name)).count();
+        score.strangers = names.len() - named;
+        let cut = last.iter().any(|alert| !alert.hosts.names_complete);
+        let counted: u64 = last.iter().map(|alert| alert.hosts.affected).sum();
+        // Documents name a thousand hosts; beyond that the number must do.
+        let found = if cut { (counted as usize).min(struck.len()) } else { named };
+        score.recall = found as f64 / struck.len() as f64;
+        let first_failure = struck.values().copied().min().unwrap_or(0);
+        score.onset_off_ms = main.time.onset.0 - first_failure;
+        score.resolved = last.iter().all(|alert| alert.state == State::Resolved);
+        score.silent = last.iter().map(|alert| alert.hosts.silent).sum();
+        score
+    }
+
+    /// Whether a document said that the incident was over.
+    #[must_use]
+    pub fn was_resolved(alerts: &[Alert]) -> bool {
+        alerts.iter().any(|alert| alert.transition == Transition::Resolved)
+    }
+}
+
+impl RuleScore {
+    fn new(episodes: &[i64], onsets: &[i64]) -> RuleScore {
+        let finds = |onset: &i64| {
+            let within = *onset - HOUR / 60..*onset + RULE_FINDS_WITHIN;
+            episodes.iter().find(|at| within.contains(at)).map(|at| at - onset)
+        };
+        let near = |at: &&i64| onsets.iter().any(|onset| (*onset..*onset + 4 * DAY).contains(*at));
+        RuleScore {
+            delays_ms: onsets.iter().map(finds).collect(),
+            false_episodes: episodes.iter().filter(|at| !near(at)).count(),
+        }
+    }
+}
+
+fn shared(alert: &Alert, struck: &BTreeMap<String, i64>) -> usize {
+    alert.hosts.names.iter().filter(|name| struck.contains_key(bare(name))).count()
+}
+
+/// A renamed host is the same host.
+fn bare(name: &str) -> &str {
+    name.strip_prefix("new-").unwrap_or(name)
+}
+
+/// An incident of hosts that somebody invented is what it looks like; no rule without an inventory can know better.
+fn is_forged(alert: &Alert) -> bool {
+    2 * alert.hosts.names.iter().filter(|name| name.starts_with("forged-")).count() >= alert.hosts.names.len()
+}

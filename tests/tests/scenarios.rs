@@ -1,0 +1,186 @@
+//! The scenario suite as far as every build can afford it; `wulog-scenarios` runs the rest, see SCENARIOS.md.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wulog_processor::alerts::{Book, list, show};
+use wulog_schemas::alert::Alert;
+use wulog_schemas::hresult::{self, Family};
+use wulog_tests::scenario::{Scenario, Score, Style, all, facts, percentile};
+
+const MINUTE: i64 = 60_000;
+
+fn scenario(id: &str) -> Scenario {
+    all().into_iter().find(|scenario| scenario.id == id).unwrap_or_else(|| panic!("no scenario {id}"))
+}
+
+/// The tables are about the same scenarios as the plans, and their codes are codes of families.
+#[test]
+fn the_tables_and_the_plans_agree() {
+    let ids: Vec<&str> = all().iter().map(|scenario| scenario.id).collect();
+    assert_eq!(facts().iter().map(|row| row[0]).collect::<Vec<_>>(), ids);
+    assert_eq!(ids.iter().filter(|id| id.starts_with('S')).count(), 17);
+    assert_eq!(ids.iter().filter(|id| id.starts_with('T')).count(), 26);
+    for row in facts().into_iter().filter(|row| row[0].starts_with('S')) {
+        assert_eq!(row.len(), 8, "{row:?}");
+        for code in row[3].split(' ').filter(|code| *code != "-") {
+            let family = hresult::lookup(u32::from_str_radix(code, 16).unwrap()).and_then(|known| known.family);
+            // 80092004 alone says too little; see `incidents.rs`.
+            assert!(family.is_some() || code == "80092004", "{}: {code}", row[0]);
+        }
+    }
+}
+
+/// Scenarios that the detector does not get right yet at a size, and why. Empty it.
+const NOT_YET: &[(&str, u32, &str)] = &[
+    ("S02", 20, TWO_FAMILIES),
+    ("S02", 200, TWO_FAMILIES),
+    ("S02", 5000, TWO_FAMILIES),
+    ("S04", 200, TWO_FAMILIES),
+    ("S05", 20, SLOW),
+    ("S05", 200, TWO_FAMILIES),
+    ("S11", 20, SLOW),
+    ("S15", 5000, "two factors of the least probability: the less exact one goes first"),
+    ("T04", 200, ONE_SUBJECT),
+    ("T05", 200, ONE_SUBJECT),
+    ("T21", 20, SILENCE),
+    ("T21", 200, SILENCE),
+    ("T23", 20, TWO_CAUSES),
+    ("T23", 200, TWO_CAUSES),
+    ("Q02", 5000, ONE_SUBJECT),
+];
+const TWO_FAMILIES: &str = "one cause in two families is two incidents";
+const TWO_CAUSES: &str = "two causes in one family are one incident, before a dimension separates them beyond doubt";
+const SLOW: &str = "what fails ring by ring loses the hosts that failed a day before the cluster";
+const ONE_SUBJECT: &str = "few hosts at one new update in a day are not told from noise at many";
+const SILENCE: &str = "no document after the stable one says that hosts fell silent";
+
+/// What must hold of every run: found once, nothing else said, the hosts named, the cause first. Says what does not.
+fn complaints(scenario: &Scenario, score: &Score) -> Vec<String> {
+    let mut wrong: Vec<String> =
+        score.false_incidents.iter().map(|summary| format!("alert about nothing: {summary}")).collect();
+    for fault in &score.faults {
+        let rules = [
+            (fault.incidents == 1, "not one incident"),
+            (fault.recall >= 0.9, "hosts missing"),
+            (fault.strangers <= 1 + fault.struck / 20, "strangers named"),
+            (fault.documents <= 20, "a flood"),
+            // Of 20 hosts the affected may all share more than the cause; but what is named must fit all of them.
+            (fault.cause_right || score.hosts < 100 && fault.cause_fits, "wrong cause"),
+            (!scenario.resolves || fault.resolved, "never resolved"),
+            (!scenario.tells_silence || fault.silent > 0, "nothing said of the silent"),
+        ];
+        wrong.extend(rules.iter().filter(|(holds, _)| !holds).map(|(_, what)| format!("{what}: {fault:?}")));
+    }
+    wrong
+}
+
+#[track_caller]
+fn check_all(hosts: u32, seeds: std::ops::Range<u64>, wanted: impl Fn(&str) -> bool) {
+    let (mut found, mut wrong) = (0, Vec::new());
+    for scenario in all().into_iter().filter(|scenario| wanted(scenario.id)) {
+        if NOT_YET.iter().any(|(id, size, _)| *id == scenario.id && *size == hosts) {
+            continue;
+        }
+        for seed in seeds.clone() {
+            let score = scenario.run(seed, hosts);
+            let place = format!("{}, {hosts} hosts, seed {seed}", scenario.id);
+            wrong.extend(complaints(&scenario, &score).into_iter().map(|wrong| format!("{place}: {wrong}")));
+            found += score.faults.len();
+            wrong.extend(score.alerts.iter().flat_map(too_wide).map(|line| format!("{place}: too wide: {line}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(found > 0, "nothing was there to be found");
+}
+
+/// Lines of an alert's page, and of the list, that do not fit into a terminal of 80 columns.
+fn too_wide(alert: &Alert) -> Vec<String> {
+    let mut book = Book::default();
+    book.add(alert.clone());
+    let text = show(&[alert], 80) + &list(&book, true, 80);
+    text.lines().filter(|line| line.len() > 80).map(str::to_owned).collect()
+}
+
+#[test]
+fn fleets_of_20() {
+    check_all(20, 100..103, |_| true);
+}
+
+#[test]
+fn fleets_of_200() {
+    check_all(200, 100..102, |_| true);
+}
+
+#[test]
+fn fleets_of_5000() {
+    let some = ["S02", "S08", "S12", "S15", "T03", "T10", "T12", "T20", "T23", "T26", "Q01"];
+    check_all(5_000, 100..101, |id| some.contains(&id));
+}
+
+/// 1 % of 5000 hosts: found in every seed, in the median within 90 minutes of the first failure.
+#[test]
+fn one_percent_of_5000_hosts() {
+    let scenario = scenario("Q02");
+    let not_yet = NOT_YET.iter().any(|(id, ..)| *id == "Q02");
+    let mut delays = Vec::new();
+    for seed in 100..110 {
+        let score = scenario.run(seed, 5_000);
+        let wrong = complaints(&scenario, &score);
+        assert!(not_yet || wrong.is_empty(), "seed {seed}: {}", wrong.join("\n"));
+        assert!(score.faults.iter().all(|fault| fault.incidents == 1 && fault.cause_right), "seed {seed}: {score:?}");
+        delays.extend(score.faults.iter().filter_map(|fault| fault.delay_ms));
+    }
+    assert_eq!(delays.len(), 10);
+    let median = percentile(&delays, 0.5).unwrap();
+    assert!(not_yet || median <= 90 * MINUTE, "{} min", median / MINUTE);
+}
+
+/// What a run said: family, hosts, and onset of each incident.
+type Said = Vec<(Family, BTreeSet<String>, i64)>;
+
+fn said(score: &Score) -> Said {
+    let last: BTreeMap<&str, _> = score.alerts.iter().map(|alert| (alert.id.as_str(), alert)).collect();
+    let mut said: Said = last
+        .into_values()
+        .map(|alert| (alert.family, alert.hosts.names.iter().cloned().collect(), alert.time.onset.0))
+        .collect();
+    said.sort();
+    said
+}
+
+/// The signal-level fleet sends what the Normalizer makes of the same fleet's lines: the alerts are about the same.
+#[track_caller]
+fn check_text(id: &str, hosts: u32, seed: u64) {
+    let scenario = scenario(id);
+    let style = match id {
+        "T18" => Style::Decimal,
+        "T22" => Style::HealthyCodes,
+        _ => Style::Usual,
+    };
+    let (signals, text) = (scenario.run(seed, hosts), scenario.run_as_text(seed, hosts, style));
+    let (signals, text) = (said(&signals), said(&text));
+    assert_eq!(signals.len(), text.len(), "{id}, {hosts} hosts, seed {seed}: {signals:#?} {text:#?}");
+    for (signals, text) in signals.iter().zip(&text) {
+        assert_eq!((signals.0, &signals.1), (text.0, &text.1), "{id}, {hosts} hosts, seed {seed}");
+        assert!(
+            (signals.2 - text.2).abs() < MINUTE,
+            "{id}, {hosts} hosts, seed {seed}: onset {} {}",
+            signals.2,
+            text.2
+        );
+    }
+}
+
+#[test]
+fn lines_of_text_say_the_same() {
+    for scenario in all() {
+        // Forged hosts send no heartbeat; the Normalizer waits half an hour for it.
+        if scenario.id != "T24" {
+            check_text(scenario.id, 20, 100);
+        }
+    }
+    for id in ["S01", "S13", "T11", "T18", "T19", "T22"] {
+        check_text(id, 200, 101);
+    }
+}
