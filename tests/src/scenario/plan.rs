@@ -59,10 +59,13 @@ impl Default for Plan {
     }
 }
 
+/// Since when a host has the fault, where it has it.
+type Who = Box<dyn Fn(&Host) -> Option<i64> + Send + Sync>;
+
 /// One thing that goes wrong.
 pub(super) struct Fault {
     /// From when a host is affected, if it is.
-    pub who: Box<dyn Fn(&Host) -> Option<i64> + Send + Sync>,
+    pub who: Who,
     /// Dimensions and values that name the cause; the first common factor should be one of them. Empty where the
     /// failing update itself is the answer.
     pub cause: Vec<(&'static str, String)>,

@@ -141,7 +141,7 @@ fn scenarios(text: &mut String, hosts: u32, scores: &[&Score]) {
 }
 
 fn percent(part: usize, all: usize) -> String {
-    if all == 0 { "-".to_owned() } else { format!("{} %", 100 * part / all) }
+    (100 * part).checked_div(all).map_or_else(|| "-".to_owned(), |percent| format!("{percent} %"))
 }
 
 fn span(ms: Option<i64>) -> String {

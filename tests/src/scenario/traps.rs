@@ -53,7 +53,7 @@ pub(super) fn traps() -> Vec<Scenario> {
         Scenario::found("T06", |_, hosts| {
             // Servers, which never sleep; half an hour before midnight.
             let at = START + 9 * DAY - HOUR / 2;
-            let who = move |host: &Host| host.system.server && (hosts <= 200 || host.index % 5 == 0);
+            let who = move |host: &Host| host.system.server && (hosts <= 200 || host.index.is_multiple_of(5));
             let fault = Fault::new(at, DAMAGED, who).because("target_group", "Servers");
             Plan { faults: vec![Fault { retry: Some(HOUR), ..fault }], ..Plan::default() }
         }),
