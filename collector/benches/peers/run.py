@@ -18,6 +18,7 @@ overwritten 1,000 lines; overwritten without truncation by the last 900 and 200 
 import collections
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -118,10 +119,10 @@ class Bench:
         return made
 
     def load(self, count):
-        """One after the other, so that none disturbs another."""
+        """One after the other, so that none disturbs another; twice, and the better pass counts."""
         text = lines(0, count)
-        rows = []
-        for agent in self.agents([Wulog, Kcat, SyslogNg, Rsyslog]):
+        rows = {}
+        for agent in self.agents([Wulog, Kcat, SyslogNg, Rsyslog] * 2):
             agent.log.write_text(text)
             began = time.monotonic()
             agent.start()
@@ -133,10 +134,12 @@ class Bench:
                 cpu, _ = agent.stop()
             wall = time.monotonic() - began
             missing = count - len(self.kafka.lines(agent.topic))
-            rows.append((agent.name, cpu * 1e6 / count, agent.peak_kb, wall, missing))
-        kcat = next(row[1] for row in rows if row[0] == "Kcat")
+            agent.log.unlink()
+            found = (cpu * 1e6 / count, agent.peak_kb, wall, missing)
+            rows[agent.name] = min(found, rows.get(agent.name, found))
+        kcat = rows["Kcat"][0]
         table(["", "CPU-s per 1M lines", "of kcat", "peak RSS, MB", "wall, s", "lines missing"])
-        for name, cpu, peak_kb, wall, missing in rows:
+        for name, (cpu, peak_kb, wall, missing) in rows.items():
             row(name, f"{cpu:.2f}", f"{cpu / kcat:.2f}", f"{peak_kb / 1024:.1f}", f"{wall:.1f}", missing)
 
     def idle(self, seconds):
@@ -223,6 +226,8 @@ def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     idle_seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 60
     only = sys.argv[3].split(",") if len(sys.argv) > 3 else ["load", "idle", "outage", "shorter", "overwritten"]
+    # So that what was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     packages.ensure()
     print(f"{count:,} lines of {LINE_BYTES} bytes; wulog-collector and " + ", ".join(packages.versions()))
     with tempfile.TemporaryDirectory() as work:
