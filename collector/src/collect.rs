@@ -284,7 +284,11 @@ impl Collector {
                 }
             }
         }
-        if self.tails.iter_mut().fold(false, |news, tail| tail.take_news() || news) {
+        let mut news = false;
+        for tail in &mut self.tails {
+            news |= tail.take_news();
+        }
+        if news {
             self.unsaved = Unsaved::Epoch;
         }
     }
