@@ -341,6 +341,45 @@ mod tests {
         check(|dir| SLOTS.iter().for_each(|slot| fs::remove_file(dir.join(slot)).unwrap()), None);
     }
 
+    /// Notes `(epoch, logical)` for one file that is acknowledged up to 5 in epoch 00, spoils the journal by `damage` and
+    /// expects how far lines were handed over.
+    #[track_caller]
+    fn check_journal(notes: &[(&str, u64)], damage: impl Fn(Vec<u8>) -> Vec<u8>, expect: Option<u64>) {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = CheckpointStore::open(dir.path()).unwrap();
+        store.save(&[&entry("/log", 5), &entry("/other", 5)]).unwrap();
+        for (epoch, logical) in notes {
+            let sent = Some(Sent { logical: *logical, ..Sent::default() });
+            store.hands_over(Path::new("/log"), &Cursor { epoch: (*epoch).to_owned(), sent, ..Cursor::default() });
+        }
+        drop(store);
+        let journal = dir.path().join(JOURNAL);
+        fs::write(&journal, damage(fs::read(&journal).unwrap())).unwrap();
+        let (mut store, entries) = CheckpointStore::open(dir.path()).unwrap();
+        assert_eq!(entries[0].cursor.sent.as_ref().map(|sent| sent.logical), expect);
+        assert_eq!(entries[1].cursor.sent, None);
+        // What the journal said is in the next checkpoint, and only there.
+        store.save(&entries.iter().collect::<Vec<_>>()).unwrap();
+        assert!(fs::read(&journal).unwrap_or_default().is_empty());
+        assert_eq!(read(dir.path()).1, entries);
+    }
+
+    #[test]
+    fn the_journal_says_how_far_lines_were_handed_over() {
+        check_journal(&[("00", 7), ("00", 9)], |bytes| bytes, Some(9));
+        // Of an epoch that is past, or no further than what is acknowledged.
+        check_journal(&[("00", 9), ("11", 20)], |bytes| bytes, Some(9));
+        check_journal(&[("00", 5)], |bytes| bytes, None);
+    }
+
+    #[test]
+    fn a_torn_journal_counts_up_to_the_tear() {
+        let notes = [("00", 7), ("00", 9)];
+        check_journal(&notes, |bytes| bytes[..bytes.len() - 3].to_vec(), Some(7));
+        check_journal(&notes, |bytes| [&[0; 8], bytes.as_slice()].concat(), None);
+        check_journal(&notes, |_| Vec::new(), None);
+    }
+
     #[test]
     fn a_state_directory_has_one_collector() {
         let dir = tempfile::tempdir().unwrap();

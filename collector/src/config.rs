@@ -335,6 +335,8 @@ mod tests {
         check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = '('\n", &["c.toml:4:", "host_pattern"]);
         check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = 'x'\n", &["c.toml:4:", "(?P<host>"]);
         check_error("state_dir = '/s'\n[host]\ntime_zone = 'CET '\n[[input]]\npaths = ['a']\n", &["c.toml:3:", "IANA"]);
+        let zone = "state_dir = '/s'\n[[input]]\npaths = ['a']\ntime_zone = 'Europe/Berlim'\n";
+        check_error(zone, &["c.toml:4:", "Europe/Berlim", "IANA"]);
         check_error("state_dir = '/s'\n[limits]\nline_bytes_max = 1\n[[input]]\npaths = ['a']\n", &["line_bytes_max"]);
         check_error(
             "state_dir = '/s'\n[[input]]\npaths=['a']\n[get_windows_update_log]\nlog_path='a'\nevery_min=1\n",

@@ -285,8 +285,7 @@ fn is_topic_prefix(text: &str) -> bool {
     !text.is_empty() && text.len() <= 200 && text.bytes().all(allowed)
 }
 
-/// The shape of a zone name. Whether it exists is for the processor to say, which has the zone data.
+/// Asked of the same zone data that the processor has: a name that only looks like one would be found out there, per line.
 fn is_zone_name(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
-    text.bytes().all(allowed) && (text == "UTC" || text.split('/').count() >= 2)
+    text.parse::<chrono_tz::Tz>().is_ok()
 }
