@@ -5,5 +5,6 @@ pub mod kafka;
 pub mod rig;
 pub mod line;
 pub mod process;
+pub mod tenant;
 pub mod documents;
 pub mod scenario;

@@ -79,6 +79,12 @@ impl Running {
         Running { child, command: format!("{name} {}", shown.join(" ")), said }
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn said(&self, name: &str) -> String {
         let bytes = fs::read(self.said.path().join(name)).expect("the file was made at the start");
         String::from_utf8_lossy(&bytes).into_owned()
@@ -126,6 +132,14 @@ impl Running {
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "{}: already gone: {}", self.command, self.stderr());
         self.ended_within(STOP_TIMEOUT)
+    }
+
+    /// Waits until somebody else has killed it.
+    ///
+    /// # Panics
+    /// When that takes longer than 15 s.
+    pub fn until_gone(mut self) {
+        self.wait(STOP_TIMEOUT);
     }
 
     /// Kills it with SIGKILL.

@@ -131,6 +131,37 @@ fn sqlite_and_files_give_the_same_alerts() {
     assert_eq!(incidents(as_slices(&processor(&arguments))), incidents(as_slices(&live)));
 }
 
+/// Somebody gathers every log twice, and one file a third time under another case: the incident is the same, by its id too.
+#[test]
+fn files_gathered_twice_give_the_same_alerts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut fleet = fleet(13);
+    let end_ms = end_ms(&fleet);
+    fleet.write_until(&folder.path().join("logs"), end_ms).unwrap();
+    let gathered = gathered(folder.path(), &fleet);
+    let arguments =
+        ["replay", "--logs", gathered.to_str().unwrap(), "--time-zone", "Europe/Berlin", "--alerts-out", "-"];
+    let once = processor(&arguments);
+    for host in fleet.hosts() {
+        let log = gathered.join(&host.name).join("WindowsUpdate.log");
+        std::fs::copy(&log, log.with_file_name("WindowsUpdate (2).log")).unwrap();
+    }
+    let upper = gathered.join(fleet.hosts().next().unwrap().name.to_uppercase());
+    std::fs::create_dir(&upper).unwrap();
+    let first = gathered.join(&fleet.hosts().next().unwrap().name).join("WindowsUpdate.log");
+    std::fs::copy(first, upper.join("windowsupdate.LOG")).unwrap();
+    let twice = processor(&arguments);
+    let ids = |documents: &[Vec<u8>]| -> BTreeSet<(String, u64)> {
+        let read = |document: &Vec<u8>| serde_json::from_slice::<Value>(document).unwrap();
+        let id =
+            |alert: Value| (alert["id"].as_str().unwrap().to_owned(), alert["hosts"]["affected"].as_u64().unwrap());
+        documents.iter().map(read).map(id).collect()
+    };
+    assert_eq!(ids(&twice), ids(&once), "the same documents, as far as ids and hosts go");
+    assert_eq!(incidents(as_slices(&twice)), incidents(as_slices(&once)));
+    expect_truth(&incidents(as_slices(&twice)), fleet.truth().unwrap());
+}
+
 /// A tenant of the testbed: a configuration file and its topics.
 fn tenant(broker: &KafkaTestbed, folder: &Path, prefix: &str) -> PathBuf {
     let path = folder.join("processor.toml");

@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, OpenFlags};
 use wulog_schemas::alert::Alert;
 use wulog_tests::documents::{expect_same, expect_valid, originals, schema, written};
-use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, LOG_NAME};
-use wulog_tests::process::Running;
+use wulog_tests::fleet::{Cause, DAY_MS, DEFAULT_START_MS, Fleet, FleetSpec, HOUR_MS, LOG_NAME};
+use wulog_tests::line::incidents;
+use wulog_tests::process::{Running, run};
 
 /// Some thirty thousand lines on loaded cores.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,7 +26,11 @@ impl Bench {
     /// since files alone don't say their zone.
     fn new(seed: u64, hosts: usize, days: i64) -> Bench {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let now_ms = i64::try_from(now.as_millis()).unwrap();
+        Bench::until(i64::try_from(now.as_millis()).unwrap(), seed, hosts, days)
+    }
+
+    /// The same, but until another time than now.
+    fn until(now_ms: i64, seed: u64, hosts: usize, days: i64) -> Bench {
         let spec = FleetSpec::new(seed, hosts).starting(now_ms - days * DAY_MS);
         let mut spec = spec.with_outbreak(0, days * DAY_MS - 12 * HOUR_MS, Cause::UntrustedRoot);
         for site in spec.wsus.iter_mut().flat_map(|wsus| &mut wsus.sites) {
@@ -177,4 +182,27 @@ fn killed_in_the_middle_it_neither_loses_nor_repeats() {
     bench.expect_each_line_once();
     let incidents: std::collections::BTreeSet<String> = bench.alerts().into_iter().map(|alert| alert.id).collect();
     assert_eq!(incidents.len(), 1);
+}
+
+/// Live, an outbreak of years ago is history; so it is for a replay of what live had. At its own time it is an incident.
+#[test]
+fn logs_of_years_ago_are_history() {
+    let bench = Bench::until(DEFAULT_START_MS, 23, 40, 3);
+    let mut running = bench.start();
+    bench.until_all_are_events(&mut running);
+    let settled = || count(&bench.db(), "signals");
+    running.until("signals", LIMIT, |_| settled() > 0);
+    let ended = running.terminate();
+    assert_eq!((ended.code, bench.alerts().len()), (Some(0), 0), "{}", ended.stderr);
+
+    let alerts = |from: &str, path: &Path| {
+        let ended = run("wulog-processor", &["replay", from, path.to_str().unwrap(), "--alerts-out", "-"]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        incidents(ended.stdout.lines().map(str::as_bytes))
+    };
+    assert_eq!(alerts("--db", &bench.db()), []);
+    let at_the_time = alerts("--logs", &bench.logs());
+    assert_eq!(at_the_time.len(), 1);
+    let truth = bench.fleet.truth().unwrap();
+    assert!(at_the_time[0].hosts.iter().all(|host| truth.hosts.contains_key(host)), "{at_the_time:#?}");
 }

@@ -6,6 +6,7 @@
 
 mod broker;
 mod jars;
+pub mod proxy;
 mod topic;
 
 use std::io::Write;
