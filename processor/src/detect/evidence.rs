@@ -213,7 +213,7 @@ impl Onsets {
             return None;
         }
         let judgement = self.compare(seen, from, end, Method::GammaPoisson, fleet, config);
-        (judgement.p_value < config.alpha).then_some(judgement)
+        (judgement.p_value < judgement.alpha).then_some(judgement)
     }
 
     /// The floor for small fleets, where a day's window is all that there is.
@@ -264,7 +264,8 @@ impl Onsets {
             seen_hosts: seen,
             expected_hosts: rounded(events * (chance / history).max(tried_now / tried_before)),
             p_value: rounded(by_activity.max(by_attempts)),
-            alpha: config.alpha,
+            // Each newly failing host is one more look: a large fleet would else be woken by chance alone.
+            alpha: rounded(config.alpha / (history_hosts as f64 * DAY_MS as f64 / (end - begin) as f64).max(1.0)),
             history_hosts,
             history_active_quarter_hours: fleet.activity.quarters_between(begin, history_end),
             chance,

@@ -98,7 +98,7 @@ fn two_causes_in_one_hour_are_split() {
     if let Some(split) = alerts.iter().find(|alert| !alert.related.split_into.is_empty()) {
         let other = alerts.iter().find(|alert| alert.related.split_from.as_ref() == Some(&split.id)).unwrap();
         assert_eq!(other.transition, Transition::Opened);
-        assert_eq!(split.related.split_into, [other.id.clone()]);
+        assert_eq!(split.related.split_into, std::slice::from_ref(&other.id));
     }
 }
 

@@ -109,7 +109,7 @@ fn open_incidents_are_adopted_from_their_documents() {
     let until = records.iter().position(|record| time(record) >= ONSET + 5 * DAY / 2).unwrap();
     let (mut detector, mut muted, mut out) = (Detector::new(&config, 0, 1), Vec::new(), Vec::new());
     records[from..until].iter().for_each(|record| apply(&mut detector, record, &mut muted));
-    assert_eq!(detector.adopt(&told), [known.id.clone()]);
+    assert_eq!(detector.adopt(&told), std::slice::from_ref(&known.id));
     assert_eq!(detector.incidents_open(), 1);
     records[until..].iter().for_each(|record| apply(&mut detector, record, &mut out));
     let alerts: Vec<Alert> = out.iter().map(document).collect();
@@ -136,5 +136,5 @@ fn what_comes_back_by_itself_is_not_adopted() {
 }
 
 fn document(output: &Output) -> Alert {
-    serde_json::from_slice(&output.value).unwrap()
+    serde_json::from_slice(&output.value).expect("a document")
 }
