@@ -158,14 +158,14 @@ fn read_frame(from: &mut TcpStream, frame: &mut Vec<u8>) -> io::Result<()> {
     from.read_exact(frame)
 }
 
-fn request(shared: &Shared, asked: &Mutex<BTreeMap<[u8; 4], i16>>, frame: &mut Vec<u8>) -> Option<i16> {
+fn request(shared: &Shared, asked: &Mutex<BTreeMap<[u8; 4], i16>>, frame: &mut [u8]) -> Option<i16> {
     let key = i16::from_be_bytes(frame.get(0..2)?.try_into().ok()?);
     let correlation: [u8; 4] = frame.get(4..8)?.try_into().ok()?;
     asked.lock().unwrap_or_else(PoisonError::into_inner).insert(correlation, key);
     (!shared.springs(Moment::Asked(key))).then_some(key)
 }
 
-fn response(shared: &Shared, asked: &Mutex<BTreeMap<[u8; 4], i16>>, frame: &mut Vec<u8>) -> Option<i16> {
+fn response(shared: &Shared, asked: &Mutex<BTreeMap<[u8; 4], i16>>, frame: &mut [u8]) -> Option<i16> {
     let correlation: [u8; 4] = frame.get(0..4)?.try_into().ok()?;
     let key = asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&correlation)?;
     let address = |port: u16| [HOST, &i32::from(port).to_be_bytes()].concat();
