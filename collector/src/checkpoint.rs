@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -156,8 +156,11 @@ impl CheckpointStore {
         self.generation = generation;
         // What it says is in the checkpoint; where it cannot be emptied it only says it again.
         match &mut self.journal {
-            Some((journal, bytes)) if journal.set_len(0).is_ok() => *bytes = 0,
-            Some(_) => {}
+            Some((journal, bytes)) => {
+                if journal.set_len(0).and_then(|()| journal.rewind()).is_ok() {
+                    *bytes = 0;
+                }
+            }
             None => drop(fs::remove_file(self.dir.join(JOURNAL))),
         }
         Ok(())
@@ -196,8 +199,9 @@ impl CheckpointStore {
             Some(open) => open,
             None => {
                 let mut options = OpenOptions::new();
-                let file = options.create(true).append(true).open(self.dir.join(JOURNAL))?;
-                let bytes = file.metadata()?.len();
+                // Not for appending alone: Windows would not let it be emptied.
+                let mut file = options.create(true).truncate(false).write(true).open(self.dir.join(JOURNAL))?;
+                let bytes = file.seek(SeekFrom::End(0))?;
                 self.journal.insert((file, bytes))
             }
         };

@@ -1,6 +1,7 @@
 //! What users of other log shippers complain of, each a test: [`TABLE`] names for each complaint the tests that say what
 //! happens here instead. Tests without a path are in this file and its neighbours.
 
+#![cfg(not(windows))] // symbolic links, and open files that are replaced and deleted
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 #[path = "../bench/mod.rs"]

@@ -6,6 +6,9 @@
 //!
 //! `WULOG_MODEL_CASES=100000 cargo test --release -p wulog-collector --test model` tries more sequences. One that fails is
 //! made as short as it gets and printed; its seed goes to `regressions.txt`, which is tried first from then on.
+//!
+//! Not on Windows: Wine gives a deleted file once more and lets no open one be replaced, so it would be a model of Wine.
+#![cfg(not(windows))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deed;

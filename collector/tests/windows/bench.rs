@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wulog_collector::clock::Clock;
 use wulog_collector::config::Input;
+use wulog_collector::record::Record;
 use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 use wulog_collector::{Collector, Config};
 use wulog_schemas::raw::Kind;
@@ -29,8 +30,8 @@ struct Log {
 }
 
 impl Sink for MemorySink {
-    fn send(&mut self, ticket: Ticket, record: &RawRecord) -> Result<(), SinkError> {
-        self.0.lock().unwrap().waiting.push((ticket, record.clone()));
+    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
+        self.0.lock().unwrap().waiting.push((ticket, record.whole()));
         Ok(())
     }
 
