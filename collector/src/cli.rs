@@ -149,7 +149,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, BadConfig> {
 }
 
 /// The producer, not connected yet: making it has librdkafka look at every property.
-fn sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
+pub(crate) fn sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
     KafkaSink::new(&config.kafka, &config.topic_prefix)
         .map_err(|error| BadConfig::Kafka { path: path.display().to_string(), error })
 }

@@ -89,7 +89,7 @@ impl Default for Limits {
         Limits {
             hosts_max: 200_000,
             files_per_host_max: 16,
-            epochs_per_file_max: 4,
+            epochs_per_file_max: 16,
             ranges_per_epoch_max: 128,
             recent_lines_max: 32,
             threads_per_file_max: 32,
