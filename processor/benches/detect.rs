@@ -1,15 +1,20 @@
 //! Signals as they stand on the topic -> alerts, in memory: signals per CPU-second of the Detector.
 //!
 //! A week of a fleet: facts daily, a scan every 18 h and an update after each, ticks of all partitions every five
-//! minutes. A few hosts fail by themselves; on the sixth day the hosts of one WSUS server fail at one update.
+//! minutes. A few hosts fail by themselves; on the sixth day the hosts of one WSUS server fail at one update. Then the
+//! memory of a million hosts, and the time of a restart with a hundred thousand.
 
 mod measure;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::time::Instant;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::machine::{InRecord, Machine};
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{Attempt, Fact, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, Tick, VERSION};
+use wulog_schemas::signal::{
+    Attempt, Fact, FactRef, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, SignalRef, Tick, VERSION,
+};
 
 use measure::CpuTime;
 
@@ -113,13 +118,123 @@ fn detect(criterion: &mut Criterion<CpuTime>) {
     });
     group.bench_function("signal from JSON", |bencher| {
         let is_tick = |value: &&Vec<u8>| {
-            let signal = Signal::from_bytes(value).expect("it was written as a signal");
-            matches!(signal.fact, Fact::Tick(_))
+            let signal = SignalRef::as_written(value).expect("it was written as a signal");
+            matches!(signal.fact, FactRef::Tick(_))
         };
         bencher.iter(|| signals.iter().filter(is_tick).count());
     });
     group.finish();
 }
 
+/// Hosts of the fleet whose memory is measured, and of the one that is restarted.
+const MANY_HOSTS: i64 = 1_000_000;
+const RESTARTED_HOSTS: i64 = 100_000;
+
+/// Gives the signals of a large fleet one after the other, so that only the detector holds anything: facts of seven
+/// dimensions (300 sites with a WSUS server and a target group each, 40 builds, 5 rings), a scan and an update a day
+/// for ten days, and one host in a hundred that fails.
+fn large_fleet(detector: &mut Detector, hosts: i64) -> u64 {
+    let (mut count, mut out) = (0, Vec::new());
+    let mut apply = |log_time: i64, index: i64, fact: Fact| {
+        let raw = RawPosition { partition: (index % i64::from(PARTITIONS)) as i32, offset: count };
+        let signal = Signal { v: VERSION, log_time, raw, fact };
+        let value = serde_json::to_vec(&signal).expect("a signal is plain data");
+        let record = InRecord { partition: 0, offset: count, timestamp_ms: 0, key: b"", header: None, value: &value };
+        detector.apply(&record, &mut out);
+        out.clear();
+        count += 1;
+    };
+    for day in 0..10 {
+        for index in 0..hosts {
+            let time = START_MS + day * 24 * HOUR_MS + index * 20 * HOUR_MS / hosts;
+            if index % (hosts / 100) == 0 {
+                for partition in 0..i64::from(PARTITIONS) {
+                    apply(time, partition, Fact::Tick(Tick { partitions: PARTITIONS }));
+                }
+            }
+            if day == 0 {
+                apply(time, index, facts_of_many(index, time));
+            }
+            let done = ScanDone { host: host(index), outcome: Outcome::Success, event_time: time };
+            apply(time, index, Fact::ScanDone(done));
+            let update = format!("update:{:08x}-2222-3333-4444-555555555555", day * 7 + index % 7);
+            let Fact::Attempt(attempt) = attempt(index, time) else { unreachable!("it is an attempt") };
+            let failed = index % 100 == day;
+            let attempt = Attempt {
+                subject: if failed { format!("file:{}.cab", index % 1000) } else { update },
+                outcome: if failed { Outcome::Failure } else { Outcome::Success },
+                family: failed.then_some(Family::Expired),
+                code: failed.then(|| "0x800b0101".to_owned()),
+                ..attempt
+            };
+            apply(time, index, Fact::Attempt(attempt));
+        }
+    }
+    count.unsigned_abs()
+}
+
+fn facts_of_many(index: i64, time: i64) -> Fact {
+    let (site, build) = (index * 7919 % 300, index % 40);
+    let dimensions = [
+        ("client_build", format!("10.0.19041.{build}")),
+        ("form", "etw".to_owned()),
+        ("label.ring", format!("ring-{}", index / 300 % 5)),
+        ("label.site", format!("site-{site}")),
+        ("os_build", format!("10.0.{}", 19041 + build)),
+        ("target_group", format!("clients of site {site}")),
+        ("wsus", format!("wsus{site}.corp.example:8530")),
+    ];
+    Fact::HostFacts(HostFacts {
+        host: host(index),
+        dimensions: dimensions.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        failing: Vec::new(),
+        last_event_time: Some(time),
+        caught_up: true,
+    })
+}
+
+/// A line of `/proc/self/status`, in MB; the bench says nothing of memory where there is none.
+fn status_mb(name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024 / 1_000_000)
+}
+
+fn memory_and_restart() {
+    let config = DetectorConfig::default();
+    let before = status_mb("VmRSS").unwrap_or_default();
+    let mut detector = Detector::new(&config, 0, 1);
+    let began = Instant::now();
+    let signals = large_fleet(&mut detector, MANY_HOSTS);
+    assert_eq!(detector.hosts_known() as i64, MANY_HOSTS);
+    let filled = status_mb("VmRSS").unwrap_or_default();
+    println!(
+        "fleet of {MANY_HOSTS} hosts, {signals} signals in {:.1} s: {} MB",
+        began.elapsed().as_secs_f64(),
+        filled - before
+    );
+    let bytes = detector.snapshot();
+    let peak = status_mb("VmHWM").unwrap_or_default();
+    println!("  its snapshot: {} MB; the peak with it: {} MB", bytes.len() / 1_000_000, peak - before);
+    drop((bytes, detector));
+    let mut detector = Detector::new(&config, 0, 1);
+    large_fleet(&mut detector, RESTARTED_HOSTS);
+    let bytes = detector.snapshot();
+    let began = Instant::now();
+    let restored = Detector::restore(&config, 0, 1, &bytes).expect("it is a snapshot");
+    let took = began.elapsed().as_millis();
+    println!("  restart with {} hosts, {} MB: {took} ms", restored.hosts_known(), bytes.len() / 1_000_000);
+}
+
 criterion_group!(name = benches; config = measure::criterion(); targets = detect);
-criterion_main!(benches);
+
+fn main() {
+    // `cargo bench --bench detect -- fleet` measures memory alone, first, so that nothing else stands in it.
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    if filter.as_deref().is_none_or(|filter| filter == "fleet") {
+        memory_and_restart();
+    }
+    if filter.as_deref() != Some("fleet") {
+        benches();
+    }
+}

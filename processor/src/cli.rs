@@ -206,6 +206,9 @@ struct ReplayArgs {
     /// Write alerts here, one JSON document a line; - is standard output.
     #[arg(long, value_name = "FILE")]
     alerts_out: Option<PathBuf>,
+    /// Let alerts name all affected hosts, however many they are.
+    #[arg(long)]
+    all_hosts: bool,
     /// Write only what is at or after this log time (RFC 3339).
     #[arg(long, value_name = "TIME")]
     since: Option<DateTime<Utc>>,
@@ -361,6 +364,7 @@ fn parse(args: &ParseArgs) -> anyhow::Result<()> {
 fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
     let ms = |time: Option<DateTime<Utc>>, open: i64| time.map_or(open, |time| time.timestamp_millis());
     let mut results = Results {
+        all_hosts: args.all_hosts,
         events_out: args.events_out.as_deref().map(output).transpose()?,
         alerts_out: args.alerts_out.as_deref().map(output).transpose()?,
         range: Range { since_ms: ms(args.since, i64::MIN), until_ms: ms(args.until, i64::MAX) },

@@ -10,7 +10,7 @@ use wulog_collector::clock::Clock;
 use wulog_collector::config::HostConfig;
 use wulog_collector::machine::Machine;
 
-use crate::detect::DetectorConfig;
+use crate::detect::{DetectorConfig, Wrong};
 use crate::log::kafka::KafkaConfig;
 use crate::normalize::{NormalizerConfig, Patterns};
 use crate::shell::ShellConfig;
@@ -111,6 +111,11 @@ impl Config {
         raw.normalizer.patterns = read_patterns(raw.normalizer.patterns, &files)?;
         let config = Config::of(raw);
         config.check().map_err(|why| ConfigError::Invalid { path: name.to_owned(), why })?;
+        config.detector.check().map_err(|wrong| ConfigError::Wrong {
+            path: name.to_owned(),
+            line: line_of(text, &wrong),
+            why: wrong.why,
+        })?;
         Ok(config)
     }
 
@@ -160,8 +165,7 @@ impl Config {
         if self.shell.batch_records_max == 0 || self.topics.raw_partitions < 1 {
             return Err("batch_records_max and raw_partitions must be at least 1".to_owned());
         }
-        self.kafka.check_properties()?;
-        self.detector.check()
+        self.kafka.check_properties()
     }
 }
 
@@ -190,6 +194,23 @@ fn from_toml<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, ConfigErr
         line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
         why: error.to_string().trim_end().to_owned(),
     })
+}
+
+/// The line of the detector's key that is wrong; where it is not written, of the table that lacks it.
+fn line_of(text: &str, wrong: &Wrong) -> usize {
+    let line = |at: usize| text[..at].matches('\n').count() + 1;
+    let find = || {
+        let root = toml::de::DeTable::parse(text).ok()?;
+        let (_, detector) = root.get_ref().iter().find(|(name, _)| *name.get_ref() == "detector")?;
+        let table = match wrong.rule {
+            None => detector,
+            Some(rule) => detector.get_ref().as_table()?.get("rules")?.get_ref().as_array()?.get(rule)?,
+        };
+        let written =
+            table.get_ref().as_table().and_then(|table| table.iter().find(|(name, _)| *name.get_ref() == wrong.key));
+        Some(line(written.map_or(table.span(), |(name, _)| name.span()).start))
+    };
+    find().unwrap_or(1)
 }
 
 /// The default instance: one processor a machine needs no name of its own.
@@ -223,6 +244,16 @@ mod tests {
         check("[kafka]\n[normalizer]\nformat = \"cef\"\n", "p.toml:3: ");
         check("[kafka]\n[normalizer]\nformat = \"cef\"\n", "`ecs`, `ocsf`, `otlp`, `hec`");
         check("[kafka]\n[normalizer]\nevents = \"some\"\n", "`all` or `notable`");
+        let broker = "[kafka]\n\"bootstrap.servers\" = \"x:1\"\n";
+        check(&format!("{broker}[detector]\nalpha = 1e-6\nresolve_share = 9.0\n"), "p.toml:5: resolve_share = 9");
+        let rule = "[[detector.rules]]\nname = \"a\"\nwithin_secs = 60\nmin_hosts = 2\n\n";
+        let wrong = rule.replace("\"a\"", "\"b\"").replace("60", "0");
+        check(&format!("{broker}{rule}{wrong}"), "p.toml:10: rule \"b\": within_secs");
+        check(&format!("{broker}{rule}{}", rule.replace("min_", "max_")), "p.toml:11: ");
+        check(
+            &format!("{broker}{rule}{}", rule.replace("\"a\"", "\"b\"").replace("min_hosts = 2\n", "")),
+            "p.toml:8: ",
+        );
         check("topic_prefix = 3\n", "p.toml:1: ");
         check("[kafka\n", "p.toml:1: ");
         check("", "bootstrap.servers");

@@ -52,6 +52,8 @@ pub trait Machine: Sized + Send {
     const NAME: &'static str;
     /// Format of the snapshot; a changed format writes its own keys and leaves the old.
     const FORMAT: u32;
+    /// The topic of its outputs that it can take over from when it was rebuilt; see [`Machine::adopt`].
+    const ADOPTS: Option<Topic> = None;
     /// Its part of the configuration, an input like any other.
     type Config: Clone + Send;
 
@@ -64,6 +66,18 @@ pub trait Machine: Sized + Send {
     /// Takes a record on which [`Machine::apply`] panicked: what it would have said is replaced by a document that
     /// says so. Must touch no more state than it has to.
     fn skip(&mut self, record: &InRecord<'_>, reason: &str, out: &mut Vec<Output>);
+
+    /// A record that the machine wants appended to its own input before it goes on: what it was started with, where that
+    /// is not what the input says. So a configuration is data, in its place among the data.
+    fn input_due(&self) -> Option<Output> {
+        None
+    }
+
+    /// Takes over what the newest of its own documents, one of each key, tell of: the machine was rebuilt from what the
+    /// log still holds. Gives the keys of those that the records did not bring back by themselves.
+    fn adopt(&mut self, _documents: &[Vec<u8>]) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The whole state as bytes.
     fn snapshot(&self) -> Vec<u8>;

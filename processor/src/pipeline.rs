@@ -29,6 +29,12 @@ impl Pipeline {
         }
     }
 
+    /// The same, but its alerts name all affected hosts, however many they are.
+    #[must_use]
+    pub fn naming_all_hosts(self) -> Pipeline {
+        Pipeline { detector: self.detector.naming_all_hosts(), ..self }
+    }
+
     /// Takes one raw record and gives, in order, the event, the signals and the alerts that come of it.
     pub fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
         let Some(normalizer) = usize::try_from(record.partition).ok().and_then(|at| self.normalizers.get_mut(at))

@@ -3,7 +3,7 @@
 //! Plain ASCII with lines of at most `width`; a command that is longer is broken as a shell allows it, so that it can be
 //! copied. Colour is left to the caller, who knows the terminal.
 
-use wulog_schemas::alert::{Alert, Factor, Method, State, Transition, UtcTime};
+use wulog_schemas::alert::{Alert, Factor, Method, Related, State, UtcTime};
 
 /// Narrower than this nothing can be read; a smaller width is taken as this one.
 const WIDTH_MIN: usize = 40;
@@ -40,6 +40,8 @@ fn heading(page: &mut Page, alert: &Alert) {
     let head = match alert.state {
         State::Open => format!("{level}: certificate trust failures, {} ({})", alert.family, alert.transition),
         State::Resolved => format!("RESOLVED: certificate trust failures, {}", alert.family),
+        State::Expired => format!("GIVEN UP: certificate trust failures, {}", alert.family),
+        State::Merged => format!("MERGED: certificate trust failures, {}", alert.family),
     };
     page.rule('=');
     page.wrapped("", &head);
@@ -92,7 +94,27 @@ fn facts(page: &mut Page, alert: &Alert) {
         alert.subjects.iter().take(3).map(|count| format!("{} on {}", count.subject, hosts_of(count.hosts))).collect();
     page.fact("fails at", &subjects.join(", "));
     page.fact("opened by", &opened_by(alert));
+    if alert.families.len() > 1 {
+        let families: Vec<&str> = alert.families.iter().map(|family| family.as_str()).collect();
+        page.fact("families", &families.join(", "));
+    }
+    let related = related(&alert.related);
+    if !related.is_empty() {
+        page.fact("related", &related.join("; "));
+    }
     page.blank();
+}
+
+fn related(related: &Related) -> Vec<String> {
+    let mut text = Vec::new();
+    text.extend(related.merged_into.iter().map(|id| format!("goes on as {id}")));
+    text.extend(related.split_from.iter().map(|id| format!("split from {id}")));
+    let many = [("took in", &related.merged_from), ("split into", &related.split_into)];
+    text.extend(many.iter().filter(|(_, ids)| !ids.is_empty()).map(|(what, ids)| format!("{what} {}", ids.join(" "))));
+    if related.adopted {
+        text.push("state was lost, taken from its last document".to_owned());
+    }
+    text
 }
 
 fn opened_by(alert: &Alert) -> String {
@@ -100,10 +122,13 @@ fn opened_by(alert: &Alert) -> String {
     let window = span(i64::try_from(found.window_secs).unwrap_or(i64::MAX));
     let seen = format!("{} in {window}", hosts_of(found.seen_hosts));
     match found.method {
-        Method::GammaPoisson => {
+        Method::GammaPoisson | Method::SameUpdate => {
             format!("{seen} where {} were to be expected (p = {:e})", found.expected_hosts, found.p_value)
         }
         Method::SmallFleet => format!("{seen}, a large share of a small fleet"),
+        Method::Silence => {
+            format!("{seen} and were not heard of since, where {} were to be expected", found.expected_hosts)
+        }
         Method::Rule => format!("{seen}, by the rule {}", found.rule.as_deref().unwrap_or("(unnamed)")),
     }
 }
@@ -151,7 +176,7 @@ fn weight(factor: &Factor) -> String {
 }
 
 fn checks(page: &mut Page, alert: &Alert) {
-    if alert.transition == Transition::Resolved {
+    if matches!(alert.state, State::Resolved | State::Merged) {
         return;
     }
     page.wrapped("", "CHECK");
@@ -180,6 +205,10 @@ fn proof(page: &mut Page, alert: &Alert) {
     page.wrapped("  ", &format!("all in wulog.raw (partition@offset) {}", ranges.join(", ")));
     page.wrapped("  ", "replay with:");
     page.command(&alert.replay, "");
+    if let Some(command) = &alert.hosts.full_list {
+        page.wrapped("  ", "all hosts by name:");
+        page.command(command, "");
+    }
 }
 
 /// Text that grows by lines of a width.

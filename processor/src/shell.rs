@@ -68,15 +68,39 @@ struct Slot<M> {
     next: i64,
     /// Below this offset outputs are muted: they are in the log already.
     live_from: i64,
+    /// It was rebuilt without a snapshot and has not taken over from its documents yet.
+    orphan: bool,
+    /// The record that the machine is due is appended and on its way.
+    input_on_its_way: bool,
     snapshot_slot: u8,
     snapshot_offset: i64,
     snapshot_at: Instant,
     quiet_since: Instant,
 }
 
-impl<M> Slot<M> {
+impl<M: Machine> Slot<M> {
     fn is_live(&self) -> bool {
         self.next >= self.live_from
+    }
+
+    /// Takes over from the machine's own documents, and says so. Nothing may be said by it before.
+    fn adopt(&mut self, log: &mut dyn Log, partition: i32) -> Result<(), LogError> {
+        let Some(topic) = M::ADOPTS.filter(|_| self.orphan) else { return Ok(()) };
+        let documents: Vec<Vec<u8>> = log.read_latest(topic, partition)?.into_values().collect();
+        let adopted = self.machine.adopt(&documents);
+        self.orphan = false;
+        if adopted.is_empty() {
+            info!(machine = M::NAME, partition, "rebuilt from the log alone; what was open is open again");
+        } else {
+            warn!(
+                machine = M::NAME,
+                partition,
+                adopted = adopted.join(", "),
+                "rebuilt from the log, which no longer holds how these began: taken over from {}",
+                topic.suffix()
+            );
+        }
+        Ok(())
     }
 
     /// The committed offset for which this machine is valid.
@@ -162,6 +186,7 @@ impl<M: Machine> Shell<M> {
             self.settle()?;
             return Ok(Step::default());
         }
+        self.append_due_input().inspect_err(|_| self.unsettled = true)?;
         let applied = self.process(&polled.records).inspect_err(|_| self.unsettled = true)?;
         self.tick(&polled.at_end).inspect_err(|_| self.unsettled = true)?;
         self.snapshot_where_due().inspect_err(|_| self.unsettled = true)?;
@@ -202,7 +227,8 @@ impl<M: Machine> Shell<M> {
             }
             let target = committed.unwrap_or(oldest);
             if self.slots.get(&partition).is_none_or(|slot| slot.valid_for() != target) {
-                let slot = self.load(partition, target, oldest)?;
+                let mut slot = self.load(partition, target, oldest)?;
+                slot.orphan = committed.is_some() && slot.snapshot_offset < 0;
                 self.slots.insert(partition, slot);
             }
         }
@@ -218,6 +244,8 @@ impl<M: Machine> Shell<M> {
             machine: M::new(&self.machine_config, partition, self.partitions),
             next: oldest,
             live_from: target,
+            orphan: false,
+            input_on_its_way: false,
             snapshot_slot: 0,
             snapshot_offset: -1,
             snapshot_at: Instant::now(),
@@ -263,6 +291,9 @@ impl<M: Machine> Shell<M> {
                 continue;
             }
             outputs.clear();
+            if record.offset >= slot.live_from {
+                slot.adopt(&mut *self.log, record.partition)?;
+            }
             let machine = &mut slot.machine;
             let input = record.as_input();
             if self.poisoned.contains(&(record.partition, record.offset)) {
@@ -291,6 +322,22 @@ impl<M: Machine> Shell<M> {
             self.log.commit(&writes, &next)?;
         }
         Ok(applied)
+    }
+
+    /// Appends what a live machine is due to hear to its own input: what it was started with, where that is news.
+    fn append_due_input(&mut self) -> Result<(), LogError> {
+        for (&partition, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.is_live()) {
+            let Some(mut output) = slot.machine.input_due() else {
+                slot.input_on_its_way = false;
+                continue;
+            };
+            if !slot.input_on_its_way {
+                output.timestamp_ms = self.config.clock.now_ms();
+                self.log.commit(&[to_write(output, partition)], &BTreeMap::from([(partition, slot.next)]))?;
+                slot.input_on_its_way = true;
+            }
+        }
+        Ok(())
     }
 
     /// Appends a tick to each partition that has been quiet long enough: a machine's clock is always data.
@@ -337,16 +384,17 @@ impl<M: Machine> Shell<M> {
         if !slot.is_live() || slot.next <= slot.snapshot_offset {
             return Ok(());
         }
+        slot.adopt(&mut *self.log, partition)?;
         let owner = Owner { machine: M::NAME, format: M::FORMAT, partition };
         let snapshot = Snapshot { offset: slot.next, slot: 1 - slot.snapshot_slot, bytes: slot.machine.snapshot() };
         let bytes = snapshot.bytes.len();
-        let writes = owner.encode(&snapshot, self.config.clock.now_ms());
         let here = BTreeMap::from([(partition, slot.next)]);
-        let (older, newer) = (slot.snapshot_offset, snapshot.offset);
+        let (older, newer, in_slot) = (slot.snapshot_offset, snapshot.offset, snapshot.slot);
+        let writes = owner.encode(snapshot, self.config.clock.now_ms());
         for part in writes.chunks(SNAPSHOT_WRITES_PER_COMMIT) {
             self.log.commit(part, &here)?;
         }
-        slot.snapshot_slot = snapshot.slot;
+        slot.snapshot_slot = in_slot;
         slot.snapshot_offset = newer;
         info!(machine = M::NAME, partition, offset = newer, bytes, "snapshot written");
         // The older snapshot stays as the second slot, so what it needs must stay too.

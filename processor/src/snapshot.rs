@@ -54,22 +54,25 @@ impl Owner {
 
     /// The records of a snapshot in the order in which they must be written, each small enough for one record.
     #[must_use]
-    pub fn encode(self, snapshot: &Snapshot, timestamp_ms: i64) -> Vec<Write> {
-        let chunks: Vec<&[u8]> = snapshot.bytes.chunks(CHUNK_BYTES_MAX).collect();
-        let manifest =
-            Manifest { offset: snapshot.offset, chunks: chunks.len(), sha256: hex_digest_bytes(&snapshot.bytes) };
+    pub fn encode(self, snapshot: Snapshot, timestamp_ms: i64) -> Vec<Write> {
+        let sha256 = hex_digest_bytes(&snapshot.bytes);
+        // Parts of one piece of memory: a large fleet's snapshot is not held twice.
+        let bytes = Bytes::from(snapshot.bytes);
+        let chunk = |from: usize| bytes.slice(from..bytes.len().min(from + CHUNK_BYTES_MAX));
+        let chunks: Vec<Bytes> = (0..bytes.len()).step_by(CHUNK_BYTES_MAX).map(chunk).collect();
+        let manifest = Manifest { offset: snapshot.offset, chunks: chunks.len(), sha256 };
         let manifest = serde_json::to_vec(&manifest).expect("a manifest holds only numbers and a digest");
-        let write = |part: &str, value: &[u8]| Write {
+        let write = |part: &str, value: Bytes| Write {
             topic: Topic::State,
             partition: self.partition,
             timestamp_ms,
             key: self.key(snapshot.slot, part).into(),
             header: None,
-            value: Some(Bytes::copy_from_slice(value)),
+            value: Some(value),
         };
         let mut writes: Vec<Write> =
-            chunks.iter().enumerate().map(|(number, chunk)| write(&number.to_string(), chunk)).collect();
-        writes.push(write("manifest", &manifest));
+            chunks.into_iter().enumerate().map(|(number, chunk)| write(&number.to_string(), chunk)).collect();
+        writes.push(write("manifest", manifest.into()));
         writes
     }
 
@@ -109,8 +112,8 @@ mod tests {
     #[test]
     fn the_newest_whole_snapshot_wins() {
         let mut state = BTreeMap::new();
-        store(&mut state, OWNER.encode(&snapshot(10, 0, 1), 0));
-        store(&mut state, OWNER.encode(&snapshot(20, 1, 2), 0));
+        store(&mut state, OWNER.encode(snapshot(10, 0, 1), 0));
+        store(&mut state, OWNER.encode(snapshot(20, 1, 2), 0));
         let offsets: Vec<i64> = OWNER.decode(&state).iter().map(|found| found.offset).collect();
         assert_eq!(offsets, [20, 10]);
         assert_eq!(OWNER.decode(&state)[0], snapshot(20, 1, 2));
@@ -119,9 +122,9 @@ mod tests {
     #[test]
     fn a_snapshot_in_the_making_leaves_the_other_slot() {
         let mut state = BTreeMap::new();
-        store(&mut state, OWNER.encode(&snapshot(10, 0, 1), 0));
-        store(&mut state, OWNER.encode(&snapshot(20, 1, 2), 0));
-        let mut writes = OWNER.encode(&snapshot(30, 0, 3), 0);
+        store(&mut state, OWNER.encode(snapshot(10, 0, 1), 0));
+        store(&mut state, OWNER.encode(snapshot(20, 1, 2), 0));
+        let mut writes = OWNER.encode(snapshot(30, 0, 3), 0);
         writes.pop(); // killed before the manifest
         store(&mut state, writes);
         let offsets: Vec<i64> = OWNER.decode(&state).iter().map(|found| found.offset).collect();
@@ -131,7 +134,7 @@ mod tests {
     #[test]
     fn an_empty_state_and_another_format_are_not_taken() {
         let mut state = BTreeMap::new();
-        store(&mut state, OWNER.encode(&Snapshot { offset: 5, slot: 0, bytes: Vec::new() }, 0));
+        store(&mut state, OWNER.encode(Snapshot { offset: 5, slot: 0, bytes: Vec::new() }, 0));
         assert_eq!(OWNER.decode(&state).len(), 1);
         assert!(Owner { format: 2, ..OWNER }.decode(&state).is_empty());
     }

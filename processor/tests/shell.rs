@@ -157,6 +157,9 @@ impl Log for Flaky {
     fn read_state(&mut self, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
         self.log.read_state(partition)
     }
+    fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
+        self.log.read_latest(topic, partition)
+    }
     fn not_needed_below(&mut self, partition: i32, offset: i64) -> Result<(), LogError> {
         self.log.not_needed_below(partition, offset)
     }

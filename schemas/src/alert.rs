@@ -10,10 +10,17 @@ use chrono::{DateTime, SecondsFormat};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::host::hex_digest_bytes;
 use crate::hresult::Family;
 
 /// Names this contract and its version in every document.
 pub const SCHEMA: &str = "wulog.alert/1.0.0";
+
+/// First 16 hex digits of the SHA-256 of this contract's JSON Schema.
+#[must_use]
+pub fn schema_hash() -> String {
+    hex_digest_bytes(include_bytes!("../json/alert.schema.json"))[..16].to_owned()
+}
 
 /// A time: milliseconds since 1970 UTC here, RFC 3339 with milliseconds in documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
@@ -36,8 +43,10 @@ pub struct Alert {
     pub transition: Transition,
     /// One sentence: what, how many of how many, since when, what they share.
     pub summary: String,
-    /// Family of the failures.
+    /// Family of the failure that opened the incident.
     pub family: Family,
+    /// All families of its failures: one cause may show as several.
+    pub families: Vec<Family>,
     /// How bad, and why.
     pub severity: Severity,
     /// When things happened.
@@ -66,8 +75,40 @@ pub struct Alert {
     pub remediation: Vec<Step>,
     /// A command that brings this alert forth again.
     pub replay: String,
+    /// Other incidents that this one came of or went into.
+    #[serde(default, skip_serializing_if = "Related::is_empty")]
+    pub related: Related,
     /// What wrote this.
     pub detector: Provenance,
+}
+
+/// Incidents by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Related {
+    /// The incident that has taken this one in: follow that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<String>,
+    /// Incidents that turned out to have this one's cause.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged_from: Vec<String>,
+    /// The incident whose hosts these were before they turned out to have a cause of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_from: Option<String>,
+    /// Incidents that took some of this one's hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split_into: Vec<String>,
+    /// True when the detector's state was lost and this incident was taken from its last document: then hosts beyond
+    /// those that the document named are known by number only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
+}
+
+impl Related {
+    /// Whether there is nothing to say.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Related::default()
+    }
 }
 
 /// Whether an incident is over.
@@ -76,8 +117,12 @@ pub struct Alert {
 pub enum State {
     /// Hosts are failing.
     Open,
-    /// Nearly all affected hosts have succeeded since, or none has been heard failing for long.
+    /// Nearly all affected hosts have succeeded since.
     Resolved,
+    /// Nobody has newly failed for long, and the affected were never heard succeeding: given up, not solved.
+    Expired,
+    /// It goes on as another incident; see [`Related::merged_into`].
+    Merged,
 }
 
 /// A step in the life of an incident.
@@ -94,6 +139,14 @@ pub enum Transition {
     Resolved,
     /// It was over, and the same cause made a new cluster.
     Reopened,
+    /// Affected hosts are not heard of any more since they failed; see [`Hosts::silent`].
+    Silent,
+    /// Some of its hosts turned out to have another cause; see [`Related::split_into`].
+    Split,
+    /// It took in another incident or family, or was taken in; see [`Related`].
+    Merged,
+    /// Given up; see [`State::Expired`].
+    Expired,
 }
 
 impl Transition {
@@ -106,6 +159,10 @@ impl Transition {
             Transition::Stable => "stable",
             Transition::Resolved => "resolved",
             Transition::Reopened => "reopened",
+            Transition::Silent => "silent",
+            Transition::Split => "split",
+            Transition::Merged => "merged",
+            Transition::Expired => "expired",
         }
     }
 }
@@ -173,7 +230,10 @@ pub struct Hosts {
     pub names: Vec<String>,
     /// False when a limit cut [`Hosts::names`] short.
     pub names_complete: bool,
-    /// Names of silent hosts, at most 50.
+    /// Where names are cut short: a command that writes this document with all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_list: Option<String>,
+    /// Names of silent hosts by first failure, at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silent_names: Vec<String>,
 }
@@ -193,9 +253,12 @@ pub struct Growth {
 pub struct Detection {
     /// What decided.
     pub method: Method,
-    /// Name of the operator's rule.
+    /// Name of the operator's rule that opened it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// Names of all operator's rules that the incident has met, in the order of the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules_met: Vec<String>,
     /// Length of the window in which the hosts failed.
     pub window_secs: u64,
     /// Hosts newly failing in the window.
@@ -218,10 +281,14 @@ pub struct Detection {
 pub enum Method {
     /// Far more than a gamma-Poisson prediction from the fleet's history.
     GammaPoisson,
+    /// Far more hosts at one update than the fleet's failures at others predict for as many attempts at it.
+    SameUpdate,
     /// A large share of a small fleet.
     SmallFleet,
     /// An operator's rule.
     Rule,
+    /// Far more of the hosts that failed have gone silent since than of those that did not.
+    Silence,
 }
 
 /// One code of the mix.
@@ -337,6 +404,10 @@ pub struct Provenance {
     pub version: String,
     /// First 16 hex digits of the SHA-256 of its configuration as JSON.
     pub config_hash: String,
+    /// The same of the JSON Schema of this document.
+    pub schema_hash: String,
+    /// The same of the table of codes.
+    pub code_table_hash: String,
 }
 
 impl fmt::Display for UtcTime {
@@ -374,4 +445,5 @@ macro_rules! shown_as {
 shown_as!(Level { Low => "low", Medium => "medium", High => "high", Critical => "critical" });
 shown_as!(Transition {
     Opened => "opened", Growing => "growing", Stable => "stable", Resolved => "resolved", Reopened => "reopened",
+    Silent => "silent", Split => "split", Merged => "merged", Expired => "expired",
 });

@@ -9,7 +9,7 @@ mod scan;
 mod table;
 
 pub use scan::{find_hresult, parse_hresult};
-pub use table::{entries, lookup};
+pub use table::{entries, lookup, table_hash};
 
 /// Codes that one cause can produce side by side are one family, and are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

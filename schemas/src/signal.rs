@@ -8,8 +8,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod quick;
 mod read;
 
+pub use quick::{FactRef, FailingRef, HostRefRef, SignalRef};
+
+use crate::alert::Provenance;
 use crate::hresult::Family;
 
 /// The contract's version; readers accept this one and the one before.
@@ -51,6 +55,8 @@ pub enum Fact {
     ScanDone(ScanDone),
     /// A partition's clock moved on.
     Tick(Tick),
+    /// What the detector runs with from here on.
+    Config(ConfigChange),
 }
 
 /// A host as a signal names it.
@@ -141,6 +147,17 @@ pub struct ScanDone {
     pub outcome: Outcome,
     /// When the line says that it ended, milliseconds since 1970 UTC.
     pub event_time: i64,
+}
+
+/// What the detector runs with from this record on: written by the processor itself when it starts with another
+/// configuration, version or code table, and daily, so that a replay across a change uses what held then. The record
+/// key is `config`; its `raw.partition` is -1, since no raw record made it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigChange {
+    /// The section `[detector]` of its configuration, defaults included.
+    pub detector: serde_json::Value,
+    /// What alerts name as their maker.
+    pub provenance: Provenance,
 }
 
 /// The clock of one raw partition reached [`Signal::log_time`]: once a minute of log time while records come, and for

@@ -3,9 +3,10 @@
 //! One unit serves two questions. *How many hosts were active since?* is answered from a count of hosts by their
 //! latest quarter hour. *How much chance was there to fail?* is the sum over hosts of active quarter hours: failures
 //! come with scans, so on a Patch Tuesday or a Monday morning the chance rises with the activity, and hours in which a
-//! fleet sleeps count nothing. A rate per hour would alert every Monday.
+//! fleet sleeps count nothing. A rate per hour would alert every Monday. On Patch Tuesday each scan brings several updates,
+//! so what was attempted is counted beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,18 +19,38 @@ pub(super) fn quarter(time_ms: i64) -> Quarter {
     time_ms.div_euclid(QUARTER_MS)
 }
 
-/// One host's active quarter hours, exact over the last 32 h; older ones than that are not counted any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Before the first: no time that a signal may have lies there.
+const NEVER: i32 = i32::MIN;
+
+/// One host's active quarter hours, exact over the last 32 h; older ones than that are not counted any more. There are
+/// a million of these, so it has 20 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct HostActivity {
-    /// The newest active quarter hour.
-    latest: Option<Quarter>,
-    /// Bit `n` stands for `latest - n`.
-    recent: u128,
+    /// The newest active quarter hour, or [`NEVER`].
+    latest: i32,
+    /// Bit `n` of the four together, the lowest first, stands for `latest - n`.
+    recent: [u32; 4],
+}
+
+impl Default for HostActivity {
+    fn default() -> HostActivity {
+        HostActivity { latest: NEVER, recent: [0; 4] }
+    }
 }
 
 impl HostActivity {
     pub(super) fn latest(&self) -> Option<Quarter> {
-        self.latest
+        (self.latest != NEVER).then(|| Quarter::from(self.latest))
+    }
+
+    fn recent(&self) -> u128 {
+        let [a, b, c, d] = self.recent.map(u128::from);
+        a | b << 32 | c << 64 | d << 96
+    }
+
+    fn set(&mut self, latest: Quarter, recent: u128) {
+        self.latest = i32::try_from(latest).unwrap_or(i32::MAX);
+        self.recent = [0, 32, 64, 96].map(|shift| (recent >> shift & u128::from(u32::MAX)) as u32);
     }
 }
 
@@ -37,43 +58,115 @@ impl HostActivity {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct FleetActivity {
     /// Active hosts of each quarter hour.
-    active: BTreeMap<Quarter, u64>,
+    active: Counts,
     /// Hosts by their latest quarter hour.
     latest: BTreeMap<Quarter, u64>,
     /// Hosts caught up with, by quarter hour of log time.
-    caught_up: BTreeMap<Quarter, u64>,
+    caught_up: Counts,
+    /// Attempts, by quarter hour: a host's first at a subject in a day.
+    attempts: Counts,
+}
+
+/// Quarter hours that are kept before the newest: a horizon of 30 days and what is looked at beside it.
+const KEPT: i64 = 45 * 24 * 4;
+
+/// Counts by quarter hour, without gaps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Counts {
+    /// The quarter hour of the first count.
+    first: Quarter,
+    counts: VecDeque<u32>,
+}
+
+impl Counts {
+    fn add(&mut self, at: Quarter) {
+        let newest = self.first + self.counts.len() as i64 - 1;
+        if self.counts.is_empty() || at >= newest + KEPT {
+            self.counts.clear();
+            self.first = at;
+        }
+        if at < self.first {
+            // What is older than is kept is not wanted any more.
+            if at + KEPT <= newest {
+                return;
+            }
+            for _ in at..self.first {
+                self.counts.push_front(0);
+            }
+            self.first = at;
+        }
+        while self.first + self.counts.len() as i64 <= at {
+            self.counts.push_back(0);
+        }
+        self.forget_before(at - KEPT);
+        if let Some(count) = usize::try_from(at - self.first).ok().and_then(|place| self.counts.get_mut(place)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn between(&self, from_ms: i64, to_ms: i64) -> u64 {
+        if from_ms > to_ms {
+            return 0;
+        }
+        let place = |at: Quarter| usize::try_from(at.saturating_sub(self.first)).unwrap_or(0).min(self.counts.len());
+        let (from, to) = (place(quarter(from_ms)), place(quarter(to_ms).saturating_add(1)));
+        self.counts.range(from..to).map(|count| u64::from(*count)).sum()
+    }
+
+    fn forget_before(&mut self, at: Quarter) {
+        while self.first < at && self.counts.pop_front().is_some() {
+            self.first += 1;
+        }
+    }
 }
 
 impl FleetActivity {
     /// The host said something at `time_ms`.
     pub(super) fn mark(&mut self, host: &mut HostActivity, time_ms: i64) {
         let now = quarter(time_ms);
-        match host.latest {
-            Some(latest) if now <= latest => {
+        match host.latest() {
+            Some(latest) if now == latest => return,
+            Some(latest) if now < latest => {
                 let age = latest - now;
                 let bit = u32::try_from(age).ok().and_then(|age| 1_u128.checked_shl(age)).unwrap_or(0);
-                if bit == 0 || host.recent & bit != 0 {
+                let recent = host.recent();
+                if bit == 0 || recent & bit != 0 {
                     return;
                 }
-                host.recent |= bit;
+                host.set(latest, recent | bit);
             }
             before => {
+                let mut recent = 0;
                 if let Some(latest) = before {
                     let shift = u32::try_from(now - latest).unwrap_or(u32::MAX);
-                    host.recent = host.recent.checked_shl(shift).unwrap_or(0);
+                    recent = host.recent().checked_shl(shift).unwrap_or(0);
                     decrement(&mut self.latest, latest);
                 }
-                host.recent |= 1;
-                host.latest = Some(now);
+                host.set(now, recent | 1);
                 *self.latest.entry(now).or_default() += 1;
             }
         }
-        *self.active.entry(now).or_default() += 1;
+        self.active.add(now);
     }
 
     /// A host has been caught up with at log time `time_ms`.
     pub(super) fn mark_caught_up(&mut self, time_ms: i64) {
-        *self.caught_up.entry(quarter(time_ms)).or_default() += 1;
+        self.caught_up.add(quarter(time_ms));
+    }
+
+    /// A host has attempted something for the first time in a day.
+    pub(super) fn mark_attempt(&mut self, time_ms: i64) {
+        self.attempts.add(quarter(time_ms));
+    }
+
+    /// When the earliest activity that is still known was.
+    pub(super) fn first_ms(&self) -> Option<i64> {
+        (!self.active.counts.is_empty()).then_some(self.active.first * QUARTER_MS)
+    }
+
+    /// Attempts from `from_ms` to `to_ms`, both quarters included.
+    pub(super) fn attempts_between(&self, from_ms: i64, to_ms: i64) -> u64 {
+        self.attempts.between(from_ms, to_ms)
     }
 
     /// Hosts active at `from_ms` or later. For a window that ends in the past this includes hosts that were active
@@ -84,30 +177,21 @@ impl FleetActivity {
 
     /// Active quarter hours, summed over hosts, from `from_ms` to `to_ms`, both quarters included.
     pub(super) fn quarters_between(&self, from_ms: i64, to_ms: i64) -> u64 {
-        sum_between(&self.active, from_ms, to_ms)
+        self.active.between(from_ms, to_ms)
     }
 
     /// Hosts caught up with from `from_ms` to `to_ms`, both quarters included.
     pub(super) fn caught_up_between(&self, from_ms: i64, to_ms: i64) -> u64 {
-        sum_between(&self.caught_up, from_ms, to_ms)
+        self.caught_up.between(from_ms, to_ms)
     }
 
     /// Forgets what lies before `time_ms`, hosts' latest quarter hours apart.
     pub(super) fn forget_before(&mut self, time_ms: i64) {
         let first = quarter(time_ms);
-        for counts in [&mut self.active, &mut self.caught_up] {
-            while counts.first_key_value().is_some_and(|(at, _)| *at < first) {
-                counts.pop_first();
-            }
+        for counts in [&mut self.active, &mut self.caught_up, &mut self.attempts] {
+            counts.forget_before(first);
         }
     }
-}
-
-fn sum_between(counts: &BTreeMap<Quarter, u64>, from_ms: i64, to_ms: i64) -> u64 {
-    if from_ms > to_ms {
-        return 0;
-    }
-    counts.range(quarter(from_ms)..=quarter(to_ms)).map(|(_, count)| count).sum()
 }
 
 fn decrement(counts: &mut BTreeMap<Quarter, u64>, at: Quarter) {
@@ -130,6 +214,26 @@ mod tests {
             fleet.mark(&mut host, at * QUARTER_MS + 1);
         }
         assert_eq!((fleet.quarters_between(0, i64::MAX), fleet.hosts_since(1000 * QUARTER_MS)), expect, "{quarters:?}");
+    }
+
+    /// Counts in any order are those of a map, within what is kept.
+    #[test]
+    fn counts_are_those_of_a_map() {
+        let (mut counts, mut map) = (Counts::default(), BTreeMap::<Quarter, u64>::new());
+        let mut luck = 7_u64;
+        for _ in 0..3_000 {
+            luck = luck.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let at = 100_000 + (luck >> 33) as i64 % (KEPT / 2);
+            counts.add(at);
+            *map.entry(at).or_default() += 1;
+            let (from, to) = (at - (luck >> 50) as i64 % 90, at + (luck >> 20) as i64 % 90);
+            let expect: u64 = map.range(from..=to).map(|(_, count)| count).sum();
+            assert_eq!(counts.between(from * QUARTER_MS, to * QUARTER_MS), expect);
+        }
+        counts.add(100_000 + 2 * KEPT);
+        assert_eq!(counts.between(0, i64::MAX), 1, "what is older than is kept is forgotten");
+        counts.add(100_000);
+        assert_eq!(counts.between(0, i64::MAX), 1);
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct DetectorConfig {
     /// more. Tried on quiet simulated fleets: twice as strong a belief alerts more often on a fleet's first day when
     /// its failures are frequent, a third as strong alerts on three chance failures in a week without any.
     pub prior_active_quarter_hours: f64,
+    /// How long after the first signal a fleet's own history says nothing yet. Until then a cluster must stand out in a
+    /// badly kept fleet too, or have a cause that healthy hosts do not share.
+    pub warm_up_secs: u64,
     /// What a host that has just been caught up with is worth in active quarter hours: a week of two scans a day.
     pub catch_up_active_quarter_hours: f64,
     /// A failure that began longer ago than this is chronic, not new; history is compared over the same time.
@@ -44,7 +47,7 @@ pub struct DetectorConfig {
     pub expire_secs: u64,
     /// An affected host that is not heard of for this long is silent.
     pub silent_secs: u64,
-    /// Factors with a larger probability than this are chance.
+    /// Factors with a larger probability than this, times the dimensions looked at, are chance.
     pub factor_p_max: f64,
     /// Rules of the operator, checked beside the statistics.
     pub rules: Vec<Rule>,
@@ -52,7 +55,8 @@ pub struct DetectorConfig {
     pub limits: Limits,
 }
 
-/// At least so many hosts, or such a share of the active ones, newly failing within a time.
+/// At least so many hosts, or such a share of the active ones, newly failing within a time. Each family is counted for
+/// itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -69,12 +73,26 @@ pub struct Rule {
     /// Only these families; all when empty.
     #[serde(default)]
     pub families: Vec<Family>,
-    /// Only hosts with these values, by dimension.
+    /// A dimension whose values are counted each for itself, such as `label.site`; all hosts together without it.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// Only hosts with these values, by dimension. The share is of the active hosts that have them.
     #[serde(default, rename = "where")]
     pub dimensions: BTreeMap<String, String>,
     /// The least severity of its incidents.
     #[serde(default)]
     pub severity: Level,
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// Place of the rule in `rules`, where it is one's.
+    pub rule: Option<usize>,
+    /// The key, in `[detector]` or in the rule.
+    pub key: String,
+    /// What is wrong, in words for the operator.
+    pub why: String,
 }
 
 /// Bounds. Each says what gives way when it is reached.
@@ -91,7 +109,7 @@ pub struct Limits {
     pub dimensions_per_host: usize,
     /// Failing subjects kept of a host; the one that failed longest ago gives way.
     pub failing_per_host: usize,
-    /// Succeeded subjects kept of a host; the oldest gives way.
+    /// Succeeded subjects kept of a host; the oldest gives way, and the host says nothing of updates then.
     pub succeeded_per_host: usize,
     /// Newly failing hosts kept per family for comparison; the oldest give way.
     pub onsets_per_family: usize,
@@ -110,6 +128,7 @@ impl Default for DetectorConfig {
             small_fleet_share: 0.15,
             prior_hosts: 0.5,
             prior_active_quarter_hours: 500.0,
+            warm_up_secs: DAY,
             catch_up_active_quarter_hours: 14.0,
             horizon_secs: 7 * DAY,
             quiet_secs: 15 * MINUTE,
@@ -117,7 +136,7 @@ impl Default for DetectorConfig {
             resolve_share: 0.9,
             expire_secs: 14 * DAY,
             silent_secs: 2 * DAY,
-            factor_p_max: 0.01,
+            factor_p_max: 0.02,
             rules: Vec::new(),
             limits: Limits::default(),
         }
@@ -132,7 +151,7 @@ impl Default for Limits {
             string_bytes: 256,
             dimensions_per_host: 32,
             failing_per_host: 32,
-            succeeded_per_host: 16,
+            succeeded_per_host: 8,
             onsets_per_family: 100_000,
             incidents: 256,
             names_in_alert: 1000,
@@ -145,12 +164,13 @@ impl DetectorConfig {
     ///
     /// # Errors
     /// Names the first key whose value makes no sense.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), Wrong> {
+        let wrong = |key: &str, why: String| Err(Wrong { rule: None, key: key.to_owned(), why });
         let share = |name: &str, value: f64| {
             if value > 0.0 && value <= 1.0 {
                 Ok(())
             } else {
-                Err(format!("{name} = {value} must be above 0 and at most 1"))
+                wrong(name, format!("{name} = {value} must be above 0 and at most 1"))
             }
         };
         share("alpha", self.alpha)?;
@@ -158,20 +178,21 @@ impl DetectorConfig {
         share("resolve_share", self.resolve_share)?;
         share("factor_p_max", self.factor_p_max)?;
         if self.windows_secs.iter().any(|secs| *secs == 0 || *secs > DAY) {
-            return Err("windows_secs must lie between 1 s and one day".to_owned());
+            return wrong("windows_secs", "windows_secs must lie between 1 s and one day".to_owned());
         }
         for (name, value) in
             [("prior_hosts", self.prior_hosts), ("prior_active_quarter_hours", self.prior_active_quarter_hours)]
         {
             if value.is_nan() || value <= 0.0 {
-                return Err(format!("{name} = {value} must be above 0"));
+                return wrong(name, format!("{name} = {value} must be above 0"));
             }
         }
         if self.catch_up_active_quarter_hours.is_nan() || self.catch_up_active_quarter_hours < 0.0 {
-            return Err("catch_up_active_quarter_hours must not be negative".to_owned());
+            let name = "catch_up_active_quarter_hours";
+            return wrong(name, format!("{name} must not be negative"));
         }
         if self.horizon_secs < DAY || self.horizon_secs > 30 * DAY {
-            return Err("horizon_secs must lie between 1 and 30 days".to_owned());
+            return wrong("horizon_secs", "horizon_secs must lie between 1 and 30 days".to_owned());
         }
         let longest = 365 * DAY;
         for (name, value) in [
@@ -181,10 +202,27 @@ impl DetectorConfig {
             ("silent_secs", self.silent_secs),
         ] {
             if value == 0 || value > longest {
-                return Err(format!("{name} = {value} must lie between 1 s and 365 days"));
+                return wrong(name, format!("{name} = {value} must lie between 1 s and 365 days"));
             }
         }
-        self.rules.iter().try_for_each(|rule| rule.check(self.horizon_secs))
+        if self.warm_up_secs > longest {
+            return wrong("warm_up_secs", format!("warm_up_secs = {} must be at most 365 days", self.warm_up_secs));
+        }
+        for (place, rule) in self.rules.iter().enumerate() {
+            let others = &self.rules[..place];
+            rule.check(others, self.horizon_secs).map_err(|(key, why)| Wrong {
+                rule: Some(place),
+                key: key.to_owned(),
+                why: format!("rule {:?}: {why}", rule.name),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The most severe of the rules with these names.
+    pub(super) fn severity_of(&self, rules: &[String]) -> Level {
+        let named = self.rules.iter().filter(|rule| rules.contains(&rule.name));
+        named.map(|rule| rule.severity).max().unwrap_or(Level::Low)
     }
 
     /// First 16 hex digits of the SHA-256 of these numbers as JSON, which every alert carries.
@@ -196,15 +234,22 @@ impl DetectorConfig {
 }
 
 impl Rule {
-    fn check(&self, horizon_secs: u64) -> Result<(), String> {
-        if self.within_secs == 0 || self.within_secs > horizon_secs {
-            return Err(format!(
-                "rule {}: within_secs must lie between 1 s and the horizon, {horizon_secs} s",
-                self.name
-            ));
+    fn check(&self, others: &[Rule], horizon_secs: u64) -> Result<(), (&'static str, String)> {
+        if self.name.is_empty() || others.iter().any(|rule| rule.name == self.name) {
+            return Err(("name", "alerts name the rule, so it needs a name of its own".to_owned()));
         }
-        if self.min_hosts == 0 || !(0.0..=1.0).contains(&self.min_share) {
-            return Err(format!("rule {}: min_hosts must be at least 1 and min_share between 0 and 1", self.name));
+        if self.within_secs == 0 || self.within_secs > horizon_secs {
+            return Err(("within_secs", format!("within_secs must lie between 1 s and the horizon, {horizon_secs} s")));
+        }
+        if self.min_hosts == 0 {
+            return Err(("min_hosts", "min_hosts must be at least 1".to_owned()));
+        }
+        if !(0.0..=1.0).contains(&self.min_share) {
+            return Err(("min_share", format!("min_share = {} must lie between 0 and 1", self.min_share)));
+        }
+        if self.min_hosts < 2 && self.min_share <= 0.0 && self.dimensions.is_empty() {
+            let why = "one host of any kind would be an incident: say min_hosts, min_share or where";
+            return Err(("min_hosts", why.to_owned()));
         }
         Ok(())
     }
@@ -220,7 +265,7 @@ mod tests {
 
     fn check(toml: &str, expect: &str) {
         let result = toml::from_str::<DetectorConfig>(toml).map_err(|error| error.to_string());
-        let message = result.and_then(|config| config.check()).err().unwrap_or_default();
+        let message = result.and_then(|config| config.check().map_err(|wrong| wrong.why)).err().unwrap_or_default();
         assert!(message.contains(expect) && expect.is_empty() == message.is_empty(), "{toml}: {message}");
     }
 
@@ -238,8 +283,12 @@ mod tests {
         check("windows_secs = [3600, 90000]", "windows_secs");
         check("prior_hosts = nan", "prior_hosts");
         check("quiet_secs = 0", "quiet_secs = 0");
-        check("[[rules]]\nname = 'x'\nwithin_secs = 604801", "rule x: within_secs");
-        check("[[rules]]\nname = 'x'\nwithin_secs = 60\nmin_share = 1.5", "rule x: min_hosts");
+        check("[[rules]]\nname = 'x'\nmin_hosts = 5\nby = 'wsus'\nwithin_secs = 60", "");
+        check("[[rules]]\nname = 'x'\nwithin_secs = 604801", "rule \"x\": within_secs");
+        check("[[rules]]\nname = 'x'\nwithin_secs = 60\nmin_share = 1.5", "rule \"x\": min_share = 1.5");
+        check("[[rules]]\nname = 'x'\nwithin_secs = 60", "one host of any kind");
+        let twice = "[[rules]]\nname = 'x'\nwithin_secs = 60\nmin_hosts = 2\n";
+        check(&twice.repeat(2), "a name of its own");
         check("[[rules]]\nname = 'x'\nwithin_secs = 60\nfamilies = ['tlz']", "unknown variant `tlz`");
     }
 

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 
 use wulog_schemas::alert::{
-    Alert, CodeCount, Evidence, Exemplar, Growth, Hosts, Level, Provenance, RawRange, SCHEMA, Severity, State,
-    SubjectCount, Times, Transition, UtcTime,
+    Alert, CodeCount, Contrast, Evidence, Exemplar, Factor, Growth, Hosts, Level, Provenance, RawRange, SCHEMA,
+    Severity, State, SubjectCount, Times, Transition, UtcTime,
 };
-use wulog_schemas::alert::{Contrast, Factor};
 
 use super::activity::quarter;
 use super::config::DetectorConfig;
 use super::evidence::{DAY_MS, Onset, secs_to_ms};
-use super::factors::{Comparison, compare};
+use super::factors::Comparison;
 use super::fleet::Fleet;
-use super::incident::Incident;
+use super::incident::{Incident, Phase};
 use super::remedy;
 use super::stats::rounded;
 
@@ -22,28 +21,26 @@ const EXEMPLARS_MAX: usize = 10;
 const SILENT_NAMES_MAX: usize = 50;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
-/// Writes the next document of `incident` at log time `now`, and notes in it what has been said. Gives with it the
-/// hosts that do not belong to the incident after all.
+/// What a document is written with.
+pub(super) struct Context<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) config: &'a DetectorConfig,
+    pub(super) provenance: &'a Provenance,
+    /// Host names in a document.
+    pub(super) names_max: usize,
+    /// Log time.
+    pub(super) now: i64,
+}
+
+/// Writes the next document of `incident`, and notes in it what has been said.
 pub(super) fn write(
     incident: &mut Incident,
     transition: Transition,
-    fleet: &Fleet,
-    config: &DetectorConfig,
-    config_hash: &str,
-    now: i64,
-) -> (Alert, Vec<Onset>) {
-    let mut comparison = compare(incident, fleet, config);
-    let mut strangers = Vec::new();
-    // A cause once beyond doubt is not doubted again: late joiners came in through it.
-    if let (None, Some(cause)) = (incident.cause, comparison.cause) {
-        incident.cause = Some(cause);
-        strangers = incident.let_go(cause, fleet);
-        if !strangers.is_empty() {
-            comparison = compare(incident, fleet, config);
-        }
-    }
+    comparison: Comparison,
+    context: &Context<'_>,
+) -> Alert {
+    let (fleet, now) = (context.fleet, context.now);
     incident.seq += 1;
-    let hosts = hosts(incident, &comparison, fleet, config, now);
     let growth = growth(incident);
     let codes = codes(incident, fleet);
     let times = Times {
@@ -54,14 +51,26 @@ pub(super) fn write(
         updated: UtcTime(now),
         resolved: incident.resolved_at.map(UtcTime),
     };
+    let replay = format!(
+        "wulog-processor replay --config processor.toml --since {} --until {} --alerts-out -",
+        UtcTime(times.onset.0 - DAY_MS),
+        UtcTime(now + 1), // + 1, since a range ends before its end
+    );
+    let hosts = hosts(incident, &comparison, context, &replay);
     let alert = Alert {
         schema: SCHEMA.to_owned(),
         id: incident.id.clone(),
         seq: incident.seq,
-        state: if incident.is_open() { State::Open } else { State::Resolved },
+        state: match incident.phase {
+            Phase::Spreading | Phase::Stable => State::Open,
+            Phase::Resolved => State::Resolved,
+            Phase::Expired => State::Expired,
+            Phase::Merged => State::Merged,
+        },
         transition,
         summary: summary(&hosts, &codes, &times, comparison.factors.first()),
         family: incident.family,
+        families: incident.families.iter().copied().collect(),
         severity: severity(incident, &hosts, &growth, comparison.factors.first()),
         codes,
         subjects: subjects(incident, fleet),
@@ -70,24 +79,21 @@ pub(super) fn write(
             same_first_factor_healthy_hosts: comparison.same_first_factor_healthy,
         },
         evidence: evidence(incident, fleet),
-        remediation: remedy::steps(incident.family, &comparison.factors),
-        replay: format!(
-            "wulog-processor replay --config processor.toml --since {} --until {} --alerts-out -",
-            UtcTime(times.onset.0 - DAY_MS),
-            times.updated
-        ),
+        remediation: remedy::all_steps(incident.family, &incident.families, &comparison.factors),
+        replay,
         common_factors: comparison.factors,
         not_common: comparison.not_common,
         unknown: comparison.unknown,
-        detection: incident.judgement.document(),
-        detector: Provenance { version: env!("CARGO_PKG_VERSION").to_owned(), config_hash: config_hash.to_owned() },
+        detection: incident.judgement.document(&incident.rules_met),
+        detector: context.provenance.clone(),
+        related: incident.kin.document(),
         time: times,
         hosts,
         growth,
     };
     incident.notified_at = now;
     incident.notified_hosts = incident.hosts();
-    (alert, strangers)
+    alert
 }
 
 fn by_first_failure(incident: &Incident) -> Vec<&Onset> {
@@ -96,10 +102,10 @@ fn by_first_failure(incident: &Incident) -> Vec<&Onset> {
     onsets
 }
 
-fn hosts(incident: &Incident, comparison: &Comparison, fleet: &Fleet, config: &DetectorConfig, now: i64) -> Hosts {
-    let names_max = config.limits.names_in_alert;
-    let name = |onset: &&Onset| fleet.hosts[onset.host as usize].name.clone();
-    let heard_since = quarter(now - secs_to_ms(config.silent_secs));
+fn hosts(incident: &Incident, comparison: &Comparison, context: &Context<'_>, replay: &str) -> Hosts {
+    let (fleet, names_max) = (context.fleet, context.names_max);
+    let name = |onset: &&Onset| fleet.hosts[onset.host as usize].name().to_owned();
+    let heard_since = quarter(context.now - secs_to_ms(context.config.silent_secs));
     let is_silent = |onset: &&Onset| {
         !incident.members[&onset.host].recovered
             && fleet.hosts[onset.host as usize].activity.latest().is_none_or(|latest| latest < heard_since)
@@ -109,13 +115,14 @@ fn hosts(incident: &Incident, comparison: &Comparison, fleet: &Fleet, config: &D
     Hosts {
         affected: incident.hosts(),
         active: comparison.active,
-        share_of_active: rounded(incident.hosts() as f64 / comparison.active.max(1) as f64),
-        new_since_last: incident.hosts() - incident.notified_hosts,
+        share_of_active: rounded(incident.hosts() as f64 / comparison.active.max(1) as f64).min(1.0),
+        new_since_last: incident.hosts().saturating_sub(incident.notified_hosts),
         recovered: incident.recovered,
         silent: silent.len() as u64,
         chronic_excluded: comparison.chronic,
         names: onsets.iter().take(names_max).map(name).collect(),
-        names_complete: onsets.len() <= names_max,
+        names_complete: onsets.len() <= names_max && incident.unseen == 0,
+        full_list: (onsets.len() > names_max).then(|| format!("{replay} --all-hosts")),
         silent_names: silent.into_iter().take(SILENT_NAMES_MAX).collect(),
     }
 }
@@ -164,7 +171,7 @@ fn evidence(incident: &Incident, fleet: &Fleet) -> Evidence {
         *range = (range.0.min(raw.offset), range.1.max(raw.offset));
     }
     let exemplar = |onset: &Onset| Exemplar {
-        host: fleet.hosts[onset.host as usize].name.clone(),
+        host: fleet.hosts[onset.host as usize].name().to_owned(),
         time: UtcTime(onset.since),
         subject: fleet.strings.text(onset.subject).to_owned(),
         code: fleet.strings.text(onset.code).to_owned(),
@@ -201,14 +208,18 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
     if let Some(first) = first {
         reasons.push(format!("{} of them share {} {}", percent(first.coverage), first.dimension, first.value));
     }
-    if let Some(rule) = &incident.judgement.rule
-        && incident.severity_min > level
-    {
-        reasons.push(format!("rule {rule} asks for {}", incident.severity_min));
+    if incident.severity_min > level {
+        reasons.push(format!("a rule of yours asks for {}: {}", incident.severity_min, incident.rules_met.join(", ")));
     }
     level = level.max(incident.severity_min);
-    if !incident.is_open() {
-        reasons.push("it is over".to_owned());
+    let over = match incident.phase {
+        Phase::Spreading | Phase::Stable => None,
+        Phase::Resolved => Some("it is over: the affected hosts have succeeded".to_owned()),
+        Phase::Expired => Some("nobody new has failed for long; it was never seen to be solved".to_owned()),
+        Phase::Merged => incident.kin.merged_into.as_ref().map(|id| format!("it goes on as {id}")),
+    };
+    if let Some(over) = over {
+        reasons.push(over);
         level = Level::Low;
     }
     Severity { level, reasons }

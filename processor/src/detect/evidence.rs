@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Detection, Method};
-use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::RawPosition;
 
-use super::config::{DetectorConfig, Rule};
+use super::config::DetectorConfig;
 use super::fleet::{Fleet, HostIndex};
 use super::stats::{gamma_poisson_tail, rounded};
 use super::strings::StringId;
+
+/// In a badly kept fleet, 3 hosts newly fail in 100 active quarter hours.
+const BAD_FLEET: (f64, f64) = (3.0, 100.0);
 
 pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -39,15 +41,18 @@ pub(super) struct Onsets(BTreeMap<(i64, HostIndex), Onset>);
 /// optional ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Judgement {
-    method: Method,
+    pub(super) method: Method,
     pub(super) rule: Option<String>,
-    window_secs: u64,
-    seen_hosts: u64,
-    expected_hosts: f64,
-    p_value: f64,
+    pub(super) window_secs: u64,
+    pub(super) seen_hosts: u64,
+    pub(super) expected_hosts: f64,
+    pub(super) p_value: f64,
     alpha: f64,
     history_hosts: u64,
     history_active_quarter_hours: u64,
+    /// How much chance there was to fail in the window, and in the history, the prior left out.
+    chance: f64,
+    history: f64,
 }
 
 /// A cluster: why, and who.
@@ -57,10 +62,11 @@ pub(super) struct Cluster {
 }
 
 impl Judgement {
-    pub(super) fn document(&self) -> Detection {
+    pub(super) fn document(&self, rules_met: &[String]) -> Detection {
         Detection {
             method: self.method,
             rule: self.rule.clone(),
+            rules_met: rules_met.to_vec(),
             window_secs: self.window_secs,
             seen_hosts: self.seen_hosts,
             expected_hosts: self.expected_hosts,
@@ -69,6 +75,31 @@ impl Judgement {
             history_hosts: self.history_hosts,
             history_active_quarter_hours: self.history_active_quarter_hours,
         }
+    }
+
+    /// The judgement that a document tells of, for an incident that is taken from it.
+    pub(super) fn of_document(detection: &Detection) -> Judgement {
+        Judgement {
+            method: detection.method,
+            rule: detection.rule.clone(),
+            window_secs: detection.window_secs,
+            seen_hosts: detection.seen_hosts,
+            expected_hosts: detection.expected_hosts,
+            p_value: detection.p_value,
+            alpha: detection.alpha,
+            history_hosts: detection.history_hosts,
+            history_active_quarter_hours: detection.history_active_quarter_hours,
+            chance: 0.0,
+            history: 0.0,
+        }
+    }
+
+    /// Whether the cluster would stand out even in a fleet in which as many hosts fail at their scans as in the worst
+    /// that we know of: what can be said of a fleet before its own first day is over.
+    pub(super) fn stands_out_anywhere(&self, config: &DetectorConfig) -> bool {
+        let (events, history) = BAD_FLEET;
+        let (events, history) = (events + self.history_hosts as f64, history + self.history);
+        gamma_poisson_tail(self.seen_hosts, events, history, self.chance) < config.alpha
     }
 }
 
@@ -87,7 +118,7 @@ impl Onsets {
     }
 
     /// Onsets after `from` up to `to`.
-    fn within(&self, from: i64, to: i64) -> impl Iterator<Item = &Onset> {
+    pub(super) fn within(&self, from: i64, to: i64) -> impl Iterator<Item = &Onset> {
         self.0
             .range((from.saturating_add(1), 0)..=(to.max(from.saturating_add(1)), HostIndex::MAX))
             .map(|(_, onset)| onset)
@@ -95,33 +126,84 @@ impl Onsets {
 
     /// Whether the onset at `time` makes a cluster, looking at the windows that end at it and at the latest onset
     /// within a day after it (it may have come out of order). Takes the hosts of the cluster out.
-    pub(super) fn cluster_at(
-        &mut self,
-        time: i64,
-        family: Family,
-        fleet: &Fleet,
-        config: &DetectorConfig,
-    ) -> Option<Cluster> {
+    pub(super) fn cluster_at(&mut self, time: i64, fleet: &Fleet, config: &DetectorConfig) -> Option<Cluster> {
         let latest = self.within(time, time + DAY_MS).last().map_or(time, |onset| onset.time);
         let ends = if latest > time { vec![time, latest] } else { vec![time] };
-        let judgement = ends
+        let (end, judgement): (Option<i64>, Option<Judgement>) = ends
             .iter()
             .flat_map(|end| config.windows_secs.iter().map(|secs| (*end, *secs)))
             .filter_map(|(end, secs)| Some((end, self.judge_window(end, secs, fleet, config)?)))
             .min_by(|(_, a), (_, b)| a.p_value.total_cmp(&b.p_value))
-            .or_else(|| ends.iter().find_map(|end| Some((*end, self.judge_share(*end, fleet, config)?))));
-        if let Some((end, judgement)) = judgement {
+            .or_else(|| ends.iter().find_map(|end| Some((*end, self.judge_share(*end, fleet, config)?))))
+            .unzip();
+        if let (Some(end), Some(judgement)) = (end, judgement) {
             let (judgement, core) = self.narrow(judgement, end, fleet, config);
-            return Some(self.take(judgement, core, end));
+            return Some(self.take(judgement, core, end, config));
         }
-        for rule in config.rules.iter().filter(|rule| rule.families.is_empty() || rule.families.contains(&family)) {
-            for end in &ends {
-                if let Some((judgement, core)) = self.judge_rule(*end, rule, fleet, config) {
-                    return Some(self.take(judgement, core, *end));
-                }
-            }
+        let subjects: BTreeSet<StringId> = self.within(time - 1, time).map(|onset| onset.subject).collect();
+        let all = || subjects.iter().flat_map(|subject| ends.iter().map(|end| (*subject, *end)));
+        let (end, judgement, core) = all().find_map(|(subject, end)| {
+            let (judgement, core) = self.judge_subject(subject, end, fleet, config)?;
+            Some((end, judgement, core))
+        })?;
+        Some(self.take(judgement, core, end, config))
+    }
+
+    /// Hosts that newly fail at one update, against all attempts at it: what the fleet's failures at any update predict
+    /// for so many attempts. A day is looked at.
+    fn judge_subject(
+        &self,
+        subject: StringId,
+        end: i64,
+        fleet: &Fleet,
+        config: &DetectorConfig,
+    ) -> Option<(Judgement, Vec<Onset>)> {
+        // Of other subjects nobody says when they succeed.
+        if !fleet.strings.text(subject).starts_with("update:") {
+            return None;
         }
-        None
+        let (begin, from) = (end - secs_to_ms(config.horizon_secs), end - DAY_MS);
+        let at_it = |onset: &&Onset| onset.subject == subject;
+        let core: Vec<Onset> = self.within(from, end).filter(at_it).cloned().collect();
+        let seen = core.len() as u64;
+        if seen < config.min_hosts || core.iter().any(|onset| onset.late) {
+            return None;
+        }
+        let before = self.within(begin, from).filter(at_it).count() as u64;
+        let others = self.within(begin, end).filter(|onset| onset.subject != subject).count() as u64;
+        let attempts = fleet.activity.attempts_between(begin, end).saturating_sub(fleet.attempts.at(subject));
+        // What attempts come to must be known, not believed.
+        if (attempts as f64) < config.prior_active_quarter_hours {
+            return None;
+        }
+        let (events, history) =
+            (config.prior_hosts + others as f64, config.prior_active_quarter_hours + attempts as f64);
+        let chance = fleet.attempts.at(subject).max(seen) as f64;
+        let by_others = gamma_poisson_tail(seen, events, history, chance);
+        // One that has failed before, here and there, does so at its own rate a day.
+        let known_from = fleet.activity.first_ms().unwrap_or(begin).max(begin);
+        let days = (from - known_from) as f64 / DAY_MS as f64;
+        if before > 0 && days < 1.0 {
+            return None;
+        }
+        let by_itself = if before > 0 { gamma_poisson_tail(seen, before as f64, days, 1.0) } else { 0.0 };
+        let p_value = by_others.max(by_itself);
+        // Each update that is tried is one more that could stand out by chance.
+        let alpha = config.alpha / fleet.attempts.live().max(1) as f64;
+        let judgement = Judgement {
+            method: Method::SameUpdate,
+            rule: None,
+            window_secs: (DAY_MS / 1000).unsigned_abs(),
+            seen_hosts: seen,
+            expected_hosts: rounded(events * chance / history),
+            p_value: rounded(p_value),
+            alpha: rounded(alpha),
+            history_hosts: others,
+            history_active_quarter_hours: fleet.activity.quarters_between(begin, end),
+            chance,
+            history: attempts as f64,
+        };
+        (p_value < alpha).then_some((judgement, core))
     }
 
     fn judge_window(&self, end: i64, window_secs: u64, fleet: &Fleet, config: &DetectorConfig) -> Option<Judgement> {
@@ -143,34 +225,8 @@ impl Onsets {
         enough.then(|| self.compare(seen, from, end, Method::SmallFleet, fleet, config))
     }
 
-    fn judge_rule(
-        &self,
-        end: i64,
-        rule: &Rule,
-        fleet: &Fleet,
-        config: &DetectorConfig,
-    ) -> Option<(Judgement, Vec<Onset>)> {
-        let wanted: Vec<(StringId, StringId)> = rule
-            .dimensions
-            .iter()
-            .map(|(name, value)| Some((fleet.strings.find(name)?, fleet.strings.find(value)?)))
-            .collect::<Option<_>>()?;
-        let from = end - secs_to_ms(rule.within_secs);
-        let fits = |onset: &&Onset| {
-            let host = &fleet.hosts[onset.host as usize];
-            wanted.iter().all(|pair| host.dimensions.contains(pair) || host.operations.contains(pair))
-        };
-        let core: Vec<Onset> = self.within(from, end).filter(fits).cloned().collect();
-        let seen = core.iter().map(|onset| onset.host).collect::<BTreeSet<_>>().len() as u64;
-        let active = fleet.activity.hosts_since(from) as f64;
-        let enough = seen >= rule.min_hosts && seen as f64 >= rule.min_share * active;
-        let mut judgement = enough.then(|| self.compare(seen, from, end, Method::Rule, fleet, config))?;
-        judgement.rule = Some(rule.name.clone());
-        Some((judgement, core))
-    }
-
     /// Compares with the week before the window, the prior added.
-    fn compare(
+    pub(super) fn compare(
         &self,
         seen: u64,
         from: i64,
@@ -193,16 +249,26 @@ impl Onsets {
         let history = config.prior_active_quarter_hours + exposure(begin, history_end);
         // A host that failed was active, whatever the books say.
         let chance = exposure(from, end).max(seen as f64);
+        // On a Patch Tuesday a scan brings several updates, each of which may fail: what is no wonder by either count of
+        // chances is none.
+        let tried = |from, to| fleet.activity.attempts_between(from, to) as f64;
+        let tried_before = config.prior_active_quarter_hours + tried(begin, history_end);
+        let tried_now = tried(from, end).max(seen as f64) * exposure(from, end)
+            / (fleet.activity.quarters_between(from, end) as f64).max(1.0);
+        let by_attempts = gamma_poisson_tail(seen, events, tried_before, tried_now);
+        let by_activity = gamma_poisson_tail(seen, events, history, chance);
         Judgement {
             method,
             rule: None,
             window_secs: ((end - from) / 1000).unsigned_abs(),
             seen_hosts: seen,
-            expected_hosts: rounded(events * chance / history),
-            p_value: rounded(gamma_poisson_tail(seen, events, history, chance)),
+            expected_hosts: rounded(events * (chance / history).max(tried_now / tried_before)),
+            p_value: rounded(by_activity.max(by_attempts)),
             alpha: config.alpha,
             history_hosts,
             history_active_quarter_hours: fleet.activity.quarters_between(begin, history_end),
+            chance,
+            history: history - config.prior_active_quarter_hours,
         }
     }
 
@@ -230,14 +296,44 @@ impl Onsets {
     }
 
     /// The core of a cluster, and who failed at the same subjects in the day before: a short window is often the
-    /// first to be sure, and the outbreak began before it.
-    fn take(&mut self, judgement: Judgement, core: Vec<Onset>, end: i64) -> Cluster {
-        let subjects: BTreeSet<StringId> = core.iter().map(|onset| onset.subject).collect();
+    /// first to be sure, and the outbreak began before it. An update that is rolled out ring by ring began to fail days
+    /// before: where fewer hosts failed at a subject then than now, they are its beginning.
+    pub(super) fn take(
+        &mut self,
+        judgement: Judgement,
+        core: Vec<Onset>,
+        end: i64,
+        config: &DetectorConfig,
+    ) -> Cluster {
+        let mut subjects: BTreeMap<StringId, u64> = BTreeMap::new();
+        core.iter().for_each(|onset| *subjects.entry(onset.subject).or_default() += 1);
         let mut keys: BTreeSet<(i64, HostIndex)> = core.iter().map(|onset| (onset.time, onset.host)).collect();
-        let before = self.within(end - DAY_MS, end).filter(|onset| subjects.contains(&onset.subject));
+        let before = self.within(end - DAY_MS, end).filter(|onset| subjects.contains_key(&onset.subject));
         keys.extend(before.map(|onset| (onset.time, onset.host)));
+        let mut earlier: BTreeMap<StringId, Vec<(i64, HostIndex)>> = BTreeMap::new();
+        for onset in self.within(end - secs_to_ms(config.horizon_secs), end - DAY_MS) {
+            if subjects.get(&onset.subject).is_some_and(|now| *now >= config.min_hosts) {
+                earlier.entry(onset.subject).or_default().push((onset.time, onset.host));
+            }
+        }
+        for (subject, found) in earlier {
+            if (found.len() as u64) <= subjects[&subject] {
+                keys.extend(found);
+            }
+        }
         let onsets = keys.iter().filter_map(|key| self.0.remove(key)).collect();
         Cluster { judgement, onsets }
+    }
+
+    /// A cluster of just these.
+    pub(super) fn take_exactly(&mut self, judgement: Judgement, onsets: &[Onset]) -> Cluster {
+        let onsets = onsets.iter().filter_map(|onset| self.0.remove(&(onset.time, onset.host))).collect();
+        Cluster { judgement, onsets }
+    }
+
+    /// Whether this onset is still here.
+    pub(super) fn has(&self, onset: &Onset) -> bool {
+        self.0.contains_key(&(onset.time, onset.host))
     }
 }
 

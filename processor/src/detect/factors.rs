@@ -1,10 +1,15 @@
 //! What affected hosts have in common and healthy ones do not.
 //!
-//! Healthy hosts are those active since a day before the onset that fail at nothing of the family. For a dimension of
-//! hosts (WSUS server, build, label) all of them are compared; for a caller, those whose callers are known; for an update, only those that succeeded at some update
-//! meanwhile, since a host that tried nothing proves nothing. An update that nobody else tried is the carrier of the
-//! cause as easily as the cause: it comes after any host dimension that stands out. A factor that makes no difference
-//! among the hosts that have the first one comes last and says so.
+//! Healthy hosts are those active since a day before the onset that fail at nothing of the incident's families and are
+//! not newly failing at anything else. For a dimension of hosts (WSUS server, build, label) all of them are compared;
+//! for a caller, those whose callers are known; for an update, only those that succeeded at some update meanwhile,
+//! since a host that tried nothing proves nothing. An update that nobody else tried is the carrier of the cause as
+//! easily as the cause: it comes after any host dimension that stands out. A factor that makes no difference among the
+//! hosts that have the first one comes last and says so. Probabilities are exact; what counts as standing out takes
+//! into account how many dimensions were looked at, so that scattered hosts get no cause by chance.
+//!
+//! Hosts are counted by their sets of dimensions, once over the fleet: a document costs some ten milliseconds at a
+//! million hosts.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +19,10 @@ use wulog_schemas::alert::Factor;
 use super::activity::quarter;
 use super::config::DetectorConfig;
 use super::evidence::DAY_MS;
-use super::fleet::{Fleet, Host, HostIndex};
+use super::fleet::{Fleet, Host, HostIndex, Verdict};
 use super::incident::{Incident, Member};
-use super::stats::{P_MIN, hypergeometric_tail, rounded};
+use super::sets::Pair;
+use super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
 use super::strings::StringId;
 
 /// Factors listed in a document.
@@ -25,18 +31,25 @@ const FACTORS_MAX: usize = 8;
 const COVERAGE_MIN: f64 = 0.3;
 /// Affected hosts must have it this much more often than healthy ones.
 const LIFT_MIN: f64 = 1.5;
+/// A value that this share of the healthy have too can't stand out, so looking at it costs no certainty.
+const COMMONPLACE: f64 = 0.95;
 /// A cause keeps other hosts out of an incident, so it must be beyond doubt.
-const CAUSE_HOSTS_MIN: u64 = 10;
+pub(super) const CAUSE_HOSTS_MIN: u64 = 10;
 const CAUSE_P_MAX: f64 = 1e-6;
 /// Not all: a bystander may have come in before the cause was known.
-const CAUSE_COVERAGE_MIN: f64 = 0.9;
+pub(super) const CAUSE_COVERAGE_MIN: f64 = 0.9;
+
+/// Some hosts of an incident, by number.
+pub(super) type Members = BTreeMap<HostIndex, Member>;
 
 /// The comparison of an incident's hosts with the healthy ones.
 pub(super) struct Comparison {
     pub(super) factors: Vec<Factor>,
+    /// The value of each factor.
+    pub(super) values: Vec<Value>,
     pub(super) not_common: Vec<String>,
     pub(super) unknown: Vec<String>,
-    pub(super) cause: Option<(StringId, StringId)>,
+    pub(super) cause: Option<Pair>,
     pub(super) active: u64,
     pub(super) chronic: u64,
     pub(super) same_subject_succeeded: u64,
@@ -44,11 +57,11 @@ pub(super) struct Comparison {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Value {
+pub(super) enum Value {
     /// A host's dimension.
-    Host(StringId, StringId),
+    Host(Pair),
     /// A dimension of its operations: a host may have several values, or none before its first operation.
-    Operation(StringId, StringId),
+    Operation(Pair),
     /// The subject itself.
     Subject(StringId),
 }
@@ -56,164 +69,308 @@ enum Value {
 struct Candidate {
     value: Value,
     factor: Factor,
+    /// Logarithm of its probability, which is not cut off where documents' numbers end.
+    ln_p: f64,
     with_healthy: u64,
 }
 
-struct Healthy<'a> {
-    host: &'a Host,
-    /// Succeeded at some subject since a day before the onset.
-    succeeded: bool,
+/// The hosts that were active, apart.
+struct Groups {
+    healthy: Vec<HostIndex>,
+    active: u64,
+    chronic: u64,
+}
+
+/// Hosts counted by what they have.
+#[derive(Default)]
+struct Tally {
+    hosts: u64,
+    /// Hosts by their set of own dimensions, and by that of their operations' dimensions.
+    by_set: [Vec<u64>; 2],
+    subjects: BTreeMap<StringId, u64>,
+    /// Hosts that have any subject and of which none is forgotten.
+    tried: u64,
+    /// Hosts of which a subject is forgotten, and what is still known of them.
+    forgotten: u64,
+    subjects_of_forgotten: BTreeMap<StringId, u64>,
 }
 
 pub(super) fn compare(incident: &Incident, fleet: &Fleet, config: &DetectorConfig) -> Comparison {
+    compare_members(&incident.members, incident, fleet, config)
+}
+
+/// Compares some of the incident's hosts; the others are neither affected nor healthy.
+pub(super) fn compare_members(
+    members: &Members,
+    incident: &Incident,
+    fleet: &Fleet,
+    config: &DetectorConfig,
+) -> Comparison {
     let from = incident.onset - DAY_MS;
-    let affected: Vec<(&Host, &Member)> =
-        incident.members.iter().map(|(host, member)| (&fleet.hosts[*host as usize], member)).collect();
-    let (healthy, mut active, mut chronic) = (healthy_hosts(incident, fleet, from), 0, 0);
-    for (index, host) in fleet.hosts.iter().enumerate() {
-        let member = HostIndex::try_from(index).is_ok_and(|index| incident.members.contains_key(&index));
-        active += u64::from(member || is_active(host, from));
-        chronic += u64::from(!member && is_chronic(host, incident, from));
-    }
-    let mut candidates = candidates(&affected, &healthy, fleet, from);
+    let groups = groups(incident, fleet, from);
+    let (mut candidates, forgotten) = candidates(members, &groups.healthy, fleet, from);
     let mut dimensions: BTreeSet<String> =
-        affected.iter().flat_map(|(host, member)| dimensions_of(host, member, fleet)).collect();
-    let unknown: Vec<String> = if affected.iter().any(|(host, _)| host.dimensions_cut) {
-        dimensions.iter().filter(|name| !candidates.iter().any(|c| c.factor.dimension == **name)).cloned().collect()
-    } else {
-        Vec::new()
-    };
-    candidates.retain(|candidate| stands_out(&candidate.factor, config));
-    rank(&mut candidates, &affected, &healthy, fleet, config);
-    let cause = candidates.first().and_then(|first| clear_cause(first, incident.hosts()));
+        members.iter().flat_map(|(host, member)| names(*host, member, fleet)).collect();
+    let cut = members.keys().any(|host| fleet.hosts[*host as usize].dimensions_cut);
+    let is_candidate = |name: &String| candidates.iter().any(|candidate| candidate.factor.dimension == *name);
+    let unknown: Vec<String> =
+        dimensions.iter().filter(|name| forgotten.contains(*name) || (cut && !is_candidate(name))).cloned().collect();
+    let tests = looked_at(&candidates);
+    candidates.retain(|candidate| stands_out(&candidate.factor, tests, config));
+    rank(&mut candidates, members, &groups.healthy, fleet, from, config);
+    let cause = candidates.first().and_then(|first| clear_cause(first, members.len() as u64));
     let same_first_factor_healthy = candidates.first().map_or(0, |first| first.with_healthy);
     candidates.truncate(FACTORS_MAX);
     for candidate in &candidates {
         dimensions.remove(&candidate.factor.dimension);
     }
-    let same_subject_succeeded = healthy
-        .iter()
-        .filter(|h| h.host.succeeded.iter().any(|(subject, at)| *at >= from && incident.subjects.contains_key(subject)))
-        .count() as u64;
+    let same_subject = |host: &&HostIndex| {
+        fleet.hosts[**host as usize].succeeded_since(from).any(|subject| incident.subjects.contains_key(&subject))
+    };
     Comparison {
+        same_subject_succeeded: groups.healthy.iter().filter(same_subject).count() as u64,
+        values: candidates.iter().map(|candidate| candidate.value).collect(),
         factors: candidates.into_iter().map(|candidate| candidate.factor).collect(),
         not_common: dimensions.into_iter().filter(|name| !unknown.contains(name)).collect(),
         unknown,
         cause,
-        active,
-        chronic,
-        same_subject_succeeded,
+        active: groups.active,
+        chronic: groups.chronic,
         same_first_factor_healthy,
     }
+}
+
+/// Those hosts of an incident that have a second cause: the first factor explains a part, and the rest has another that
+/// explains all of it, fails at something else, and is beyond doubt as the first is.
+pub(super) fn second_cause(
+    incident: &Incident,
+    comparison: &Comparison,
+    fleet: &Fleet,
+    config: &DetectorConfig,
+) -> Option<BTreeSet<HostIndex>> {
+    let (first, factor) = (comparison.values.first()?, comparison.factors.first()?);
+    if factor.p_value > CAUSE_P_MAX || incident.members.len() as u64 != incident.hosts() {
+        return None;
+    }
+    let with_first = |host: &HostIndex, member: &Member| member_has(*host, member, *first, fleet);
+    let (with, rest): (Members, Members) =
+        incident.members.iter().map(|(host, member)| (*host, member.clone())).partition(|(h, m)| with_first(h, m));
+    if (with.len() as u64) < CAUSE_HOSTS_MIN || (rest.len() as u64) < CAUSE_HOSTS_MIN {
+        return None;
+    }
+    let subjects: BTreeSet<StringId> = with.values().map(|member| member.onset.subject).collect();
+    let alike = rest.values().filter(|member| subjects.contains(&member.onset.subject)).count();
+    if alike * 10 > rest.len() {
+        return None;
+    }
+    let second = compare_members(&rest, incident, fleet, config);
+    let clear = second.factors.first().is_some_and(|factor| {
+        factor.coverage >= CAUSE_COVERAGE_MIN && factor.p_value <= CAUSE_P_MAX && !factor.untried_elsewhere
+    });
+    // Two updates alone are two carriers: one cause may well have come with both.
+    let separates = matches!(first, Value::Host(_)) || matches!(second.values.first(), Some(Value::Host(_)));
+    (clear && separates && second.values.first() != Some(first)).then(|| rest.into_keys().collect())
+}
+
+/// Whether so many of `hosts` have `pair` that it is no chance, by the share of the fleet's active hosts that have it.
+pub(super) fn share_pair(hosts: &Members, pair: Pair, incident: &Incident, fleet: &Fleet, p_max: f64) -> bool {
+    let from = incident.onset - DAY_MS;
+    let healthy = groups(incident, fleet, from).healthy;
+    let has = |host: HostIndex| fleet.traits_of(host).contains(&pair);
+    let both = hosts.keys().filter(|host| has(**host)).count() as u64;
+    let with = both + healthy.iter().filter(|host| has(**host)).count() as u64;
+    let affected = hosts.len() as u64;
+    both as f64 >= CAUSE_COVERAGE_MIN * affected as f64
+        && hypergeometric_tail(both, affected, with, affected + healthy.len() as u64) <= p_max
 }
 
 fn is_active(host: &Host, from: i64) -> bool {
     host.activity.latest().is_some_and(|latest| latest >= quarter(from))
 }
 
-fn is_chronic(host: &Host, incident: &Incident, from: i64) -> bool {
-    use super::fleet::Verdict::Chronic;
-    is_active(host, from) && host.failing.iter().any(|f| f.family == incident.family && f.verdict == Chronic)
-}
-
-fn healthy_hosts<'a>(incident: &Incident, fleet: &'a Fleet, from: i64) -> Vec<Healthy<'a>> {
-    let is_member = |index: usize| HostIndex::try_from(index).is_ok_and(|index| incident.members.contains_key(&index));
-    fleet
-        .hosts
-        .iter()
-        .enumerate()
-        .filter(|(index, host)| is_active(host, from) && !is_member(*index))
-        .filter(|(_, host)| !host.failing.iter().any(|failing| failing.family == incident.family))
-        .map(|(_, host)| Healthy { host, succeeded: host.succeeded.iter().any(|(_, at)| *at >= from) })
-        .collect()
+fn groups(incident: &Incident, fleet: &Fleet, from: i64) -> Groups {
+    let mut groups = Groups { healthy: Vec::new(), active: 0, chronic: 0 };
+    let mut members = incident.members.keys().copied().peekable();
+    for (index, host) in (0..).zip(&fleet.hosts) {
+        if members.next_if_eq(&index).is_some() {
+            groups.active += 1;
+            continue;
+        }
+        if !is_active(host, from) {
+            continue;
+        }
+        groups.active += 1;
+        let of_family = |failing: &super::fleet::Failing| incident.families.contains(&failing.family);
+        let mut failing = host.failing().iter();
+        groups.chronic += u64::from(failing.clone().any(|f| of_family(f) && f.verdict == Verdict::Chronic));
+        if !failing.any(|f| of_family(f) || f.verdict == Verdict::Counted) {
+            groups.healthy.push(index);
+        }
+    }
+    groups
 }
 
 /// `update`, `file` or `server` of a subject, and what comes after it.
-fn split_subject(subject: &str) -> (&str, &str) {
+pub(super) fn split_subject(subject: &str) -> (&str, &str) {
     subject.split_once(':').unwrap_or(("subject", subject))
 }
 
-fn dimensions_of(host: &Host, member: &Member, fleet: &Fleet) -> Vec<String> {
-    let mut names: Vec<String> =
-        host.dimensions.iter().chain(&host.operations).map(|(name, _)| fleet.strings.text(*name).to_owned()).collect();
+fn names(host: HostIndex, member: &Member, fleet: &Fleet) -> Vec<String> {
+    let pairs = fleet.traits_of(host).iter().chain(fleet.operations_of(host));
+    let mut names: Vec<String> = pairs.map(|(name, _)| fleet.strings.text(*name).to_owned()).collect();
     names.push(split_subject(fleet.strings.text(member.onset.subject)).0.to_owned());
     names
 }
 
-fn has(host: &Host, value: Value, from: i64) -> bool {
+/// What an affected host fails at.
+fn subjects_of(host: HostIndex, member: &Member, fleet: &Fleet) -> BTreeSet<StringId> {
+    let failing = fleet.hosts[host as usize].failing().iter().map(|failing| failing.subject);
+    failing.chain([member.onset.subject]).collect()
+}
+
+fn member_has(host: HostIndex, member: &Member, value: Value, fleet: &Fleet) -> bool {
     match value {
-        Value::Host(name, value) => host.dimensions.contains(&(name, value)),
-        Value::Operation(name, value) => host.operations.contains(&(name, value)),
-        Value::Subject(subject) => host.succeeded.iter().any(|(known, at)| *known == subject && *at >= from),
+        Value::Host(pair) => fleet.traits_of(host).contains(&pair),
+        Value::Operation(pair) => fleet.operations_of(host).contains(&pair),
+        Value::Subject(subject) => subjects_of(host, member, fleet).contains(&subject),
     }
 }
 
-fn member_has(host: &Host, member: &Member, value: Value) -> bool {
+fn healthy_has(host: HostIndex, value: Value, fleet: &Fleet, from: i64) -> bool {
     match value {
-        Value::Host(..) | Value::Operation(..) => has(host, value, i64::MIN),
-        Value::Subject(subject) => member.onset.subject == subject || host.failing.iter().any(|f| f.subject == subject),
+        Value::Host(pair) => fleet.traits_of(host).contains(&pair),
+        Value::Operation(pair) => fleet.operations_of(host).contains(&pair),
+        Value::Subject(subject) => fleet.hosts[host as usize].succeeded_since(from).any(|known| known == subject),
     }
 }
 
-/// Every value that enough affected hosts have, counted on both sides.
-fn candidates(affected: &[(&Host, &Member)], healthy: &[Healthy<'_>], fleet: &Fleet, from: i64) -> Vec<Candidate> {
-    let mut counts: BTreeMap<Value, (u64, u64)> = BTreeMap::new();
-    for (host, member) in affected {
-        for value in values_of(host, Some(member), from) {
-            counts.entry(value).or_default().0 += 1;
+impl Tally {
+    fn new(fleet: &Fleet) -> Tally {
+        let by_set = || vec![0; fleet.sets().len()];
+        Tally { by_set: [by_set(), by_set()], ..Tally::default() }
+    }
+
+    fn of_members<'a>(members: impl Iterator<Item = (&'a HostIndex, &'a Member)>, fleet: &Fleet) -> Tally {
+        let mut tally = Tally::new(fleet);
+        for (host, member) in members {
+            tally.add_sets(&fleet.hosts[*host as usize]);
+            for subject in subjects_of(*host, member, fleet) {
+                *tally.subjects.entry(subject).or_default() += 1;
+            }
+        }
+        tally
+    }
+
+    fn of_healthy(
+        hosts: impl Iterator<Item = HostIndex>,
+        wanted: &BTreeSet<StringId>,
+        fleet: &Fleet,
+        from: i64,
+    ) -> Tally {
+        let mut tally = Tally::new(fleet);
+        for host in hosts.map(|host| &fleet.hosts[host as usize]) {
+            tally.add_sets(host);
+            let forgotten = host.dropped_success_since(from);
+            let mut tried = false;
+            for subject in host.succeeded_since(from) {
+                tried = true;
+                if wanted.contains(&subject) {
+                    let counts = if forgotten { &mut tally.subjects_of_forgotten } else { &mut tally.subjects };
+                    *counts.entry(subject).or_default() += 1;
+                }
+            }
+            tally.forgotten += u64::from(forgotten);
+            tally.tried += u64::from(tried && !forgotten);
+        }
+        tally
+    }
+
+    fn add_sets(&mut self, host: &Host) {
+        self.hosts += 1;
+        for (counts, set) in self.by_set.iter_mut().zip(host.sets()) {
+            counts[set as usize] += 1;
         }
     }
-    let all_affected = affected.len() as u64;
-    counts.retain(|_, (with, _)| *with >= 2 && *with as f64 >= COVERAGE_MIN * all_affected as f64);
-    for h in healthy {
-        for value in values_of(h.host, None, from) {
-            if let Some((_, with)) = counts.get_mut(&value) {
-                *with += 1;
+
+    /// Hosts by value.
+    fn values(&self, fleet: &Fleet) -> BTreeMap<Value, u64> {
+        let mut values: BTreeMap<Value, u64> = BTreeMap::new();
+        for (counts, value) in self.by_set.iter().zip([Value::Host as fn(Pair) -> Value, Value::Operation]) {
+            for (set, hosts) in (0..).zip(counts).filter(|(_, hosts)| **hosts > 0) {
+                for pair in fleet.sets().pairs(set) {
+                    *values.entry(value(*pair)).or_default() += hosts;
+                }
+            }
+        }
+        for (subject, hosts) in self.subjects.iter().chain(&self.subjects_of_forgotten) {
+            *values.entry(Value::Subject(*subject)).or_default() += hosts;
+        }
+        values
+    }
+
+    /// Hosts that say anything about a value: one of which that dimension is not known says nothing.
+    fn comparable(&self, value: Value, fleet: &Fleet) -> u64 {
+        match value {
+            Value::Host(_) => self.hosts - self.by_set[0][0],
+            Value::Operation((name, _)) => {
+                let knows = |set| fleet.sets().pairs(set).iter().any(|(known, _)| *known == name);
+                (0..)
+                    .zip(&self.by_set[1])
+                    .filter(|(set, hosts)| **hosts > 0 && knows(*set))
+                    .map(|(_, hosts)| hosts)
+                    .sum()
+            }
+            Value::Subject(subject) => {
+                self.tried + self.subjects_of_forgotten.get(&subject).copied().unwrap_or_default()
             }
         }
     }
-    counts
-        .into_iter()
-        .map(|(value, (with_affected, with_healthy))| {
-            let untried = matches!(value, Value::Subject(_)) && with_healthy == 0;
-            let base = healthy.iter().filter(|h| untried || is_comparable(h, value)).count() as u64;
-            let factor = factor(value, fleet, (with_affected, all_affected), (with_healthy, base), untried);
-            Candidate { value, factor, with_healthy }
-        })
-        .collect()
 }
 
-/// Whether a healthy host says anything about a value: one of which that dimension is not known says nothing.
-fn is_comparable(healthy: &Healthy<'_>, value: Value) -> bool {
-    match value {
-        Value::Host(..) => !healthy.host.dimensions.is_empty(),
-        Value::Operation(name, _) => healthy.host.operations.iter().any(|(known, _)| *known == name),
-        Value::Subject(_) => healthy.succeeded,
-    }
-}
-
-/// The values of a host: for an affected one what it fails at, for a healthy one what it succeeded at.
-fn values_of(host: &Host, member: Option<&Member>, from: i64) -> BTreeSet<Value> {
-    let of_host = host.dimensions.iter().map(|(name, value)| Value::Host(*name, *value));
-    let of_operations = host.operations.iter().map(|(name, value)| Value::Operation(*name, *value));
-    let mut values: BTreeSet<Value> = of_host.chain(of_operations).collect();
-    match member {
-        Some(member) => {
-            values.insert(Value::Subject(member.onset.subject));
-            values.extend(host.failing.iter().map(|failing| Value::Subject(failing.subject)));
+/// Every value that enough affected hosts have, counted on both sides; and dimensions of which too much is forgotten.
+fn candidates(
+    members: &Members,
+    healthy: &[HostIndex],
+    fleet: &Fleet,
+    from: i64,
+) -> (Vec<Candidate>, BTreeSet<String>) {
+    let affected = Tally::of_members(members.iter(), fleet);
+    let all = affected.hosts;
+    let mut counts = affected.values(fleet);
+    counts.retain(|_, with| *with >= 2 && *with as f64 >= COVERAGE_MIN * all as f64);
+    let wanted =
+        counts.keys().filter_map(|value| if let Value::Subject(s) = value { Some(*s) } else { None }).collect();
+    let tally = Tally::of_healthy(healthy.iter().copied(), &wanted, fleet, from);
+    let with_healthy = tally.values(fleet);
+    let mut forgotten = BTreeSet::new();
+    let mut candidates = Vec::with_capacity(counts.len());
+    for (value, with) in counts {
+        let healthy_with = with_healthy.get(&value).copied().unwrap_or_default();
+        let is_subject = matches!(value, Value::Subject(_));
+        if is_subject && healthy_with == 0 && tally.forgotten > tally.tried {
+            forgotten.insert(dimension_of(value, fleet).0.to_owned());
+            continue;
         }
-        None => values.extend(host.succeeded.iter().filter(|(_, at)| *at >= from).map(|(s, _)| Value::Subject(*s))),
+        let untried = is_subject && healthy_with == 0;
+        let base = if untried { tally.hosts } else { tally.comparable(value, fleet) };
+        let factor = factor(value, fleet, (with, all), (healthy_with, base), untried);
+        let ln_p = ln_hypergeometric_tail(with, all, with + healthy_with, all + base);
+        candidates.push(Candidate { value, factor, ln_p, with_healthy: healthy_with });
     }
-    values
+    (candidates, forgotten)
 }
 
-fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64), untried: bool) -> Factor {
-    let (dimension, text) = match value {
-        Value::Host(name, value) | Value::Operation(name, value) => {
+fn dimension_of(value: Value, fleet: &Fleet) -> (&str, &str) {
+    match value {
+        Value::Host((name, value)) | Value::Operation((name, value)) => {
             (fleet.strings.text(name), fleet.strings.text(value))
         }
         Value::Subject(subject) => split_subject(fleet.strings.text(subject)),
-    };
+    }
+}
+
+fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64), untried: bool) -> Factor {
+    let (dimension, text) = dimension_of(value, fleet);
     let share = |(with, all): (u64, u64)| if all == 0 { 0.0 } else { with as f64 / all as f64 };
     let (coverage, in_healthy) = (share(affected), share(healthy));
     Factor {
@@ -229,34 +386,46 @@ fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64)
     }
 }
 
-fn stands_out(factor: &Factor, config: &DetectorConfig) -> bool {
-    factor.p_value <= config.factor_p_max
+/// Dimensions in which a value could have stood out by chance.
+fn looked_at(candidates: &[Candidate]) -> usize {
+    let telling = candidates.iter().filter(|candidate| candidate.factor.in_healthy < COMMONPLACE);
+    telling.map(|candidate| candidate.factor.dimension.as_str()).collect::<BTreeSet<_>>().len().max(1)
+}
+
+fn stands_out(factor: &Factor, tests: usize, config: &DetectorConfig) -> bool {
+    factor.p_value * tests as f64 <= config.factor_p_max
         && factor.coverage >= COVERAGE_MIN
         && factor.lift.is_none_or(|lift| lift >= LIFT_MIN)
 }
 
 fn rank(
     candidates: &mut [Candidate],
-    affected: &[(&Host, &Member)],
-    healthy: &[Healthy<'_>],
+    members: &Members,
+    healthy: &[HostIndex],
     fleet: &Fleet,
+    from: i64,
     config: &DetectorConfig,
 ) {
     candidates.sort_by(order);
-    let Some(first) = candidates.first() else { return };
-    let (first_value, first_name) = (first.value, format!("{}={}", first.factor.dimension, first.factor.value));
-    let among_affected: Vec<_> =
-        affected.iter().filter(|(host, member)| member_has(host, member, first_value)).collect();
-    let among_healthy: Vec<_> = healthy.iter().filter(|h| has(h.host, first_value, i64::MIN)).collect();
+    if candidates.len() < 2 {
+        return;
+    }
+    let first = candidates[0].value;
+    let first_name = format!("{}={}", candidates[0].factor.dimension, candidates[0].factor.value);
+    let wanted =
+        candidates.iter().filter_map(|c| if let Value::Subject(s) = c.value { Some(s) } else { None }).collect();
+    let with_first = members.iter().filter(|(host, member)| member_has(**host, member, first, fleet));
+    let among_affected = Tally::of_members(with_first, fleet);
+    let healthy_with_first = healthy.iter().copied().filter(|host| healthy_has(*host, first, fleet, from));
+    let among_healthy = Tally::of_healthy(healthy_with_first, &wanted, fleet, from);
+    let (affected_values, healthy_values) = (among_affected.values(fleet), among_healthy.values(fleet));
     for candidate in candidates.iter_mut().skip(1).filter(|candidate| !candidate.factor.untried_elsewhere) {
-        let both =
-            among_affected.iter().filter(|(host, member)| member_has(host, member, candidate.value)).count() as u64;
-        let healthy_both = among_healthy.iter().filter(|h| has(h.host, candidate.value, i64::MIN)).count() as u64;
+        let count = |values: &BTreeMap<Value, u64>| values.get(&candidate.value).copied().unwrap_or_default();
         let within = factor(
             candidate.value,
             fleet,
-            (both, among_affected.len() as u64),
-            (healthy_both, among_healthy.len() as u64),
+            (count(&affected_values), among_affected.hosts),
+            (count(&healthy_values), among_healthy.hosts),
             false,
         );
         if within.p_value > config.factor_p_max {
@@ -278,20 +447,20 @@ fn order(a: &Candidate, b: &Candidate) -> Ordering {
         "caller" | "service" => 4,
         _ => 3,
     };
-    let weight = |factor: &Factor| libm::log(factor.p_value) * factor.coverage;
+    let weight = |candidate: &Candidate| candidate.ln_p * candidate.factor.coverage;
     let (fa, fb) = (&a.factor, &b.factor);
     (fa.untried_elsewhere.cmp(&fb.untried_elsewhere))
-        .then(weight(fa).total_cmp(&weight(fb)))
+        .then(weight(a).total_cmp(&weight(b)))
         .then(fb.coverage.total_cmp(&fa.coverage))
         .then(preference(a).cmp(&preference(b)))
         .then_with(|| (&fa.dimension, &fa.value).cmp(&(&fb.dimension, &fb.value)))
 }
 
-fn clear_cause(first: &Candidate, hosts: u64) -> Option<(StringId, StringId)> {
-    let Value::Host(name, value) = first.value else {
+fn clear_cause(first: &Candidate, hosts: u64) -> Option<Pair> {
+    let Value::Host(pair) = first.value else {
         return None;
     };
     let clear =
         hosts >= CAUSE_HOSTS_MIN && first.factor.p_value <= CAUSE_P_MAX && first.factor.coverage >= CAUSE_COVERAGE_MIN;
-    clear.then_some((name, value))
+    clear.then_some(pair)
 }

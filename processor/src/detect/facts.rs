@@ -1,7 +1,7 @@
 //! Signals -> what is known of hosts, and the decision whether a failure makes its host a newly failing one.
 
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{Attempt, HostFacts, Outcome, RawPosition, ScanDone};
+use wulog_schemas::signal::{FactRef, FailingRef, HostRefRef, Outcome, RawPosition};
 
 use super::Detector;
 use super::evidence::{DAY_MS, Onset, secs_to_ms};
@@ -11,6 +11,7 @@ use crate::machine::Output;
 
 /// An event time further ahead of log time than this is a wrong clock; it is clamped (the Normalizer does it too).
 const AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
+
 /// A failure on its way to being counted.
 struct Failure {
     host: HostIndex,
@@ -23,30 +24,60 @@ struct Failure {
 }
 
 impl Detector {
-    pub(super) fn host_facts(&mut self, facts: &HostFacts, log_time: i64, raw: RawPosition, out: &mut Vec<Output>) {
-        let limits = self.config.limits;
-        let Some(host) = self.state.fleet.host(&facts.host, &limits) else {
+    /// Takes a fact about a host.
+    pub(super) fn host_fact(&mut self, fact: &FactRef<'_>, log_time: i64, raw: RawPosition, out: &mut Vec<Output>) {
+        let (FactRef::HostFacts { host, .. } | FactRef::Attempt { host, .. } | FactRef::ScanDone { host, .. }) = fact
+        else {
+            return;
+        };
+        let Some(host) = self.known(*host) else {
             self.state.counts.beyond_limits += 1;
             return;
         };
-        self.state.fleet.set_dimensions(host, &facts.dimensions, &limits);
-        if let Some(time) = facts.last_event_time {
-            self.state.fleet.mark_active(host, time.min(log_time + AHEAD_MAX_MS));
+        match fact {
+            FactRef::HostFacts { dimensions, failing, last_event_time, caught_up, .. } => {
+                self.state.fleet.set_dimensions(host, dimensions, &self.config.limits);
+                if let Some(time) = last_event_time {
+                    self.state.fleet.mark_active(host, (*time).min(log_time + AHEAD_MAX_MS));
+                }
+                self.caught_up(host, *caught_up, failing, log_time, raw, out);
+            }
+            FactRef::ScanDone { event_time, .. } => {
+                self.state.fleet.mark_active(host, (*event_time).min(log_time + AHEAD_MAX_MS));
+            }
+            _ => self.attempt(host, fact, log_time, raw, out),
         }
-        let before = self.state.fleet.hosts[host as usize].caught_up.replace(facts.caught_up);
-        if !facts.caught_up {
+    }
+
+    fn known(&mut self, host: HostRefRef<'_>) -> Option<HostIndex> {
+        self.state.fleet.host(host, &self.config.limits)
+    }
+
+    /// What a host fails at counts from the moment that everything it had is shipped.
+    fn caught_up(
+        &mut self,
+        host: HostIndex,
+        caught_up: bool,
+        failing: &[FailingRef<'_>],
+        log_time: i64,
+        raw: RawPosition,
+        out: &mut Vec<Output>,
+    ) {
+        let limits = self.config.limits;
+        let before = self.state.fleet.hosts[host as usize].caught_up.replace(caught_up);
+        if !caught_up {
             return;
         }
         if before != Some(true) {
             self.state.fleet.activity.mark_caught_up(log_time);
         }
-        for failing in facts.failing.iter().take(limits.failing_per_host) {
+        for failing in failing.iter().take(limits.failing_per_host) {
             let since = failing.since.min(log_time + AHEAD_MAX_MS);
             let failure = Failure {
                 host,
-                subject: self.state.fleet.string(&failing.subject, &limits),
+                subject: self.state.fleet.string(failing.subject, &limits),
                 family: failing.family,
-                code: self.state.fleet.string(&failing.code, &limits),
+                code: self.state.fleet.string(failing.code, &limits),
                 since,
                 time: since,
                 raw,
@@ -55,17 +86,20 @@ impl Detector {
         }
     }
 
-    pub(super) fn attempt(&mut self, attempt: &Attempt, log_time: i64, raw: RawPosition, out: &mut Vec<Output>) {
-        let limits = self.config.limits;
-        let Some(host) = self.state.fleet.host(&attempt.host, &limits) else {
-            self.state.counts.beyond_limits += 1;
+    fn attempt(&mut self, host: HostIndex, fact: &FactRef<'_>, log_time: i64, raw: RawPosition, out: &mut Vec<Output>) {
+        let FactRef::Attempt { subject, outcome, family, code, dimensions, event_time, since, late, .. } = fact else {
             return;
         };
-        let time = attempt.event_time.min(log_time + AHEAD_MAX_MS);
+        let limits = self.config.limits;
+        let time = (*event_time).min(log_time + AHEAD_MAX_MS);
         self.state.fleet.mark_active(host, time);
-        self.state.fleet.add_operation(host, &attempt.dimensions, &limits);
-        let subject = self.state.fleet.string(&attempt.subject, &limits);
-        match (attempt.outcome, attempt.family) {
+        self.state.fleet.add_operation(host, dimensions, &limits);
+        let subject = self.state.fleet.string(subject, &limits);
+        if self.state.fleet.hosts[host as usize].is_first_since(subject, time - DAY_MS) {
+            self.state.fleet.activity.mark_attempt(time);
+            self.state.fleet.attempts.mark(subject, log_time);
+        }
+        match (outcome, family) {
             (Outcome::Success, _) => {
                 if self.state.fleet.hosts[host as usize].succeed(subject, time, &limits) {
                     for incident in &mut self.state.incidents {
@@ -74,20 +108,13 @@ impl Detector {
                 }
             }
             (Outcome::Failure, Some(family)) => {
-                let code = self.state.fleet.string(attempt.code.as_deref().unwrap_or("unknown"), &limits);
-                let failure = Failure { host, subject, family, code, since: attempt.since.min(time), time, raw };
-                let live = !attempt.late && self.state.fleet.hosts[host as usize].caught_up != Some(false);
+                let code = self.state.fleet.string(code.unwrap_or("unknown"), &limits);
+                let failure = Failure { host, subject, family: *family, code, since: (*since).min(time), time, raw };
+                let live = !late && self.state.fleet.hosts[host as usize].caught_up != Some(false);
                 self.failure(&failure, log_time, live, out);
             }
             // A failure of no family is none of certificate trust.
             (Outcome::Failure, None) => {}
-        }
-    }
-
-    pub(super) fn scan_done(&mut self, scan: &ScanDone, log_time: i64) {
-        match self.state.fleet.host(&scan.host, &self.config.limits) {
-            Some(host) => self.state.fleet.mark_active(host, scan.event_time.min(log_time + AHEAD_MAX_MS)),
-            None => self.state.counts.beyond_limits += 1,
         }
     }
 
@@ -99,19 +126,15 @@ impl Detector {
         let Some(place) = host.fail(subject, family, since, failure.time, &self.config.limits) else {
             return;
         };
-        if !live || host.failing[place].verdict != Verdict::Waiting {
+        if !live || host.failing_at(place).verdict != Verdict::Waiting {
             return;
         }
         // A member of an open incident that had recovered and fails again is no new host.
-        let relapsed = self
-            .state
-            .incidents
-            .iter_mut()
-            .any(|incident| incident.family == family && incident.is_open() && incident.relapse(index, subject));
-        let since = host.failing[place].since;
+        let relapsed = self.state.incidents.iter_mut().any(|incident| incident.relapse(index, family, subject));
+        let since = host.failing_at(place).since;
         let elsewhere = host.fails_elsewhere(subject, family, log_time - horizon);
         let chronic = since < log_time - horizon || elsewhere == Some(Verdict::Chronic);
-        host.failing[place].verdict = if chronic { Verdict::Chronic } else { Verdict::Counted };
+        host.failing_at(place).verdict = if chronic { Verdict::Chronic } else { Verdict::Counted };
         if chronic || relapsed || elsewhere.is_some() {
             return;
         }

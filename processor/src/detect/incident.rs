@@ -1,38 +1,63 @@
-//! The life of an incident: opened -> growing -> stable -> resolved -> reopened.
+//! The life of an incident: opened -> growing -> stable -> resolved -> reopened, or split, merged, expired.
 //!
-//! One incident a family is open at a time, unless a dimension of the hosts clearly separates: when all of an
-//! incident's hosts share a value that healthy hosts do not (its *cause*), a host with another value that fails at
+//! One cause is one incident. While an incident's cause is not clear, all newly failing hosts of its families join it.
+//! Once all of its hosts share a value that healthy hosts do not (its *cause*), a host with another value that fails at
 //! other subjects does not join, and several such hosts can make an incident of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::alert::{Level, Transition};
+use wulog_schemas::alert::{Level, Related, Transition};
 use wulog_schemas::hresult::Family;
 
 use super::config::DetectorConfig;
 use super::evidence::{Cluster, DAY_MS, Judgement, Onset, secs_to_ms};
 use super::fleet::{Fleet, HostIndex};
+use super::sets::Pair;
 use super::strings::StringId;
 
 /// A stable incident that gains less than a tenth of its hosts, or fewer than this, keeps quiet until they are all.
 const REGROWTH_HOSTS_MIN: u64 = 3;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A subject is an incident's own if so many hosts with its cause failed at it, and at least one in so many.
+const COMMON_HOSTS_MIN: u64 = 2;
+const COMMON_SHARE: u64 = 20;
+/// Where so many hosts fail, nearly all at one subject, a host that fails at another does not belong.
+const CONCENTRATED_HOSTS_MIN: u64 = 3;
+const CONCENTRATED_SHARE: f64 = 0.8;
+/// Members that are asked whether they fail at a subject too, and how many of them must.
+const ASKED_MAX: usize = 200;
+const ALSO_SHARE: usize = 5;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Incident {
     pub(super) id: String,
+    /// Family of the failures that opened it; part of its identity.
     pub(super) family: Family,
+    /// That family, and those that turned out to have the same cause.
+    pub(super) families: BTreeSet<Family>,
     pub(super) phase: Phase,
     pub(super) members: BTreeMap<HostIndex, Member>,
+    /// Affected hosts known by number only: of an incident that was adopted.
+    pub(super) unseen: u64,
     /// Event time of the earliest failure of a member.
     pub(super) onset: i64,
+    /// The onset that an adopted incident's document named: who failed then may be forgotten.
+    pub(super) onset_told: Option<i64>,
     /// Affected hosts by what they failed at first.
     pub(super) subjects: BTreeMap<StringId, u64>,
     /// A host dimension and the value that all members share, once that is beyond doubt.
-    pub(super) cause: Option<(StringId, StringId)>,
+    pub(super) cause: Option<Pair>,
+    /// The same as far as can be said of few hosts: it keeps strangers out, but merges and splits nothing.
+    pub(super) likely: Option<Pair>,
     pub(super) judgement: Judgement,
-    /// The least severity, from an operator's rule.
+    /// The least severity, from the operator's rules.
     pub(super) severity_min: Level,
+    /// Names of the rules that it has met.
+    pub(super) rules_met: Vec<String>,
+    /// Members when rules were last held against it.
+    pub(super) rules_hosts: u64,
+    pub(super) kin: Kin,
     /// Number of the last document.
     pub(super) seq: u32,
     pub(super) opened_at: i64,
@@ -42,8 +67,20 @@ pub(super) struct Incident {
     pub(super) notified_at: i64,
     /// Members in the last document.
     pub(super) notified_hosts: u64,
+    /// Silent members when that was last told.
+    pub(super) notified_silent: u64,
     pub(super) recovered: u64,
     pub(super) resolved_at: Option<i64>,
+}
+
+/// What a document calls [`Related`], of which a snapshot can't hold the optional fields.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Kin {
+    pub(super) merged_into: Option<String>,
+    pub(super) merged_from: Vec<String>,
+    pub(super) split_from: Option<String>,
+    pub(super) split_into: Vec<String>,
+    pub(super) adopted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +88,8 @@ pub(super) enum Phase {
     Spreading,
     Stable,
     Resolved,
+    Expired,
+    Merged,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,23 +98,43 @@ pub(super) struct Member {
     pub(super) recovered: bool,
 }
 
+impl Kin {
+    pub(super) fn document(&self) -> Related {
+        Related {
+            merged_into: self.merged_into.clone(),
+            merged_from: self.merged_from.clone(),
+            split_from: self.split_from.clone(),
+            split_into: self.split_into.clone(),
+            adopted: self.adopted,
+        }
+    }
+}
+
 impl Incident {
-    pub(super) fn open(id: String, family: Family, cluster: Cluster, severity_min: Level, now: i64) -> Incident {
+    pub(super) fn open(id: String, family: Family, cluster: Cluster, now: i64) -> Incident {
         let mut incident = Incident {
             id,
             family,
+            families: BTreeSet::from([family]),
             phase: Phase::Spreading,
             members: BTreeMap::new(),
+            unseen: 0,
             onset: i64::MAX,
+            onset_told: None,
             subjects: BTreeMap::new(),
             cause: None,
+            likely: None,
             judgement: cluster.judgement,
-            severity_min,
+            severity_min: Level::Low,
+            rules_met: Vec::new(),
+            rules_hosts: 0,
+            kin: Kin::default(),
             seq: 0,
             opened_at: now,
             joined_at: now,
             notified_at: now,
             notified_hosts: 0,
+            notified_silent: 0,
             recovered: 0,
             resolved_at: None,
         };
@@ -89,34 +148,67 @@ impl Incident {
         self.phase = Phase::Spreading;
         self.resolved_at = None;
         self.judgement = cluster.judgement;
+        self.notified_silent = 0;
         for onset in cluster.onsets {
             self.join(onset, now);
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.phase != Phase::Resolved
+        matches!(self.phase, Phase::Spreading | Phase::Stable)
     }
 
     pub(super) fn hosts(&self) -> u64 {
-        self.members.len() as u64
+        self.members.len() as u64 + self.unseen
     }
 
-    /// Whether a newly failing host belongs here.
-    pub(super) fn fits(&self, onset: &Onset, fleet: &Fleet) -> bool {
-        let dimensions = &fleet.hosts[onset.host as usize].dimensions;
-        self.subjects.contains_key(&onset.subject) || self.cause.is_none_or(|cause| dimensions.contains(&cause))
+    /// Whether a newly failing host of `family` belongs here.
+    pub(super) fn takes(&self, onset: &Onset, family: Family, fleet: &Fleet) -> bool {
+        if !self.is_open() || !self.may_take(onset) {
+            return false;
+        }
+        let same_subject = self.subjects.contains_key(&onset.subject);
+        let has = |cause: &Pair| fleet.traits_of(onset.host).contains(cause);
+        if self.families.contains(&family) {
+            let cause = self.cause.as_ref().or(self.likely.as_ref());
+            let elsewhere = || !self.is_concentrated() || self.also_fails_at(onset.subject, fleet);
+            same_subject || cause.is_some_and(has) || (self.cause.is_none() && elsewhere())
+        } else {
+            // Another code for the same: it must be the same update on the same kind of host.
+            same_subject && self.cause.as_ref().is_some_and(has)
+        }
     }
 
-    /// Whether a new cluster is this incident again, resolved not long ago: the same cause, or mostly the same subjects.
+    /// Whether nearly all hosts fail at one subject.
+    fn is_concentrated(&self) -> bool {
+        let most = self.subjects.values().max().copied().unwrap_or_default();
+        most >= CONCENTRATED_HOSTS_MIN && most as f64 >= CONCENTRATED_SHARE * self.members.len() as f64
+    }
+
+    /// Whether members commonly fail at this subject as well: then it is the same cause at another update.
+    fn also_fails_at(&self, subject: StringId, fleet: &Fleet) -> bool {
+        let asked = self.members.keys().take(ASKED_MAX).map(|host| fleet.hosts[*host as usize].failing());
+        let also = asked.clone().filter(|failing| failing.iter().any(|failing| failing.subject == subject)).count();
+        also >= (asked.count() / ALSO_SHARE).max(2)
+    }
+
+    /// Whether the onset is not of another time: before the incident began, only who failed at the same subject, as the
+    /// cluster itself was made.
+    fn may_take(&self, onset: &Onset) -> bool {
+        let begun = onset.time >= self.onset || self.subjects.contains_key(&onset.subject);
+        begun && onset.time >= self.onset - DAY_MS
+    }
+
+    /// Whether a new cluster is this incident again, ended not long ago: the same cause, or mostly the same subjects.
     pub(super) fn returns_in(&self, cluster: &Cluster, fleet: &Fleet, now: i64, config: &DetectorConfig) -> bool {
         let forgotten = secs_to_ms(config.expire_secs);
-        if self.resolved_at.is_none_or(|resolved| now - resolved > forgotten) {
+        let ended = matches!(self.phase, Phase::Resolved | Phase::Expired);
+        if !ended || self.resolved_at.is_none_or(|resolved| now - resolved > forgotten) {
             return false;
         }
         let alike = |onset: &&Onset| {
-            let dimensions = &fleet.hosts[onset.host as usize].dimensions;
-            self.subjects.contains_key(&onset.subject) || self.cause.is_some_and(|cause| dimensions.contains(&cause))
+            self.subjects.contains_key(&onset.subject)
+                || self.cause.is_some_and(|cause| fleet.traits_of(onset.host).contains(&cause))
         };
         2 * cluster.onsets.iter().filter(alike).count() >= cluster.onsets.len()
     }
@@ -134,14 +226,21 @@ impl Incident {
                 member.onset.subject = onset.subject;
             }
             None => {
+                // Of an adopted incident's hosts most are known by number only: this is one of them, if it failed then.
+                if self.unseen > 0 && onset.since <= self.opened_at {
+                    self.unseen -= 1;
+                }
                 *self.subjects.entry(onset.subject).or_default() += 1;
                 self.members.insert(onset.host, Member { onset, recovered: false });
             }
         }
     }
 
-    /// The member failed again after it had recovered.
-    pub(super) fn relapse(&mut self, host: HostIndex, subject: StringId) -> bool {
+    /// A member failed again: nothing new, but no longer recovered. False when the failure is none of this incident's.
+    pub(super) fn relapse(&mut self, host: HostIndex, family: Family, subject: StringId) -> bool {
+        if !self.is_open() || !(self.families.contains(&family) || self.subjects.contains_key(&subject)) {
+            return false;
+        }
         let Some(member) = self.members.get_mut(&host) else {
             return false;
         };
@@ -182,12 +281,18 @@ impl Incident {
         if !self.is_open() {
             return None;
         }
-        let all_but_done = self.recovered as f64 >= config.resolve_share * self.hosts() as f64;
+        // Nobody will hear of hosts that are known by number only.
+        let all_but_done = self.recovered as f64 >= config.resolve_share * self.members.len() as f64;
         let calm = since_join >= secs_to_ms(config.quiet_secs);
-        if (all_but_done && calm) || since_join >= secs_to_ms(config.expire_secs) {
+        if all_but_done && calm && self.recovered > 0 {
             self.phase = Phase::Resolved;
             self.resolved_at = Some(clock);
             return Some(Transition::Resolved);
+        }
+        if since_join >= secs_to_ms(config.expire_secs) {
+            self.phase = Phase::Expired;
+            self.resolved_at = Some(clock);
+            return Some(Transition::Expired);
         }
         // Stragglers are told of once their time has passed too: no host stays out of every document.
         let untold = self.phase == Phase::Spreading || self.hosts() > self.notified_hosts;
@@ -198,34 +303,78 @@ impl Incident {
         self.after_join(clock, config)
     }
 
-    /// Whether the incident is open, and the onset not of another time: before the incident began, only who failed at
-    /// the same subject, as the cluster itself was made.
-    pub(super) fn may_take(&self, onset: &Onset) -> bool {
-        let begun = onset.time >= self.onset || self.subjects.contains_key(&onset.subject);
-        self.is_open() && begun && onset.time >= self.onset - DAY_MS
-    }
-
     /// Lets go of hosts that have another value than the cause and failed at what no host with it failed at: they came
     /// in before the cause was known.
-    pub(super) fn let_go(&mut self, cause: (StringId, StringId), fleet: &Fleet) -> Vec<Onset> {
-        let has_cause = |host: &HostIndex| fleet.hosts[*host as usize].dimensions.contains(&cause);
+    pub(super) fn let_go(&mut self, cause: Pair, fleet: &Fleet) -> Vec<Onset> {
+        // A host of which nothing is known may have it.
+        let has_cause = |host: &HostIndex| {
+            let traits = fleet.traits_of(*host);
+            traits.is_empty() || traits.contains(&cause)
+        };
+        let mut counts: BTreeMap<StringId, u64> = BTreeMap::new();
+        for (_, member) in self.members.iter().filter(|(host, _)| has_cause(host)) {
+            *counts.entry(member.onset.subject).or_default() += 1;
+        }
+        // At a subject of chance one host with the cause may have failed too.
+        let with_cause = counts.values().sum::<u64>();
+        let enough = COMMON_HOSTS_MIN.max(with_cause / COMMON_SHARE);
         let subjects: BTreeSet<StringId> =
-            self.members.iter().filter(|(host, _)| has_cause(host)).map(|(_, member)| member.onset.subject).collect();
-        let strangers: Vec<HostIndex> = self
+            counts.into_iter().filter(|(_, hosts)| *hosts >= enough).map(|(subject, _)| subject).collect();
+        let strangers: BTreeSet<HostIndex> = self
             .members
             .iter()
             .filter(|(host, member)| !has_cause(host) && !subjects.contains(&member.onset.subject))
             .map(|(host, _)| *host)
             .collect();
-        let gone: Vec<Member> = strangers.iter().filter_map(|host| self.members.remove(host)).collect();
+        self.part_with(&strangers).into_iter().map(|member| member.onset).collect()
+    }
+
+    /// Takes hosts out.
+    pub(super) fn part_with(&mut self, hosts: &BTreeSet<HostIndex>) -> Vec<Member> {
+        let gone: Vec<Member> = hosts.iter().filter_map(|host| self.members.remove(host)).collect();
         self.recovered -= gone.iter().filter(|member| member.recovered).count() as u64;
-        for member in &gone {
-            if let Some(hosts) = self.subjects.get_mut(&member.onset.subject) {
-                *hosts = hosts.saturating_sub(1);
+        self.notified_hosts = self.notified_hosts.min(self.hosts());
+        self.count_subjects();
+        let onsets = self.members.values().map(|member| member.onset.since).chain(self.onset_told);
+        self.onset = onsets.min().unwrap_or(self.onset);
+        gone
+    }
+
+    /// Its earliest failure is known from a document.
+    pub(super) fn knows_onset(&mut self, onset: i64) {
+        self.onset_told = Some(onset);
+        self.onset = self.onset.min(onset);
+    }
+
+    fn count_subjects(&mut self) {
+        self.subjects.clear();
+        for member in self.members.values() {
+            *self.subjects.entry(member.onset.subject).or_default() += 1;
+        }
+    }
+
+    /// Takes in all of an incident that has the same cause.
+    pub(super) fn absorb(&mut self, other: &mut Incident) {
+        for (host, member) in std::mem::take(&mut other.members) {
+            self.members.entry(host).and_modify(|known| known.recovered &= member.recovered).or_insert(member);
+        }
+        self.recovered = self.members.values().filter(|member| member.recovered).count() as u64;
+        self.unseen += std::mem::take(&mut other.unseen);
+        self.count_subjects();
+        self.families.append(&mut other.families.clone());
+        self.onset = self.onset.min(other.onset);
+        self.joined_at = self.joined_at.max(other.joined_at);
+        self.severity_min = self.severity_min.max(other.severity_min);
+        for rule in &other.rules_met {
+            if !self.rules_met.contains(rule) {
+                self.rules_met.push(rule.clone());
             }
         }
-        self.subjects.retain(|_, hosts| *hosts > 0);
-        self.onset = self.members.values().map(|member| member.onset.since).min().unwrap_or(self.onset);
-        gone.into_iter().map(|member| member.onset).collect()
+        other.phase = Phase::Merged;
+        other.kin.merged_into = Some(self.id.clone());
+        if other.seq > 0 {
+            self.kin.merged_from.push(other.id.clone());
+            self.kin.merged_from.append(&mut other.kin.merged_from.clone());
+        }
     }
 }

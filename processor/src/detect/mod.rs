@@ -6,8 +6,9 @@
 //! ```text
 //! Signal -> fleet (what is known of each host) -> newly failing? -> joins an open incident
 //!                                                      \-> evidence (sliding windows) -> a new incident
-//! Tick ------------------------------------------------------> incidents settle: stable, resolved
-//! incident, at a transition -> factors (affected against healthy) -> document
+//! Tick ------------------------------------------------------> incidents settle: stable, resolved, silent, expired
+//! incident, at a transition -> factors (affected against healthy) -> split, merged, or as it was -> document
+//! Config ----------------------------------------------------> what all of this is done with, from here on
 //! ```
 //!
 //! **What counts.** A host is *newly failing* at its first failure in seven days at a subject; only a success at the
@@ -17,59 +18,77 @@
 //! history; when it says that it is caught up, what still fails and began within seven days counts.
 //!
 //! **Time.** Windows are event time, so records may come out of order. An incident opens at the signal that completes
-//! the evidence; what is heard of late is judged at the next tick, when its neighbours have been heard of too. The clock is the least log time over all partitions of `wulog.raw`, once each has been heard of; it
-//! moves on ticks, and it only settles and expires. Before every partition has been heard of nothing settles.
+//! the evidence; what is heard of late is judged at the next tick, when its neighbours have been heard of too. The clock is the least log time over all
+//! partitions of `wulog.raw`, once each has been heard of; it moves on ticks, and it only settles and expires. Before
+//! every partition has been heard of nothing settles.
 //!
 //! **Bounds** are in [`Limits`]. What no signal can be read from is counted and ignored, and so is a record that the
 //! shell skips: a document on the alerts topic would be an alert about nothing.
 
-mod activity;
-pub mod config;
-mod document;
-mod evidence;
-mod factors;
 mod facts;
 mod fleet;
-mod incident;
-mod remedy;
-pub mod stats;
+mod name;
+mod sets;
 mod strings;
+mod lookup;
+mod activity;
+mod attempts;
+mod evidence;
+mod rules;
+mod silence;
+mod lifecycle;
+mod incident;
+mod factors;
+mod document;
+mod remedy;
 mod symbol;
+mod adopt;
+mod running;
+pub mod config;
+pub mod stats;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::alert::{Level, Transition};
-use wulog_schemas::host::hex_digest;
+use wulog_schemas::alert::{Alert, Provenance};
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{Fact, Signal, Tick};
+use wulog_schemas::signal::{FactRef, Signal, SignalRef, Tick};
 use wulog_schemas::topic::Topic;
 
-pub use config::{DetectorConfig, Limits, Rule};
+pub use config::{DetectorConfig, Limits, Rule, Wrong};
 
-use evidence::{Cluster, DAY_MS, Onset, Onsets, secs_to_ms};
+use evidence::{DAY_MS, Onsets, secs_to_ms};
 use fleet::Fleet;
 use incident::Incident;
+use running::Recorded;
 
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 
 /// A failure heard of so long after the fact comes out of a backlog. A provisional one waits 5 minutes for its outcome.
 const HEARD_LATE_MS: i64 = 15 * 60 * 1000;
-/// Times outside 2000-2200 are no times: nothing computed from them means anything.
-const TIMES_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
+/// Times outside 2000-2100 are no times: nothing computed from them means anything.
+const TIMES_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
+/// How often the fleet is searched for hosts that failed and went silent.
+const SILENCE_EVERY_MS: i64 = 6 * 60 * 60 * 1000;
 /// Partitions that a raw topic can have; a record that claims more is not ours.
 const PARTITIONS_MAX: i32 = 100_000;
 
 /// The machine that turns signals into alerts.
 #[derive(Clone, Debug)]
 pub struct Detector {
+    /// What this process was started with.
+    given: DetectorConfig,
+    given_maker: Provenance,
+    /// What it runs with: the newest configuration on the signals log, or what was given while there is none.
     config: DetectorConfig,
-    config_hash: String,
+    maker: Provenance,
+    /// Documents name all hosts, whatever the configuration says.
+    all_hosts: bool,
     state: State,
 }
 
 /// Everything that a snapshot holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     fleet: Fleet,
     onsets: BTreeMap<Family, Onsets>,
@@ -84,6 +103,14 @@ struct State {
     log_time: i64,
     /// The clock at the last settling.
     clock: i64,
+    /// Log time of the first signal.
+    began: Option<i64>,
+    /// The clock when silent hosts were last looked for.
+    silence_looked_at: i64,
+    /// Size of the cluster that was last refused, by family, while the fleet's history is too short.
+    refused: BTreeMap<Family, u64>,
+    /// What the signals log says of the configuration.
+    recorded: Option<Recorded>,
     counts: Counts,
 }
 
@@ -92,26 +119,33 @@ struct State {
 pub struct Counts {
     /// Records that are no signal.
     pub unreadable: u64,
-    /// Signals whose times are outside 2000-2200.
+    /// Signals whose times are outside 2000-2100.
     pub impossible_times: u64,
     /// Signals of hosts beyond [`Limits::hosts`].
     pub beyond_limits: u64,
+    /// Configurations on the log that this version cannot run with.
+    pub foreign_configs: u64,
     /// Records that the shell skipped because they brought the machine down.
     pub skipped: u64,
 }
 
 impl Machine for Detector {
     const NAME: &'static str = "detector";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
+    const ADOPTS: Option<Topic> = Some(Topic::Alerts);
     type Config = DetectorConfig;
 
     fn new(config: &DetectorConfig, _partition: i32, _partitions: i32) -> Detector {
-        Detector { config: config.clone(), config_hash: config.hash(), state: State::new() }
+        Detector::of(config, State::new())
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
+        if let Some(signal) = SignalRef::as_written(record.value) {
+            self.signal(&signal, out);
+            return;
+        }
         match Signal::from_bytes(record.value) {
-            Ok(signal) => self.signal(signal, out),
+            Ok(signal) => self.signal(&SignalRef::from(&signal), out),
             Err(_) => self.state.counts.unreadable += 1,
         }
     }
@@ -131,11 +165,26 @@ impl Machine for Detector {
         bytes: &[u8],
     ) -> Result<Detector, SnapshotError> {
         let refuse = |reason: String| SnapshotError { machine: Self::NAME, reason };
-        let (state, rest) = postcard::take_from_bytes(bytes).map_err(|error| refuse(error.to_string()))?;
+        let (mut state, rest) = postcard::take_from_bytes::<State>(bytes).map_err(|error| refuse(error.to_string()))?;
         if !rest.is_empty() {
             return Err(refuse(format!("{} bytes too many", rest.len())));
         }
-        Ok(Detector { config: config.clone(), config_hash: config.hash(), state })
+        state.fleet.index_again();
+        Ok(Detector::of(config, state))
+    }
+
+    fn input_due(&self) -> Option<Output> {
+        running::record_due(&self.given, &self.given_maker, self.state.recorded.as_ref(), self.state.log_time)
+    }
+
+    fn adopt(&mut self, documents: &[Vec<u8>]) -> Vec<String> {
+        let documents: Vec<Alert> =
+            documents.iter().filter_map(|document| serde_json::from_slice(document).ok()).collect();
+        let adopted = adopt::adopt(&documents, &mut self.state.incidents, &mut self.state.fleet, &self.config);
+        for incident in &mut self.state.incidents {
+            incident.severity_min = incident.severity_min.max(self.config.severity_of(&incident.rules_met));
+        }
+        adopted
     }
 }
 
@@ -150,12 +199,30 @@ impl State {
             partition_count: None,
             log_time: 0,
             clock: 0,
+            began: None,
+            silence_looked_at: 0,
+            refused: BTreeMap::new(),
+            recorded: None,
             counts: Counts::default(),
         }
     }
 }
 
 impl Detector {
+    fn of(given: &DetectorConfig, state: State) -> Detector {
+        let given_maker = running::provenance_of(given);
+        let running = state.recorded.as_ref().and_then(Recorded::running);
+        let (config, maker) = running.unwrap_or_else(|| (given.clone(), given_maker.clone()));
+        Detector { given: given.clone(), given_maker, config, maker, all_hosts: false, state }
+    }
+
+    /// The same, but its documents name all affected hosts, however many they are.
+    #[must_use]
+    pub fn naming_all_hosts(mut self) -> Detector {
+        self.all_hosts = true;
+        self
+    }
+
     /// What has been ignored so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -174,100 +241,33 @@ impl Detector {
         self.state.incidents.iter().filter(|incident| incident.is_open()).count()
     }
 
-    fn signal(&mut self, signal: Signal, out: &mut Vec<Output>) {
-        if !times_are_possible(&signal) {
+    fn signal(&mut self, signal: &SignalRef<'_>, out: &mut Vec<Output>) {
+        let (log_time, raw) = (signal.log_time, signal.raw);
+        if let FactRef::Config(change) = signal.fact {
+            // It is no news of the fleet, so it moves no clock.
+            match Recorded::of(change, self.state.log_time) {
+                Some((recorded, config)) => {
+                    self.maker = recorded.provenance();
+                    self.config = config;
+                    self.state.recorded = Some(recorded);
+                }
+                None => self.state.counts.foreign_configs += 1,
+            }
+            return;
+        }
+        if !times_are_possible(signal) {
             self.state.counts.impossible_times += 1;
             return;
         }
-        let (log_time, raw) = (signal.log_time, signal.raw);
+        self.state.began.get_or_insert(log_time);
         self.state.log_time = self.state.log_time.max(log_time);
         if (0..PARTITIONS_MAX).contains(&raw.partition) {
             let reached = self.state.partitions.entry(raw.partition).or_insert(log_time);
             *reached = log_time.max(*reached);
         }
-        match signal.fact {
-            Fact::HostFacts(facts) => self.host_facts(&facts, log_time, raw, out),
-            Fact::Attempt(attempt) => self.attempt(&attempt, log_time, raw, out),
-            Fact::ScanDone(scan) => self.scan_done(&scan, log_time),
-            Fact::Tick(tick) => self.tick(tick, out),
-        }
-    }
-
-    fn newly_failing(&mut self, onset: Onset, family: Family, out: &mut Vec<Output>) {
-        let now = self.state.log_time;
-        let state = &mut self.state;
-        let open = state.incidents.iter().position(|incident| {
-            incident.family == family && incident.may_take(&onset) && incident.fits(&onset, &state.fleet)
-        });
-        if let Some(place) = open {
-            state.incidents[place].join(onset, now);
-            if let Some(transition) = state.incidents[place].after_join(now, &self.config) {
-                self.tell(place, transition, out);
-            }
-            return;
-        }
-        let (time, late) = (onset.time, now - onset.since > HEARD_LATE_MS);
-        let onsets = state.onsets.entry(family).or_default();
-        onsets.forget_before(now - secs_to_ms(self.config.horizon_secs) - DAY_MS);
-        onsets.insert(onset, self.config.limits.onsets_per_family);
-        if late {
-            state.unjudged.entry(family).and_modify(|latest| *latest = time.max(*latest)).or_insert(time);
-        } else if let Some(cluster) = onsets.cluster_at(time, family, &state.fleet, &self.config) {
-            self.open(cluster, family, out);
-        }
-    }
-
-    /// Looks at onsets that were heard of late. They wait for a tick, since what brought them (a first installation, a
-    /// backlog) is about to bring the rest of the fleet: the first three hosts of it are no picture.
-    fn judge_late(&mut self, out: &mut Vec<Output>) {
-        for (family, time) in std::mem::take(&mut self.state.unjudged) {
-            let onsets = self.state.onsets.entry(family).or_default();
-            if let Some(cluster) = onsets.cluster_at(time, family, &self.state.fleet, &self.config) {
-                self.open(cluster, family, out);
-            }
-        }
-    }
-
-    /// Opens an incident, or opens one again that was resolved and has the same cause.
-    fn open(&mut self, cluster: Cluster, family: Family, out: &mut Vec<Output>) {
-        let now = self.state.log_time;
-        let state = &mut self.state;
-        let again = state.incidents.iter().position(|incident| {
-            incident.family == family && incident.returns_in(&cluster, &state.fleet, now, &self.config)
-        });
-        if let Some(place) = again {
-            state.incidents[place].reopen(cluster, now);
-            self.tell(place, Transition::Reopened, out);
-            return;
-        }
-        let Some(first) = cluster.onsets.iter().min_by_key(|onset| (onset.since, onset.host)) else {
-            return;
-        };
-        let identity = [
-            family.as_str(),
-            state.fleet.id_of(first.host),
-            state.fleet.strings.text(first.subject),
-            &first.since.to_string(),
-        ];
-        let id = format!("wu-{}", &hex_digest(&identity)[..16]);
-        let severity_min = self.rule_severity(cluster.judgement.rule.as_deref());
-        let incident = Incident::open(id, family, cluster, severity_min, now);
-        self.make_room();
-        self.state.incidents.push(incident);
-        self.tell(self.state.incidents.len() - 1, Transition::Opened, out);
-    }
-
-    fn rule_severity(&self, name: Option<&str>) -> Level {
-        let rule = self.config.rules.iter().find(|rule| Some(rule.name.as_str()) == name);
-        rule.map_or(Level::Low, |rule| rule.severity)
-    }
-
-    fn make_room(&mut self) {
-        while self.state.incidents.len() >= self.config.limits.incidents.max(1) {
-            let incidents = self.state.incidents.iter().enumerate();
-            let oldest = incidents.min_by_key(|(_, incident)| (incident.is_open(), incident.joined_at));
-            let place = oldest.map_or(0, |(place, _)| place);
-            self.state.incidents.remove(place);
+        match &signal.fact {
+            FactRef::Tick(tick) => self.tick(*tick, out),
+            fact => self.host_fact(fact, log_time, raw, out),
         }
     }
 
@@ -287,6 +287,10 @@ impl Detector {
                 self.tell(place, transition, out);
             }
         }
+        if clock >= self.state.silence_looked_at.saturating_add(SILENCE_EVERY_MS) {
+            self.state.silence_looked_at = clock;
+            self.look_for_silence(clock, out);
+        }
     }
 
     /// The least log time over all raw partitions; none before each has been heard of.
@@ -296,36 +300,17 @@ impl Detector {
         let all_known = known.clone().count() == usize::try_from(count).ok()?;
         all_known.then(|| known.map(|(_, reached)| *reached).min())?
     }
-
-    fn tell(&mut self, place: usize, transition: Transition, out: &mut Vec<Output>) {
-        let now = self.state.log_time;
-        let incident = &mut self.state.incidents[place];
-        let family = incident.family;
-        let (alert, strangers) =
-            document::write(incident, transition, &self.state.fleet, &self.config, &self.config_hash, now);
-        let onsets = self.state.onsets.entry(family).or_default();
-        for onset in strangers {
-            onsets.insert(onset, self.config.limits.onsets_per_family);
-        }
-        out.push(Output {
-            topic: Topic::Alerts,
-            value: serde_json::to_vec(&alert).expect("a document holds only strings and finite numbers").into(),
-            key: alert.id.into(),
-            timestamp_ms: now,
-        });
-    }
 }
 
-fn times_are_possible(signal: &Signal) -> bool {
+fn times_are_possible(signal: &SignalRef<'_>) -> bool {
     let possible = |time: i64| TIMES_MS.contains(&time);
     possible(signal.log_time)
         && match &signal.fact {
-            Fact::HostFacts(facts) => {
-                facts.last_event_time.is_none_or(possible)
-                    && facts.failing.iter().all(|failing| possible(failing.since))
+            FactRef::HostFacts { last_event_time, failing, .. } => {
+                last_event_time.is_none_or(possible) && failing.iter().all(|failing| possible(failing.since))
             }
-            Fact::Attempt(attempt) => possible(attempt.event_time) && possible(attempt.since),
-            Fact::ScanDone(scan) => possible(scan.event_time),
-            Fact::Tick(_) => true,
+            FactRef::Attempt { event_time, since, .. } => possible(*event_time) && possible(*since),
+            FactRef::ScanDone { event_time, .. } => possible(*event_time),
+            FactRef::Tick(_) | FactRef::Config(_) => true,
         }
 }

@@ -1,13 +1,29 @@
 //! What to check, by family: the steps of an administrator, the likeliest first.
 
+use std::collections::BTreeSet;
+
 use wulog_schemas::alert::{Factor, Step};
 use wulog_schemas::hresult::Family;
+
+/// Steps in a document.
+const STEPS_MAX: usize = 10;
 
 const AFFECTED: &str = "an affected host";
 const HEALTHY: &str = "a healthy host, to compare";
 
-/// The steps for a family; `factors` sharpen them.
-pub(super) fn steps(family: Family, factors: &[Factor]) -> Vec<Step> {
+/// The steps for an incident's families, those of its first one first, none twice; `factors` sharpen them.
+pub(super) fn all_steps(family: Family, families: &BTreeSet<Family>, factors: &[Factor]) -> Vec<Step> {
+    let mut all = steps(family, factors);
+    for step in families.iter().filter(|other| **other != family).flat_map(|other| steps(*other, factors)) {
+        if !all.contains(&step) {
+            all.push(step);
+        }
+    }
+    all.truncate(STEPS_MAX);
+    all
+}
+
+fn steps(family: Family, factors: &[Factor]) -> Vec<Step> {
     let wsus = factors.iter().find(|factor| factor.dimension == "wsus").map(|factor| factor.value.as_str());
     let wsus_machine = wsus.map_or("the WSUS server".to_owned(), |name| format!("the WSUS server ({name})"));
     match family {

@@ -36,22 +36,29 @@ pub fn gamma_poisson_tail(seen: u64, events: f64, history: f64, exposure: f64) -
 /// one-sided exact test of Fisher.
 #[must_use]
 pub fn hypergeometric_tail(both: u64, affected: u64, with: u64, all: u64) -> f64 {
+    bounded(exp(ln_hypergeometric_tail(both, affected, with, all)))
+}
+
+/// The logarithm of [`hypergeometric_tail`], which goes on where probabilities are too small to be stated: in a large
+/// fleet two factors may both be beyond that, and one of them still be the better by far.
+#[must_use]
+pub fn ln_hypergeometric_tail(both: u64, affected: u64, with: u64, all: u64) -> f64 {
     if affected > all || with > all || both > affected.min(with) {
-        return P_MIN;
+        return log(P_MIN);
     }
     let least = (affected + with).saturating_sub(all);
     if both <= least {
-        return 1.0;
+        return 0.0;
     }
     let ln_choose = |n: u64, k: u64| lgamma(n as f64 + 1.0) - lgamma(k as f64 + 1.0) - lgamma((n - k) as f64 + 1.0);
-    let first = exp(ln_choose(with, both) + ln_choose(all - with, affected - both) - ln_choose(all, affected));
+    let first = ln_choose(with, both) + ln_choose(all - with, affected - both) - ln_choose(all, affected);
     let ratio = |i: u64| {
         let k = both + i;
         let left = (with - k) as f64 * (affected - k) as f64;
         // all - with - affected + k + 1, in an order that never goes below zero.
         left / ((k + 1) as f64 * (all + k + 1 - with - affected) as f64)
     };
-    bounded(sum_terms(first, affected.min(with) - both + 1, ratio))
+    (first + log(sum_terms(1.0, affected.min(with) - both + 1, ratio))).min(0.0)
 }
 
 /// Rounds to three significant digits, as documents show numbers: through text, so that what is printed is as short.
@@ -111,6 +118,15 @@ mod tests {
         check(hypergeometric_tail(40, 50, 1000, 5000), 7.385607191603e-20);
         check(hypergeometric_tail(8, 10, 9, 12), 4.545454545455e-01);
         check(hypergeometric_tail(2, 3, 4, 5), 1.0);
+    }
+
+    /// `expect` is `log` of the same sum in exact fractions.
+    #[test]
+    fn logarithms_go_on_where_probabilities_end() {
+        // All 3000 affected of 6000 have a value that nobody else has: 1 / (6000 choose 3000).
+        let expect: f64 = (1..=3000_u32).map(|k| (f64::from(k) / f64::from(3000 + k)).ln()).sum();
+        check(ln_hypergeometric_tail(3000, 3000, 3000, 6000), expect);
+        assert!(expect < -4000.0);
     }
 
     #[test]

@@ -111,6 +111,9 @@ pub trait Log: Send {
     /// The latest value of every key in one partition of `wulog.state`.
     fn read_state(&mut self, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError>;
 
+    /// The latest value of every key in one partition of a topic.
+    fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError>;
+
     /// Says that records of an input partition below `offset` are not needed to load a machine again. Kafka's
     /// retention is the topic's own; the embedded log forgets what is also older than its retention.
     fn not_needed_below(&mut self, partition: i32, offset: i64) -> Result<(), LogError>;

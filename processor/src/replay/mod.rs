@@ -63,6 +63,8 @@ pub struct Results<'a> {
     pub alerts_out: Option<Box<dyn io::Write + 'a>>,
     /// The range that is written.
     pub range: Range,
+    /// Alerts name all affected hosts, however many they are.
+    pub all_hosts: bool,
     /// Raw records read.
     pub records: u64,
     /// Events written or let go.
@@ -116,6 +118,9 @@ pub fn from_raw(
     results: &mut Results<'_>,
 ) -> Result<(), ReplayError> {
     let mut pipeline = Pipeline::new(normalizer, detector, partitions);
+    if results.all_hosts {
+        pipeline = pipeline.naming_all_hosts();
+    }
     let mut outputs = Vec::new();
     for record in records {
         let record = record?;
@@ -140,6 +145,9 @@ pub fn from_signals(
     results: &mut Results<'_>,
 ) -> Result<(), ReplayError> {
     let mut machine = Detector::new(detector, 0, 1);
+    if results.all_hosts {
+        machine = machine.naming_all_hosts();
+    }
     let mut outputs = Vec::new();
     for record in records {
         let record = record?;

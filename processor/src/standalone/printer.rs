@@ -76,7 +76,7 @@ impl Printer {
                 serde_json::from_slice(&record.value).context("an alert that this version cannot read")?;
             let text = match alert.transition {
                 Transition::Opened | Transition::Reopened => print_alert(&alert, COLUMNS),
-                Transition::Growing | Transition::Stable | Transition::Resolved => print_update(&alert, COLUMNS),
+                _ => print_update(&alert, COLUMNS),
             };
             writeln!(io::stdout(), "{text}").context("standard output")?;
             self.next = record.offset + 1; // + 1, since a position names the next record

@@ -224,6 +224,7 @@ fn an_operators_rule_opens_with_its_severity() {
         min_hosts: 1,
         min_share: 0.0,
         within_secs: 3600,
+        by: None,
         families: vec![Family::UntrustedRoot],
         dimensions: [("label.site".to_owned(), "lyon".to_owned())].into(),
         severity: Level::Critical,

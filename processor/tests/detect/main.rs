@@ -2,6 +2,9 @@
 
 mod incidents;
 mod laws;
+mod lifecycle;
 mod printed;
 mod quiet;
+mod rules;
+mod state;
 mod world;

@@ -157,6 +157,20 @@ impl World {
         records
     }
 
+    /// What `index` says after `time` is never heard.
+    pub(crate) fn silence(&mut self, index: u32, time: i64) {
+        let id = host(index).id;
+        self.signals.retain(|signal| {
+            let of = match &signal.fact {
+                Fact::HostFacts(facts) => &facts.host.id,
+                Fact::Attempt(attempt) => &attempt.host.id,
+                Fact::ScanDone(scan) => &scan.host.id,
+                _ => return true,
+            };
+            *of != id || signal.log_time <= time
+        });
+    }
+
     pub(crate) fn alerts(self) -> Vec<Alert> {
         alerts_with(&DetectorConfig::default(), &self.records())
     }

@@ -6,8 +6,11 @@
 use std::sync::LazyLock;
 
 use super::{Entry, Family};
+use crate::host::hex_digest_bytes;
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("../../hresult/codes.tsv")));
+const TEXT: &str = include_str!("../../hresult/codes.tsv");
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(TEXT));
 
 /// Codes apart from their entries, since a search touches codes only.
 struct Table {
@@ -28,6 +31,12 @@ impl Table {
 pub fn lookup(code: u32) -> Option<&'static Entry> {
     let table = &*TABLE;
     table.codes.binary_search(&code).ok().map(|at| &table.entries[at])
+}
+
+/// First 16 hex digits of the SHA-256 of the table.
+#[must_use]
+pub fn table_hash() -> String {
+    hex_digest_bytes(TEXT.as_bytes())[..16].to_owned()
 }
 
 /// Every code that is known, in order.

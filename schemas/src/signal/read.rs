@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::{Attempt, Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, Tick};
+use super::{Attempt, ConfigChange, Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, Tick};
+use crate::alert::Provenance;
 use crate::hresult::Family;
 use crate::json;
 
@@ -35,6 +36,8 @@ struct Fields<'a> {
     since: Option<i64>,
     late: Option<bool>,
     partitions: Option<i32>,
+    detector: Option<serde_json::Value>,
+    provenance: Option<Provenance>,
 }
 
 impl<'de> Deserialize<'de> for Signal {
@@ -43,7 +46,9 @@ impl<'de> Deserialize<'de> for Signal {
         let (v, log_time, raw) = (fields.v, fields.log_time, fields.raw);
         let fact = fields.fact().map_err(|lacking| match lacking {
             Lacking::Field(name) => D::Error::missing_field(name),
-            Lacking::Kind(kind) => D::Error::unknown_variant(&kind, &["host_facts", "attempt", "scan_done", "tick"]),
+            Lacking::Kind(kind) => {
+                D::Error::unknown_variant(&kind, &["host_facts", "attempt", "scan_done", "tick", "config"])
+            }
         })?;
         Ok(Signal { v, log_time, raw, fact })
     }
@@ -93,6 +98,10 @@ impl Fields<'_> {
                 event_time: needed(self.event_time, "event_time")?,
             }),
             "tick" => Fact::Tick(Tick { partitions: needed(self.partitions, "partitions")? }),
+            "config" => Fact::Config(ConfigChange {
+                detector: needed(self.detector, "detector")?,
+                provenance: needed(self.provenance, "provenance")?,
+            }),
             kind => return Err(Lacking::Kind(kind.to_owned())),
         })
     }
@@ -147,6 +156,11 @@ mod tests {
             &["host", "outcome", "event_time"],
         );
         check(json!({"kind": "tick", "partitions": 12}), &["partitions"]);
+        let provenance = json!({"version": "1", "config_hash": "a", "schema_hash": "b", "code_table_hash": "c"});
+        check(
+            json!({"kind": "config", "detector": {"alpha": 1e-6}, "provenance": provenance}),
+            &["detector", "provenance"],
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 use wulog_schemas::topic::Topic;
 
-use super::{Log, LogError, Polled, Write};
+use super::{Log, LogError, Polled, Record, Write};
 
 mod append;
 mod records;
@@ -245,6 +245,14 @@ impl Log for EmbeddedLog {
             rows.collect()
         };
         rows().map_err(self.failed("reading snapshots"))
+    }
+
+    fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
+        let records = read(&self.connection, topic, partition, 0, usize::MAX);
+        let records = records.map_err(self.failed(&format!("reading {}", topic.suffix())))?;
+        // In offset order, so that the last of a key stays.
+        let pair = |record: Record| (String::from_utf8_lossy(&record.key).into_owned(), record.value);
+        Ok(records.into_iter().map(pair).collect())
     }
 
     fn not_needed_below(&mut self, partition: i32, offset: i64) -> Result<(), LogError> {

@@ -313,10 +313,14 @@ impl Log for KafkaLog {
     }
 
     fn read_state(&mut self, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
+        self.read_latest(Topic::State, partition)
+    }
+
+    fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
         // A dead predecessor's open transaction would hide what stands behind it: end it first.
         self.producer()?;
         let mut latest = BTreeMap::new();
-        for record in PartitionReader::open(&self.config, Topic::State, partition)? {
+        for record in PartitionReader::open(&self.config, topic, partition)? {
             let record = record?;
             let key = String::from_utf8_lossy(&record.key).into_owned();
             if record.value.is_empty() { drop(latest.remove(&key)) } else { drop(latest.insert(key, record.value)) }

@@ -1,0 +1,203 @@
+//! The operator's rules: at least so many distinct hosts, or such a share of the active ones, newly failing within a
+//! time.
+//!
+//! They stand beside the statistics and see the same onsets, those of open incidents included. A rule that is met by
+//! hosts of an open incident raises its severity and is named in it; one that is met by hosts that belong to none opens
+//! one. So the same cause stays one incident. Counts are exact: a host counts once, and any window counts, not only
+//! those that begin at a full hour.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wulog_schemas::alert::Method;
+use wulog_schemas::hresult::Family;
+
+use super::activity::quarter;
+use super::config::{DetectorConfig, Rule};
+use super::evidence::{Cluster, Onset, Onsets, secs_to_ms};
+use super::factors::split_subject;
+use super::fleet::{Fleet, HostIndex};
+use super::incident::Incident;
+
+/// Below so many hosts of an incident rules are held against it at each new one; beyond, at each sixteenth part more,
+/// or a large outbreak would be counted anew for each of its hosts.
+const EACH_HOST_BELOW: u64 = 64;
+
+/// What a rule counts: an onset's host, and its time.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
+    onset: &'a Onset,
+    /// Whether it belongs to no incident.
+    loose: bool,
+}
+
+/// A window in which a rule is met.
+struct Window {
+    from: i64,
+    end: i64,
+    hosts: u64,
+}
+
+/// Names of the rules that `incident` meets by its member `trigger`, those that it is known to meet left out.
+pub(super) fn met_by(
+    incident: &Incident,
+    trigger: &Onset,
+    family: Family,
+    others: &[&Incident],
+    onsets: Option<&Onsets>,
+    fleet: &Fleet,
+    config: &DetectorConfig,
+) -> Vec<String> {
+    let rules = config.rules.iter().filter(|rule| !incident.rules_met.contains(&rule.name));
+    let met = rules.filter(|rule| {
+        let all = others.iter().copied().chain([incident]);
+        look(rule, trigger, family, all, onsets, fleet).is_some()
+    });
+    met.map(|rule| rule.name.clone()).collect()
+}
+
+/// Whether rules are to be held against an incident again.
+pub(super) fn are_due(incident: &Incident, config: &DetectorConfig) -> bool {
+    let hosts = incident.hosts();
+    let step = if hosts < EACH_HOST_BELOW { 1 } else { hosts / 16 };
+    !config.rules.is_empty() && hosts >= incident.rules_hosts + step
+}
+
+/// The cluster of loose hosts with which a rule is met by the loose onset `trigger`, taken out; and its name.
+pub(super) fn cluster_at(
+    trigger: &Onset,
+    family: Family,
+    open: &[&Incident],
+    onsets: &mut Onsets,
+    fleet: &Fleet,
+    config: &DetectorConfig,
+) -> Option<Cluster> {
+    for rule in &config.rules {
+        let Some((window, sights)) = look(rule, trigger, family, open.iter().copied(), Some(onsets), fleet) else {
+            continue;
+        };
+        let inside = |sight: &&Sight<'_>| sight.onset.time > window.from && sight.onset.time <= window.end;
+        let core: Vec<Onset> =
+            sights.iter().filter(inside).filter(|sight| sight.loose).map(|sight| sight.onset.clone()).collect();
+        let loose = core.iter().map(|onset| onset.host).collect::<BTreeSet<_>>().len() as u64;
+        // Hosts of incidents alone are those incidents' business; with them a rule is met, by the loose ones it opens.
+        if loose < rule.min_hosts && loose < window.hosts {
+            continue;
+        }
+        let mut judgement = onsets.compare(window.hosts, window.from, window.end, Method::Rule, fleet, config);
+        judgement.rule = Some(rule.name.clone());
+        return Some(onsets.take(judgement, core, window.end, config));
+    }
+    None
+}
+
+/// The window with most hosts in which `trigger` meets the rule, and all onsets that it counts.
+fn look<'a>(
+    rule: &Rule,
+    trigger: &Onset,
+    family: Family,
+    incidents: impl Iterator<Item = &'a Incident>,
+    onsets: Option<&'a Onsets>,
+    fleet: &Fleet,
+) -> Option<(Window, Vec<Sight<'a>>)> {
+    if !(rule.families.is_empty() || rule.families.contains(&family)) || !has_all(rule, trigger, fleet) {
+        return None;
+    }
+    let within = secs_to_ms(rule.within_secs);
+    let (from, to) = (trigger.time.saturating_sub(within), trigger.time.saturating_add(within - 1));
+    let loose = onsets.into_iter().flat_map(|onsets| onsets.within(from, to));
+    let of_incidents = incidents
+        .filter(|incident| incident.is_open() && incident.families.contains(&family))
+        .flat_map(|incident| incident.members.values())
+        .map(|member| &member.onset)
+        .filter(|onset| onset.time > from && onset.time <= to);
+    let sights: Vec<Sight<'a>> = loose
+        .map(|onset| Sight { onset, loose: true })
+        .chain(of_incidents.map(|onset| Sight { onset, loose: false }))
+        .filter(|sight| has_all(rule, sight.onset, fleet))
+        .collect();
+    if (sights.len() as u64) < rule.min_hosts {
+        return None;
+    }
+    let Some(by) = &rule.by else {
+        return window(rule, None, trigger, &sights, fleet).map(|window| (window, sights));
+    };
+    for value in values_of(by, trigger, fleet) {
+        let alike: Vec<Sight<'a>> =
+            sights.iter().copied().filter(|sight| values_of(by, sight.onset, fleet).contains(&value)).collect();
+        if let Some(window) = window(rule, Some((by, value)), trigger, &alike, fleet) {
+            return Some((window, alike));
+        }
+    }
+    None
+}
+
+/// The window of the rule's length that holds the trigger and most distinct hosts, if they are enough.
+fn window(
+    rule: &Rule,
+    by: Option<(&str, &str)>,
+    trigger: &Onset,
+    sights: &[Sight<'_>],
+    fleet: &Fleet,
+) -> Option<Window> {
+    let within = secs_to_ms(rule.within_secs);
+    let mut times: Vec<(i64, HostIndex)> = sights.iter().map(|sight| (sight.onset.time, sight.onset.host)).collect();
+    times.sort_unstable();
+    let (mut first, mut inside, mut best) = (0, BTreeMap::<HostIndex, u64>::new(), None::<Window>);
+    for &(end, host) in &times {
+        *inside.entry(host).or_default() += 1;
+        while times[first].0 <= end - within {
+            if let Some(count) = inside.get_mut(&times[first].1) {
+                *count -= 1;
+                if *count == 0 {
+                    inside.remove(&times[first].1);
+                }
+            }
+            first += 1;
+        }
+        let hosts = inside.len() as u64;
+        if end >= trigger.time && best.as_ref().is_none_or(|best| hosts > best.hosts) {
+            best = Some(Window { from: end - within, end, hosts });
+        }
+    }
+    let best = best.filter(|best| best.hosts >= rule.min_hosts)?;
+    let enough = rule.min_share <= 0.0
+        || best.hosts as f64 >= rule.min_share * active(rule, by, best.from, fleet).max(best.hosts) as f64;
+    enough.then_some(best)
+}
+
+/// Hosts active since `from` of which the rule speaks. Subjects are no property of a host, so they do not restrict it.
+fn active(rule: &Rule, by: Option<(&str, &str)>, from: i64, fleet: &Fleet) -> u64 {
+    let wanted: Vec<(&str, &str)> =
+        rule.dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(by).collect();
+    let wanted: Vec<(&str, &str)> = wanted.into_iter().filter(|(name, _)| !is_subject(name)).collect();
+    if wanted.is_empty() {
+        return fleet.activity.hosts_since(from);
+    }
+    let since = quarter(from);
+    let hosts = (0..).zip(&fleet.hosts).filter(|(_, host)| host.activity.latest().is_some_and(|at| at >= since));
+    hosts.filter(|(host, _)| wanted.iter().all(|(name, value)| host_has(*host, name, value, fleet))).count() as u64
+}
+
+fn is_subject(name: &str) -> bool {
+    matches!(name, "update" | "file" | "server")
+}
+
+fn has_all(rule: &Rule, onset: &Onset, fleet: &Fleet) -> bool {
+    rule.dimensions.iter().all(|(name, value)| {
+        split_subject(fleet.strings.text(onset.subject)) == (name.as_str(), value.as_str())
+            || host_has(onset.host, name, value, fleet)
+    })
+}
+
+fn host_has(host: HostIndex, name: &str, value: &str, fleet: &Fleet) -> bool {
+    let pairs = fleet.traits_of(host).iter().chain(fleet.operations_of(host));
+    pairs.into_iter().any(|pair| fleet.strings.text(pair.0) == name && fleet.strings.text(pair.1) == value)
+}
+
+/// The values of a dimension that a host has, or its failure.
+fn values_of<'a>(name: &str, onset: &Onset, fleet: &'a Fleet) -> Vec<&'a str> {
+    let pairs = fleet.traits_of(onset.host).iter().chain(fleet.operations_of(onset.host));
+    let of_host = pairs.filter(|pair| fleet.strings.text(pair.0) == name).map(|pair| fleet.strings.text(pair.1));
+    let (kind, rest) = split_subject(fleet.strings.text(onset.subject));
+    of_host.chain((kind == name).then_some(rest)).collect()
+}

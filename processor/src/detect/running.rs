@@ -1,0 +1,81 @@
+//! What the detector runs with: its configuration and the marks of the code that reads it.
+//!
+//! Both are data. The processor writes what it was started with to the signals log, at a change and daily; from that
+//! record on the detector runs with it, live and in every replay. Before the first such record what was given holds.
+
+use serde::{Deserialize, Serialize};
+use wulog_schemas::alert::{Provenance, schema_hash};
+use wulog_schemas::hresult::table_hash;
+use wulog_schemas::signal::{ConfigChange, Fact, RawPosition, Signal, VERSION};
+use wulog_schemas::topic::Topic;
+
+use super::config::DetectorConfig;
+use crate::machine::Output;
+
+/// How often it is written again: no replay has to go back further to know.
+const AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The newest record that said what the detector runs with. Configuration as JSON, so that a snapshot outlives keys.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Recorded {
+    detector: String,
+    version: String,
+    config_hash: String,
+    schema_hash: String,
+    code_table_hash: String,
+    /// Log time of the record.
+    at: i64,
+}
+
+impl Recorded {
+    /// What a record says, if this version can run with it.
+    pub(super) fn of(change: &ConfigChange, log_time: i64) -> Option<(Recorded, DetectorConfig)> {
+        let config: DetectorConfig = serde_json::from_value(change.detector.clone()).ok()?;
+        config.check().ok()?;
+        let Provenance { version, config_hash, schema_hash, code_table_hash } = change.provenance.clone();
+        let detector = change.detector.to_string();
+        Some((Recorded { detector, version, config_hash, schema_hash, code_table_hash, at: log_time }, config))
+    }
+
+    /// The configuration, and what documents name as their maker.
+    pub(super) fn running(&self) -> Option<(DetectorConfig, Provenance)> {
+        let config = serde_json::from_str(&self.detector).ok()?;
+        Some((config, self.provenance()))
+    }
+
+    pub(super) fn provenance(&self) -> Provenance {
+        Provenance {
+            version: self.version.clone(),
+            config_hash: self.config_hash.clone(),
+            schema_hash: self.schema_hash.clone(),
+            code_table_hash: self.code_table_hash.clone(),
+        }
+    }
+}
+
+/// What documents name as their maker, with this configuration.
+pub(super) fn provenance_of(config: &DetectorConfig) -> Provenance {
+    Provenance {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config_hash: config.hash(),
+        schema_hash: schema_hash(),
+        code_table_hash: table_hash(),
+    }
+}
+
+/// The record that says what was given, where the log does not say it, or said it last a day before `log_time`.
+pub(super) fn record_due(
+    given: &DetectorConfig,
+    maker: &Provenance,
+    recorded: Option<&Recorded>,
+    log_time: i64,
+) -> Option<Output> {
+    if recorded.is_some_and(|known| known.provenance() == *maker && log_time - known.at < AGAIN_MS) {
+        return None;
+    }
+    let detector = serde_json::to_value(given).expect("a configuration is numbers, strings and string keys");
+    let fact = Fact::Config(ConfigChange { detector, provenance: maker.clone() });
+    let signal = Signal { v: VERSION, log_time, raw: RawPosition { partition: -1, offset: 0 }, fact };
+    let value = serde_json::to_vec(&signal).expect("a signal holds only strings and numbers");
+    Some(Output { topic: Topic::Signals, key: "config".into(), value: value.into(), timestamp_ms: log_time })
+}

@@ -1,0 +1,129 @@
+//! Sets of dimension values, each held once however many hosts have it: what a fleet's administrators call a kind of
+//! machine. A million hosts have some thousands of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::strings::StringId;
+
+/// A dimension and its value.
+pub(super) type Pair = (StringId, StringId);
+
+/// The number of a set; number 0 is the empty one.
+pub(super) type SetId = u32;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Vec<Set>")]
+#[serde(into = "Vec<Set>")]
+pub(super) struct Sets {
+    sets: Vec<Set>,
+    by_pairs: BTreeMap<Box<[Pair]>, SetId>,
+    /// Sets that no host has, to be used again; the last first.
+    free: Vec<SetId>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Set {
+    pairs: Box<[Pair]>,
+    /// Hosts that have it.
+    hosts: u32,
+}
+
+impl From<Vec<Set>> for Sets {
+    fn from(sets: Vec<Set>) -> Sets {
+        let numbered = || (0..).zip(&sets).skip(1);
+        let by_pairs = numbered().filter(|(_, set)| set.hosts > 0).map(|(id, set)| (set.pairs.clone(), id)).collect();
+        // The order in which they fell free is not in a snapshot, so it must not matter: the least number goes first.
+        let mut free: Vec<SetId> = numbered().filter(|(_, set)| set.hosts == 0).map(|(id, _)| id).collect();
+        free.reverse();
+        Sets { sets, by_pairs, free }
+    }
+}
+
+impl From<Sets> for Vec<Set> {
+    fn from(sets: Sets) -> Vec<Set> {
+        sets.sets
+    }
+}
+
+impl Sets {
+    pub(super) fn new() -> Sets {
+        Sets::from(vec![Set::default()])
+    }
+
+    pub(super) fn pairs(&self, id: SetId) -> &[Pair] {
+        self.sets.get(id as usize).map_or(&[], |set| &set.pairs)
+    }
+
+    /// Numbers are below this.
+    pub(super) fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// The number of `pairs` for a host that had set `before`.
+    pub(super) fn change(&mut self, before: SetId, pairs: &[Pair]) -> SetId {
+        if *pairs == *self.pairs(before) {
+            return before;
+        }
+        let id = self.take(pairs);
+        self.let_go(before);
+        id
+    }
+
+    fn take(&mut self, pairs: &[Pair]) -> SetId {
+        if pairs.is_empty() {
+            return 0;
+        }
+        if let Some(&id) = self.by_pairs.get(pairs) {
+            self.sets[id as usize].hosts += 1;
+            return id;
+        }
+        let set = Set { pairs: pairs.into(), hosts: 1 };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.sets[id as usize] = set;
+                id
+            }
+            None => {
+                let Ok(id) = SetId::try_from(self.sets.len()) else { return 0 };
+                self.sets.push(set);
+                id
+            }
+        };
+        self.by_pairs.insert(pairs.into(), id);
+        id
+    }
+
+    fn let_go(&mut self, id: SetId) {
+        if id == 0 {
+            return;
+        }
+        let set = &mut self.sets[id as usize];
+        set.hosts -= 1;
+        if set.hosts == 0 {
+            self.by_pairs.remove(&set.pairs);
+            set.pairs = Box::default();
+            let place = self.free.partition_point(|free| *free > id);
+            self.free.insert(place, id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_lives_as_long_as_a_host_has_it() {
+        let mut sets = Sets::new();
+        let (a, b): (&[Pair], &[Pair]) = (&[(1, 2), (3, 4)], &[(1, 5)]);
+        let first = sets.change(0, a);
+        assert_eq!((first, sets.change(0, a), sets.change(0, b)), (1, 1, 2));
+        assert_eq!((sets.pairs(1), sets.pairs(2), sets.pairs(0)), (a, b, &[][..]));
+        assert_eq!((sets.change(1, b), sets.change(1, b)), (2, 2), "both hosts of the first set have changed");
+        let mut sets = Sets::from(Vec::from(sets));
+        assert_eq!((sets.pairs(1).len(), sets.change(0, a), sets.len()), (0, 1, 3), "its number is used again");
+        assert_eq!(sets.change(2, &[]), 0);
+    }
+}

@@ -1,0 +1,91 @@
+//! Silence is a signal: hosts that failed and were then not heard of any more.
+//!
+//! A client that trusts nothing any more may stop scanning altogether, and what does not scan does not fail. So of the
+//! hosts that failed lately those are counted that have been silent since, and compared with the rest of the fleet:
+//! weekends, holidays and retired machines silence hosts whether they failed or not.
+
+use wulog_schemas::alert::Method;
+
+use super::activity::quarter;
+use super::config::DetectorConfig;
+use super::evidence::{Cluster, DAY_MS, Onset, Onsets, secs_to_ms};
+use super::fleet::{Fleet, HostIndex};
+use super::incident::{Incident, Member};
+use super::stats::{hypergeometric_tail, rounded};
+
+/// A host that went on for longer than this after its failure did not go silent because of it.
+const WENT_ON_MS: i64 = DAY_MS;
+
+/// Silence of an incident's hosts is told of at a larger probability than one that makes an incident.
+const MEMBERS_P_MAX: f64 = 1e-3;
+
+/// How many of the fleet's hosts are silent.
+#[derive(Clone, Copy)]
+pub(super) struct Background {
+    silent: u64,
+    all: u64,
+    /// Hosts heard of at or after this are not silent.
+    heard_since: i64,
+}
+
+impl Background {
+    /// The fleet at `clock`: hosts heard of within the horizon, and those of them that are silent by now.
+    pub(super) fn at(clock: i64, fleet: &Fleet, config: &DetectorConfig) -> Background {
+        let heard_since = clock - secs_to_ms(config.silent_secs);
+        let all = fleet.activity.hosts_since(heard_since - secs_to_ms(config.horizon_secs));
+        let silent = all - fleet.activity.hosts_since(heard_since).min(all);
+        Background { silent, all, heard_since }
+    }
+
+    fn is_silent(&self, host: HostIndex, fleet: &Fleet) -> bool {
+        fleet.hosts[host as usize].activity.latest().is_none_or(|latest| latest < quarter(self.heard_since))
+    }
+
+    /// Probability that of `hosts` so many are silent, by the fleet's own share.
+    fn p_value(&self, silent: u64, hosts: u64) -> f64 {
+        hypergeometric_tail(silent, hosts, self.silent.max(silent), self.all.max(hosts))
+    }
+}
+
+/// Silent members of an open incident, where it is time to tell of them: far more than the fleet's share, at least a
+/// tenth of the incident, and twice as many as were told of.
+pub(super) fn of_incident(
+    incident: &Incident,
+    background: &Background,
+    fleet: &Fleet,
+    config: &DetectorConfig,
+) -> Option<u64> {
+    let is_silent = |(host, member): &(&HostIndex, &Member)| !member.recovered && background.is_silent(**host, fleet);
+    let silent = incident.members.iter().filter(is_silent).count() as u64;
+    let hosts = incident.members.len() as u64;
+    let news = silent * 10 >= hosts && silent >= 2 * incident.notified_silent;
+    let enough = silent >= config.min_hosts && background.p_value(silent, hosts) < MEMBERS_P_MAX;
+    (news && enough).then_some(silent)
+}
+
+/// Loose hosts that failed and went silent: far more than the fleet's share. Takes them out.
+pub(super) fn of_loose(
+    onsets: &mut Onsets,
+    background: &Background,
+    clock: i64,
+    fleet: &Fleet,
+    config: &DetectorConfig,
+) -> Option<Cluster> {
+    let from = clock - secs_to_ms(config.horizon_secs);
+    let failed: Vec<&Onset> = onsets.within(from, background.heard_since).collect();
+    let went_silent = |onset: &&&Onset| {
+        let latest = fleet.hosts[onset.host as usize].activity.latest().unwrap_or(0);
+        background.is_silent(onset.host, fleet) && latest <= quarter(onset.since + WENT_ON_MS)
+    };
+    let silent: Vec<Onset> = failed.iter().filter(went_silent).map(|onset| (*onset).clone()).collect();
+    let p_value = background.p_value(silent.len() as u64, failed.len() as u64);
+    if (silent.len() as u64) < config.min_hosts || p_value >= config.alpha {
+        return None;
+    }
+    let (first, last) = (silent.first()?.time, silent.last()?.time);
+    let mut judgement = onsets.compare(silent.len() as u64, first - 1, last, Method::Silence, fleet, config);
+    let share = background.silent as f64 / background.all.max(1) as f64;
+    judgement.expected_hosts = rounded(share * failed.len() as f64);
+    judgement.p_value = rounded(p_value);
+    Some(onsets.take_exactly(judgement, &silent))
+}

@@ -1,0 +1,185 @@
+//! Incidents that turn out to be two, or one; that fall silent, or are given up.
+
+use std::collections::BTreeSet;
+
+use wulog_schemas::alert::{Alert, Method, State, Transition};
+use wulog_schemas::hresult::Family;
+
+use crate::incidents::outbreak;
+use crate::world::{DAY, HOUR, MINUTE, MONTHLY, START, THIRD_PARTY, World, wsus_of};
+
+const ONSET: i64 = START + 3 * DAY;
+const OTHER: &str = "update:22222222-aaaa-bbbb-cccc-222222222222";
+const SERVER: &str = "server:wsus1.corp.example:8530";
+
+/// A fleet that gets the monthly update and is well until [`ONSET`] and after it.
+fn healthy(hosts: u32, seed: u64, end: i64) -> World {
+    let mut world = World::new(hosts, seed);
+    world.live(START, end, |world, index, time| world.succeed(index, time, MONTHLY));
+    world
+}
+
+fn fail(world: &mut World, index: u32, time: i64, subject: &str, family: Family) {
+    let code = if family == Family::Tls { "0x80072f8f" } else { "0x800b0109" };
+    world.attempt(index, time, subject, Some((family, code, time)));
+}
+
+fn ids(alerts: &[Alert]) -> BTreeSet<&str> {
+    alerts.iter().map(|alert| alert.id.as_str()).collect()
+}
+
+/// The newest document of each incident.
+fn newest(alerts: &[Alert]) -> Vec<&Alert> {
+    ids(alerts).into_iter().filter_map(|id| alerts.iter().rfind(|alert| alert.id == id)).collect()
+}
+
+/// Half of the hosts of a WSUS server fail at an update, the other half at the server itself, all on one afternoon.
+#[test]
+fn two_families_with_one_cause_are_one_incident() {
+    for seed in 20..24 {
+        let mut world = healthy(200, seed, ONSET + 2 * DAY);
+        for index in (0..200).filter(|index| wsus_of(*index) == 1) {
+            let time = ONSET + i64::from(index) * MINUTE;
+            if index < 100 {
+                fail(&mut world, index, time, THIRD_PARTY, Family::UntrustedRoot);
+            } else {
+                fail(&mut world, index, time, SERVER, Family::Tls);
+            }
+        }
+        let alerts = world.alerts();
+        assert_eq!(ids(&alerts).len(), 1, "seed {seed}: {:#?}", alerts.iter().map(|a| &a.summary).collect::<Vec<_>>());
+        let last = alerts.last().unwrap();
+        assert_eq!(last.families, [Family::UntrustedRoot, Family::Tls]);
+        assert_eq!(last.hosts.affected, 50);
+        assert_eq!(last.common_factors[0].value, "wsus1.corp.example:8530");
+        let commands: Vec<&str> = last.remediation.iter().filter_map(|step| step.command.as_deref()).collect();
+        assert!(commands.contains(&"certutil -store TrustedPublisher"), "{commands:?}");
+        assert!(commands.contains(&"certutil -verify -urlfetch SERVER.cer"), "{commands:?}");
+    }
+}
+
+/// Two families alternate, so that both incidents are open before either's cause is clear: the younger goes into the
+/// older, once, and says where it went.
+#[test]
+fn incidents_that_turn_out_to_be_one_are_merged() {
+    let mut world = healthy(400, 25, ONSET + 2 * DAY);
+    let affected: Vec<u32> = (0..400).filter(|index| wsus_of(*index) == 1).collect();
+    for (place, index) in affected.iter().enumerate() {
+        let (subject, family) =
+            if place % 2 == 0 { (THIRD_PARTY, Family::UntrustedRoot) } else { (SERVER, Family::Tls) };
+        fail(&mut world, *index, ONSET + place as i64 * 2 * MINUTE, subject, family);
+    }
+    let alerts = world.alerts();
+    let last = newest(&alerts);
+    let open: Vec<&&Alert> = last.iter().filter(|alert| alert.state == State::Open).collect();
+    let merged: Vec<&&Alert> = last.iter().filter(|alert| alert.state == State::Merged).collect();
+    assert_eq!((open.len(), merged.len()), (1, 1), "{:#?}", alerts.iter().map(|a| &a.summary).collect::<Vec<_>>());
+    assert_eq!(merged[0].related.merged_into.as_ref(), Some(&open[0].id));
+    assert_eq!(merged[0].transition, Transition::Merged);
+    assert_eq!(open[0].related.merged_from, [merged[0].id.clone()]);
+    assert_eq!(open[0].hosts.affected, affected.len() as u64);
+    assert!(open[0].time.opened <= merged[0].time.opened, "the older one goes on");
+}
+
+/// Two servers break in the same hour, each at its own update. As long as nothing tells them apart they are one.
+#[test]
+fn two_causes_in_one_hour_are_split() {
+    let mut world = healthy(400, 26, ONSET + 2 * DAY);
+    for index in (0..400).filter(|index| matches!(wsus_of(*index), 1 | 2)) {
+        let subject = if wsus_of(index) == 1 { THIRD_PARTY } else { OTHER };
+        fail(&mut world, index, ONSET + i64::from(index) * MINUTE / 2, subject, Family::UntrustedRoot);
+    }
+    let alerts = world.alerts();
+    let last = newest(&alerts);
+    let mut causes: Vec<(&str, u64)> =
+        last.iter().map(|alert| (alert.common_factors[0].value.as_str(), alert.hosts.affected)).collect();
+    causes.sort_unstable();
+    assert_eq!(causes, [("wsus1.corp.example:8530", 100), ("wsus2.corp.example:8530", 100)]);
+    if let Some(split) = alerts.iter().find(|alert| !alert.related.split_into.is_empty()) {
+        let other = alerts.iter().find(|alert| alert.related.split_from.as_ref() == Some(&split.id)).unwrap();
+        assert_eq!(other.transition, Transition::Opened);
+        assert_eq!(split.related.split_into, [other.id.clone()]);
+    }
+}
+
+/// Everybody fails at one update, whatever their server: two servers are no two causes.
+#[test]
+fn one_update_on_two_servers_is_one_incident() {
+    let mut world = healthy(400, 27, ONSET + 2 * DAY);
+    for index in (0..400).filter(|index| matches!(wsus_of(*index), 1 | 2)) {
+        fail(&mut world, index, ONSET + i64::from(index) * MINUTE, THIRD_PARTY, Family::UntrustedRoot);
+    }
+    let alerts = world.alerts();
+    assert_eq!(ids(&alerts).len(), 1);
+    assert_eq!(alerts.last().unwrap().hosts.affected, 200);
+}
+
+#[test]
+fn hosts_that_fail_and_fall_silent_are_told_of() {
+    let mut world = outbreak(200, 28, |index| wsus_of(index) == 1, i64::MAX, ONSET + 6 * DAY);
+    (0..200).filter(|index| wsus_of(*index) == 1).for_each(|index| world.silence(index, ONSET + DAY));
+    let alerts = world.alerts();
+    assert_eq!(ids(&alerts).len(), 1);
+    let silent: Vec<&Alert> = alerts.iter().filter(|alert| alert.transition == Transition::Silent).collect();
+    assert!((1..=3).contains(&silent.len()), "{}", silent.len());
+    assert_eq!(silent.last().unwrap().hosts.silent, 50);
+    assert_eq!(silent.last().unwrap().hosts.silent_names.len(), 50);
+    assert!(silent[0].time.updated.0 <= ONSET + 4 * DAY);
+}
+
+/// Hosts that fail one by one, too slowly for a cluster, and are never heard of again; others fail and go on.
+#[test]
+fn silence_alone_makes_an_incident() {
+    let run = |silent: bool| {
+        let mut world = healthy(1000, 29, ONSET + 9 * DAY);
+        for index in 0..12 {
+            let time = ONSET + i64::from(index) * 10 * HOUR;
+            fail(&mut world, index, time, &format!("file:{index}.cab"), Family::Tls);
+            if silent && index % 2 == 0 {
+                world.silence(index, time);
+            }
+        }
+        world.alerts()
+    };
+    assert_eq!(run(false).len(), 0);
+    let alerts = run(true);
+    assert_eq!(alerts[0].detection.method, Method::Silence);
+    assert!(
+        alerts[0]
+            .hosts
+            .names
+            .iter()
+            .all(|name| matches!(name.as_str(), "pc-0000" | "pc-0002" | "pc-0004" | "pc-0006" | "pc-0008" | "pc-0010"))
+    );
+    assert_eq!(alerts[0].hosts.silent, alerts[0].hosts.affected);
+}
+
+/// The affected are never heard succeeding: that is not called a success.
+#[test]
+fn what_is_never_solved_is_given_up() {
+    let alerts = outbreak(200, 30, |index| wsus_of(index) == 1, i64::MAX, ONSET + 20 * DAY).alerts();
+    assert_eq!(ids(&alerts).len(), 1);
+    let last = alerts.last().unwrap();
+    assert_eq!((last.transition, last.state), (Transition::Expired, State::Expired));
+    assert!(last.time.updated.0 >= ONSET + 14 * DAY);
+    assert!(alerts.iter().all(|alert| alert.transition != Transition::Resolved));
+}
+
+/// A host that has failed for a month fails at the outbreak's own update too: it is set aside, and told of.
+#[test]
+fn a_chronic_host_is_set_aside_even_at_the_same_update() {
+    let mut world = outbreak(200, 31, |index| wsus_of(index) == 1, i64::MAX, ONSET + 2 * DAY);
+    for (index, subject) in [(2, MONTHLY), (6, THIRD_PARTY), (10, OTHER)] {
+        let long_ago = START - 30 * DAY;
+        let of_its_own = if subject == MONTHLY { OTHER } else { subject };
+        for day in 0..5 {
+            let time = START + day * DAY + i64::from(index) * MINUTE;
+            world.attempt(index, time, of_its_own, Some((Family::UntrustedRoot, "0x800b0109", long_ago)));
+        }
+        fail(&mut world, index, ONSET + HOUR, THIRD_PARTY, Family::UntrustedRoot);
+        fail(&mut world, index, ONSET + HOUR, "file:other.cab", Family::UntrustedRoot);
+    }
+    let alerts = world.alerts();
+    let last = alerts.last().unwrap();
+    assert_eq!((last.hosts.affected, last.hosts.chronic_excluded), (50, 3));
+}
