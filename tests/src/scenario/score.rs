@@ -88,7 +88,7 @@ impl Score {
         alerts: Vec<Alert>,
         signals: i64,
     ) -> Score {
-        let expected = scenario.is_found(hosts);
+        let expected = scenario.is_found();
         let faults: Vec<(&Fault, &BTreeMap<String, i64>)> =
             plan.faults.iter().zip(struck).filter(|(_, struck)| expected && struck.len() >= CLUSTER_HOSTS).collect();
         let mut incidents: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
