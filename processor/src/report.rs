@@ -3,7 +3,7 @@
 //! Plain ASCII with lines of at most `width`; a command that is longer is broken as a shell allows it, so that it can be
 //! copied. Colour is left to the caller, who knows the terminal.
 
-use wulog_schemas::alert::{Alert, Factor, Method, State, UtcTime};
+use wulog_schemas::alert::{Alert, Factor, Method, Related, State, UtcTime};
 
 /// Narrower than this nothing can be read; a smaller width is taken as this one.
 const WIDTH_MIN: usize = 40;
@@ -94,7 +94,27 @@ fn facts(page: &mut Page, alert: &Alert) {
         alert.subjects.iter().take(3).map(|count| format!("{} on {}", count.subject, hosts_of(count.hosts))).collect();
     page.fact("fails at", &subjects.join(", "));
     page.fact("opened by", &opened_by(alert));
+    if alert.families.len() > 1 {
+        let families: Vec<&str> = alert.families.iter().map(|family| family.as_str()).collect();
+        page.fact("families", &families.join(", "));
+    }
+    let related = related(&alert.related);
+    if !related.is_empty() {
+        page.fact("related", &related.join("; "));
+    }
     page.blank();
+}
+
+fn related(related: &Related) -> Vec<String> {
+    let mut text = Vec::new();
+    text.extend(related.merged_into.iter().map(|id| format!("goes on as {id}")));
+    text.extend(related.split_from.iter().map(|id| format!("split from {id}")));
+    let many = [("took in", &related.merged_from), ("split into", &related.split_into)];
+    text.extend(many.iter().filter(|(_, ids)| !ids.is_empty()).map(|(what, ids)| format!("{what} {}", ids.join(" "))));
+    if related.adopted {
+        text.push("state was lost, taken from its last document".to_owned());
+    }
+    text
 }
 
 fn opened_by(alert: &Alert) -> String {
@@ -185,6 +205,10 @@ fn proof(page: &mut Page, alert: &Alert) {
     page.wrapped("  ", &format!("all in wulog.raw (partition@offset) {}", ranges.join(", ")));
     page.wrapped("  ", "replay with:");
     page.command(&alert.replay, "");
+    if let Some(command) = &alert.hosts.full_list {
+        page.wrapped("  ", "all hosts by name:");
+        page.command(command, "");
+    }
 }
 
 /// Text that grows by lines of a width.

@@ -28,7 +28,7 @@ enum Verb {
     List {
         #[command(flatten)]
         from: From,
-        /// Resolved ones too.
+        /// Those that are over too: resolved, merged, given up.
         #[arg(long)]
         all: bool,
     },

@@ -14,7 +14,7 @@ const FAMILY: usize = 14;
 /// Incidents older than this are told by their year.
 const YEAR_MS: i64 = 300 * 24 * 3600 * 1000;
 
-/// The incidents of `book` in lines of at most `width`; resolved ones only where `all` is wanted.
+/// The incidents of `book` in lines of at most `width`; those that are over (resolved, merged, given up) only where `all` is wanted.
 #[must_use]
 pub fn list(book: &Book, all: bool, width: usize) -> String {
     let width = width.max(WIDTH_MIN);
@@ -24,7 +24,7 @@ pub fn list(book: &Book, all: bool, width: usize) -> String {
         (alert.state != State::Open, Reverse(severity), Reverse(alert.time.onset), alert.id.clone())
     });
     let open = incidents.iter().filter(|alert| alert.state == State::Open).count();
-    let resolved = incidents.len() - open;
+    let over = incidents.len() - open;
     if !all {
         incidents.truncate(open);
     }
@@ -38,10 +38,10 @@ pub fn list(book: &Book, all: bool, width: usize) -> String {
     for alert in incidents {
         text.push_str(&line(&cells(alert, id_width, newest), id_width, width));
     }
-    let hidden = match (all, resolved) {
+    let hidden = match (all, over) {
         (_, 0) => String::new(),
-        (true, count) => format!(", {count} resolved"),
-        (false, count) => format!(", {count} resolved (--all shows them)"),
+        (true, count) => format!(", {count} over"),
+        (false, count) => format!(", {count} over (--all shows them)"),
     };
     text.push_str(&format!("{open} open{hidden}\n"));
     text
@@ -49,14 +49,14 @@ pub fn list(book: &Book, all: bool, width: usize) -> String {
 
 fn cells(alert: &Alert, id_width: usize, newest: i64) -> [String; 7] {
     let cause = alert.common_factors.first().map_or("-", |factor| factor.value.as_str());
-    let resolved = alert.state == State::Resolved;
+    let over = alert.state != State::Open;
     // `2022-11-15 00:09:04 UTC` without the year, or without the time where the year is another.
     let since = short(alert.time.onset);
     let since = if newest - alert.time.onset.0 < YEAR_MS { &since[5..16] } else { &since[..10] };
     [
         bare(&alert.id).chars().take(id_width).collect(),
         alert.transition.as_str().to_owned(),
-        if resolved { "-".to_owned() } else { alert.severity.level.to_string() },
+        if over { "-".to_owned() } else { alert.severity.level.to_string() },
         format!("{}/{}", alert.hosts.affected, alert.hosts.active),
         since.to_owned(),
         cause.to_owned(),

@@ -43,7 +43,7 @@ pub struct Scenario {
     /// Its id in `scenarios/*.tsv`.
     pub id: &'static str,
     plan: fn(u64, u32) -> Plan,
-    is_found: fn(u32) -> bool,
+    is_found: bool,
     /// True where the incident must be resolved in the end.
     pub resolves: bool,
     /// True where the last document must name silent hosts.
@@ -52,15 +52,11 @@ pub struct Scenario {
 
 impl Scenario {
     fn found(id: &'static str, plan: fn(u64, u32) -> Plan) -> Scenario {
-        Scenario { id, plan, is_found: |_| true, resolves: false, tells_silence: false }
+        Scenario { id, plan, is_found: true, resolves: false, tells_silence: false }
     }
 
     fn quiet(id: &'static str, plan: fn(u64, u32) -> Plan) -> Scenario {
-        Scenario { is_found: |_| false, ..Scenario::found(id, plan) }
-    }
-
-    fn depends(id: &'static str, is_found: fn(u32) -> bool, plan: fn(u64, u32) -> Plan) -> Scenario {
-        Scenario { is_found, ..Scenario::found(id, plan) }
+        Scenario { is_found: false, ..Scenario::found(id, plan) }
     }
 
     fn resolves(self) -> Scenario {
@@ -71,10 +67,10 @@ impl Scenario {
         Scenario { tells_silence: true, ..self }
     }
 
-    /// Whether a fleet of so many hosts must have an incident; else it must have no alert.
+    /// Whether there must be an incident; else there must be no alert.
     #[must_use]
-    pub fn is_found(&self, hosts: u32) -> bool {
-        (self.is_found)(hosts)
+    pub fn is_found(&self) -> bool {
+        self.is_found
     }
 
     /// Runs it as signals.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wulog_schemas::alert::{Alert, State, Transition};
+use wulog_schemas::alert::{Alert, State};
 
 use super::Scenario;
 use super::baseline::{five_hosts_in_an_hour, spike};
@@ -43,7 +43,7 @@ pub struct Score {
 pub struct FaultScore {
     /// Hosts that it struck.
     pub struck: usize,
-    /// Incidents about it: 1 is right.
+    /// Incidents about it, without those that were merged into another: 1 is right.
     pub incidents: usize,
     /// Milliseconds from the first failure to the first document.
     pub delay_ms: Option<i64>,
@@ -63,7 +63,7 @@ pub struct FaultScore {
     pub documents: usize,
     /// Onset as said, less the first failure.
     pub onset_off_ms: i64,
-    /// Whether its incidents are resolved in the end.
+    /// Whether its incidents are over in the end.
     pub resolved: bool,
     /// Silent hosts in the last document.
     pub silent: u64,
@@ -88,7 +88,7 @@ impl Score {
         alerts: Vec<Alert>,
         signals: i64,
     ) -> Score {
-        let expected = scenario.is_found(hosts);
+        let expected = scenario.is_found();
         let faults: Vec<(&Fault, &BTreeMap<String, i64>)> =
             plan.faults.iter().zip(struck).filter(|(_, struck)| expected && struck.len() >= CLUSTER_HOSTS).collect();
         let mut incidents: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
@@ -101,6 +101,8 @@ impl Score {
             let last = documents[documents.len() - 1];
             let best = faults.iter().map(|(_, struck)| shared(last, struck)).enumerate().max_by_key(|(_, n)| *n);
             match best {
+                // Merged into another, it is no incident of its own any more.
+                _ if last.state == State::Merged => {}
                 Some((fault, named)) if 2 * named >= last.hosts.names.len() => of_fault[fault].push(documents),
                 _ if is_forged(last) => {}
                 _ => false_incidents.push(format!("{} {}", last.id, last.summary)),
@@ -164,15 +166,9 @@ impl FaultScore {
         score.recall = found as f64 / struck.len() as f64;
         let first_failure = struck.values().copied().min().unwrap_or(0);
         score.onset_off_ms = main.time.onset.0 - first_failure;
-        score.resolved = last.iter().all(|alert| alert.state == State::Resolved);
+        score.resolved = last.iter().all(|alert| alert.state != State::Open);
         score.silent = last.iter().map(|alert| alert.hosts.silent).sum();
         score
-    }
-
-    /// Whether a document said that the incident was over.
-    #[must_use]
-    pub fn was_resolved(alerts: &[Alert]) -> bool {
-        alerts.iter().any(|alert| alert.transition == Transition::Resolved)
     }
 }
 

@@ -114,7 +114,7 @@ fn scenarios(text: &mut String, hosts: u32, scores: &[&Score]) {
         let _ = write!(text, "| {} | {what} | {} | ", scenario.id, runs.len());
         let faults: Vec<_> = runs.iter().flat_map(|score| &score.faults).collect();
         if faults.is_empty() {
-            let why = if scenario.is_found(hosts) { "too few hosts" } else { "quiet" };
+            let why = if scenario.is_found() { "too few hosts" } else { "quiet" };
             let _ = writeln!(text, "{why} | | | | | | | | {falses} | {rules} |");
             continue;
         }
