@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use serde::Deserialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wulog_schemas::topic::Topic;
 
 use crate::log::LogError;
@@ -130,7 +130,30 @@ pub async fn create(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<St
             None => return Err(LogError::Retry(format!("{name}: {} gave no answer", kafka.brokers()))),
         }
     }
+    wait_until_listed(kafka).await?;
     Ok(said)
+}
+
+/// The controller has made the topics; the brokers learn of it a moment later, and till then deny that there are any.
+async fn wait_until_listed(kafka: &KafkaConfig) -> Result<(), LogError> {
+    const LOOK_EVERY: Duration = Duration::from_millis(100);
+    let begun = Instant::now();
+    loop {
+        let metadata = contact(kafka)?;
+        let has_leaders = |topic: Topic| {
+            let name = topic.name(&kafka.topic_prefix);
+            let found = metadata.topics().iter().find(|found| found.name() == name);
+            found.is_some_and(|found| found.partitions().iter().all(|partition| partition.leader() >= 0))
+        };
+        match Topic::ALL.into_iter().find(|topic| !has_leaders(*topic)) {
+            None => return Ok(()),
+            Some(topic) if begun.elapsed() > CALL_TIMEOUT => {
+                let name = topic.name(&kafka.topic_prefix);
+                return Err(LogError::Retry(format!("{name}: made, but {} does not lead it yet", kafka.brokers())));
+            }
+            Some(_) => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
 }
 
 /// What is not as the design wants it, one line each; empty when all is well.
