@@ -93,7 +93,7 @@ fn events(broker: &KafkaTestbed, topic: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-#[ignore = "after some kills of the broker the processor asks for its committed offset and times out for ever"]
+#[ignore = "takes minutes, and failed in one run of five: the processor was not done 120 s after the last kill"]
 fn nothing_is_lost_or_repeated_over_kills_of_collector_and_broker() {
     let name = "nothing_is_lost_or_repeated_over_kills_of_collector_and_broker";
     let Some(mut broker) = kafka::or_skip(name, KafkaTestbed::start()) else { return };

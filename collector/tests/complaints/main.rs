@@ -113,7 +113,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         "of a long outage only the last five minutes arrive",
         &["tests/complaints/broker.rs::an_outage_of_days_loses_nothing"],
     ),
-    ("vector#24193", "purged messages are lost", &["src/kafka.rs::an_error_is_a_decision"]),
+    ("vector#24193", "purged messages are lost", &["src/kafka/reports.rs::an_error_is_a_decision"]),
     (
         "fluent-bit#3766, fluent-bit#4271, fluent-bit#514",
         "stuck once the queue was full",
@@ -146,7 +146,19 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         &["tests/complaints/broker.rs::tries_are_few_while_the_broker_is_away"],
     ),
     ("vector#3567, beats#1457", "many files", &["tests/complaints/files.rs::ten_thousand_files_need_few_handles"]),
-    ("librdkafka#3584", "a fatal error of the idempotent producer", &["src/kafka.rs::an_error_is_a_decision"]),
+    (
+        "librdkafka#3584",
+        "a fatal error of the idempotent producer",
+        &[
+            "src/kafka/reports.rs::an_error_is_a_decision",
+            "tests/kafka.rs::a_producer_that_fails_for_good_is_made_anew",
+        ],
+    ),
+    (
+        "vector#25375, vector#1842",
+        "a sink that is stuck and says nothing",
+        &["tests/kafka.rs::a_producer_that_reports_nothing_is_made_anew"],
+    ),
     (
         "unreadable and locked files",
         "one of them stops the others, or is never tried again",
