@@ -174,6 +174,10 @@ impl Detector {
         if seen >= EARLY_HOSTS_MIN && seen as f64 >= self.config.small_fleet_share * active {
             return true;
         }
+        // Half of all hosts are no chance, however few they are.
+        if seen as f64 >= active / 2.0 {
+            return true;
+        }
         // Comparing takes time in a large fleet, so it waits until there is more to compare.
         let refused = self.state.refused.entry(incident.family).or_default();
         if incident.hosts() * 4 < *refused * 5 {
