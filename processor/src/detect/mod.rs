@@ -1,7 +1,7 @@
 //! Signals -> Incidents and Alerts: the Detector.
 //!
 //! It takes the one partition of `wulog.signals` and gives every transition of every incident as a complete
-//! [`Alert`](wulog_schemas::alert::Alert), keyed by the incident's id.
+//! [`Alert`], keyed by the incident's id.
 //!
 //! ```text
 //! Signal -> fleet (what is known of each host) -> newly failing? -> joins an open incident
