@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use wulog_schemas::event::hex_digits;
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::RawHeader;
 
@@ -75,7 +76,7 @@ impl Origin {
         bytes.extend_from_slice(b",\"end\":");
         bytes.extend_from_slice(digits.format(place.end).as_bytes());
         bytes.extend_from_slice(b",\"hash\":\"");
-        bytes.extend((0..8).rev().map(|nibble| b"0123456789abcdef"[(place.crc >> (4 * nibble) & 15) as usize]));
+        bytes.extend_from_slice(&hex_digits(place.crc));
         bytes.push(b'"');
         bytes.extend_from_slice(&self.tail);
         if place.lossy {

@@ -38,6 +38,10 @@ fn facts(index: i64, time: i64) -> Fact {
         ("form", "etw".to_owned()),
         ("label.site", ["hamburg", "lyon", "turin"][(index as usize) / 7 % 3].to_owned()),
     ];
+    host_facts(index, dimensions, time)
+}
+
+fn host_facts<const N: usize>(index: i64, dimensions: [(&str, String); N], time: i64) -> Fact {
     Fact::HostFacts(HostFacts {
         host: host(index),
         dimensions: dimensions.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -184,13 +188,7 @@ fn facts_of_many(index: i64, time: i64) -> Fact {
         ("target_group", format!("clients of site {site}")),
         ("wsus", format!("wsus{site}.corp.example:8530")),
     ];
-    Fact::HostFacts(HostFacts {
-        host: host(index),
-        dimensions: dimensions.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        failing: Vec::new(),
-        last_event_time: Some(time),
-        caught_up: true,
-    })
+    host_facts(index, dimensions, time)
 }
 
 /// A line of `/proc/self/status`, in MB; the bench says nothing of memory where there is none.
