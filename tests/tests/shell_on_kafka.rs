@@ -24,10 +24,11 @@ struct Count(u64);
 impl Machine for Count {
     const NAME: &'static str = "count";
     const FORMAT: u32 = 1;
-    type Config = ();
+    /// How many partitions there are.
+    type Config = i32;
 
-    fn new((): &(), _partition: i32, partitions: i32) -> Count {
-        assert_eq!(partitions, PARTITIONS);
+    fn new(expected: &i32, _partition: i32, partitions: i32) -> Count {
+        assert_eq!(partitions, *expected);
         Count(0)
     }
 
@@ -47,28 +48,40 @@ impl Machine for Count {
         self.0.to_le_bytes().to_vec()
     }
 
-    fn restore((): &(), _partition: i32, _partitions: i32, bytes: &[u8]) -> Result<Count, SnapshotError> {
+    fn restore(_: &i32, _partition: i32, _partitions: i32, bytes: &[u8]) -> Result<Count, SnapshotError> {
         let bytes =
             bytes.try_into().map_err(|_| SnapshotError { machine: "count", reason: "not 8 bytes".to_owned() })?;
         Ok(Count(u64::from_le_bytes(bytes)))
     }
 }
 
-fn produce(broker: &KafkaTestbed, topic: &str) {
+fn produce(broker: &KafkaTestbed, topic: &str, records: usize, partitions: i32) {
     let producer: BaseProducer = broker.client_config().create().unwrap();
-    for number in 0..RECORDS {
-        let partition = i32::try_from(number).unwrap() % PARTITIONS;
+    for number in 0..records {
+        let partition = i32::try_from(number).unwrap() % partitions;
         let value = number.to_string();
         producer.send(BaseRecord::<str, str>::to(topic).partition(partition).payload(&value)).unwrap();
     }
     producer.flush(Duration::from_secs(30)).unwrap();
 }
 
+fn config(broker: &KafkaTestbed, prefix: &str, instance: &str) -> KafkaConfig {
+    KafkaConfig {
+        properties: BTreeMap::from([
+            ("bootstrap.servers".to_owned(), broker.bootstrap().to_owned()),
+            ("session.timeout.ms".to_owned(), "3000".to_owned()),
+            ("heartbeat.interval.ms".to_owned(), "300".to_owned()),
+        ]),
+        topic_prefix: prefix.to_owned(),
+        instance: instance.to_owned(),
+    }
+}
+
 /// One instance for a while: until it is told to leave by returning false, or all is done.
 fn instance(config: &KafkaConfig, done: &AtomicUsize, mut stays: impl FnMut(usize) -> bool) {
     let log = KafkaLog::open(config, Count::NAME, Topic::Raw).unwrap();
     let config = ShellConfig { batch_records_max: 50, snapshot_after_records: 130, ..ShellConfig::default() };
-    let mut shell: Shell<Count> = Shell::new(config, (), Box::new(log));
+    let mut shell: Shell<Count> = Shell::new(config, PARTITIONS, Box::new(log));
     let began = Instant::now();
     let mut applied = 0;
     while done.load(Ordering::Acquire) < RECORDS && stays(applied) {
@@ -94,16 +107,8 @@ fn joining_leaving_and_dropped_instances_write_each_output_once() {
     for (topic, partitions) in [(Topic::Raw, PARTITIONS), (Topic::Events, PARTITIONS), (Topic::State, PARTITIONS)] {
         broker.create_topic(&topic.name(&prefix), partitions, &[]);
     }
-    produce(broker, &Topic::Raw.name(&prefix));
-    let config = |instance: &str| KafkaConfig {
-        properties: BTreeMap::from([
-            ("bootstrap.servers".to_owned(), broker.bootstrap().to_owned()),
-            ("session.timeout.ms".to_owned(), "3000".to_owned()),
-            ("heartbeat.interval.ms".to_owned(), "300".to_owned()),
-        ]),
-        topic_prefix: prefix.clone(),
-        instance: instance.to_owned(),
-    };
+    produce(broker, &Topic::Raw.name(&prefix), RECORDS, PARTITIONS);
+    let config = |instance: &str| config(broker, &prefix, instance);
     let events = Topic::Events.name(&prefix);
     let done = Arc::new(AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -133,5 +138,51 @@ fn joining_leaving_and_dropped_instances_write_each_output_once() {
         let expected: Vec<(i64, u64)> =
             (0..RECORDS as i64 / i64::from(PARTITIONS)).map(|n| (n, n as u64 + 1)).collect();
         assert_eq!(said, expected, "partition {partition}");
+    }
+}
+
+/// Of two instances one has the only partition, and the other waits: it must take over when the first one dies.
+#[test]
+fn an_instance_without_partitions_takes_over() {
+    let name = "an_instance_without_partitions_takes_over";
+    let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
+    let prefix = kafka::unique_prefix("spare");
+    for topic in [Topic::Raw, Topic::Events, Topic::State] {
+        broker.create_topic(&topic.name(&prefix), 1, &[]);
+    }
+    let events = || broker.read_topic(&Topic::Events.name(&prefix)).len();
+    let shell = |instance: &str| -> Shell<Count> {
+        let log = KafkaLog::open(&config(broker, &prefix, instance), Count::NAME, Topic::Raw).unwrap();
+        Shell::new(ShellConfig::default(), 1, Box::new(log))
+    };
+    // Both in turns, so that it is known who has the partition, and that the other one knows that it has none.
+    let mut shells = [Some(shell("one")), Some(shell("two"))];
+    let mut owner = None;
+    let began = Instant::now();
+    for half in [100, 200] {
+        produce(broker, &Topic::Raw.name(&prefix), 100, 1);
+        while events() < half {
+            assert!(began.elapsed() < Duration::from_secs(60), "{} of {half} events", events());
+            for (number, shell) in shells.iter_mut().enumerate().filter_map(|(n, s)| Some((n, s.as_mut()?))) {
+                match shell.step(Duration::from_millis(50)) {
+                    Ok(step) if step.records > 0 => owner = Some(number),
+                    Ok(_) | Err(LogError::Retry(_)) => {}
+                    Err(fatal) => panic!("{fatal}"),
+                }
+            }
+        }
+        if half == 100 {
+            // The group settles, and then the one that has the partition dies.
+            let settled = Instant::now() + Duration::from_secs(5);
+            while Instant::now() < settled {
+                for (number, shell) in shells.iter_mut().enumerate() {
+                    let step = shell.as_mut().unwrap().step(Duration::from_millis(50));
+                    if step.is_ok_and(|step| step.at_end) {
+                        owner = Some(number);
+                    }
+                }
+            }
+            shells[owner.unwrap()] = None;
+        }
     }
 }

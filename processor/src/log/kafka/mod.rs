@@ -45,19 +45,39 @@ const ORDER_RECORDS_MAX: usize = 100_000;
 /// A batch ends this long after its first record, so that commits come within 200 ms.
 const BATCH_AGE_MAX: Duration = Duration::from_millis(100);
 
+/// What a rebalance did to this member of the group.
+enum Rebalance {
+    /// These partitions are its own now. That may be none, where there are more members than partitions.
+    Assigned(BTreeSet<i32>),
+    /// It has given up what it had.
+    Revoked,
+}
+
 /// What rebalances leave for the shell to see.
 struct Membership {
-    owned: Mutex<Option<BTreeSet<i32>>>,
+    last: Mutex<Option<Rebalance>>,
 }
 
 impl Membership {
-    fn set(&self, owned: BTreeSet<i32>) {
-        *self.owned.lock().unwrap_or_else(PoisonError::into_inner) = Some(owned);
+    fn set(&self, rebalance: Rebalance) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(rebalance);
     }
 
-    fn take(&self) -> Option<BTreeSet<i32>> {
-        self.owned.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take(&self) -> Option<Rebalance> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// How far librdkafka is with the partitions of this member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fetching {
+    /// There are none, and none are expected.
+    Nothing,
+    /// They are assigned, and librdkafka waits to be told where each begins. Until then it takes no part in a further
+    /// rebalance, also where it has no partition: such a member could never take over from one that dies.
+    Awaited,
+    /// They are fetched.
+    Running,
 }
 
 struct GroupContext(Arc<Membership>);
@@ -74,10 +94,10 @@ impl ConsumerContext for GroupContext {
     /// `rd_kafka_assignment_partition_stopped`.)
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
         if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.0.set(list.elements().iter().map(|element| element.partition()).collect());
+            self.0.set(Rebalance::Assigned(list.elements().iter().map(|element| element.partition()).collect()));
             return;
         }
-        self.0.set(BTreeSet::new());
+        self.0.set(Rebalance::Revoked);
         if let Err(error) = consumer.unassign() {
             tracing::error!(%error, "librdkafka did not give up the revoked partitions");
         }
@@ -92,8 +112,7 @@ pub struct KafkaLog {
     membership: Arc<Membership>,
     consumer: BaseConsumer<GroupContext>,
     producer: Option<BaseProducer>,
-    /// True once librdkafka fetches the partitions of the current assignment.
-    fetching: bool,
+    fetching: Fetching,
     order: InOrder,
 }
 
@@ -103,7 +122,7 @@ impl KafkaLog {
     /// # Errors
     /// [`LogError::Fatal`] where librdkafka refuses the configuration.
     pub fn open(config: &KafkaConfig, machine: &'static str, input: Topic) -> Result<KafkaLog, LogError> {
-        let membership = Arc::new(Membership { owned: Mutex::new(None) });
+        let membership = Arc::new(Membership { last: Mutex::new(None) });
         let consumer =
             BaseConsumer::from_config_and_context(&config.group_member(machine), GroupContext(Arc::clone(&membership)))
                 .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
@@ -116,7 +135,7 @@ impl KafkaLog {
             membership,
             consumer,
             producer: None,
-            fetching: false,
+            fetching: Fetching::Nothing,
             order: InOrder::default(),
         })
     }
@@ -236,10 +255,19 @@ impl Log for KafkaLog {
                 return Ok(Polled { owned: None, records, at_end: self.order.at_end() });
             }
             let message = self.consumer.poll(left.max(Duration::from_millis(1)));
-            if let Some(owned) = self.membership.take() {
+            if let Some(rebalance) = self.membership.take() {
                 // What was read before belongs to the assignment before; the committed offsets bring it again.
                 self.order.start([]);
-                self.fetching = false;
+                let owned = match rebalance {
+                    Rebalance::Assigned(owned) => {
+                        self.fetching = Fetching::Awaited;
+                        owned
+                    }
+                    Rebalance::Revoked => {
+                        self.fetching = Fetching::Nothing;
+                        BTreeSet::new()
+                    }
+                };
                 return Ok(Polled { owned: Some(owned), ..Polled::default() });
             }
             match message {
@@ -283,18 +311,22 @@ impl Log for KafkaLog {
 
     fn start_at(&mut self, positions: &BTreeMap<i32, i64>) -> Result<(), LogError> {
         self.order.start(positions.keys().copied());
-        if positions.is_empty() {
+        if self.fetching == Fetching::Nothing {
             return Ok(());
         }
         let list = self.list(positions.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset))))?;
-        let moved = if self.fetching {
+        let moved = if self.fetching == Fetching::Running && positions.is_empty() {
+            Ok(())
+        } else if self.fetching == Fetching::Running {
             self.consumer
                 .seek_partitions(list, CALL_TIMEOUT)
                 .and_then(|list| list.elements().iter().try_for_each(|element| element.error()))
         } else {
             self.consumer.assign(&list)
         };
-        self.fetching |= moved.is_ok();
+        if moved.is_ok() {
+            self.fetching = Fetching::Running;
+        }
         moved.map_err(|e| self.failed("moving to the committed offsets", &e))
     }
 
