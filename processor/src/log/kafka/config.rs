@@ -84,6 +84,21 @@ impl KafkaConfig {
         config
     }
 
+    /// The consumer that looks at single records of partitions that other processors have.
+    pub(super) fn scout(&self) -> ClientConfig {
+        self.client(&[
+            ("group.id", "wulog-scout"), // librdkafka wants one; nothing is ever committed with it
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            ("auto.offset.reset", "earliest"),
+            ("fetch.wait.max.ms", "10"),
+            // One batch is enough, and a broker gives one whatever its size.
+            ("max.partition.fetch.bytes", "16384"),
+            ("queued.max.messages.kbytes", "1024"),
+        ])
+    }
+
     /// The producer of one shell.
     pub(super) fn transactional(&self, machine: &str) -> ClientConfig {
         let mut config = self.client(&[

@@ -21,6 +21,7 @@ use wulog_schemas::topic::Topic;
 
 use super::{Log, LogError, Polled, Record, Write};
 
+mod align;
 mod config;
 mod errors;
 mod order;
@@ -30,6 +31,7 @@ pub use config::KafkaConfig;
 pub(crate) use errors::explain;
 pub use reader::PartitionReader;
 
+use align::Alignment;
 use errors::{is_passing, missing_topic};
 use order::InOrder;
 
@@ -41,6 +43,12 @@ const ORDER_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Records that wait for their turn, at most; beyond it they go out of turn.
 const ORDER_RECORDS_MAX: usize = 100_000;
+
+/// Fetching pauses when so many records are here that must wait for other processors.
+const HELD_RECORDS_MAX: usize = 20_000;
+
+/// How often it is looked whether they still must.
+const HELD_WAIT: Duration = Duration::from_millis(20);
 
 /// A batch ends this long after its first record, so that commits come within 200 ms.
 const BATCH_AGE_MAX: Duration = Duration::from_millis(100);
@@ -113,7 +121,11 @@ pub struct KafkaLog {
     consumer: BaseConsumer<GroupContext>,
     producer: Option<BaseProducer>,
     fetching: Fetching,
+    /// True while records that cannot be processed yet have filled the room for them.
+    paused: bool,
     order: InOrder,
+    alignment: Alignment,
+    partitions: i32,
 }
 
 impl KafkaLog {
@@ -127,6 +139,8 @@ impl KafkaLog {
             BaseConsumer::from_config_and_context(&config.group_member(machine), GroupContext(Arc::clone(&membership)))
                 .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
         let topic = input.name(&config.topic_prefix);
+        let scout =
+            config.scout().create().map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
         consumer.subscribe(&[&topic]).map_err(|e| LogError::Fatal(format!("topic {topic}: {e}")))?;
         Ok(KafkaLog {
             config: config.clone(),
@@ -136,7 +150,10 @@ impl KafkaLog {
             consumer,
             producer: None,
             fetching: Fetching::Nothing,
+            paused: false,
             order: InOrder::default(),
+            alignment: Alignment::new(scout, topic),
+            partitions: 0,
         })
     }
 
@@ -155,6 +172,18 @@ impl KafkaLog {
             list.add_partition_offset(&topic, partition, offset).map_err(|e| self.failed("naming offsets", &e))?;
         }
         Ok(list)
+    }
+
+    /// Fetches as long as there is room. A member that did not poll would be put out of its group.
+    fn fetch_while(&mut self, room: bool) -> Result<(), LogError> {
+        if room != self.paused || self.fetching != Fetching::Running {
+            return Ok(());
+        }
+        let assigned = self.consumer.assignment().map_err(|e| self.failed("asking for the assignment", &e))?;
+        let changed = if room { self.consumer.resume(&assigned) } else { self.consumer.pause(&assigned) };
+        changed.map_err(|e| self.failed("pausing or resuming", &e))?;
+        self.paused = !room;
+        Ok(())
     }
 
     /// The producer, initialised: from here on no older instance of the same name can commit.
@@ -232,7 +261,9 @@ impl Log for KafkaLog {
         if count == 0 {
             return Err(missing_topic(self.config.brokers(), &topic));
         }
-        i32::try_from(count).map_err(|_| LogError::Fatal(format!("topic {topic}: {count} partitions are too many")))
+        self.partitions = i32::try_from(count)
+            .map_err(|_| LogError::Fatal(format!("topic {topic}: {count} partitions are too many")))?;
+        Ok(self.partitions)
     }
 
     fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Polled, LogError> {
@@ -240,20 +271,25 @@ impl Log for KafkaLog {
         let began = Instant::now();
         let mut until = began + wait;
         loop {
-            self.order.take(&mut records, records_max);
+            let (alignment, consumer) = (&mut self.alignment, &self.consumer);
+            let held = self.order.take(&mut records, records_max, |head_ms| alignment.holds(consumer, head_ms));
             if !records.is_empty() {
                 until = until.min(Instant::now() + BATCH_AGE_MAX);
             }
             let left = until.saturating_duration_since(Instant::now());
             let waited_out = began.elapsed() >= ORDER_WAIT_MAX || self.order.len() >= ORDER_RECORDS_MAX;
-            if records.is_empty() && self.order.len() > 0 && waited_out {
+            if records.is_empty() && self.order.is_waiting() && self.order.len() > 0 && waited_out {
                 self.order.give_up_waiting();
                 continue;
             }
-            let out_of_time = left.is_zero() && (!records.is_empty() || self.order.len() == 0);
-            if out_of_time || records.len() >= records_max {
+            let waits_for_itself = records.is_empty() && self.order.len() > 0 && !held;
+            // What is held waits for others, and others may wait for what is taken already.
+            let done = records.len() >= records_max || held && !records.is_empty();
+            if done || left.is_zero() && !waits_for_itself {
                 return Ok(Polled { owned: None, records, at_end: self.order.at_end() });
             }
+            self.fetch_while(!held || self.order.len() < HELD_RECORDS_MAX)?;
+            let left = if held { left.min(HELD_WAIT) } else { left };
             let message = self.consumer.poll(left.max(Duration::from_millis(1)));
             if let Some(rebalance) = self.membership.take() {
                 // What was read before belongs to the assignment before; the committed offsets bring it again.
@@ -311,6 +347,7 @@ impl Log for KafkaLog {
 
     fn start_at(&mut self, positions: &BTreeMap<i32, i64>) -> Result<(), LogError> {
         self.order.start(positions.keys().copied());
+        self.alignment.start(self.partitions, &positions.keys().copied().collect());
         if self.fetching == Fetching::Nothing {
             return Ok(());
         }
@@ -324,10 +361,9 @@ impl Log for KafkaLog {
         } else {
             self.consumer.assign(&list)
         };
-        if moved.is_ok() {
-            self.fetching = Fetching::Running;
-        }
-        moved.map_err(|e| self.failed("moving to the committed offsets", &e))
+        moved.map_err(|e| self.failed("moving to the committed offsets", &e))?;
+        self.fetching = Fetching::Running;
+        self.fetch_while(true)
     }
 
     fn commit(&mut self, writes: &[Write], next: &BTreeMap<i32, i64>) -> Result<(), LogError> {

@@ -78,16 +78,26 @@ impl InOrder {
         self.len
     }
 
-    /// Moves records whose turn it is into `out`, until that has `records_max`.
-    pub(super) fn take(&mut self, out: &mut Vec<Record>, records_max: usize) {
+    /// Moves records whose turn it is into `out`, until that has `records_max`, or until one is to be held back, by its
+    /// log time. True if so.
+    pub(super) fn take(
+        &mut self,
+        out: &mut Vec<Record>,
+        records_max: usize,
+        mut is_held: impl FnMut(i64) -> bool,
+    ) -> bool {
         while out.len() < records_max && !self.is_waiting() {
             let heads = self.lanes.iter().filter_map(|(partition, lane)| Some((lane.head_ms()?, *partition)));
-            let Some((head_ms, partition)) = heads.min() else { return };
-            let Some(lane) = self.lanes.get_mut(&partition) else { return };
+            let Some((head_ms, partition)) = heads.min() else { return false };
+            if is_held(head_ms) {
+                return true;
+            }
+            let Some(lane) = self.lanes.get_mut(&partition) else { return false };
             lane.log_time_ms = head_ms;
             self.len -= 1;
             out.extend(lane.records.pop_front());
         }
+        false
     }
 
     /// Partitions with nothing left.
@@ -106,7 +116,7 @@ mod tests {
 
     fn taken(order: &mut InOrder) -> Vec<(i32, i64)> {
         let mut out = Vec::new();
-        order.take(&mut out, usize::MAX);
+        order.take(&mut out, usize::MAX, |_| false);
         out.iter().map(|record| (record.partition, record.offset)).collect()
     }
 
