@@ -177,6 +177,10 @@ impl<M: Machine> Shell<M> {
     /// As the log says; the next step settles first, so that nothing is lost or repeated.
     pub fn step(&mut self, wait: Duration) -> Result<Step, LogError> {
         if self.unsettled {
+            // The group waits for each member to answer a rebalance: who only asks for offsets would wait for ever.
+            if let Some(owned) = self.log.reassigned()? {
+                self.owned = owned;
+            }
             self.settle()?;
         }
         let polled = self.log.poll(self.config.batch_records_max, wait)?;

@@ -96,6 +96,12 @@ pub trait Log: Send {
     /// Waits up to `wait` for records and returns at most `records_max`.
     fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Polled, LogError>;
 
+    /// The partitions that this reader owns, where that has changed since the last look. What is fetched meanwhile is
+    /// dropped, so [`Log::start_at`] must follow.
+    fn reassigned(&mut self) -> Result<Option<BTreeSet<i32>>, LogError> {
+        Ok(None)
+    }
+
     /// The committed offset of an input partition: the next one to read. `None` before the first commit.
     fn committed(&mut self, partition: i32) -> Result<Option<i64>, LogError>;
 

@@ -9,10 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::clients::Quiet;
 
 /// How far a processor may be ahead. Less than what the detector takes for late; more would let it see windows of an
 /// hour out of order, less would have processors wait for each other more often than they work.
@@ -89,7 +91,7 @@ impl Other {
 /// How far the other processors of the group are.
 pub(super) struct Alignment {
     /// Reads what stands at committed offsets; a member of no group.
-    scout: BaseConsumer,
+    scout: BaseConsumer<Quiet>,
     topic: String,
     others: BTreeMap<i32, Other>,
     /// A record up to this time waits for nobody.
@@ -98,7 +100,7 @@ pub(super) struct Alignment {
 }
 
 impl Alignment {
-    pub(super) fn new(scout: BaseConsumer, topic: String) -> Alignment {
+    pub(super) fn new(scout: BaseConsumer<Quiet>, topic: String) -> Alignment {
         Alignment { scout, topic, others: BTreeMap::new(), free_until_ms: i64::MAX, looked: None }
     }
 
@@ -190,7 +192,7 @@ pub(super) trait Committed {
     fn committed(&self, topic: &str, partitions: &[i32]) -> KafkaResult<BTreeMap<i32, i64>>;
 }
 
-impl<C: rdkafka::consumer::ConsumerContext> Committed for BaseConsumer<C> {
+impl<C: ConsumerContext> Committed for BaseConsumer<C> {
     fn committed(&self, topic: &str, partitions: &[i32]) -> KafkaResult<BTreeMap<i32, i64>> {
         let mut list = TopicPartitionList::new();
         for &partition in partitions {

@@ -33,6 +33,8 @@ impl KafkaConfig {
         config.set("client.id", format!("wulog-processor-{}", self.instance));
         // Their retries are librdkafka's own; three minutes between looks at the topics is too slow after a repair.
         config.set("topic.metadata.refresh.interval.ms", "30000");
+        // A processor that waits ten seconds to connect again is ten seconds late after each restart of a broker.
+        config.set("reconnect.backoff.max.ms", "2000");
         for (name, value) in &self.properties {
             config.set(name, value);
         }
@@ -73,6 +75,8 @@ impl KafkaConfig {
         for (name, value) in [
             // The end of a partition is told by an empty fetch: other partitions' records wait for it.
             ("fetch.wait.max.ms", "100"),
+            // A tenth of it where the coordinator is lost: with the default a minute, in which no offset is known.
+            ("coordinator.query.interval.ms", "10000"),
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
             ("queued.max.messages.kbytes", "16384"),

@@ -1,8 +1,13 @@
 //! What librdkafka's errors mean for the shell, in words that name the place and say what to do.
 
+use std::time::{Duration, Instant};
+
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::log::LogError;
+
+/// A broker that is away makes every connection report it, many times a second.
+const OUTAGE_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Errors that librdkafka reports while it goes on trying by itself.
 pub(super) fn is_passing(error: &KafkaError) -> bool {
@@ -23,6 +28,38 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
                 | Code::NotLeaderForPartition
         )
     )
+}
+
+/// An outage that librdkafka waits out: told once, and then now and then.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    /// When it began, and when it was last told of.
+    told: Option<(Instant, Instant)>,
+    happened: bool,
+}
+
+impl Outage {
+    pub(super) fn goes_on(&mut self, brokers: &str, error: &KafkaError) {
+        let now = Instant::now();
+        self.happened = true;
+        let (since, told) = *self.told.get_or_insert((now, now));
+        if since == now || told.elapsed() >= OUTAGE_TOLD_EVERY {
+            let secs = since.elapsed().as_secs();
+            tracing::warn!(brokers, secs, %error, "Kafka is not answering; waiting for it, nothing is lost");
+            self.told = Some((since, now));
+        }
+    }
+
+    /// Whether there was one since the consumer joined its group.
+    pub(super) fn was_since_joining(&self) -> bool {
+        self.happened
+    }
+
+    pub(super) fn is_over(&mut self, brokers: &str) {
+        if let Some((since, _)) = self.told.take() {
+            tracing::info!(brokers, secs = since.elapsed().as_secs(), "Kafka answers again");
+        }
+    }
 }
 
 pub(super) fn missing_topic(brokers: &str, topic: &str) -> LogError {

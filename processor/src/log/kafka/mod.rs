@@ -5,23 +5,22 @@
 //! left behind, and the shell loads its machines from the committed offsets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
 use wulog_schemas::raw::HEADER;
 use wulog_schemas::topic::Topic;
 
 use super::{Log, LogError, Polled, Record, Write};
 
 mod align;
+mod clients;
 mod config;
 mod errors;
 mod order;
@@ -32,11 +31,15 @@ pub(crate) use errors::explain;
 pub use reader::PartitionReader;
 
 use align::Alignment;
-use errors::{is_passing, missing_topic};
+use clients::{GroupContext, Membership, Quiet, Rebalance};
+use errors::{Outage, is_passing, missing_topic};
 use order::InOrder;
 
 /// How long a call to a broker may take before it counts as failed and is tried again with new clients.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a question may take: short, since a stop waits for it, and it is asked again.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a partition that should answer may keep the others waiting.
 const ORDER_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -53,29 +56,6 @@ const HELD_WAIT: Duration = Duration::from_millis(20);
 /// A batch ends this long after its first record, so that commits come within 200 ms.
 const BATCH_AGE_MAX: Duration = Duration::from_millis(100);
 
-/// What a rebalance did to this member of the group.
-enum Rebalance {
-    /// These partitions are its own now. That may be none, where there are more members than partitions.
-    Assigned(BTreeSet<i32>),
-    /// It has given up what it had.
-    Revoked,
-}
-
-/// What rebalances leave for the shell to see.
-struct Membership {
-    last: Mutex<Option<Rebalance>>,
-}
-
-impl Membership {
-    fn set(&self, rebalance: Rebalance) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(rebalance);
-    }
-
-    fn take(&self) -> Option<Rebalance> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 /// How far librdkafka is with the partitions of this member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fetching {
@@ -88,28 +68,18 @@ enum Fetching {
     Running,
 }
 
-struct GroupContext(Arc<Membership>);
-
-impl ClientContext for GroupContext {
-    fn error(&self, error: KafkaError, reason: &str) {
-        note(&error, reason);
-    }
-}
-
-impl ConsumerContext for GroupContext {
-    /// Only notes new partitions: the shell loads their machines first and then names the offsets, in
-    /// [`Log::start_at`]. (Assigning here and again there trips an assertion in librdkafka 2.12:
-    /// `rd_kafka_assignment_partition_stopped`.)
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.0.set(Rebalance::Assigned(list.elements().iter().map(|element| element.partition()).collect()));
-            return;
-        }
-        self.0.set(Rebalance::Revoked);
-        if let Err(error) = consumer.unassign() {
-            tracing::error!(%error, "librdkafka did not give up the revoked partitions");
-        }
-    }
+/// A new member of the group of `machine`.
+fn join(
+    config: &KafkaConfig,
+    machine: &'static str,
+    topic: &str,
+) -> Result<(BaseConsumer<GroupContext>, Arc<Membership>), LogError> {
+    let membership = Arc::new(Membership::default());
+    let consumer =
+        BaseConsumer::from_config_and_context(&config.group_member(machine), GroupContext(Arc::clone(&membership)))
+            .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
+    consumer.subscribe(&[topic]).map_err(|e| LogError::Fatal(format!("topic {topic}: {e}")))?;
+    Ok((consumer, membership))
 }
 
 /// One shell's view of Kafka.
@@ -119,13 +89,14 @@ pub struct KafkaLog {
     input: Topic,
     membership: Arc<Membership>,
     consumer: BaseConsumer<GroupContext>,
-    producer: Option<BaseProducer>,
+    producer: Option<BaseProducer<Quiet>>,
     fetching: Fetching,
     /// True while records that cannot be processed yet have filled the room for them.
     paused: bool,
     order: InOrder,
     alignment: Alignment,
     partitions: i32,
+    outage: Outage,
 }
 
 impl KafkaLog {
@@ -134,14 +105,10 @@ impl KafkaLog {
     /// # Errors
     /// [`LogError::Fatal`] where librdkafka refuses the configuration.
     pub fn open(config: &KafkaConfig, machine: &'static str, input: Topic) -> Result<KafkaLog, LogError> {
-        let membership = Arc::new(Membership { last: Mutex::new(None) });
-        let consumer =
-            BaseConsumer::from_config_and_context(&config.group_member(machine), GroupContext(Arc::clone(&membership)))
-                .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
         let topic = input.name(&config.topic_prefix);
-        let scout =
-            config.scout().create().map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
-        consumer.subscribe(&[&topic]).map_err(|e| LogError::Fatal(format!("topic {topic}: {e}")))?;
+        let (consumer, membership) = join(config, machine, &topic)?;
+        let scout = BaseConsumer::from_config_and_context(&config.scout(), Quiet)
+            .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
         Ok(KafkaLog {
             config: config.clone(),
             machine,
@@ -154,6 +121,7 @@ impl KafkaLog {
             order: InOrder::default(),
             alignment: Alignment::new(scout, topic),
             partitions: 0,
+            outage: Outage::default(),
         })
     }
 
@@ -174,6 +142,39 @@ impl KafkaLog {
         Ok(list)
     }
 
+    /// Takes note of a rebalance; gives the partitions that it left.
+    fn follow(&mut self, rebalance: Rebalance) -> BTreeSet<i32> {
+        // What was read before belongs to the assignment before; the committed offsets bring it again.
+        self.order.start([]);
+        match rebalance {
+            Rebalance::Assigned(owned) => {
+                self.fetching = Fetching::Awaited;
+                owned
+            }
+            Rebalance::Revoked => {
+                self.fetching = Fetching::Nothing;
+                BTreeSet::new()
+            }
+        }
+    }
+
+    /// Kafka has shut this consumer out for good: its group has another member of its name. After an outage that is its
+    /// own shadow, since the broker took it in and its answer was lost: it joins anew, and owns nothing so far.
+    fn shut_out(&mut self, error: &KafkaError) -> Result<BTreeSet<i32>, LogError> {
+        if !self.outage.was_since_joining() {
+            return Err(LogError::Fatal(format!(
+                "topic {}: Kafka has shut this consumer out: {error}; does another processor run as instance {:?}?",
+                self.input_name(),
+                self.config.instance
+            )));
+        }
+        tracing::warn!(machine = self.machine, %error, "out of the consumer group since an outage; joining it again");
+        (self.consumer, self.membership) = join(&self.config, self.machine, &self.input_name())?;
+        self.outage = Outage::default();
+        self.paused = false;
+        Ok(self.follow(Rebalance::Revoked))
+    }
+
     /// Fetches as long as there is room. A member that did not poll would be put out of its group.
     fn fetch_while(&mut self, room: bool) -> Result<(), LogError> {
         if room != self.paused || self.fetching != Fetching::Running {
@@ -187,10 +188,10 @@ impl KafkaLog {
     }
 
     /// The producer, initialised: from here on no older instance of the same name can commit.
-    fn producer(&mut self) -> Result<&BaseProducer, LogError> {
+    fn producer(&mut self) -> Result<&BaseProducer<Quiet>, LogError> {
         if self.producer.is_none() {
-            let producer: BaseProducer =
-                self.config.transactional(self.machine).create().map_err(|e| self.failed("making a producer", &e))?;
+            let producer = BaseProducer::from_config_and_context(&self.config.transactional(self.machine), Quiet)
+                .map_err(|e| self.failed("making a producer", &e))?;
             producer.init_transactions(CALL_TIMEOUT).map_err(|e| self.failed("ending earlier transactions", &e))?;
             tracing::debug!(machine = self.machine, "transactional producer ready");
             self.producer = Some(producer);
@@ -229,7 +230,7 @@ impl KafkaLog {
     }
 }
 
-fn enqueue(producer: &BaseProducer, topic: &str, write: &Write, until: Instant) -> Result<(), KafkaError> {
+fn enqueue(producer: &BaseProducer<Quiet>, topic: &str, write: &Write, until: Instant) -> Result<(), KafkaError> {
     let mut record =
         BaseRecord::<str, [u8]>::to(topic).partition(write.partition).key(&*write.key).timestamp(write.timestamp_ms);
     if let Some(value) = &write.value {
@@ -292,44 +293,48 @@ impl Log for KafkaLog {
             let left = if held { left.min(HELD_WAIT) } else { left };
             let message = self.consumer.poll(left.max(Duration::from_millis(1)));
             if let Some(rebalance) = self.membership.take() {
-                // What was read before belongs to the assignment before; the committed offsets bring it again.
-                self.order.start([]);
-                let owned = match rebalance {
-                    Rebalance::Assigned(owned) => {
-                        self.fetching = Fetching::Awaited;
-                        owned
-                    }
-                    Rebalance::Revoked => {
-                        self.fetching = Fetching::Nothing;
-                        BTreeSet::new()
-                    }
-                };
-                return Ok(Polled { owned: Some(owned), ..Polled::default() });
+                return Ok(Polled { owned: Some(self.follow(rebalance)), ..Polled::default() });
+            }
+            if matches!(message, Some(Ok(_) | Err(KafkaError::PartitionEOF(_)))) {
+                self.outage.is_over(self.config.brokers());
             }
             match message {
                 None => {}
                 Some(Ok(message)) => self.order.push(to_record(&message)),
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.order.end(partition),
-                Some(Err(error)) if is_passing(&error) => {
-                    tracing::warn!(broker = self.config.brokers(), %error, "Kafka is not answering; waiting for it");
-                }
+                Some(Err(error)) if is_passing(&error) => self.outage.goes_on(self.config.brokers(), &error),
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                    return Err(LogError::Fatal(format!(
-                        "topic {}: Kafka has shut this consumer out: {error}; does another processor run as instance {:?}?",
-                        self.input_name(),
-                        self.config.instance
-                    )));
+                    return Ok(Polled { owned: Some(self.shut_out(&error)?), ..Polled::default() });
                 }
                 Some(Err(error)) => return Err(self.failed("reading", &error)),
             }
         }
     }
 
+    fn reassigned(&mut self) -> Result<Option<BTreeSet<i32>>, LogError> {
+        // What librdkafka says of an outage stands in the same queue, before what is looked for.
+        let until = Instant::now() + BATCH_AGE_MAX;
+        while Instant::now() < until {
+            let message = self.consumer.poll(HELD_WAIT);
+            if let Some(rebalance) = self.membership.take() {
+                return Ok(Some(self.follow(rebalance)));
+            }
+            match message {
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return self.shut_out(&error).map(Some),
+                Some(Err(error)) if is_passing(&error) => self.outage.goes_on(self.config.brokers(), &error),
+                Some(_) | None => {}
+            }
+        }
+        Ok(None)
+    }
+
     fn committed(&mut self, partition: i32) -> Result<Option<i64>, LogError> {
+        // While a transaction of ours is open that names offsets, Kafka does not say what they are: end it first.
+        self.producer()?;
         let list = self.list([(partition, Offset::Invalid)])?;
         let committed = self
             .consumer
-            .committed_offsets(list, CALL_TIMEOUT)
+            .committed_offsets(list, LOOK_TIMEOUT)
             .map_err(|e| self.failed("asking for the committed offset", &e))?;
         Ok(committed.elements().first().and_then(|element| match element.offset() {
             Offset::Offset(offset) => Some(offset),
@@ -340,7 +345,7 @@ impl Log for KafkaLog {
     fn oldest(&mut self, partition: i32) -> Result<i64, LogError> {
         let (low, _) = self
             .consumer
-            .fetch_watermarks(&self.input_name(), partition, CALL_TIMEOUT)
+            .fetch_watermarks(&self.input_name(), partition, LOOK_TIMEOUT)
             .map_err(|e| self.failed("asking for the oldest offset", &e))?;
         Ok(low)
     }
@@ -412,12 +417,5 @@ fn to_record(message: &BorrowedMessage<'_>) -> Record {
         key: message.key().unwrap_or_default().to_vec(),
         header,
         value: message.payload().unwrap_or_default().to_vec(),
-    }
-}
-
-/// What librdkafka says of its own accord. The end of a partition is no error, and what fails is returned as well.
-fn note(error: &KafkaError, reason: &str) {
-    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-        tracing::debug!(%error, reason, "librdkafka");
     }
 }

@@ -2,32 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use wulog_schemas::topic::Topic;
 
+use super::clients::Quiet;
 use super::errors::{explain, is_passing};
-use super::{CALL_TIMEOUT, KafkaConfig, note, to_record};
+use super::{CALL_TIMEOUT, KafkaConfig, to_record};
 use crate::log::{LogError, Record};
-
-/// The context of a consumer without a group.
-struct ReaderContext;
-
-impl ClientContext for ReaderContext {
-    fn error(&self, error: KafkaError, reason: &str) {
-        note(&error, reason);
-    }
-}
-
-impl ConsumerContext for ReaderContext {}
 
 /// Everything in one partition, read committed, from its oldest record to the end that it had when this began.
 pub struct PartitionReader {
-    consumer: BaseConsumer<ReaderContext>,
+    consumer: BaseConsumer<Quiet>,
     brokers: String,
     topic: String,
     partition: i32,
@@ -53,8 +42,8 @@ impl PartitionReader {
             ("queued.max.messages.kbytes", "4096"),
             ("fetch.wait.max.ms", "50"), // the end is told by an empty fetch
         ]);
-        let consumer = BaseConsumer::from_config_and_context(&properties, ReaderContext)
-            .map_err(|e| failed("making a consumer", &e))?;
+        let consumer =
+            BaseConsumer::from_config_and_context(&properties, Quiet).map_err(|e| failed("making a consumer", &e))?;
         let (_, end) = consumer
             .fetch_watermarks(&topic, partition, CALL_TIMEOUT)
             .map_err(|e| failed("asking for its end offset", &e))?;

@@ -1,0 +1,90 @@
+//! The contexts of librdkafka's clients: what they say of their own accord, and what rebalances do.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+
+/// The context of a client that is nobody's member. What fails is returned as well, and a broker that is away makes each
+/// client say so many times a second: all of it is for those who look for it.
+pub(super) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The end of a partition is no error.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::debug!(%error, reason, "librdkafka");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+/// What a rebalance did to this member of the group.
+pub(super) enum Rebalance {
+    /// These partitions are its own now. That may be none, where there are more members than partitions.
+    Assigned(BTreeSet<i32>),
+    /// It has given up what it had.
+    Revoked,
+}
+
+/// What rebalances leave for the shell to see.
+#[derive(Default)]
+pub(super) struct Membership {
+    last: Mutex<Option<Rebalance>>,
+}
+
+impl Membership {
+    fn set(&self, rebalance: Rebalance) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(rebalance);
+    }
+
+    pub(super) fn take(&self) -> Option<Rebalance> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The context of a consumer that is a member of a group.
+pub(super) struct GroupContext(pub(super) Arc<Membership>);
+
+impl ClientContext for GroupContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Quiet.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Quiet.error(error, reason);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    /// Only notes new partitions: the shell loads their machines first and then names the offsets, in
+    /// [`Log::start_at`]. (Assigning here and again there trips an assertion in librdkafka 2.12:
+    /// `rd_kafka_assignment_partition_stopped`.)
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.0.set(Rebalance::Assigned(list.elements().iter().map(|element| element.partition()).collect()));
+            return;
+        }
+        self.0.set(Rebalance::Revoked);
+        if let Err(error) = consumer.unassign() {
+            tracing::error!(%error, "librdkafka did not give up the revoked partitions");
+        }
+    }
+}
