@@ -18,6 +18,7 @@ use tracing::{debug, error, warn};
 
 use crate::disk::{replace, sync_folder};
 use crate::follow::Anchor;
+use crate::path_text;
 
 /// A position in a file, with what stands before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,7 @@ pub struct Sent {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Where the file is.
+    #[serde(with = "path_text")]
     pub path: PathBuf,
     /// Device and inode of the version that the cursor is of.
     pub id: (u64, u64),
@@ -191,7 +193,8 @@ impl CheckpointStore {
     }
 
     fn note(&mut self, path: &Path, cursor: &Cursor) -> io::Result<()> {
-        let body = serde_json::to_vec(&(path, &cursor.epoch, &cursor.sent)).map_err(io::Error::other)?;
+        let note = Note(path.to_owned(), cursor.epoch.clone(), cursor.sent.clone());
+        let body = serde_json::to_vec(&note).map_err(io::Error::other)?;
         let mut line = format!("{:08x} ", crc32fast::hash(&body)).into_bytes();
         line.extend(body);
         line.push(b'\n');
@@ -269,13 +272,18 @@ fn replay_journal(dir: &Path, entries: &mut [FileEntry]) {
     }
 }
 
+/// A line of the journal: file, epoch, how far.
+#[derive(Serialize, Deserialize)]
+struct Note(#[serde(with = "path_text")] PathBuf, String, Option<Sent>);
+
 fn decode_note(line: &[u8]) -> Option<(PathBuf, String, Sent)> {
     let (crc, body) = (line.get(..8)?, line.get(9..)?);
     let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?, 16).ok()?;
     if crc != crc32fast::hash(body) {
         return None;
     }
-    serde_json::from_slice(body).ok()
+    let Note(path, epoch, sent) = serde_json::from_slice(body).ok()?;
+    Some((path, epoch, sent?))
 }
 
 fn decode(bytes: &[u8]) -> Option<(u64, Vec<FileEntry>)> {

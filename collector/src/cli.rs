@@ -17,6 +17,7 @@ use crate::forget;
 use crate::kafka::{KafkaConfigError, KafkaSink};
 use crate::limits;
 use crate::metrics::{Metrics, Server};
+use crate::path_text::shown;
 use crate::service::{self, ServiceCommand};
 use crate::{Collector, Config, Pass};
 
@@ -239,7 +240,7 @@ fn show(config: &Config) -> Outcome {
         let cursor = &entry.cursor;
         println!(
             "{}\n  epoch {}  acknowledged up to offset {} (byte {} of the file)  losses {}",
-            entry.path.display(),
+            shown(&entry.path),
             cursor.epoch,
             cursor.logical,
             cursor.position,

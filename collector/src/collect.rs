@@ -338,7 +338,7 @@ impl Collector {
         let mut open = self.tails.iter().filter(|tail| tail.holds_handle()).count();
         for index in 0..self.tails.len() {
             let tail = &mut self.tails[index];
-            if !tail.can_read() {
+            if !tail.can_read() || !self.hosts.has_spoken(tail.host) {
                 continue;
             }
             // Less than two lines of room is none: a chunk must hold a line of the greatest length, CRLF and all.
@@ -401,6 +401,10 @@ impl Collector {
 
     fn heartbeats(&mut self, now_ms: i64) {
         for index in 0..self.hosts.len() {
+            // Ten thousand hosts speak in the same minute. Whoever does not fit waits, and its lines with it.
+            if self.shipper.room() == 0 {
+                return;
+            }
             if let Some(record) = self.hosts.heartbeat(index, &self.tails, now_ms) {
                 self.shipper.submit(record.into(), Owner::Heartbeat(index));
             }
@@ -424,9 +428,12 @@ impl Collector {
     fn settle(&mut self, settled: &[(Ticket, Owner)], pass: &mut Pass) {
         for (ticket, owner) in settled {
             pass.acked += 1;
-            if let Owner::Line(file) = owner {
-                self.tails[*file].delivered(*ticket);
-                self.unsaved = self.unsaved.max(Unsaved::Positions);
+            match owner {
+                Owner::Line(file) => {
+                    self.tails[*file].delivered(*ticket);
+                    self.unsaved = self.unsaved.max(Unsaved::Positions);
+                }
+                Owner::Heartbeat(host) => self.hosts.delivered(*host),
             }
         }
     }

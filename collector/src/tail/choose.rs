@@ -14,6 +14,7 @@ use crate::disk::{each_line, first_line, open, read_at, reopen_moved, see, stand
 use crate::encoding::Encoding;
 use crate::follow::{Anchor, Found, Search, Seen};
 use crate::frame::Framer;
+use crate::path_text::shown;
 
 /// Positions in earlier versions that are kept, one an epoch; `Get-WindowsUpdateLog` needs two.
 const PAST_MAX: usize = 8;
@@ -276,7 +277,7 @@ impl Tail {
 
     /// Starts a new epoch.
     fn begin(&mut self, fresh: Cursor) {
-        let label = self.entry.path.display().to_string();
+        let label = shown(&self.entry.path).into_owned();
         let left = std::mem::replace(&mut self.entry.cursor, Cursor { label, ..fresh });
         let known = !left.anchor.is_empty();
         self.remember(left);
