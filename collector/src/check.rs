@@ -47,8 +47,7 @@ fn pattern(pattern: &str) -> Option<String> {
     if Path::new(pattern).is_dir() {
         return Some(format!("{pattern}: is a directory; name the files in it, such as {pattern}/*.log"));
     }
-    let any =
-        Path::new(pattern).exists() || search(pattern).is_ok_and(|paths| paths.iter().any(Result::is_ok));
+    let any = Path::new(pattern).exists() || search(pattern).is_ok_and(|paths| paths.iter().any(Result::is_ok));
     (!any).then(|| format!("{pattern}: no file matches; files that appear later are found"))
 }
 

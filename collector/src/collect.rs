@@ -22,7 +22,7 @@ use crate::record::{Origin, Place};
 use crate::redact::{Rule, redact};
 use crate::ship::{FatalSinkError, Owner, Shipper};
 use crate::sink::{Sink, Ticket};
-use crate::tail::{Line, Reading, Tail};
+use crate::tail::{Chunk, Line, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -354,7 +354,7 @@ impl Collector {
                     allowance => chunk = chunk.min(allowance),
                 }
             }
-            let chunk = chunk.max(chunk_min);
+            let chunk = Chunk { bytes: chunk.max(chunk_min), lines: self.shipper.room_lines() };
             let held = tail.holds_handle();
             let bytes = tail.read(&mut self.buffer, chunk, &mut lines);
             if open >= HANDLES_MAX {

@@ -31,11 +31,8 @@ pub fn listed(mut files: Vec<FileStatus>, bytes_max: usize) -> (Vec<FileStatus>,
     let kept = sizes(&files).iter().copied().take_while(fits).count();
     let rest = files.split_off(kept);
     let sum = |figure: fn(&FileStatus) -> u64| rest.iter().map(figure).sum();
-    let unlisted = Unlisted {
-        files: rest.len() as u64,
-        lag_bytes: sum(|file| file.lag_bytes),
-        losses: sum(|file| file.losses),
-    };
+    let unlisted =
+        Unlisted { files: rest.len() as u64, lag_bytes: sum(|file| file.lag_bytes), losses: sum(|file| file.losses) };
     (files, Some(unlisted))
 }
 

@@ -13,6 +13,7 @@ mod look;
 mod read;
 
 pub use choose::Others;
+pub use read::Chunk;
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -532,27 +532,35 @@ fn an_outage_gathers_no_heartbeats() {
 
 #[test]
 fn thousands_of_hosts_speak_within_the_budget_and_before_their_first_line() {
-    const HOSTS: usize = 3000;
-    const BUDGET: usize = 1024 * 1024;
+    const HOSTS: usize = 1000;
+    const BUDGET: usize = 256 * 1024;
     let mut bench = Bench::new();
     let root = bench.dir.path().join("srv");
     bench.config = Config::gathered(&root, &bench.config.state_dir);
     bench.config.limits.poll_interval_ms = 10;
     bench.config.limits.bytes_in_flight = BUDGET;
-    for number in 0..HOSTS {
-        let folder = root.join(format!("pc-{number}"));
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(LOG), "a\n").unwrap();
+    let host = |name: &str| {
+        fs::create_dir_all(root.join(name)).unwrap();
+        fs::write(root.join(name).join(LOG), "a\n").unwrap();
+    };
+    (1..HOSTS).for_each(|number| host(&format!("pc-{number}")));
+    let size = |record: &RawRecord| 2 * (record.value.len() + record.header.to_bytes().len());
+    for turn in 0..2 {
+        bench.mood(Mood::Silent);
+        for _ in 0..5 {
+            bench.pass();
+        }
+        let held: usize = bench.sink.0.lock().unwrap().waiting.iter().map(|(_, record)| size(record)).sum();
+        assert!((BUDGET / 10..BUDGET).contains(&held), "{held} bytes");
+        bench.mood(Mood::Takes);
+        // Long passes, in which room comes back while files wait to be read.
+        while !bench.collector.as_mut().unwrap().pass(Duration::from_secs(5)).unwrap().caught_up {}
+        if turn == 0 {
+            // All are to speak again when one comes that is new.
+            bench.wait_secs(900);
+            host("pc-new");
+        }
     }
-    bench.mood(Mood::Silent);
-    for _ in 0..5 {
-        bench.pass();
-    }
-    let held: usize =
-        bench.sink.0.lock().unwrap().waiting.iter().map(|(_, it)| 2 * (it.value.len() + it.header.to_bytes().len())).sum();
-    assert!((BUDGET / 10..BUDGET).contains(&held), "{held} bytes");
-    bench.mood(Mood::Takes);
-    bench.pump();
     let mut spoken = BTreeSet::new();
     for record in bench.records() {
         let first = spoken.insert(record.host_id.as_str().to_owned());
