@@ -1,7 +1,7 @@
 //! Sequences that once failed, as short as they get.
 
 use super::deed::{Deed, Encoding, How, Setting};
-use super::run;
+use super::sequences::run;
 
 const NAMED: Setting = Setting { rotated_are_named: true };
 const UNNAMED: Setting = Setting { rotated_are_named: false };
