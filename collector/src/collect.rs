@@ -84,6 +84,8 @@ pub struct Pass {
     /// Every complete line, in every file that is known, as it was at the start of this pass, is acknowledged, and so are the
     /// heartbeats that say so.
     pub caught_up: bool,
+    /// How long it took to look at all files.
+    pub look: Duration,
     /// Hosts known.
     pub hosts: usize,
     /// Files known.
@@ -192,7 +194,9 @@ impl Collector {
             self.discover(now_ms);
         }
         self.deliveries(Duration::ZERO, &mut pass)?;
+        let looks = Instant::now();
         self.tails.iter_mut().for_each(|tail| tail.look(now_ms));
+        pass.look = looks.elapsed();
         self.choose();
         self.save_when_due();
         self.heartbeats(now_ms);
