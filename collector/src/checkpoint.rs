@@ -136,7 +136,7 @@ impl CheckpointStore {
     /// When the directory cannot be made, locked or written. Damaged checkpoints are no error.
     pub fn open(dir: &Path) -> Result<(CheckpointStore, Vec<FileEntry>), CheckpointError> {
         let unwritable = |error| CheckpointError::Unwritable { dir: dir.to_owned(), error };
-        fs::create_dir_all(dir).map_err(unwritable)?;
+        make_folder(dir).map_err(unwritable)?;
         let lock = File::create(dir.join("lock")).map_err(unwritable)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -225,6 +225,17 @@ impl CheckpointStore {
         drop(file);
         replace(&unfinished, &self.dir.join(SLOTS[(generation % 2) as usize]))
     }
+}
+
+/// Makes a folder and those above it, on disk.
+fn make_folder(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(dir)?;
+    for above in missing.into_iter().filter_map(Path::parent) {
+        // One that we may not open is left to the order in which the file system writes.
+        let _ = sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    }
+    Ok(())
 }
 
 /// The newest whole checkpoint of a state directory, without locking it; empty where there is none.

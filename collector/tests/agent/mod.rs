@@ -24,6 +24,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Bench {
     pub(crate) dir: TempDir,
     pub(crate) cluster: MockCluster<'static, DefaultProducerContext>,
+    /// A tool that the collector is run by, with its options.
+    pub(crate) under: Vec<String>,
 }
 
 /// How a command ended.
@@ -49,7 +51,7 @@ impl Bench {
         fs::create_dir(dir.path().join("logs")).unwrap();
         let cluster: MockCluster<'static, DefaultProducerContext> = MockCluster::new(1).unwrap();
         cluster.create_topic("wulog.raw", 1, 1).unwrap();
-        let bench = Bench { dir, cluster };
+        let bench = Bench { dir, cluster, under: Vec::new() };
         bench.configure(more);
         bench
     }
@@ -73,7 +75,15 @@ impl Bench {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wulog-collector"));
+        let program = env!("CARGO_BIN_EXE_wulog-collector");
+        let mut command = match self.under.split_first() {
+            None => Command::new(program),
+            Some((tool, options)) => {
+                let mut command = Command::new(tool);
+                command.args(options).arg(program);
+                command
+            }
+        };
         let logs = self.dir.path().join("logs");
         command.args(arguments).current_dir(logs).env_remove("WULOG_LOG").stdin(Stdio::null());
         command.env("WULOG_COLLECTOR_CONFIG", self.config());
@@ -157,6 +167,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(&self.said).unwrap()
     }
