@@ -482,7 +482,7 @@ fn heartbeats(bench: &Bench) -> Vec<(usize, Heartbeat)> {
 
 #[test]
 fn a_heartbeat_of_many_files_lists_those_that_lag_most() {
-    const FILES: usize = 3000;
+    const FILES: usize = 1500;
     let mut bench = Bench::new();
     let name = |number: usize| bench.file(&format!("{number}.log"));
     let names: Vec<_> = (0..FILES).map(name).collect();
