@@ -83,6 +83,10 @@ impl Tail {
         if in_place && self.entry.id != version.seen.id {
             // Whoever finds the earlier file under another name asks for it.
             self.remember(self.entry.cursor.clone());
+            if !others.copied.is_empty() {
+                // It is another file, and may begin as ours does with lines that a neighbour has read to their end.
+                self.find(&version, &head, others)?;
+            }
         }
         if !in_place && !self.find(&version, &head, others)? {
             match moved {
