@@ -6,6 +6,7 @@
 mod bench;
 
 use std::collections::BTreeMap;
+#[cfg(not(windows))]
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bench::{Bench, LOG, Mood, append, log, replace, utf16};
 use wulog_collector::Config;
 use wulog_collector::config::Input;
+#[cfg(not(windows))]
 use wulog_collector::sink::RawRecord;
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::{Heartbeat, Kind, Source};
