@@ -85,11 +85,12 @@ fn a_checkpoint_is_on_disk_before_its_name_and_the_first_line_leaves_after_it() 
     fs::write(bench.log("WindowsUpdate.log"), format!("{LINE}\n")).unwrap();
     let running = bench.start();
     running.until("the line is in the topic", || bench.shipped().len() == 1);
-    let end = format!("{} +++ exited with 0 +++", running.pid());
+    let pid = format!("{} ", running.pid());
     running.terminate();
     let text = || fs::read_to_string(&trace).unwrap();
     let stopped = Instant::now();
-    while !text().contains(&end) {
+    // Short process ids are padded.
+    while !text().lines().any(|line| line.starts_with(&pid) && line.ends_with(" +++ exited with 0 +++")) {
         assert!(stopped.elapsed() < PATIENCE, "the trace has no end");
         std::thread::sleep(Duration::from_millis(20));
     }
