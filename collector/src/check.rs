@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::discover::{Discovery, search};
+use crate::discover::Discovery;
+use crate::search::search;
 
 /// How much of a file is read to see whether it looks like a log.
 const HEAD_BYTES: u64 = 4096;
@@ -46,8 +47,7 @@ fn pattern(pattern: &str) -> Option<String> {
     if Path::new(pattern).is_dir() {
         return Some(format!("{pattern}: is a directory; name the files in it, such as {pattern}/*.log"));
     }
-    let any =
-        Path::new(pattern).exists() || search(pattern).is_ok_and(|paths| paths.flatten().any(|path| !path.is_dir()));
+    let any = Path::new(pattern).exists() || search(pattern).is_ok_and(|paths| paths.iter().any(Result::is_ok));
     (!any).then(|| format!("{pattern}: no file matches; files that appear later are found"))
 }
 

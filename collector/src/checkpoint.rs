@@ -18,6 +18,7 @@ use tracing::{debug, error, warn};
 
 use crate::disk::{replace, sync_folder};
 use crate::follow::Anchor;
+use crate::path_text;
 
 /// A position in a file, with what stands before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,7 @@ pub struct Sent {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Where the file is.
+    #[serde(with = "path_text")]
     pub path: PathBuf,
     /// Device and inode of the version that the cursor is of.
     pub id: (u64, u64),
@@ -134,7 +136,7 @@ impl CheckpointStore {
     /// When the directory cannot be made, locked or written. Damaged checkpoints are no error.
     pub fn open(dir: &Path) -> Result<(CheckpointStore, Vec<FileEntry>), CheckpointError> {
         let unwritable = |error| CheckpointError::Unwritable { dir: dir.to_owned(), error };
-        fs::create_dir_all(dir).map_err(unwritable)?;
+        make_folder(dir).map_err(unwritable)?;
         let lock = File::create(dir.join("lock")).map_err(unwritable)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -191,7 +193,8 @@ impl CheckpointStore {
     }
 
     fn note(&mut self, path: &Path, cursor: &Cursor) -> io::Result<()> {
-        let body = serde_json::to_vec(&(path, &cursor.epoch, &cursor.sent)).map_err(io::Error::other)?;
+        let note = Note(path.to_owned(), cursor.epoch.clone(), cursor.sent.clone());
+        let body = serde_json::to_vec(&note).map_err(io::Error::other)?;
         let mut line = format!("{:08x} ", crc32fast::hash(&body)).into_bytes();
         line.extend(body);
         line.push(b'\n');
@@ -222,6 +225,17 @@ impl CheckpointStore {
         drop(file);
         replace(&unfinished, &self.dir.join(SLOTS[(generation % 2) as usize]))
     }
+}
+
+/// Makes a folder and those above it, on disk.
+fn make_folder(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(dir)?;
+    for above in missing.into_iter().filter_map(Path::parent) {
+        // One that we may not open is left to the order in which the file system writes.
+        let _ = sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    }
+    Ok(())
 }
 
 /// The newest whole checkpoint of a state directory, without locking it; empty where there is none.
@@ -269,13 +283,18 @@ fn replay_journal(dir: &Path, entries: &mut [FileEntry]) {
     }
 }
 
+/// A line of the journal: file, epoch, how far.
+#[derive(Serialize, Deserialize)]
+struct Note(#[serde(with = "path_text")] PathBuf, String, Option<Sent>);
+
 fn decode_note(line: &[u8]) -> Option<(PathBuf, String, Sent)> {
     let (crc, body) = (line.get(..8)?, line.get(9..)?);
     let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?, 16).ok()?;
     if crc != crc32fast::hash(body) {
         return None;
     }
-    serde_json::from_slice(body).ok()
+    let Note(path, epoch, sent) = serde_json::from_slice(body).ok()?;
+    Some((path, epoch, sent?))
 }
 
 fn decode(bytes: &[u8]) -> Option<(u64, Vec<FileEntry>)> {

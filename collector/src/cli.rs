@@ -12,11 +12,12 @@ use tracing::{info, warn};
 use crate::check;
 use crate::checkpoint;
 use crate::clock::Clock;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, MetricsConfig, UNHEALTHY_AFTER};
 use crate::forget;
 use crate::kafka::{KafkaConfigError, KafkaSink};
 use crate::limits;
 use crate::metrics::{Metrics, Server};
+use crate::path_text::shown;
 use crate::service::{self, ServiceCommand};
 use crate::{Collector, Config, Pass};
 
@@ -166,12 +167,16 @@ pub(crate) fn ranked_sink(path: &Path, config: &Config) -> Result<KafkaSink, Bad
 pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready: impl FnOnce()) -> Result<Outcome> {
     let poll_interval = Duration::from_millis(config.limits.poll_interval_ms);
     let sink = sink.silence_max(Duration::from_secs(config.limits.no_ack_rebuild_secs));
-    let (metrics, rebuilds) = (Arc::new(Metrics::new(Instant::now())), sink.rebuilds());
-    // Until the end: dropping it stops listening.
-    let server = config.metrics.map(|listen| {
+    let unhealthy_after = config.metrics.map_or(UNHEALTHY_AFTER, |metrics| metrics.unhealthy_after);
+    let (metrics, rebuilds) = (Arc::new(Metrics::new(unhealthy_after, Instant::now())), sink.rebuilds());
+    let server = config.metrics.map(|MetricsConfig { listen, .. }| {
         Server::start(listen, metrics.clone()).with_context(|| format!("cannot listen at {listen} for [metrics]"))
     });
-    let _server = server.transpose()?;
+    // Until the end: dropping it stops listening.
+    let server = server.transpose()?;
+    if let Some(server) = &server {
+        info!(address = %server.address(), "metrics and health are served");
+    }
     let mut inputs_noted = None::<Instant>;
     let served = config.metrics.is_some();
     #[cfg(windows)]
@@ -183,7 +188,6 @@ pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready
     info!(version = env!("CARGO_PKG_VERSION"), "collector started");
     let mut seen = Pass::default();
     while !stop.load(Ordering::Acquire) {
-        let started = Instant::now();
         let pass = collector.pass(poll_interval)?;
         if pass.caught_up && !seen.caught_up {
             info!(files = pass.files, hosts = pass.hosts, "caught up");
@@ -198,7 +202,7 @@ pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready
         }
         seen = pass;
         if pass.caught_up {
-            let until = Instant::now() + limits::idle_pause(poll_interval, started.elapsed());
+            let until = Instant::now() + limits::idle_pause(poll_interval, pass.look);
             while !stop.load(Ordering::Acquire) && Instant::now() < until {
                 std::thread::sleep(poll_interval.min(until.saturating_duration_since(Instant::now())));
             }
@@ -239,7 +243,7 @@ fn show(config: &Config) -> Outcome {
         let cursor = &entry.cursor;
         println!(
             "{}\n  epoch {}  acknowledged up to offset {} (byte {} of the file)  losses {}",
-            entry.path.display(),
+            shown(&entry.path),
             cursor.epoch,
             cursor.logical,
             cursor.position,

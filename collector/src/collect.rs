@@ -22,7 +22,7 @@ use crate::record::{Origin, Place};
 use crate::redact::{Rule, redact};
 use crate::ship::{FatalSinkError, Owner, Shipper};
 use crate::sink::{Sink, Ticket};
-use crate::tail::{Line, Reading, Tail};
+use crate::tail::{Chunk, Line, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -84,6 +84,8 @@ pub struct Pass {
     /// Every complete line, in every file that is known, as it was at the start of this pass, is acknowledged, and so are the
     /// heartbeats that say so.
     pub caught_up: bool,
+    /// How long it took to look at all files.
+    pub look: Duration,
     /// Hosts known.
     pub hosts: usize,
     /// Files known.
@@ -192,7 +194,9 @@ impl Collector {
             self.discover(now_ms);
         }
         self.deliveries(Duration::ZERO, &mut pass)?;
+        let looks = Instant::now();
         self.tails.iter_mut().for_each(|tail| tail.look(now_ms));
+        pass.look = looks.elapsed();
         self.choose();
         self.save_when_due();
         self.heartbeats(now_ms);
@@ -338,7 +342,7 @@ impl Collector {
         let mut open = self.tails.iter().filter(|tail| tail.holds_handle()).count();
         for index in 0..self.tails.len() {
             let tail = &mut self.tails[index];
-            if !tail.can_read() {
+            if !tail.can_read() || !self.hosts.has_spoken(tail.host) {
                 continue;
             }
             // Less than two lines of room is none: a chunk must hold a line of the greatest length, CRLF and all.
@@ -354,7 +358,7 @@ impl Collector {
                     allowance => chunk = chunk.min(allowance),
                 }
             }
-            let chunk = chunk.max(chunk_min);
+            let chunk = Chunk { bytes: chunk.max(chunk_min), lines: self.shipper.room_lines() };
             let held = tail.holds_handle();
             let bytes = tail.read(&mut self.buffer, chunk, &mut lines);
             if open >= HANDLES_MAX {
@@ -401,6 +405,10 @@ impl Collector {
 
     fn heartbeats(&mut self, now_ms: i64) {
         for index in 0..self.hosts.len() {
+            // Ten thousand hosts speak in the same minute. Whoever does not fit waits, and its lines with it.
+            if self.shipper.room() == 0 {
+                return;
+            }
             if let Some(record) = self.hosts.heartbeat(index, &self.tails, now_ms) {
                 self.shipper.submit(record.into(), Owner::Heartbeat(index));
             }
@@ -424,9 +432,12 @@ impl Collector {
     fn settle(&mut self, settled: &[(Ticket, Owner)], pass: &mut Pass) {
         for (ticket, owner) in settled {
             pass.acked += 1;
-            if let Owner::Line(file) = owner {
-                self.tails[*file].delivered(*ticket);
-                self.unsaved = self.unsaved.max(Unsaved::Positions);
+            match owner {
+                Owner::Line(file) => {
+                    self.tails[*file].delivered(*ticket);
+                    self.unsaved = self.unsaved.max(Unsaved::Positions);
+                }
+                Owner::Heartbeat(host) => self.hosts.delivered(*host),
             }
         }
     }

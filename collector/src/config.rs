@@ -33,7 +33,7 @@ pub struct Config {
     /// What is replaced in each line before it is shipped.
     pub redact: Vec<Rule>,
     /// Where metrics and health are served, if anywhere.
-    pub metrics: Option<SocketAddr>,
+    pub metrics: Option<MetricsConfig>,
     /// Has Windows 10 and later make a log of their traces; see [`GetWindowsUpdateLog`].
     pub get_windows_update_log: Option<GetWindowsUpdateLog>,
     /// What is read; the first input that names a file has it.
@@ -93,6 +93,18 @@ impl Default for Limits {
             final_line_quiet_secs: 30,
         }
     }
+}
+
+/// By default, see [`MetricsConfig::unhealthy_after`].
+pub const UNHEALTHY_AFTER: Duration = Duration::from_secs(300);
+
+/// Metrics and health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Where they are served.
+    pub listen: SocketAddr,
+    /// Records may be on their way for so long without an acknowledgement before the collector says that it is not well.
+    pub unhealthy_after: Duration,
 }
 
 /// Windows 10 and later keep traces in place of WindowsUpdate.log; `Get-WindowsUpdateLog` makes the log of them.
@@ -399,13 +411,14 @@ mod tests {
         check("[[redact]]\nregex = 'a'\nreplace = '$user'", &["c.toml:4:", "$user", "group"]);
         check("[metrics]\nlisten = 'nine'", &["c.toml:3:", "127.0.0.1:9464"]);
         check("[metrics]\nlisten = '0.0.0.0:9464'", &["c.toml:3:", "allow_remote"]);
+        check("[metrics]\nlisten = '127.0.0.1:1'\nunhealthy_after_secs = 0", &["c.toml:4:", "unhealthy_after_secs"]);
         check("[limits]\nbytes_per_second = 100", &["c.toml:2:", "bytes_per_second"]);
         check("[limits]\npriority = 'high'", &["below-normal"]);
         check("[limits]\nno_ack_rebuild_secs = 1", &["c.toml:2:", "no_ack_rebuild_secs"]);
         let good = "[metrics]\nlisten = '0.0.0.0:9464'\nallow_remote = true\n[limits]\npriority = 'below-normal'\n\
                     [[redact]]\nregex = 'user=(?P<name>.)\\w*'\nreplace = 'user=${name}*'\n";
         let config = Config::parse(&with(good), "c.toml").unwrap();
-        assert_eq!((config.metrics.unwrap().port(), config.limits.priority), (9464, Priority::BelowNormal));
+        assert_eq!((config.metrics.unwrap().listen.port(), config.limits.priority), (9464, Priority::BelowNormal));
         assert_eq!(&*crate::redact::redact(&config.redact, b"user=ann"), b"user=a*");
     }
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use glob::MatchOptions;
 use tracing::warn;
 use wulog_schemas::raw::Source;
 
 use crate::config::Input;
 use crate::encoding::EncodingChoice;
+use crate::path_text::shown;
+use crate::search::{Unsearchable, search};
 
 /// Searching takes at most this part of the time: one in 50.
 const SCAN_SHARE: u32 = 50;
@@ -91,11 +92,6 @@ impl Discovery {
     }
 }
 
-/// Searches for a glob, with names told apart as the system does.
-pub(crate) fn search(pattern: &str) -> Result<glob::Paths, glob::PatternError> {
-    glob::glob_with(pattern, MatchOptions { case_sensitive: !cfg!(windows), ..MatchOptions::default() })
-}
-
 /// The files that match, folders left out unless named outright: then the complaint about them is the tail's.
 fn matches(pattern: &str, said: &mut HashSet<String>) -> Vec<PathBuf> {
     let literal = PathBuf::from(pattern);
@@ -105,11 +101,10 @@ fn matches(pattern: &str, said: &mut HashSet<String>) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for entry in search(pattern).into_iter().flatten() {
         match entry {
-            Ok(path) if path.is_dir() => {}
             Ok(path) => paths.push(path),
-            Err(error) => {
-                if said.insert(error.path().display().to_string()) {
-                    warn!(path = %error.path().display(), error = %error.error(), "folder cannot be searched; allow the collector to read it");
+            Err(Unsearchable { folder, error }) => {
+                if said.insert(shown(&folder).into_owned()) {
+                    warn!(path = %folder.display(), %error, "folder cannot be searched; allow the collector to read it");
                 }
             }
         }
@@ -118,13 +113,13 @@ fn matches(pattern: &str, said: &mut HashSet<String>) -> Vec<PathBuf> {
 }
 
 fn discovered((index, input): (usize, &Input), path: PathBuf, said: &mut HashSet<String>) -> Option<Discovered> {
-    let shown = path.to_string_lossy().into_owned();
+    let name = shown(&path).into_owned();
     let host = match &input.host_pattern {
         None => None,
-        Some(pattern) => match pattern.captures(&shown).and_then(|captures| captures.name("host")) {
+        Some(pattern) => match pattern.captures(&name).and_then(|captures| captures.name("host")) {
             Some(host) => Some(host.as_str().to_owned()),
             None => {
-                if said.insert(shown) {
+                if said.insert(name) {
                     warn!(path = %path.display(), %pattern, "host_pattern does not match; the file is not read");
                 }
                 return None;

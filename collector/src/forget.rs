@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::config::Config;
+use crate::path_text::shown;
 
 /// Why a position cannot be forgotten.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,11 @@ impl From<CheckpointError> for ForgetError {
     }
 }
 
+/// Whether a file is the one that somebody named, by its path or as `cursor show` prints it.
+fn is_named(path: &Path, named: &Path) -> bool {
+    path == named || std::path::absolute(named).is_ok_and(|named| path == named) || shown(path) == shown(named)
+}
+
 /// Forgets the position in one file: it is read again from its start, under a new epoch, so that its lines are sent and
 /// taken again. Returns what was forgotten.
 ///
@@ -42,8 +48,7 @@ impl From<CheckpointError> for ForgetError {
 /// See [`ForgetError`].
 pub fn reset(config: &Config, file: &Path) -> Result<FileEntry, ForgetError> {
     let (mut store, mut entries) = CheckpointStore::open(&config.state_dir)?;
-    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let Some(at) = entries.iter().position(|entry| entry.path == file || entry.path == absolute) else {
+    let Some(at) = entries.iter().position(|entry| is_named(&entry.path, file)) else {
         let (path, state_dir) = (file.display().to_string(), config.state_dir.display().to_string());
         return Err(ForgetError::Unknown { path, state_dir });
     };

@@ -4,11 +4,42 @@
 //! has been behind for a while; and every 15 minutes. Being behind for the moment that a line is on its way is no news:
 //! told at once, it would cost two heartbeats a line.
 
+use std::cmp::Reverse;
+
+use wulog_schemas::raw::{FileStatus, Unlisted};
+
 /// How often a host says that it lives.
 pub const EVERY_MS: i64 = 15 * 60 * 1000;
 
 /// How long a host that had caught up may be behind before it says so.
 pub const BEHIND_MS: i64 = 60 * 1000;
+
+/// How many bytes the list of files may take, as JSON: some 800 files. A topic that takes the longest lines
+/// ([`crate::config::LINE_BYTES_MAX`], up to three times as long once decoded) takes heartbeats too.
+pub const FILES_BYTES_MAX: usize = 128 * 1024;
+
+/// As many files as fit into `bytes_max`, and the sums of the others. Those that lag most stay, then those with losses.
+#[must_use]
+pub fn listed(mut files: Vec<FileStatus>, bytes_max: usize) -> (Vec<FileStatus>, Option<Unlisted>) {
+    let sizes = |files: &[FileStatus]| -> Vec<usize> { files.iter().map(json_bytes).collect() };
+    if sizes(&files).iter().sum::<usize>() <= bytes_max {
+        return (files, None);
+    }
+    files.sort_by(|a, b| (Reverse((a.lag_bytes, a.losses)), &a.file).cmp(&(Reverse((b.lag_bytes, b.losses)), &b.file)));
+    let mut left = bytes_max;
+    let fits = |bytes: &usize| left.checked_sub(*bytes).map(|rest| left = rest).is_some();
+    let kept = sizes(&files).iter().copied().take_while(fits).count();
+    let rest = files.split_off(kept);
+    let sum = |figure: fn(&FileStatus) -> u64| rest.iter().map(figure).sum();
+    let unlisted =
+        Unlisted { files: rest.len() as u64, lag_bytes: sum(|file| file.lag_bytes), losses: sum(|file| file.losses) };
+    (files, Some(unlisted))
+}
+
+/// With the comma behind it.
+fn json_bytes(file: &FileStatus) -> usize {
+    1 + serde_json::to_vec(file).expect("a status holds only strings and numbers").len()
+}
 
 /// What one host has said, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +68,12 @@ impl Pulse {
         Some(says)
     }
 
+    /// True once anything was said.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        self.said.is_some()
+    }
+
     /// True when the last thing said is that the host has caught up.
     #[must_use]
     pub fn says_caught_up(&self) -> bool {
@@ -57,6 +94,32 @@ mod tests {
             .filter_map(|&(second, caught_up)| Some((second, pulse.due(second * 1000, caught_up)?)))
             .collect();
         assert_eq!(said, expect);
+    }
+
+    fn file(name: &str, lag_bytes: u64, losses: u64) -> FileStatus {
+        FileStatus { file: name.to_owned(), epoch: "00".to_owned(), acked: 1, lag_bytes, losses }
+    }
+
+    /// Of these files, as many bytes of JSON as `room` of them take; expects the names that are listed, and the rest.
+    #[track_caller]
+    fn check_listed(files: &[(&str, u64, u64)], room: usize, names: &str, unlisted: Option<(u64, u64, u64)>) {
+        let files: Vec<FileStatus> = files.iter().map(|&(name, lag, losses)| file(name, lag, losses)).collect();
+        // {"file":"a","epoch":"00","acked":1,"lag_bytes":0,"losses":0} and a comma
+        let (listed, rest) = listed(files, 62 * room);
+        assert_eq!(listed.iter().map(|file| file.file.as_str()).collect::<String>(), names);
+        let rest = rest.map(|Unlisted { files, lag_bytes, losses }| (files, lag_bytes, losses));
+        assert_eq!(rest, unlisted);
+    }
+
+    #[test]
+    fn the_files_that_lag_most_are_listed_and_the_sums_are_whole() {
+        let files = [("a", 0, 0), ("b", 2, 1), ("c", 0, 3), ("d", 9, 0), ("e", 0, 0)];
+        check_listed(&files, 5, "abcde", None);
+        check_listed(&files, 4, "dbca", Some((1, 0, 0)));
+        check_listed(&files, 2, "db", Some((3, 0, 3)));
+        check_listed(&files, 1, "d", Some((4, 2, 4)));
+        check_listed(&files, 0, "", Some((5, 11, 4)));
+        check_listed(&[], 0, "", None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use wulog_schemas::host::{HostId, canonical_name};
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
 use crate::discover::Discovered;
-use crate::heartbeat::Pulse;
+use crate::heartbeat::{FILES_BYTES_MAX, Pulse, listed};
 use crate::machine::{Machine, utc_offset_min};
 use crate::sink::RawRecord;
 use crate::tail::Tail;
@@ -27,6 +27,8 @@ struct Host {
     /// Whether the machine's UTC offset holds for its lines.
     utc_known: bool,
     pulse: Pulse,
+    /// A heartbeat is not acknowledged yet. The next one waits for it: an outage would gather one every 15 minutes.
+    speaks: bool,
     files: Vec<usize>,
 }
 
@@ -68,20 +70,36 @@ impl Hosts {
         RawHeader { v: VERSION, host: host.name.clone(), read: now_ms, utc, ..RawHeader::default() }
     }
 
-    /// The heartbeat of a host, if one is due.
+    /// The heartbeat of a host, if one is due; [`Hosts::delivered`] follows.
     pub(crate) fn heartbeat(&mut self, index: usize, tails: &[Tail], now_ms: i64) -> Option<RawRecord> {
         let host = &mut self.list[index];
+        if host.speaks {
+            return None;
+        }
         let caught_up = host.pulse.due(now_ms, host.files.iter().all(|&file| tails[file].is_idle()))?;
+        host.speaks = true;
+        let (files, unlisted) = listed(host.files.iter().map(|&file| tails[file].status()).collect(), FILES_BYTES_MAX);
         let heartbeat = Heartbeat {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             time_zone: host.time_zone.clone(),
             labels: host.labels.clone(),
             caught_up,
-            files: host.files.iter().map(|&file| tails[file].status()).collect(),
+            files,
+            unlisted,
         };
         let value = serde_json::to_vec(&heartbeat).expect("a heartbeat holds only strings, numbers and booleans");
         let header = RawHeader { kind: Kind::Heartbeat, ..self.header(index, now_ms) };
         Some(RawRecord { host_id: self.id(index), header, value })
+    }
+
+    /// Notes that the heartbeat of a host is in the log.
+    pub(crate) fn delivered(&mut self, host: usize) {
+        self.list[host].speaks = false;
+    }
+
+    /// True once the host has said anything; its lines come after that.
+    pub(crate) fn has_spoken(&self, host: usize) -> bool {
+        self.list[host].pulse.has_spoken()
     }
 
     /// True when no host has said that it is behind, or nothing yet.
@@ -98,7 +116,8 @@ impl Hosts {
         utc_known: bool,
     ) -> usize {
         *self.by_id.entry(id.clone()).or_insert_with(|| {
-            self.list.push(Host { id, name, time_zone, labels, utc_known, pulse: Pulse::default(), files: Vec::new() });
+            let (pulse, files) = (Pulse::default(), Vec::new());
+            self.list.push(Host { id, name, time_zone, labels, utc_known, pulse, speaks: false, files });
             self.list.len() - 1
         })
     }

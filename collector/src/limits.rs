@@ -50,15 +50,15 @@ impl TokenBucket {
     }
 }
 
-/// How long to rest after a pass that found nothing and took `took`: a look at ten thousand files takes some 20 ms, and
-/// four a second would be a tenth of a core for nothing.
+/// How long to rest after a look that took so long and found nothing: ten thousand files take some 20 ms, and four times a
+/// second that would be a tenth of a core for nothing. Waiting for Kafka or a disk is no look.
 #[must_use]
-pub fn idle_pause(poll_interval: Duration, took: Duration) -> Duration {
+pub fn idle_pause(poll_interval: Duration, look: Duration) -> Duration {
     /// Looking takes at most one part in so many.
     const LOOK_SHARE: u32 = 100;
     /// Not even a slow share makes anybody wait longer.
     const PAUSE_MAX: Duration = Duration::from_secs(10);
-    (took * LOOK_SHARE).min(PAUSE_MAX).max(poll_interval.saturating_sub(took))
+    (look * LOOK_SHARE).min(PAUSE_MAX).max(poll_interval.saturating_sub(look))
 }
 
 fn clamped(bytes: u64) -> i64 {

@@ -15,12 +15,13 @@ pub use serve::Server;
 
 /// A pass lasts for one poll interval, at most a minute by configuration. Without one for so long the thread hangs.
 const PASS_SILENCE_MAX: Duration = Duration::from_secs(180);
-/// Records may be on their way for so long before something is wrong.
-const ACK_SILENCE_MAX: Duration = Duration::from_secs(300);
 
-/// The notes.
+/// The notes, and after how much silence of Kafka something is wrong.
 #[derive(Debug)]
-pub struct Metrics(Mutex<Notes>);
+pub struct Metrics {
+    notes: Mutex<Notes>,
+    ack_silence_max: Duration,
+}
 
 #[derive(Debug)]
 struct Notes {
@@ -38,10 +39,10 @@ struct Notes {
 }
 
 impl Metrics {
-    /// Nothing was done yet.
+    /// Nothing was done yet. Records may be on their way for `ack_silence_max` before something is wrong.
     #[must_use]
-    pub fn new(now: Instant) -> Metrics {
-        Metrics(Mutex::new(Notes {
+    pub fn new(ack_silence_max: Duration, now: Instant) -> Metrics {
+        let notes = Notes {
             lines: 0,
             bytes: 0,
             acked: 0,
@@ -52,7 +53,8 @@ impl Metrics {
             passed: now,
             acknowledged: now,
             acknowledged_ever: false,
-        }))
+        };
+        Metrics { notes: Mutex::new(notes), ack_silence_max }
     }
 
     /// Notes a pass. `inputs` may be left out, since it costs a look at each file.
@@ -62,7 +64,8 @@ impl Metrics {
         notes.bytes += pass.bytes_read;
         notes.acked += pass.acked;
         notes.truncated += pass.truncated;
-        if pass.acked > 0 || pass.in_flight == 0 {
+        // Passes may be 10 s apart: what is on its way now was not before this one.
+        if pass.acked > 0 || pass.in_flight == 0 || notes.last.in_flight == 0 {
             notes.acknowledged = now;
             notes.acknowledged_ever |= pass.acked > 0;
         }
@@ -83,8 +86,8 @@ impl Metrics {
             return Err(format!("no pass for {} s: the collector hangs, or a share does", passed.as_secs()));
         }
         let silent = now.saturating_duration_since(notes.acknowledged);
-        if silent > ACK_SILENCE_MAX {
-            let count = notes.last.in_flight;
+        let count = notes.last.in_flight;
+        if count > 0 && silent > self.ack_silence_max {
             return Err(format!("no acknowledgement for {} s with {count} records on their way", silent.as_secs()));
         }
         Ok(())
@@ -137,7 +140,7 @@ impl Metrics {
 
     /// A panic while noting leaves numbers, and those are all that there is.
     fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,6 +171,7 @@ fn escaped(label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::UNHEALTHY_AFTER;
 
     fn at(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
@@ -176,7 +180,7 @@ mod tests {
     #[test]
     fn figures_add_up_and_labels_are_escaped() {
         let start = Instant::now();
-        let metrics = Metrics::new(start);
+        let metrics = Metrics::new(UNHEALTHY_AFTER, start);
         let pass = Pass { lines_sent: 3, bytes_read: 40, acked: 2, truncated: 1, in_flight: 1, ..Pass::default() };
         let input = InputStatus { name: r#"C:\a "b"*.log"#.to_owned(), files: 2, lag_bytes: 17, losses: 1 };
         metrics.note(&pass, 0, Some(vec![input]), start);
@@ -202,7 +206,7 @@ mod tests {
     #[track_caller]
     fn check(passes: &[(u64, u64, usize)], second: u64, expect: Option<&str>) {
         let start = Instant::now();
-        let metrics = Metrics::new(start);
+        let metrics = Metrics::new(UNHEALTHY_AFTER, start);
         for &(second, acked, in_flight) in passes {
             metrics.note(&Pass { acked, in_flight, ..Pass::default() }, 0, None, at(start, second));
         }
@@ -221,5 +225,9 @@ mod tests {
         check(&[(0, 5, 9), (300, 0, 9)], 300, None);
         check(&[(0, 5, 9), (301, 0, 9)], 301, Some("no acknowledgement for 301 s with 9 records"));
         check(&[(0, 5, 9), (290, 1, 9), (301, 0, 9)], 301, None);
+        // Nothing is on its way, and then it is.
+        check(&[(0, 5, 0)], 170, None);
+        check(&[(0, 5, 0), (1000, 0, 9)], 1010, None);
+        check(&[(0, 5, 0), (1000, 0, 9), (1200, 0, 9), (1301, 0, 9)], 1301, Some("for 301 s with 9 records"));
     }
 }

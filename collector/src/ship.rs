@@ -15,6 +15,8 @@ use crate::sink::{Sink, SinkError, Ticket};
 /// What a record costs beside header and value, which are there twice: here and in librdkafka's queue, whose bookkeeping
 /// of a message with a key and a header is the greater part of this. Measured as growth of the process.
 const RECORD_OVERHEAD_BYTES: usize = 600;
+/// What a short line costs: its header, twice, has some 200 bytes.
+const LINE_COST_BYTES: usize = RECORD_OVERHEAD_BYTES + 2 * 200;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A line that is too large for the log is cut to half, again and again, but not below this.
@@ -86,6 +88,12 @@ impl Shipper {
         // Settled records behind one that is not still take their places.
         let places = self.pending.len() * size_of::<Option<Pending>>();
         self.bytes_max.saturating_sub(self.bytes + places)
+    }
+
+    /// How many short lines may still be read; one at least.
+    #[must_use]
+    pub fn room_lines(&self) -> usize {
+        (self.room() / LINE_COST_BYTES).max(1)
     }
 
     /// Records that are not in the log yet.

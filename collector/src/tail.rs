@@ -13,6 +13,7 @@ mod look;
 mod read;
 
 pub use choose::Others;
+pub use read::Chunk;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -27,6 +28,7 @@ use crate::disk::see_at;
 use crate::encoding::EncodingChoice;
 use crate::follow::{LineMark, Seen};
 use crate::frame::Framer;
+use crate::path_text::shown;
 use crate::sink::Ticket;
 
 /// One line as it was read.
@@ -275,7 +277,7 @@ impl Tail {
     pub fn status(&self) -> FileStatus {
         let label = &self.entry.cursor.label;
         FileStatus {
-            file: if label.is_empty() { self.entry.path.display().to_string() } else { label.clone() },
+            file: if label.is_empty() { shown(&self.entry.path).into_owned() } else { label.clone() },
             epoch: self.entry.cursor.epoch.clone(),
             acked: self.entry.cursor.logical,
             lag_bytes: self.seen.map_or(0, |seen| seen.len.saturating_sub(self.entry.cursor.position)),

@@ -105,6 +105,23 @@ fn bytes_a_second_are_a_bound_on_the_average() {
 }
 
 #[test]
+fn empty_lines_take_no_more_than_the_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "[limits]\nbytes_in_flight = 1048576";
+    let (mut collector, sink) = collector(&folder, &"\n".repeat(100_000), settings);
+    sink.0.lock().unwrap().mute = true;
+    let mut in_flight = 0;
+    for _ in 0..20 {
+        in_flight = collector.pass(Duration::from_millis(10)).unwrap().in_flight;
+    }
+    // Beside its bytes each record costs 600.
+    assert!((500..=1_048_576 / 600).contains(&in_flight), "{in_flight}");
+    sink.0.lock().unwrap().mute = false;
+    pass_until(&mut collector, |pass| pass.caught_up);
+    assert_eq!(sink.lines().len(), 100_000);
+}
+
+#[test]
 fn a_sink_that_reports_nothing_stops_reading_at_the_budget() {
     let folder = tempfile::tempdir().unwrap();
     let content = ("x".repeat(99) + "\n").repeat(50_000);

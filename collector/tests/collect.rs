@@ -6,12 +6,16 @@
 mod bench;
 
 use std::collections::BTreeMap;
+#[cfg(not(windows))]
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
 use bench::{Bench, LOG, Mood, append, log, replace, utf16};
 use wulog_collector::Config;
 use wulog_collector::config::Input;
+#[cfg(not(windows))]
+use wulog_collector::sink::RawRecord;
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::{Heartbeat, Kind, Source};
 
@@ -418,4 +422,153 @@ fn heartbeats_come_first_at_catching_up_and_every_15_minutes() {
         })
         .collect();
     assert_eq!(kinds, "hlHlH");
+}
+
+/// Names of files and folders are bytes: on a share that Windows' code page wrote to, and not only there.
+#[test]
+#[cfg(target_os = "linux")]
+fn names_that_are_no_unicode_are_followed_over_restarts_and_rotations() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut bench = Bench::new();
+    let root = bench.dir.path().join("srv");
+    bench.config = Config::gathered(&root, &bench.config.state_dir);
+    bench.config.limits.poll_interval_ms = 10;
+    // Two folders that look the same where bytes that cannot be read are replaced.
+    let [munich, meissen] = [b"M\xFCnchen", b"M\xE4nchen"].map(|name| root.join(OsStr::from_bytes(name)));
+    let plain = root.join("pc-1");
+    let log = OsStr::from_bytes(b"Windows\xFFUpdate.log");
+    for (number, folder) in [&munich, &meissen, &plain].into_iter().enumerate() {
+        fs::create_dir_all(folder).unwrap();
+        append(&folder.join(log), format!("{number}a\n{number}b\n"));
+    }
+    bench.pump();
+    // The journal is all that knows of these.
+    bench.mood(Mood::Silent);
+    append(&munich.join(log), "0c\n");
+    bench.pass();
+    bench.crash();
+    bench.mood(Mood::Takes);
+    append(&munich.join(log), "0d\n");
+    bench.pump();
+    bench.stop(Duration::ZERO);
+    append(&munich.join(log), "0e\n");
+    fs::rename(munich.join(log), munich.join(OsStr::from_bytes(b"Windows\xFFUpdate.log.1"))).unwrap();
+    append(&munich.join(log), "0f\n");
+    bench.pump();
+
+    // What a crash repeats has the identity that it had.
+    let identity = |line: RawRecord| (line.header.file, line.header.epoch, line.header.offset, line.value);
+    let lines: BTreeSet<_> = bench.lines().into_iter().map(identity).collect();
+    let mut texts: Vec<Vec<u8>> = lines.into_iter().map(|(.., text)| text).collect();
+    texts.sort();
+    assert_eq!(texts, ["0a", "0b", "0c", "0d", "0e", "0f", "1a", "1b", "2a", "2b"].map(|text| text.as_bytes()));
+    let places: BTreeSet<(String, String)> =
+        bench.lines().into_iter().map(|line| (line.header.host, line.header.file)).collect();
+    let place = |host: &str, folder: &str| {
+        (host.to_owned(), root.join(folder).join("Windows%FFUpdate.log").display().to_string())
+    };
+    let expect = [place("m%fcnchen", "M%FCnchen"), place("m%e4nchen", "M%E4nchen"), place("pc-1", "pc-1")];
+    assert_eq!(places, expect.into());
+    bench.stop(Duration::ZERO);
+    let (_, entries) = wulog_collector::checkpoint::read(&bench.config.state_dir);
+    assert!(entries.iter().any(|entry| entry.path == munich.join(log)), "{entries:?}");
+}
+
+/// The heartbeats that arrived, in order.
+fn heartbeats(bench: &Bench) -> Vec<(usize, Heartbeat)> {
+    let beats = bench.records().into_iter().filter(|record| record.header.kind == Kind::Heartbeat);
+    beats.map(|record| (record.value.len(), serde_json::from_slice(&record.value).unwrap())).collect()
+}
+
+#[test]
+#[cfg(not(windows))] // Wine takes up to 6 ms for a look at one file
+fn a_heartbeat_of_many_files_lists_those_that_lag_most() {
+    const FILES: usize = 1500;
+    let mut bench = Bench::new();
+    let name = |number: usize| bench.file(&format!("{number}.log"));
+    let names: Vec<_> = (0..FILES).map(name).collect();
+    names.iter().for_each(|name| fs::write(name, "a\n").unwrap());
+    bench.pump();
+    // Two fall behind.
+    bench.mood(Mood::Silent);
+    append(&names[FILES - 1], "bcd\n");
+    append(&names[7], "ef\n");
+    bench.pass();
+    bench.wait_secs(61);
+    bench.pass();
+    bench.mood(Mood::Takes);
+    bench.pump();
+    let beats = heartbeats(&bench);
+    assert_eq!(beats.iter().map(|(_, beat)| beat.caught_up).collect::<Vec<_>>(), [false, true, false, true]);
+    for (bytes, beat) in &beats {
+        // The list and what is around it; Kafka takes 1 MB unless told otherwise.
+        assert!(*bytes < 128 * 1024 + 512, "{bytes}");
+        assert_eq!(beat.files.len() as u64 + beat.unlisted.unwrap().files, FILES as u64);
+    }
+    let (_, behind) = &beats[2];
+    let first: Vec<(&str, u64)> =
+        behind.files.iter().take(3).map(|file| (file.file.as_str(), file.lag_bytes)).collect();
+    let shown: Vec<&str> = [&names[FILES - 1], &names[7], &names[0]].map(|name| name.to_str().unwrap()).to_vec();
+    assert_eq!(first, [(shown[0], 4), (shown[1], 3), (shown[2], 0)]);
+    assert_eq!(behind.unlisted.unwrap().lag_bytes, 0);
+}
+
+#[test]
+fn an_outage_gathers_no_heartbeats() {
+    let mut bench = Bench::new();
+    bench.write(log("a"));
+    bench.pump();
+    let before = heartbeats(&bench).len();
+    bench.mood(Mood::Silent);
+    for _ in 0..100 {
+        bench.wait_secs(900);
+        bench.pass();
+    }
+    assert_eq!(bench.pass().in_flight, 1);
+    bench.mood(Mood::Takes);
+    bench.pump();
+    // What was due then, and that all is well now.
+    assert!(heartbeats(&bench).len() - before <= 2);
+}
+
+#[test]
+#[cfg(not(windows))] // as above
+fn thousands_of_hosts_speak_within_the_budget_and_before_their_first_line() {
+    const HOSTS: usize = 1000;
+    const BUDGET: usize = 256 * 1024;
+    let mut bench = Bench::new();
+    let root = bench.dir.path().join("srv");
+    bench.config = Config::gathered(&root, &bench.config.state_dir);
+    bench.config.limits.poll_interval_ms = 10;
+    bench.config.limits.bytes_in_flight = BUDGET;
+    let host = |name: &str| {
+        fs::create_dir_all(root.join(name)).unwrap();
+        fs::write(root.join(name).join(LOG), "a\n").unwrap();
+    };
+    (1..HOSTS).for_each(|number| host(&format!("pc-{number}")));
+    let size = |record: &RawRecord| 2 * (record.value.len() + record.header.to_bytes().len());
+    for turn in 0..2 {
+        bench.mood(Mood::Silent);
+        for _ in 0..5 {
+            bench.pass();
+        }
+        let held: usize = bench.sink.0.lock().unwrap().waiting.iter().map(|(_, record)| size(record)).sum();
+        assert!((BUDGET / 10..BUDGET).contains(&held), "{held} bytes");
+        bench.mood(Mood::Takes);
+        // Long passes, in which room comes back while files wait to be read.
+        while !bench.collector.as_mut().unwrap().pass(Duration::from_secs(5)).unwrap().caught_up {}
+        if turn == 0 {
+            // All are to speak again when one comes that is new.
+            bench.wait_secs(900);
+            host("pc-new");
+        }
+    }
+    let mut spoken = BTreeSet::new();
+    for record in bench.records() {
+        let first = spoken.insert(record.host_id.as_str().to_owned());
+        assert_eq!(first, record.header.kind == Kind::Heartbeat && first, "{record:?}");
+    }
+    assert_eq!((spoken.len(), bench.lines().len()), (HOSTS, HOSTS));
 }

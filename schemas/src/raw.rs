@@ -115,6 +115,9 @@ pub struct Heartbeat {
     /// State of each file.
     #[serde(default)]
     pub files: Vec<FileStatus>,
+    /// What `files` leaves out, since a heartbeat must fit a record; absent where it has all. Those that lag most are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<Unlisted>,
 }
 
 /// What a heartbeat says of one file.
@@ -130,6 +133,17 @@ pub struct FileStatus {
     pub lag_bytes: u64,
     /// Times that lines may have been missed (file replaced, anchor gone).
     #[serde(default)]
+    pub losses: u64,
+}
+
+/// The sums of the files that a heartbeat does not list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unlisted {
+    /// How many they are.
+    pub files: u64,
+    /// Bytes in them that are not acknowledged yet.
+    pub lag_bytes: u64,
+    /// Times that lines in them may have been missed.
     pub losses: u64,
 }
 

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -65,10 +66,20 @@ impl Running {
     /// When it cannot be started.
     #[must_use]
     pub fn start<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Running {
+        Running::start_program(&binary(name), arguments)
+    }
+
+    /// Starts any program.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_program<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Running {
+        let name = program.display();
         let said = tempfile::tempdir().expect("a temporary folder can be made");
         let file = |name: &str| File::create(said.path().join(name)).expect("a temporary file can be made");
         let shown: Vec<_> = arguments.iter().map(|argument| argument.as_ref().to_string_lossy()).collect();
-        let child = Command::new(binary(name))
+        let child = Command::new(program)
             .args(arguments)
             .env_remove("WULOG_LOG")
             .stdin(Stdio::null())

@@ -1,12 +1,12 @@
 //! The collector on a real Kafka that asks who it is: TLS, mutual TLS, SASL SCRAM. What is wrong is named, and no password
-//! is ever shown.
+//! is ever shown. The same with the build for Windows, under Wine, where `deploy/windows/test_tls.sh` asks for it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wulog_tests::kafka::{KafkaTestbed, SCRAM_PASSWORD, SCRAM_USER, or_skip};
-use wulog_tests::process::{self, Running, eventually};
+use wulog_tests::process::{Running, eventually};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -15,6 +15,13 @@ const WRONG_PASSWORD: &str = "wrong-horse-battery";
 struct Bench {
     broker: KafkaTestbed,
     folder: tempfile::TempDir,
+    windows: Option<Windows>,
+}
+
+/// A build for Windows, and what runs it.
+struct Windows {
+    wine: PathBuf,
+    program: PathBuf,
 }
 
 /// A `[kafka]` table for this broker.
@@ -33,7 +40,7 @@ const MTLS: Way = Way { ca: "ca", password: None, certificate: true };
 impl Bench {
     fn config(&self, name: &str, way: Way) -> PathBuf {
         let certificates = self.broker.certificates();
-        let path = |file: &str| certificates.join(file).display().to_string();
+        let path = |file: &str| self.shown(&certificates.join(file));
         let mut kafka = format!("'ssl.ca.location' = '{}'\n", path(&format!("{}.pem", way.ca)));
         if let Some(password) = way.password {
             let secret = self.folder.path().join(format!("{name}.password"));
@@ -42,7 +49,7 @@ impl Bench {
                 "'bootstrap.servers' = '{}'\n'security.protocol' = 'SASL_SSL'\n'sasl.mechanisms' = 'SCRAM-SHA-512'\n\
                  'sasl.username' = '{SCRAM_USER}'\n'sasl.password' = {{ file = '{}' }}\n",
                 self.broker.scram(),
-                secret.display()
+                self.shown(&secret)
             );
         } else {
             kafka += &format!("'bootstrap.servers' = '{}'\n'security.protocol' = 'SSL'\n", self.broker.mtls());
@@ -56,8 +63,8 @@ impl Bench {
         }
         let config = format!(
             "topic_prefix = 'secure'\nstate_dir = '{}'\n[kafka]\n{kafka}\n[[input]]\npaths = ['{}']\n",
-            self.folder.path().join(name).display(),
-            self.log().display()
+            self.shown(&self.folder.path().join(name)),
+            self.shown(&self.log())
         );
         let path = self.folder.path().join(format!("{name}.toml"));
         std::fs::write(&path, config).unwrap();
@@ -68,11 +75,27 @@ impl Bench {
         self.folder.path().join("WindowsUpdate.log")
     }
 
+    /// A path as the collector knows it: Wine has all of this machine's files on `Z:`.
+    fn shown(&self, path: &Path) -> String {
+        format!("{}{}", if self.windows.is_some() { "Z:" } else { "" }, path.display())
+    }
+
+    fn start(&self, command: &str, config: &Path) -> Running {
+        let config = self.shown(config);
+        match &self.windows {
+            None => Running::start("wulog-collector", &[command, "--config", &config]),
+            Some(Windows { wine, program }) => {
+                let program = program.to_str().unwrap();
+                Running::start_program(wine, &[program, command, "--config", &config])
+            }
+        }
+    }
+
     /// `wulog-collector test` ends with this code and says these words.
     #[track_caller]
     fn check(&self, name: &str, way: Way, code: i32, words: &[&str]) {
         let config = self.config(name, way);
-        let ended = process::run("wulog-collector", &["test".as_ref(), "--config".as_ref(), config.as_os_str()]);
+        let ended = self.start("test", &config).ended_within(LIMIT);
         let said = ended.stdout + &ended.stderr;
         assert_eq!(ended.code, Some(code), "{name}: {said}");
         for word in words {
@@ -89,8 +112,20 @@ fn who_may_come_in_comes_in_and_who_may_not_is_told_why() {
     let Some(broker) = or_skip("who_may_come_in_comes_in", KafkaTestbed::start_secure()) else {
         return;
     };
+    comes_in(broker, None);
+}
+
+#[test]
+#[ignore = "needs the release build for Windows, and Wine: deploy/windows/test_tls.sh"]
+fn the_build_for_windows_comes_in_as_well() {
+    let path = |name: &str| PathBuf::from(std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set")));
+    let windows = Windows { wine: path("WULOG_WINE"), program: path("WULOG_WINDOWS_COLLECTOR") };
+    comes_in(KafkaTestbed::start_secure().unwrap(), Some(windows));
+}
+
+fn comes_in(broker: KafkaTestbed, windows: Option<Windows>) {
     broker.create_topic("secure.raw", 3, &[]);
-    let bench = Bench { broker, folder: tempfile::tempdir().unwrap() };
+    let bench = Bench { broker, folder: tempfile::tempdir().unwrap(), windows };
     std::fs::write(bench.log(), "a line\n").unwrap();
     let partitions = "topic secure.raw has 3 partitions";
     bench.check("scram", SCRAM, 0, &[partitions]);
@@ -107,15 +142,14 @@ fn who_may_come_in_comes_in_and_who_may_not_is_told_why() {
     for (name, way) in [("run-scram", SCRAM), ("run-mtls", MTLS)] {
         let config = bench.config(name, way);
         let before = shipped(&bench.broker);
-        let running = start(&config);
+        let running = bench.start("run", &config);
         eventually("the line is in the topic", LIMIT, || shipped(&bench.broker) == before + 1);
-        let said = running.terminate().stderr;
+        let said = running.stderr();
+        if bench.windows.is_none() {
+            assert_eq!(running.terminate().code, Some(0));
+        }
         assert!(!said.contains(SCRAM_PASSWORD), "{said}");
     }
-}
-
-fn start(config: &std::path::Path) -> Running {
-    Running::start("wulog-collector", &["run".as_ref(), "--config".as_ref(), config.as_os_str()])
 }
 
 fn shipped(broker: &KafkaTestbed) -> usize {

@@ -10,7 +10,8 @@ use toml::Spanned;
 use wulog_schemas::raw::Source;
 
 use super::{
-    Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, default_prefix, line_at, with_variables,
+    Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig, UNHEALTHY_AFTER,
+    default_prefix, line_at, with_variables,
 };
 use crate::encoding::EncodingChoice;
 use crate::redact::Rule;
@@ -68,6 +69,7 @@ struct RawMetrics {
     listen: Spanned<String>,
     #[serde(default)]
     allow_remote: bool,
+    unhealthy_after_secs: Option<Spanned<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -238,15 +240,23 @@ impl Checker<'_> {
         Ok(Rule { regex, replace: raw.replace.into_inner() })
     }
 
-    fn metrics(&self, raw: &RawMetrics) -> Result<SocketAddr, ConfigError> {
-        let Ok(address) = raw.listen.get_ref().parse::<SocketAddr>() else {
+    fn metrics(&self, raw: &RawMetrics) -> Result<MetricsConfig, ConfigError> {
+        let Ok(listen) = raw.listen.get_ref().parse::<SocketAddr>() else {
             return Err(self.wrong_value(&raw.listen, "is no address and port, such as 127.0.0.1:9464"));
         };
-        if !address.ip().is_loopback() && !raw.allow_remote {
+        if !listen.ip().is_loopback() && !raw.allow_remote {
             let message = "can be reached from other machines: listen on 127.0.0.1, or set allow_remote = true";
             return Err(self.wrong_value(&raw.listen, message));
         }
-        Ok(address)
+        let unhealthy_after = match &raw.unhealthy_after_secs {
+            None => UNHEALTHY_AFTER,
+            Some(secs) if (1..=86_400).contains(secs.get_ref()) => Duration::from_secs(*secs.get_ref()),
+            Some(secs) => {
+                let message = format!("unhealthy_after_secs is {}: expected 1 to 86400", secs.get_ref());
+                return Err(self.wrong(secs.span().start, message));
+            }
+        };
+        Ok(MetricsConfig { listen, unhealthy_after })
     }
 
     fn checked(&self, value: Spanned<String>, good: fn(&str) -> bool, what: &str) -> Result<String, ConfigError> {

@@ -113,10 +113,11 @@ fn respond(request: &[u8], metrics: &Metrics, now: Instant) -> (&'static str, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::UNHEALTHY_AFTER;
 
     #[test]
     fn two_paths_are_served_and_nothing_else() {
-        let metrics = Metrics::new(Instant::now());
+        let metrics = Metrics::new(UNHEALTHY_AFTER, Instant::now());
         let check = |request: &str, status: &str, body: &str| {
             let (got, text) = respond(request.as_bytes(), &metrics, Instant::now());
             assert!(got.starts_with(status) && text.contains(body), "{request:?}: {got} {text}");
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_scraper_is_answered_over_the_wire_and_a_silent_client_is_not_waited_for_long() {
-        let metrics = Arc::new(Metrics::new(Instant::now()));
+        let metrics = Arc::new(Metrics::new(UNHEALTHY_AFTER, Instant::now()));
         let listen = "127.0.0.1:0".parse().expect("a loopback address");
         let server = Server::start(listen, metrics).expect("loopback can be listened at");
         let _silent = TcpStream::connect(server.address()).expect("it listens");

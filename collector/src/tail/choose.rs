@@ -14,6 +14,7 @@ use crate::disk::{each_line, first_line, open, read_at, reopen_moved, see, stand
 use crate::encoding::Encoding;
 use crate::follow::{Anchor, Found, Search, Seen};
 use crate::frame::Framer;
+use crate::path_text::shown;
 
 /// Positions in earlier versions that are kept, one an epoch; `Get-WindowsUpdateLog` needs two.
 const PAST_MAX: usize = 8;
@@ -82,6 +83,10 @@ impl Tail {
         if in_place && self.entry.id != version.seen.id {
             // Whoever finds the earlier file under another name asks for it.
             self.remember(self.entry.cursor.clone());
+            if !others.copied.is_empty() {
+                // It is another file, and may begin as ours does with lines that a neighbour has read to their end.
+                self.find(&version, &head, others)?;
+            }
         }
         if !in_place && !self.find(&version, &head, others)? {
             match moved {
@@ -276,7 +281,7 @@ impl Tail {
 
     /// Starts a new epoch.
     fn begin(&mut self, fresh: Cursor) {
-        let label = self.entry.path.display().to_string();
+        let label = shown(&self.entry.path).into_owned();
         let left = std::mem::replace(&mut self.entry.cursor, Cursor { label, ..fresh });
         let known = !left.anchor.is_empty();
         self.remember(left);

@@ -7,10 +7,19 @@ use crate::disk::{is_being_deleted, open, read_at, see, see_at, stands};
 use crate::follow::LineMark;
 use crate::frame::Step;
 
+/// How much is read in one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// Lines, at least one: a chunk of empty lines takes hundreds of times its bytes.
+    pub lines: usize,
+}
+
 impl Tail {
-    /// Reads up to `bytes_max` and gives the lines found. Returns how many bytes were new.
-    pub fn read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, lines: &mut Vec<Line>) -> usize {
-        match self.try_read(buffer, bytes_max, lines) {
+    /// Reads up to `most` and gives the lines found. Returns how many bytes were new.
+    pub fn read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> usize {
+        match self.try_read(buffer, most, lines) {
             Ok(bytes) => {
                 self.trouble = None;
                 bytes
@@ -24,7 +33,7 @@ impl Tail {
         }
     }
 
-    fn try_read(&mut self, buffer: &mut Vec<u8>, bytes_max: usize, lines: &mut Vec<Line>) -> io::Result<usize> {
+    fn try_read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> io::Result<usize> {
         let leaving = matches!(self.phase, Phase::Leaving { .. });
         if self.handle.is_none() {
             let file = open(&self.entry.path)?;
@@ -44,9 +53,9 @@ impl Tail {
         let held = framer.held_bytes();
         let (anchor_lines, anchor_bytes) = if held + self.lead > 0 { (0, 0) } else { self.read.anchor.verifiable() };
         let from = self.read.position + self.lead + held - anchor_bytes;
-        buffer.resize(anchor_bytes as usize + bytes_max, 0);
+        buffer.resize(anchor_bytes as usize + most.bytes, 0);
         let got = read_at(file, buffer, from)?;
-        let whole = got < buffer.len();
+        let mut whole = got < buffer.len();
         let (before, new) = buffer[..got].split_at(got.min(anchor_bytes as usize));
         if before.len() < anchor_bytes as usize || !stands(&self.read.anchor, anchor_lines, framer, before) {
             self.misplaced();
@@ -60,7 +69,13 @@ impl Tail {
             }
         }
         let finish = whole && (leaving || self.quiet);
+        let mut taken_bytes = new.len();
         loop {
+            if lines.len() >= most.lines {
+                // The rest is read again.
+                (whole, taken_bytes) = (false, at);
+                break;
+            }
             let (frame, ended) = match framer.step(&new[at..]) {
                 Step::Line(frame) => (Some(frame), true),
                 Step::Wait { taken } => {
@@ -99,7 +114,7 @@ impl Tail {
                 }
             }
         }
-        Ok(new.len())
+        Ok(taken_bytes)
     }
 
     /// The lines before the reading position are not there any more.

@@ -1,7 +1,7 @@
 //! Sequences that once failed, as short as they get.
 
 use super::deed::{Deed, Encoding, How, Setting};
-use super::run;
+use super::sequences::run;
 
 const NAMED: Setting = Setting { rotated_are_named: true };
 const UNNAMED: Setting = Setting { rotated_are_named: false };
@@ -96,4 +96,14 @@ fn a_share_that_goes_away_while_a_file_is_written_again() {
 fn a_half_written_line_on_a_share_that_goes_away() {
     let half = Deed::Append { log: 0, lines: 1, part: Some(2) };
     check(UNNAMED, &[append(0, 1), Deed::Pass, half, Deed::Share { there: false }, Deed::Pass]);
+}
+
+#[test]
+fn a_log_with_lines_of_the_rotated_one_takes_its_place() {
+    let regenerate = Deed::Regenerate { log: 1, older: 1, how: How::Rename, encoding: Encoding::Utf8, check: None };
+    let rotate = Deed::Rotate { log: 1 };
+    // Once in twenty it is looked at in between.
+    for _ in 0..20 {
+        check(NAMED, &[append(1, 1), Deed::Pass, rotate, append(1, 1), Deed::Pump, regenerate, rotate]);
+    }
 }

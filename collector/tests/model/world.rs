@@ -49,6 +49,8 @@ struct Log {
     /// What the rotated file holds, and whether it can be read.
     rotated: Vec<usize>,
     rotated_readable: bool,
+    /// It is a copy, and no collector has caught up since it was made.
+    copy_is_new: bool,
 }
 
 impl World {
@@ -257,7 +259,10 @@ impl World {
         let state = &self.logs[log];
         let is_old = |line: &usize| {
             let written = &state.written[*line];
-            written.owed && (written.arrived || !state.rotated.contains(line))
+            // Nor is a log copied, truncated and filled again with the same lines and more, all between two looks: a copy
+            // that ends before what is known of its log cannot be told from a file of its own.
+            let in_rotated = state.rotated.contains(line);
+            written.owed && (!in_rotated || (written.arrived && !state.copy_is_new))
         };
         let mut lines: Vec<usize> = (0..first).rev().take(older).take_while(is_old).collect();
         lines.reverse();
@@ -289,6 +294,7 @@ impl World {
         fs::write(self.path(log), "").unwrap();
         let readable = self.setting.rotated_are_named;
         self.rotates_to(log, held, readable);
+        self.logs[log].copy_is_new = true;
         self.holds(log, Some(Vec::new()));
         self.logs[log].encoding = None;
     }
@@ -298,6 +304,7 @@ impl World {
     fn rotates_to(&mut self, log: usize, lines: Vec<usize>, readable: bool) {
         let before = std::mem::replace(&mut self.logs[log].rotated, lines);
         self.logs[log].rotated_readable = readable;
+        self.logs[log].copy_is_new = false;
         self.gone(log, &before);
     }
 
@@ -337,6 +344,7 @@ impl World {
     fn pass(&mut self) -> Result<Pass, String> {
         let pass = self.step();
         if pass.caught_up && self.share_there {
+            self.logs.iter_mut().for_each(|log| log.copy_is_new = false);
             self.judge(false)?;
         }
         Ok(pass)

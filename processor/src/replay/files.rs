@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use wulog_collector::config::LINE_BYTES_MAX;
 use wulog_collector::encoding::EncodingChoice;
 use wulog_collector::frame::{Frame, Framer, Step};
+use wulog_collector::path_text::shown;
 use wulog_schemas::raw::{RawHeader, Source, VERSION};
 
 /// Bytes read at a time; a file keeps no handle between, so that 10,000 files need no 10,000 handles.
@@ -94,7 +95,7 @@ impl FileLines {
             header: RawHeader {
                 v: VERSION,
                 host: self.host.clone(),
-                file: self.path.display().to_string(),
+                file: shown(&self.path).into_owned(),
                 source: self.source,
                 epoch: EPOCH.to_owned(),
                 offset,

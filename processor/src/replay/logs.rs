@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use wulog_collector::encoding::EncodingChoice;
+use wulog_collector::path_text::shown;
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
@@ -41,7 +42,7 @@ pub fn find(folder: &Path) -> Result<Vec<HostLog>, ReplayError> {
             let path = file.map_err(|why| failed(&host, why))?.path();
             let is_log = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("log"));
             if is_log && path.is_file() {
-                let host = host.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let host = host.file_name().map(|name| shown(Path::new(name)).into_owned()).unwrap_or_default();
                 found.push(HostLog { host, path });
             }
         }

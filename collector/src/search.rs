@@ -1,0 +1,185 @@
+//! Searches for the files that a glob names.
+//!
+//! Crate `glob` compares names but does not walk here: its own walk passes over each name that is no Unicode, and what is
+//! beneath it, without a word. Here such a name is matched with U+FFFD in place of what cannot be read.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use glob::{MatchOptions, Pattern, PatternError};
+
+/// A folder that cannot be listed.
+#[derive(Debug)]
+pub(crate) struct Unsearchable {
+    /// The folder.
+    pub(crate) folder: PathBuf,
+    /// Why.
+    pub(crate) error: io::Error,
+}
+
+/// The files that match, in the order of their names; folders are none. `**` stands for any folders, also none.
+pub(crate) fn search(glob: &str) -> Result<Vec<Result<PathBuf, Unsearchable>>, PatternError> {
+    let (mut base, mut steps) = (PathBuf::new(), Vec::new());
+    for component in Path::new(glob).components() {
+        match component {
+            Component::Normal(name) => steps.push(Step::new(&name.to_string_lossy())?),
+            // `..` is taken as it stands, wherever it stands.
+            other if steps.is_empty() => base.push(other),
+            other => steps.push(Step::Named(PathBuf::from(other.as_os_str()))),
+        }
+    }
+    let mut found = Vec::new();
+    walk(&base, &steps, &mut found);
+    Ok(found)
+}
+
+/// One part of a glob.
+enum Step {
+    /// `**`
+    Folders,
+    /// A name without wildcards, which need not be looked for.
+    Named(PathBuf),
+    Like(Pattern),
+}
+
+impl Step {
+    fn new(part: &str) -> Result<Step, PatternError> {
+        Ok(match part {
+            "**" => Step::Folders,
+            // Somebody's rendering of a name that is no Unicode.
+            _ if part.contains(['*', '?', '[', char::REPLACEMENT_CHARACTER]) => Step::Like(Pattern::new(part)?),
+            _ => Step::Named(part.into()),
+        })
+    }
+}
+
+fn walk(at: &Path, steps: &[Step], found: &mut Vec<Result<PathBuf, Unsearchable>>) {
+    let Some((step, rest)) = steps.split_first() else { return };
+    match step {
+        Step::Named(name) => {
+            let path = at.join(name);
+            if !rest.is_empty() {
+                walk(&path, rest, found);
+            } else if fs::symlink_metadata(&path).is_ok() && !path.is_dir() {
+                found.push(Ok(path));
+            }
+        }
+        Step::Folders => {
+            walk(at, rest, found);
+            for (path, is_folder, _) in listed(at, found) {
+                if is_folder {
+                    walk(&path, steps, found);
+                }
+            }
+        }
+        Step::Like(pattern) => {
+            // Names are told apart as the system does.
+            let options = MatchOptions { case_sensitive: !cfg!(windows), ..MatchOptions::default() };
+            for (path, is_folder, name) in listed(at, found) {
+                if !pattern.matches_with(&name, options) {
+                    continue;
+                }
+                match (rest.is_empty(), is_folder) {
+                    (true, false) => found.push(Ok(path)),
+                    (false, true) => walk(&path, rest, found),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// What a folder has: path, whether it is a folder, name. Nothing where it is no folder itself.
+fn listed(folder: &Path, found: &mut Vec<Result<PathBuf, Unsearchable>>) -> Vec<(PathBuf, bool, String)> {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if !here.is_dir() {
+        return Vec::new();
+    }
+    match fs::read_dir(here).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+        Ok(mut entries) => {
+            entries.sort_by_cached_key(fs::DirEntry::file_name);
+            let entries = entries.into_iter().map(|entry| {
+                let path = folder.join(entry.file_name());
+                // Of a link it is asked what it leads to.
+                let kind = entry.file_type().ok().filter(|kind| !kind.is_symlink());
+                let is_folder = kind.map_or_else(|| path.is_dir(), |kind| kind.is_dir());
+                (path, is_folder, entry.file_name().to_string_lossy().into_owned())
+            });
+            entries.collect()
+        }
+        Err(error) => {
+            found.push(Err(Unsearchable { folder: here.to_owned(), error }));
+            Vec::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Makes these files and expects those that match the glob, both relative to one folder. Crate `glob` finds the same.
+    #[track_caller]
+    fn check(files: &[&str], glob: &str, expect: &[&str]) {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let glob = format!("{}/{glob}", dir.path().display());
+        let found: Vec<PathBuf> = search(&glob).unwrap().into_iter().map(Result::unwrap).collect();
+        assert_eq!(found, expect.iter().map(|file| dir.path().join(file)).collect::<Vec<_>>());
+        let others = glob::glob(&glob).unwrap().map(Result::unwrap).filter(|path| !path.is_dir());
+        assert_eq!(others.collect::<BTreeSet<_>>(), found.into_iter().collect());
+    }
+
+    const FILES: &[&str] = &["a/x.log", "a/y.txt", "b/c/x.log", "b/c/d.log/x.log", "b/x.log", "top.log", "a/.x.log"];
+
+    #[test]
+    fn names_match_part_by_part() {
+        check(FILES, "*.log", &["top.log"]);
+        check(FILES, "*/*.log", &["a/.x.log", "a/x.log", "b/x.log"]);
+        check(FILES, "[ab]/x.???", &["a/x.log", "b/x.log"]);
+        check(FILES, "b/*/x.log", &["b/c/x.log"]);
+        check(FILES, "a/x.log", &["a/x.log"]);
+        check(FILES, "a/../b/x.log", &["a/../b/x.log"]);
+        check(FILES, "*/../top.log", &["a/../top.log", "b/../top.log"]);
+        check(FILES, "b/c", &[]);
+        check(FILES, "none/*.log", &[]);
+        check(FILES, "top.log/*", &[]);
+    }
+
+    #[test]
+    fn two_stars_are_any_folders() {
+        check(FILES, "**/x.log", &["a/x.log", "b/x.log", "b/c/x.log", "b/c/d.log/x.log"]);
+        check(FILES, "b/**/x.log", &["b/x.log", "b/c/x.log", "b/c/d.log/x.log"]);
+        check(FILES, "b/**/c/*.log", &["b/c/x.log"]);
+    }
+
+    #[test]
+    fn a_pattern_that_means_nothing_is_an_error() {
+        assert!(search("/a/[").is_err() && search("/a/***/b").is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_name_that_is_no_unicode_matches_too() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join(OsStr::from_bytes(b"PC-M\xFCnchen"));
+        let file = folder.join(OsStr::from_bytes(b"Windows\xFF\xFEUpdate.log"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(&file, "").unwrap();
+        for glob in ["*/*.log", "**/*.log", "PC-M?nchen/*", "PC-M\u{FFFD}nchen/*"] {
+            let found = search(&format!("{}/{glob}", dir.path().display())).unwrap();
+            let found: Vec<PathBuf> = found.into_iter().map(Result::unwrap).collect();
+            assert_eq!(found, std::slice::from_ref(&file), "{glob}");
+        }
+    }
+}
