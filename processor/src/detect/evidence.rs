@@ -239,11 +239,13 @@ impl Onsets {
         config: &DetectorConfig,
     ) -> Judgement {
         let begin = end - secs_to_ms(config.horizon_secs);
-        // Hosts heard of late had a week to fail, not the window: so had all those that were caught up with meanwhile.
+        // Hosts heard of late had a week to fail, not the window: so had all those that were caught up with meanwhile, and
+        // who was away brings all that was tried then.
         let exposure = |from, to| {
             let late = self.within(from, to).any(|onset| onset.late);
-            let caught_up = if late { fleet.activity.caught_up_between(from, to) as f64 } else { 0.0 };
-            fleet.activity.quarters_between(from, to) as f64 + caught_up * config.catch_up_active_quarter_hours
+            let caught_up = fleet.activity.caught_up_between(from, to) as f64 * config.catch_up_active_quarter_hours;
+            let backlog = if late { caught_up + fleet.activity.late_attempts_between(from, to) as f64 } else { 0.0 };
+            fleet.activity.quarters_between(from, to) as f64 + backlog
         };
         // The quarter in which the window begins belongs to the window alone.
         let history_end = from - 15 * 60 * 1000;

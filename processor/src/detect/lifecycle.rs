@@ -170,15 +170,18 @@ impl Detector {
         self.tell(place, Transition::Opened, out);
     }
 
-    /// Family, host, subject and time of the earliest failure: nothing that grows.
+    /// Family, host, subject and time of the earliest failure: nothing that grows. A host that an incident let go of has
+    /// given it its id already: then it is the next failure.
     fn id_for(&self, family: Family, onsets: &[Onset]) -> String {
-        let first = onsets.iter().min_by_key(|onset| (onset.since, onset.host));
-        let parts = first.map(|onset| {
+        let mut by_time: Vec<&Onset> = onsets.iter().collect();
+        by_time.sort_unstable_by_key(|onset| (onset.since, onset.host));
+        let id_of = |onset: &&Onset| {
             let subject = self.state.fleet.strings.text(onset.subject);
-            (self.state.fleet.id_of(onset.host), subject, onset.since.to_string())
-        });
-        let (host, subject, since) = parts.unwrap_or_default();
-        format!("wu-{}", &hex_digest(&[family.as_str(), &host, subject, &since])[..16])
+            let (host, since) = (self.state.fleet.id_of(onset.host), onset.since.to_string());
+            format!("wu-{}", &hex_digest(&[family.as_str(), &host, subject, &since])[..16])
+        };
+        let is_free = |id: &String| self.state.incidents.iter().all(|incident| incident.id != *id);
+        by_time.iter().map(id_of).find(is_free).or_else(|| by_time.first().map(id_of)).unwrap_or_default()
     }
 
     /// Whether what its hosts share and the healthy do not makes a cluster of what chance could have made: its number
@@ -240,12 +243,12 @@ impl Detector {
         self.write(place, transition, comparison, out);
     }
 
-    /// Compares an incident's hosts with the healthy ones. A cause once beyond doubt is not doubted again: late joiners
-    /// came in through it; who came in before and has nothing of it goes.
+    /// Compares an incident's hosts with the healthy ones. A cause once beyond doubt is not doubted again while
+    /// they share it: late joiners came in through it; who came in before and has nothing of it goes.
     fn compare(&mut self, place: usize) -> Comparison {
         let incident = &mut self.state.incidents[place];
         let comparison = factors::compare(incident, &self.state.fleet, &self.config);
-        incident.cause = incident.cause.or(comparison.cause);
+        incident.cause = incident.cause.filter(|cause| incident.shares(*cause, &self.state.fleet)).or(comparison.cause);
         // A bystander goes on less than that: he is no worse off alone.
         let likely =
             comparison.factors.first().zip(comparison.values.first()).and_then(|(factor, value)| match value {

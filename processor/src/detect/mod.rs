@@ -131,7 +131,7 @@ pub struct Counts {
 
 impl Machine for Detector {
     const NAME: &'static str = "detector";
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
     const ADOPTS: Option<Topic> = Some(Topic::Alerts);
     type Config = DetectorConfig;
 
