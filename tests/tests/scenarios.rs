@@ -31,18 +31,24 @@ fn the_tables_and_the_plans_agree() {
     }
 }
 
-/// Scenarios that the detector does not get right yet at a size, and why. Empty it.
-const NOT_YET: &[(&str, u32, &str)] = &[
-    ("S02", 20, "one cause in two families of a few hosts each stays one family"),
-    ("S05", 20, "what fails ring by ring loses the hosts that failed a day before the cluster"),
-    ("T23", 20, "two causes of four hosts each are one incident"),
-    ("Q02", 5000, "the median is 3 h, since chance failures at other updates count as much as those at this one"),
+/// What the detector does not get right yet: scenario, size, the seeds (all, where none is named), and why. Empty it.
+const NOT_YET: &[(&str, u32, &[u64], &str)] = &[
+    ("S02", 20, &[], "one cause in two families of a few hosts each stays one family"),
+    ("S05", 20, &[], "what fails ring by ring loses the hosts that failed a day before the cluster"),
+    ("S11", 200, &[105], "the same: fewer than half had failed when it was told, some of them days before"),
+    ("S14", 20, &[105], "a chance failure at the same update makes the update fit better than the server"),
+    ("T23", 20, &[], "two causes of four hosts each are one incident"),
+    ("T24", 20, &[108], "three hosts in seven hours among as many forged ones"),
+    ("T26", 20, &[108], "of three failing hosts in twenty nobody knows on the first day whether that is usual"),
+    ("Q03", 200, &[102], "a stranger among five"),
+    ("Q02", 200, &[102], "two struck hosts of six share a room, and a stranger with them"),
 ];
 
 /// What must hold of every run: found once, nothing else said, the hosts named, the cause first. Says what does not.
 fn complaints(scenario: &Scenario, score: &Score) -> Vec<String> {
     let mut wrong: Vec<String> =
         score.false_incidents.iter().map(|summary| format!("alert about nothing: {summary}")).collect();
+    wrong.extend(ids_of_two(&score.alerts));
     for fault in &score.faults {
         let rules = [
             (fault.incidents == 1, "not one incident"),
@@ -59,19 +65,39 @@ fn complaints(scenario: &Scenario, score: &Score) -> Vec<String> {
     wrong
 }
 
+/// Ids whose documents are not numbered one after the other: two incidents have the same.
+fn ids_of_two(alerts: &[Alert]) -> Vec<String> {
+    let mut last: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for alert in alerts {
+        let before = last.insert(&alert.id, alert.seq).unwrap_or(0);
+        if alert.seq != before + 1 {
+            wrong.push(format!("{}: document {} after {before}", alert.id, alert.seq));
+        }
+    }
+    wrong
+}
+
 #[track_caller]
 fn check_all(hosts: u32, seeds: std::ops::Range<u64>, wanted: impl Fn(&str) -> bool) {
     let (mut found, mut wrong) = (0, Vec::new());
     for scenario in all().into_iter().filter(|scenario| wanted(scenario.id)) {
-        if NOT_YET.iter().any(|(id, size, _)| *id == scenario.id && *size == hosts) {
-            continue;
-        }
+        let not_yet = NOT_YET.iter().find(|(id, size, ..)| *id == scenario.id && *size == hosts);
+        let mut known = 0;
         for seed in seeds.clone() {
             let score = scenario.run(seed, hosts);
             let place = format!("{}, {hosts} hosts, seed {seed}", scenario.id);
-            wrong.extend(complaints(&scenario, &score).into_iter().map(|wrong| format!("{place}: {wrong}")));
+            let complaints = complaints(&scenario, &score);
+            if not_yet.is_some_and(|(.., seeds, _)| seeds.is_empty() || seeds.contains(&seed)) {
+                known += complaints.len();
+                continue;
+            }
+            wrong.extend(complaints.into_iter().map(|wrong| format!("{place}: {wrong}")));
             found += score.faults.len();
             wrong.extend(score.alerts.iter().flat_map(too_wide).map(|line| format!("{place}: too wide: {line}")));
+        }
+        if not_yet.is_some() && known == 0 {
+            wrong.push(format!("{}, {hosts} hosts: right by now, so take it off the list", scenario.id));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -88,12 +114,12 @@ fn too_wide(alert: &Alert) -> Vec<String> {
 
 #[test]
 fn fleets_of_20() {
-    check_all(20, 100..103, |_| true);
+    check_all(20, 100..110, |_| true);
 }
 
 #[test]
 fn fleets_of_200() {
-    check_all(200, 100..102, |_| true);
+    check_all(200, 100..106, |_| true);
 }
 
 #[test]
@@ -102,22 +128,21 @@ fn fleets_of_5000() {
     check_all(5_000, 100..101, |id| some.contains(&id));
 }
 
-/// 1 % of 5000 hosts: found in every seed, in the median within 90 minutes of the first failure.
+/// 1 % of 5000 hosts that are on round the clock, so that the fifth fails some 90 minutes after the first: found in every
+/// seed, in the median within 90 minutes of the first failure.
 #[test]
 fn one_percent_of_5000_hosts() {
     let scenario = scenario("Q02");
-    let not_yet = NOT_YET.iter().any(|(id, ..)| *id == "Q02");
     let mut delays = Vec::new();
     for seed in 100..110 {
         let score = scenario.run(seed, 5_000);
         let wrong = complaints(&scenario, &score);
-        assert!(not_yet || wrong.is_empty(), "seed {seed}: {}", wrong.join("\n"));
-        assert!(score.faults.iter().all(|fault| fault.incidents == 1 && fault.cause_right), "seed {seed}: {score:?}");
+        assert!(wrong.is_empty(), "seed {seed}: {}", wrong.join("\n"));
         delays.extend(score.faults.iter().filter_map(|fault| fault.delay_ms));
     }
     assert_eq!(delays.len(), 10);
     let median = percentile(&delays, 0.5).unwrap();
-    assert!(not_yet || median <= 90 * MINUTE, "{} min", median / MINUTE);
+    assert!(median <= 90 * MINUTE, "{} min", median / MINUTE);
 }
 
 /// What a run said: family, hosts, and onset of each incident.

@@ -186,7 +186,6 @@ fn killed_in_the_middle_it_neither_loses_nor_repeats() {
 
 /// Live, an outbreak of years ago is history; so it is for a replay of what live had. At its own time it is an incident.
 #[test]
-#[ignore = "since a fleet's first day is judged more strictly, the replay of these three days opens no incident"]
 fn logs_of_years_ago_are_history() {
     let bench = Bench::until(DEFAULT_START_MS, 23, 40, 3);
     let mut running = bench.start();

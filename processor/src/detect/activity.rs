@@ -65,6 +65,8 @@ pub(super) struct FleetActivity {
     caught_up: Counts,
     /// Attempts, by quarter hour: a host's first at a subject in a day.
     attempts: Counts,
+    /// Those heard of more than a day after the fact from hosts that had been caught up with, by quarter hour of log time.
+    late_attempts: Counts,
 }
 
 /// Quarter hours that are kept before the newest: a horizon of 30 days and what is looked at beside it.
@@ -159,6 +161,11 @@ impl FleetActivity {
         self.attempts.add(quarter(time_ms));
     }
 
+    /// A host that was away brings an attempt of then, at log time `time_ms`.
+    pub(super) fn mark_late_attempt(&mut self, time_ms: i64) {
+        self.late_attempts.add(quarter(time_ms));
+    }
+
     /// When the earliest activity that is still known was.
     pub(super) fn first_ms(&self) -> Option<i64> {
         (!self.active.counts.is_empty()).then_some(self.active.first * QUARTER_MS)
@@ -185,10 +192,15 @@ impl FleetActivity {
         self.caught_up.between(from_ms, to_ms)
     }
 
+    /// Attempts heard of late from `from_ms` to `to_ms`, both quarters included.
+    pub(super) fn late_attempts_between(&self, from_ms: i64, to_ms: i64) -> u64 {
+        self.late_attempts.between(from_ms, to_ms)
+    }
+
     /// Forgets what lies before `time_ms`, hosts' latest quarter hours apart.
     pub(super) fn forget_before(&mut self, time_ms: i64) {
         let first = quarter(time_ms);
-        for counts in [&mut self.active, &mut self.caught_up, &mut self.attempts] {
+        for counts in [&mut self.active, &mut self.caught_up, &mut self.attempts, &mut self.late_attempts] {
             counts.forget_before(first);
         }
     }

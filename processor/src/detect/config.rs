@@ -22,17 +22,19 @@ pub struct DetectorConfig {
     pub alpha: f64,
     /// Fewer hosts than this never open an incident, however improbable; operator rules apart.
     pub min_hosts: u64,
-    /// In a small fleet, this share of the hosts active in 24 h opens an incident.
+    /// In a small fleet, this share of the hosts active in 24 h opens an incident ...
     pub small_fleet_share: f64,
-    /// What is believed of a fleet without history: this many newly failing hosts ...
+    /// ... if the fleet's history predicts it with less than this probability.
+    pub small_fleet_alpha: f64,
+    /// What is believed of a well-kept fleet without history: this many newly failing hosts ...
     pub prior_hosts: f64,
     /// ... in this many active quarter hours (about 400 host-days). Weak on purpose: a fleet's own history soon counts
     /// more. Tried on quiet simulated fleets: twice as strong a belief alerts more often on a fleet's first day when
     /// its failures are frequent, a third as strong alerts on three chance failures in a week without any.
     pub prior_active_quarter_hours: f64,
-    /// How long after the first signal a fleet's own history says nothing yet. Until then a cluster must stand out in a
-    /// badly kept fleet too, or have a cause that healthy hosts do not share.
-    pub warm_up_secs: u64,
+    /// How many of all fleets are believed to be badly kept, failing at one scan in thirty. The fleet's own history soon
+    /// says which kind it is; until then a cluster must stand out in both.
+    pub badly_kept_share: f64,
     /// What a host that has just been caught up with is worth in active quarter hours: a week of two scans a day.
     pub catch_up_active_quarter_hours: f64,
     /// A failure that began longer ago than this is chronic, not new; history is compared over the same time.
@@ -126,9 +128,10 @@ impl Default for DetectorConfig {
             alpha: 1e-5,
             min_hosts: 3,
             small_fleet_share: 0.15,
+            small_fleet_alpha: 1e-2,
             prior_hosts: 0.5,
             prior_active_quarter_hours: 500.0,
-            warm_up_secs: DAY,
+            badly_kept_share: 0.05,
             catch_up_active_quarter_hours: 14.0,
             horizon_secs: 7 * DAY,
             quiet_secs: 15 * MINUTE,
@@ -175,8 +178,13 @@ impl DetectorConfig {
         };
         share("alpha", self.alpha)?;
         share("small_fleet_share", self.small_fleet_share)?;
+        share("small_fleet_alpha", self.small_fleet_alpha)?;
         share("resolve_share", self.resolve_share)?;
         share("factor_p_max", self.factor_p_max)?;
+        if !(0.0..1.0).contains(&self.badly_kept_share) {
+            let why = format!("badly_kept_share = {} must be at least 0 and below 1", self.badly_kept_share);
+            return wrong("badly_kept_share", why);
+        }
         if self.windows_secs.iter().any(|secs| *secs == 0 || *secs > DAY) {
             return wrong("windows_secs", "windows_secs must lie between 1 s and one day".to_owned());
         }
@@ -204,9 +212,6 @@ impl DetectorConfig {
             if value == 0 || value > longest {
                 return wrong(name, format!("{name} = {value} must lie between 1 s and 365 days"));
             }
-        }
-        if self.warm_up_secs > longest {
-            return wrong("warm_up_secs", format!("warm_up_secs = {} must be at most 365 days", self.warm_up_secs));
         }
         for (place, rule) in self.rules.iter().enumerate() {
             let others = &self.rules[..place];

@@ -10,11 +10,9 @@ use wulog_schemas::signal::RawPosition;
 
 use super::config::DetectorConfig;
 use super::fleet::{Fleet, HostIndex};
-use super::stats::{gamma_poisson_tail, rounded};
+use super::prior::{Rate, TELLING_CHANCE, predict};
+use super::stats::{both, gamma_poisson_tail, rounded};
 use super::strings::StringId;
-
-/// In a badly kept fleet, 3 hosts newly fail in 100 active quarter hours.
-const BAD_FLEET: (f64, f64) = (3.0, 100.0);
 
 pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -50,9 +48,8 @@ pub(super) struct Judgement {
     alpha: f64,
     history_hosts: u64,
     history_active_quarter_hours: u64,
-    /// How much chance there was to fail in the window, and in the history, the prior left out.
-    chance: f64,
-    history: f64,
+    /// The probability if the fleet is a well-kept one, which makes a cluster worth a look.
+    p_well_kept: f64,
 }
 
 /// A cluster: why, and who.
@@ -89,17 +86,18 @@ impl Judgement {
             alpha: detection.alpha,
             history_hosts: detection.history_hosts,
             history_active_quarter_hours: detection.history_active_quarter_hours,
-            chance: 0.0,
-            history: 0.0,
+            p_well_kept: detection.p_value,
         }
     }
 
-    /// Whether the cluster would stand out even in a fleet in which as many hosts fail at their scans as in the worst
-    /// that we know of: what can be said of a fleet before its own first day is over.
-    pub(super) fn stands_out_anywhere(&self, config: &DetectorConfig) -> bool {
-        let (events, history) = BAD_FLEET;
-        let (events, history) = (events + self.history_hosts as f64, history + self.history);
-        gamma_poisson_tail(self.seen_hosts, events, history, self.chance) < config.alpha
+    /// Whether the number of hosts alone is beyond chance. What an operator asks for is, and silence is judged elsewhere.
+    pub(super) fn convinces(&self) -> bool {
+        matches!(self.method, Method::Rule | Method::Silence) || self.p_value < self.alpha
+    }
+
+    /// Whether it is beyond chance together with `p_cause`, the probability that its hosts share so much by chance.
+    pub(super) fn convinces_with(&self, p_cause: f64) -> bool {
+        both(self.p_value, p_cause) < self.alpha
     }
 }
 
@@ -129,23 +127,32 @@ impl Onsets {
     pub(super) fn cluster_at(&mut self, time: i64, fleet: &Fleet, config: &DetectorConfig) -> Option<Cluster> {
         let latest = self.within(time, time + DAY_MS).last().map_or(time, |onset| onset.time);
         let ends = if latest > time { vec![time, latest] } else { vec![time] };
-        let (end, judgement): (Option<i64>, Option<Judgement>) = ends
-            .iter()
-            .flat_map(|end| config.windows_secs.iter().map(|secs| (*end, *secs)))
+        let windows = ends.iter().flat_map(|end| config.windows_secs.iter().map(|secs| (*end, *secs)));
+        let by_window = windows
             .filter_map(|(end, secs)| Some((end, self.judge_window(end, secs, fleet, config)?)))
-            .min_by(|(_, a), (_, b)| a.p_value.total_cmp(&b.p_value))
-            .or_else(|| ends.iter().find_map(|end| Some((*end, self.judge_share(*end, fleet, config)?))))
-            .unzip();
-        if let (Some(end), Some(judgement)) = (end, judgement) {
-            let (judgement, core) = self.narrow(judgement, end, fleet, config);
-            return Some(self.take(judgement, core, end, config));
-        }
+            .min_by(|(_, a), (_, b)| a.p_value.total_cmp(&b.p_value));
+        let by_share = || ends.iter().find_map(|end| Some((*end, self.judge_share(*end, fleet, config)?)));
+        let by_number =
+            by_window.into_iter().chain(std::iter::once_with(by_share).flatten()).map(|(end, judgement)| {
+                let (judgement, core) = self.narrow(judgement, end, fleet, config);
+                (end, judgement, core)
+            });
         let subjects: BTreeSet<StringId> = self.within(time - 1, time).map(|onset| onset.subject).collect();
-        let all = || subjects.iter().flat_map(|subject| ends.iter().map(|end| (*subject, *end)));
-        let (end, judgement, core) = all().find_map(|(subject, end)| {
-            let (judgement, core) = self.judge_subject(subject, end, fleet, config)?;
-            Some((end, judgement, core))
-        })?;
+        let by_subject =
+            subjects.iter().flat_map(|subject| ends.iter().map(|end| (*subject, *end))).filter_map(|(subject, end)| {
+                let (judgement, core) = self.judge_subject(subject, end, fleet, config)?;
+                Some((end, judgement, core))
+            });
+        // What convinces by its number needs no cause; of what does not, the first is as good as any.
+        let mut doubtful = None;
+        let clear = by_number.chain(by_subject).find(|found| {
+            let convinces = found.1.convinces();
+            if !convinces && doubtful.is_none() {
+                doubtful = Some(found.clone());
+            }
+            convinces
+        });
+        let (end, judgement, core) = clear.or(doubtful)?;
         Some(self.take(judgement, core, end, config))
     }
 
@@ -172,14 +179,12 @@ impl Onsets {
         let before = self.within(begin, from).filter(at_it).count() as u64;
         let others = self.within(begin, end).filter(|onset| onset.subject != subject).count() as u64;
         let attempts = fleet.activity.attempts_between(begin, end).saturating_sub(fleet.attempts.at(subject));
-        // What attempts come to must be known, not believed.
-        if (attempts as f64) < config.prior_active_quarter_hours {
+        // Before some attempts have come to something, nobody knows that they do.
+        if (attempts as f64) < TELLING_CHANCE {
             return None;
         }
-        let (events, history) =
-            (config.prior_hosts + others as f64, config.prior_active_quarter_hours + attempts as f64);
-        let chance = fleet.attempts.at(subject).max(seen) as f64;
-        let by_others = gamma_poisson_tail(seen, events, history, chance);
+        let here = Rate { hosts: seen, chance: fleet.attempts.at(subject).max(seen) as f64 };
+        let by_others = predict(here, Rate { hosts: others, chance: attempts as f64 }, config);
         // One that has failed before, here and there, does so at its own rate a day.
         let known_from = fleet.activity.first_ms().unwrap_or(begin).max(begin);
         let days = (from - known_from) as f64 / DAY_MS as f64;
@@ -187,7 +192,6 @@ impl Onsets {
             return None;
         }
         let by_itself = if before > 0 { gamma_poisson_tail(seen, before as f64, days, 1.0) } else { 0.0 };
-        let p_value = by_others.max(by_itself);
         // Each update that is tried is one more that could stand out by chance.
         let alpha = config.alpha / fleet.attempts.live().max(1) as f64;
         let judgement = Judgement {
@@ -195,15 +199,14 @@ impl Onsets {
             rule: None,
             window_secs: (DAY_MS / 1000).unsigned_abs(),
             seen_hosts: seen,
-            expected_hosts: rounded(events * chance / history),
-            p_value: rounded(p_value),
+            expected_hosts: rounded(by_others.expected_hosts),
+            p_value: rounded(by_others.p_value.max(by_itself)),
             alpha: rounded(alpha),
             history_hosts: others,
             history_active_quarter_hours: fleet.activity.quarters_between(begin, end),
-            chance,
-            history: attempts as f64,
+            p_well_kept: by_others.p_well_kept.max(by_itself),
         };
-        (p_value < alpha).then_some((judgement, core))
+        (judgement.p_well_kept < judgement.alpha).then_some((judgement, core))
     }
 
     fn judge_window(&self, end: i64, window_secs: u64, fleet: &Fleet, config: &DetectorConfig) -> Option<Judgement> {
@@ -213,7 +216,7 @@ impl Onsets {
             return None;
         }
         let judgement = self.compare(seen, from, end, Method::GammaPoisson, fleet, config);
-        (judgement.p_value < judgement.alpha).then_some(judgement)
+        (judgement.p_well_kept < judgement.alpha).then_some(judgement)
     }
 
     /// The floor for small fleets, where a day's window is all that there is.
@@ -225,7 +228,7 @@ impl Onsets {
         enough.then(|| self.compare(seen, from, end, Method::SmallFleet, fleet, config))
     }
 
-    /// Compares with the week before the window, the prior added.
+    /// Compares with the week before the window and what is believed of any fleet.
     pub(super) fn compare(
         &self,
         seen: u64,
@@ -236,40 +239,42 @@ impl Onsets {
         config: &DetectorConfig,
     ) -> Judgement {
         let begin = end - secs_to_ms(config.horizon_secs);
-        // Hosts heard of late had a week to fail, not the window: so had all those that were caught up with meanwhile.
+        // Hosts heard of late had a week to fail, not the window: so had all those that were caught up with meanwhile, and
+        // who was away brings all that was tried then.
         let exposure = |from, to| {
             let late = self.within(from, to).any(|onset| onset.late);
-            let caught_up = if late { fleet.activity.caught_up_between(from, to) as f64 } else { 0.0 };
-            fleet.activity.quarters_between(from, to) as f64 + caught_up * config.catch_up_active_quarter_hours
+            let caught_up = fleet.activity.caught_up_between(from, to) as f64 * config.catch_up_active_quarter_hours;
+            let backlog = if late { caught_up + fleet.activity.late_attempts_between(from, to) as f64 } else { 0.0 };
+            fleet.activity.quarters_between(from, to) as f64 + backlog
         };
         // The quarter in which the window begins belongs to the window alone.
         let history_end = from - 15 * 60 * 1000;
         let history_hosts = self.within(begin, history_end).count() as u64;
-        let events = config.prior_hosts + history_hosts as f64;
-        let history = config.prior_active_quarter_hours + exposure(begin, history_end);
+        let rate = |hosts, chance| Rate { hosts, chance };
         // A host that failed was active, whatever the books say.
         let chance = exposure(from, end).max(seen as f64);
         // On a Patch Tuesday a scan brings several updates, each of which may fail: what is no wonder by either count of
         // chances is none.
         let tried = |from, to| fleet.activity.attempts_between(from, to) as f64;
-        let tried_before = config.prior_active_quarter_hours + tried(begin, history_end);
         let tried_now = tried(from, end).max(seen as f64) * exposure(from, end)
             / (fleet.activity.quarters_between(from, end) as f64).max(1.0);
-        let by_attempts = gamma_poisson_tail(seen, events, tried_before, tried_now);
-        let by_activity = gamma_poisson_tail(seen, events, history, chance);
+        let by_attempts = predict(rate(seen, tried_now), rate(history_hosts, tried(begin, history_end)), config);
+        let by_activity = predict(rate(seen, chance), rate(history_hosts, exposure(begin, history_end)), config);
+        let prediction = by_activity.or(by_attempts);
+        // Each newly failing host is one more look: a large fleet would else be woken by chance alone.
+        let looks = (history_hosts as f64 * DAY_MS as f64 / (end - begin) as f64).max(1.0);
+        let alpha = if method == Method::SmallFleet { config.small_fleet_alpha } else { config.alpha / looks };
         Judgement {
             method,
             rule: None,
             window_secs: ((end - from) / 1000).unsigned_abs(),
             seen_hosts: seen,
-            expected_hosts: rounded(events * (chance / history).max(tried_now / tried_before)),
-            p_value: rounded(by_activity.max(by_attempts)),
-            // Each newly failing host is one more look: a large fleet would else be woken by chance alone.
-            alpha: rounded(config.alpha / (history_hosts as f64 * DAY_MS as f64 / (end - begin) as f64).max(1.0)),
+            expected_hosts: rounded(prediction.expected_hosts),
+            p_value: rounded(prediction.p_value),
+            alpha: rounded(alpha),
             history_hosts,
             history_active_quarter_hours: fleet.activity.quarters_between(begin, history_end),
-            chance,
-            history: history - config.prior_active_quarter_hours,
+            p_well_kept: prediction.p_well_kept,
         }
     }
 

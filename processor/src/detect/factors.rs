@@ -50,6 +50,8 @@ pub(super) struct Comparison {
     pub(super) not_common: Vec<String>,
     pub(super) unknown: Vec<String>,
     pub(super) cause: Option<Pair>,
+    /// Dimensions in which a value could have stood out by chance.
+    pub(super) tests: usize,
     pub(super) active: u64,
     pub(super) chronic: u64,
     pub(super) same_subject_succeeded: u64,
@@ -134,6 +136,7 @@ pub(super) fn compare_members(
         not_common: dimensions.into_iter().filter(|name| !unknown.contains(name)).collect(),
         unknown,
         cause,
+        tests,
         active: groups.active,
         chronic: groups.chronic,
         same_first_factor_healthy,
@@ -170,6 +173,15 @@ pub(super) fn second_cause(
     // Two updates alone are two carriers: one cause may well have come with both.
     let separates = matches!(first, Value::Host(_)) || matches!(second.values.first(), Some(Value::Host(_)));
     (clear && separates && second.values.first() != Some(first)).then(|| rest.into_keys().collect())
+}
+
+impl Comparison {
+    /// Probability that so many of the hosts share a value of their own by chance, whichever it is; 1 where none does.
+    pub(super) fn p_shared(&self) -> f64 {
+        let of_hosts = |(factor, value): &(&Factor, &Value)| matches!(value, Value::Host(_)) && factor.coverage >= 0.5;
+        let shared = self.factors.iter().zip(&self.values).find(of_hosts);
+        shared.map_or(1.0, |(factor, _)| (factor.p_value * self.tests as f64).min(1.0))
+    }
 }
 
 /// Whether so many of `hosts` have `pair` that it is no chance, by the share of the fleet's active hosts that have it.

@@ -98,6 +98,9 @@ impl Detector {
         if self.state.fleet.hosts[host as usize].is_first_since(subject, time - DAY_MS) {
             self.state.fleet.activity.mark_attempt(time);
             self.state.fleet.attempts.mark(subject, log_time);
+            if *late && self.state.fleet.hosts[host as usize].caught_up == Some(true) {
+                self.state.fleet.activity.mark_late_attempt(log_time);
+            }
         }
         match (outcome, family) {
             (Outcome::Success, _) => {

@@ -12,6 +12,7 @@ use wulog_schemas::hresult::Family;
 
 use super::config::DetectorConfig;
 use super::evidence::{Cluster, DAY_MS, Judgement, Onset, secs_to_ms};
+use super::factors::CAUSE_COVERAGE_MIN;
 use super::fleet::{Fleet, HostIndex};
 use super::sets::Pair;
 use super::strings::StringId;
@@ -172,7 +173,8 @@ impl Incident {
         if self.families.contains(&family) {
             let cause = self.cause.as_ref().or(self.likely.as_ref());
             let elsewhere = || !self.is_concentrated() || self.also_fails_at(onset.subject, fleet);
-            same_subject || cause.is_some_and(has) || (self.cause.is_none() && elsewhere())
+            let alike = cause.is_some_and(has) || self.cause.is_none();
+            same_subject || (alike && elsewhere())
         } else {
             // Another code for the same: it must be the same update on the same kind of host.
             same_subject && self.cause.as_ref().is_some_and(has)
@@ -301,6 +303,17 @@ impl Incident {
             return Some(Transition::Stable);
         }
         self.after_join(clock, config)
+    }
+
+    /// Whether the members share a value still: one by which many came in that do not have it is no cause.
+    pub(super) fn shares(&self, cause: Pair, fleet: &Fleet) -> bool {
+        // A host of which nothing is known may have it.
+        let without = |host: &&HostIndex| {
+            let traits = fleet.traits_of(**host);
+            !traits.is_empty() && !traits.contains(&cause)
+        };
+        let without = self.members.keys().filter(without).count() as f64;
+        without <= (1.0 - CAUSE_COVERAGE_MIN) * self.members.len() as f64
     }
 
     /// Lets go of hosts that have another value than the cause and failed at what no host with it failed at: they came

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use wulog_schemas::alert::{Level, Method, Transition};
+use serde::{Deserialize, Serialize};
+use wulog_schemas::alert::{Level, Transition};
 use wulog_schemas::host::hex_digest;
 use wulog_schemas::hresult::Family;
 use wulog_schemas::topic::Topic;
@@ -24,13 +25,21 @@ const SPLITS_MAX: usize = 4;
 /// When an open incident has a clear cause, hosts of another family that all have it may be that by chance with this
 /// probability and are still taken for the same.
 const SAME_CAUSE_P_MAX: f64 = 0.05;
-/// In a fleet without history, a cause that affected hosts share by chance with less than this makes a cluster.
-const EARLY_CAUSE_P_MAX: f64 = 1e-3;
-/// ... or so many hosts, if they are a large share.
-const EARLY_HOSTS_MIN: u64 = 10;
+/// A cluster that does not convince is looked at again this often: healthy hosts are heard of meanwhile.
+const LOOK_AGAIN_MS: i64 = 60 * 60 * 1000;
 /// A value that most have, and hardly by chance.
 const LIKELY_COVERAGE: f64 = 0.75;
 const LIKELY_P_MAX: f64 = 0.01;
+
+/// A cluster that chance could have made, as far as is known.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Refused {
+    hosts: u64,
+    /// Event time of its latest failure.
+    time: i64,
+    /// Log time at which its hosts were last compared with the healthy ones.
+    looked_at: i64,
+}
 
 impl Detector {
     pub(super) fn newly_failing(&mut self, onset: Onset, family: Family, out: &mut Vec<Output>) {
@@ -92,6 +101,17 @@ impl Detector {
         }
     }
 
+    /// Has clusters looked at again that did not convince.
+    pub(super) fn judge_refused(&mut self) {
+        let now = self.state.log_time;
+        self.state.refused.retain(|_, refused| now - refused.time < DAY_MS);
+        for (family, refused) in &self.state.refused {
+            if now - refused.looked_at >= LOOK_AGAIN_MS {
+                self.state.unjudged.entry(*family).or_insert(refused.time);
+            }
+        }
+    }
+
     /// Looks for hosts that failed and are not heard of any more.
     pub(super) fn look_for_silence(&mut self, clock: i64, out: &mut Vec<Output>) {
         let background = silence::Background::at(clock, &self.state.fleet, &self.config);
@@ -132,10 +152,8 @@ impl Detector {
             return;
         }
         let rule = cluster.judgement.rule.clone();
-        let judged = (cluster.judgement.method, cluster.judgement.seen_hosts);
-        let stands_out = cluster.judgement.stands_out_anywhere(&self.config);
         let mut incident = Incident::open(self.id_for(family, &cluster.onsets), family, cluster, now);
-        if !stands_out && !self.is_convincing(&incident, judged) {
+        if !incident.judgement.convinces() && !self.has_a_cause(&incident, newest.time) {
             let onsets = self.state.onsets.entry(family).or_default();
             for member in incident.members.into_values() {
                 onsets.insert(member.onset, self.config.limits.onsets_per_family);
@@ -152,42 +170,32 @@ impl Detector {
         self.tell(place, Transition::Opened, out);
     }
 
-    /// Family, host, subject and time of the earliest failure: nothing that grows.
+    /// Family, host, subject and time of the earliest failure: nothing that grows. A host that an incident let go of has
+    /// given it its id already: then it is the next failure.
     fn id_for(&self, family: Family, onsets: &[Onset]) -> String {
-        let first = onsets.iter().min_by_key(|onset| (onset.since, onset.host));
-        let parts = first.map(|onset| {
+        let mut by_time: Vec<&Onset> = onsets.iter().collect();
+        by_time.sort_unstable_by_key(|onset| (onset.since, onset.host));
+        let id_of = |onset: &&Onset| {
             let subject = self.state.fleet.strings.text(onset.subject);
-            (self.state.fleet.id_of(onset.host), subject, onset.since.to_string())
-        });
-        let (host, subject, since) = parts.unwrap_or_default();
-        format!("wu-{}", &hex_digest(&[family.as_str(), &host, subject, &since])[..16])
+            let (host, since) = (self.state.fleet.id_of(onset.host), onset.since.to_string());
+            format!("wu-{}", &hex_digest(&[family.as_str(), &host, subject, &since])[..16])
+        };
+        let is_free = |id: &String| self.state.incidents.iter().all(|incident| incident.id != *id);
+        by_time.iter().map(id_of).find(is_free).or_else(|| by_time.first().map(id_of)).unwrap_or_default()
     }
 
-    /// Whether a cluster means anything in a fleet that has no history yet: there the healthy hosts are all that there
-    /// is to compare with.
-    fn is_convincing(&mut self, incident: &Incident, (method, seen): (Method, u64)) -> bool {
-        let age = self.state.log_time - self.state.began.unwrap_or(self.state.log_time);
-        if age >= secs_to_ms(self.config.warm_up_secs) || matches!(method, Method::Rule | Method::Silence) {
-            return true;
-        }
-        let active = self.state.fleet.activity.hosts_since(self.state.log_time - DAY_MS) as f64;
-        if seen >= EARLY_HOSTS_MIN && seen as f64 >= self.config.small_fleet_share * active {
-            return true;
-        }
-        // Half of all hosts are no chance, however few they are.
-        if seen as f64 >= active / 2.0 {
-            return true;
-        }
-        // Comparing takes time in a large fleet, so it waits until there is more to compare.
-        let refused = self.state.refused.entry(incident.family).or_default();
-        if incident.hosts() * 4 < *refused * 5 {
+    /// Whether what its hosts share and the healthy do not makes a cluster of what chance could have made: its number
+    /// and its cause are improbable each by itself. Comparing takes time in a large fleet, so it waits until there is
+    /// more to compare.
+    fn has_a_cause(&mut self, incident: &Incident, time: i64) -> bool {
+        let (now, hosts) = (self.state.log_time, incident.hosts());
+        let before = self.state.refused.get(&incident.family);
+        if before.is_some_and(|before| hosts * 4 < before.hosts * 5 && now - before.looked_at < LOOK_AGAIN_MS) {
             return false;
         }
-        *refused = incident.hosts();
+        self.state.refused.insert(incident.family, Refused { hosts, time, looked_at: now });
         let comparison = factors::compare(incident, &self.state.fleet, &self.config);
-        comparison.factors.first().is_some_and(|factor| {
-            !factor.untried_elsewhere && factor.coverage >= 0.5 && factor.p_value <= EARLY_CAUSE_P_MAX
-        })
+        incident.judgement.convinces_with(comparison.p_shared())
     }
 
     /// Holds the operator's rules against an incident that `onset` has joined. True when one asks for more severity than
@@ -235,12 +243,12 @@ impl Detector {
         self.write(place, transition, comparison, out);
     }
 
-    /// Compares an incident's hosts with the healthy ones. A cause once beyond doubt is not doubted again: late joiners
-    /// came in through it; who came in before and has nothing of it goes.
+    /// Compares an incident's hosts with the healthy ones. A cause once beyond doubt is not doubted again while
+    /// they share it: late joiners came in through it; who came in before and has nothing of it goes.
     fn compare(&mut self, place: usize) -> Comparison {
         let incident = &mut self.state.incidents[place];
         let comparison = factors::compare(incident, &self.state.fleet, &self.config);
-        incident.cause = incident.cause.or(comparison.cause);
+        incident.cause = incident.cause.filter(|cause| incident.shares(*cause, &self.state.fleet)).or(comparison.cause);
         // A bystander goes on less than that: he is no worse off alone.
         let likely =
             comparison.factors.first().zip(comparison.values.first()).and_then(|(factor, value)| match value {

@@ -33,6 +33,7 @@ mod strings;
 mod lookup;
 mod activity;
 mod attempts;
+mod prior;
 mod evidence;
 mod rules;
 mod silence;
@@ -60,6 +61,7 @@ pub use config::{DetectorConfig, Limits, Rule, Wrong};
 use evidence::{DAY_MS, Onsets, secs_to_ms};
 use fleet::Fleet;
 use incident::Incident;
+use lifecycle::Refused;
 use running::Recorded;
 
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
@@ -103,12 +105,10 @@ struct State {
     log_time: i64,
     /// The clock at the last settling.
     clock: i64,
-    /// Log time of the first signal.
-    began: Option<i64>,
     /// The clock when silent hosts were last looked for.
     silence_looked_at: i64,
-    /// Size of the cluster that was last refused, by family, while the fleet's history is too short.
-    refused: BTreeMap<Family, u64>,
+    /// Clusters that do not convince yet, by family.
+    refused: BTreeMap<Family, Refused>,
     /// What the signals log says of the configuration.
     recorded: Option<Recorded>,
     counts: Counts,
@@ -131,7 +131,7 @@ pub struct Counts {
 
 impl Machine for Detector {
     const NAME: &'static str = "detector";
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
     const ADOPTS: Option<Topic> = Some(Topic::Alerts);
     type Config = DetectorConfig;
 
@@ -199,7 +199,6 @@ impl State {
             partition_count: None,
             log_time: 0,
             clock: 0,
-            began: None,
             silence_looked_at: 0,
             refused: BTreeMap::new(),
             recorded: None,
@@ -259,7 +258,6 @@ impl Detector {
             self.state.counts.impossible_times += 1;
             return;
         }
-        self.state.began.get_or_insert(log_time);
         self.state.log_time = self.state.log_time.max(log_time);
         if (0..PARTITIONS_MAX).contains(&raw.partition) {
             let reached = self.state.partitions.entry(raw.partition).or_insert(log_time);
@@ -275,6 +273,7 @@ impl Detector {
         if (1..PARTITIONS_MAX).contains(&tick.partitions) {
             self.state.partition_count = Some(tick.partitions);
         }
+        self.judge_refused();
         self.judge_late(out);
         let Some(clock) = self.clock() else { return };
         if clock <= self.state.clock {

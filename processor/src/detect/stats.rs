@@ -32,6 +32,25 @@ pub fn gamma_poisson_tail(seen: u64, events: f64, history: f64, exposure: f64) -
     bounded(sum_terms(term(seen), TERMS_MAX, ratio))
 }
 
+/// The logarithm of the probability of exactly `seen` newly failing hosts in `exposure`, by the same belief: how well
+/// it fits what was seen.
+#[must_use]
+pub fn ln_gamma_poisson(seen: u64, events: f64, history: f64, exposure: f64) -> f64 {
+    if seen == 0 {
+        return events * log(history / (history + exposure));
+    }
+    let k = seen as f64;
+    let (ln_stay, ln_go) = (log(history / (history + exposure)), log(exposure / (history + exposure)));
+    lgamma(events + k) - lgamma(events) - lgamma(k + 1.0) + events * ln_stay + k * ln_go
+}
+
+/// The probability of two independent improbabilities together, or of worse: Fisher's method for two.
+#[must_use]
+pub fn both(p: f64, q: f64) -> f64 {
+    let product = (p * q).clamp(P_MIN, 1.0);
+    bounded(product * (1.0 - log(product)))
+}
+
 /// Probability that of `affected` hosts drawn from `all` at least `both` are among the `with` that have a value: the
 /// one-sided exact test of Fisher.
 #[must_use]

@@ -15,6 +15,8 @@ pub(super) struct Plan {
     pub noise: f64,
     /// One host in so many has failed at third-party updates since long before the run; 0 is none.
     pub chronic_one_in: u32,
+    /// All hosts are on round the clock, as servers are.
+    pub always_on: bool,
     /// Hosts that retry one failing update all day.
     pub looping: u32,
     /// Every signal arrives so many times.
@@ -45,6 +47,7 @@ impl Default for Plan {
             faults: Vec::new(),
             noise: 0.0004,
             chronic_one_in: 250,
+            always_on: false,
             looping: 1,
             copies: 1,
             stale: false,

@@ -88,6 +88,8 @@ pub(super) struct Host {
     pub proxy: &'static str,
     /// Where it stands: 12 hosts share a room.
     pub room: String,
+    /// Never switched off.
+    always_on: bool,
     /// Away for whole weeks now and then.
     laptop: bool,
     morning_ms: i64,
@@ -95,7 +97,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    fn new(seed: u64, index: u32) -> Host {
+    fn new(seed: u64, index: u32, always_on: bool) -> Host {
         let mut random = Random::stream(seed, "scenario host", u64::from(index));
         let wsus = WSUS[index as usize % WSUS.len()];
         let site = wsus * 2 + u8::from(random.percent(40));
@@ -117,6 +119,7 @@ impl Host {
                 _ => "direct",
             },
             room: format!("room-{}", index / ROOM_HOSTS),
+            always_on: always_on || system.server,
             laptop: !system.server && random.percent(20),
             morning_ms: random.within(0..30 * MINUTE),
             seed,
@@ -165,11 +168,11 @@ impl Host {
             .into_iter()
     }
 
-    /// When it is on next, at `from` or later. Servers always are; others on workdays from 8:00 to 17:30 of their
+    /// When it is on next, at `from` or later. Servers always are, and all where the plan says so; others on workdays from 8:00 to 17:30 of their
     /// site, laptops not in every week.
     #[must_use]
     pub(super) fn next_on(&self, from: i64) -> i64 {
-        if self.system.server {
+        if self.always_on {
             return from;
         }
         let zone_ms = self.utc_hours() * HOUR;
@@ -219,6 +222,6 @@ pub(super) fn wsus_server(number: u8) -> String {
 
 /// The hosts of a fleet.
 #[must_use]
-pub(super) fn hosts(seed: u64, count: u32) -> Vec<Host> {
-    (0..count).map(|index| Host::new(seed, index)).collect()
+pub(super) fn hosts(seed: u64, count: u32, always_on: bool) -> Vec<Host> {
+    (0..count).map(|index| Host::new(seed, index, always_on)).collect()
 }

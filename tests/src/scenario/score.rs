@@ -43,6 +43,8 @@ pub struct Score {
 pub struct FaultScore {
     /// Hosts that it struck.
     pub struck: usize,
+    /// Milliseconds from the first failure to each host's, in order: nobody can know of three hosts before the third.
+    pub struck_after_ms: Vec<i64>,
     /// Incidents about it, without those that were merged into another: 1 is right.
     pub incidents: usize,
     /// Milliseconds from the first failure to the first document.
@@ -140,7 +142,11 @@ impl Score {
 
 impl FaultScore {
     fn new(fault: &Fault, struck: &BTreeMap<String, i64>, onset: i64, incidents: &[&[&Alert]]) -> FaultScore {
-        let mut score = FaultScore { struck: struck.len(), incidents: incidents.len(), ..FaultScore::default() };
+        let mut struck_after_ms: Vec<i64> = struck.values().map(|time| time - onset).collect();
+        struck_after_ms.sort_unstable();
+        let (struck_hosts, incidents_of_it) = (struck.len(), incidents.len());
+        let mut score =
+            FaultScore { struck: struck_hosts, struck_after_ms, incidents: incidents_of_it, ..FaultScore::default() };
         let opened = incidents.iter().map(|documents| documents[0].time.opened.0).min();
         let Some(opened) = opened else { return score };
         score.delay_ms = Some(opened - onset);

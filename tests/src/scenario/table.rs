@@ -94,8 +94,8 @@ fn summary(text: &mut String, by_size: &BTreeMap<u32, Vec<&Score>>) {
 fn scenarios(text: &mut String, hosts: u32, scores: &[&Score]) {
     let _ = writeln!(text, "\n### {hosts} hosts\n");
     text.push_str(
-        "| | what | runs | found | hosts failed by then | median until told | p90 | incidents | documents | hosts named | cause first | false | 5 hosts: false | spike: false |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| | what | runs | found | hosts failed by then | third failed after | median until told | p90 | incidents | documents | hosts named | cause first | false | 5 hosts: false | spike: false |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let facts = facts();
     for scenario in all() {
@@ -115,7 +115,7 @@ fn scenarios(text: &mut String, hosts: u32, scores: &[&Score]) {
         let faults: Vec<_> = runs.iter().flat_map(|score| &score.faults).collect();
         if faults.is_empty() {
             let why = if scenario.is_found() { "too few hosts" } else { "quiet" };
-            let _ = writeln!(text, "{why} | | | | | | | | {falses} | {rules} |");
+            let _ = writeln!(text, "{why} | | | | | | | | | {falses} | {rules} |");
             continue;
         }
         let found: Vec<_> = faults.iter().filter(|fault| fault.delay_ms.is_some()).collect();
@@ -123,13 +123,16 @@ fn scenarios(text: &mut String, hosts: u32, scores: &[&Score]) {
         let mean = |of: &dyn Fn(&super::FaultScore) -> f64| {
             found.iter().map(|fault| of(fault)).sum::<f64>() / found.len().max(1) as f64
         };
+        let third: Vec<i64> =
+            faults.iter().filter_map(|fault| fault.struck_after_ms.get(2)).map(|after| (*after).max(0)).collect();
         let by_then: Vec<i64> = found.iter().map(|fault| fault.failed_by_then as i64).collect();
         let _ = writeln!(
             text,
-            "{} of {} | {} | {} | {} | {:.2} | {:.1} | {:.1} % | {} | {falses} | {rules} |",
+            "{} of {} | {} | {} | {} | {} | {:.2} | {:.1} | {:.1} % | {} | {falses} | {rules} |",
             found.len(),
             faults.len(),
             percentile(&by_then, 0.5).unwrap_or(0),
+            span(percentile(&third, 0.5)),
             span(percentile(&delays, 0.5)),
             span(percentile(&delays, 0.9)),
             mean(&|fault| fault.incidents as f64),

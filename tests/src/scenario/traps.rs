@@ -29,7 +29,14 @@ fn scattered(at: i64, count: u32, hosts: u32) -> Fault {
     Fault::new(at, DAMAGED, who).at(At::OwnUpdate)
 }
 
-/// The traps, two long runs after them.
+/// One in a hundred, all on one server, at a new update that everybody gets.
+fn one_percent(seed: u64) -> Plan {
+    let who = |host: &Host| host.wsus == 0 && host.index / 20 % 30 == 7;
+    let fault = Fault::new(onset(seed), THREE_CODES, who).because("wsus", wsus_server(0));
+    Plan { faults: vec![fault], ..Plan::default() }
+}
+
+/// The traps, long runs after them.
 #[must_use]
 pub(super) fn traps() -> Vec<Scenario> {
     vec![
@@ -125,10 +132,7 @@ pub(super) fn traps() -> Vec<Scenario> {
 pub(super) fn long_runs() -> Vec<Scenario> {
     vec![
         Scenario::quiet("Q01", |_, _| Plan { end: START + 30 * DAY, ..Plan::default() }),
-        Scenario::found("Q02", |seed, _| {
-            let who = |host: &Host| host.wsus == 0 && host.index / 20 % 30 == 7;
-            let fault = Fault::new(onset(seed), THREE_CODES, who).because("wsus", wsus_server(0));
-            Plan { faults: vec![fault], ..Plan::default() }
-        }),
+        Scenario::found("Q02", |seed, _| Plan { always_on: true, ..one_percent(seed) }),
+        Scenario::found("Q03", |seed, _| one_percent(seed)),
     ]
 }

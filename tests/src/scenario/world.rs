@@ -49,7 +49,7 @@ pub(super) fn live(
     sink: &mut dyn Sink,
     feed: &mut dyn FnMut(&InRecord<'_>),
 ) -> (Struck, Vec<Failure>) {
-    let hosts = hosts(seed, count);
+    let hosts = hosts(seed, count, plan.always_on);
     let mut lives: Vec<Life> = hosts.iter().map(|host| Life::new(seed, host, plan, count)).collect();
     let mut wakes = Queue::new();
     for (host, life) in hosts.iter().zip(&mut lives) {
