@@ -1,12 +1,13 @@
 //! Incidents that turn out to be two, or one; that fall silent, or are given up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wulog_schemas::alert::{Alert, Method, State, Transition};
 use wulog_schemas::hresult::Family;
+use wulog_schemas::signal::{Fact, HostFacts};
 
 use crate::incidents::outbreak;
-use crate::world::{DAY, HOUR, MINUTE, MONTHLY, START, THIRD_PARTY, World, wsus_of};
+use crate::world::{DAY, HOUR, MINUTE, MONTHLY, START, THIRD_PARTY, World, host, wsus_of};
 
 const ONSET: i64 = START + 3 * DAY;
 const OTHER: &str = "update:22222222-aaaa-bbbb-cccc-222222222222";
@@ -182,4 +183,40 @@ fn a_chronic_host_is_set_aside_even_at_the_same_update() {
     let alerts = world.alerts();
     let last = alerts.last().unwrap();
     assert_eq!((last.hosts.affected, last.hosts.chronic_excluded), (50, 3));
+}
+
+/// In a fleet's first hour four of 28 hosts fail, and stand in a room with four others: by chance, for all that is known.
+/// Then three hundred healthy hosts are heard of that stand elsewhere, and nobody else fails.
+#[test]
+fn what_was_chance_at_first_is_a_cluster_once_healthy_hosts_are_known() {
+    let mut world = World::new(328, 70);
+    for index in 0..328 {
+        let in_room = index % 7 == 0 && index < 56;
+        let minutes = match index {
+            0..28 => 2 * i64::from(index),
+            _ if in_room => 27,
+            _ => 90 + i64::from(index),
+        };
+        let time = START + minutes * MINUTE;
+        let room = if in_room { "attic" } else { "hall" };
+        let facts = HostFacts {
+            host: host(index),
+            dimensions: BTreeMap::from([("label.room".to_owned(), room.to_owned())]),
+            failing: Vec::new(),
+            last_event_time: Some(time),
+            caught_up: true,
+        };
+        world.push(index, time, Fact::HostFacts(facts));
+        if in_room && index < 28 {
+            world.fail(index, time, THIRD_PARTY);
+        } else {
+            world.scan(index, time);
+        }
+    }
+    let alerts = world.alerts();
+    let first = alerts.first().expect("it is told of");
+    assert_eq!((first.transition, first.hosts.affected), (Transition::Opened, 4));
+    assert!(first.time.opened.0 > START + 2 * HOUR, "{}", first.time.opened);
+    let cause = &first.common_factors[0];
+    assert_eq!((cause.dimension.as_str(), cause.value.as_str()), ("label.room", "attic"));
 }
