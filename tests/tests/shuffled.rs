@@ -94,11 +94,11 @@ fn signals_that_overtake_each_other_say_the_same() {
     let some = ["S01", "S13", "S16", "T05", "T10", "T14", "T19", "T21", "T23", "T26", "Q03"];
     let (mut incidents, mut moved) = (0, 0);
     for scenario in all().into_iter().filter(|scenario| some.contains(&scenario.id)) {
-        for seed in 100..103 {
-            let signals = scenario.signals(seed, 200);
+        for seed in 100..102 {
+            let signals = scenario.signals(seed, 1_000);
             let expect = said(&signals);
             incidents += expect.len();
-            for shuffle in 0..3 {
+            for shuffle in 0..2 {
                 let other = shuffled(&signals, &mut Luck(shuffle));
                 moved += signals.iter().zip(&other).filter(|(a, b)| a != b).count();
                 let found = said(&other);
@@ -110,6 +110,6 @@ fn signals_that_overtake_each_other_say_the_same() {
             }
         }
     }
-    assert!(incidents >= 30, "{incidents} incidents are too few to say anything");
+    assert!(incidents >= 22, "{incidents} incidents are too few to say anything");
     assert!(moved > 100_000, "{moved} signals came in another order");
 }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wulog_schemas::alert::{Alert, Method, State, Transition};
+use wulog_schemas::host::hex_digest;
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{Fact, HostFacts};
+use wulog_schemas::signal::{Fact, HostFacts, Outcome};
 
 use crate::incidents::outbreak;
 use crate::world::{DAY, HOUR, MINUTE, MONTHLY, START, THIRD_PARTY, World, host, wsus_of};
@@ -219,4 +220,49 @@ fn what_was_chance_at_first_is_a_cluster_once_healthy_hosts_are_known() {
     assert!(first.time.opened.0 > START + 2 * HOUR, "{}", first.time.opened);
     let cause = &first.common_factors[0];
     assert_eq!((cause.dimension.as_str(), cause.value.as_str()), ("label.room", "attic"));
+}
+
+/// By night only the hosts of one site are on, so what two servers do looks like the site's doing. By day it does not.
+#[test]
+fn a_cause_that_fits_fewer_and_fewer_is_none() {
+    let mut world = healthy(400, 71, ONSET + 2 * DAY);
+    for index in 0..400 {
+        let site = if index < 26 { "night" } else { "day" };
+        let dimensions = [("wsus", format!("wsus{}", wsus_of(index))), ("label.site", site.to_owned())];
+        let facts = HostFacts {
+            host: host(index),
+            dimensions: dimensions.map(|(name, value)| (name.to_owned(), value)).into(),
+            failing: Vec::new(),
+            last_event_time: Some(START + 2 * DAY),
+            caught_up: true,
+        };
+        world.push(index, START + 2 * DAY, Fact::HostFacts(facts));
+    }
+    for index in (0..150).filter(|index| [1, 2].contains(&wsus_of(*index))) {
+        let time = if index < 26 {
+            ONSET + i64::from(index) * 5 * MINUTE
+        } else {
+            ONSET + 6 * HOUR + i64::from(index) * MINUTE
+        };
+        fail(&mut world, index, time, if wsus_of(index) == 1 { THIRD_PARTY } else { OTHER }, Family::UntrustedRoot);
+    }
+    let alerts = world.alerts();
+    let by_night = alerts.iter().find(|alert| alert.hosts.affected >= 12).expect("it is told of by night");
+    assert_eq!(by_night.common_factors[0].value, "night", "{by_night:#?}");
+    let causes: BTreeSet<&str> = newest(&alerts).iter().map(|alert| alert.common_factors[0].value.as_str()).collect();
+    assert_eq!(causes, BTreeSet::from(["wsus1", "wsus2"]));
+}
+
+#[test]
+fn an_id_is_of_the_earliest_failure() {
+    let world = outbreak(40, 1, |index| wsus_of(index) == 1, i64::MAX, ONSET + 2 * DAY);
+    let failures = world.signals.iter().filter_map(|signal| match &signal.fact {
+        Fact::Attempt(attempt) if attempt.outcome == Outcome::Failure => {
+            Some((attempt.event_time, attempt.host.id.clone(), attempt.subject.clone()))
+        }
+        _ => None,
+    });
+    let (time, host, subject) = failures.min().expect("some fail");
+    let digest = hex_digest(&["untrusted_root", &host, &subject, &time.to_string()]);
+    assert_eq!(world.alerts()[0].id, format!("wu-{}", &digest[..16]));
 }

@@ -1,8 +1,11 @@
 //! Nights on which nobody must be woken.
 
-use wulog_schemas::hresult::Family;
+use std::collections::BTreeMap;
 
-use crate::world::{DAY, HOUR, MINUTE, MONTHLY, START, THIRD_PARTY, World};
+use wulog_schemas::hresult::Family;
+use wulog_schemas::signal::{Attempt, Fact, Failing, Outcome, ScanDone};
+
+use crate::world::{DAY, HOUR, MINUTE, MONTHLY, START, THIRD_PARTY, World, host};
 
 /// A fleet that lives for `days`, in which a scan finds a failure of its own with `probability`; the host succeeds at
 /// its next scan in three cases of four. On the second day everybody gets the monthly update.
@@ -127,6 +130,44 @@ fn broken_hosts_at_a_new_update_are_no_news() {
     });
     for index in 0..12 {
         world.fail(index, START + 7 * DAY + i64::from(index) * 5 * MINUTE, MONTHLY);
+    }
+    quiet(world);
+}
+
+/// Four hundred of 2000 hosts come back from a week of holidays within half an hour, and bring what failed meanwhile: as
+/// much as fails in any week.
+#[test]
+fn hosts_that_come_back_bring_no_cluster() {
+    let mut world = World::new(2000, 14);
+    let (away, back) = (START + 4 * DAY, START + 11 * DAY);
+    let is_away = |index: u32, time: i64| index < 400 && (away..back).contains(&time);
+    world.live(START, START + 13 * DAY, |world, index, time| {
+        let failed = world.luck.chance(0.004).then_some((Family::UntrustedRoot, "0x800b0109", time));
+        world.attempt(index, time, &format!("update:{:036}", time / DAY), failed);
+    });
+    let mut failing = BTreeMap::<String, Vec<Failing>>::new();
+    for signal in &mut world.signals {
+        let (Fact::Attempt(Attempt { host, .. }) | Fact::ScanDone(ScanDone { host, .. })) = &signal.fact else {
+            continue;
+        };
+        let index = u32::from_str_radix(&host.id, 16).expect("ids count up");
+        if !is_away(index, signal.log_time) {
+            continue;
+        }
+        signal.log_time = back + i64::from(index % 30) * MINUTE;
+        if let Fact::Attempt(attempt) = &mut signal.fact {
+            attempt.late = attempt.event_time < signal.log_time - DAY;
+            if attempt.outcome == Outcome::Failure {
+                let (subject, code) = (attempt.subject.clone(), "0x800b0109".to_owned());
+                let still = Failing { subject, family: Family::UntrustedRoot, code, since: attempt.event_time };
+                failing.entry(attempt.host.id.clone()).or_default().push(still);
+            }
+        }
+    }
+    for index in 0..400 {
+        let still: Vec<Failing> = failing.remove(&host(index).id).unwrap_or_default();
+        let still: Vec<(&str, i64)> = still.iter().map(|failing| (failing.subject.as_str(), failing.since)).collect();
+        world.facts(index, back + i64::from(index % 30) * MINUTE + MINUTE, &still);
     }
     quiet(world);
 }
