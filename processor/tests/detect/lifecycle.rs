@@ -186,16 +186,17 @@ fn a_chronic_host_is_set_aside_even_at_the_same_update() {
     assert_eq!((last.hosts.affected, last.hosts.chronic_excluded), (50, 3));
 }
 
-/// In a fleet's first hour four of 28 hosts fail, and stand in a room with four others: by chance, for all that is known.
+/// In a fleet's first hour four of 40 hosts fail, and stand in a room with twelve others: by chance, for all that is known.
 /// Then three hundred healthy hosts are heard of that stand elsewhere, and nobody else fails.
 #[test]
 fn what_was_chance_at_first_is_a_cluster_once_healthy_hosts_are_known() {
     let mut world = World::new(328, 70);
     for index in 0..328 {
-        let in_room = index % 7 == 0 && index < 56;
+        let fails = index < 28 && index % 7 == 0;
+        let in_room = fails || (28..40).contains(&index);
         let minutes = match index {
             0..28 => 2 * i64::from(index),
-            _ if in_room => 27,
+            28..40 => i64::from(index) - 27,
             _ => 90 + i64::from(index),
         };
         let time = START + minutes * MINUTE;
@@ -208,7 +209,7 @@ fn what_was_chance_at_first_is_a_cluster_once_healthy_hosts_are_known() {
             caught_up: true,
         };
         world.push(index, time, Fact::HostFacts(facts));
-        if in_room && index < 28 {
+        if fails {
             world.fail(index, time, THIRD_PARTY);
         } else {
             world.scan(index, time);
