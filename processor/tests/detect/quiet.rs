@@ -111,7 +111,7 @@ fn chronic_hosts_are_no_news() {
 #[test]
 fn a_flapping_host_counts_once() {
     let mut world = World::new(200, 12);
-    world.live(START, START + 2 * DAY, |_, _, _| {});
+    world.live(START, START + 2 * DAY, |world, index, time| world.succeed(index, time, MONTHLY));
     for minute in 0..600 {
         world.fail(3, START + DAY + minute * MINUTE, THIRD_PARTY);
         world.succeed(3, START + DAY + minute * MINUTE + 30_000, THIRD_PARTY);
