@@ -48,7 +48,7 @@ pub struct NormalizerConfig {
 pub struct Limits {
     /// Hosts of one partition. A forgotten host's lines would be taken again if they were sent again.
     pub hosts_max: usize,
-    /// Files of one host.
+    /// Files of one host: rotated and archived logs are files too. A forgotten file is read like one that is new.
     pub files_per_host_max: usize,
     /// Epochs of one file.
     pub epochs_per_file_max: usize,
@@ -88,7 +88,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             hosts_max: 200_000,
-            files_per_host_max: 16,
+            files_per_host_max: 1_000,
             epochs_per_file_max: 16,
             ranges_per_epoch_max: 128,
             recent_lines_max: 32,
