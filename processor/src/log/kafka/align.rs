@@ -120,12 +120,12 @@ impl Alignment {
     }
 
     /// Whether a record of `head_ms` must wait for others. Asks Kafka where what is known does not tell.
-    pub(super) fn holds(&mut self, group: &impl Committed, head_ms: i64) -> bool {
+    pub(super) fn holds(&mut self, member: &BaseConsumer<impl ConsumerContext>, head_ms: i64) -> bool {
         if head_ms <= self.free_until_ms {
             return false;
         }
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
-            if let Err(error) = self.look(group, head_ms) {
+            if let Err(error) = self.look(member, head_ms) {
                 tracing::debug!(topic = self.topic, %error, "where the other processors are is not known");
             }
             self.looked = Some(Instant::now());
@@ -138,10 +138,10 @@ impl Alignment {
     }
 
     /// Looks at those that are behind.
-    fn look(&mut self, group: &impl Committed, head_ms: i64) -> KafkaResult<()> {
+    fn look(&mut self, member: &BaseConsumer<impl ConsumerContext>, head_ms: i64) -> KafkaResult<()> {
         let behind: Vec<i32> =
             self.others.iter().filter(|(_, other)| other.is_behind(head_ms)).map(|(at, _)| *at).collect();
-        let committed = group.committed(&self.topic, &behind)?;
+        let committed = committed(member, &self.topic, &behind)?;
         let mut read = TopicPartitionList::new();
         for &partition in &behind {
             let at = committed.get(&partition).copied();
@@ -186,25 +186,22 @@ impl Alignment {
     }
 }
 
-/// Tells the committed offsets of a group.
-pub(super) trait Committed {
-    /// Those of these partitions that have one.
-    fn committed(&self, topic: &str, partitions: &[i32]) -> KafkaResult<BTreeMap<i32, i64>>;
-}
-
-impl<C: ConsumerContext> Committed for BaseConsumer<C> {
-    fn committed(&self, topic: &str, partitions: &[i32]) -> KafkaResult<BTreeMap<i32, i64>> {
-        let mut list = TopicPartitionList::new();
-        for &partition in partitions {
-            list.add_partition_offset(topic, partition, Offset::Invalid)?;
-        }
-        let list = self.committed_offsets(list, LOOK_TIMEOUT)?;
-        let committed = list.elements().into_iter().filter_map(|element| match element.offset() {
-            Offset::Offset(offset) => Some((element.partition(), offset)),
-            _ => None,
-        });
-        Ok(committed.collect())
+/// The committed offsets of the group of which `member` is one, where these partitions have one.
+fn committed(
+    member: &BaseConsumer<impl ConsumerContext>,
+    topic: &str,
+    partitions: &[i32],
+) -> KafkaResult<BTreeMap<i32, i64>> {
+    let mut list = TopicPartitionList::new();
+    for &partition in partitions {
+        list.add_partition_offset(topic, partition, Offset::Invalid)?;
     }
+    let list = member.committed_offsets(list, LOOK_TIMEOUT)?;
+    let committed = list.elements().into_iter().filter_map(|element| match element.offset() {
+        Offset::Offset(offset) => Some((element.partition(), offset)),
+        _ => None,
+    });
+    Ok(committed.collect())
 }
 
 #[cfg(test)]
