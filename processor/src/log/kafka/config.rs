@@ -90,8 +90,10 @@ impl KafkaConfig {
 
     /// The consumer that looks at single records of partitions that other processors have.
     pub(super) fn scout(&self) -> ClientConfig {
+        // As for a reader: librdkafka wants a group, and the tenant's ACLs name its prefix.
+        let group = format!("{}-scout", self.topic_prefix);
         self.client(&[
-            ("group.id", "wulog-scout"), // librdkafka wants one; nothing is ever committed with it
+            ("group.id", &group),
             ("enable.auto.commit", "false"),
             ("isolation.level", "read_committed"),
             ("enable.partition.eof", "true"),

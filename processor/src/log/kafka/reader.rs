@@ -33,8 +33,10 @@ impl PartitionReader {
     pub fn open(config: &KafkaConfig, topic: Topic, partition: i32) -> Result<PartitionReader, LogError> {
         let topic = topic.name(&config.topic_prefix);
         let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &topic, doing, error);
+        // librdkafka wants a group; nothing is ever committed with it. Its name lies under the tenant's prefix, as its ACLs do.
+        let group = format!("{}-reader", config.topic_prefix);
         let properties = config.client(&[
-            ("group.id", "wulog-reader"), // librdkafka wants one; nothing is ever committed with it
+            ("group.id", &group),
             ("enable.auto.commit", "false"),
             ("isolation.level", "read_committed"),
             ("enable.partition.eof", "true"),
