@@ -62,7 +62,6 @@ impl Other {
     /// Whether a record of `head_ms` waits for it.
     fn holds(&mut self, head_ms: i64, now: Instant) -> bool {
         if !self.is_behind(head_ms) {
-            self.awaited = None;
             return false;
         }
         if now.duration_since(*self.awaited.get_or_insert(now)) < STALLED_AFTER {
