@@ -51,7 +51,7 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    fn set(&self, rebalance: Rebalance) {
+    pub(super) fn set(&self, rebalance: Rebalance) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(rebalance);
     }
 

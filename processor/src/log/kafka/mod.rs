@@ -41,6 +41,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a question may take: short, since a stop waits for it, and it is asked again.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// After so many questions without an answer the consumer is made anew.
+const UNANSWERED_MAX: u32 = 3;
+
 /// How long a partition that should answer may keep the others waiting.
 const ORDER_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -97,6 +100,8 @@ pub struct KafkaLog {
     alignment: Alignment,
     partitions: i32,
     outage: Outage,
+    /// Times in a row that the committed offset was asked for in vain.
+    unanswered: u32,
 }
 
 impl KafkaLog {
@@ -122,6 +127,7 @@ impl KafkaLog {
             alignment: Alignment::new(scout, topic),
             partitions: 0,
             outage: Outage::default(),
+            unanswered: 0,
         })
     }
 
@@ -169,10 +175,16 @@ impl KafkaLog {
             )));
         }
         tracing::warn!(machine = self.machine, %error, "out of the consumer group since an outage; joining it again");
+        self.join_anew()?;
+        Ok(self.follow(Rebalance::Revoked))
+    }
+
+    fn join_anew(&mut self) -> Result<(), LogError> {
         (self.consumer, self.membership) = join(&self.config, self.machine, &self.input_name())?;
         self.outage = Outage::default();
         self.paused = false;
-        Ok(self.follow(Rebalance::Revoked))
+        self.unanswered = 0;
+        Ok(())
     }
 
     /// Fetches as long as there is room. A member that did not poll would be put out of its group.
@@ -332,10 +344,20 @@ impl Log for KafkaLog {
         // While a transaction of ours is open that names offsets, Kafka does not say what they are: end it first.
         self.producer()?;
         let list = self.list([(partition, Offset::Invalid)])?;
-        let committed = self
-            .consumer
-            .committed_offsets(list, LOOK_TIMEOUT)
-            .map_err(|e| self.failed("asking for the committed offset", &e))?;
+        let committed = match self.consumer.committed_offsets(list, LOOK_TIMEOUT) {
+            Ok(committed) => committed,
+            Err(error) => {
+                // One that lost its broker between being given partitions and taking them never finds its coordinator.
+                self.unanswered += 1;
+                if self.unanswered >= UNANSWERED_MAX {
+                    tracing::warn!(machine = self.machine, %error, "no answer from the consumer group; joining it again");
+                    self.join_anew()?;
+                    self.membership.set(Rebalance::Revoked);
+                }
+                return Err(self.failed("asking for the committed offset", &error));
+            }
+        };
+        self.unanswered = 0;
         Ok(committed.elements().first().and_then(|element| match element.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
