@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod topic;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -150,23 +151,8 @@ impl Bench {
 
     /// What the topic holds, in order.
     fn topic(&self) -> Vec<String> {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", self.cluster.bootstrap_servers())
-            .set("group.id", "test")
-            .set("enable.partition.eof", "true")
-            .create()
-            .unwrap();
-        let mut place = TopicPartitionList::new();
-        place.add_partition_offset("wulog.raw", 0, Offset::Beginning).unwrap();
-        consumer.assign(&place).unwrap();
-        let mut values = Vec::new();
-        loop {
-            match consumer.poll(PATIENCE).unwrap() {
-                Ok(message) => values.push(String::from_utf8_lossy(message.payload().unwrap()).into_owned()),
-                Err(KafkaError::PartitionEOF(_)) => return values,
-                Err(error) => panic!("{error}"),
-            }
-        }
+        let messages = topic::messages(&self.cluster.bootstrap_servers(), PATIENCE);
+        messages.iter().map(|message| String::from_utf8_lossy(message.payload().unwrap()).into_owned()).collect()
     }
 
     fn lines(&self) -> Vec<String> {

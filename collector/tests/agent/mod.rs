@@ -2,18 +2,17 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+#[path = "../topic/mod.rs"]
+mod topic;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Headers, Message, OwnedMessage};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
-use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 use wulog_schemas::raw::{Kind, RawHeader};
 
@@ -114,26 +113,12 @@ impl Bench {
 
     /// All records of the topic.
     pub(crate) fn records(&self) -> Vec<(RawHeader, Vec<u8>)> {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", self.cluster.bootstrap_servers())
-            .set("group.id", "test")
-            .set("enable.partition.eof", "true")
-            .create()
-            .unwrap();
-        let mut place = TopicPartitionList::new();
-        place.add_partition_offset("wulog.raw", 0, Offset::Beginning).unwrap();
-        consumer.assign(&place).unwrap();
-        let mut records = Vec::new();
-        loop {
-            match consumer.poll(PATIENCE).expect("the mock answers") {
-                Ok(message) => {
-                    let header = message.headers().unwrap().get(0).value.unwrap();
-                    records.push((serde_json::from_slice(header).unwrap(), message.payload().unwrap().to_vec()));
-                }
-                Err(KafkaError::PartitionEOF(_)) => return records,
-                Err(error) => panic!("{error}"),
-            }
-        }
+        let messages = topic::messages(&self.cluster.bootstrap_servers(), PATIENCE);
+        let record = |message: &OwnedMessage| {
+            let header = message.headers().unwrap().get(0).value.unwrap();
+            (serde_json::from_slice(header).unwrap(), message.payload().unwrap().to_vec())
+        };
+        messages.iter().map(record).collect()
     }
 
     /// The lines of the topic, in order.
