@@ -1,5 +1,8 @@
 //! Raw records as the shell reads them -> events and signals, in memory: lines per CPU-second of the Normalizer.
 //!
+//! Beside it the limit that it is measured against: serde_json writes the same documents, which it finds ready in memory.
+//! A document says ten times what its line says, so writing it is most of the work, whoever does it.
+//!
 //! The lines are those of the corpus, all forms of Windows 2000 to 11: each host ships one of its logs over and over at
 //! advancing offsets, some lines at a time, between those of other hosts.
 
@@ -12,8 +15,10 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use wulog_processor::machine::{InRecord, Machine, Output};
 use wulog_processor::normalize::{Normalizer, NormalizerConfig};
 use wulog_processor::parse::parse;
+use wulog_schemas::event::Event;
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, Source, VERSION};
+use wulog_schemas::topic::Topic;
 
 use measure::CpuTime;
 
@@ -154,6 +159,31 @@ fn normalize(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
+/// What serde_json takes for the last step alone.
+fn limit(criterion: &mut Criterion<CpuTime>) {
+    let mut fleet = Fleet::new();
+    let mut normalizer = Normalizer::new(&NormalizerConfig::default(), 3, 12);
+    apply(&mut normalizer, &fleet.heartbeats(), START_MS, 0, &mut Vec::new());
+    let mut out = Vec::new();
+    apply(&mut normalizer, &fleet.round(), fleet.log_time, 0, &mut out);
+    let events = out.iter().filter(|output| output.topic == Topic::Events);
+    let events: Vec<Event<'_>> =
+        events.map(|event| serde_json::from_slice(&event.value).expect("an event is of its schema")).collect();
+    let mut group = criterion.benchmark_group("limit");
+    group.throughput(Throughput::Elements(events.len() as u64));
+    let mut document = Vec::new();
+    group.bench_function("serde_json writes the documents", |bencher| {
+        bencher.iter(|| {
+            for event in &events {
+                document.clear();
+                serde_json::to_writer(&mut document, event).expect("memory takes it");
+                std::hint::black_box(&document);
+            }
+        });
+    });
+    group.finish();
+}
+
 fn take_apart(criterion: &mut Criterion<CpuTime>) {
     let lines: Vec<String> = corpus().into_iter().flat_map(|(_, lines)| lines).collect();
     let mut group = criterion.benchmark_group("parse");
@@ -164,5 +194,5 @@ fn take_apart(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
-criterion_group!(name = benches; config = measure::criterion(); targets = take_apart, normalize);
+criterion_group!(name = benches; config = measure::criterion(); targets = take_apart, normalize, limit);
 criterion_main!(benches);

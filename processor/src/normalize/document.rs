@@ -11,7 +11,7 @@ use wulog_schemas::raw::RawHeaderRef;
 use super::classify::Meaning;
 use super::flags::Flags;
 use super::json::Json;
-use super::known::{Heads, Known, Parts};
+use super::known::{Heads, Known, Parts, Told};
 use super::patterns::Match;
 use super::thread::server_of_url;
 use super::time::EventTime;
@@ -34,8 +34,11 @@ pub(super) struct Line<'a> {
     pub(super) path: Option<&'a str>,
     pub(super) client_build: Option<&'a str>,
     pub(super) process_name: Option<&'a str>,
-    pub(super) os_version: Option<&'a str>,
+    /// Dimensions of the host.
+    pub(super) dimensions: &'a BTreeMap<String, String>,
     pub(super) labels: &'a BTreeMap<String, String>,
+    /// Which parts say the same of the host; `None` where the labels are those of this line alone.
+    pub(super) told: Option<&'a Told>,
     /// What the operator's patterns say.
     pub(super) matched: Option<&'a Match<'a>>,
     pub(super) raw: RawFields,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use wulog_schemas::event::Form;
 use wulog_schemas::hresult::{self, Family};
 use wulog_schemas::raw::Heartbeat;
 use wulog_schemas::signal::{Attempt, Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone};
@@ -11,6 +12,7 @@ use wulog_schemas::signal::{Attempt, Fact, Failing, HostFacts, HostRef, Outcome,
 use super::config::{Limits, NormalizerConfig};
 use super::file::File;
 use super::fold::Failure;
+use super::known::Told;
 use super::thread::cut;
 use super::time::Zone;
 
@@ -66,6 +68,12 @@ pub(super) struct Host {
     /// Host id; the key of what it gives.
     #[serde(skip)]
     pub(super) id: Arc<str>,
+    /// What documents were told of it.
+    #[serde(skip)]
+    pub(super) told: Told,
+    /// Form of its latest line that has one.
+    #[serde(skip)]
+    form: Option<Form>,
     name: String,
     pub(super) zone: Option<Zone>,
     pub(super) labels: BTreeMap<String, String>,
@@ -140,7 +148,22 @@ impl Host {
             Some(value) => self.dimensions.insert(name.to_owned(), value.to_owned()),
             None => self.dimensions.remove(name),
         };
+        self.told.forget();
         self.facts_changed(scope);
+    }
+
+    /// Takes the form of a line as a dimension. Nearly every line has that of the one before.
+    pub(super) fn set_form(&mut self, form: Form, scope: Scope<'_>) {
+        if self.form == Some(form) {
+            return;
+        }
+        let name = match form {
+            Form::Legacy => "legacy",
+            Form::Etw => "etw",
+            _ => return,
+        };
+        self.set_dimension("form", Some(name), scope);
+        self.form = Some(form);
     }
 
     /// Counts a line that facts wait for.
@@ -170,6 +193,7 @@ impl Host {
             .collect();
         if labels != self.labels {
             self.labels = labels;
+            self.told.forget();
             self.facts_changed(scope);
         }
         if beat.caught_up && !self.caught_up {

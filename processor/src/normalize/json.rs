@@ -27,9 +27,6 @@ const ESCAPE_BYTES: usize = 6;
 /// Bytes that are copied in one step, and so may be written beyond the end of a text.
 const STEP_BYTES: usize = 16;
 
-/// Bytes of a word, which is copied where a step would be too long.
-const WORD_BYTES: usize = 8;
-
 /// The JSON document that is being written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Json {
@@ -258,49 +255,61 @@ fn escape(text: &[u8], out: &mut [u8]) -> usize {
     let (mut from, mut to) = (0, 0);
     loop {
         // A step is copied whole, and only then looked at: what follows its first special byte is written over.
-        while let Some(step) = text[from..].first_chunk::<STEP_BYTES>() {
+        let rest = &text[from..];
+        let plain = if let Some(step) = rest.first_chunk::<STEP_BYTES>() {
             *out[to..].first_chunk_mut().expect("the room is longer than the longest escape") = *step;
             // Without a branch for each byte, so that a step is a few instructions.
-            if step.iter().fold(false, |found, byte| found | needs_escape(*byte)) {
-                break;
+            if !step.iter().fold(false, |found, byte| found | needs_escape(*byte)) {
+                (from, to) = (from + STEP_BYTES, to + STEP_BYTES);
+                continue;
             }
-            (from, to) = (from + STEP_BYTES, to + STEP_BYTES);
-        }
-        while let Some(word) = word_at(text, from) {
-            *out[to..].first_chunk_mut().expect("the room is longer than the longest escape") = word;
-            let plain = plain_of_word(word).min(text.len() - from);
-            (from, to) = (from + plain, to + plain);
-            if plain < WORD_BYTES {
-                break;
+            let words = step.as_chunks::<8>().0;
+            plain_of_words([u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])])
+        } else {
+            let words = words_of_end(rest);
+            let (low, high) = out[to..][..STEP_BYTES].split_at_mut(8);
+            low.copy_from_slice(&words[0].to_le_bytes());
+            high.copy_from_slice(&words[1].to_le_bytes());
+            let plain = plain_of_words(words);
+            if plain >= rest.len() {
+                return to + rest.len();
             }
-        }
-        let Some(byte) = text.get(from) else { return to };
-        to += escape_byte(*byte, &mut out[to..]);
-        from += 1;
+            plain
+        };
+        to += plain;
+        to += escape_byte(rest[plain], &mut out[to..]);
+        from += plain + 1;
     }
 }
 
-/// The word that begins at `from`, made up with zeros behind the end; `None` at the end.
+/// A text that is shorter than a step, made up with zeros.
 #[inline]
-fn word_at(text: &[u8], from: usize) -> Option<[u8; WORD_BYTES]> {
-    let rest = &text[from..];
-    if let Some(word) = rest.first_chunk() {
-        return Some(*word);
+fn words_of_end(text: &[u8]) -> [u64; 2] {
+    let bytes = text.len();
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        // Two words that overlap, for every length between theirs.
+        let beyond = 8 * (STEP_BYTES - bytes) as u32;
+        return [u64::from_le_bytes(*first), u64::from_le_bytes(*last).checked_shr(beyond).unwrap_or(0)];
     }
-    let missing = WORD_BYTES - rest.len();
-    match text.last_chunk() {
-        _ if rest.is_empty() => None,
-        Some(last) => Some((u64::from_le_bytes(*last) >> (8 * missing)).to_le_bytes()),
-        None => Some(std::array::from_fn(|at| rest.get(at).copied().unwrap_or_default())),
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        let last = u64::from(u32::from_le_bytes(*last)) << (8 * (bytes - 4));
+        return [u64::from(u32::from_le_bytes(*first)) | last, 0];
     }
+    [text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0]
 }
 
-/// How many bytes at the head of a word need no escape: all eight, or those before its first that does.
+/// How many bytes at the head of two words need no escape: all, or those before the first that does.
 #[inline]
-fn plain_of_word(word: [u8; WORD_BYTES]) -> usize {
+fn plain_of_words([low, high]: [u64; 2]) -> usize {
+    let plain = plain_of_word(low);
+    if plain < 8 { plain } else { plain + plain_of_word(high) }
+}
+
+/// The same for one word.
+#[inline]
+fn plain_of_word(word: u64) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH_BITS: u64 = ONES << 7;
-    let word = u64::from_le_bytes(word);
     // A subtraction sets the high bit of each byte that is smaller than what is taken from it. It may also borrow from
     // the bytes above, but never from those below the first that is found.
     let less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word;

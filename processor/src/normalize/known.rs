@@ -1,6 +1,7 @@
 //! The parts of documents that are the same in line after line: those that name the host, its labels, the file and its
 //! epoch, and when it was read. Lines come in runs of one file, so they are written once a run.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use wulog_schemas::event::{Action, EventOutcome};
@@ -11,13 +12,24 @@ use super::document::{Line, sub_second};
 use super::json::Json;
 use super::names::Named;
 
+/// Which of the parts ever written say what is known of a host; none once it has changed. The memory of one [`Known`],
+/// which numbers them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Told(Cell<u64>);
+
+impl Told {
+    /// What is known of the host has changed.
+    pub(super) fn forget(&self) {
+        self.0.set(0);
+    }
+}
+
 /// The parts of the document that was written last, and what they were made of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
-    host_id: String,
+    /// Number of the parts, from 1.
+    number: u64,
     host_name: String,
-    os_version: Option<String>,
-    labels: BTreeMap<String, String>,
     file: String,
     epoch: String,
     /// Source, and when it was read.
@@ -75,14 +87,11 @@ impl Known {
     /// The parts for a line; they are written at the end of `json` and taken out of it where they are not known.
     pub(super) fn parts(&mut self, line: &Line<'_>, json: &mut Json) -> &Parts {
         let header = line.header;
-        let is_known = self.epoch == header.epoch
-            && self.host_id == line.host_id
+        let is_known = line.told.is_some_and(|told| told.0.get() == self.number)
+            && self.epoch == header.epoch
             && self.host_name == header.host
-            && self.file == header.file
-            && self.os_version.as_deref() == line.os_version
-            && self.labels == *line.labels;
-        // Epochs are never empty in a part that was written.
-        if !is_known || self.parts.epoch.is_empty() {
+            && self.file == header.file;
+        if !is_known {
             self.write(line, json);
         }
         self.moments(line, json);
@@ -117,6 +126,8 @@ impl Known {
     }
 
     fn write(&mut self, line: &Line<'_>, json: &mut Json) {
+        // From here on they are no host's.
+        self.number += 1;
         let header = line.header;
         let start = json.end();
         let name = &*header.host;
@@ -127,7 +138,8 @@ impl Known {
             .text(name)
             .raw(",\"hostname\":")
             .text(short);
-        json.raw(",\"os\":{\"type\":\"windows\"").optional_text(",\"version\":", line.os_version);
+        let version = line.dimensions.get("os_build").map(String::as_str);
+        json.raw(",\"os\":{\"type\":\"windows\"").optional_text(",\"version\":", version);
         self.parts.host = json.cut_off(start);
         json.object(",\"file\":{\"path\":", Some(&*header.file).filter(|file| !file.is_empty()), "}");
         self.parts.file = json.cut_off(start);
@@ -140,12 +152,12 @@ impl Known {
         json.raw("\"line\":{\"epoch\":").text(&header.epoch).raw(",\"offset\":");
         self.parts.epoch = json.cut_off(start);
 
-        line.host_id.clone_into(&mut self.host_id);
         name.clone_into(&mut self.host_name);
-        self.os_version = line.os_version.map(str::to_owned);
-        self.labels.clone_from(line.labels);
         (*header.file).clone_into(&mut self.file);
         (*header.epoch).clone_into(&mut self.epoch);
+        if let Some(told) = line.told {
+            told.0.set(self.number);
+        }
     }
 }
 

@@ -271,8 +271,9 @@ fn line(
         path: thread.path_of(&entry),
         client_build: entry.facts.client_version.or_else(|| process.and_then(|process| process.build.as_deref())),
         process_name: process.and_then(|process| process.name.as_deref()),
-        os_version: host.dimensions.get("os_build").map(String::as_str),
+        dimensions: &host.dimensions,
         labels: &labels,
+        told: matches!(labels, Cow::Borrowed(_)).then_some(&host.told),
         matched: matched.as_ref(),
         raw: document::raw_fields(record),
     };
@@ -294,7 +295,7 @@ fn line(
 /// The value as text; what is no UTF-8 is replaced, and the text owned.
 fn text(value: &[u8]) -> Cow<'_, str> {
     // The strict check is the fast one.
-    std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
+    simdutf8::basic::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
 }
 
 fn send(key: &Arc<str>, facts: Facts, at: Moment, out: &mut Vec<Output>) {

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use wulog_schemas::event::Form;
 use wulog_schemas::signal::Outcome;
 
 use super::classify::{self, TrustFailure};
@@ -34,12 +33,7 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
     if let Some(group) = facts.target_group {
         host.set_dimension("target_group", Some(group), scope);
     }
-    let form = match entry.form {
-        Form::Legacy => "legacy",
-        Form::Etw => "etw",
-        _ => return,
-    };
-    host.set_dimension("form", Some(form), scope);
+    host.set_form(entry.form, scope);
 }
 
 /// `6.1.7600.0.0.197008` is build 6.1.7600 with service pack and suite; `10.0.19045.2728` is a build already.

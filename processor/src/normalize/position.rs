@@ -52,6 +52,9 @@ impl Epoch {
     }
 
     fn covers(&self, offset: u64, end: u64) -> bool {
+        if self.ranges.last().is_none_or(|last| last.1 <= offset) {
+            return false;
+        }
         let after = self.ranges.partition_point(|range| range.0 <= offset);
         after > 0 && self.ranges[after - 1].1 >= end
     }
@@ -92,9 +95,14 @@ impl Epoch {
     }
 
     fn remember(&mut self, offset: u64, hash: u32, lines_max: usize) {
-        match self.recent.binary_search_by_key(&offset, |line| line.0) {
-            Ok(at) => self.recent[at].1 = hash,
-            Err(at) => self.recent.insert(at, (offset, hash)),
+        // The common case: the next line.
+        if self.recent.back().is_none_or(|last| last.0 < offset) {
+            self.recent.push_back((offset, hash));
+        } else {
+            match self.recent.binary_search_by_key(&offset, |line| line.0) {
+                Ok(at) => self.recent[at].1 = hash,
+                Err(at) => self.recent.insert(at, (offset, hash)),
+            }
         }
         while self.recent.len() > lines_max {
             self.recent.pop_front();

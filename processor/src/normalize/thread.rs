@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::event::OpenOperation;
 
 use super::config::Limits;
-use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words};
+use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words, end_of_scheme};
 
 /// The open operation of one thread.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -147,7 +147,7 @@ fn open_operation(operation: Operation) -> Option<OpenOperation> {
 
 /// `host[:port]` of a URL, lower case, as a WSUS server is named.
 pub(super) fn server_of_url(url: &str) -> Option<Cow<'_, str>> {
-    let rest = &url[memchr::memmem::find(url.as_bytes(), b"://")? + "://".len()..];
+    let rest = &url[end_of_scheme(url)? + "://".len()..];
     let end = memchr::memchr3(b'/', b'?', b'#', rest.as_bytes()).unwrap_or(rest.len());
     let server = &rest[..end];
     let server = &server[memchr::memrchr(b'@', server.as_bytes()).map_or(0, |at| at + 1)..];

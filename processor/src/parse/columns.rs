@@ -113,8 +113,9 @@ fn dated(line: &str) -> Option<Columns<'_>> {
 
 /// What `Select-String` and other tools put before a line: `C:\Windows\WindowsUpdate.log:2264:`, or a slip of the keyboard.
 fn skip_search_prefix(line: &str) -> &str {
-    if let Some(at) = memchr::memmem::find(line.as_bytes(), b".log:") {
-        let rest = &line[at + ".log:".len()..];
+    let ends_name = |colon: &usize| line[..*colon].ends_with(".log");
+    if let Some(colon) = memchr::memchr_iter(b':', line.as_bytes()).find(ends_name) {
+        let rest = &line[colon + 1..];
         return rest.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix(':').map_or(line, str::trim_start);
     }
     let junk = line.bytes().take_while(u8::is_ascii_alphabetic).count();

@@ -1,6 +1,9 @@
 //! What a message says: level, bullets, and the facts in it.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::ids::ids;
 use super::origin::{Origin, origin};
@@ -135,47 +138,50 @@ pub(super) fn is_undecoded(body: &str) -> bool {
 
 /// The facts that a text with a title alone holds.
 pub(super) fn titled(text: &str) -> Facts<'_> {
-    let after = |mark: &str| Some(&text[memchr::memmem::find(text.as_bytes(), mark.as_bytes())? + mark.len()..]);
-    let title = match after("the following update with error ") {
+    /// Made once: that takes longer than to look through a text.
+    static UPDATE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("the following update"));
+    let after = |mark: &str| {
+        let mut ends = UPDATE.find_iter(text.as_bytes()).map(|at| &text[at + UPDATE.needle().len()..]);
+        ends.find_map(|rest| rest.strip_prefix(mark))
+    };
+    let title = match after(" with error ") {
         Some(rest) => Some(rest.split_once(": ").map_or("", |(_, title)| title)),
-        None => after("the following update: "),
+        None => after(": "),
     };
     Facts { kb: kb(text), title: title.map(str::trim).filter(|title| !title.is_empty()), ..Facts::default() }
 }
 
-/// The facts of `body`, a message without bullet and level.
-pub(super) fn facts<'a>(message: &str, body: &'a str, component: Option<&str>) -> Facts<'a> {
-    let mut facts = Facts::default();
+/// Takes the facts of `body`, a message without bullet and level. In place: they are many, and a copy costs.
+pub(super) fn facts<'a>(message: &str, body: &'a str, component: Option<&str>, facts: &mut Facts<'a>) {
     if body.is_empty() {
-        return facts;
+        return;
     }
     if is_undecoded(body) {
         facts.undecoded = true;
-        return facts;
+        return;
     }
     facts.words = Words::of(body);
     let said = without_failed(body);
     facts.failed = said.is_some();
     facts.section = section(body, component);
-    trust(said.unwrap_or(body), &mut facts);
+    trust(said.unwrap_or(body), facts);
     if message.starts_with('=') {
-        under_banner(body, &mut facts);
+        under_banner(body, facts);
     }
-    sentences(body, &mut facts);
-    ids(body, &mut facts);
-    pairs(body, &mut facts);
+    sentences(body, facts);
+    ids(body, facts);
+    pairs(body, facts);
     if facts.words.any(Words::URL) {
-        url(body, &mut facts);
+        url(body, facts);
     }
     if facts.words.any(Words::SLS) {
-        service_location(body, &mut facts);
+        service_location(body, facts);
     }
     if facts.failed {
         facts.origin = origin(body);
     }
-    rare(body, &mut facts);
+    rare(body, facts);
     facts.kb = facts.title.and_then(kb).or_else(|| kb(body));
-    facts
 }
 
 /// What follows `*FAILED* [80072F8F] `; copies by way of Markdown lose the stars.

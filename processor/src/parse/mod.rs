@@ -37,6 +37,7 @@ pub use report::{Report, Verdict};
 pub use section::{By, Operation, Phase, Section};
 pub use time::{LocalTime, time_text};
 pub use trust::Trust;
+pub(crate) use url::end_of_scheme;
 pub use words::Words;
 
 use wulog_schemas::event::{Action, EventOutcome, Form};
@@ -121,17 +122,7 @@ fn of_windows_update(line: &str) -> Entry<'_> {
     let columns = columns::split(line);
     let message = message::without_trace_prefix(columns.message);
     let (level, body) = message::level_and_body(message);
-    let report = report::report_event(body);
-    let (hresult, facts) = match &report {
-        Some(report) => (report.hresult, reported_facts(report)),
-        None => {
-            let facts = message::facts(message, body, columns.component);
-            // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
-            let has_code = !facts.undecoded && facts.subject != Some(Subject::Configuration);
-            (if has_code { find_hresult(body) } else { None }, facts)
-        }
-    };
-    Entry {
+    let mut entry = Entry {
         form: columns.form,
         time: columns.time,
         pid: columns.pid,
@@ -140,12 +131,23 @@ fn of_windows_update(line: &str) -> Entry<'_> {
         level,
         message,
         body,
-        hresult,
-        report,
-        facts,
+        hresult: None,
+        report: report::report_event(body),
+        facts: Facts::default(),
         action: Action::Log,
         outcome: EventOutcome::Unknown,
+    };
+    if let Some(report) = &entry.report {
+        entry.hresult = report.hresult;
+        entry.facts = reported_facts(report);
+    } else {
+        message::facts(message, body, columns.component, &mut entry.facts);
+        // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
+        if !entry.facts.undecoded && entry.facts.subject != Some(Subject::Configuration) {
+            entry.hresult = find_hresult(body);
+        }
     }
+    entry
 }
 
 /// What a REPORT EVENT says of its update, by fields and in its text.

@@ -106,7 +106,11 @@ fn titles_and_kbs() {
 
 #[test]
 fn facts_of_messages() {
-    let facts = |message: &'static str| super::message::facts(message, level_and_body_of(message), Some("Agent"));
+    let facts = |message: &'static str| {
+        let mut facts = super::Facts::default();
+        super::message::facts(message, level_and_body_of(message), Some("Agent"), &mut facts);
+        facts
+    };
     assert_eq!(facts("  * WSUS server: http://wsus48.corp.example").wsus, Some("http://wsus48.corp.example"));
     assert_eq!(facts("  * WSUS status server: http://wsus48.corp.example").wsus, None);
     assert_eq!(facts("  * Target group: (Unassigned Computers)").target_group, Some("(Unassigned Computers)"));

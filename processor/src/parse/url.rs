@@ -14,7 +14,7 @@ pub(super) fn url<'a>(body: &'a str, facts: &mut Facts<'a>) {
 /// The first URL: from `http` to a blank, quote or bracket.
 fn first(body: &str) -> Option<&str> {
     let bytes = body.as_bytes();
-    let at = memchr::memmem::find(bytes, b"://")?;
+    let at = end_of_scheme(body)?;
     let scheme = bytes[..at].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let start = at - scheme;
     if !matches!(&body[start..at], "http" | "https" | "HTTP" | "HTTPS") {
@@ -24,6 +24,11 @@ fn first(body: &str) -> Option<&str> {
     let end = bytes[start..].iter().position(ends).map_or(body.len(), |end| start + end);
     // A sentence ends in a period or colon, and a bracket closes, that are not the URL's.
     bounded(body[start..end].trim_end_matches(['.', ':', ')', ']', ';', '>', ',']))
+}
+
+/// Where `://` stands in `text`. Most texts have few colons, so looking at each costs less than making a search ready.
+pub(crate) fn end_of_scheme(text: &str) -> Option<usize> {
+    memchr::memchr_iter(b':', text.as_bytes()).find(|at| text[*at..].starts_with("://"))
 }
 
 /// A web service of WSUS, unless it is one of Microsoft's own servers that answers.

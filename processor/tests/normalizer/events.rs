@@ -117,6 +117,20 @@ fn a_zone_knows_summer_and_winter() {
     }
 }
 
+/// Line by line: what documents say of the host is kept from one to the next.
+#[test]
+fn an_event_says_what_is_known_of_its_host_by_then() {
+    let mut feed = Feed::live();
+    let line = "2023-03-01\t22:19:01:814\t1132\t1a4\tAgent\tx";
+    let host = |site: &str, os: Value| [("labels.site", json!(site)), ("host.os.version", os)];
+    check_of(&mut feed, line, &host("hamburg", Value::Null));
+    let labels = [("site".to_owned(), "berlin".to_owned())].into();
+    feed.beat(&Heartbeat { labels, ..Heartbeat::default() });
+    check_of(&mut feed, line, &host("berlin", Value::Null));
+    check_of(&mut feed, "2023-03-01\t22:19:01:814\t1132\t1a4\tAgent\t  * OS Version = 6.1.7601.1.0.65792", &[]);
+    check_of(&mut feed, line, &host("berlin", json!("6.1.7601")));
+}
+
 #[test]
 fn a_time_in_the_future_is_not_believed() {
     check(
