@@ -216,8 +216,9 @@ impl<M: Machine> Shell<M> {
             self.partitions = self.log.partitions()?;
         }
         self.slots.retain(|partition, _| self.owned.contains(partition));
+        let committed = if self.owned.is_empty() { BTreeMap::new() } else { self.log.committed(&self.owned)? };
         for &partition in &self.owned.clone() {
-            let committed = self.log.committed(partition)?;
+            let committed = committed.get(&partition).copied();
             let oldest = self.log.oldest(partition)?;
             if let Some(offset) = committed
                 && offset < oldest

@@ -1,7 +1,7 @@
 //! The shell's promise, on the embedded log with a small machine: no output lost, none repeated, whatever happens.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -137,8 +137,8 @@ impl Log for Flaky {
     fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Polled, LogError> {
         self.log.poll(records_max, wait)
     }
-    fn committed(&mut self, partition: i32) -> Result<Option<i64>, LogError> {
-        self.log.committed(partition)
+    fn committed(&mut self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, LogError> {
+        self.log.committed(partitions)
     }
     fn oldest(&mut self, partition: i32) -> Result<i64, LogError> {
         self.log.oldest(partition)

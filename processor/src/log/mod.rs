@@ -102,8 +102,8 @@ pub trait Log: Send {
         Ok(None)
     }
 
-    /// The committed offset of an input partition: the next one to read. `None` before the first commit.
-    fn committed(&mut self, partition: i32) -> Result<Option<i64>, LogError>;
+    /// The committed offset of each of these input partitions: the next one to read. None before the first commit.
+    fn committed(&mut self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, LogError>;
 
     /// The oldest offset that the input partition still holds.
     fn oldest(&mut self, partition: i32) -> Result<i64, LogError>;

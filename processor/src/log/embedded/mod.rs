@@ -202,15 +202,16 @@ impl Log for EmbeddedLog {
         }
     }
 
-    fn committed(&mut self, partition: i32) -> Result<Option<i64>, LogError> {
-        self.connection
-            .query_row(
-                "SELECT next FROM committed WHERE reader = ?1 AND topic = ?2 AND partition = ?3",
-                params![self.reader, self.input.suffix(), partition],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(self.failed("reading the committed offset"))
+    fn committed(&mut self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, LogError> {
+        let read = || -> rusqlite::Result<BTreeMap<i32, i64>> {
+            self.connection
+                .prepare_cached("SELECT partition, next FROM committed WHERE reader = ?1 AND topic = ?2")?
+                .query_map(params![self.reader, self.input.suffix()], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        };
+        let mut committed = read().map_err(self.failed("reading the committed offsets"))?;
+        committed.retain(|partition, _| partitions.contains(partition));
+        Ok(committed)
     }
 
     fn oldest(&mut self, partition: i32) -> Result<i64, LogError> {

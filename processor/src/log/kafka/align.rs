@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::clients::Quiet;
+use super::clients::{Quiet, committed};
 
 /// How far a processor may be ahead. Less than what the detector takes for late; more would let it see windows of an
 /// hour out of order, less would have processors wait for each other more often than they work.
@@ -138,9 +138,9 @@ impl Alignment {
 
     /// Looks at those that are behind.
     fn look(&mut self, member: &BaseConsumer<impl ConsumerContext>, head_ms: i64) -> KafkaResult<()> {
-        let behind: Vec<i32> =
+        let behind: BTreeSet<i32> =
             self.others.iter().filter(|(_, other)| other.is_behind(head_ms)).map(|(at, _)| *at).collect();
-        let committed = committed(member, &self.topic, &behind)?;
+        let committed = committed(member, &self.topic, &behind, LOOK_TIMEOUT)?;
         let mut read = TopicPartitionList::new();
         for &partition in &behind {
             let at = committed.get(&partition).copied();
@@ -183,24 +183,6 @@ impl Alignment {
         self.scout.unassign()?;
         Ok(found)
     }
-}
-
-/// The committed offsets of the group of which `member` is one, where these partitions have one.
-fn committed(
-    member: &BaseConsumer<impl ConsumerContext>,
-    topic: &str,
-    partitions: &[i32],
-) -> KafkaResult<BTreeMap<i32, i64>> {
-    let mut list = TopicPartitionList::new();
-    for &partition in partitions {
-        list.add_partition_offset(topic, partition, Offset::Invalid)?;
-    }
-    let list = member.committed_offsets(list, LOOK_TIMEOUT)?;
-    let committed = list.elements().into_iter().filter_map(|element| match element.offset() {
-        Offset::Offset(offset) => Some((element.partition(), offset)),
-        _ => None,
-    });
-    Ok(committed.collect())
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! The contexts of librdkafka's clients: what they say of their own accord, and what rebalances do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 /// The context of a client that is nobody's member. What fails is returned as well, and a broker that is away makes each
@@ -87,4 +88,26 @@ impl ConsumerContext for GroupContext {
             tracing::error!(%error, "librdkafka did not give up the revoked partitions");
         }
     }
+}
+
+/// The committed offsets of the group of which `member` is one, where these partitions have one.
+pub(super) fn committed(
+    member: &BaseConsumer<impl ConsumerContext>,
+    topic: &str,
+    partitions: &BTreeSet<i32>,
+    timeout: Duration,
+) -> KafkaResult<BTreeMap<i32, i64>> {
+    let mut list = TopicPartitionList::new();
+    for &partition in partitions {
+        list.add_partition_offset(topic, partition, Offset::Invalid)?;
+    }
+    let mut committed = BTreeMap::new();
+    for element in member.committed_offsets(list, timeout)?.elements() {
+        // A partition of which Kafka does not say is not one without a commit: that is read from its beginning.
+        element.error()?;
+        if let Offset::Offset(offset) = element.offset() {
+            committed.insert(element.partition(), offset);
+        }
+    }
+    Ok(committed)
 }

@@ -340,28 +340,25 @@ impl Log for KafkaLog {
         Ok(None)
     }
 
-    fn committed(&mut self, partition: i32) -> Result<Option<i64>, LogError> {
+    fn committed(&mut self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, LogError> {
         // While a transaction of ours is open that names offsets, Kafka does not say what they are: end it first.
         self.producer()?;
-        let list = self.list([(partition, Offset::Invalid)])?;
-        let committed = match self.consumer.committed_offsets(list, LOOK_TIMEOUT) {
-            Ok(committed) => committed,
-            Err(error) => {
-                // One that lost its broker between being given partitions and taking them never finds its coordinator.
-                self.unanswered += 1;
-                if self.unanswered >= UNANSWERED_MAX {
-                    tracing::warn!(machine = self.machine, %error, "no answer from the consumer group; joining it again");
-                    self.join_anew()?;
-                    self.membership.set(Rebalance::Revoked);
-                }
-                return Err(self.failed("asking for the committed offset", &error));
+        let topic = self.input_name();
+        let error = match clients::committed(&self.consumer, &topic, partitions, LOOK_TIMEOUT) {
+            Ok(committed) => {
+                self.unanswered = 0;
+                return Ok(committed);
             }
+            Err(error) => error,
         };
-        self.unanswered = 0;
-        Ok(committed.elements().first().and_then(|element| match element.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        }))
+        // One that lost its broker between being given partitions and taking them never finds its coordinator.
+        self.unanswered += 1;
+        if self.unanswered >= UNANSWERED_MAX {
+            tracing::warn!(machine = self.machine, %error, "no answer from the consumer group; joining it again");
+            self.join_anew()?;
+            self.membership.set(Rebalance::Revoked);
+        }
+        Err(self.failed(&format!("asking for the committed offsets of partitions {partitions:?}"), &error))
     }
 
     fn oldest(&mut self, partition: i32) -> Result<i64, LogError> {
