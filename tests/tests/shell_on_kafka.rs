@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use wulog_processor::log::LogError;
 use wulog_processor::log::kafka::{KafkaConfig, KafkaLog};
 use wulog_processor::machine::{InRecord, Machine, Output, SnapshotError};
@@ -185,4 +187,52 @@ fn an_instance_without_partitions_takes_over() {
             shells[owner.unwrap()] = None;
         }
     }
+}
+
+/// While a transaction that names offsets of the group is open, Kafka does not say what is committed. One of somebody else
+/// that stays open must cost nothing but time.
+#[test]
+fn an_open_transaction_of_another_is_waited_for() {
+    let name = "an_open_transaction_of_another_is_waited_for";
+    let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
+    let prefix = kafka::unique_prefix("open");
+    for topic in [Topic::Raw, Topic::Events, Topic::State] {
+        broker.create_topic(&topic.name(&prefix), 1, &[]);
+    }
+    let raw = Topic::Raw.name(&prefix);
+    produce(broker, &raw, 100, 1);
+    let group = format!("{prefix}-{}", Count::NAME);
+    let bystander: BaseConsumer = broker.client_config().set("group.id", group).create().unwrap();
+    let other: BaseProducer =
+        broker.client_config().set("transactional.id", format!("{prefix}-other")).create().unwrap();
+    other.init_transactions(Duration::from_secs(30)).unwrap();
+    other.begin_transaction().unwrap();
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(&raw, 0, Offset::Offset(50)).unwrap();
+    let metadata = bystander.group_metadata().unwrap();
+    other.send_offsets_to_transaction(&offsets, &metadata, Duration::from_secs(30)).unwrap();
+
+    let log = KafkaLog::open(&config(broker, &prefix, "one"), Count::NAME, Topic::Raw).unwrap();
+    let mut shell: Shell<Count> = Shell::new(ShellConfig::default(), 1, Box::new(log));
+    let events = || broker.read_topic(&Topic::Events.name(&prefix)).len();
+    let began = Instant::now();
+    let mut unanswered = 0;
+    // Beyond the number of questions after which more is done than to ask again.
+    while unanswered < 4 {
+        assert!(began.elapsed() < Duration::from_secs(90), "{unanswered} questions without an answer");
+        match shell.step(Duration::from_millis(100)) {
+            Ok(step) => assert_eq!(step.records, 0, "it does not know where to begin"),
+            Err(LogError::Retry(why)) => {
+                assert!(why.contains(&raw) && why.contains("committed offsets of partitions {0}"), "{why}");
+                unanswered += 1;
+            }
+            Err(fatal) => panic!("{fatal}"),
+        }
+    }
+    other.abort_transaction(Duration::from_secs(30)).unwrap();
+    while events() < 100 {
+        assert!(began.elapsed() < Duration::from_secs(120), "{} of 100 events", events());
+        assert!(!matches!(shell.step(Duration::from_millis(100)), Err(LogError::Fatal(_))));
+    }
+    assert_eq!(events(), 100);
 }

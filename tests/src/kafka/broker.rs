@@ -1,4 +1,4 @@
-//! One broker: start, faults, end.
+//! One broker, or a cluster of three: start, faults, end.
 
 use std::fs;
 use std::net::TcpListener;
@@ -26,14 +26,14 @@ pub const SCRAM_USER: &str = "collector";
 /// With what.
 pub const SCRAM_PASSWORD: &str = "correct-horse-battery";
 
-/// A running broker of this test's own. It ends with this value, or with the process.
+/// A running broker of this test's own, or a cluster. It ends with this value, or with the process.
 #[derive(Debug)]
 pub struct KafkaTestbed {
     run: PathBuf,
     base_port: u16,
     bootstrap: String,
-    /// The script that holds the broker; `None` between [`KafkaTestbed::kill9`] and [`KafkaTestbed::restart`].
-    holder: Option<Child>,
+    /// For each node the script that holds it; `None` between [`KafkaTestbed::kill9_node`] and [`KafkaTestbed::restart`].
+    holders: Vec<Option<Child>>,
 }
 
 impl KafkaTestbed {
@@ -45,7 +45,18 @@ impl KafkaTestbed {
     /// # Panics
     /// When Kafka is there and does not start.
     pub fn start() -> Result<KafkaTestbed, Skip> {
-        KafkaTestbed::start_shaped("single")
+        KafkaTestbed::start_shaped("single", 1)
+    }
+
+    /// Starts three brokers, each of which has everything: one may be away.
+    ///
+    /// # Errors
+    /// As [`KafkaTestbed::start`].
+    ///
+    /// # Panics
+    /// As [`KafkaTestbed::start`].
+    pub fn start_cluster() -> Result<KafkaTestbed, Skip> {
+        KafkaTestbed::start_shaped("cluster", 3)
     }
 
     /// Starts a broker that listens in two more ways: [`KafkaTestbed::scram`] and [`KafkaTestbed::mtls`]. Keys and
@@ -61,14 +72,15 @@ impl KafkaTestbed {
         if !openssl.is_ok_and(|status| status.success()) {
             return Err(Skip::NoOpenssl);
         }
-        KafkaTestbed::start_shaped("secure")
+        KafkaTestbed::start_shaped("secure", 1)
     }
 
-    fn start_shaped(shape: &str) -> Result<KafkaTestbed, Skip> {
+    fn start_shaped(shape: &str, nodes: u16) -> Result<KafkaTestbed, Skip> {
         jars::ensure()?;
         let (run, base_port) = reserve();
-        let mut testbed =
-            KafkaTestbed { run, base_port, bootstrap: format!("127.0.0.1:{}", base_port + 1), holder: None };
+        let addresses: Vec<String> = (1..=nodes).map(|node| format!("127.0.0.1:{}", base_port + node)).collect();
+        let holders = (0..nodes).map(|_| None).collect();
+        let mut testbed = KafkaTestbed { run, base_port, bootstrap: addresses.join(","), holders };
         let output = testbed
             .script("prepare.sh", shape)
             .env("KV_PASSWORD", SCRAM_PASSWORD)
@@ -114,59 +126,77 @@ impl KafkaTestbed {
         config
     }
 
-    /// Process id of the broker.
+    /// Process id of the broker, the first one of a cluster.
     ///
     /// # Panics
     /// When it is not running.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        let path = self.run.join("node1/pid");
+        self.pid_of(1)
+    }
+
+    fn pid_of(&self, node: usize) -> u32 {
+        let path = self.run.join(format!("node{node}/pid"));
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         text.trim().parse().expect("hold.sh writes a process id")
     }
 
     /// Kills the broker as a crash would. What it had acknowledged stays on disk for [`KafkaTestbed::restart`].
     pub fn kill9(&mut self) {
-        self.signal("KILL");
-        let mut holder = self.holder.take().expect("a broker that is killed was running");
+        self.kill9_node(1);
+    }
+
+    /// The same for one of a cluster, counted from 1.
+    ///
+    /// # Panics
+    /// When it is not running.
+    pub fn kill9_node(&mut self, node: usize) {
+        signal(self.pid_of(node), "KILL");
+        let mut holder = self.holders[node - 1].take().expect("a broker that is killed was running");
         // wait() would close the pipe first, which tells hold.sh to remove the broker's folder.
         let pipe = holder.stdin.take();
         holder.wait().expect("hold.sh ends after its broker");
         drop(pipe);
     }
 
-    /// True between [`KafkaTestbed::kill9`] and [`KafkaTestbed::restart`].
+    /// True while a broker is killed and not started again.
     #[must_use]
     pub fn is_killed(&self) -> bool {
-        self.holder.is_none()
+        self.holders.iter().any(Option::is_none)
     }
 
-    /// Starts the killed broker again, on the same port, and waits until it serves.
+    /// Starts the killed brokers again, on the same ports, and waits until all serve.
     ///
     /// # Panics
-    /// When it does not start.
+    /// When they do not start.
     pub fn restart(&mut self) {
-        assert!(self.holder.is_none(), "the broker runs already");
-        // The old process id must not be taken for the new one.
-        let _ = fs::remove_file(self.run.join("node1/pid"));
-        let holder = self.script("hold.sh", "1").stdin(Stdio::piped()).spawn();
-        self.holder = Some(holder.expect("the scripts are in this repository"));
+        assert!(self.is_killed(), "the broker runs already");
+        for at in (0..self.holders.len()).filter(|at| self.holders[*at].is_none()).collect::<Vec<_>>() {
+            let node = at + 1;
+            // The old process id must not be taken for the new one.
+            let _ = fs::remove_file(self.run.join(format!("node{node}/pid")));
+            let holder = self.script("hold.sh", &node.to_string()).stdin(Stdio::piped()).spawn();
+            self.holders[at] = Some(holder.expect("the scripts are in this repository"));
+        }
         self.wait_until_serving();
+    }
+
+    /// True where a broker has written `text` to its log since the testbed began.
+    #[must_use]
+    pub fn has_logged(&self, text: &str) -> bool {
+        let folders = (1..=self.holders.len()).map(|node| self.run.join(format!("node{node}")));
+        let logs = folders.flat_map(|folder| ["server.log", "server.log.earlier"].map(|name| folder.join(name)));
+        logs.filter_map(|log| fs::read(log).ok()).any(|log| String::from_utf8_lossy(&log).contains(text))
     }
 
     /// Stops the broker's process without closing its connections: a gray failure.
     pub fn pause(&mut self) {
-        self.signal("STOP");
+        signal(self.pid(), "STOP");
     }
 
     /// Lets a paused broker go on.
     pub fn resume(&mut self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
-        assert!(status.is_ok_and(|status| status.success()), "kill -{name} {}", self.pid());
+        signal(self.pid(), "CONT");
     }
 
     fn script(&self, name: &str, argument: &str) -> Command {
@@ -176,39 +206,48 @@ impl KafkaTestbed {
         command
     }
 
-    /// A broker serves when it lists itself: before, it may listen and still be recovering or be fenced.
+    /// A broker serves when it is listed: before, it may listen and still be recovering or be fenced.
     fn wait_until_serving(&mut self) {
         let client: BaseConsumer = self.client_config().create().expect("the configuration is valid");
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
             // The question itself waits for the broker, so that this loop does not spin.
-            if client.fetch_metadata(None, ASK_TIMEOUT).is_ok_and(|metadata| !metadata.brokers().is_empty()) {
+            if client.fetch_metadata(None, ASK_TIMEOUT).is_ok_and(|it| it.brokers().len() == self.holders.len()) {
                 return;
             }
-            let holder = self.holder.as_mut().expect("restart() has set it");
-            if holder.try_wait().expect("a child can be asked").is_some() {
-                panic!("Kafka ended while it started:\n{}", self.log_tail());
+            for holder in self.holders.iter_mut().flatten() {
+                if holder.try_wait().expect("a child can be asked").is_some() {
+                    panic!("Kafka ended while it started:\n{}", self.log_tail());
+                }
             }
         }
         panic!("Kafka did not start in {START_TIMEOUT:?}:\n{}", self.log_tail());
     }
 
     fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.run.join("node1/server.log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        let tail = |node: usize| {
+            let log = fs::read_to_string(self.run.join(format!("node{node}/server.log"))).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            lines[lines.len().saturating_sub(30)..].join("\n")
+        };
+        (1..=self.holders.len()).map(tail).collect::<Vec<_>>().join("\n")
     }
 }
 
 impl Drop for KafkaTestbed {
     fn drop(&mut self) {
-        if let Some(mut holder) = self.holder.take() {
+        for mut holder in self.holders.drain(..).flatten() {
             drop(holder.stdin.take());
             // Whatever it says, nothing is left to be done about it here.
             let _ = holder.wait();
         }
         let _ = fs::remove_dir_all(&self.run);
     }
+}
+
+fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    assert!(status.is_ok_and(|status| status.success()), "kill -{name} {pid}");
 }
 
 /// The folder and the base port of a new broker: it takes the port after that one, its controller the one 200 further.
@@ -222,7 +261,8 @@ fn reserve() -> (PathBuf, u16) {
         let base = BASE_PORT_MIN + u16::try_from(step).expect("fewer base ports than ports");
         let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
         let run = jars::target().join(format!("run-{base}"));
-        if free(base + 1) && free(base + 201) && free(base + 301) && free(base + 401) && fs::create_dir(&run).is_ok() {
+        let mut taken = (1..=3).flat_map(|node| [base + node, base + 200 + node]).chain([base + 301, base + 401]);
+        if taken.all(free) && fs::create_dir(&run).is_ok() {
             return (run, base);
         }
     }

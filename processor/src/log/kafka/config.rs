@@ -88,6 +88,12 @@ impl KafkaConfig {
         config
     }
 
+    /// Asks what the group of a shell has committed, without being a member and without waiting for open transactions.
+    pub(super) fn bystander(&self, machine: &str) -> ClientConfig {
+        let group = format!("{}-{machine}", self.topic_prefix);
+        self.client(&[("group.id", &group), ("enable.auto.commit", "false"), ("isolation.level", "read_uncommitted")])
+    }
+
     /// The consumer that looks at single records of partitions that other processors have.
     pub(super) fn scout(&self) -> ClientConfig {
         // As for a reader: librdkafka wants a group, and the tenant's ACLs name its prefix.

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use wulog_schemas::raw::HEADER;
 use wulog_schemas::topic::Topic;
@@ -25,6 +24,7 @@ mod config;
 mod errors;
 mod order;
 mod reader;
+mod transactions;
 
 pub use config::KafkaConfig;
 pub(crate) use errors::explain;
@@ -34,6 +34,7 @@ use align::Alignment;
 use clients::{GroupContext, Membership, Quiet, Rebalance};
 use errors::{Outage, is_passing, missing_topic};
 use order::InOrder;
+use transactions::Transactions;
 
 /// How long a call to a broker may take before it counts as failed and is tried again with new clients.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,7 +42,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a question may take: short, since a stop waits for it, and it is asked again.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After so many questions without an answer the consumer is made anew.
+/// After so many questions without an answer it is no longer left to librdkafka.
 const UNANSWERED_MAX: u32 = 3;
 
 /// How long a partition that should answer may keep the others waiting.
@@ -92,7 +93,7 @@ pub struct KafkaLog {
     input: Topic,
     membership: Arc<Membership>,
     consumer: BaseConsumer<GroupContext>,
-    producer: Option<BaseProducer<Quiet>>,
+    transactions: Transactions,
     fetching: Fetching,
     /// True while records that cannot be processed yet have filled the room for them.
     paused: bool,
@@ -120,7 +121,7 @@ impl KafkaLog {
             input,
             membership,
             consumer,
-            producer: None,
+            transactions: Transactions::new(config, machine, input),
             fetching: Fetching::Nothing,
             paused: false,
             order: InOrder::default(),
@@ -187,6 +188,29 @@ impl KafkaLog {
         Ok(())
     }
 
+    /// What helps where the group does not say what is committed.
+    fn go_on_unanswered(&mut self, partitions: &BTreeSet<i32>, error: &KafkaError) -> Result<(), LogError> {
+        let topic = self.input_name();
+        let bystander = BaseConsumer::from_config_and_context(&self.config.bystander(self.machine), Quiet)
+            .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
+        if clients::committed(&bystander, &topic, partitions, LOOK_TIMEOUT).is_ok() {
+            // It does say so to one that does not wait for transactions.
+            tracing::warn!(
+                machine = self.machine,
+                topic,
+                "Kafka holds back the committed offsets for a transaction that does not end; ending what this instance may \
+                 have left open. Where Kafka itself forgot the end of one (see \"likely deleted already\" in its log, after the crash \
+                 of a broker), the records of that transaction are processed again"
+            );
+            return self.transactions.end_forgotten(&self.consumer);
+        }
+        // One that lost its broker between being given partitions and taking them never finds its coordinator.
+        tracing::warn!(machine = self.machine, %error, "no answer from the consumer group; joining it again");
+        self.join_anew()?;
+        self.membership.set(Rebalance::Revoked);
+        Ok(())
+    }
+
     /// Fetches as long as there is room. A member that did not poll would be put out of its group.
     fn fetch_while(&mut self, room: bool) -> Result<(), LogError> {
         if room != self.paused || self.fetching != Fetching::Running {
@@ -197,69 +221,6 @@ impl KafkaLog {
         changed.map_err(|e| self.failed("pausing or resuming", &e))?;
         self.paused = !room;
         Ok(())
-    }
-
-    /// The producer, initialised: from here on no older instance of the same name can commit.
-    fn producer(&mut self) -> Result<&BaseProducer<Quiet>, LogError> {
-        if self.producer.is_none() {
-            let producer = BaseProducer::from_config_and_context(&self.config.transactional(self.machine), Quiet)
-                .map_err(|e| self.failed("making a producer", &e))?;
-            producer.init_transactions(CALL_TIMEOUT).map_err(|e| self.failed("ending earlier transactions", &e))?;
-            tracing::debug!(machine = self.machine, "transactional producer ready");
-            self.producer = Some(producer);
-        }
-        self.producer.as_ref().ok_or_else(|| LogError::Retry("no producer".to_owned()))
-    }
-
-    fn transact(&mut self, writes: &[Write], next: &BTreeMap<i32, i64>) -> Result<(), LogError> {
-        let offsets = self.list(next.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset))))?;
-        let group = self
-            .consumer
-            .group_metadata()
-            .ok_or_else(|| LogError::Retry("no longer a member of the consumer group".to_owned()))?;
-        let names: BTreeMap<Topic, String> =
-            Topic::ALL.iter().map(|topic| (*topic, topic.name(&self.config.topic_prefix))).collect();
-        let brokers = self.config.brokers().to_owned();
-        let input = self.input_name();
-        let failed = |doing: &str, error: &KafkaError| explain(&brokers, &input, doing, error);
-        let producer = self.producer()?;
-        producer.begin_transaction().map_err(|e| failed("beginning a transaction", &e))?;
-        let until = Instant::now() + CALL_TIMEOUT;
-        for write in writes {
-            enqueue(producer, &names[&write.topic], write, until).map_err(|e| failed("writing", &e))?;
-        }
-        if !next.is_empty() {
-            producer
-                .send_offsets_to_transaction(&offsets, &group, CALL_TIMEOUT)
-                .map_err(|e| failed("sending offsets to the transaction", &e))?;
-        }
-        producer.commit_transaction(CALL_TIMEOUT).map_err(|e| failed("committing a transaction", &e))?;
-        // Delivery reports hold their records in memory until they are looked at; the commit has told all that they say.
-        while producer.in_flight_count() > 0 && Instant::now() < until {
-            producer.poll(Duration::ZERO);
-        }
-        Ok(())
-    }
-}
-
-fn enqueue(producer: &BaseProducer<Quiet>, topic: &str, write: &Write, until: Instant) -> Result<(), KafkaError> {
-    let mut record =
-        BaseRecord::<str, [u8]>::to(topic).partition(write.partition).key(&*write.key).timestamp(write.timestamp_ms);
-    if let Some(value) = &write.value {
-        record = record.payload(value);
-    }
-    if let Some(header) = &write.header {
-        record = record.headers(OwnedHeaders::new_with_capacity(1).insert(Header { key: HEADER, value: Some(header) }));
-    }
-    loop {
-        match producer.send(record) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) if Instant::now() < until => {
-                producer.poll(Duration::from_millis(50));
-                record = again;
-            }
-            Err((error, _)) => return Err(error),
-        }
     }
 }
 
@@ -342,7 +303,7 @@ impl Log for KafkaLog {
 
     fn committed(&mut self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, LogError> {
         // While a transaction of ours is open that names offsets, Kafka does not say what they are: end it first.
-        self.producer()?;
+        self.transactions.end_earlier()?;
         let topic = self.input_name();
         let error = match clients::committed(&self.consumer, &topic, partitions, LOOK_TIMEOUT) {
             Ok(committed) => {
@@ -351,12 +312,10 @@ impl Log for KafkaLog {
             }
             Err(error) => error,
         };
-        // One that lost its broker between being given partitions and taking them never finds its coordinator.
         self.unanswered += 1;
         if self.unanswered >= UNANSWERED_MAX {
-            tracing::warn!(machine = self.machine, %error, "no answer from the consumer group; joining it again");
-            self.join_anew()?;
-            self.membership.set(Rebalance::Revoked);
+            self.unanswered = 0;
+            self.go_on_unanswered(partitions, &error)?;
         }
         Err(self.failed(&format!("asking for the committed offsets of partitions {partitions:?}"), &error))
     }
@@ -391,17 +350,7 @@ impl Log for KafkaLog {
     }
 
     fn commit(&mut self, writes: &[Write], next: &BTreeMap<i32, i64>) -> Result<(), LogError> {
-        let outcome = self.transact(writes, next);
-        if outcome.is_err() {
-            // Whether it was committed is unknown after a time-out. A new producer's `init_transactions` settles it,
-            // and the committed offset then says which it was.
-            if let Some(producer) = self.producer.take()
-                && let Err(error) = producer.abort_transaction(CALL_TIMEOUT)
-            {
-                tracing::debug!(%error, "abort after a failed transaction");
-            }
-        }
-        outcome
+        self.transactions.commit(&self.consumer, writes, next)
     }
 
     fn read_state(&mut self, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
@@ -410,7 +359,7 @@ impl Log for KafkaLog {
 
     fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
         // A dead predecessor's open transaction would hide what stands behind it: end it first.
-        self.producer()?;
+        self.transactions.end_earlier()?;
         let mut latest = BTreeMap::new();
         for record in PartitionReader::open(&self.config, topic, partition)? {
             let record = record?;
