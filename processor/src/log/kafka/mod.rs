@@ -1,8 +1,7 @@
 //! The log on Kafka. This is the processor's only place with librdkafka property names.
 //!
 //! The consumer is polled by the shell's own thread and a transaction never spans two polls, so a rebalance always
-//! finds no transaction open. After any failure the producer is made anew: `init_transactions` ends what the old one
-//! left behind, and the shell loads its machines from the committed offsets.
+//! finds no transaction open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
