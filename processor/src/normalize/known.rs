@@ -22,6 +22,11 @@ impl Told {
     pub(super) fn forget(&self) {
         self.0.set(0);
     }
+
+    /// True where the parts of that number say what is known. Those of number 0 were never written.
+    fn is_in(&self, number: u64) -> bool {
+        number > 0 && self.0.get() == number
+    }
 }
 
 /// The parts of the document that was written last, and what they were made of.
@@ -87,7 +92,7 @@ impl Known {
     /// The parts for a line; they are written at the end of `json` and taken out of it where they are not known.
     pub(super) fn parts(&mut self, line: &Line<'_>, json: &mut Json) -> &Parts {
         let header = line.header;
-        let is_known = line.told.is_some_and(|told| told.0.get() == self.number)
+        let is_known = line.told.is_some_and(|told| told.is_in(self.number))
             && self.epoch == header.epoch
             && self.host_name == header.host
             && self.file == header.file;

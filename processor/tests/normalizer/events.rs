@@ -1,7 +1,7 @@
 //! The document of one line, field by field; expected values are read off the line.
 
 use serde_json::{Value, json};
-use wulog_schemas::raw::Heartbeat;
+use wulog_schemas::raw::{Heartbeat, RawHeader, VERSION};
 
 use super::feed::{Feed, KEY, LOG_TIME};
 
@@ -115,6 +115,15 @@ fn a_zone_knows_summer_and_winter() {
             &[("@timestamp", json!(utc)), ("wu.flags", flags), ("wu.time_source", json!("zone"))],
         );
     }
+}
+
+#[test]
+fn a_header_that_names_nothing_gives_a_whole_event() {
+    let mut feed = Feed::catching_up();
+    let header = RawHeader { v: VERSION, end: 2, ..RawHeader::default() };
+    feed.record(KEY.as_bytes(), Some(header.to_bytes()), b"x".to_vec());
+    let event = feed.events().pop().expect("a line gives an event");
+    assert_eq!([&event["event"]["original"], &event["host"]["id"]], ["x", KEY]);
 }
 
 /// Line by line: what documents say of the host is kept from one to the next.
