@@ -57,6 +57,12 @@ impl Machine for Count {
     }
 }
 
+fn create_topics(broker: &KafkaTestbed, prefix: &str, partitions: i32) {
+    for topic in [Topic::Raw, Topic::Events, Topic::State] {
+        broker.create_topic(&topic.name(prefix), partitions, &[]);
+    }
+}
+
 fn produce(broker: &KafkaTestbed, topic: &str, records: usize, partitions: i32) {
     let producer: BaseProducer = broker.client_config().create().unwrap();
     for number in 0..records {
@@ -106,9 +112,7 @@ fn joining_leaving_and_dropped_instances_write_each_output_once() {
     let name = "joining_leaving_and_dropped_instances_write_each_output_once";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let prefix = kafka::unique_prefix("shell");
-    for (topic, partitions) in [(Topic::Raw, PARTITIONS), (Topic::Events, PARTITIONS), (Topic::State, PARTITIONS)] {
-        broker.create_topic(&topic.name(&prefix), partitions, &[]);
-    }
+    create_topics(broker, &prefix, PARTITIONS);
     produce(broker, &Topic::Raw.name(&prefix), RECORDS, PARTITIONS);
     let config = |instance: &str| config(broker, &prefix, instance);
     let events = Topic::Events.name(&prefix);
@@ -149,9 +153,7 @@ fn an_instance_without_partitions_takes_over() {
     let name = "an_instance_without_partitions_takes_over";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let prefix = kafka::unique_prefix("spare");
-    for topic in [Topic::Raw, Topic::Events, Topic::State] {
-        broker.create_topic(&topic.name(&prefix), 1, &[]);
-    }
+    create_topics(broker, &prefix, 1);
     let events = || broker.read_topic(&Topic::Events.name(&prefix)).len();
     let shell = |instance: &str| -> Shell<Count> {
         let log = KafkaLog::open(&config(broker, &prefix, instance), Count::NAME, Topic::Raw).unwrap();
@@ -196,9 +198,7 @@ fn an_open_transaction_of_another_is_waited_for() {
     let name = "an_open_transaction_of_another_is_waited_for";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let prefix = kafka::unique_prefix("open");
-    for topic in [Topic::Raw, Topic::Events, Topic::State] {
-        broker.create_topic(&topic.name(&prefix), 1, &[]);
-    }
+    create_topics(broker, &prefix, 1);
     let raw = Topic::Raw.name(&prefix);
     produce(broker, &raw, 100, 1);
     let group = format!("{prefix}-{}", Count::NAME);

@@ -1,4 +1,4 @@
-//! The contexts of librdkafka's clients: what they say of their own accord, and what rebalances do.
+//! The contexts of librdkafka's clients: what they say of their own accord, and what rebalances do; and what they are asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,19 +90,28 @@ impl ConsumerContext for GroupContext {
     }
 }
 
-/// The committed offsets of the group of which `member` is one, where these partitions have one.
+/// Offsets in partitions of one topic, as librdkafka takes them.
+pub(super) fn positions(
+    topic: &str,
+    positions: impl IntoIterator<Item = (i32, Offset)>,
+) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in positions {
+        list.add_partition_offset(topic, partition, offset)?;
+    }
+    Ok(list)
+}
+
+/// The committed offsets of the consumer's group, where these partitions have one.
 pub(super) fn committed(
-    member: &BaseConsumer<impl ConsumerContext>,
+    consumer: &BaseConsumer<impl ConsumerContext>,
     topic: &str,
     partitions: &BTreeSet<i32>,
     timeout: Duration,
 ) -> KafkaResult<BTreeMap<i32, i64>> {
-    let mut list = TopicPartitionList::new();
-    for &partition in partitions {
-        list.add_partition_offset(topic, partition, Offset::Invalid)?;
-    }
+    let list = positions(topic, partitions.iter().map(|&partition| (partition, Offset::Invalid)))?;
     let mut committed = BTreeMap::new();
-    for element in member.committed_offsets(list, timeout)?.elements() {
+    for element in consumer.committed_offsets(list, timeout)?.elements() {
         // A partition of which Kafka does not say is not one without a commit: that is read from its beginning.
         element.error()?;
         if let Offset::Offset(offset) = element.offset() {

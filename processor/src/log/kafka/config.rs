@@ -58,6 +58,10 @@ impl KafkaConfig {
         Ok(())
     }
 
+    fn group(&self, machine: &str) -> String {
+        format!("{}-{machine}", self.topic_prefix)
+    }
+
     /// The consumer of one shell, a member of its group.
     pub(super) fn group_member(&self, machine: &str) -> ClientConfig {
         let mut config = self.client(&[
@@ -69,7 +73,7 @@ impl KafkaConfig {
             ("auto.offset.reset", "error"),
             ("partition.assignment.strategy", "range"),
         ]);
-        config.set("group.id", format!("{}-{machine}", self.topic_prefix));
+        config.set("group.id", self.group(machine));
         // A static member: a restarted instance takes its partitions back at once, without a rebalance.
         config.set("group.instance.id", format!("{machine}-{}", self.instance));
         for (name, value) in [
@@ -90,8 +94,11 @@ impl KafkaConfig {
 
     /// Asks what the group of a shell has committed, without being a member and without waiting for open transactions.
     pub(super) fn bystander(&self, machine: &str) -> ClientConfig {
-        let group = format!("{}-{machine}", self.topic_prefix);
-        self.client(&[("group.id", &group), ("enable.auto.commit", "false"), ("isolation.level", "read_uncommitted")])
+        self.client(&[
+            ("group.id", &self.group(machine)),
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_uncommitted"),
+        ])
     }
 
     /// The consumer that looks at single records of partitions that other processors have.

@@ -11,7 +11,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::Offset;
 use wulog_schemas::raw::HEADER;
 use wulog_schemas::topic::Topic;
 
@@ -137,15 +137,6 @@ impl KafkaLog {
 
     fn failed(&self, doing: &str, error: &KafkaError) -> LogError {
         explain(self.config.brokers(), &self.input_name(), doing, error)
-    }
-
-    fn list(&self, positions: impl IntoIterator<Item = (i32, Offset)>) -> Result<TopicPartitionList, LogError> {
-        let topic = self.input_name();
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in positions {
-            list.add_partition_offset(&topic, partition, offset).map_err(|e| self.failed("naming offsets", &e))?;
-        }
-        Ok(list)
     }
 
     /// Takes note of a rebalance; gives the partitions that it left.
@@ -333,7 +324,8 @@ impl Log for KafkaLog {
         if self.fetching == Fetching::Nothing {
             return Ok(());
         }
-        let list = self.list(positions.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset))))?;
+        let list = positions.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset)));
+        let list = clients::positions(&self.input_name(), list).map_err(|e| self.failed("naming offsets", &e))?;
         let moved = if self.fetching == Fetching::Running && positions.is_empty() {
             Ok(())
         } else if self.fetching == Fetching::Running {

@@ -11,12 +11,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::Offset;
 use wulog_schemas::raw::HEADER;
 use wulog_schemas::topic::Topic;
 
 use super::CALL_TIMEOUT;
-use super::clients::{GroupContext, Quiet};
+use super::clients::{GroupContext, Quiet, positions};
 use super::config::KafkaConfig;
 use super::errors::explain;
 use crate::log::{LogError, Write};
@@ -61,12 +61,8 @@ impl Transactions {
         writes: &[Write],
         next: &BTreeMap<i32, i64>,
     ) -> Result<(), LogError> {
-        let mut offsets = TopicPartitionList::new();
-        for (&partition, &offset) in next {
-            offsets
-                .add_partition_offset(&self.input, partition, Offset::Offset(offset))
-                .map_err(|e| self.failed("naming offsets", &e))?;
-        }
+        let offsets = next.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset)));
+        let offsets = positions(&self.input, offsets).map_err(|e| self.failed("naming offsets", &e))?;
         let group = group_of(member)?;
         let names: BTreeMap<Topic, String> =
             Topic::ALL.iter().map(|topic| (*topic, topic.name(&self.config.topic_prefix))).collect();
@@ -116,9 +112,8 @@ impl Transactions {
     /// in the group's partition ends that one too. So one is begun and aborted. The offset that it names is nobody's.
     pub(super) fn end_forgotten(&mut self, member: &BaseConsumer<GroupContext>) -> Result<(), LogError> {
         let group = group_of(member)?;
-        let mut nobodys = TopicPartitionList::new();
         let topic = Topic::State.name(&self.config.topic_prefix);
-        nobodys.add_partition_offset(&topic, 0, Offset::Offset(0)).map_err(|e| self.failed("naming offsets", &e))?;
+        let nobodys = positions(&topic, [(0, Offset::Offset(0))]).map_err(|e| self.failed("naming offsets", &e))?;
         let producer = self.producer()?;
         let ended = producer
             .begin_transaction()
