@@ -7,6 +7,8 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
 
+use super::TRANSACTION_TIMEOUT;
+
 /// Where Kafka is, what the topics are called, and who this instance is.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
@@ -123,8 +125,7 @@ impl KafkaConfig {
         let mut config = self.client(&[
             ("enable.idempotence", "true"),
             ("acks", "all"),
-            // Only a live transaction counts; a dead processor's open one holds readers back no longer than this.
-            ("transaction.timeout.ms", "10000"),
+            ("transaction.timeout.ms", &TRANSACTION_TIMEOUT.as_millis().to_string()),
         ]);
         config.set("transactional.id", format!("{}-{machine}-{}", self.topic_prefix, self.instance));
         for (name, value) in [("compression.codec", "lz4"), ("linger.ms", "5"), ("queue.buffering.max.kbytes", "65536")]

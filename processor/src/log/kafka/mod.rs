@@ -38,6 +38,9 @@ use transactions::Transactions;
 /// How long a call to a broker may take before it counts as failed and is tried again with new clients.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a transaction may be open. A dead processor's one holds readers back no longer than this.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long a question may take: short, since a stop waits for it, and it is asked again.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 

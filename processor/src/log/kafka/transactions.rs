@@ -4,6 +4,8 @@
 //! loads its machines from the committed offsets.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
@@ -11,11 +13,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use wulog_schemas::raw::HEADER;
 use wulog_schemas::topic::Topic;
 
-use super::CALL_TIMEOUT;
+use super::{CALL_TIMEOUT, TRANSACTION_TIMEOUT};
 use super::clients::{GroupContext, Quiet, positions};
 use super::config::KafkaConfig;
 use super::errors::explain;
@@ -26,7 +28,7 @@ pub(super) struct Transactions {
     config: KafkaConfig,
     machine: &'static str,
     input: String,
-    producer: Option<BaseProducer<Quiet>>,
+    producer: Option<Arc<BaseProducer<Quiet>>>,
 }
 
 impl Transactions {
@@ -44,13 +46,13 @@ impl Transactions {
     }
 
     /// The producer, initialised: from here on no older instance of the same name can commit.
-    fn producer(&mut self) -> Result<&BaseProducer<Quiet>, LogError> {
+    fn producer(&mut self) -> Result<&Arc<BaseProducer<Quiet>>, LogError> {
         if self.producer.is_none() {
             let producer = BaseProducer::from_config_and_context(&self.config.transactional(self.machine), Quiet)
                 .map_err(|e| self.failed("making a producer", &e))?;
             producer.init_transactions(CALL_TIMEOUT).map_err(|e| self.failed("ending earlier transactions", &e))?;
             tracing::debug!(machine = self.machine, "transactional producer ready");
-            self.producer = Some(producer);
+            self.producer = Some(Arc::new(producer));
         }
         self.producer.as_ref().ok_or_else(|| LogError::Retry("no producer".to_owned()))
     }
@@ -76,9 +78,7 @@ impl Transactions {
             enqueue(producer, &names[&write.topic], write, until).map_err(|e| failed("writing", &e))?;
         }
         if !next.is_empty() {
-            producer
-                .send_offsets_to_transaction(&offsets, &group, CALL_TIMEOUT)
-                .map_err(|e| failed("sending offsets to the transaction", &e))?;
+            send_offsets(producer, offsets, group).map_err(|e| failed("sending offsets to the transaction", &e))?;
         }
         producer.commit_transaction(CALL_TIMEOUT).map_err(|e| failed("committing a transaction", &e))?;
         // Delivery reports hold their records in memory until they are looked at; the commit has told all that they say.
@@ -117,7 +117,7 @@ impl Transactions {
         let producer = self.producer()?;
         let ended = producer
             .begin_transaction()
-            .and_then(|()| producer.send_offsets_to_transaction(&nobodys, &group, CALL_TIMEOUT))
+            .and_then(|()| send_offsets(producer, nobodys, group))
             .and_then(|()| producer.abort_transaction(CALL_TIMEOUT));
         ended.map_err(|error| {
             self.producer = None;
@@ -128,6 +128,25 @@ impl Transactions {
 
 fn group_of(member: &BaseConsumer<GroupContext>) -> Result<ConsumerGroupMetadata, LogError> {
     member.group_metadata().ok_or_else(|| LogError::Retry("no longer a member of the consumer group".to_owned()))
+}
+
+/// Names the input offsets in the open transaction. librdkafka asks the group's coordinator without end where the connection
+/// to it changes at the wrong moment (its issue 5456), which would hold up the processor and also its stop. So the question
+/// has a thread of its own, and whoever asks does not wait longer than the transaction may last. Whether the offsets were named
+/// then does not matter: a new producer ends the transaction, and what is still said for the old one is refused.
+fn send_offsets(
+    producer: &Arc<BaseProducer<Quiet>>,
+    offsets: TopicPartitionList,
+    group: ConsumerGroupMetadata,
+) -> Result<(), KafkaError> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    let asking = Arc::clone(producer);
+    thread::spawn(move || {
+        // Nobody hears an answer that comes too late.
+        let _ = answer.send(asking.send_offsets_to_transaction(&offsets, &group, TRANSACTION_TIMEOUT));
+    });
+    let timed_out = KafkaError::MessageProduction(RDKafkaErrorCode::OperationTimedOut);
+    answered.recv_timeout(TRANSACTION_TIMEOUT).unwrap_or(Err(timed_out))
 }
 
 fn enqueue(producer: &BaseProducer<Quiet>, topic: &str, write: &Write, until: Instant) -> Result<(), KafkaError> {
@@ -148,5 +167,42 @@ fn enqueue(producer: &BaseProducer<Quiet>, topic: &str, write: &Write, until: In
             }
             Err((error, _)) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::{MockCluster, MockCoordinator};
+
+    use super::super::join;
+    use super::*;
+
+    /// librdkafka's own call waits here for ever, whatever its timeout.
+    #[test]
+    fn a_commit_does_not_wait_longer_than_its_transaction_for_a_coordinator_that_is_away() {
+        let cluster = MockCluster::new(2).expect("a mock cluster needs only ports");
+        let config = KafkaConfig {
+            properties: BTreeMap::from([("bootstrap.servers".to_owned(), cluster.bootstrap_servers())]),
+            topic_prefix: "t".to_owned(),
+            instance: "one".to_owned(),
+        };
+        let told = [
+            cluster.create_topic("t.raw", 1, 1),
+            cluster.coordinator(MockCoordinator::Transaction("t-normalizer-one".to_owned()), 1),
+            cluster.coordinator(MockCoordinator::Group("t-normalizer".to_owned()), 2),
+            cluster.broker_down(2),
+        ];
+        assert!(told.iter().all(Result::is_ok), "{told:?}");
+        let (member, _) = join(&config, "normalizer", "t.raw").expect("the configuration is valid");
+        let mut transactions = Transactions::new(&config, "normalizer", Topic::Raw);
+        let mut commit = || transactions.commit(&member, &[], &BTreeMap::from([(0, 1)]));
+
+        let began = Instant::now();
+        let refused = commit().expect_err("the offsets are with the second broker");
+        let LogError::Retry(why) = refused else { panic!("{refused}") };
+        assert!(why.contains("sending offsets to the transaction failed"), "{why}");
+        assert!(began.elapsed() < 2 * TRANSACTION_TIMEOUT, "{:?}", began.elapsed());
+        cluster.broker_up(2).expect("the second broker is there");
+        commit().expect("it answers again");
     }
 }
