@@ -11,7 +11,7 @@ esac
 dirid=(x a3Yta2Fma2EtZGlyLTAwMQ a3Yta2Fma2EtZGlyLTAwMg a3Yta2Fma2EtZGlyLTAwMw)
 controllers=""; initial=""
 for i in $ids; do
-  c=127.0.0.1:$((KV_PORT+200+i)); controllers="$controllers,$c"; initial="$initial,$i@$c:${dirid[$i]}"
+  c=127.0.0.1:$((KV_PORT+4+i)); controllers="$controllers,$c"; initial="$initial,$i@$c:${dirid[$i]}"
 done
 parts=("$HERE/conf/broker.properties"); users=()
 if [ "${1:-}" = secure ]; then
@@ -23,7 +23,7 @@ jobs=()
 for i in $ids; do
   d=$KV_RUN/node$i; mkdir -p "$d"
   sed -e "s#@ID@#$i#g; s#@DIR@#$d#g; s#@RF@#$rf#g; s#@MINISR@#$min_isr#g; s#@CONTROLLERS@#${controllers#,}#g" \
-    -e "s#@PORT@#$((KV_PORT+i))#g; s#@CONTROLLER_PORT@#$((KV_PORT+200+i))#g" -e "s#@SCRAM_PORT@#$((KV_PORT+300+i))#g; s#@MTLS_PORT@#$((KV_PORT+400+i))#g; s#@CERTS@#$KV_RUN/certs#g" \
+    -e "s#@PORT@#$((KV_PORT+i))#g; s#@CONTROLLER_PORT@#$((KV_PORT+4+i))#g" -e "s#@SCRAM_PORT@#$((KV_PORT+8+i))#g; s#@MTLS_PORT@#$((KV_PORT+12+i))#g; s#@CERTS@#$KV_RUN/certs#g" \
     "${parts[@]}" > "$d/server.properties"
   [ -f "$d/data/meta.properties" ] && continue
   # shellcheck disable=SC2086

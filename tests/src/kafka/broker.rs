@@ -14,9 +14,10 @@ use super::jars::{self, Skip};
 /// A broker on two loaded cores starts in about 6 s.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Where the brokers' ports begin, and how many places there are for a broker.
+/// Where the brokers' ports begin, how many places there are for a testbed, and how many ports each has in a row.
 const BASE_PORT_MIN: u16 = 20_000;
-const BASE_PORTS: u32 = 10_000;
+const BASE_PORTS: u16 = 625;
+const PORTS_IN_A_ROW: u16 = 16;
 
 /// How long one question to a starting broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
@@ -100,13 +101,13 @@ impl KafkaTestbed {
     /// The address of a secure broker that asks for a password, over TLS: [`SCRAM_USER`] and [`SCRAM_PASSWORD`].
     #[must_use]
     pub fn scram(&self) -> String {
-        format!("127.0.0.1:{}", self.base_port + 301)
+        format!("127.0.0.1:{}", self.base_port + 9)
     }
 
     /// The address of a secure broker that asks for a certificate.
     #[must_use]
     pub fn mtls(&self) -> String {
-        format!("127.0.0.1:{}", self.base_port + 401)
+        format!("127.0.0.1:{}", self.base_port + 13)
     }
 
     /// `ca.pem`, `client.pem` with `client.key` and `client.crt`, and `other-ca.pem`, which signed nothing.
@@ -260,19 +261,18 @@ fn signal(pid: u32, name: &str) {
     assert!(status.is_ok_and(|status| status.success()), "kill -{name} {pid}");
 }
 
-/// The folder and the base port of a new broker: it takes the port after that one, its controller the one 200 further.
+/// The folder and the base port of a new testbed, which has the row of ports after that one to itself (see `prepare.sh`).
 /// They lie below the range from which the system takes ports for outgoing connections. Making the folder reserves
 /// them, since a broker binds them only seconds later.
 fn reserve() -> (PathBuf, u16) {
     // Begun at a place of this process's own, for those that have another target folder.
-    let start = u16::try_from(std::process::id() % BASE_PORTS).expect("fewer base ports than ports");
+    let start = u16::try_from(std::process::id() % u32::from(BASE_PORTS)).expect("fewer places than ports");
     for tried in 0..BASE_PORTS {
-        let step = (u32::from(start) + tried) % BASE_PORTS;
-        let base = BASE_PORT_MIN + u16::try_from(step).expect("fewer base ports than ports");
+        let base = BASE_PORT_MIN + (start + tried) % BASE_PORTS * PORTS_IN_A_ROW;
         let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
         let run = jars::target().join(format!("run-{base}"));
-        let mut taken = (1..=3).flat_map(|node| [base + node, base + 200 + node]).chain([base + 301, base + 401]);
-        if taken.all(free) && fs::create_dir(&run).is_ok() {
+        let mut row = (1..PORTS_IN_A_ROW).map(|place| base + place);
+        if row.all(free) && fs::create_dir(&run).is_ok() {
             return (run, base);
         }
     }
