@@ -139,10 +139,19 @@ impl Running {
     /// When it takes longer than 15 s.
     #[must_use]
     pub fn terminate(self) -> Ended {
+        self.terminate_within(STOP_TIMEOUT)
+    }
+
+    /// The same for one that may take another time to stop.
+    ///
+    /// # Panics
+    /// When it takes longer than `limit`.
+    #[must_use]
+    pub fn terminate_within(self, limit: Duration) -> Ended {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "{}: already gone: {}", self.command, self.stderr());
-        self.ended_within(STOP_TIMEOUT)
+        self.ended_within(limit)
     }
 
     /// Waits until somebody else has killed it.

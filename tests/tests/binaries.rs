@@ -1,4 +1,5 @@
-//! Both binaries on a real Kafka, with topics as in production: files in, one alert out, over a kill of the collector.
+//! Both binaries on a real Kafka, with topics as in production: files in, one alert out, over a kill of the collector; and a
+//! stop while Kafka is away.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::OpenOptions;
@@ -15,6 +16,9 @@ use wulog_tests::kafka::{self, KafkaTestbed, TopicRecord};
 use wulog_tests::process::{self, Running, eventually};
 
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// `TimeoutStopSec` of the units in deploy/: after it systemd kills.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 const HOSTS: [&str; 4] = ["pc-1", "pc-2", "pc-3", "srv-4"];
 
@@ -57,6 +61,13 @@ impl Bench {
 
     fn start(&self, name: &str) -> Running {
         Running::start(&format!("wulog-{name}"), &[Path::new("run"), Path::new("--config"), &self.config(name)])
+    }
+
+    fn create_topics(&self) {
+        let config = self.config("processor");
+        let arguments = [Path::new("topics"), Path::new("create"), Path::new("--config"), &config];
+        let created = process::run("wulog-processor", &arguments);
+        assert_eq!(created.code, Some(0), "{}", created.stderr);
     }
 
     fn topic(&self, topic: Topic) -> String {
@@ -117,10 +128,7 @@ fn files_in_one_alert_out() {
     let name = "files_in_one_alert_out";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let bench = Bench::new(broker, &kafka::unique_prefix("binaries"));
-    let config = bench.config("processor");
-    let created =
-        process::run("wulog-processor", &[Path::new("topics"), Path::new("create"), Path::new("--config"), &config]);
-    assert_eq!(created.code, Some(0), "{}", created.stderr);
+    bench.create_topics();
 
     // All four scan, and are caught up.
     let now = Utc::now();
@@ -157,6 +165,38 @@ fn files_in_one_alert_out() {
     let events = broker.read_topic(&bench.topic(Topic::Events));
     expect_same(&originals(events.iter().map(value)), &written(&bench.logs()));
     expect_all_valid(&bench, broker);
+}
+
+#[test]
+fn both_stop_while_kafka_is_away_and_go_on_when_it_is_back() {
+    let name = "both_stop_while_kafka_is_away_and_go_on_when_it_is_back";
+    let Some(mut broker) = kafka::or_skip(name, KafkaTestbed::start()) else { return };
+    let bench = Bench::new(&broker, "away");
+    bench.create_topics();
+    let now = Utc::now();
+    HOSTS.iter().for_each(|host| bench.append(host, &scan(now)));
+    let (collector, processor) = (bench.start("collector"), bench.start("processor"));
+    bench.until_all_are_events(&broker);
+    // In the middle of their work.
+    for round in 0..40 {
+        HOSTS.iter().for_each(|host| bench.append(host, &scan(now + TimeDelta::seconds(round))));
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    broker.kill9();
+    std::thread::sleep(Duration::from_secs(2));
+    for running in [collector, processor] {
+        let ended = running.terminate_within(STOP_LIMIT);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+    broker.restart();
+    let (collector, processor) = (bench.start("collector"), bench.start("processor"));
+    bench.until_all_are_events(&broker);
+    for running in [collector, processor] {
+        let ended = running.terminate();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+    let events = broker.read_topic(&bench.topic(Topic::Events));
+    expect_same(&originals(events.iter().map(value)), &written(&bench.logs()));
 }
 
 fn value(record: &TopicRecord) -> &[u8] {
