@@ -5,6 +5,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +14,7 @@ use wulog_schemas::alert::Alert;
 use wulog_schemas::topic::Topic;
 use wulog_tests::documents::{expect_same, expect_valid, originals, schema, written};
 use wulog_tests::kafka::{self, KafkaTestbed, TopicRecord};
+use wulog_tests::line::binary;
 use wulog_tests::process::{self, Running, eventually};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -34,6 +36,7 @@ impl Bench {
         let kafka = format!("[kafka]\n'bootstrap.servers' = '{}'\n", broker.bootstrap());
         let processor = format!(
             "topic_prefix = '{prefix}'\ninstance = 'one'\n[processor]\ntick_after_idle_secs = 1\n\
+             [detector.limits]\nnames_in_alert = 2\n\
              [topics]\nraw_partitions = 4\n{kafka}'session.timeout.ms' = 6000\n"
         );
         let collector = format!(
@@ -161,7 +164,7 @@ fn files_in_one_alert_out() {
         let ended = running.terminate();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     }
-    expect_one_alert(&broker.read_topic(&alerts_topic));
+    expect_one_alert(&bench, &broker.read_topic(&alerts_topic));
     let events = broker.read_topic(&bench.topic(Topic::Events));
     expect_same(&originals(events.iter().map(value)), &written(&bench.logs()));
     expect_all_valid(&bench, broker);
@@ -203,12 +206,26 @@ fn value(record: &TopicRecord) -> &[u8] {
     record.value.as_deref().unwrap_or_default()
 }
 
-fn expect_one_alert(records: &[TopicRecord]) {
+fn expect_one_alert(bench: &Bench, records: &[TopicRecord]) {
     let [record] = records else { panic!("expected one alert, got {}", records.len()) };
     let alert: Alert = serde_json::from_slice(value(record)).unwrap();
     assert_eq!(record.key, alert.id.as_bytes());
     assert_eq!((alert.family.as_str(), alert.hosts.affected), ("untrusted_root", 3));
-    let mut names = alert.hosts.names;
+    assert_eq!(
+        (alert.hosts.names.len(), alert.hosts.names_complete),
+        (2, false),
+        "as many as the configuration allows"
+    );
+
+    // The command that the alert gives for all names, as an operator types it beside the configuration.
+    let command = alert.hosts.full_list.as_deref().unwrap();
+    let (program, arguments) = command.split_once(' ').unwrap();
+    let arguments = arguments.split(' ');
+    let listed = Command::new(binary(program)).args(arguments).current_dir(bench.folder.path()).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let listed: Alert = serde_json::from_str(listed.lines().last().expect(command)).unwrap();
+    assert_eq!((&listed.id, listed.hosts.names_complete), (&alert.id, true));
+    let mut names = listed.hosts.names;
     names.sort();
     assert_eq!(names, &HOSTS[..3]);
 }
