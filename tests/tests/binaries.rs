@@ -2,6 +2,7 @@
 //! stop while Kafka is away.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -168,6 +169,40 @@ fn files_in_one_alert_out() {
     let events = broker.read_topic(&bench.topic(Topic::Events));
     expect_same(&originals(events.iter().map(value)), &written(&bench.logs()));
     expect_all_valid(&bench, broker);
+}
+
+/// The detector's snapshot and the signals before its offset are gone: what is open is what the alerts say.
+#[test]
+fn an_open_incident_outlives_the_state_that_knew_of_it() {
+    let name = "an_open_incident_outlives_the_state_that_knew_of_it";
+    let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
+    let bench = Bench::new(broker, &kafka::unique_prefix("outlives"));
+    bench.create_topics();
+    let now = Utc::now();
+    HOSTS.iter().for_each(|host| bench.append(host, &scan(now - TimeDelta::minutes(10))));
+    let (collector, processor) = (bench.start("collector"), bench.start("processor"));
+    bench.until_all_are_events(broker);
+    HOSTS[..3].iter().for_each(|host| bench.append(host, &failure(now)));
+    let alerts_topic = bench.topic(Topic::Alerts);
+    eventually("an alert", LIMIT, || !broker.read_topic(&alerts_topic).is_empty());
+    // A kill leaves no snapshot.
+    processor.kill9();
+    let signals = bench.topic(Topic::Signals);
+    broker.delete_before_committed(&format!("{}-detector", bench.prefix), &signals);
+
+    let processor = bench.start("processor");
+    bench.append(HOSTS[3], &failure(now + TimeDelta::seconds(4)));
+    bench.until_all_are_events(broker);
+    eventually("the incident is taken over", LIMIT, || processor.stderr().contains("taken over from alerts"));
+    let alerts = broker.read_topic(&alerts_topic);
+    let ids: BTreeSet<&[u8]> = alerts.iter().map(|record| record.key.as_slice()).collect();
+    let [id] = Vec::from_iter(ids)[..] else { panic!("one incident, not {alerts:?}") };
+    let said = processor.stderr();
+    assert!(said.contains(&*String::from_utf8_lossy(id)), "{said}");
+    for running in [collector, processor] {
+        let ended = running.terminate();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
 }
 
 #[test]

@@ -52,6 +52,27 @@ impl KafkaTestbed {
         }
     }
 
+    /// Deletes the records of partition 0 that a consumer group has behind it, as retention does.
+    ///
+    /// # Panics
+    /// When the group has committed nothing there, or the broker refuses it.
+    pub fn delete_before_committed(&self, group: &str, topic: &str) {
+        let mut config = self.client_config();
+        config.set("group.id", group);
+        let consumer: BaseConsumer = config.create().expect("the configuration is valid");
+        let mut positions = TopicPartitionList::new();
+        positions.add_partition(topic, 0);
+        let committed = consumer.committed_offsets(positions, TIMEOUT);
+        let committed = committed.unwrap_or_else(|error| panic!("group {group}: {error}"));
+        let offset = committed.elements()[0].offset();
+        assert!(matches!(offset, Offset::Offset(1..)), "group {group} has committed {offset:?} in {topic}");
+        let admin: AdminClient<DefaultClientContext> = config.create().expect("the configuration is valid");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime needs only memory");
+        let deleted = runtime.block_on(admin.delete_records(&committed, &AdminOptions::new()));
+        let deleted = deleted.unwrap_or_else(|error| panic!("topic {topic}: {error}"));
+        deleted.elements()[0].error().unwrap_or_else(|error| panic!("topic {topic}: {error}"));
+    }
+
     /// Every committed record of a topic, from its beginning to its end at this moment, by partition and offset.
     ///
     /// # Panics
