@@ -202,8 +202,12 @@ impl<M: Machine> Shell<M> {
     /// Writes a snapshot of every machine that moved since its last one.
     ///
     /// # Errors
-    /// As the log says; the older snapshots stay good.
+    /// As the log says, or where a commit failed last: the machines may be ahead of what is committed then, and a snapshot
+    /// would commit their offsets without their outputs. The older snapshots stay good.
     pub fn finish(&mut self) -> Result<(), LogError> {
+        if self.unsettled {
+            return Err(LogError::Retry("whether the last commit stands is not known".to_owned()));
+        }
         for partition in self.slots.keys().copied().collect::<Vec<_>>() {
             self.write_snapshot(partition)?;
         }

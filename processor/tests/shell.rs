@@ -177,6 +177,22 @@ fn a_commit_of_unknown_outcome_neither_loses_nor_repeats() {
 }
 
 #[test]
+fn a_stop_after_a_failed_commit_neither_loses_nor_repeats() {
+    for commits in 0..6 {
+        let folder = tempfile::tempdir().unwrap();
+        let config = embedded_log(folder.path());
+        append(&config, &["a", "bb", "ccc", "dddd", "eeeee", "ffffff", "g"]);
+        let mut stopped = shell(&config, |log| Box::new(Flaky { log, commits }));
+        let failed = (0..10).any(|_| stopped.step(Duration::ZERO).is_err());
+        assert!(failed, "a commit fails before the end");
+        // Told to stop, it finds a log that answers again.
+        assert!(stopped.finish().is_err());
+        to_end(&mut shell(&config, |log| Box::new(log))).unwrap();
+        assert_eq!(events(&config), ["1", "3", "6", "10", "15", "21", "22"]);
+    }
+}
+
+#[test]
 fn ticks_are_appended_to_a_quiet_partition() {
     let folder = tempfile::tempdir().unwrap();
     let config = embedded_log(folder.path());
