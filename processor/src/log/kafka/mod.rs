@@ -187,14 +187,16 @@ impl KafkaLog {
         let bystander = BaseConsumer::from_config_and_context(&self.config.bystander(self.machine), Quiet)
             .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
         if clients::committed(&bystander, &topic, partitions, LOOK_TIMEOUT).is_ok() {
-            // It does say so to one that does not wait for transactions, and those of this instance are ended.
+            // It does say so to one that does not wait for transactions.
             tracing::warn!(
                 machine = self.machine,
                 topic,
-                "Kafka holds back the committed offsets for a transaction of another processor; if that one is gone for good and this \
-                 does not end in a minute, start a processor as its `instance` once, which ends it"
+                "Kafka holds back the committed offsets for a transaction that does not end; ending what this instance may \
+                 have left open. Where Kafka itself forgot the end of one (see \"likely deleted already\" in its log, after the crash \
+                 of a broker), the records of that transaction are processed again. If this is said again and again, it is one of a \
+                 processor that is gone: start one with its `instance`, once"
             );
-            return Ok(());
+            return self.transactions.end_forgotten(&self.consumer);
         }
         // One that lost its broker between being given partitions and taking them never finds its coordinator.
         tracing::warn!(machine = self.machine, %error, "no answer from the consumer group; joining it again");
@@ -260,12 +262,8 @@ impl Log for KafkaLog {
             if let Some(rebalance) = self.membership.take() {
                 return Ok(Polled { owned: Some(self.follow(rebalance)), ..Polled::default() });
             }
-            if matches!(message, Some(Ok(_) | Err(KafkaError::PartitionEOF(_))))
-                && self.outage.is_over(self.config.brokers())
-            {
-                // Whether the last commit stands is asked anew, and with it what was read last.
-                self.transactions.renew();
-                return Ok(Polled { owned: Some(self.order.partitions()), ..Polled::default() });
+            if matches!(message, Some(Ok(_) | Err(KafkaError::PartitionEOF(_)))) {
+                self.outage.is_over(self.config.brokers());
             }
             match message {
                 None => {}
@@ -299,7 +297,7 @@ impl Log for KafkaLog {
 
     fn committed(&mut self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, LogError> {
         // While a transaction of ours is open that names offsets, Kafka does not say what they are: end it first.
-        self.transactions.end_earlier(&self.consumer)?;
+        self.transactions.end_earlier()?;
         let topic = self.input_name();
         let error = match clients::committed(&self.consumer, &topic, partitions, LOOK_TIMEOUT) {
             Ok(committed) => {
@@ -356,7 +354,7 @@ impl Log for KafkaLog {
 
     fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
         // A dead predecessor's open transaction would hide what stands behind it: end it first.
-        self.transactions.end_earlier(&self.consumer)?;
+        self.transactions.end_earlier()?;
         let mut latest = BTreeMap::new();
         for record in PartitionReader::open(&self.config, topic, partition)? {
             let record = record?;

@@ -45,11 +45,6 @@ impl InOrder {
         self.len = 0;
     }
 
-    /// The partitions with which it began.
-    pub(super) fn partitions(&self) -> BTreeSet<i32> {
-        self.lanes.keys().copied().collect()
-    }
-
     /// Takes in a fetched record; records of a partition come in offset order.
     pub(super) fn push(&mut self, record: Record) {
         if let Some(lane) = self.lanes.get_mut(&record.partition) {

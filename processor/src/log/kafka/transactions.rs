@@ -1,6 +1,6 @@
 //! Outputs and input offsets, written together or not at all.
 //!
-//! After any failure, and after any outage, the producer is made anew: it ends what the old one left behind, and the shell
+//! After any failure the producer is made anew: `init_transactions` ends what the old one left behind, and the shell
 //! loads its machines from the committed offsets.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,6 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use wulog_schemas::raw::HEADER;
@@ -21,7 +20,7 @@ use wulog_schemas::topic::Topic;
 use super::clients::{GroupContext, Quiet, positions};
 use super::config::KafkaConfig;
 use super::errors::explain;
-use super::{CALL_TIMEOUT, LOOK_TIMEOUT, TRANSACTION_TIMEOUT};
+use super::{CALL_TIMEOUT, TRANSACTION_TIMEOUT};
 use crate::log::{LogError, Write};
 
 /// The transactions of one shell.
@@ -41,59 +40,21 @@ impl Transactions {
         explain(self.config.brokers(), &self.input, doing, error)
     }
 
-    /// Has the next transaction begin with a new producer.
-    pub(super) fn renew(&mut self) {
-        self.producer = None;
+    /// Ends what an older instance of the same name left open, where this one has not done so yet.
+    pub(super) fn end_earlier(&mut self) -> Result<(), LogError> {
+        self.producer().map(|_| ())
     }
 
-    /// Ends what an older producer of this instance left open, where this one has not done so yet.
-    pub(super) fn end_earlier(&mut self, member: &BaseConsumer<GroupContext>) -> Result<(), LogError> {
-        self.producer(member).map(|_| ())
-    }
-
-    /// The producer, initialised: from here on no older one of the same name can commit.
-    fn producer(&mut self, member: &BaseConsumer<GroupContext>) -> Result<&Arc<BaseProducer<Quiet>>, LogError> {
+    /// The producer, initialised: from here on no older instance of the same name can commit.
+    fn producer(&mut self) -> Result<&Arc<BaseProducer<Quiet>>, LogError> {
         if self.producer.is_none() {
             let producer = BaseProducer::from_config_and_context(&self.config.transactional(self.machine), Quiet)
                 .map_err(|e| self.failed("making a producer", &e))?;
             producer.init_transactions(CALL_TIMEOUT).map_err(|e| self.failed("ending earlier transactions", &e))?;
-            let producer = Arc::new(producer);
-            self.end_forgotten(&producer, member)?;
             tracing::debug!(machine = self.machine, "transactional producer ready");
-            self.producer = Some(producer);
+            self.producer = Some(Arc::new(producer));
         }
         self.producer.as_ref().ok_or_else(|| LogError::Retry("no producer".to_owned()))
-    }
-
-    /// Ends what Kafka takes for ended and has not told those who wait for its end: a broker that starts again after a crash
-    /// may pass over partitions that it does not know yet ("likely deleted already" in its log, seen with 4.3). The group then
-    /// never says what is committed, and readers wait where the transaction began. The next end of a transaction of this
-    /// producer in a partition ends there also what was forgotten. So one is begun in every partition, and aborted: what it
-    /// writes nobody sees, and the offset that it names is nobody's.
-    fn end_forgotten(
-        &self,
-        producer: &Arc<BaseProducer<Quiet>>,
-        member: &BaseConsumer<GroupContext>,
-    ) -> Result<(), LogError> {
-        let failed = |error: &KafkaError| self.failed("ending forgotten transactions", error);
-        let group = group_of(member)?;
-        let nobodys = positions(&Topic::State.name(&self.config.topic_prefix), [(0, Offset::Offset(0))]);
-        producer.begin_transaction().map_err(|e| failed(&e))?;
-        send_offsets(producer, nobodys.map_err(|e| failed(&e))?, group).map_err(|e| failed(&e))?;
-        for topic in Topic::ALL.map(|topic| topic.name(&self.config.topic_prefix)) {
-            let metadata = producer.client().fetch_metadata(Some(&topic), LOOK_TIMEOUT).map_err(|e| failed(&e))?;
-            // A partition without a leader would hold up the transaction's end, and what comes after it.
-            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions).filter(|it| it.leader() >= 0);
-            for partition in partitions {
-                let record = BaseRecord::<str, [u8]>::to(&topic).partition(partition.id()).key("never committed");
-                producer.send(record).map_err(|(e, _)| failed(&e))?;
-            }
-        }
-        // What is not written in this time is not told; the others are.
-        if let Err(error) = producer.flush(LOOK_TIMEOUT) {
-            tracing::debug!(machine = self.machine, %error, "not every partition took what ends forgotten transactions");
-        }
-        producer.abort_transaction(CALL_TIMEOUT).map_err(|e| failed(&e))
     }
 
     fn transact(
@@ -110,7 +71,7 @@ impl Transactions {
         let brokers = self.config.brokers().to_owned();
         let input = self.input.clone();
         let failed = |doing: &str, error: &KafkaError| explain(&brokers, &input, doing, error);
-        let producer = self.producer(member)?;
+        let producer = self.producer()?;
         producer.begin_transaction().map_err(|e| failed("beginning a transaction", &e))?;
         let until = Instant::now() + CALL_TIMEOUT;
         for write in writes {
@@ -145,6 +106,23 @@ impl Transactions {
             }
         }
         outcome
+    }
+
+    /// Ends a transaction that Kafka takes for ended while the group waits for its end: whatever ends for this producer
+    /// in the group's partition ends that one too. So one is begun and aborted. The offset that it names is nobody's.
+    pub(super) fn end_forgotten(&mut self, member: &BaseConsumer<GroupContext>) -> Result<(), LogError> {
+        let group = group_of(member)?;
+        let topic = Topic::State.name(&self.config.topic_prefix);
+        let nobodys = positions(&topic, [(0, Offset::Offset(0))]).map_err(|e| self.failed("naming offsets", &e))?;
+        let producer = self.producer()?;
+        let ended = producer
+            .begin_transaction()
+            .and_then(|()| send_offsets(producer, nobodys, group))
+            .and_then(|()| producer.abort_transaction(CALL_TIMEOUT));
+        ended.map_err(|error| {
+            self.producer = None;
+            self.failed("ending a forgotten transaction", &error)
+        })
     }
 }
 
