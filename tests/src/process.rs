@@ -17,6 +17,9 @@ const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a process may take to stop once told so: its own grace of 10 s and some.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long one may take to stop while Kafka does not answer: `TimeoutStopSec` of the processor's unit in `deploy/`.
+pub const STOP_LIMIT: Duration = Duration::from_secs(60);
+
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How a process ended, and what it said.

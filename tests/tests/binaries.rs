@@ -16,12 +16,9 @@ use wulog_schemas::topic::Topic;
 use wulog_tests::documents::{expect_same, expect_valid, originals, schema, written};
 use wulog_tests::kafka::{self, KafkaTestbed, TopicRecord};
 use wulog_tests::line::binary;
-use wulog_tests::process::{self, Running, eventually};
+use wulog_tests::process::{self, Running, STOP_LIMIT, eventually};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// `TimeoutStopSec` of the units in deploy/: after it systemd kills.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 const HOSTS: [&str; 4] = ["pc-1", "pc-2", "pc-3", "srv-4"];
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use wulog_schemas::topic::Topic;
 use wulog_tests::documents::{originals, written};
 use wulog_tests::kafka::{self, KafkaTestbed};
-use wulog_tests::process::{self, Running};
+use wulog_tests::process::{self, Running, STOP_LIMIT};
 
 const HOSTS: [&str; 4] = ["pc-1", "pc-2", "pc-3", "srv-4"];
 const SECS: u64 = 30;
@@ -174,7 +174,7 @@ fn nothing_is_lost_or_repeated_over_kills_of_collector_and_broker() {
     println!("all are events {:?} after the last line", stopped.elapsed());
     // An orderly stop ships what is left: what would be repeated is there then.
     for running in [collecting, processing] {
-        let ended = running.terminate();
+        let ended = running.terminate_within(STOP_LIMIT);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     }
     println!("{lines} lines over {} kills of the collector and {} of the broker", kills.0, kills.1);

@@ -214,13 +214,6 @@ impl KafkaTestbed {
     /// listed until its session ends, and one that listens may still be recovering.
     fn wait_until_serving(&mut self) {
         let deadline = Instant::now() + START_TIMEOUT;
-        if std::env::var("OLDW").is_ok() {
-            loop {
-                if names_all(&self.bootstrap, self.holders.len()) {
-                    return;
-                }
-            }
-        }
         for node in 1..=self.holders.len() {
             let address = format!("127.0.0.1:{}", usize::from(self.base_port) + node);
             while !names_all(&address, self.holders.len()) {
