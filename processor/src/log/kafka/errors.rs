@@ -62,6 +62,11 @@ impl Outage {
     }
 }
 
+/// librdkafka takes no client with these properties.
+pub(super) fn in_configuration(error: KafkaError) -> LogError {
+    LogError::Fatal(format!("[kafka] in the configuration: {error}"))
+}
+
 pub(super) fn missing_topic(brokers: &str, topic: &str) -> LogError {
     LogError::Fatal(format!(
         "topic {topic} does not exist at {brokers}: make it with `wulog-processor topics create --config FILE`"

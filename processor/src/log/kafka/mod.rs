@@ -31,7 +31,7 @@ pub use reader::PartitionReader;
 
 use align::Alignment;
 use clients::{GroupContext, Membership, Quiet, Rebalance};
-use errors::{Outage, is_passing, missing_topic};
+use errors::{Outage, in_configuration, is_passing, missing_topic};
 use order::InOrder;
 use transactions::Transactions;
 
@@ -83,7 +83,7 @@ fn join(
     let membership = Arc::new(Membership::default());
     let consumer =
         BaseConsumer::from_config_and_context(&config.group_member(machine), GroupContext(Arc::clone(&membership)))
-            .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
+            .map_err(in_configuration)?;
     consumer.subscribe(&[topic]).map_err(|e| LogError::Fatal(format!("topic {topic}: {e}")))?;
     Ok((consumer, membership))
 }
@@ -115,8 +115,7 @@ impl KafkaLog {
     pub fn open(config: &KafkaConfig, machine: &'static str, input: Topic) -> Result<KafkaLog, LogError> {
         let topic = input.name(&config.topic_prefix);
         let (consumer, membership) = join(config, machine, &topic)?;
-        let scout = BaseConsumer::from_config_and_context(&config.scout(), Quiet)
-            .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
+        let scout = BaseConsumer::from_config_and_context(&config.scout(), Quiet).map_err(in_configuration)?;
         Ok(KafkaLog {
             config: config.clone(),
             machine,
@@ -185,7 +184,7 @@ impl KafkaLog {
     fn go_on_unanswered(&mut self, partitions: &BTreeSet<i32>, error: &KafkaError) -> Result<(), LogError> {
         let topic = self.input_name();
         let bystander = BaseConsumer::from_config_and_context(&self.config.bystander(self.machine), Quiet)
-            .map_err(|e| LogError::Fatal(format!("[kafka] in the configuration: {e}")))?;
+            .map_err(in_configuration)?;
         if clients::committed(&bystander, &topic, partitions, LOOK_TIMEOUT).is_ok() {
             // It does say so to one that does not wait for transactions.
             tracing::warn!(

@@ -46,15 +46,15 @@ impl Transactions {
     }
 
     /// The producer, initialised: from here on no older instance of the same name can commit.
-    fn producer(&mut self) -> Result<&Arc<BaseProducer<Quiet>>, LogError> {
-        if self.producer.is_none() {
-            let producer = BaseProducer::from_config_and_context(&self.config.transactional(self.machine), Quiet)
-                .map_err(|e| self.failed("making a producer", &e))?;
-            producer.init_transactions(CALL_TIMEOUT).map_err(|e| self.failed("ending earlier transactions", &e))?;
-            tracing::debug!(machine = self.machine, "transactional producer ready");
-            self.producer = Some(Arc::new(producer));
+    fn producer(&mut self) -> Result<Arc<BaseProducer<Quiet>>, LogError> {
+        if let Some(producer) = &self.producer {
+            return Ok(Arc::clone(producer));
         }
-        self.producer.as_ref().ok_or_else(|| LogError::Retry("no producer".to_owned()))
+        let producer = BaseProducer::from_config_and_context(&self.config.transactional(self.machine), Quiet)
+            .map_err(|e| self.failed("making a producer", &e))?;
+        producer.init_transactions(CALL_TIMEOUT).map_err(|e| self.failed("ending earlier transactions", &e))?;
+        tracing::debug!(machine = self.machine, "transactional producer ready");
+        Ok(Arc::clone(self.producer.insert(Arc::new(producer))))
     }
 
     fn transact(
@@ -68,19 +68,17 @@ impl Transactions {
         let group = group_of(member)?;
         let names: BTreeMap<Topic, String> =
             Topic::ALL.iter().map(|topic| (*topic, topic.name(&self.config.topic_prefix))).collect();
-        let brokers = self.config.brokers().to_owned();
-        let input = self.input.clone();
-        let failed = |doing: &str, error: &KafkaError| explain(&brokers, &input, doing, error);
         let producer = self.producer()?;
-        producer.begin_transaction().map_err(|e| failed("beginning a transaction", &e))?;
+        producer.begin_transaction().map_err(|e| self.failed("beginning a transaction", &e))?;
         let until = Instant::now() + CALL_TIMEOUT;
         for write in writes {
-            enqueue(producer, &names[&write.topic], write, until).map_err(|e| failed("writing", &e))?;
+            enqueue(&producer, &names[&write.topic], write, until).map_err(|e| self.failed("writing", &e))?;
         }
         if !next.is_empty() {
-            send_offsets(producer, offsets, group).map_err(|e| failed("sending offsets to the transaction", &e))?;
+            send_offsets(&producer, offsets, group)
+                .map_err(|e| self.failed("sending offsets to the transaction", &e))?;
         }
-        producer.commit_transaction(CALL_TIMEOUT).map_err(|e| failed("committing a transaction", &e))?;
+        producer.commit_transaction(CALL_TIMEOUT).map_err(|e| self.failed("committing a transaction", &e))?;
         // Delivery reports hold their records in memory until they are looked at; the commit has told all that they say.
         while producer.in_flight_count() > 0 && Instant::now() < until {
             producer.poll(Duration::ZERO);
@@ -117,7 +115,7 @@ impl Transactions {
         let producer = self.producer()?;
         let ended = producer
             .begin_transaction()
-            .and_then(|()| send_offsets(producer, nobodys, group))
+            .and_then(|()| send_offsets(&producer, nobodys, group))
             .and_then(|()| producer.abort_transaction(CALL_TIMEOUT));
         ended.map_err(|error| {
             self.producer = None;
