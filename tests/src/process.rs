@@ -33,6 +33,17 @@ pub struct Ended {
     pub stderr: String,
 }
 
+impl Ended {
+    /// It ended as it should.
+    ///
+    /// # Panics
+    /// When its exit code is not 0, with what it said.
+    #[track_caller]
+    pub fn expect_success(&self) {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+    }
+}
+
 /// A process of the product. Killed when dropped.
 #[derive(Debug)]
 pub struct Running {

@@ -87,7 +87,7 @@ impl<'a> Tenant<'a> {
     pub fn alerts_list(&self) -> String {
         let config = self.config("reader", self.broker.bootstrap());
         let ended = run("wulog-processor", &["alerts", "list", "--config", config.to_str().expect("a UTF-8 path")]);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.expect_success();
         ended.stdout
     }
 

@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 const HOSTS: [&str; 4] = ["pc-1", "pc-2", "pc-3", "srv-4"];
 
-/// A folder of gathered logs, and both configurations.
+/// A folder of gathered logs, both configurations, and their topics.
 struct Bench {
     folder: tempfile::TempDir,
     prefix: String,
@@ -49,6 +49,9 @@ impl Bench {
         for host in HOSTS {
             std::fs::create_dir_all(bench.logs().join(host)).unwrap();
         }
+        let config = bench.config("processor");
+        let create = [Path::new("topics"), Path::new("create"), Path::new("--config"), &config];
+        process::run("wulog-processor", &create).expect_success();
         bench
     }
 
@@ -62,13 +65,6 @@ impl Bench {
 
     fn start(&self, name: &str) -> Running {
         Running::start(&format!("wulog-{name}"), &[Path::new("run"), Path::new("--config"), &self.config(name)])
-    }
-
-    fn create_topics(&self) {
-        let config = self.config("processor");
-        let arguments = [Path::new("topics"), Path::new("create"), Path::new("--config"), &config];
-        let created = process::run("wulog-processor", &arguments);
-        assert_eq!(created.code, Some(0), "{}", created.stderr);
     }
 
     fn topic(&self, topic: Topic) -> String {
@@ -129,7 +125,6 @@ fn files_in_one_alert_out() {
     let name = "files_in_one_alert_out";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let bench = Bench::new(broker, &kafka::unique_prefix("binaries"));
-    bench.create_topics();
 
     // All four scan, and are caught up.
     let now = Utc::now();
@@ -159,8 +154,7 @@ fn files_in_one_alert_out() {
     eventually("an alert", LIMIT, || !broker.read_topic(&alerts_topic).is_empty());
 
     for running in [collector, processor] {
-        let ended = running.terminate();
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        running.terminate().expect_success();
     }
     expect_one_alert(&bench, &broker.read_topic(&alerts_topic));
     let events = broker.read_topic(&bench.topic(Topic::Events));
@@ -174,7 +168,6 @@ fn an_open_incident_outlives_the_state_that_knew_of_it() {
     let name = "an_open_incident_outlives_the_state_that_knew_of_it";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let bench = Bench::new(broker, &kafka::unique_prefix("outlives"));
-    bench.create_topics();
     let now = Utc::now();
     HOSTS.iter().for_each(|host| bench.append(host, &scan(now - TimeDelta::minutes(10))));
     let (collector, processor) = (bench.start("collector"), bench.start("processor"));
@@ -197,8 +190,7 @@ fn an_open_incident_outlives_the_state_that_knew_of_it() {
     let said = processor.stderr();
     assert!(said.contains(&*String::from_utf8_lossy(id)), "{said}");
     for running in [collector, processor] {
-        let ended = running.terminate();
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        running.terminate().expect_success();
     }
 }
 
@@ -207,7 +199,6 @@ fn both_stop_while_kafka_is_away_and_go_on_when_it_is_back() {
     let name = "both_stop_while_kafka_is_away_and_go_on_when_it_is_back";
     let Some(mut broker) = kafka::or_skip(name, KafkaTestbed::start()) else { return };
     let bench = Bench::new(&broker, "away");
-    bench.create_topics();
     let now = Utc::now();
     HOSTS.iter().for_each(|host| bench.append(host, &scan(now)));
     let (collector, processor) = (bench.start("collector"), bench.start("processor"));
@@ -220,15 +211,13 @@ fn both_stop_while_kafka_is_away_and_go_on_when_it_is_back() {
     broker.kill9();
     std::thread::sleep(Duration::from_secs(2));
     for running in [collector, processor] {
-        let ended = running.terminate_within(STOP_LIMIT);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        running.terminate_within(STOP_LIMIT).expect_success();
     }
     broker.restart();
     let (collector, processor) = (bench.start("collector"), bench.start("processor"));
     bench.until_all_are_events(&broker);
     for running in [collector, processor] {
-        let ended = running.terminate();
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        running.terminate().expect_success();
     }
     let mut events = broker.read_topic(&bench.topic(Topic::Events));
     if broker.forgot_a_transaction() {

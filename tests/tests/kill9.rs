@@ -121,8 +121,7 @@ fn nothing_is_lost_or_repeated_over_kills_of_collector_and_broker() {
     );
     let collector = config(folder.path(), "collector", &collector);
     let create = [Path::new("topics"), Path::new("create"), Path::new("--config"), &processor];
-    let created = process::run("wulog-processor", &create);
-    assert_eq!(created.code, Some(0), "{}", created.stderr);
+    process::run("wulog-processor", &create).expect_success();
 
     let stop = Arc::new(AtomicBool::new(false));
     let writer = {
@@ -174,8 +173,7 @@ fn nothing_is_lost_or_repeated_over_kills_of_collector_and_broker() {
     println!("all are events {:?} after the last line", stopped.elapsed());
     // An orderly stop ships what is left: what would be repeated is there then.
     for running in [collecting, processing] {
-        let ended = running.terminate_within(STOP_LIMIT);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        running.terminate_within(STOP_LIMIT).expect_success();
     }
     println!("{lines} lines over {} kills of the collector and {} of the broker", kills.0, kills.1);
     for (host, got) in events(&broker, &topic) {

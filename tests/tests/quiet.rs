@@ -22,7 +22,7 @@ fn replayed(fleet: &mut Fleet, hours: i64) -> Vec<Incident> {
     fleet.write_until(&logs, fleet.spec().start_ms + hours * HOUR_MS).unwrap();
     let arguments = ["replay", "--logs", logs.to_str().unwrap(), "--time-zone", "Europe/Berlin", "--alerts-out", "-"];
     let ended = process::run("wulog-processor", &arguments);
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended.expect_success();
     incidents(ended.stdout.lines().map(str::as_bytes))
 }
 

@@ -124,8 +124,7 @@ fn an_install_in_the_middle_of_an_outbreak() {
     bench.until_all_are_events(&mut running);
     let first = bench.alerts().remove(0);
     running.until("the alert on standard output", LIMIT, |running| running.stdout().contains(&first.id));
-    let ended = running.terminate();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    running.terminate().expect_success();
     bench.expect_each_line_once();
 
     let alerts = bench.alerts();
@@ -148,7 +147,7 @@ fn an_install_in_the_middle_of_an_outbreak() {
     let mut running = bench.start();
     bench.until_all_are_events(&mut running);
     let ended = running.terminate();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended.expect_success();
     bench.expect_each_line_once();
     assert!(hosts > 0 && bench.alerts().len() == alerts_before, "{:#?}", bench.alerts());
     assert!(!ended.stdout.contains(&last.id), "printed twice:\n{}", ended.stdout);
@@ -177,8 +176,7 @@ fn killed_in_the_middle_it_neither_loses_nor_repeats() {
     let mut running = bench.start();
     bench.until_all_are_events(&mut running);
     running.until("an alert", LIMIT, |_| count(&bench.db(), "alerts") > 0);
-    let ended = running.terminate();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    running.terminate().expect_success();
     bench.expect_each_line_once();
     let incidents: std::collections::BTreeSet<String> = bench.alerts().into_iter().map(|alert| alert.id).collect();
     assert_eq!(incidents.len(), 1);
@@ -197,7 +195,7 @@ fn logs_of_years_ago_are_history() {
 
     let alerts = |from: &str, path: &Path| {
         let ended = run("wulog-processor", &["replay", from, path.to_str().unwrap(), "--alerts-out", "-"]);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.expect_success();
         incidents(ended.stdout.lines().map(str::as_bytes))
     };
     assert_eq!(alerts("--db", &bench.db()), []);

@@ -216,7 +216,7 @@ impl KafkaTestbed {
         let deadline = Instant::now() + START_TIMEOUT;
         for node in 1..=self.holders.len() {
             let address = format!("127.0.0.1:{}", usize::from(self.base_port) + node);
-            while !names_all(&address, self.holders.len()) {
+            while !self.is_serving(&address) {
                 assert!(Instant::now() < deadline, "Kafka did not start in {START_TIMEOUT:?}:\n{}", self.log_tail());
                 for holder in self.holders.iter_mut().flatten() {
                     if holder.try_wait().expect("a child can be asked").is_some() {
@@ -225,6 +225,15 @@ impl KafkaTestbed {
                 }
             }
         }
+    }
+
+    /// Whether the broker at `address` names all, itself among them. The question itself waits for the broker, so that who
+    /// asks in a loop does not spin; a client that is new knows no other broker to ask.
+    fn is_serving(&self, address: &str) -> bool {
+        let mut config = self.client_config();
+        let client: BaseConsumer =
+            config.set("bootstrap.servers", address).create().expect("the configuration is valid");
+        client.fetch_metadata(None, ASK_TIMEOUT).is_ok_and(|it| it.brokers().len() == self.holders.len())
     }
 
     fn log_tail(&self) -> String {
@@ -246,15 +255,6 @@ impl Drop for KafkaTestbed {
         }
         let _ = fs::remove_dir_all(&self.run);
     }
-}
-
-/// Whether the broker at `address` names `brokers` brokers, itself among them. The question itself waits for the broker,
-/// so that who asks in a loop does not spin.
-fn names_all(address: &str, brokers: usize) -> bool {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", address).set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "250");
-    let client: BaseConsumer = config.create().expect("the configuration is valid");
-    client.fetch_metadata(None, ASK_TIMEOUT).is_ok_and(|it| it.brokers().len() == brokers)
 }
 
 fn signal(pid: u32, name: &str) {
