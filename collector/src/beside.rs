@@ -35,7 +35,7 @@ pub(crate) enum Known {
 impl Beside {
     pub(crate) fn of(tails: &[Tail]) -> Beside {
         let mut beside = Beside { by_id: HashMap::new(), leaving: Vec::new(), known: HashMap::new() };
-        for (index, tail) in tails.iter().enumerate() {
+        for (index, tail) in tails.iter().enumerate().filter(|(_, tail)| !tail.is_retired()) {
             for id in tail.ids() {
                 beside.by_id.entry(id).or_default().push(index);
             }
@@ -91,6 +91,7 @@ impl Beside {
     }
 }
 
-fn folder(path: &Path) -> &Path {
+/// The folder of a file.
+pub(crate) fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }

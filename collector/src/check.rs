@@ -1,13 +1,15 @@
 //! What a configuration that parses may still get wrong: paths that name nothing, files that cannot be read.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::discover::Discovery;
+use crate::fence::{Fence, unreadable};
+use crate::private;
 use crate::search::search;
 
 /// How much of a file is read to see whether it looks like a log.
@@ -18,9 +20,9 @@ const HEAD_BYTES: u64 = 4096;
 pub fn findings(config: &Config) -> Vec<String> {
     let mut found: Vec<String> =
         config.inputs.iter().flat_map(|input| &input.paths).filter_map(|path| pattern(path)).collect();
-    found.extend(files(config).into_iter().filter_map(|path| {
-        let error = File::open(&path).err()?;
-        Some(format!("{}: cannot be read: {error}; allow the collector to read it", path.display()))
+    found.extend(files(config).into_iter().filter_map(|(path, fence)| {
+        let error = fence.open(&path).err()?;
+        Some(format!("{} {}", path.display(), unreadable(&error)))
     }));
     found.extend(state_dir(&config.state_dir));
     if config.get_windows_update_log.is_some() && !cfg!(windows) {
@@ -32,22 +34,27 @@ pub fn findings(config: &Config) -> Vec<String> {
 /// Each file and what its start looks like.
 #[must_use]
 pub fn read_heads(config: &Config) -> Vec<(PathBuf, String)> {
-    files(config).into_iter().map(|path| (head(&path), path)).map(|(found, path)| (path, found)).collect()
+    files(config)
+        .into_iter()
+        .map(|(path, fence)| (head(&path, &fence), path))
+        .map(|(found, path)| (path, found))
+        .collect()
 }
 
-fn files(config: &Config) -> Vec<PathBuf> {
+fn files(config: &Config) -> Vec<(PathBuf, Fence)> {
     let mut discovery = Discovery::new(config.inputs.clone(), Duration::ZERO);
     // What it would log is said as a finding.
     let silent = tracing::subscriber::NoSubscriber::default();
     let found = tracing::subscriber::with_default(silent, || discovery.scan(&HashMap::new()));
-    found.into_iter().map(|file| file.path).filter(|path| !path.is_dir()).collect()
+    found.into_iter().map(|file| (file.path, file.fence)).filter(|(path, _)| !path.is_dir()).collect()
 }
 
 fn pattern(pattern: &str) -> Option<String> {
     if Path::new(pattern).is_dir() {
         return Some(format!("{pattern}: is a directory; name the files in it, such as {pattern}/*.log"));
     }
-    let any = Path::new(pattern).exists() || search(pattern).is_ok_and(|paths| paths.iter().any(Result::is_ok));
+    let any = Path::new(pattern).exists()
+        || search(pattern, &Fence::none()).is_ok_and(|paths| paths.iter().any(Result::is_ok));
     (!any).then(|| format!("{pattern}: no file matches; files that appear later are found"))
 }
 
@@ -58,17 +65,17 @@ fn state_dir(dir: &Path) -> Option<String> {
         return Some(format!("state_dir {}: {} is no directory", dir.display(), existing.display()));
     }
     let probe = existing.join(format!(".wulog-probe-{}", std::process::id()));
-    let written = File::create(&probe);
+    let written = private::create(&probe);
     // Nothing to be done about a probe that cannot be removed.
     let _ = fs::remove_file(&probe);
     let error = written.err()?;
     Some(format!("state_dir {}: cannot be written: {error}", dir.display()))
 }
 
-fn head(path: &Path) -> String {
+fn head(path: &Path, fence: &Fence) -> String {
     let mut bytes = Vec::new();
-    match File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut bytes)) {
-        Err(error) => format!("cannot be read: {error}"),
+    match fence.open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut bytes)) {
+        Err(error) => unreadable(&error),
         Ok(0) => "is empty".to_owned(),
         Ok(_) => match crate::encoding::EncodingChoice::Auto.sniff(&bytes) {
             Some((encoding, _)) => {

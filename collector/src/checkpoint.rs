@@ -9,7 +9,7 @@
 //! and the rewriting of a log come together within the second that a checkpoint may be old.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,7 @@ use tracing::{debug, error, warn};
 use crate::disk::{replace, sync_folder};
 use crate::follow::Anchor;
 use crate::path_text;
+use crate::private;
 
 /// A position in a file, with what stands before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,9 @@ pub struct FileEntry {
     /// Positions in earlier versions of the file, newest first; one may come back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past: Vec<Cursor>,
+    /// Its host was kept apart from another whose folder has the same name but for case or blanks, and stays so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
 }
 
 impl FileEntry {
@@ -128,6 +132,10 @@ const UNFINISHED: &str = "checkpoint.new";
 const JOURNAL: &str = "journal";
 /// Where checkpoints fail, the journal grows to this and no further.
 const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The journal's last line may cross its bound.
+const JOURNAL_READ_MAX: u64 = 2 * JOURNAL_BYTES_MAX;
+/// More than a million files take: a file of ours that is larger is damaged, and must not fill the memory.
+const CHECKPOINT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 impl CheckpointStore {
     /// Opens the state directory, makes it where it is missing, and reads the newest checkpoint that is whole.
@@ -137,7 +145,7 @@ impl CheckpointStore {
     pub fn open(dir: &Path) -> Result<(CheckpointStore, Vec<FileEntry>), CheckpointError> {
         let unwritable = |error| CheckpointError::Unwritable { dir: dir.to_owned(), error };
         make_folder(dir).map_err(unwritable)?;
-        let lock = File::create(dir.join("lock")).map_err(unwritable)?;
+        let lock = private::open_or_create(&dir.join("lock")).map_err(unwritable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(CheckpointError::InUse(dir.to_owned())),
@@ -201,9 +209,8 @@ impl CheckpointStore {
         let (journal, bytes) = match &mut self.journal {
             Some(open) => open,
             None => {
-                let mut options = OpenOptions::new();
                 // Not for appending alone: Windows would not let it be emptied.
-                let mut file = options.create(true).truncate(false).write(true).open(self.dir.join(JOURNAL))?;
+                let mut file = private::open_or_create(&self.dir.join(JOURNAL))?;
                 let bytes = file.seek(SeekFrom::End(0))?;
                 self.journal.insert((file, bytes))
             }
@@ -218,7 +225,7 @@ impl CheckpointStore {
     fn write(&self, generation: u64, entries: &[&FileEntry]) -> io::Result<()> {
         let body = serde_json::to_vec(entries).map_err(io::Error::other)?;
         let unfinished = self.dir.join(UNFINISHED);
-        let mut file = File::create(&unfinished)?;
+        let mut file = private::create(&unfinished)?;
         writeln!(file, "{MAGIC} {generation} {:08x}", checksum(generation, &body))?;
         file.write_all(&body)?;
         file.sync_all()?;
@@ -230,7 +237,7 @@ impl CheckpointStore {
 /// Makes a folder and those above it, on disk.
 fn make_folder(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
-    fs::create_dir_all(dir)?;
+    private::create_folder(dir)?;
     for above in missing.into_iter().filter_map(Path::parent) {
         // One that we may not open is left to the order in which the file system writes.
         let _ = sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above });
@@ -244,7 +251,7 @@ pub fn read(dir: &Path) -> (u64, Vec<FileEntry>) {
     let mut newest = (0, Vec::new());
     let mut damaged = 0;
     for path in SLOTS.map(|slot| dir.join(slot)) {
-        match fs::read(&path) {
+        match private::read(&path, CHECKPOINT_BYTES_MAX) {
             Ok(bytes) => match decode(&bytes) {
                 Some(found) if found.0 > newest.0 => newest = found,
                 Some(_) => {}
@@ -269,7 +276,7 @@ pub fn read(dir: &Path) -> (u64, Vec<FileEntry>) {
 
 /// Adds what the journal says to the cursors of the same epochs. It ends at the first line that is not whole.
 fn replay_journal(dir: &Path, entries: &mut [FileEntry]) {
-    let Ok(bytes) = fs::read(dir.join(JOURNAL)) else { return };
+    let Ok(bytes) = private::read(&dir.join(JOURNAL), JOURNAL_READ_MAX) else { return };
     let mut by_path: HashMap<PathBuf, &mut Cursor> =
         entries.iter_mut().map(|entry| (entry.path.clone(), &mut entry.cursor)).collect();
     for line in bytes.split(|&byte| byte == b'\n') {

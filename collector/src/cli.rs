@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use tracing::{info, warn};
+use wulog_schemas::visible::visible;
 
 use crate::check;
 use crate::checkpoint;
@@ -16,9 +17,11 @@ use crate::config::{ConfigError, MetricsConfig, UNHEALTHY_AFTER};
 use crate::forget;
 use crate::kafka::{KafkaConfigError, KafkaSink};
 use crate::limits;
+use crate::log_format::LogFormat;
 use crate::metrics::{Metrics, Server};
 use crate::path_text::shown;
 use crate::service::{self, ServiceCommand};
+use crate::service_manager::ServiceManager;
 use crate::{Collector, Config, Pass};
 
 /// How long a stop may wait for what is on its way. Service managers kill after 30 s or more.
@@ -37,6 +40,9 @@ const TEST_CONTACT: Duration = Duration::from_secs(10);
 #[derive(Debug, Parser)]
 #[command(version, name = "wulog-collector")]
 pub struct Cli {
+    /// How messages are written on standard error.
+    #[arg(long, global = true, value_enum, default_value_t, env = "WULOG_LOG_FORMAT")]
+    pub log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -129,14 +135,14 @@ pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
             run(config, sink, stop, || {})
         }
         Command::CheckConfig(file) => {
-            let config = load(&file.config)?;
+            let config = Config::load(&file.config).map_err(BadConfig::from)?;
             sink(&file.config, &config)?;
-            Ok(check_config(&config))
+            Ok(check_config(&config, &file.config))
         }
         Command::Test(file) => {
-            let config = load(&file.config)?;
+            let config = Config::load(&file.config).map_err(BadConfig::from)?;
             let sink = sink(&file.config, &config)?;
-            test(&config, sink)
+            test(&config, &file.config, sink)
         }
         Command::Cursor { command: CursorCommand::Show(file) } => Ok(show(&load(&file.config)?)),
         Command::Service { command } => service::execute(command, stop),
@@ -146,7 +152,11 @@ pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
 }
 
 pub(crate) fn load(path: &Path) -> Result<Config, BadConfig> {
-    Ok(Config::load(path)?)
+    let config = Config::load(path)?;
+    for finding in config.kafka.readable_by_all(path) {
+        warn!("{finding}");
+    }
+    Ok(config)
 }
 
 /// The producer, not connected yet: making it has librdkafka look at every property.
@@ -177,6 +187,7 @@ pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready
     if let Some(server) = &server {
         info!(address = %server.address(), "metrics and health are served");
     }
+    let manager = ServiceManager::from_env();
     let mut inputs_noted = None::<Instant>;
     let served = config.metrics.is_some();
     #[cfg(windows)]
@@ -185,9 +196,12 @@ pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready
     #[cfg(windows)]
     let _made_log = made_log.as_ref().map(crate::windows::update_log::UpdateLog::start);
     ready();
+    manager.ready();
     info!(version = env!("CARGO_PKG_VERSION"), "collector started");
     let mut seen = Pass::default();
     while !stop.load(Ordering::Acquire) {
+        // Only here: a pass that hangs, in a share for instance, is what the watchdog is for.
+        manager.alive(Instant::now());
         let pass = collector.pass(poll_interval)?;
         if pass.caught_up && !seen.caught_up {
             info!(files = pass.files, hosts = pass.hosts, "caught up");
@@ -208,15 +222,17 @@ pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready
             }
         }
     }
+    manager.stopping();
     let drained = collector.drain(DRAIN_GRACE)?;
     info!(in_flight = drained.in_flight, "collector stopped; what is in flight is sent again after the next start");
     Ok(Outcome::Well)
 }
 
-fn check_config(config: &Config) -> Outcome {
-    let findings = check::findings(config);
+fn check_config(config: &Config, path: &Path) -> Outcome {
+    let mut findings = check::findings(config);
+    findings.extend(config.kafka.readable_by_all(path));
     for finding in &findings {
-        println!("{finding}");
+        println!("{}", visible(finding));
     }
     if findings.is_empty() {
         println!("the configuration is good");
@@ -225,10 +241,10 @@ fn check_config(config: &Config) -> Outcome {
     Outcome::LookHere
 }
 
-fn test(config: &Config, mut sink: KafkaSink) -> Result<Outcome> {
-    let outcome = check_config(config);
+fn test(config: &Config, path: &Path, mut sink: KafkaSink) -> Result<Outcome> {
+    let outcome = check_config(config, path);
     for (path, found) in check::read_heads(config) {
-        println!("{}: {found}", path.display());
+        println!("{}: {}", visible(&shown(&path)), visible(&found));
     }
     let partitions = sink.contact(TEST_CONTACT)?;
     println!("topic {}.raw has {partitions} partitions; nothing was shipped", config.topic_prefix);
@@ -243,7 +259,7 @@ fn show(config: &Config) -> Outcome {
         let cursor = &entry.cursor;
         println!(
             "{}\n  epoch {}  acknowledged up to offset {} (byte {} of the file)  losses {}",
-            shown(&entry.path),
+            visible(&shown(&entry.path)),
             cursor.epoch,
             cursor.logical,
             cursor.position,

@@ -1,15 +1,17 @@
 //! The collector as a whole: finds files, looks, reads, ships, keeps positions. One thread; it waits only where its
 //! caller lets it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, warn};
-use wulog_schemas::raw::RawHeader;
+use wulog_schemas::raw::{Kind, RawHeader};
 
-use crate::beside::{Beside, Known};
+use crate::beside::{Beside, Known, folder};
+use crate::certificates::INVENTORY_BYTES_MAX;
+use crate::certificates::gathered::{Due, Inventories};
 use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -21,7 +23,7 @@ use crate::machine::Machine;
 use crate::record::{Origin, Place};
 use crate::redact::{Rule, redact};
 use crate::ship::{FatalSinkError, Owner, Shipper};
-use crate::sink::{Sink, Ticket};
+use crate::sink::{RawRecord, Sink, Ticket};
 use crate::tail::{Chunk, Line, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
@@ -32,6 +34,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 const HANDLES_MAX: usize = 256;
 /// How long a file that is gone is remembered; longer than anyone's holiday.
 const FORGET_AFTER_MS: i64 = 35 * 24 * 3600 * 1000;
+/// How many files that are gone from a folder are remembered. More than a rotation keeps: one of them may come back.
+const GONE_PER_FOLDER_MAX: usize = 16;
 /// A pause while something must ripen: a rewritten file, a backoff.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -46,7 +50,13 @@ pub struct Collector {
     /// The input of each.
     inputs: Vec<usize>,
     by_path: HashMap<PathBuf, usize>,
+    /// Places of retired tails, to be used again: an index is what a ticket knows of its file.
+    vacant: Vec<usize>,
     hosts: Hosts,
+    /// Inventories of certificates of gathered hosts, where they are shipped.
+    inventories: Option<Inventories>,
+    /// An inventory whose host has not said anything yet.
+    inventory_waits: Option<(usize, RawRecord)>,
     /// Positions of files that no input names now; kept, since a slip in the configuration must not lose them.
     unclaimed: HashMap<PathBuf, FileEntry>,
     redact: Vec<Rule>,
@@ -149,7 +159,10 @@ impl Collector {
             tails: Vec::new(),
             inputs: Vec::new(),
             by_path: HashMap::new(),
+            vacant: Vec::new(),
             hosts: Hosts::new(own, config.host.labels),
+            inventories: config.certificates.then(Inventories::default),
+            inventory_waits: None,
             unclaimed: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect(),
             redact: config.redact,
             pace: (limits.bytes_per_second > 0).then(|| TokenBucket::new(limits.bytes_per_second)),
@@ -200,6 +213,7 @@ impl Collector {
         self.choose();
         self.save_when_due();
         self.heartbeats(now_ms);
+        self.certificates(now_ms);
         loop {
             let read = self.unsaved != Unsaved::Epoch && self.read_round(now_ms, &mut pass);
             self.send(&mut pass)?;
@@ -207,6 +221,7 @@ impl Collector {
             self.choose();
             self.save_when_due();
             self.heartbeats(now_ms);
+            self.certificates(now_ms);
             self.send(&mut pass)?;
             if read && Instant::now() < deadline {
                 continue;
@@ -226,7 +241,7 @@ impl Collector {
         pass.caught_up = self.caught_up();
         pass.in_flight = self.shipper.in_flight();
         pass.rejected = self.shipper.rejected();
-        (pass.hosts, pass.files) = (self.hosts.len(), self.tails.len());
+        (pass.hosts, pass.files) = (self.hosts.len(), self.tails.len() - self.vacant.len());
         Ok(pass)
     }
 
@@ -255,7 +270,7 @@ impl Collector {
     pub fn inputs(&self) -> Vec<InputStatus> {
         let mut inputs: Vec<InputStatus> =
             self.discovery.names().map(|name| InputStatus { name, ..InputStatus::default() }).collect();
-        for (tail, &input) in self.tails.iter().zip(&self.inputs) {
+        for (tail, &input) in self.tails.iter().zip(&self.inputs).filter(|(tail, _)| !tail.is_retired()) {
             let (status, sum) = (tail.status(), &mut inputs[input]);
             sum.files += 1;
             sum.lag_bytes += status.lag_bytes;
@@ -266,11 +281,57 @@ impl Collector {
 
     fn discover(&mut self, now_ms: i64) {
         let started = Instant::now();
-        for found in self.discovery.scan(&self.by_path) {
+        let mut found = self.discovery.scan(&self.by_path);
+        // A folder that had the name of its host keeps it, whatever folder was made beside it meanwhile.
+        found.sort_by_key(|found| self.unclaimed.get(&found.path).is_none_or(|entry| entry.apart));
+        for found in found {
             self.add(found);
         }
+        self.retire();
         self.unclaimed.retain(|_, entry| now_ms - entry.seen_ms < FORGET_AFTER_MS);
         self.next_rescan = Instant::now() + self.discovery.pause_after(started.elapsed());
+    }
+
+    /// Gives up files that are gone: logs that were renamed or deleted. A folder in which no file is left is a share that
+    /// went away, rather than a rotation, so its files are kept.
+    fn retire(&mut self) {
+        if !self.tails.iter().any(Tail::is_gone) {
+            return;
+        }
+        let present = self.tails.iter().filter(|tail| tail.is_present());
+        let folders: HashSet<PathBuf> = present.map(|tail| folder(&tail.entry.path).to_owned()).collect();
+        for index in 0..self.tails.len() {
+            let tail = &mut self.tails[index];
+            if !tail.is_gone() || !folders.contains(folder(&tail.entry.path)) {
+                continue;
+            }
+            let entry = tail.retire();
+            debug!(path = %entry.path.display(), "file is gone and is no longer looked for");
+            self.by_path.remove(&entry.path);
+            self.hosts.remove_file(tail.host, index);
+            self.vacant.push(index);
+            self.unclaimed.insert(entry.path.clone(), entry);
+        }
+        self.forget_oldest(&folders);
+    }
+
+    /// Keeps [`GONE_PER_FOLDER_MAX`] positions of files that are gone from a folder. A log that is renamed to a new name each
+    /// time would otherwise add one for ever.
+    fn forget_oldest(&mut self, folders: &HashSet<PathBuf>) {
+        let mut by_folder: HashMap<&Path, Vec<(i64, &PathBuf)>> = HashMap::new();
+        for (path, entry) in &self.unclaimed {
+            if folders.contains(folder(path)) {
+                by_folder.entry(folder(path)).or_default().push((entry.seen_ms, path));
+            }
+        }
+        let mut forgotten: Vec<PathBuf> = Vec::new();
+        for mut gone in by_folder.into_values().filter(|gone| gone.len() > GONE_PER_FOLDER_MAX) {
+            gone.sort_unstable();
+            forgotten.extend(gone.iter().rev().skip(GONE_PER_FOLDER_MAX).map(|(_, path)| (*path).clone()));
+        }
+        for path in forgotten {
+            self.unclaimed.remove(&path);
+        }
     }
 
     fn add(&mut self, found: Discovered) {
@@ -282,17 +343,27 @@ impl Collector {
                 None => return,
             },
         };
-        let host = match &found.host {
-            None => self.hosts.own(),
-            Some(name) => self.hosts.gathered(name, &found),
+        let (host, apart) = match &found.host {
+            None => (self.hosts.own(), false),
+            Some(name) => self.hosts.gathered(name, &found, entry.apart),
         };
+        let entry = FileEntry { apart, ..entry };
         debug!(path = %found.path.display(), host, "file found");
         let reading = Reading { encoding: found.encoding, ..self.reading };
-        let index = self.tails.len();
+        let tail = Tail::new(entry, host, found.source, reading, found.fence);
+        let index = match self.vacant.pop() {
+            Some(index) => {
+                (self.tails[index], self.inputs[index]) = (tail, found.input);
+                index
+            }
+            None => {
+                self.tails.push(tail);
+                self.inputs.push(found.input);
+                self.tails.len() - 1
+            }
+        };
         self.by_path.insert(found.path, index);
         self.hosts.add_file(host, index);
-        self.inputs.push(found.input);
-        self.tails.push(Tail::new(entry, host, found.source, reading));
     }
 
     /// What is known of the file at a path that is new: nothing, or what was known of it under another name.
@@ -301,18 +372,24 @@ impl Collector {
         let Ok(id) = see_at(path).map(|seen| seen.id) else {
             return Some(fresh);
         };
+        // All are asked: an id is used again, so that a file which is gone may have had the id of one that is still read.
+        let mut handed = None;
         for tail in &self.tails {
             match tail.hand_over(id) {
                 Ok(None) => {}
-                Ok(Some(cursor)) => return Some(FileEntry { cursor, id, ..fresh }),
+                Ok(Some(cursor)) if handed.is_none() || tail.is_present() => handed = Some(cursor),
+                Ok(Some(_)) => {}
                 Err(_) => return None,
             }
+        }
+        if let Some(cursor) = handed {
+            return Some(FileEntry { cursor, id, ..fresh });
         }
         let gone = |entry: &&FileEntry| entry.id == id && id != (0, 0) && !entry.path.exists();
         let earlier = self.unclaimed.values().find(gone).map(|entry| entry.path.clone());
         // Its own path gets a new entry when a file is there again: a file has one reader.
         let earlier = earlier.and_then(|earlier| self.unclaimed.remove(&earlier));
-        Some(earlier.map_or(fresh, |entry| FileEntry { path: path.to_owned(), ..entry }))
+        Some(earlier.map_or(fresh, |entry| FileEntry { path: path.to_owned(), apart: false, ..entry }))
     }
 
     fn choose(&mut self) {
@@ -415,6 +492,36 @@ impl Collector {
         }
     }
 
+    /// Sends the inventories of certificates that are due, each after its host has said that it lives.
+    fn certificates(&mut self, now_ms: i64) {
+        let Some(inventories) = &mut self.inventories else { return };
+        inventories.look_when_due(self.discovery.inputs());
+        // A record is there twice while it is on its way.
+        while self.shipper.room() >= 2 * INVENTORY_BYTES_MAX || self.shipper.in_flight() == 0 {
+            let (host, record) = match self.inventory_waits.take() {
+                Some(waiting) => waiting,
+                None => {
+                    let Some(Due { input, path, inventory, hash }) = inventories.next_due(&self.redact, now_ms) else {
+                        return;
+                    };
+                    let Some(found) = self.discovery.beside(input, path) else { continue };
+                    let Some(name) = found.host.clone() else { continue };
+                    let (host, _) = self.hosts.gathered(&name, &found, false);
+                    self.hosts.sends_certificates(host, hash);
+                    let value =
+                        serde_json::to_vec(&inventory).expect("an inventory holds only strings, numbers and booleans");
+                    let header = RawHeader { kind: Kind::Certificates, ..self.hosts.header(host, now_ms) };
+                    (host, RawRecord { host_id: self.hosts.id(host), header, value })
+                }
+            };
+            if !self.hosts.has_spoken(host) {
+                self.inventory_waits = Some((host, record));
+                return;
+            }
+            self.shipper.submit(record.into(), Owner::Certificates(host));
+        }
+    }
+
     fn send(&mut self, pass: &mut Pass) -> Result<(), CollectorError> {
         let mut settled = Vec::new();
         let result = self.shipper.send(&mut settled);
@@ -438,12 +545,18 @@ impl Collector {
                     self.unsaved = self.unsaved.max(Unsaved::Positions);
                 }
                 Owner::Heartbeat(host) => self.hosts.delivered(*host),
+                Owner::Certificates(_) => {}
             }
         }
     }
 
     fn caught_up(&self) -> bool {
-        self.shipper.in_flight() == 0 && self.tails.iter().all(Tail::is_idle) && self.hosts.all_say_caught_up()
+        let sends_inventories =
+            self.inventory_waits.is_some() || self.inventories.as_ref().is_some_and(|known| !known.is_idle());
+        self.shipper.in_flight() == 0
+            && !sends_inventories
+            && self.tails.iter().all(Tail::is_idle)
+            && self.hosts.all_say_caught_up()
     }
 
     fn save_when_due(&mut self) {
@@ -471,8 +584,13 @@ impl Collector {
     }
 
     fn save(&mut self) -> Result<(), CheckpointError> {
-        let entries: Vec<&FileEntry> =
-            self.tails.iter().map(|tail| &tail.entry).chain(self.unclaimed.values()).collect();
+        let entries: Vec<&FileEntry> = self
+            .tails
+            .iter()
+            .filter(|tail| !tail.is_retired())
+            .map(|tail| &tail.entry)
+            .chain(self.unclaimed.values())
+            .collect();
         self.store.save(&entries)?;
         (self.saved, self.unsaved) = (Instant::now(), Unsaved::Nothing);
         Ok(())

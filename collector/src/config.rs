@@ -13,9 +13,11 @@ use wulog_schemas::raw::Source;
 
 use self::written::{Checker, RawConfig};
 use crate::encoding::EncodingChoice;
+use crate::fence::Fence;
 use crate::kafka::KafkaSettings;
 use crate::limits::Priority;
 use crate::redact::Rule;
+use crate::secret::toml_error;
 
 /// What a collector does.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Config {
     pub metrics: Option<MetricsConfig>,
     /// Has Windows 10 and later make a log of their traces; see [`GetWindowsUpdateLog`].
     pub get_windows_update_log: Option<GetWindowsUpdateLog>,
+    /// Whether inventories of certificates are shipped; see [`crate::certificates`].
+    pub certificates: bool,
     /// What is read; the first input that names a file has it.
     pub inputs: Vec<Input>,
 }
@@ -127,6 +131,9 @@ pub struct Input {
     pub encoding: EncodingChoice,
     /// Takes the host from the path (group `host`); `None` means the collector's own host.
     pub host_pattern: Option<Regex>,
+    /// Links may lead out of the folder of `paths`. Otherwise a file that such a link leads to is not read, since whoever
+    /// owns a folder there could have the collector ship any file that it may read.
+    pub follow_links_outside: bool,
     /// IANA time zone of gathered hosts.
     pub time_zone: Option<String>,
     /// Labels of gathered hosts, beside those of the collector's own host.
@@ -151,7 +158,7 @@ pub enum ConfigError {
         path: String,
         /// Line in it, from 1.
         line: usize,
-        /// Shows the line with a caret, but not where a password may stand in it.
+        /// What is wrong, and the column; never the text of the line, in which a password may stand.
         error: String,
     },
     /// A value makes no sense.
@@ -186,10 +193,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &str) -> Result<Config, ConfigError> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Syntax {
-            path: path.to_owned(),
-            line: line_at(text, error.span().map_or(0, |span| span.start)),
-            error: if in_kafka_table(text, &error) { error.message().to_owned() } else { error.to_string() },
+        let raw: RawConfig = toml::from_str(text).map_err(|error| {
+            let (line, error) = toml_error(text, &error);
+            ConfigError::Syntax { path: path.to_owned(), line, error }
         })?;
         Checker { text, path }.config(raw)
     }
@@ -208,6 +214,7 @@ impl Config {
             redact: Vec::new(),
             metrics: None,
             get_windows_update_log: None,
+            certificates: true,
             inputs: vec![Input { host_pattern: Some(pattern), ..Input::new(format!("{dir}/*/*.log")) }],
         }
     }
@@ -222,32 +229,35 @@ impl Input {
             source: None,
             encoding: EncodingChoice::Auto,
             host_pattern: None,
+            follow_links_outside: false,
             time_zone: None,
             labels: BTreeMap::new(),
         }
     }
 
+    /// The fence of the files that one of the paths names.
+    #[must_use]
+    pub fn fence(&self, path: &str) -> Fence {
+        let fence = match (self.follow_links_outside, Path::new(path).exists()) {
+            (true, _) => Fence::none(),
+            // A file may have characters in its name that are wildcards elsewhere.
+            (false, true) => Fence::of_file(Path::new(path)),
+            (false, false) => Fence::of_glob(path),
+        };
+        fence.of_input(&self.paths)
+    }
+
     /// Which log a file of this input is.
     #[must_use]
     pub fn source_of(&self, path: &Path) -> Source {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let by_name = if name.starts_with("reportingevents") { Source::ReportingEvents } else { Source::WindowsUpdate };
-        self.source.unwrap_or(by_name)
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        self.source.unwrap_or_else(|| Source::of_file_name(&name))
     }
 }
 
 /// The line, from 1, of a place in a text.
 fn line_at(text: &str, at: usize) -> usize {
     1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count()
-}
-
-/// Whether an error is in the table that holds passwords, or says nothing of where it is.
-fn in_kafka_table(text: &str, error: &toml::de::Error) -> bool {
-    let Some(span) = error.span() else { return true };
-    let before = text.get(..span.start).unwrap_or(text).lines().count().max(1);
-    let lines = text.lines().take(before).map(str::trim_start);
-    let header = lines.filter(|line| line.starts_with('[') || line.starts_with("kafka")).last().unwrap_or_default();
-    header.starts_with("[kafka") || header.starts_with("kafka")
 }
 
 /// Replaces each `%NAME%` by what the variable holds, as Windows does; `Err` with the name that means nothing. A `%` that no
@@ -340,16 +350,41 @@ mod tests {
     fn errors_name_file_and_line() {
         check_error("", &["c.toml", "state_dir"]);
         check_error("state_dir = '/s'\n", &["c.toml:1:", "[[input]]"]);
-        check_error("state_dir = '/s'\nstat = 1\n[[input]]\npaths=['a']", &["line 2", "stat", "^"]);
+        check_error("state_dir = '/s'\nstat = 1\n[[input]]\npaths=['a']", &["c.toml:2:", "stat", "column 1"]);
         check_error("state_dir = '/s'\n[[input]]\npaths = []\n", &["c.toml:2:", "paths is empty"]);
-        check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nencoding = 'cat'\n", &["c.toml:4:", "\"cat\""]);
-        check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nsource = 'cat'\n", &["line 4", "windowsupdate"]);
+        check_error(
+            "state_dir = '/s'\n[[input]]\npaths = ['a']\nencoding = 'cat'\n",
+            &["c.toml:4: input[1].encoding: ", "\"cat\""],
+        );
+        check_error("state_dir = 3\n[[input]]\npaths = ['a']\n", &["c.toml:1: ", "state_dir: invalid type: integer"]);
+        check_error("state_dir = '/s'\n[[input]]\npaths = ['a', '']\n", &["c.toml:3: input[1].paths[2]: "]);
+        check_error(
+            "state_dir = '/s'\n[[input]]\npaths = ['a', 7]\n",
+            &["c.toml:3: ", "input[1].paths[2]: invalid type"],
+        );
+        check_error("state_dir = '/s'\n[host]\nname = ' '\n[[input]]\npaths = ['a']\n", &["c.toml:3: host.name: "]);
+        check_error(
+            "state_dir = '/s'\n[limits]\npriority = 'low'\n[[input]]\npaths = ['a']\n",
+            &["c.toml:3: ", "limits.priority: "],
+        );
+        check_error(
+            "state_dir = '/s'\n[limits]\nbytes_per_second = -1\n[[input]]\npaths = ['a']\n",
+            &["c.toml:3: ", "limits.bytes_per_second: "],
+        );
+        check_error(
+            "state_dir = '/s'\n[limits]\npoll_interval_ms = 1\n[[input]]\npaths = ['a']\n",
+            &["c.toml:3: limits.poll_interval_ms is not in"],
+        );
+        check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nsource = 'cat'\n", &["c.toml:4:", "windowsupdate"]);
         check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = '('\n", &["c.toml:4:", "host_pattern"]);
         check_error("state_dir = '/s'\n[[input]]\npaths = ['a']\nhost_pattern = 'x'\n", &["c.toml:4:", "(?P<host>"]);
         check_error("state_dir = '/s'\n[host]\ntime_zone = 'CET '\n[[input]]\npaths = ['a']\n", &["c.toml:3:", "IANA"]);
         let zone = "state_dir = '/s'\n[[input]]\npaths = ['a']\ntime_zone = 'Europe/Berlim'\n";
         check_error(zone, &["c.toml:4:", "Europe/Berlim", "IANA"]);
-        check_error("state_dir = '/s'\n[limits]\nline_bytes_max = 1\n[[input]]\npaths = ['a']\n", &["line_bytes_max"]);
+        check_error(
+            "state_dir = '/s'\n[limits]\nline_bytes_max = 1\n[[input]]\npaths = ['a']\n",
+            &["c.toml:3: limits.line_bytes_max"],
+        );
         check_error(
             "state_dir = '/s'\n[[input]]\npaths=['a']\n[get_windows_update_log]\nlog_path='a'\nevery_min=1\n",
             &["c.toml:6:", "every_min"],
@@ -412,9 +447,9 @@ mod tests {
         check("[metrics]\nlisten = 'nine'", &["c.toml:3:", "127.0.0.1:9464"]);
         check("[metrics]\nlisten = '0.0.0.0:9464'", &["c.toml:3:", "allow_remote"]);
         check("[metrics]\nlisten = '127.0.0.1:1'\nunhealthy_after_secs = 0", &["c.toml:4:", "unhealthy_after_secs"]);
-        check("[limits]\nbytes_per_second = 100", &["c.toml:2:", "bytes_per_second"]);
+        check("[limits]\nbytes_per_second = 100", &["c.toml:3:", "bytes_per_second"]);
         check("[limits]\npriority = 'high'", &["below-normal"]);
-        check("[limits]\nno_ack_rebuild_secs = 1", &["c.toml:2:", "no_ack_rebuild_secs"]);
+        check("[limits]\nno_ack_rebuild_secs = 1", &["c.toml:3:", "no_ack_rebuild_secs"]);
         let good = "[metrics]\nlisten = '0.0.0.0:9464'\nallow_remote = true\n[limits]\npriority = 'below-normal'\n\
                     [[redact]]\nregex = 'user=(?P<name>.)\\w*'\nreplace = 'user=${name}*'\n";
         let config = Config::parse(&with(good), "c.toml").unwrap();

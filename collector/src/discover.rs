@@ -9,6 +9,7 @@ use wulog_schemas::raw::Source;
 
 use crate::config::Input;
 use crate::encoding::EncodingChoice;
+use crate::fence::Fence;
 use crate::path_text::shown;
 use crate::search::{Unsearchable, search};
 
@@ -24,10 +25,14 @@ pub struct Discovered {
     pub input: usize,
     /// Whose it is, from the path; `None` means the collector's own host.
     pub host: Option<String>,
+    /// The folder in which the host has a folder of its own, where the host is the name of a folder.
+    pub hosts_folder: Option<String>,
     /// Which log it is.
     pub source: Source,
     /// Its encoding.
     pub encoding: EncodingChoice,
+    /// Where the file must be; see [`Fence`].
+    pub fence: Fence,
     /// Time zone of a gathered host.
     pub time_zone: Option<String>,
     /// Labels of a gathered host.
@@ -61,6 +66,17 @@ impl Discovery {
         self.inputs.iter().map(|input| input.paths.first().cloned().unwrap_or_default())
     }
 
+    /// The inputs.
+    #[must_use]
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// What is known of a file that an input's folder holds beside its logs; `None` where its path names no host.
+    pub(crate) fn beside(&mut self, input: usize, path: PathBuf) -> Option<Discovered> {
+        discovered((input, self.inputs.get(input)?), path, &Fence::none(), &mut self.said)
+    }
+
     /// How long to wait after a search that took `took`.
     #[must_use]
     pub fn pause_after(&self, took: Duration) -> Duration {
@@ -75,10 +91,11 @@ impl Discovery {
             for pattern in &input.paths {
                 let before = (found.len(), self.said.len());
                 let mut any = false;
-                for path in matches(pattern, &mut self.said) {
+                let fence = input.fence(pattern);
+                for path in matches(pattern, &fence, &mut self.said) {
                     any = true;
                     if !known.contains_key(&path) && taken.insert(path.clone()) {
-                        found.extend(discovered((index, input), path, &mut self.said));
+                        found.extend(discovered((index, input), path, &fence, &mut self.said));
                     }
                 }
                 if any {
@@ -93,13 +110,13 @@ impl Discovery {
 }
 
 /// The files that match, folders left out unless named outright: then the complaint about them is the tail's.
-fn matches(pattern: &str, said: &mut HashSet<String>) -> Vec<PathBuf> {
+fn matches(pattern: &str, fence: &Fence, said: &mut HashSet<String>) -> Vec<PathBuf> {
     let literal = PathBuf::from(pattern);
     if literal.exists() {
         return vec![literal];
     }
     let mut paths = Vec::new();
-    for entry in search(pattern).into_iter().flatten() {
+    for entry in search(pattern, fence).into_iter().flatten() {
         match entry {
             Ok(path) => paths.push(path),
             Err(Unsearchable { folder, error }) => {
@@ -112,26 +129,39 @@ fn matches(pattern: &str, said: &mut HashSet<String>) -> Vec<PathBuf> {
     paths
 }
 
-fn discovered((index, input): (usize, &Input), path: PathBuf, said: &mut HashSet<String>) -> Option<Discovered> {
+fn discovered(
+    (index, input): (usize, &Input),
+    path: PathBuf,
+    fence: &Fence,
+    said: &mut HashSet<String>,
+) -> Option<Discovered> {
     let name = shown(&path).into_owned();
     let host = match &input.host_pattern {
         None => None,
         Some(pattern) => match pattern.captures(&name).and_then(|captures| captures.name("host")) {
-            Some(host) => Some(host.as_str().to_owned()),
+            Some(host) => Some(host.range()),
             None => {
-                if said.insert(name) {
+                if said.insert(name.clone()) {
                     warn!(path = %path.display(), %pattern, "host_pattern does not match; the file is not read");
                 }
                 return None;
             }
         },
     };
+    let is_slash = |c: Option<char>| c.is_none_or(|c| matches!(c, '/' | '\\'));
+    let hosts_folder = host.clone().and_then(|host| {
+        let (before, after) = (&name[..host.start], &name[host.end..]);
+        let is_folder = is_slash(before.chars().next_back()) && !after.is_empty() && is_slash(after.chars().next());
+        is_folder.then(|| before.to_owned())
+    });
     Some(Discovered {
+        hosts_folder,
         input: index,
         source: input.source_of(&path),
         path,
-        host,
+        host: host.map(|host| name[host].to_owned()),
         encoding: input.encoding,
+        fence: fence.clone(),
         time_zone: input.time_zone.clone(),
         labels: input.labels.clone(),
     })

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::fence::Fence;
 use crate::follow::{Anchor, LineMark, Seen};
 use crate::frame::{Framer, Step};
 
@@ -80,22 +81,55 @@ pub(crate) fn each_line(
     }
 }
 
+/// What a name in a folder stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    File,
+    Folder,
+    /// FIFO, device, socket.
+    Other,
+}
+
 /// What stands at a path, asked of the file itself: a folder's listing lags behind a file that is open.
 ///
 /// # Errors
-/// [`io::ErrorKind::IsADirectory`] for a folder.
+/// [`io::ErrorKind::IsADirectory`] for a folder, [`io::ErrorKind::InvalidInput`] for a FIFO, a device or a socket.
 pub(crate) fn see_at(path: &Path) -> io::Result<Seen> {
-    let (seen, is_dir) = system::see_at(path)?;
-    if is_dir { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(seen) }
+    let (seen, kind) = system::see_at(path)?;
+    match kind {
+        Kind::File => Ok(seen),
+        Kind::Folder => Err(io::ErrorKind::IsADirectory.into()),
+        Kind::Other => Err(not_regular()),
+    }
 }
 
 pub(crate) fn see(file: &File) -> io::Result<Seen> {
     Ok(system::see(file)?.0)
 }
 
-/// Opens for reading, so that neither its writer nor who renames or deletes it is in our way, nor we in theirs.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    system::open(path)
+/// Opens a regular file for reading, so that neither its writer nor who renames or deletes it is in our way, nor we in
+/// theirs.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] for a FIFO, a device, a socket or a folder: opening one must not block, and reading one
+/// may never end.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    // Asked first, since opening a device may do something by itself, such as rewinding a tape.
+    if !system::is_regular_at(path)? {
+        return Err(not_regular());
+    }
+    let file = system::open(path)?;
+    // Asked again, since the path may lead elsewhere by now.
+    if system::is_regular(&file)? { Ok(file) } else { Err(not_regular()) }
+}
+
+/// The path of an open file, without links. `path` is the name by which it was opened.
+pub(crate) fn final_path(file: &File, path: &Path) -> io::Result<PathBuf> {
+    system::final_path(file, path)
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }
 
 /// On Windows a deleted file keeps its name as long as a handle is open, and is refused to all who ask for it by name.
@@ -104,7 +138,7 @@ pub(crate) fn is_being_deleted(error: &io::Error) -> bool {
 }
 
 /// A file that was renamed within its folder, and whether its new name begins as the old one does.
-pub(crate) fn reopen_moved(path: &Path, id: (u64, u64)) -> Option<(File, bool)> {
+pub(crate) fn reopen_moved(path: &Path, id: (u64, u64), fence: &Fence) -> Option<(File, bool)> {
     if id == (0, 0) {
         return None;
     }
@@ -112,7 +146,7 @@ pub(crate) fn reopen_moved(path: &Path, id: (u64, u64)) -> Option<(File, bool)> 
     let moved = std::fs::read_dir(path.parent()?).ok()?.flatten().find_map(|entry| found(entry.path()))?;
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let stem = path.file_stem()?.to_string_lossy().into_owned();
-    Some((open(&moved).ok()?, name(&moved)?.starts_with(&stem)))
+    Some((fence.open(&moved).ok()?, name(&moved)?.starts_with(&stem)))
 }
 
 /// Puts a file, which is on disk, in the place of another, and returns when that is on disk too.
@@ -145,28 +179,64 @@ pub(crate) fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> 
 /// What Unix has to say: device and inode, and reading beside the file's own position.
 #[cfg(unix)]
 mod system {
-    use std::fs::{File, Metadata, metadata};
+    use std::fs::{File, Metadata, OpenOptions, metadata};
     use std::io;
-    use std::os::unix::fs::{FileExt, MetadataExt};
-    use std::path::Path;
+    #[cfg(target_os = "linux")]
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+    use std::path::{Path, PathBuf};
 
+    use rustix::fs::OFlags;
+
+    use super::Kind;
     use crate::follow::Seen;
 
-    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, bool)> {
+    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, Kind)> {
         Ok(seen(&metadata(path)?))
     }
 
-    pub(super) fn see(file: &File) -> io::Result<(Seen, bool)> {
+    pub(super) fn see(file: &File) -> io::Result<(Seen, Kind)> {
         Ok(seen(&file.metadata()?))
     }
 
-    fn seen(found: &Metadata) -> (Seen, bool) {
+    fn seen(found: &Metadata) -> (Seen, Kind) {
         let modified_ns = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
-        (Seen { id: (found.dev(), found.ino()), len: found.len(), modified_ns }, found.is_dir())
+        let kind = match found.file_type() {
+            kind if kind.is_dir() => Kind::Folder,
+            kind if kind.is_file() => Kind::File,
+            _ => Kind::Other,
+        };
+        (Seen { id: (found.dev(), found.ino()), len: found.len(), modified_ns }, kind)
     }
 
+    /// The path by which the kernel knows an open file: no name is looked up again, so nobody can exchange one.
+    #[cfg(target_os = "linux")]
+    pub(super) fn final_path(file: &File, _: &Path) -> io::Result<PathBuf> {
+        std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+    }
+
+    /// Other systems resolve the name again, and compare what is there with the open file. A folder that is exchanged
+    /// between the two steps is not noticed.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn final_path(file: &File, path: &Path) -> io::Result<PathBuf> {
+        let real = path.canonicalize()?;
+        let same = seen(&std::fs::symlink_metadata(&real)?).0.id == see(file)?.0.id;
+        if same { Ok(real) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it changed while it was opened")) }
+    }
+
+    /// A FIFO without a writer would block an open that lacks `NONBLOCK`; a terminal must not become ours.
     pub(super) fn open(path: &Path) -> io::Result<File> {
-        File::open(path)
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+        OpenOptions::new().read(true).custom_flags(flags).open(path)
+    }
+
+    pub(super) fn is_regular_at(path: &Path) -> io::Result<bool> {
+        Ok(metadata(path)?.is_file())
+    }
+
+    pub(super) fn is_regular(file: &File) -> io::Result<bool> {
+        Ok(file.metadata()?.is_file())
     }
 
     pub(super) fn replace(new: &Path, old: &Path) -> io::Result<()> {
@@ -187,17 +257,21 @@ mod system {
 /// What Windows has to say: volume serial number and file index, share modes, and no words for a file without a handle.
 #[cfg(windows)]
 mod system {
+    use std::ffi::OsString;
     use std::fs::{File, OpenOptions};
     use std::io;
+    use std::os::windows::ffi::OsStringExt;
     use std::os::windows::fs::{FileExt, OpenOptionsExt};
-    use std::path::Path;
+    use std::os::windows::io::AsRawHandle;
+    use std::path::{Path, PathBuf};
     use std::time::{Duration, Instant};
 
     use windows_sys::Win32::Storage::FileSystem::{
         FILE_ATTRIBUTE_DIRECTORY, FILE_FLAG_BACKUP_SEMANTICS, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
-        FILE_SHARE_WRITE,
+        FILE_SHARE_WRITE, GetFinalPathNameByHandleW,
     };
 
+    use super::Kind;
     use crate::follow::Seen;
 
     const ERROR_ACCESS_DENIED: i32 = 5;
@@ -209,14 +283,14 @@ mod system {
     const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
     /// Works while another program has the file open for itself alone: only data is refused then, not attributes.
-    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, bool)> {
+    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, Kind)> {
         let mut options = OpenOptions::new();
         // A folder is opened only with backup semantics.
         options.access_mode(FILE_READ_ATTRIBUTES).share_mode(SHARE_ALL).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
         see(&options.open(path)?)
     }
 
-    pub(super) fn see(file: &File) -> io::Result<(Seen, bool)> {
+    pub(super) fn see(file: &File) -> io::Result<(Seen, Kind)> {
         let found = winapi_util::file::information(file)?;
         // Some shares have no file index; then the anchor alone tells one file from another.
         let id = match found.file_index() {
@@ -226,11 +300,43 @@ mod system {
         // In 100 ns since 1601; it is only ever compared.
         let modified_ns = found.last_write_time().map_or(0, i128::from) * 100;
         let is_dir = found.file_attributes() & u64::from(FILE_ATTRIBUTE_DIRECTORY) != 0;
-        Ok((Seen { id, len: found.file_size(), modified_ns }, is_dir))
+        let kind = match winapi_util::file::typ(file)? {
+            kind if !kind.is_disk() => Kind::Other,
+            _ if is_dir => Kind::Folder,
+            _ => Kind::File,
+        };
+        Ok((Seen { id, len: found.file_size(), modified_ns }, kind))
+    }
+
+    /// The name that the system has for an open file, in the form that `Path::canonicalize` has too.
+    #[allow(unsafe_code)] // one call that no crate wraps
+    pub(super) fn final_path(file: &File, _: &Path) -> io::Result<PathBuf> {
+        // The longest path that Windows knows, and a zero.
+        let mut name = vec![0u16; 32_768];
+        // SAFETY: the handle is open, and the length is that of the buffer.
+        let length =
+            unsafe { GetFinalPathNameByHandleW(file.as_raw_handle().cast(), name.as_mut_ptr(), name.len() as u32, 0) };
+        match length as usize {
+            0 => Err(io::Error::last_os_error()),
+            length if length < name.len() => Ok(OsString::from_wide(&name[..length]).into()),
+            _ => Err(io::Error::other("its path is too long")),
+        }
     }
 
     pub(super) fn open(path: &Path) -> io::Result<File> {
         OpenOptions::new().read(true).share_mode(SHARE_ALL).open(path)
+    }
+
+    /// Asked of the handle alone: a handle that asks for attributes does not block.
+    pub(super) fn is_regular_at(path: &Path) -> io::Result<bool> {
+        let mut options = OpenOptions::new();
+        options.access_mode(FILE_READ_ATTRIBUTES).share_mode(SHARE_ALL).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
+        is_regular(&options.open(path)?)
+    }
+
+    /// A pipe and a device are of another type than a file on a disk.
+    pub(super) fn is_regular(file: &File) -> io::Result<bool> {
+        Ok(winapi_util::file::typ(file)?.is_disk() && file.metadata()?.is_file())
     }
 
     /// A virus scanner or a backup that reads the old file, or the new one, may refuse this for a moment.

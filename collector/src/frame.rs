@@ -14,9 +14,14 @@ use crate::encoding::Encoding;
 pub struct Framer {
     encoding: Encoding,
     line_bytes_max: usize,
+    /// Ends a line: LF, or CR in a file that has no LF.
+    newline: u8,
     /// The start of a line that is too long and whose ending is not seen yet, and how many of its bytes were taken.
     overlong: Option<(Vec<u8>, u64)>,
 }
+
+/// Lines that end with CR alone before a file is believed to have no LF: half of a CRLF may be there for a moment.
+const CR_LINES_MIN: usize = 2;
 
 /// One line, still encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +53,18 @@ impl Framer {
     #[must_use]
     pub fn new(encoding: Encoding, line_bytes_max: usize) -> Framer {
         let whole_units = line_bytes_max / encoding.unit() * encoding.unit();
-        Framer { encoding, line_bytes_max: whole_units.max(encoding.unit()), overlong: None }
+        Framer { encoding, line_bytes_max: whole_units.max(encoding.unit()), newline: b'\n', overlong: None }
+    }
+
+    /// The same framer for a file that begins with `head`: where lines end with CR alone, as after a conversion for an old
+    /// Mac, it splits there.
+    #[must_use]
+    pub fn for_head(self, head: &[u8]) -> Framer {
+        let is = |unit: &[u8], ascii| self.is_unit(unit, ascii);
+        let units = || head.chunks_exact(self.encoding.unit());
+        let (ends, breaks) = (units().filter(|unit| is(unit, b'\r')).count(), units().any(|unit| is(unit, b'\n')));
+        let newline = if ends >= CR_LINES_MIN && !breaks { b'\r' } else { b'\n' };
+        Framer { newline, ..self }
     }
 
     /// The encoding that it splits by.
@@ -90,10 +106,13 @@ impl Framer {
     #[must_use]
     pub fn leading_ending(&self, bytes: &[u8]) -> Option<usize> {
         let unit = self.encoding.unit();
-        let at = |index: usize| bytes.get(index * unit..(index + 1) * unit).map(|unit| self.is_unit(unit, b'\n'));
+        let at =
+            |index: usize| bytes.get(index * unit..(index + 1) * unit).map(|unit| self.is_unit(unit, self.newline));
         match at(0)? {
             true => Some(unit),
-            false if self.is_unit(&bytes[..unit], b'\r') => Some(if at(1)? { 2 * unit } else { 0 }),
+            false if self.newline == b'\n' && self.is_unit(&bytes[..unit], b'\r') => {
+                Some(if at(1)? { 2 * unit } else { 0 })
+            }
             false => Some(0),
         }
     }
@@ -104,7 +123,10 @@ impl Framer {
             return Frame { content: Cow::Owned(start), taken, line_bytes: before + taken as u64, truncated: true };
         }
         let unit = self.encoding.unit();
-        let cr = ending > 0 && body.len() >= unit && self.is_unit(&body[body.len() - unit..], b'\r');
+        let cr = self.newline == b'\n'
+            && ending > 0
+            && body.len() >= unit
+            && self.is_unit(&body[body.len() - unit..], b'\r');
         let content = &body[..body.len() - if cr { unit } else { 0 }];
         let truncated = content.len() > self.line_bytes_max;
         let content = &content[..content.len().min(self.line_bytes_max)];
@@ -114,10 +136,10 @@ impl Framer {
     /// Where the first encoded newline starts.
     fn newline(&self, bytes: &[u8]) -> Option<usize> {
         match self.encoding {
-            Encoding::Utf8 | Encoding::CodePage(_) => memchr::memchr(b'\n', bytes),
-            Encoding::Utf16Le | Encoding::Utf16Be => memchr::memchr_iter(b'\n', bytes)
+            Encoding::Utf8 | Encoding::CodePage(_) => memchr::memchr(self.newline, bytes),
+            Encoding::Utf16Le | Encoding::Utf16Be => memchr::memchr_iter(self.newline, bytes)
                 .map(|at| at / 2 * 2)
-                .find(|&at| bytes.get(at..at + 2).is_some_and(|unit| self.is_unit(unit, b'\n'))),
+                .find(|&at| bytes.get(at..at + 2).is_some_and(|unit| self.is_unit(unit, self.newline))),
         }
     }
 
@@ -174,6 +196,23 @@ mod tests {
     fn lines_end_with_crlf_or_lf() {
         check(Encoding::Utf8, b"a\r\nb\n\n", &[(b"a", false), (b"b", false), (b"", false)], b"");
         check(Encoding::Utf8, b"a\rb\r\r\n", &[(b"a\rb\r", false)], b"");
+    }
+
+    #[test]
+    fn lines_of_a_file_without_lf_end_with_cr() {
+        let check = |encoding: Encoding, head: &[u8], expect: &[&[u8]]| {
+            let mut framer = Framer::new(encoding, 64).for_head(head);
+            let (mut at, mut lines) = (0, Vec::new());
+            while let Step::Line(frame) = framer.step(&head[at..]) {
+                at += frame.taken;
+                lines.push(frame.content.into_owned());
+            }
+            assert_eq!(lines, expect, "{head:?}");
+        };
+        check(Encoding::Utf8, b"a\rb\r\rc\r", &[b"a", b"b", b"", b"c"]);
+        check(Encoding::Utf16Le, b"a\0\r\0b\0\r\0", &[b"a\0", b"b\0"]);
+        check(Encoding::Utf8, b"a\rb\r\n", &[b"a\rb"]);
+        check(Encoding::Utf8, b"a\r", &[]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tracing::warn;
 use wulog_schemas::host::{HostId, canonical_name};
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
@@ -17,6 +18,8 @@ pub(crate) struct Hosts {
     by_id: HashMap<HostId, usize>,
     machine: Machine,
     labels: BTreeMap<String, String>,
+    /// The name of the folder of each gathered host, by where the folder is and by the name as hosts are compared.
+    folders: HashMap<(String, String), String>,
 }
 
 struct Host {
@@ -30,12 +33,14 @@ struct Host {
     /// A heartbeat is not acknowledged yet. The next one waits for it: an outage would gather one every 15 minutes.
     speaks: bool,
     files: Vec<usize>,
+    /// Hash of the inventory of certificates that was sent last.
+    certificates: Option<String>,
 }
 
 impl Hosts {
     /// No hosts yet. `labels` are those of the machine's own host; gathered hosts begin with them.
     pub(crate) fn new(machine: Machine, labels: BTreeMap<String, String>) -> Hosts {
-        Hosts { list: Vec::new(), by_id: HashMap::new(), machine, labels }
+        Hosts { list: Vec::new(), by_id: HashMap::new(), machine, labels, folders: HashMap::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -48,15 +53,47 @@ impl Hosts {
         self.known(id, name, time_zone, self.labels.clone(), own_clock)
     }
 
-    /// A host that is known by its folder.
-    pub(crate) fn gathered(&mut self, name: &str, found: &Discovered) -> usize {
+    /// A host that is known by its folder, and whether it is kept apart from another.
+    ///
+    /// Names of computers ignore case and blanks, those of folders need not: whoever makes a folder `pc-1 ` beside `PC-1`
+    /// would else write lines of that host. The folder that was found first has the name; the other is a host of its own.
+    /// `apart` is what was decided of the file earlier, which holds whatever folders there are now.
+    pub(crate) fn gathered(&mut self, name: &str, found: &Discovered, apart: bool) -> (usize, bool) {
         let mut labels = self.labels.clone();
         labels.extend(found.labels.clone());
-        self.known(HostId::of_gathered(name), canonical_name(name), found.time_zone.clone(), labels, false)
+        let (canonical, zone) = (canonical_name(name), found.time_zone.clone());
+        // Files of one host may be gathered in several folders, each with its own way to write names.
+        let Some(parent) = found.hosts_folder.clone() else {
+            return (self.known(HostId::of_gathered(name), canonical, zone, labels, false), false);
+        };
+        let place = (parent, canonical.clone());
+        let first = (!apart).then(|| self.folders.entry(place).or_insert_with(|| name.to_owned()).clone());
+        match first {
+            Some(first) if first == name => {
+                (self.known(HostId::of_gathered(name), canonical, zone, labels, false), false)
+            }
+            first => {
+                let (id, shown) = (HostId::of_gathered_apart(name), format!("{canonical} (folder {name:?})"));
+                if let Some(first) = first.filter(|_| !self.by_id.contains_key(&id)) {
+                    warn!(
+                        folder = name,
+                        other = first,
+                        host = shown,
+                        "two folders have the name of one host but for case or blanks; this one is kept apart as a host of its own: \
+                         remove it, or rename it if it is another computer"
+                    );
+                }
+                (self.known(id, shown, zone, labels, false), true)
+            }
+        }
     }
 
     pub(crate) fn add_file(&mut self, host: usize, file: usize) {
         self.list[host].files.push(file);
+    }
+
+    pub(crate) fn remove_file(&mut self, host: usize, file: usize) {
+        self.list[host].files.retain(|known| *known != file);
     }
 
     pub(crate) fn id(&self, host: usize) -> HostId {
@@ -86,10 +123,16 @@ impl Hosts {
             caught_up,
             files,
             unlisted,
+            certificates: host.certificates.clone(),
         };
         let value = serde_json::to_vec(&heartbeat).expect("a heartbeat holds only strings, numbers and booleans");
         let header = RawHeader { kind: Kind::Heartbeat, ..self.header(index, now_ms) };
         Some(RawRecord { host_id: self.id(index), header, value })
+    }
+
+    /// Notes the hash of the inventory that a host sends.
+    pub(crate) fn sends_certificates(&mut self, host: usize, hash: String) {
+        self.list[host].certificates = Some(hash);
     }
 
     /// Notes that the heartbeat of a host is in the log.
@@ -117,7 +160,17 @@ impl Hosts {
     ) -> usize {
         *self.by_id.entry(id.clone()).or_insert_with(|| {
             let (pulse, files) = (Pulse::default(), Vec::new());
-            self.list.push(Host { id, name, time_zone, labels, utc_known, pulse, speaks: false, files });
+            self.list.push(Host {
+                id,
+                name,
+                time_zone,
+                labels,
+                utc_known,
+                pulse,
+                speaks: false,
+                files,
+                certificates: None,
+            });
             self.list.len() - 1
         })
     }

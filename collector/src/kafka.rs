@@ -5,6 +5,7 @@
 //! broker to librdkafka's own retries, so nothing expires; a purge is reported as not delivered. A producer that cannot
 //! go on, or reports nothing for too long, is made anew, and what it held is sent again.
 
+mod properties;
 mod reports;
 mod settings;
 mod watchdog;
@@ -22,12 +23,12 @@ use wulog_schemas::raw;
 use wulog_schemas::topic::Topic;
 
 use self::reports::{Context, Reports, Trouble, decide, lock, missing};
-use self::settings::{batch_bytes, client_config, masked};
+use self::settings::{batch_bytes, client_config};
 use self::watchdog::Watchdog;
 use crate::record::Record;
 use crate::sink::{Delivery, Sink, SinkError, Ticket};
 
-pub use self::settings::KafkaSettings;
+pub use self::settings::{KafkaSettings, WrongSetting};
 
 /// How long the first contact may take, the one time that the sink blocks.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,7 +47,7 @@ const BATCH_BYTES_MIN: usize = 1024;
 
 /// The topic `PREFIX.raw` of a Kafka cluster.
 pub struct KafkaSink {
-    settings: BTreeMap<String, String>,
+    settings: KafkaSettings,
     topic: String,
     brokers: String,
     reports: Arc<Reports>,
@@ -89,7 +90,7 @@ impl KafkaSink {
         let brokers = ["bootstrap.servers", "metadata.broker.list"].iter().find_map(|key| settings.get(*key));
         let brokers = brokers.ok_or(KafkaConfigError::NoBroker)?.clone();
         let mut sink = KafkaSink {
-            settings: settings.clone(),
+            settings: settings.clone().into(),
             topic: Topic::Raw.name(topic_prefix),
             brokers,
             reports: Arc::default(),
@@ -219,8 +220,9 @@ impl KafkaSink {
             brokers: self.brokers.clone(),
             batch_bytes: self.batch_bytes,
             reports: self.reports.clone(),
+            settings: self.settings.clone(),
         };
-        config.create_with_context(context).map_err(|error| masked(&self.settings, &error.to_string()))
+        config.create_with_context(context).map_err(|error| self.settings.why_refused(&error))
     }
 
     fn take_reports(&mut self) -> Vec<Delivery> {

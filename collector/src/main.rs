@@ -1,9 +1,9 @@
 //! `wulog-collector`: arguments, logging, signals, exit code.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Parser;
 use tracing::{error, info};
@@ -26,8 +26,7 @@ const EXIT_LOOK_HERE: u8 = 3;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("WULOG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let terminal =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let terminal = wulog_collector::log_format::layer(cli.log_format);
     let event_log = if cli.is_service() { event_log() } else { None };
     tracing_subscriber::registry().with(filter).with(terminal).with(event_log).init();
     let stop = Arc::new(AtomicBool::new(false));
@@ -53,6 +52,11 @@ fn main() -> ExitCode {
     }
 }
 
+/// After a signal the process ends at the latest after this. A look at a file may hang in the system, on a share that went
+/// away for instance; then no position is kept, and lines are sent again under the same identity. Service managers kill
+/// after 30 s.
+const STOP_MAX: Duration = Duration::from_secs(25);
+
 /// Sets `stop` at SIGTERM or Ctrl-C; a second one ends at once. One small thread; the collector itself is synchronous.
 fn listen(stop: Arc<AtomicBool>) -> std::io::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -66,6 +70,11 @@ fn listen(stop: Arc<AtomicBool>) -> std::io::Result<tokio::runtime::Runtime> {
                 std::process::exit(i32::from(EXIT_STOPPED));
             }
             info!("stopping; a second signal stops at once");
+            tokio::spawn(async {
+                tokio::time::sleep(STOP_MAX).await;
+                error!("a file or a share hangs: stopped without keeping positions");
+                std::process::exit(i32::from(EXIT_STOPPED));
+            });
         }
     });
     Ok(runtime)

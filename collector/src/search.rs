@@ -9,6 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use glob::{MatchOptions, Pattern, PatternError};
 
+use crate::fence::Fence;
+
 /// A folder that cannot be listed.
 #[derive(Debug)]
 pub(crate) struct Unsearchable {
@@ -19,7 +21,7 @@ pub(crate) struct Unsearchable {
 }
 
 /// The files that match, in the order of their names; folders are none. `**` stands for any folders, also none.
-pub(crate) fn search(glob: &str) -> Result<Vec<Result<PathBuf, Unsearchable>>, PatternError> {
+pub(crate) fn search(glob: &str, fence: &Fence) -> Result<Vec<Result<PathBuf, Unsearchable>>, PatternError> {
     let (mut base, mut steps) = (PathBuf::new(), Vec::new());
     for component in Path::new(glob).components() {
         match component {
@@ -30,7 +32,7 @@ pub(crate) fn search(glob: &str) -> Result<Vec<Result<PathBuf, Unsearchable>>, P
         }
     }
     let mut found = Vec::new();
-    walk(&base, &steps, &mut found);
+    walk(&base, &steps, fence, &mut found);
     Ok(found)
 }
 
@@ -54,35 +56,47 @@ impl Step {
     }
 }
 
-fn walk(at: &Path, steps: &[Step], found: &mut Vec<Result<PathBuf, Unsearchable>>) {
+fn walk(at: &Path, steps: &[Step], fence: &Fence, found: &mut Vec<Result<PathBuf, Unsearchable>>) {
     let Some((step, rest)) = steps.split_first() else { return };
     match step {
         Step::Named(name) => {
             let path = at.join(name);
+            let is_link = || fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink());
+            if !rest.is_empty() && is_link() && !fence.may_enter(&path) {
+                return;
+            }
             if !rest.is_empty() {
-                walk(&path, rest, found);
-            } else if fs::symlink_metadata(&path).is_ok() && !path.is_dir() {
-                found.push(Ok(path));
+                walk(&path, rest, fence, found);
+            } else if fs::symlink_metadata(&path).is_ok() {
+                found.extend((!path.is_dir()).then_some(Ok(path)));
+            } else {
+                let alike = |other: &str| other.eq_ignore_ascii_case(&name.to_string_lossy());
+                let here = listed(at, found).into_iter();
+                let files = here.filter(|(_, kind, other)| *kind == Listed::File && alike(other));
+                found.extend(files.map(|(path, ..)| Ok(path)).collect::<Vec<_>>());
             }
         }
         Step::Folders => {
-            walk(at, rest, found);
-            for (path, is_folder, _) in listed(at, found) {
-                if is_folder {
-                    walk(&path, steps, found);
+            walk(at, rest, fence, found);
+            for (path, kind, _) in listed(at, found) {
+                // A link could lead back up: two in each folder would make the walk endless.
+                if kind == Listed::Folder {
+                    walk(&path, steps, fence, found);
                 }
             }
         }
         Step::Like(pattern) => {
-            // Names are told apart as the system does.
-            let options = MatchOptions { case_sensitive: !cfg!(windows), ..MatchOptions::default() };
-            for (path, is_folder, name) in listed(at, found) {
+            // Folders are told apart as the system does. Files come from Windows, where WINDOWSUPDATE.LOG is the same name.
+            let case_sensitive = !cfg!(windows) && !rest.is_empty();
+            let options = MatchOptions { case_sensitive, ..MatchOptions::default() };
+            for (path, kind, name) in listed(at, found) {
                 if !pattern.matches_with(&name, options) {
                     continue;
                 }
-                match (rest.is_empty(), is_folder) {
-                    (true, false) => found.push(Ok(path)),
-                    (false, true) => walk(&path, rest, found),
+                match (rest.is_empty(), kind) {
+                    (true, Listed::File) => found.push(Ok(path)),
+                    (false, Listed::Folder) => walk(&path, rest, fence, found),
+                    (false, Listed::LinkToFolder) if fence.may_enter(&path) => walk(&path, rest, fence, found),
                     _ => {}
                 }
             }
@@ -90,8 +104,16 @@ fn walk(at: &Path, steps: &[Step], found: &mut Vec<Result<PathBuf, Unsearchable>
     }
 }
 
-/// What a folder has: path, whether it is a folder, name. Nothing where it is no folder itself.
-fn listed(folder: &Path, found: &mut Vec<Result<PathBuf, Unsearchable>>) -> Vec<(PathBuf, bool, String)> {
+/// What a name in a folder stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    File,
+    Folder,
+    LinkToFolder,
+}
+
+/// What a folder has: path, what it is, name. Nothing where it is no folder itself.
+fn listed(folder: &Path, found: &mut Vec<Result<PathBuf, Unsearchable>>) -> Vec<(PathBuf, Listed, String)> {
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     if !here.is_dir() {
         return Vec::new();
@@ -101,10 +123,14 @@ fn listed(folder: &Path, found: &mut Vec<Result<PathBuf, Unsearchable>>) -> Vec<
             entries.sort_by_cached_key(fs::DirEntry::file_name);
             let entries = entries.into_iter().map(|entry| {
                 let path = folder.join(entry.file_name());
-                // Of a link it is asked what it leads to.
-                let kind = entry.file_type().ok().filter(|kind| !kind.is_symlink());
-                let is_folder = kind.map_or_else(|| path.is_dir(), |kind| kind.is_dir());
-                (path, is_folder, entry.file_name().to_string_lossy().into_owned())
+                let kind = match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => Listed::Folder,
+                    Ok(kind) if !kind.is_symlink() => Listed::File,
+                    // Of a link it is asked what it leads to.
+                    _ if path.is_dir() => Listed::LinkToFolder,
+                    _ => Listed::File,
+                };
+                (path, kind, entry.file_name().to_string_lossy().into_owned())
             });
             entries.collect()
         }
@@ -131,7 +157,8 @@ mod tests {
             fs::write(path, "").unwrap();
         }
         let glob = format!("{}/{glob}", dir.path().display());
-        let found: Vec<PathBuf> = search(&glob).unwrap().into_iter().map(Result::unwrap).collect();
+        let found: Vec<PathBuf> =
+            search(&glob, &Fence::of_glob(&glob)).unwrap().into_iter().map(Result::unwrap).collect();
         assert_eq!(found, expect.iter().map(|file| dir.path().join(file)).collect::<Vec<_>>());
         let others = glob::glob(&glob).unwrap().map(Result::unwrap).filter(|path| !path.is_dir());
         assert_eq!(others.collect::<BTreeSet<_>>(), found.into_iter().collect());
@@ -162,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_means_nothing_is_an_error() {
-        assert!(search("/a/[").is_err() && search("/a/***/b").is_err());
+        assert!(search("/a/[", &Fence::none()).is_err() && search("/a/***/b", &Fence::none()).is_err());
     }
 
     #[test]
@@ -177,7 +204,7 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(&file, "").unwrap();
         for glob in ["*/*.log", "**/*.log", "PC-M?nchen/*", "PC-M\u{FFFD}nchen/*"] {
-            let found = search(&format!("{}/{glob}", dir.path().display())).unwrap();
+            let found = search(&format!("{}/{glob}", dir.path().display()), &Fence::none()).unwrap();
             let found: Vec<PathBuf> = found.into_iter().map(Result::unwrap).collect();
             assert_eq!(found, std::slice::from_ref(&file), "{glob}");
         }

@@ -13,6 +13,9 @@ use crate::cli::{ConfigFile, Outcome};
 pub enum ServiceCommand {
     /// Registers the service, to be started with Windows, and its source in the Event Log.
     Install(ConfigFile),
+    /// For the installer: refuses a folder that is somebody else's, and gives it its access list.
+    #[command(hide = true)]
+    Secure(ConfigFile),
     /// Stops and removes the service.
     Uninstall,
     /// Starts the service and waits until it runs.

@@ -29,6 +29,8 @@ pub enum Owner {
     Line(usize),
     /// A heartbeat of this host.
     Heartbeat(usize),
+    /// An inventory of this host's certificates.
+    Certificates(usize),
 }
 
 /// Sends records and keeps them until they are in the log.
@@ -220,7 +222,7 @@ impl Shipper {
     fn cut(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, Owner)>) {
         let Some(Some(pending)) = self.slot(ticket) else { return };
         let half = pending.record.value().len() / 2;
-        if half < CUT_BYTES_MIN || matches!(pending.owner, Owner::Heartbeat(_)) {
+        if half < CUT_BYTES_MIN || matches!(pending.owner, Owner::Heartbeat(_) | Owner::Certificates(_)) {
             return self.pass_over(ticket, reason, settled);
         }
         let (cut, before) = (pending.record.cut(half), cost(&pending.record));

@@ -10,6 +10,7 @@
 
 mod choose;
 mod look;
+mod missed;
 mod read;
 
 pub use choose::Others;
@@ -26,10 +27,14 @@ use crate::ack::Acks;
 use crate::checkpoint::{Cursor, FileEntry, Sent};
 use crate::disk::see_at;
 use crate::encoding::EncodingChoice;
+use crate::fence::Fence;
 use crate::follow::{LineMark, Seen};
 use crate::frame::Framer;
 use crate::path_text::shown;
 use crate::sink::Ticket;
+
+/// How long nothing must stand at a path before its file is gone: longer than any rotation takes between its two steps.
+pub const GONE_AFTER_MS: i64 = 60_000;
 
 /// One line as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +86,7 @@ pub struct Tail {
     /// Which log it is.
     pub source: Source,
     reading: Reading,
+    fence: Fence,
     phase: Phase,
     /// Where reading is; in the same epoch as `entry.cursor`, or further.
     read: Cursor,
@@ -89,6 +95,8 @@ pub struct Tail {
     lead: u64,
     acks: Acks<Gain>,
     seen: Option<Seen>,
+    /// When the version that was last seen at the path was last written.
+    written_ns: Option<i128>,
     still_since_ms: i64,
     /// Nothing changed for so long that a last line without ending is complete.
     quiet: bool,
@@ -104,7 +112,9 @@ pub struct Tail {
     news: bool,
     /// What was last complained of.
     trouble: Option<String>,
-    /// A compressed file, as it was seen; it is looked into again when it changes.
+    /// See [`Tail::retire`].
+    retired: bool,
+    /// A binary file, as it was seen; it is looked into again when it changes.
     passed_over: Option<Seen>,
 }
 
@@ -145,18 +155,20 @@ struct Settling {
 impl Tail {
     /// A file found at a path, with what the checkpoint knows of it.
     #[must_use]
-    pub fn new(entry: FileEntry, host: usize, source: Source, reading: Reading) -> Tail {
+    pub fn new(entry: FileEntry, host: usize, source: Source, reading: Reading, fence: Fence) -> Tail {
         let mut tail = Tail {
             read: entry.cursor.clone(),
             entry,
             host,
             source,
             reading,
+            fence,
             phase: Phase::Choosing { drained: false, settling: None },
             framer: None,
             lead: 0,
             acks: Acks::default(),
             seen: None,
+            written_ns: None,
             still_since_ms: 0,
             quiet: false,
             handle: None,
@@ -165,6 +177,7 @@ impl Tail {
             more: false,
             news: false,
             trouble: None,
+            retired: false,
             passed_over: None,
         };
         tail.again(tail.entry.id);
@@ -190,10 +203,43 @@ impl Tail {
         !self.more && self.acks.is_empty()
     }
 
+    /// True when a file stands at the path, as of the last look.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        self.seen.is_some() && !self.retired
+    }
+
     /// True while a handle is open.
     #[must_use]
     pub fn holds_handle(&self) -> bool {
         self.handle.is_some()
+    }
+
+    /// True when nothing has stood at the path for [`GONE_AFTER_MS`], and every version that stood there was read to its
+    /// end and acknowledged.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.seen.is_none()
+            && self.is_idle()
+            && self.handle.is_none()
+            && self.entry.ahead.is_empty()
+            && self.entry.seen_ms > 0
+            && self.now_ms - self.entry.seen_ms >= GONE_AFTER_MS
+    }
+
+    /// Gives up a file that is gone and returns what is known of it. The tail stays as an empty place, which the
+    /// collector uses again.
+    pub fn retire(&mut self) -> FileEntry {
+        self.retired = true;
+        (self.read, self.framer, self.more) = (Cursor::default(), None, false);
+        self.opened = HashMap::new();
+        std::mem::take(&mut self.entry)
+    }
+
+    /// True after [`Tail::retire`].
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.retired
     }
 
     /// Gives the handle back where nothing is left to read.

@@ -1,6 +1,7 @@
 //! What is Windows' alone: the service and its Event Log, and what the machine says of itself. What differs only in a
 //! call stands beside its other half, in [`crate::disk`] and [`crate::signals`].
 
+mod access;
 pub mod event_log;
 pub mod machine;
 pub mod service;

@@ -403,6 +403,49 @@ fn gathered_logs_belong_to_the_hosts_of_their_folders() {
     assert_eq!((heartbeat.time_zone.as_deref(), heartbeat.caught_up), (Some("Europe/Berlin"), false));
 }
 
+/// A folder `pc-a ` beside `PC-A` is no way to write lines of that host, neither now nor after a restart, at which the new
+/// folder would come first in the order of names.
+#[test]
+#[cfg(not(windows))]
+fn folders_alike_but_for_case_or_blanks_are_hosts_of_their_own() {
+    let mut bench = Bench::new();
+    let root = bench.dir.path().join("srv");
+    bench.config = Config::gathered(&root, &bench.config.state_dir);
+    let write = |folder: &str, text: &str| {
+        fs::create_dir_all(root.join(folder)).unwrap();
+        fs::write(root.join(folder).join(LOG), log(text)).unwrap();
+    };
+    write("PC-A", "real");
+    assert_eq!(bench.pump().hosts, 1);
+    write(" pc-a", "blank");
+    write("pc-A", "case");
+    // Gathered elsewhere, in another spelling: the same host.
+    write("other/pc-a", "elsewhere");
+    bench.config.inputs.push(Input {
+        host_pattern: bench.config.inputs[0].host_pattern.clone(),
+        ..Input::new(root.join("other/*/*.log").display().to_string())
+    });
+    bench.stop(std::time::Duration::ZERO);
+    assert_eq!(bench.pump().hosts, 3);
+    for (folder, more) in [("PC-A", "real2"), (" pc-a", "blank2"), ("pc-A", "case2")] {
+        let path = root.join(folder).join(LOG);
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(path, before + &log(more)).unwrap();
+    }
+    bench.stop(std::time::Duration::ZERO);
+    bench.pump();
+    let mut hosts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in bench.lines() {
+        let text = String::from_utf8(line.value.clone()).unwrap();
+        hosts.entry(line.host_id.to_string()).or_default().insert(text);
+    }
+    let of = |id: HostId| Vec::from_iter(hosts[id.as_str()].iter().map(String::as_str));
+    assert_eq!(of(HostId::of_gathered("pc-a")), ["elsewhere", "real", "real2"]);
+    assert_eq!(hosts.len(), 3, "{hosts:?}");
+    let names: BTreeSet<String> = bench.lines().iter().map(|line| line.header.host.clone()).collect();
+    assert_eq!(Vec::from_iter(names), ["pc-a", "pc-a (folder \" pc-a\")", "pc-a (folder \"pc-A\")"]);
+}
+
 #[test]
 fn heartbeats_come_first_at_catching_up_and_every_15_minutes() {
     let mut bench = Bench::new();

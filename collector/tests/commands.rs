@@ -34,8 +34,7 @@ fn check_config_says_what_is_wrong_and_where() {
     // By the environment, as a service manager gives it.
     bench.run(&["check-config"]).expect(0, &["the configuration is good"]);
     bench.configure("[limits]\nline_bytes_max = 1");
-    // The line where the table begins.
-    check(2, &[&format!("{config}:5:"), "line_bytes_max"]);
+    check(2, &[&format!("{config}:6:"), "limits.line_bytes_max"]);
     bench.configure("[limits]\nline_bytes = 1");
     check(2, &[&format!("{config}:6:"), "line_bytes"]);
     bench.configure("'linger.mss' = 5");

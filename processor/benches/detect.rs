@@ -48,6 +48,7 @@ fn host_facts<const N: usize>(index: i64, dimensions: [(&str, String); N], time:
         failing: Vec::new(),
         last_event_time: Some(time),
         caught_up: true,
+        unreadable: None,
     })
 }
 

@@ -1,9 +1,15 @@
 //! The commands of `wulog-processor`. Exit code 0: done; 1: failed, the reason on standard error; 2: wrong arguments or
-//! configuration.
+//! configuration. `explain` has exit codes of its own.
+
+mod check;
+mod explain;
+mod files;
+mod parse;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,22 +17,28 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use wulog_collector::encoding::EncodingChoice;
+use wulog_collector::log_format::LogFormat;
 use wulog_collector::signals::stop_requested;
 use wulog_schemas::topic::Topic;
 
 use crate::alerts::command::AlertsArgs;
-use crate::config::{Config, ConfigError, read_patterns};
+use crate::certificates::command::CertificatesArgs;
+use crate::config::{Config, ConfigError, StandaloneConfig, read_patterns};
+use crate::deliver::command::ChannelsArgs;
 use crate::detect::DetectorConfig;
 use crate::format::Format;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
-use crate::normalize::{Events, NormalizerConfig, Patterns, UtcOffset, Zone};
+use crate::normalize::{Events, Inventory, NormalizerConfig, Patterns, UtcOffset, Zone};
 use crate::pattern_test::PatternTest;
-use crate::replay::logs::{HostLog, Merge};
-use crate::replay::{self, Range, ReplayError, Results};
+use crate::replay::logs::Merge;
+use crate::replay::{self, Range, Results};
 use crate::shell::ShellConfig;
 use crate::standalone::Standalone;
 use crate::{replay::merge, run, topics};
+use check::CheckConfigArgs;
+use explain::ExplainArgs;
+use parse::ParseArgs;
 
 /// On one machine a tick costs next to nothing, and a person is waiting for the first alert.
 const STANDALONE_TICK_AFTER_IDLE: Duration = Duration::from_secs(5);
@@ -38,6 +50,9 @@ const OUTPUT_BYTES: usize = 64 * 1024;
 #[derive(Debug, Parser)]
 #[command(name = "wulog-processor", version)]
 pub struct Cli {
+    /// How messages are written on standard error.
+    #[arg(long, global = true, value_enum, default_value_t, env = "WULOG_LOG_FORMAT")]
+    pub log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -47,7 +62,7 @@ enum Command {
     /// Run on Kafka until stopped; start as many as you like.
     Run(ConfigFile),
     /// Say what is wrong with a configuration, with file and line; touches no broker.
-    CheckConfig(ConfigFile),
+    CheckConfig(CheckConfigArgs),
     /// Try your own patterns on lines, and check them by their own examples.
     TestPatterns(TestPatternsArgs),
     /// Make the topics, or check that they are as they must be.
@@ -59,12 +74,18 @@ enum Command {
     },
     /// Watch a folder of gathered logs on this machine, without Kafka, and print alerts.
     Standalone(StandaloneArgs),
+    /// Say in plain words what the log of one host tells. Exit code 0: healthy; 1: failing; 2: unreadable.
+    Explain(ExplainArgs),
     /// Print one JSON event for each line of log files.
     Parse(ParseArgs),
     /// Run logs, or what a log holds, through the same machines again, into files.
     Replay(ReplayArgs),
     /// List the incidents that there are, or show one.
     Alerts(AlertsArgs),
+    /// List certificates, show the hosts of one, or those that lack one, where hosts send inventories.
+    Certificates(CertificatesArgs),
+    /// Try the channels that bring alerts to people, look at them, handle parked alerts.
+    Channels(ChannelsArgs),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -126,11 +147,16 @@ fn encoding(name: &str) -> Result<EncodingChoice, String> {
 
 impl NormalizerArgs {
     fn config(&self) -> Result<NormalizerConfig, ConfigError> {
+        self.over(NormalizerConfig::default())
+    }
+
+    /// The arguments over what a configuration says.
+    fn over(&self, config: NormalizerConfig) -> Result<NormalizerConfig, ConfigError> {
         Ok(NormalizerConfig {
-            utc_offset: self.utc_offset,
-            time_zone: self.time_zone,
-            patterns: read_patterns(Patterns::default(), &self.patterns)?,
-            ..NormalizerConfig::default()
+            utc_offset: self.utc_offset.or(config.utc_offset),
+            time_zone: self.time_zone.or(config.time_zone),
+            patterns: read_patterns(config.patterns.clone(), &self.patterns)?,
+            ..config
         })
     }
 }
@@ -161,6 +187,9 @@ struct StandaloneArgs {
     /// The folder: one folder a host in it, with its logs (DIR/HOST/*.log).
     #[arg(long, value_name = "DIR")]
     logs: PathBuf,
+    /// The configuration, TOML: `[normalizer]`, `[detector]`, `[[channels]]` and `[http]` as in processor.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The SQLite file that holds everything; made when missing.
     #[arg(long, value_name = "FILE", default_value = "wulog.db")]
     db: PathBuf,
@@ -173,20 +202,9 @@ struct StandaloneArgs {
     /// Largest size of the SQLite file in MiB; by default the disk's.
     #[arg(long, value_name = "MIB")]
     size_max_mib: Option<u32>,
-    #[command(flatten)]
-    normalizer: NormalizerArgs,
-    #[command(flatten)]
-    events: EventArgs,
-}
-
-#[derive(Debug, Args)]
-struct ParseArgs {
-    /// Log files: WindowsUpdate.log or ReportingEvents.log of any age and encoding.
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    /// Name of the host that they are from.
-    #[arg(long, default_value = "localhost")]
-    host: String,
+    /// The hosts there are, a name or a suffix such as *.corp.example.com a line; others give events, but no alerts.
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
     #[command(flatten)]
     normalizer: NormalizerArgs,
     #[command(flatten)]
@@ -244,25 +262,32 @@ enum Stage {
 }
 
 impl Cli {
+    /// What is logged where `WULOG_LOG` does not say it. The page of `explain` says itself what is wrong with a log.
+    #[must_use]
+    pub fn log_filter(&self) -> &'static str {
+        if matches!(self.command, Command::Explain(_)) { "error" } else { "info,librdkafka=error" }
+    }
+
     /// Runs the command.
     ///
     /// # Errors
     /// In words for the person at the terminal.
-    pub async fn run(self) -> anyhow::Result<()> {
-        match self.command {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let done = match self.command {
             Command::Run(file) => {
                 let config = Config::read(&file.config)?;
                 run::run(&config, &stop_on_signals()).await
             }
-            Command::CheckConfig(file) => {
-                let config = Config::read(&file.config)?;
-                config.check_examples(&file.config)?;
-                println!("{}: fine", file.config.display());
-                Ok(())
-            }
+            Command::CheckConfig(args) => tokio::task::block_in_place(|| args.run()),
             Command::TestPatterns(args) => test_patterns(&args),
             Command::Topics { what, file } => topics_command(what, &Config::read(&file.config)?).await,
             Command::Standalone(args) => {
+                let config = args.config.as_deref().map(StandaloneConfig::read).transpose()?.unwrap_or_default();
+                let mut normalizer = args.events.over(args.normalizer.over(config.normalizer)?);
+                if let Some(file) = args.inventory {
+                    normalizer.inventory =
+                        Inventory::from(Some(file)).read_in(Path::new("")).map_err(anyhow::Error::msg)?;
+                }
                 let standalone = Standalone {
                     logs: args.logs,
                     log: EmbeddedConfig {
@@ -272,17 +297,23 @@ impl Cli {
                     },
                     encoding: args.normalizer.encoding,
                     alerts_out: args.alerts_out,
-                    normalizer: args.events.over(args.normalizer.config()?),
-                    detector: DetectorConfig::default(),
+                    normalizer,
+                    detector: config.detector,
+                    channels: config.channels,
+                    http: config.http,
                     shell: ShellConfig { tick_after_idle: Some(STANDALONE_TICK_AFTER_IDLE), ..ShellConfig::default() },
                 };
                 let stop = stop_on_signals();
                 tokio::task::block_in_place(|| standalone.run(&stop))
             }
-            Command::Parse(args) => parse(&args),
+            Command::Explain(args) => return args.run(),
+            Command::Parse(args) => args.run(),
             Command::Replay(args) => replay_command(&args),
             Command::Alerts(args) => args.run(),
-        }
+            Command::Certificates(args) => args.run(),
+            Command::Channels(args) => tokio::task::block_in_place(|| args.run()),
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -336,31 +367,6 @@ async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()>
     Ok(())
 }
 
-fn parse(args: &ParseArgs) -> anyhow::Result<()> {
-    let normalizer = args.events.over(args.normalizer.config()?);
-    let mut failed = Vec::new();
-    for path in &args.files {
-        let log = HostLog { host: args.host.clone(), path: path.clone() };
-        let mut results = Results { events_out: Some(output(Path::new("-"))?), ..Results::default() };
-        let outcome = Merge::open(&[log], args.normalizer.encoding, &normalizer)
-            .and_then(|records| replay::from_raw((&normalizer, &DetectorConfig::default()), 1, records, &mut results));
-        match outcome {
-            Ok(()) => {}
-            // `wulog-processor parse F | head` is no failure.
-            Err(ReplayError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            Err(ReplayError::Output(error)) => return Err(error.into()),
-            Err(error) => {
-                eprintln!("wulog-processor: {error}");
-                failed.push(path.display().to_string());
-            }
-        }
-    }
-    if !failed.is_empty() {
-        bail!("{} of {} files could not be read", failed.len(), args.files.len());
-    }
-    Ok(())
-}
-
 fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
     let ms = |time: Option<DateTime<Utc>>, open: i64| time.map_or(open, |time| time.timestamp_millis());
     let mut results = Results {
@@ -376,13 +382,15 @@ fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
             bail!("--logs holds raw lines: --stage signals needs --db or --config")
         }
         (Some(folder), _, _) => {
-            let logs = replay::logs::find(folder)?;
-            let records = Merge::open(&logs, args.normalizer.encoding, &normalizer)?;
+            let found = replay::logs::find(folder)?;
+            let (logs, refused) = replay::logs::refuse_binary(found, args.normalizer.encoding)?;
+            refused.iter().for_each(|refused| eprintln!("wulog-processor: {refused}"));
+            let inventories = replay::logs::inventories(folder)?;
+            let records = Merge::open(&logs, args.normalizer.encoding, &normalizer)?.with_inventories(inventories);
             replay::from_raw((&normalizer, &detector), 1, records, &mut results)?;
         }
         (_, Some(db), _) => {
-            anyhow::ensure!(db.is_file(), "{}: no file; expected what `standalone --db` wrote", db.display());
-            let log = EmbeddedConfig::at(db);
+            let log = EmbeddedConfig::of_file(db)?;
             match args.stage {
                 Stage::Raw => {
                     let records = embedded::Records::open(&log, Topic::Raw)?.map(|record| Ok(record?));

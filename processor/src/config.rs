@@ -6,13 +6,20 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 use wulog_collector::clock::Clock;
 use wulog_collector::config::HostConfig;
+use wulog_collector::kafka::KafkaSettings;
 use wulog_collector::machine::Machine;
+use wulog_collector::secret::toml_error;
+use wulog_collector::toml_key::place_of;
 
+use crate::deliver::config::{WrongChannel, check_all};
+use crate::deliver::{ChannelConfig, RawChannel};
 use crate::detect::{DetectorConfig, Wrong};
+use crate::http::HttpConfig;
 use crate::log::kafka::KafkaConfig;
-use crate::normalize::{NormalizerConfig, Patterns};
+use crate::normalize::{Inventory, NormalizerConfig, Patterns};
 use crate::shell::ShellConfig;
 use crate::topics::TopicsConfig;
 
@@ -47,17 +54,73 @@ pub enum ConfigError {
     },
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// The configuration as written. It has no `Debug`, since secrets may stand in it.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
     topic_prefix: Option<String>,
     instance: Option<String>,
     pattern_files: Vec<PathBuf>,
-    kafka: BTreeMap<String, toml::Value>,
+    kafka: BTreeMap<String, Spanned<toml::Value>>,
     topics: TopicsConfig,
     processor: RawLoop,
     normalizer: NormalizerConfig,
     detector: DetectorConfig,
+    channels: Vec<RawChannel>,
+    http: Option<HttpConfig>,
+}
+
+/// The configuration of `standalone` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStandalone {
+    pattern_files: Vec<PathBuf>,
+    normalizer: NormalizerConfig,
+    detector: DetectorConfig,
+    channels: Vec<RawChannel>,
+    http: Option<HttpConfig>,
+}
+
+/// The checked configuration of `standalone`.
+#[derive(Clone, Debug, Default)]
+pub struct StandaloneConfig {
+    /// The Normalizer's part.
+    pub normalizer: NormalizerConfig,
+    /// The Detector's part.
+    pub detector: DetectorConfig,
+    /// Where alerts go.
+    pub channels: Vec<ChannelConfig>,
+    /// Where the processor says how it is.
+    pub http: Option<HttpConfig>,
+}
+
+impl StandaloneConfig {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], in words for the person who wrote the file.
+    pub fn read(path: &Path) -> Result<StandaloneConfig, ConfigError> {
+        let (name, text) = (path.display().to_string(), read(path)?);
+        let mut raw: RawStandalone = from_toml(&name, &text)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let files: Vec<PathBuf> = raw.pattern_files.iter().map(|path| folder.join(path)).collect();
+        raw.normalizer.patterns = read_patterns(raw.normalizer.patterns, &files)?;
+        raw.normalizer.inventory = read_inventory(&name, &text, std::mem::take(&mut raw.normalizer.inventory), folder)?;
+        check_detector(&name, &text, &raw.detector)?;
+        let channels = check_channels(&name, &text, &raw.channels, &this_machine())?;
+        check_http(&name, &text, raw.http.as_ref())?;
+        Ok(StandaloneConfig { normalizer: raw.normalizer, detector: raw.detector, channels, http: raw.http })
+    }
+}
+
+/// Checks what the operator's own patterns say by their own examples.
+///
+/// # Errors
+/// The examples of the configuration at `path` that do not hold.
+pub fn check_examples(normalizer: &NormalizerConfig, path: &Path) -> Result<(), ConfigError> {
+    let wrong = normalizer.patterns.wrong_examples();
+    let invalid = || ConfigError::Invalid { path: path.display().to_string(), why: wrong.join("\n  ") };
+    if wrong.is_empty() { Ok(()) } else { Err(invalid()) }
 }
 
 /// A file that `pattern_files` names.
@@ -89,6 +152,10 @@ pub struct Config {
     pub normalizer: NormalizerConfig,
     /// The Detector's part.
     pub detector: DetectorConfig,
+    /// Where alerts go.
+    pub channels: Vec<ChannelConfig>,
+    /// Where the processor says how it is.
+    pub http: Option<HttpConfig>,
 }
 
 impl Config {
@@ -97,7 +164,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], in words for the person who wrote the file.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        Config::parse(&path.display().to_string(), &read(path)?)
+        let config = Config::parse(&path.display().to_string(), &read(path)?)?;
+        for finding in config.kafka.properties.readable_by_all(path) {
+            tracing::warn!("{finding}");
+        }
+        Ok(config)
     }
 
     /// Checks the text of a file that is called `name`. Its pattern files are read; they stand where it stands.
@@ -109,32 +180,27 @@ impl Config {
         let folder = Path::new(name).parent().unwrap_or(Path::new(""));
         let files: Vec<PathBuf> = raw.pattern_files.iter().map(|path| folder.join(path)).collect();
         raw.normalizer.patterns = read_patterns(raw.normalizer.patterns, &files)?;
-        let config = Config::of(raw);
-        config.check().map_err(|why| ConfigError::Invalid { path: name.to_owned(), why })?;
-        config.detector.check().map_err(|wrong| ConfigError::Wrong {
+        raw.normalizer.inventory = read_inventory(name, text, std::mem::take(&mut raw.normalizer.inventory), folder)?;
+        let kafka = KafkaSettings::read(std::mem::take(&mut raw.kafka)).map_err(|wrong| ConfigError::Wrong {
             path: name.to_owned(),
-            line: line_of(text, &wrong),
-            why: wrong.why,
+            line: line_at(text, wrong.at),
+            why: wrong.message,
         })?;
+        let channels = std::mem::take(&mut raw.channels);
+        let mut config = Config::of(raw, kafka);
+        config.check().map_err(|(key, why)| wrong_key(name, text, &key, &why))?;
+        check_detector(name, text, &config.detector)?;
+        config.channels = check_channels(name, text, &channels, &config.kafka.instance)?;
+        check_http(name, text, config.http.as_ref())?;
         Ok(config)
     }
 
-    /// Looks whether the patterns hold by their own examples. Running does not ask: a wrong example is no wrong event.
-    ///
-    /// # Errors
-    /// The examples of the configuration at `path` that do not hold.
-    pub fn check_examples(&self, path: &Path) -> Result<(), ConfigError> {
-        let wrong = self.normalizer.patterns.wrong_examples();
-        let invalid = || ConfigError::Invalid { path: path.display().to_string(), why: wrong.join("\n  ") };
-        if wrong.is_empty() { Ok(()) } else { Err(invalid()) }
-    }
-
-    fn of(raw: RawConfig) -> Config {
+    fn of(raw: RawConfig, properties: KafkaSettings) -> Config {
         let defaults = ShellConfig::default();
         let tick_secs = raw.processor.tick_after_idle_secs.unwrap_or(60);
         Config {
             kafka: KafkaConfig {
-                properties: raw.kafka.into_iter().map(|(name, value)| (name, property(&value))).collect(),
+                properties,
                 topic_prefix: raw.topic_prefix.unwrap_or_else(|| "wulog".to_owned()),
                 instance: raw.instance.unwrap_or_else(this_machine),
             },
@@ -148,24 +214,33 @@ impl Config {
             },
             normalizer: raw.normalizer,
             detector: raw.detector,
+            channels: Vec::new(),
+            http: raw.http,
         }
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// The path of the first key that is wrong, and why.
+    fn check(&self) -> Result<(), (Vec<String>, String)> {
+        let wrong = |path: &[&str], why: String| Err((path.iter().map(|part| (*part).to_owned()).collect(), why));
         if !self.kafka.properties.contains_key("bootstrap.servers") {
-            return Err("[kafka] lacks \"bootstrap.servers\" = \"HOST:PORT,...\"".to_owned());
+            return wrong(&["kafka"], "lacks \"bootstrap.servers\" = \"HOST:PORT,...\"".to_owned());
         }
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if self.kafka.topic_prefix.is_empty() || !self.kafka.topic_prefix.chars().all(legal) {
-            return Err(format!(
-                "topic_prefix = {:?}: a Kafka topic name takes letters, digits, '.', '_' and '-'",
-                self.kafka.topic_prefix
-            ));
+            let why = "is no topic prefix: a Kafka topic name takes letters, digits, '.', '_' and '-'";
+            return wrong(&["topic_prefix"], format!("{:?} {why}", self.kafka.topic_prefix));
         }
-        if self.shell.batch_records_max == 0 || self.topics.raw_partitions < 1 {
-            return Err("batch_records_max and raw_partitions must be at least 1".to_owned());
+        if self.shell.batch_records_max == 0 {
+            return wrong(&["processor", "batch_records_max"], "must be at least 1".to_owned());
         }
-        self.kafka.check_properties()
+        if self.topics.raw_partitions < 1 {
+            return wrong(&["topics", "raw_partitions"], "must be at least 1".to_owned());
+        }
+        self.kafka.check_properties().or_else(|why| {
+            // librdkafka's reason begins with the property, where it knows which.
+            let property = why.split(':').next().filter(|name| self.kafka.properties.contains_key(*name));
+            wrong(&["kafka"].into_iter().chain(property).collect::<Vec<_>>(), why.clone())
+        })
     }
 }
 
@@ -189,26 +264,85 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 }
 
 fn from_toml<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, ConfigError> {
-    toml::from_str(text).map_err(|error| ConfigError::Wrong {
-        path: name.to_owned(),
-        line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
-        why: error.to_string().trim_end().to_owned(),
+    toml::from_str(text).map_err(|error| {
+        let (line, why) = toml_error(text, &error);
+        ConfigError::Wrong { path: name.to_owned(), line, why }
     })
+}
+
+/// The line, from 1, of a place in a text.
+fn line_at(text: &str, at: usize) -> usize {
+    text[..at].matches('\n').count() + 1
+}
+
+fn check_detector(name: &str, text: &str, detector: &DetectorConfig) -> Result<(), ConfigError> {
+    detector.check().map_err(|wrong| ConfigError::Wrong {
+        path: name.to_owned(),
+        line: line_of(text, &wrong),
+        why: wrong.why,
+    })
+}
+
+fn check_channels(
+    name: &str,
+    text: &str,
+    channels: &[RawChannel],
+    instance: &str,
+) -> Result<Vec<ChannelConfig>, ConfigError> {
+    check_all(channels, instance).map_err(|WrongChannel { index, key, why }| ConfigError::Wrong {
+        path: name.to_owned(),
+        line: line_in(text, &["channels"], Some(index), key),
+        why,
+    })
+}
+
+fn check_http(name: &str, text: &str, http: Option<&HttpConfig>) -> Result<(), ConfigError> {
+    http.map_or(Ok(()), HttpConfig::check).map_err(|why| ConfigError::Wrong {
+        path: name.to_owned(),
+        line: line_in(text, &["http"], None, "listen"),
+        why,
+    })
+}
+
+/// The error for the key at `path` of the file `name`, on the key's line.
+fn wrong_key<S: AsRef<str>>(name: &str, text: &str, path: &[S], why: &str) -> ConfigError {
+    let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+    let line = line_at(text, place_of(text, &path));
+    let why = match path.last() {
+        // A property is named by librdkafka's own words.
+        Some(last) if why.starts_with(last) => why.to_owned(),
+        _ => format!("{}: {why}", path.join(".")),
+    };
+    ConfigError::Wrong { path: name.to_owned(), line, why }
+}
+
+fn read_inventory(name: &str, text: &str, inventory: Inventory, folder: &Path) -> Result<Inventory, ConfigError> {
+    inventory.read_in(folder).map_err(|why| wrong_key(name, text, &["normalizer", "inventory"], &why))
 }
 
 /// The line of the detector's key that is wrong; where it is not written, of the table that lacks it.
 fn line_of(text: &str, wrong: &Wrong) -> usize {
-    let line = |at: usize| text[..at].matches('\n').count() + 1;
+    match wrong.rule {
+        None => line_in(text, &["detector"], None, &wrong.key),
+        Some(rule) => line_in(text, &["detector", "rules"], Some(rule), &wrong.key),
+    }
+}
+
+/// The line of `key` in the table at `path`, or in the table with this index of the array there; where the key is not
+/// written, the line of the table.
+fn line_in(text: &str, path: &[&str], index: Option<usize>, key: &str) -> usize {
     let find = || {
         let root = toml::de::DeTable::parse(text).ok()?;
-        let (_, detector) = root.get_ref().iter().find(|(name, _)| *name.get_ref() == "detector")?;
-        let table = match wrong.rule {
-            None => detector,
-            Some(rule) => detector.get_ref().as_table()?.get("rules")?.get_ref().as_array()?.get(rule)?,
-        };
+        let (_, mut found) = root.get_ref().iter().find(|(name, _)| Some(&name.get_ref().as_ref()) == path.first())?;
+        for part in &path[1..] {
+            found = found.get_ref().as_table()?.get(*part)?;
+        }
+        if let Some(index) = index {
+            found = found.get_ref().as_array()?.get(index)?;
+        }
         let written =
-            table.get_ref().as_table().and_then(|table| table.iter().find(|(name, _)| *name.get_ref() == wrong.key));
-        Some(line(written.map_or(table.span(), |(name, _)| name.span()).start))
+            found.get_ref().as_table().and_then(|table| table.iter().find(|(name, _)| *name.get_ref() == key));
+        Some(line_at(text, written.map_or(found.span(), |(name, _)| name.span()).start))
     };
     find().unwrap_or(1)
 }
@@ -216,14 +350,6 @@ fn line_of(text: &str, wrong: &Wrong) -> usize {
 /// The default instance: one processor a machine needs no name of its own.
 fn this_machine() -> String {
     Machine::ask(&HostConfig::default()).map_or_else(|_| "processor".to_owned(), |machine| machine.name)
-}
-
-/// librdkafka takes every value as text.
-fn property(value: &toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -254,11 +380,64 @@ mod tests {
             &format!("{broker}{rule}{}", rule.replace("\"a\"", "\"b\"").replace("min_hosts = 2\n", "")),
             "p.toml:8: ",
         );
-        check("topic_prefix = 3\n", "p.toml:1: ");
+        check("topic_prefix = 3\n", "p.toml:1: column 16: topic_prefix: invalid type: integer, expected a string");
+        check(&format!("{broker}[detector.limits]\nhosts = \"many\"\n"), "p.toml:4: column 9: detector.limits.hosts: ");
+        check(&format!("{broker}[topics]\nraw_partitions = 0\n"), "p.toml:4: topics.raw_partitions: must be");
+        check(&format!("{broker}[processor]\nbatch_records_max = 0\n"), "p.toml:4: processor.batch_records_max: must");
+        let missing = format!("{broker}[normalizer]\ninventory = 'nowhere.txt'\n");
+        check(&missing, "p.toml:4: normalizer.inventory: ");
+        check(&missing, "nowhere.txt");
+        let channel = "[[channels]]\nname = \"a\"\nkind = \"webhook\"\n";
+        check(&format!("{broker}{channel}url = \"x\"\n"), "p.toml:6: url: must begin with http");
+        check(&format!("{broker}{channel}"), "p.toml:3: url: is missing");
+        check(&format!("{broker}{channel}ulr = \"x\"\n"), "p.toml:6: ");
+        check(&format!("{broker}{channel}url = \"http://x\"\nto = [\"a@b.example\"]\n"), "p.toml:7: to: ");
+        check(&format!("{broker}{channel}url = \"http://x\"\n{channel}url = \"http://x\"\n"), "p.toml:8: name: two");
+        check(&format!("{broker}[http]\nlisten = \"0.0.0.0:9465\"\n"), "p.toml:4: listen = 0.0.0.0:9465");
         check("[kafka\n", "p.toml:1: ");
         check("", "bootstrap.servers");
-        check("topic_prefix = \"a b\"\n[kafka]\n\"bootstrap.servers\" = \"x:1\"\n", "topic_prefix");
-        check("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n\"no.such.property\" = 1\n", "no.such.property");
+        check("instance = \"a\"\n[kafka]\n\"client.id\" = \"x\"\n", "p.toml:2: kafka: lacks \"bootstrap.servers\"");
+        check("topic_prefix = \"a b\"\n[kafka]\n\"bootstrap.servers\" = \"x:1\"\n", "p.toml:1: topic_prefix: \"a b\"");
+        check("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n\"no.such.property\" = 1\n", "p.toml:3: no.such.property");
+    }
+
+    /// The error for a `[kafka]` table shows no secret.
+    #[track_caller]
+    fn check_secret(table: &str, expected: &[&str]) {
+        let text = format!("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n{table}\n");
+        let error = Config::parse("p.toml", &text).expect_err("this configuration is wrong");
+        for said in [error.to_string(), format!("{error:?}")] {
+            assert!(!said.contains("hunter2"), "{said}");
+            assert!(expected.iter().all(|part| said.contains(part)), "{said:?} lacks one of {expected:?}");
+        }
+    }
+
+    #[test]
+    fn errors_show_no_secret() {
+        check_secret("'sasl.password' = \"hunter2", &["p.toml", "3"]);
+        check_secret("'sasl.password' = hunter2", &["p.toml", "3"]);
+        check_secret("'sasl.password' = ['hunter2']", &["3", "sasl.password"]);
+        check_secret("'sasl.password' = { vault = 'hunter2' }", &["3", "sasl.password", "{ env"]);
+        check_secret("'sasl.password' = { file = '/nowhere/pw' }", &["3", "/nowhere/pw"]);
+        check_secret("'sasl.password' = { env = 'WULOG_TEST_NOT_SET' }", &["3", "WULOG_TEST_NOT_SET"]);
+        check_secret("'socket.timeout.ms' = 'hunter2'", &["socket.timeout.ms"]);
+        check_secret("[kafka.sasl]\npassword = 'hunter2'", &["kafka.sasl"]);
+        check_secret("'plugin.library.paths' = 'hunter2'", &["3", "plugin.library.paths", "loads a library"]);
+        check_secret("'ssl.engine.location' = 'hunter2'", &["3", "ssl.engine.location", "loads a library"]);
+        check_secret("'ssl.providers' = 'hunter2'", &["3", "ssl.providers", "loads"]);
+        check("kafka = 'hunter2'\n", "invalid type: string, expected");
+    }
+
+    #[test]
+    fn a_secret_is_looked_up_and_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "hunter2\n").unwrap();
+        let text =
+            format!("[kafka]\n'bootstrap.servers' = 'x:1'\n'sasl.password' = {{ file = '{}' }}\n", file.display());
+        let config = Config::parse("p.toml", &text).unwrap();
+        assert_eq!(config.kafka.properties["sasl.password"], "hunter2");
+        assert!(!format!("{config:?}").contains("hunter2"));
     }
 
     #[test]

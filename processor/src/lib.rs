@@ -10,21 +10,29 @@
 //! live:    `run`, `standalone`  = a `shell` around each machine, over a `log` (Kafka or SQLite)
 //! again:   `replay`, `parse`    = a `pipeline` of both machines in memory
 //! read:    `alerts`             = `alerts` that there are, listed or shown
+//!          `certificates`       = inventories of `certificates`, listed or shown
+//! told:    `channels`           = `deliver` brings alerts to people; `http` says how the processor itself is
 //! apart:   `test-patterns`      = a `pattern_test` of the operator's patterns over lines
 //! ```
 
 pub mod machine;
+pub mod bounds;
+pub mod log_time;
 pub mod parse;
 pub mod normalize;
 pub mod format;
 pub mod detect;
 pub mod report;
+pub mod deliver;
+pub mod http;
 pub mod alerts;
+pub mod certificates;
 pub mod log;
 pub mod snapshot;
 pub mod shell;
 pub mod pipeline;
 pub mod replay;
+pub mod explain;
 pub mod topics;
 pub mod config;
 pub mod run;

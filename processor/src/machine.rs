@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wulog_schemas::topic::Topic;
 
+use crate::http::metrics::Figure;
+
 /// One record of a machine's input partition.
 #[derive(Clone, Copy, Debug)]
 pub struct InRecord<'a> {
@@ -52,6 +54,8 @@ pub trait Machine: Sized + Send {
     const NAME: &'static str;
     /// Format of the snapshot; a changed format writes its own keys and leaves the old.
     const FORMAT: u32;
+    /// The topic that it reads.
+    const INPUT: Topic = Topic::Raw;
     /// The topic of its outputs that it can take over from when it was rebuilt; see [`Machine::adopt`].
     const ADOPTS: Option<Topic> = None;
     /// Its part of the configuration, an input like any other.
@@ -76,6 +80,23 @@ pub trait Machine: Sized + Send {
     /// Takes over what the newest of its own documents, one of each key, tell of: the machine was rebuilt from what the
     /// log still holds. Gives the keys of those that the records did not bring back by themselves.
     fn adopt(&mut self, _documents: &[Vec<u8>]) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What stands in place of an output of the record at `(partition, offset)` that its topic refuses whatever is done;
+    /// `None` where nothing can.
+    fn refused(&self, _place: (i32, i64), _why: &str) -> Option<Output> {
+        None
+    }
+
+    /// What a person should be told since the last call, in words: for the log of the program that runs the machine. Notices
+    /// are no outputs: nothing depends on them.
+    fn take_notices(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Figures of its state for `/metrics`. They may not depend on which hosts there are.
+    fn figures(&self) -> Vec<Figure> {
         Vec::new()
     }
 

@@ -1,11 +1,14 @@
 //! `wulog-processor`: the command line, then the library.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use wulog_collector::log_format::{self, LogFormat};
 use wulog_processor::cli::Cli;
 use wulog_processor::config::ConfigError;
+use wulog_schemas::visible::visible;
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_CONFIG: u8 = 2;
@@ -14,17 +17,22 @@ const EXIT_CONFIG: u8 = 2;
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("WULOG_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,librdkafka=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.log_filter()));
+    tracing_subscriber::registry().with(filter).with(log_format::layer(cli.log_format)).init();
+    let log_format = cli.log_format;
     match cli.run().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("wulog-processor: {error:#}");
-            ExitCode::from(if error.is::<ConfigError>() { EXIT_CONFIG } else { EXIT_FAILED })
+            let code = ExitCode::from(if error.is::<ConfigError>() { EXIT_CONFIG } else { EXIT_FAILED });
+            let lines = format!("{error:#}");
+            if log_format == LogFormat::Json {
+                tracing::error!("{lines}");
+                return code;
+            }
+            // Lines of ours stay lines; what others have put into them is made visible.
+            let lines: Vec<_> = lines.split('\n').map(visible).collect();
+            eprintln!("wulog-processor: {}", lines.join("\n"));
+            code
         }
     }
 }

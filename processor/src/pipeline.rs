@@ -35,6 +35,16 @@ impl Pipeline {
         Pipeline { detector: self.detector.naming_all_hosts(), ..self }
     }
 
+    /// Says what is still open after the last record, and tells of the files that ended before it was clear that they are no
+    /// logs of Windows Update.
+    pub fn finish(&mut self, out: &mut Vec<Output>) {
+        for normalizer in &mut self.normalizers {
+            normalizer.end_of_files();
+            normalizer.take_notices().iter().for_each(|notice| tracing::warn!("{notice}"));
+        }
+        self.detector.finish(out);
+    }
+
     /// Takes one raw record and gives, in order, the event, the signals and the alerts that come of it.
     pub fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
         let Some(normalizer) = usize::try_from(record.partition).ok().and_then(|at| self.normalizers.get_mut(at))
@@ -43,6 +53,7 @@ impl Pipeline {
         };
         let first = out.len();
         apply_or_skip(normalizer, record, out);
+        normalizer.take_notices().iter().for_each(|notice| tracing::warn!("{notice}"));
         for output in &out[first..] {
             if output.topic == Topic::Signals {
                 let signal = InRecord {

@@ -5,21 +5,24 @@
 
 use wulog_schemas::alert::{Alert, Factor, Method, Related, State, UtcTime};
 
+mod page;
+
+pub(crate) use page::{Page, ascii, letters};
+
 /// Narrower than this nothing can be read; a smaller width is taken as this one.
 const WIDTH_MIN: usize = 40;
 const NAMES_SHOWN: usize = 8;
 const FACTORS_SHOWN: usize = 5;
 const EXEMPLARS_SHOWN: usize = 3;
-/// Width of the labels in front of facts.
-const LABEL: usize = 10;
 
 /// The alert as text of lines no wider than `width` (names that are longer apart), with a line ending at its end.
 #[must_use]
 pub fn print_alert(alert: &Alert, width: usize) -> String {
-    let mut page = Page { text: String::new(), width: width.max(WIDTH_MIN) };
+    let mut page = Page::new(width.max(WIDTH_MIN), ascii);
     heading(&mut page, alert);
     facts(&mut page, alert);
     common(&mut page, alert);
+    certificates(&mut page, alert);
     checks(&mut page, alert);
     proof(&mut page, alert);
     page.text
@@ -28,7 +31,7 @@ pub fn print_alert(alert: &Alert, width: usize) -> String {
 /// What has happened since the document before, in a few lines: for transitions of an incident that was printed whole.
 #[must_use]
 pub fn print_update(alert: &Alert, width: usize) -> String {
-    let mut page = Page { text: String::new(), width: width.max(WIDTH_MIN) };
+    let mut page = Page::new(width.max(WIDTH_MIN), ascii);
     let when = short(alert.time.updated);
     page.line(&format!("{} #{} {} at {when}", alert.id, alert.seq, alert.transition.as_str()));
     page.wrapped("    ", &alert.summary);
@@ -125,6 +128,10 @@ fn opened_by(alert: &Alert) -> String {
         Method::GammaPoisson | Method::SameUpdate => {
             format!("{seen} where {} were to be expected (p = {:e})", found.expected_hosts, found.p_value)
         }
+        Method::Concentration => format!(
+            "{seen} that share a value, where {} with it were to be expected (p = {:e})",
+            found.expected_hosts, found.p_value
+        ),
         Method::SmallFleet => format!("{seen}, a large share of a small fleet"),
         Method::Silence => {
             format!("{seen} and were not heard of since, where {} were to be expected", found.expected_hosts)
@@ -154,7 +161,25 @@ fn common(page: &mut Page, alert: &Alert) {
     }
     let alike = alert.contrast.same_first_factor_healthy_hosts;
     if let (true, Some(first)) = (alike > 0, alert.common_factors.first()) {
-        page.wrapped("  ", &format!("not failed: {} with {} {}", healthy_hosts(alike), first.dimension, first.value));
+        let which = match &*first.dimension {
+            // The value is a sentence of its own, which stands above.
+            "certificate" => "of which the same is true".to_owned(),
+            dimension => format!("with {dimension} {}", first.value),
+        };
+        page.wrapped("  ", &format!("not failed: {} {which}", healthy_hosts(alike)));
+    }
+    page.blank();
+}
+
+/// What inventories say about certificates, and the step that fixes it.
+fn certificates(page: &mut Page, alert: &Alert) {
+    if alert.certificates.is_empty() {
+        return;
+    }
+    page.wrapped("", "CERTIFICATES");
+    for finding in &alert.certificates {
+        page.wrapped("  ", &finding.says);
+        page.wrapped("  fix: ", &finding.fix);
     }
     page.blank();
 }
@@ -184,7 +209,10 @@ fn checks(page: &mut Page, alert: &Alert) {
         page.wrapped(&format!("  {}. ", number + 1), &step.check);
         if let Some(command) = &step.command {
             let on = step.on.as_deref().map(|on| format!("  (on {on})")).unwrap_or_default();
-            page.command(command, &on);
+            page.windows_command(command, &on);
+        }
+        if let Some(answer) = &step.answered {
+            page.wrapped("     answered: ", answer);
         }
     }
     page.blank();
@@ -209,83 +237,6 @@ fn proof(page: &mut Page, alert: &Alert) {
         page.wrapped("  ", "all hosts by name:");
         page.command(command, "");
     }
-}
-
-/// Text that grows by lines of a width.
-struct Page {
-    text: String,
-    width: usize,
-}
-
-impl Page {
-    fn blank(&mut self) {
-        self.text.push('\n');
-    }
-
-    fn rule(&mut self, with: char) {
-        self.line(&with.to_string().repeat(self.width));
-    }
-
-    fn line(&mut self, line: &str) {
-        self.text.push_str(line.trim_end());
-        self.text.push('\n');
-    }
-
-    fn fact(&mut self, label: &str, text: &str) {
-        self.wrapped(&format!("{label:LABEL$} "), text);
-    }
-
-    /// `text` behind `lead`, with the further lines indented by as much.
-    fn wrapped(&mut self, lead: &str, text: &str) {
-        let mut line = lead.to_owned();
-        let mut empty = true;
-        for word in text.split_whitespace() {
-            let word: String = word.chars().map(ascii).collect();
-            if !empty && line.len() + 1 + word.len() > self.width {
-                self.line(&line);
-                line = " ".repeat(lead.len());
-                empty = true;
-            }
-            if !empty {
-                line.push(' ');
-            }
-            line.push_str(&word);
-            empty = false;
-        }
-        self.line(&line);
-    }
-
-    /// A command on a line of its own; `note` follows on the same line where there is room. A longer one goes on behind
-    /// a backslash, before an option where there is one.
-    fn command(&mut self, command: &str, note: &str) {
-        let command: String = command.chars().map(ascii).collect();
-        let mut line = format!("     > {}", command.split(' ').next().unwrap_or_default());
-        let mut words = command.split(' ').skip(1).peekable();
-        while let Some(word) = words.next() {
-            // An option stays with its value.
-            let value = words.next_if(|next| word.starts_with("--") && !next.starts_with("--"));
-            let part = value.map_or_else(|| word.to_owned(), |value| format!("{word} {value}"));
-            let tail = if words.peek().is_some() { 2 } else { 0 }; // " \\"
-            if line.len() + 1 + part.len() + tail > self.width {
-                self.line(&format!("{line} \\"));
-                line = format!("           {part}");
-            } else {
-                line.push(' ');
-                line.push_str(&part);
-            }
-        }
-        if note.is_empty() || line.len() + note.len() <= self.width {
-            self.line(&format!("{line}{note}"));
-        } else {
-            self.line(&line);
-            self.wrapped("       ", note);
-        }
-    }
-}
-
-/// Host names and labels are foreign text: nothing but printable ASCII reaches the terminal.
-pub(crate) fn ascii(letter: char) -> char {
-    if letter.is_ascii_graphic() || letter == ' ' { letter } else { '?' }
 }
 
 pub(crate) fn short(time: UtcTime) -> String {

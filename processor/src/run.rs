@@ -1,16 +1,21 @@
 //! `run`: both machines on Kafka, each in a thread of its own, until told to stop.
 
 use std::thread::ScopedJoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use wulog_collector::service_manager::{Loops, ServiceManager};
 use wulog_schemas::topic::Topic;
 
 use crate::config::Config;
+use crate::deliver::queue::Queue;
+use crate::deliver::{ChannelConfig, Runner};
 use crate::detect::Detector;
+use crate::http::Server;
+use crate::http::metrics::Metrics;
 use crate::log::LogError;
-use crate::log::kafka::KafkaLog;
+use crate::log::kafka::{KafkaLog, KafkaQueue};
 use crate::machine::Machine;
 use crate::normalize::Normalizer;
 use crate::shell::{Shell, ShellConfig};
@@ -24,13 +29,28 @@ const RETRY: Duration = Duration::from_secs(3);
 /// # Errors
 /// What a person must mend; nothing is lost.
 pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
-    if !topics_are_right(config, stop).await? {
+    let manager = ServiceManager::from_env();
+    // A broker that is away is waited for, so it does not make the start fail.
+    manager.ready();
+    if !topics_are_right(config, &manager, stop).await? {
         return Ok(());
     }
+    config.normalizer.inventory.watch(stop);
+    let (metrics, loops) = (Metrics::new(), Loops::new(Instant::now()));
+    let server = config.http.as_ref().map(Server::bind).transpose()?;
+    let channels = config
+        .channels
+        .iter()
+        .map(|channel| runner(channel, &metrics, &loops, Box::new(KafkaQueue::open(&config.kafka, &channel.name)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let ticks = config.shell.clone();
     let no_ticks = ShellConfig { tick_after_idle: None, ..config.shell.clone() };
-    let mut normalizer = on_kafka::<Normalizer>(config, ticks, Topic::Raw, config.normalizer.clone())?;
-    let mut detector = on_kafka::<Detector>(config, no_ticks, Topic::Signals, config.detector.clone())?;
+    let mut normalizer = on_kafka::<Normalizer>(config, ticks, Topic::Raw, config.normalizer.clone())?
+        .noting_in(&metrics)
+        .watched_in(&loops);
+    let mut detector = on_kafka::<Detector>(config, no_ticks, Topic::Signals, config.detector.clone())?
+        .noting_in(&metrics)
+        .watched_in(&loops);
     info!(
         brokers = config.kafka.brokers(),
         prefix = config.kafka.topic_prefix,
@@ -39,13 +59,31 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
     );
     tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
-            let threads = [
+            let mut threads = vec![
                 ("normalizer", scope.spawn(move || Ok(normalizer.run(stop)?))),
                 ("detector", scope.spawn(move || Ok(detector.run(stop)?))),
             ];
-            join_all(threads, stop)
+            for mut channel in channels {
+                threads.push(("channel", scope.spawn(move || Ok(channel.run(stop)?))));
+            }
+            let metrics = &metrics;
+            if let Some(server) = server {
+                threads.push(("HTTP server", scope.spawn(move || server.run(metrics, stop))));
+            }
+            join_all(threads, &manager, &loops, stop)
         })
     })
+}
+
+/// A channel over its queue.
+pub(crate) fn runner(
+    config: &ChannelConfig,
+    metrics: &Metrics,
+    loops: &Loops,
+    queue: Box<dyn Queue>,
+) -> anyhow::Result<Runner> {
+    let rounds = loops.add(Instant::now());
+    Runner::new(config, queue, metrics.of_channel(&config.name), rounds).map_err(anyhow::Error::msg)
 }
 
 fn on_kafka<M: Machine>(
@@ -59,8 +97,9 @@ fn on_kafka<M: Machine>(
 }
 
 /// Waits for the brokers and looks at the topics; false when stopped before.
-async fn topics_are_right(config: &Config, stop: &CancellationToken) -> anyhow::Result<bool> {
+async fn topics_are_right(config: &Config, manager: &ServiceManager, stop: &CancellationToken) -> anyhow::Result<bool> {
     while !stop.is_cancelled() {
+        manager.alive(Instant::now());
         match topics::check(&config.kafka, &config.topics).await {
             Ok(wrong) if wrong.is_empty() => return Ok(true),
             Ok(wrong) => anyhow::bail!("the topics are not right:\n  {}", wrong.join("\n  ")),
@@ -75,14 +114,19 @@ async fn topics_are_right(config: &Config, stop: &CancellationToken) -> anyhow::
     Ok(false)
 }
 
-/// Joins threads that run until `stop`; the first that fails stops the others.
-pub(crate) fn join_all<'scope, const N: usize>(
-    threads: [(&'static str, ScopedJoinHandle<'scope, anyhow::Result<()>>); N],
+/// Joins threads that run until `stop`; the first that fails stops the others. Until then the watchdog is fed as long as all
+/// `loops` turn.
+pub(crate) fn join_all<'scope>(
+    threads: Vec<(&'static str, ScopedJoinHandle<'scope, anyhow::Result<()>>)>,
+    manager: &ServiceManager,
+    loops: &Loops,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     while !stop.is_cancelled() && threads.iter().all(|(_, thread)| !thread.is_finished()) {
+        manager.alive_with(loops, Instant::now());
         std::thread::sleep(Duration::from_millis(50));
     }
+    manager.stopping();
     stop.cancel();
     let mut outcome = Ok(());
     for (name, thread) in threads {

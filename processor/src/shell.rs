@@ -13,15 +13,20 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use wulog_collector::clock::Clock;
+use wulog_collector::service_manager::{Loops, Rounds};
 use wulog_schemas::raw::RawHeader;
 use wulog_schemas::topic::Topic;
 
+use crate::http::metrics::{Figures, MachineMetrics, Metrics};
 use crate::log::{Log, LogError, Record, Write};
 use crate::machine::{Machine, Output};
 use crate::snapshot::{Owner, Snapshot};
 
 /// State records in one transaction: 8 chunks of 512 KiB.
 const SNAPSHOT_WRITES_PER_COMMIT: usize = 8;
+
+/// A snapshot whose machine has panicked so often is not loaded again: it may be what is wrong.
+const SNAPSHOT_PANICS_MAX: u32 = 3;
 
 /// First and longest pause after a log said "retry".
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
@@ -119,8 +124,15 @@ pub struct Shell<M: Machine> {
     slots: BTreeMap<i32, Slot<M>>,
     /// Records on which a machine panicked.
     poisoned: BTreeSet<(i32, i64)>,
+    /// How often machines panicked that came of the snapshot of a partition at an offset.
+    panics: BTreeMap<(i32, i64), u32>,
     /// True when `slots` may differ from what is committed.
     unsettled: bool,
+    metrics: MachineMetrics,
+    /// What the watchdog looks at.
+    rounds: Rounds,
+    /// When the machines were last asked for their figures.
+    asked_at: Option<Instant>,
 }
 
 impl<M: Machine> Shell<M> {
@@ -135,8 +147,26 @@ impl<M: Machine> Shell<M> {
             owned: BTreeSet::new(),
             slots: BTreeMap::new(),
             poisoned: BTreeSet::new(),
+            panics: BTreeMap::new(),
             unsettled: false,
+            metrics: Metrics::new().of_machine(M::NAME),
+            rounds: Rounds::unwatched(),
+            asked_at: None,
         }
+    }
+
+    /// Notes what the shell does in `metrics`.
+    #[must_use]
+    pub fn noting_in(mut self, metrics: &Metrics) -> Shell<M> {
+        self.metrics = metrics.of_machine(M::NAME);
+        self
+    }
+
+    /// Notes its rounds in `loops`.
+    #[must_use]
+    pub fn watched_in(mut self, loops: &Loops) -> Shell<M> {
+        self.rounds = loops.add(Instant::now());
+        self
     }
 
     /// Runs until `stop`, waits out what can be waited out, and leaves fresh snapshots behind.
@@ -146,10 +176,15 @@ impl<M: Machine> Shell<M> {
     pub fn run(&mut self, stop: &CancellationToken) -> Result<(), LogError> {
         let mut backoff = BACKOFF.0;
         while !stop.is_cancelled() {
+            self.rounds.turn(Instant::now());
             match self.step(Duration::from_millis(200)) {
-                Ok(_) => backoff = BACKOFF.0,
+                Ok(step) => {
+                    backoff = BACKOFF.0;
+                    self.note_round(step);
+                }
                 Err(LogError::Retry(why)) => {
                     warn!(machine = M::NAME, retry_in_ms = backoff.as_millis(), "{why}");
+                    self.metrics.retried();
                     let until = Instant::now() + backoff;
                     while Instant::now() < until && !stop.is_cancelled() {
                         std::thread::sleep(Duration::from_millis(50));
@@ -185,6 +220,8 @@ impl<M: Machine> Shell<M> {
         }
         let polled = self.log.poll(self.config.batch_records_max, wait)?;
         if let Some(owned) = polled.owned {
+            self.metrics.rebalanced();
+            self.owned.difference(&owned).for_each(|&partition| self.metrics.gave_up(partition));
             self.owned = owned;
             self.unsettled = true;
             self.settle()?;
@@ -236,7 +273,9 @@ impl<M: Machine> Shell<M> {
             }
             let target = committed.unwrap_or(oldest);
             if self.slots.get(&partition).is_none_or(|slot| slot.valid_for() != target) {
+                let began = Instant::now();
                 let mut slot = self.load(partition, target, oldest)?;
+                self.metrics.loaded(partition, began.elapsed());
                 slot.orphan = committed.is_some() && slot.snapshot_offset < 0;
                 self.slots.insert(partition, slot);
             }
@@ -261,7 +300,8 @@ impl<M: Machine> Shell<M> {
             quiet_since: Instant::now(),
         };
         for snapshot in owner.decode(&self.log.read_state(partition)?) {
-            if snapshot.offset > target {
+            let panics = self.panics.get(&(partition, snapshot.offset)).copied().unwrap_or(0);
+            if snapshot.offset > target || panics >= SNAPSHOT_PANICS_MAX {
                 continue;
             }
             match M::restore(&self.machine_config, partition, self.partitions, &snapshot.bytes) {
@@ -291,6 +331,7 @@ impl<M: Machine> Shell<M> {
 
     fn process(&mut self, records: &[Record]) -> Result<usize, LogError> {
         let mut writes = Vec::new();
+        let mut origins = Vec::new();
         let mut next = BTreeMap::new();
         let mut outputs = Vec::new();
         let mut applied = 0;
@@ -314,23 +355,122 @@ impl<M: Machine> Shell<M> {
                     offset = record.offset,
                     "panicked on this record, which will be marked and passed over; please report it with the record"
                 );
+                self.metrics.panicked();
                 self.poisoned.insert((record.partition, record.offset));
+                let panics = self.panics.entry((record.partition, slot.snapshot_offset)).or_default();
+                *panics = panics.saturating_add(1);
                 self.slots.clear();
                 self.settle()?;
                 return Ok(0);
+            }
+            let notices = slot.machine.take_notices();
+            if record.offset >= slot.live_from {
+                notices.iter().for_each(|notice| warn!(machine = M::NAME, "{notice}"));
             }
             applied += 1;
             slot.quiet_since = Instant::now();
             slot.next = record.offset + 1; // + 1, since a Kafka commit names the next offset
             if record.offset >= slot.live_from {
+                origins.resize(origins.len() + outputs.len(), (record.partition, record.offset));
                 writes.extend(outputs.drain(..).map(|output| to_write(output, record.partition)));
                 next.insert(record.partition, slot.next);
             }
         }
         if !next.is_empty() {
-            self.log.commit(&writes, &next)?;
+            let began = Instant::now();
+            let written = sizes_of(&writes);
+            self.commit_what_fits(writes, &origins, &next).inspect_err(|_| self.metrics.aborted())?;
+            self.metrics.committed(began.elapsed());
+            self.note_moved(records, written);
         }
         Ok(applied)
+    }
+
+    /// Commits `writes`, each of which came of the record at its place in `origins`. What its topic refuses as too large is
+    /// replaced by the machine's word for it, and left out where that is refused too: a size never stops the shell.
+    fn commit_what_fits(
+        &mut self,
+        writes: Vec<Write>,
+        origins: &[(i32, i64)],
+        next: &BTreeMap<i32, i64>,
+    ) -> Result<(), LogError> {
+        let mut left: Vec<(Write, (i32, i64), bool)> =
+            writes.into_iter().zip(origins).map(|(write, origin)| (write, *origin, false)).collect();
+        loop {
+            let writes: Vec<Write> = left.iter().map(|(write, ..)| write.clone()).collect();
+            let (places, why) = match self.log.commit(&writes, next) {
+                Err(LogError::Refused { places, why }) => (places, why),
+                done => return done,
+            };
+            let refused: BTreeSet<usize> = places.into_iter().filter(|place| *place < left.len()).collect();
+            if refused.is_empty() {
+                return Err(LogError::Retry(why));
+            }
+            // From the end, so that the places before stay.
+            for place in refused.into_iter().rev() {
+                let (write, origin, is_substitute) = &left[place];
+                let bytes = write.value.as_ref().map_or(0, Bytes::len);
+                let topic = write.topic.suffix();
+                let (partition, offset) = *origin;
+                error!(
+                    machine = M::NAME,
+                    partition, offset, topic, bytes, "an output is too large and is left out: {why}"
+                );
+                self.metrics.refused();
+                let reason = format!("its output for the topic {topic}, {bytes} bytes, is refused as too large: {why}");
+                let machine = self.slots.get(&partition).filter(|_| !is_substitute).map(|slot| &slot.machine);
+                match machine.and_then(|machine| machine.refused(*origin, &reason)) {
+                    Some(output) => left[place] = (to_write(output, partition), *origin, true),
+                    None => drop(left.remove(place)),
+                }
+            }
+        }
+    }
+
+    /// Counts what a committed batch read and wrote, and how far behind it is.
+    fn note_moved(&mut self, records: &[Record], written: BTreeMap<Topic, (u64, u64)>) {
+        let bytes = |values: &mut dyn Iterator<Item = usize>| values.sum::<usize>() as u64;
+        let read = bytes(&mut records.iter().map(|record| record.value.len()));
+        self.metrics.moved(M::INPUT.suffix(), "in", records.len() as u64, read);
+        for (topic, (count, size)) in written {
+            self.metrics.moved(topic.suffix(), "out", count, size);
+        }
+        let now_ms = self.config.clock.now_ms();
+        let newest: BTreeMap<i32, i64> = records.iter().map(|record| (record.partition, record.timestamp_ms)).collect();
+        for (partition, timestamp_ms) in newest {
+            self.metrics.lag_seconds(partition, now_ms.saturating_sub(timestamp_ms).max(0) as f64 / 1000.0);
+        }
+        for (partition, end) in self.log.ends() {
+            if let Some(slot) = self.slots.get(&partition) {
+                self.metrics.lag_records(partition, end.saturating_sub(slot.next).max(0));
+            }
+        }
+    }
+
+    /// Notes that the loop went round, and now and then what the machines say of their state.
+    fn note_round(&mut self, step: Step) {
+        const ASKED_EVERY: Duration = Duration::from_secs(10);
+        let waits = self.slots.iter().any(|(_, slot)| !slot.is_live());
+        let ready = match waits || self.unsettled {
+            true => Err("its machines are being loaded".to_owned()),
+            false => Ok(()),
+        };
+        self.metrics.round(ready);
+        if step.at_end {
+            // Behind the last record may stand the ends of transactions, which count as offsets and are nothing to read.
+            for &partition in &self.owned {
+                self.metrics.lag_seconds(partition, 0.0);
+                self.metrics.lag_records(partition, 0);
+            }
+        }
+        if self.asked_at.is_none_or(|asked| asked.elapsed() >= ASKED_EVERY) {
+            self.asked_at = Some(Instant::now());
+            let mut figures = Figures::new();
+            for figure in self.slots.values().flat_map(|slot| slot.machine.figures()) {
+                *figures.entry((figure.name, figure.labels)).or_default() += figure.value;
+            }
+            self.metrics.figures(figures);
+        }
     }
 
     /// Appends what a live machine is due to hear to its own input: what it was started with, where that is news.
@@ -397,11 +537,19 @@ impl<M: Machine> Shell<M> {
         let owner = Owner { machine: M::NAME, format: M::FORMAT, partition };
         let snapshot = Snapshot { offset: slot.next, slot: 1 - slot.snapshot_slot, bytes: slot.machine.snapshot() };
         let bytes = snapshot.bytes.len();
+        self.metrics.snapshot(partition, bytes, self.config.clock.now_ms());
         let here = BTreeMap::from([(partition, slot.next)]);
         let (older, newer, in_slot) = (slot.snapshot_offset, snapshot.offset, snapshot.slot);
         let writes = owner.encode(snapshot, self.config.clock.now_ms());
         for part in writes.chunks(SNAPSHOT_WRITES_PER_COMMIT) {
-            self.log.commit(part, &here)?;
+            match self.log.commit(part, &here) {
+                Err(LogError::Refused { why, .. }) => {
+                    let what = "no snapshot: a part of it is too large for its topic";
+                    warn!(machine = M::NAME, partition, bytes, "{what}: {why}");
+                    return Ok(());
+                }
+                done => done?,
+            }
         }
         slot.snapshot_slot = in_slot;
         slot.snapshot_offset = newer;
@@ -409,6 +557,17 @@ impl<M: Machine> Shell<M> {
         // The older snapshot stays as the second slot, so what it needs must stay too.
         if older >= 0 { self.log.not_needed_below(partition, older) } else { Ok(()) }
     }
+}
+
+/// How many records, and how many bytes of values, go to each topic.
+fn sizes_of(writes: &[Write]) -> BTreeMap<Topic, (u64, u64)> {
+    let mut written: BTreeMap<Topic, (u64, u64)> = BTreeMap::new();
+    for write in writes {
+        let (count, size) = written.entry(write.topic).or_default();
+        *count += 1;
+        *size += write.value.as_ref().map_or(0, |value| value.len() as u64);
+    }
+    written
 }
 
 /// Events lie beside their raw records; signals and alerts have one partition.

@@ -85,7 +85,22 @@ impl Owner {
     }
 
     fn decode_slot(self, state: &BTreeMap<String, Vec<u8>>, slot: u8) -> Option<Snapshot> {
-        let manifest: Manifest = serde_json::from_slice(state.get(&self.key(slot, "manifest"))?).ok()?;
+        let manifest = state.get(&self.key(slot, "manifest"))?;
+        let found = self.decode_parts(state, slot, manifest);
+        if found.is_none() {
+            // Also where a newer snapshot was being written when the process ended; the other slot is whole then.
+            tracing::warn!(
+                machine = self.machine,
+                partition = self.partition,
+                slot,
+                "a snapshot is damaged or unfinished; the other one is used, or the records are read again"
+            );
+        }
+        found
+    }
+
+    fn decode_parts(self, state: &BTreeMap<String, Vec<u8>>, slot: u8, manifest: &[u8]) -> Option<Snapshot> {
+        let manifest: Manifest = serde_json::from_slice(manifest).ok()?;
         let mut bytes = Vec::new();
         for number in 0..manifest.chunks {
             bytes.extend_from_slice(state.get(&self.key(slot, &number.to_string()))?);

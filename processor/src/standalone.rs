@@ -4,19 +4,23 @@
 mod printer;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use wulog_collector::Collector;
 use wulog_collector::clock::Clock;
 use wulog_collector::encoding::EncodingChoice;
+use wulog_collector::service_manager::{Loops, Rounds, ServiceManager};
 use wulog_schemas::topic::Topic;
 
+use crate::deliver::ChannelConfig;
 use crate::detect::{Detector, DetectorConfig};
-use crate::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedSink};
+use crate::http::metrics::Metrics;
+use crate::http::{HttpConfig, Server};
+use crate::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedQueue, EmbeddedSink};
 use crate::machine::Machine;
 use crate::normalize::{Normalizer, NormalizerConfig};
 use crate::shell::{Shell, ShellConfig};
@@ -28,6 +32,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long what is on its way may take once told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
+
+/// Files of hosts without a log that are named at the start; of a folder of traces the first ones tell enough.
+const WARNED_FILES_MAX: usize = 20;
 
 /// What `standalone` runs on.
 #[derive(Clone, Debug)]
@@ -46,6 +53,10 @@ pub struct Standalone {
     pub detector: DetectorConfig,
     /// How the loops run.
     pub shell: ShellConfig,
+    /// Where alerts go, beside standard output.
+    pub channels: Vec<ChannelConfig>,
+    /// Where it says how it is.
+    pub http: Option<HttpConfig>,
 }
 
 impl Standalone {
@@ -59,20 +70,59 @@ impl Standalone {
             "{}: not a folder; expected one that holds HOST/WindowsUpdate.log for each host",
             self.logs.display()
         );
+        self.warn_of_hosts_without_log();
+        let _lock = embedded::Lock::take(&self.log.path)?;
+        embedded::open(&self.log)?;
+        self.normalizer.inventory.watch(stop);
+        embedded::check_in_background(self.log.path.clone());
         let sink = EmbeddedSink::open(&self.log, Clock::System)?;
         let collector = Collector::new(self.collector_config()?, Box::new(sink), Clock::System)?;
-        let mut normalizer = self.shell::<Normalizer>(Topic::Raw, self.normalizer.clone())?;
-        let mut detector = self.shell::<Detector>(Topic::Signals, self.detector.clone())?;
+        let (metrics, loops) = (Metrics::new(), Loops::new(Instant::now()));
+        let mut normalizer =
+            self.shell::<Normalizer>(Topic::Raw, self.normalizer.clone())?.noting_in(&metrics).watched_in(&loops);
+        let mut detector =
+            self.shell::<Detector>(Topic::Signals, self.detector.clone())?.noting_in(&metrics).watched_in(&loops);
+        let server = self.http.as_ref().map(Server::bind).transpose()?;
+        let channels = self
+            .channels
+            .iter()
+            .map(|channel| {
+                let queue = EmbeddedQueue::open(&self.log, &channel.name)?;
+                crate::run::runner(channel, &metrics, &loops, Box::new(queue))
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
         let mut printer = Printer::open(&self.log, self.alerts_out.as_deref())?;
+        let (manager, reading) = (ServiceManager::from_env(), loops.add(Instant::now()));
+        manager.ready();
         std::thread::scope(|scope| {
-            let threads = [
-                ("collector", scope.spawn(move || collect(collector, stop))),
+            let mut threads = vec![
+                ("collector", scope.spawn(move || collect(collector, &reading, stop))),
                 ("normalizer", scope.spawn(move || Ok(normalizer.run(stop)?))),
                 ("detector", scope.spawn(move || Ok(detector.run(stop)?))),
                 ("printer", scope.spawn(move || printer.run(stop))),
             ];
-            crate::run::join_all(threads, stop)
+            for mut channel in channels {
+                threads.push(("channel", scope.spawn(move || Ok(channel.run(stop)?))));
+            }
+            let metrics = &metrics;
+            if let Some(server) = server {
+                threads.push(("HTTP server", scope.spawn(move || server.run(metrics, stop))));
+            }
+            crate::run::join_all(threads, &manager, &loops, stop)
         })
+    }
+
+    /// Says of hosts that have a trace or an archive in place of a log what to do: the collector looks at `*.log` alone, so
+    /// these hosts would be missing without a word.
+    fn warn_of_hosts_without_log(&self) {
+        // A folder without any file is no reason to stop: logs may come later.
+        let refused = crate::replay::logs::in_place_of_logs(&self.logs, self.encoding).unwrap_or_default();
+        for why in refused.iter().take(WARNED_FILES_MAX) {
+            warn!("a host has no *.log: {why}");
+        }
+        if let Some(more) = refused.len().checked_sub(WARNED_FILES_MAX).filter(|more| *more > 0) {
+            warn!(files = more, "more files of hosts without *.log are not read");
+        }
     }
 
     fn shell<M: Machine>(&self, input: Topic, config: M::Config) -> anyhow::Result<Shell<M>> {
@@ -94,9 +144,10 @@ impl Standalone {
 }
 
 /// Ships what the logs hold until `stop`; then keeps what is acknowledged.
-fn collect(mut collector: Collector, stop: &CancellationToken) -> anyhow::Result<()> {
+fn collect(mut collector: Collector, rounds: &Rounds, stop: &CancellationToken) -> anyhow::Result<()> {
     let mut greeted = false;
     while !stop.is_cancelled() {
+        rounds.turn(Instant::now());
         let pass = collector.pass(POLL_INTERVAL)?;
         if pass.caught_up && !greeted {
             greeted = true;

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use wulog_schemas::topic::Topic;
 
 use crate::log::LogError;
-use crate::log::kafka::{KafkaConfig, explain};
+use crate::log::kafka::{KafkaConfig, LoginWatch, explain};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// A first answer may take a slow login; a stop waits for it too, so it is shorter than what service managers grant.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the reason for a failed contact is waited for.
+const REASON_WAIT: Duration = Duration::from_millis(500);
 const DAY_MS: i64 = 86_400_000;
 
 /// The `[topics]` table.
@@ -82,12 +84,25 @@ impl TopicsConfig {
 
 /// Asks the brokers which topics there are.
 fn contact(kafka: &KafkaConfig) -> Result<Metadata, LogError> {
-    let consumer: BaseConsumer = kafka.client(&[]).create().map_err(|e| no_client(&e))?;
-    consumer.fetch_metadata(None, CONTACT_TIMEOUT).map_err(|e| {
-        LogError::Retry(format!(
-            "no broker of {} answers: {e}; is \"bootstrap.servers\" right, and can this machine reach it?",
-            kafka.brokers()
-        ))
+    let login = LoginWatch::default();
+    let consumer: BaseConsumer<LoginWatch> =
+        kafka.client(&[]).create_with_context(login.clone()).map_err(|e| no_client(&e))?;
+    consumer.fetch_metadata(None, CONTACT_TIMEOUT).map_err(|error| {
+        if login.refused().is_none() {
+            // The reason is an event of its own, and may come after the answer.
+            let _ = consumer.poll(REASON_WAIT);
+        }
+        match login.refused() {
+            Some(reason) => LogError::Fatal(format!(
+                "{} refused the login: {}; check the sasl and ssl settings under [kafka]",
+                kafka.brokers(),
+                kafka.properties.masked(&reason)
+            )),
+            None => LogError::Retry(format!(
+                "no broker of {} answers: {error}; is \"bootstrap.servers\" right, and can this machine reach it?",
+                kafka.brokers()
+            )),
+        }
     })
 }
 
@@ -156,6 +171,20 @@ async fn wait_until_listed(kafka: &KafkaConfig) -> Result<(), LogError> {
     }
 }
 
+/// Compressions that this build reads, as brokers name them; `producer` keeps what ours write.
+const READABLE_CODECS: [&str; 6] = ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"];
+
+/// What is wrong where a topic's records come in a compression that no client of this build reads.
+fn unreadable_codec(topic: &str, codec: &str) -> Option<String> {
+    // A broker that does not say has the default, which is `producer`.
+    (!codec.is_empty() && !READABLE_CODECS.contains(&codec)).then(|| {
+        format!(
+            "{topic}: compression.type is {codec:?}, which this wulog cannot read; set it to \"producer\" with kafka-configs, and let what \
+             is in the topic expire"
+        )
+    })
+}
+
 /// What is not as the design wants it, one line each; empty when all is well.
 ///
 /// # Errors
@@ -186,6 +215,8 @@ pub async fn check(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<Str
             wrong.push(format!("{name}: its configuration cannot be read; does this principal have DescribeConfigs?"));
             continue;
         };
+        let codec = resource.get("compression.type").and_then(|entry| entry.value.clone()).unwrap_or_default();
+        wrong.extend(unreadable_codec(&name, &codec));
         for (key, wanted) in topics.settings(topic) {
             let actual = resource.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
             // Retention is the operator's to change; what the meaning rests on is not.
@@ -195,4 +226,17 @@ pub async fn check(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<Str
         }
     }
     Ok(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codec_that_cannot_be_read_is_named_with_its_remedy() {
+        assert_eq!(unreadable_codec("wulog.raw", "zstd"), None);
+        assert_eq!(unreadable_codec("wulog.raw", ""), None);
+        let said = unreadable_codec("wulog.raw", "brotli").expect("librdkafka has no brotli");
+        assert!(said.contains("wulog.raw") && said.contains("brotli") && said.contains("\"producer\""), "{said}");
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wulog_collector::clock::Clock;
 use wulog_collector::sink::{RawRecord, Sink, SinkError};
+use wulog_processor::http::metrics::Metrics;
 use wulog_processor::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedSink};
 use wulog_processor::log::{Log, LogError, Polled, Write};
 use wulog_processor::machine::{InRecord, Machine, Output, SnapshotError};
@@ -190,6 +191,28 @@ fn a_stop_after_a_failed_commit_neither_loses_nor_repeats() {
         to_end(&mut shell(&config, |log| Box::new(log))).unwrap();
         assert_eq!(events(&config), ["1", "3", "6", "10", "15", "21", "22"]);
     }
+}
+
+/// The figure is the distance to the end of the partition after each batch.
+#[test]
+fn the_lag_in_records_is_told_while_a_backlog_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = embedded_log(folder.path());
+    append(&config, &["a", "bb", "ccc", "dddd", "eeeee"]);
+    let metrics = Metrics::new();
+    let mut shell = shell(&config, |log| Box::new(log)).noting_in(&metrics);
+    let mut lags = Vec::new();
+    for _ in 0..4 {
+        shell.step(Duration::ZERO).unwrap();
+        let page = metrics.render();
+        let lag = page
+            .lines()
+            .find_map(|line| line.strip_prefix("wulog_processor_lag_records{machine=\"sum\",partition=\"0\"} "));
+        lags.push(lag.map(str::to_owned));
+    }
+    // The first step only takes the partition; two records go in a batch.
+    let lag = |records: &str| Some(records.to_owned());
+    assert_eq!(lags, [None, lag("3"), lag("1"), lag("0")]);
 }
 
 #[test]

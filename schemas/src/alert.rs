@@ -10,8 +10,15 @@ use chrono::{DateTime, SecondsFormat};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use crate::handling::{Handling, Note};
 use crate::host::hex_digest_bytes;
 use crate::hresult::Family;
+
+mod cause;
+mod certificate;
+
+pub use cause::{Cause, NO_WSUS, cause, is_microsoft};
+pub use certificate::{CertificateFinding, CertificateName, Condition, WsusCopy};
 
 /// Names this contract and its version in every document.
 pub const SCHEMA: &str = "wulog.alert/1.0.0";
@@ -67,6 +74,9 @@ pub struct Alert {
     pub not_common: Vec<String>,
     /// Dimensions of which a bound dropped facts, so that nothing can be said.
     pub unknown: Vec<String>,
+    /// What the inventories of certificates say about the cause, the likeliest first; empty where they say nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateFinding>,
     /// What worked elsewhere meanwhile.
     pub contrast: Contrast,
     /// Where the proof stands in `wulog.raw`.
@@ -78,6 +88,9 @@ pub struct Alert {
     /// Other incidents that this one came of or went into.
     #[serde(default, skip_serializing_if = "Related::is_empty")]
     pub related: Related,
+    /// What operators said of it: acknowledgement, silences, notes.
+    #[serde(default, skip_serializing_if = "Handling::is_empty")]
+    pub handling: Handling,
     /// What wrote this.
     pub detector: Provenance,
 }
@@ -147,6 +160,10 @@ pub enum Transition {
     Merged,
     /// Given up; see [`State::Expired`].
     Expired,
+    /// The records end here, as those of a replay do: the state of an open incident at their end.
+    Status,
+    /// An operator acknowledged it, silenced it or wrote a note; see [`Alert::handling`].
+    Handled,
 }
 
 impl Transition {
@@ -163,6 +180,8 @@ impl Transition {
             Transition::Split => "split",
             Transition::Merged => "merged",
             Transition::Expired => "expired",
+            Transition::Status => "status",
+            Transition::Handled => "handled",
         }
     }
 }
@@ -226,6 +245,9 @@ pub struct Hosts {
     pub silent: u64,
     /// Hosts that were failing already before they could count as new, and are set aside.
     pub chronic_excluded: u64,
+    /// Hosts whose logs nobody can read: they count neither as active nor as healthy.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unreadable: u64,
     /// Names of affected hosts by first failure.
     pub names: Vec<String>,
     /// False when a limit cut [`Hosts::names`] short.
@@ -283,6 +305,8 @@ pub enum Method {
     GammaPoisson,
     /// Far more hosts at one update than the fleet's failures at others predict for as many attempts at it.
     SameUpdate,
+    /// Hosts that newly failed over days, nearly all of which share a value that few of the fleet have.
+    Concentration,
     /// A large share of a small fleet.
     SmallFleet,
     /// An operator's rule.
@@ -308,6 +332,9 @@ pub struct CodeCount {
 pub struct SubjectCount {
     /// `update:GUID`, `file:NAME` or `server:HOST`.
     pub subject: String,
+    /// What people call it, such as an update's title and KB number; absent where nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Affected hosts whose first failure was at it.
     pub hosts: u64,
 }
@@ -319,8 +346,14 @@ pub struct Factor {
     pub dimension: String,
     /// The value.
     pub value: String,
-    /// Share of affected hosts that have it.
+    /// What people call the value, such as an update's title and KB number; absent where nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Share of affected hosts that have it, of those that could have told.
     pub coverage: f64,
+    /// Affected hosts that could have told, since the dimension is known of them; absent in older documents.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub known_hosts: u64,
     /// Share of active, healthy hosts that have it.
     pub in_healthy: f64,
     /// `coverage / in_healthy`; absent when no healthy host has it.
@@ -395,6 +428,9 @@ pub struct Step {
     /// Where to run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,
+    /// What the inventories of certificates answer to it; absent where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<String>,
 }
 
 /// What wrote a document.
@@ -432,6 +468,11 @@ impl<'de> Deserialize<'de> for UtcTime {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 macro_rules! shown_as {
     ($type:ident { $($variant:ident => $text:literal),+ $(,)? }) => {
         impl fmt::Display for $type {
@@ -445,5 +486,6 @@ macro_rules! shown_as {
 shown_as!(Level { Low => "low", Medium => "medium", High => "high", Critical => "critical" });
 shown_as!(Transition {
     Opened => "opened", Growing => "growing", Stable => "stable", Resolved => "resolved", Reopened => "reopened",
-    Silent => "silent", Split => "split", Merged => "merged", Expired => "expired",
+    Silent => "silent", Split => "split", Merged => "merged", Expired => "expired", Status => "status",
+    Handled => "handled",
 });

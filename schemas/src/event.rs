@@ -1,4 +1,4 @@
-//! The event: one ECS-shaped JSON document for each log line.
+//! The event: one ECS-shaped JSON document for each log line, and one for each attempt that lines tell of.
 //!
 //! Standard facts stand in the fields of ECS 9.4; everything of our own stands under `wu.*`, labels of the host under
 //! `labels.*`. Fields borrow, since this is built once for every line and lives only until it is serialized.
@@ -15,7 +15,7 @@ mod action;
 mod id;
 
 pub use action::Action;
-pub use id::{EventId, FileId, hex_digits, pipeline_error_id};
+pub use id::{EventId, FileId, attempt_id, certificate_event_id, hex_digits, pipeline_error_id};
 
 /// The ECS version that documents name.
 pub const ECS_VERSION: &str = "9.4.0";
@@ -100,7 +100,7 @@ pub struct Ecs<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// A log line.
+    /// A log line, or an attempt.
     Event,
     /// A raw record that is no log line: see `error.*` and `wu.raw`.
     PipelineError,
@@ -154,16 +154,20 @@ pub struct EventFields<'a> {
     /// Always `windows_update`.
     #[serde(borrow)]
     pub module: Text<'a>,
-    /// `windows_update.log` or `windows_update.reporting_events`.
+    /// `windows_update.log`, `windows_update.reporting_events` or `windows_update.wuahandler` for a line,
+    /// `windows_update.attempt` for an operation that ended.
     #[serde(borrow)]
     pub dataset: Text<'a>,
     /// When the collector read the line, RFC 3339 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// Event time of the first line of an attempt, RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// The UTC offset that `@timestamp` was computed with, `+01:00`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
-    /// Stable id of the line: see [`EventId`].
+    /// Stable id: of a line see [`EventId`], of an attempt see [`attempt_id`].
     pub id: String,
     /// Logical offset of the line in its file: orders lines of one time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,9 +175,9 @@ pub struct EventFields<'a> {
     /// CRC-32 of the line as the collector read it, 8 hex digits.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<Text<'a>>,
-    /// The raw line, exactly.
-    #[serde(borrow)]
-    pub original: Text<'a>,
+    /// The raw line, exactly. An attempt has none: it names its lines in `wu.lines`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Text<'a>>,
 }
 
 /// `error.*`
@@ -308,12 +312,66 @@ pub struct UserFields<'a> {
 /// `file.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileFields<'a> {
-    /// Path of the checked file.
-    #[serde(borrow)]
-    pub path: Text<'a>,
+    /// Path of the checked file; a certificate in a store has none.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Text<'a>>,
     /// What the check said.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub code_signature: Option<SignatureFields<'a>>,
+    /// The certificate that an inventory lists.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub x509: Option<X509Fields<'a>>,
+}
+
+/// `file.x509.*`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct X509Fields<'a> {
+    /// The subject.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<NameFields<'a>>,
+    /// The issuer.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<NameFields<'a>>,
+    /// Serial number, hex digits in upper case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial_number: Option<String>,
+    /// Start of the validity, RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<String>,
+    /// End of the validity, RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<String>,
+    /// OID of the signature's algorithm.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub signature_algorithm: Option<Text<'a>>,
+    /// Bits of the public key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key_size: Option<u32>,
+}
+
+/// `file.x509.subject.*` and `file.x509.issuer.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NameFields<'a> {
+    /// The distinguished name, as Windows writes it.
+    #[serde(borrow)]
+    pub distinguished_name: Text<'a>,
+}
+
+/// `wu.certificate.*`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateFields<'a> {
+    /// The store that holds or held the certificate: `TrustedPublisher`.
+    #[serde(borrow)]
+    pub store: Text<'a>,
+    /// SHA-1 thumbprint, 40 hex digits.
+    #[serde(borrow)]
+    pub sha1: Text<'a>,
+    /// SHA-256 thumbprint, 64 hex digits.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Text<'a>>,
+    /// Who put it there: `group_policy`, `enterprise`, `local`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<crate::certificate::Origin>,
 }
 
 /// `file.code_signature.*`
@@ -419,10 +477,59 @@ pub enum Form {
     Etw,
     /// ReportingEvents.log.
     ReportingEvents,
+    /// WUAHandler.log of Configuration Manager.
+    #[serde(rename = "wuahandler")]
+    WuaHandler,
     /// A message whose columns were lost, with or without its component.
     Message,
     /// Neither columns nor component: a continuation, or a form that nobody has seen.
     Text,
+    /// CBS.log: servicing of Windows components.
+    Cbs,
+    /// dism.log.
+    Dism,
+    /// setupact.log and setuperr.log: Windows Setup.
+    #[serde(rename = "setupact")]
+    SetupAct,
+    /// MpSigStub.log: signature updates of Microsoft Defender.
+    #[serde(rename = "mpsigstub")]
+    MpSigStub,
+    /// A log of Configuration Manager other than WUAHandler.log.
+    #[serde(rename = "cmtrace")]
+    CmTrace,
+    /// A web server's log in W3C form.
+    Iis,
+    /// SoftwareDistribution.log and Change.log of the WSUS server.
+    WsusServer,
+    /// The log of Delivery Optimization.
+    DeliveryOptimization,
+    /// The log of a program that publishes updates to WSUS.
+    PublishingTool,
+}
+
+impl Form {
+    /// True for the log of another program. Its failures are not those of the Windows Update client.
+    #[must_use]
+    pub const fn is_foreign(self) -> bool {
+        match self {
+            Form::Legacy | Form::Etw | Form::ReportingEvents | Form::WuaHandler | Form::Message | Form::Text => false,
+            Form::Cbs
+            | Form::Dism
+            | Form::SetupAct
+            | Form::MpSigStub
+            | Form::CmTrace
+            | Form::Iis
+            | Form::WsusServer
+            | Form::DeliveryOptimization
+            | Form::PublishingTool => true,
+        }
+    }
+
+    /// True for a whole record of a log that wulog reads failures from: columns or fields are there.
+    #[must_use]
+    pub const fn is_record(self) -> bool {
+        matches!(self, Form::Legacy | Form::Etw | Form::ReportingEvents | Form::WuaHandler)
+    }
 }
 
 /// Where the offset, or the whole time, of `@timestamp` comes from; the best that is known, in this order.
@@ -486,9 +593,21 @@ pub struct WuFields<'a> {
     /// Family of certificate-trust failures that the code counts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
-    /// The operation that is open on the line's thread.
+    /// The operation that is open on the line's thread; the operation of an attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<OpenOperation>,
+    /// The subject of an attempt: `update:GUID`, `server:HOST[:PORT]`, `file:NAME` or `unknown`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Text<'a>>,
+    /// Server that an attempt talked to, `host[:port]`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Text<'a>>,
+    /// How the success of an attempt is known where no line states it: `not_offered`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Text<'a>>,
+    /// All codes of the line in their order, each once; at most [`CODES_MAX`](crate::hresult::CODES_MAX).
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub hresults: Vec<CodeFields<'a>>,
     /// Update id, lower case.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub update_id: Option<Text<'a>>,
@@ -537,6 +656,12 @@ pub struct WuFields<'a> {
     /// `event.id` of the line that this one continues.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Text<'a>>,
+    /// `event.id` of the lines of an attempt, the first one first; at most 32.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Text<'a>>,
+    /// The certificate that an event of an inventory is about.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateFields<'a>>,
     /// Where the event time comes from.
     pub time_source: TimeSource,
     /// What a reader should know; absent when there is nothing.
@@ -547,6 +672,44 @@ pub struct WuFields<'a> {
     pub line: Option<LineFields<'a>>,
     /// Where in `wulog.raw` the record stands.
     pub raw: RawFields,
+}
+
+impl WuFields<'_> {
+    /// The fields that every event has, and none of the others.
+    #[must_use]
+    pub fn new(time_source: TimeSource, raw: RawFields) -> Self {
+        WuFields {
+            form: None,
+            family: None,
+            operation: None,
+            hresults: Vec::new(),
+            subject: None,
+            server: None,
+            evidence: None,
+            update_id: None,
+            update_revision: None,
+            kb: None,
+            caller: None,
+            service_id: None,
+            service: None,
+            wsus: None,
+            target_group: None,
+            proxy: None,
+            client_id: None,
+            call_id: None,
+            job_id: None,
+            correlation: None,
+            report: None,
+            pattern: Vec::new(),
+            continues: None,
+            lines: Vec::new(),
+            certificate: None,
+            time_source,
+            flags: Vec::new(),
+            line: None,
+            raw,
+        }
+    }
 }
 
 /// `wu.operation`
@@ -561,6 +724,19 @@ pub enum OpenOperation {
     Install,
     /// An uninstallation.
     Uninstall,
+    /// The check of a signature outside of the others; only an attempt has it.
+    Verification,
+}
+
+/// `wu.hresults`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CodeFields<'a> {
+    /// HRESULT `0x%08x`.
+    #[serde(borrow)]
+    pub code: Text<'a>,
+    /// Symbol such as `CERT_E_UNTRUSTEDROOT`, where it is known.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<Text<'a>>,
 }
 
 /// `wu.report.*`

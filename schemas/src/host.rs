@@ -25,6 +25,12 @@ impl HostId {
         HostId::digest(&["gathered", &canonical_name(name)])
     }
 
+    /// The id of a gathered host whose folder is called as another host's but for case or blanks around it.
+    #[must_use]
+    pub fn of_gathered_apart(name: &str) -> HostId {
+        HostId::digest(&["gathered", &canonical_name(name), name])
+    }
+
     /// Takes an id as configured or as read from a record key.
     #[must_use]
     pub fn from_key(key: &str) -> HostId {

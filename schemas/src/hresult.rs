@@ -5,10 +5,12 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod codes;
 mod scan;
 mod table;
 
-pub use scan::{find_hresult, parse_hresult};
+pub use codes::{CODES_MAX, Codes};
+pub use scan::{find_hresult, find_hresults, parse_hresult};
 pub use table::{entries, lookup, table_hash};
 
 /// Codes that one cause can produce side by side are one family, and are counted together.

@@ -11,8 +11,11 @@
 pub mod topic;
 pub mod host;
 pub mod raw;
+pub mod certificate;
 pub mod hresult;
 pub mod event;
 pub mod signal;
 pub mod alert;
+pub mod visible;
+pub mod handling;
 mod json;

@@ -32,6 +32,8 @@ pub enum Kind {
     Heartbeat,
     /// Time passed and nothing came: empty value, appended by the processor that owns the partition.
     Tick,
+    /// What a host trusts: the value is an [`Inventory`](crate::certificate::Inventory).
+    Certificates,
 }
 
 impl Kind {
@@ -49,6 +51,25 @@ pub enum Source {
     WindowsUpdate,
     /// `SoftwareDistribution\ReportingEvents.log`.
     ReportingEvents,
+    /// `CCM\Logs\WUAHandler.log` of Configuration Manager.
+    WuaHandler,
+}
+
+impl Source {
+    /// The log that a file of this name is; rotated files begin with the name of the log.
+    #[must_use]
+    pub fn of_file_name(name: &str) -> Source {
+        let starts = |prefix: &str| {
+            name.as_bytes().get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
+        if starts("ReportingEvents") {
+            Source::ReportingEvents
+        } else if starts("WUAHandler") {
+            Source::WuaHandler
+        } else {
+            Source::WindowsUpdate
+        }
+    }
 }
 
 /// The header `wulog` of a raw record.
@@ -118,6 +139,9 @@ pub struct Heartbeat {
     /// What `files` leaves out, since a heartbeat must fit a record; absent where it has all. Those that lag most are in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlisted: Option<Unlisted>,
+    /// Hash of the host's inventory of certificates that was sent last; absent where none was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<String>,
 }
 
 /// What a heartbeat says of one file.

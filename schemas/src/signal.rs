@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod certificates;
 mod quick;
 mod read;
 
-pub use quick::{FactRef, FailingRef, HostRefRef, SignalRef};
+pub use certificates::{CertificateFact, CertificateFacts, StoreFacts};
+pub use quick::{FactRef, FailingRef, HostRefRef, SignalRef, UnreadableRef};
 
 use crate::alert::Provenance;
+pub use crate::handling::Order;
 use crate::hresult::Family;
 
 /// The contract's version; readers accept this one and the one before.
@@ -57,6 +60,10 @@ pub enum Fact {
     Tick(Tick),
     /// What the detector runs with from here on.
     Config(ConfigChange),
+    /// What an operator says of incidents.
+    Handling(Order),
+    /// The certificates that a host trusts; on change and weekly, of hosts that send an inventory.
+    Certificates(CertificateFacts),
 }
 
 /// A host as a signal names it.
@@ -75,15 +82,35 @@ pub struct HostFacts {
     pub host: HostRef,
     /// Dimensions by name: `wsus` (`host[:port]`), `client_build`, `os_build`, `target_group`, `label.NAME` ...
     pub dimensions: BTreeMap<String, String>,
-    /// What the host fails at now, one entry a subject.
+    /// What the host fails at now: one entry for each subject and family.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<Failing>,
     /// Event time of the host's newest line, milliseconds since 1970 UTC; absent before its first dated line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_time: Option<i64>,
-    /// True when everything that the host had is shipped; until then its lines only build history.
+    /// True when everything that the host had is shipped. While it is false, the host's scans and attempts are history:
+    /// they carry their event times, and only failures that last until the host is caught up are news.
     pub caught_up: bool,
+    /// Present while the host's logs tell nothing about Windows Update: the host is neither active nor healthy then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Unreadable>,
 }
+
+/// Since when, and why, no line of a host's logs can be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unreadable {
+    /// Event time of the first line that could not be read, milliseconds since 1970 UTC; log time where that line has
+    /// no time of its own.
+    pub since: i64,
+    /// One of [`UNREADABLE_REASONS`]; a reader takes any other word as one that a later version adds.
+    pub reason: String,
+}
+
+/// The reasons of [`Unreadable::reason`].
+///
+/// `undecoded`: traces of Windows 10 or later that `Get-WindowsUpdateLog` could not decode (`No Format Information
+/// found`). `foreign`: logs of other programs. `text`: text without the columns of any log.
+pub const UNREADABLE_REASONS: [&str; 3] = ["undecoded", "foreign", "text"];
 
 /// A subject whose latest outcome on a host is a trust failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -108,13 +135,15 @@ pub enum Outcome {
     Failure,
 }
 
-/// One operation on one subject ended: the first per host, subject and outcome in 24 h, and every change of outcome.
+/// One operation on one subject ended: the first per host, subject, outcome and family in 24 h of event time, and every
+/// change of outcome. Attempts of a backlog are sent too, each after a [`HostFacts`] that says `caught_up: false`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// The host.
     pub host: HostRef,
-    /// What it was tried on, and what only a success at the same subject re-arms: `update:GUID` (lower case),
-    /// `file:NAME` where no update is known, or `server:HOST` for TLS failures.
+    /// The subject of the operation; only a success at the same subject re-arms a failure. `server:HOST[:PORT]` for a
+    /// scan, whatever its family, and for a TLS failure of unknown update; else `update:GUID` (lower case), `file:NAME`
+    /// where no update is known, and `unknown` where nothing is known: `unknown` of two hosts is not one subject.
     pub subject: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -124,9 +153,11 @@ pub struct Attempt {
     /// HRESULT of a failure, `0x%08x`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Operation: `download`, `install`, `scan`, `signature`.
+    /// Operation: `scan`, `download`, `install`, or `verification` where a signature was checked outside of these.
     pub operation: String,
-    /// Dimensions of this operation: `update`, `title`, `kb`, `service`, `caller`, `file`, `signer` where known.
+    /// Dimensions of this operation, where known: `update`, `title`, `kb`, `server` (`host[:port]`), `service`, `caller`,
+    /// `file`, `signer`. A success that no line states has `evidence`: `not_offered` for an update that failed hours
+    /// before and that a later scan does not offer any more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dimensions: BTreeMap<String, String>,
     /// When the line says that it ended, milliseconds since 1970 UTC.

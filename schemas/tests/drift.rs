@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
-use wulog_schemas::{alert, event, raw, signal};
+use wulog_schemas::{alert, certificate, event, raw, signal};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -31,6 +31,7 @@ fn all() -> Vec<(String, Value)> {
     vec![
         schema::<raw::RawHeader>("raw"),
         schema::<raw::Heartbeat>("heartbeat"),
+        schema::<certificate::Inventory>("certificates"),
         schema::<event::Event<'_>>("event"),
         schema::<signal::Signal>("signal"),
         schema::<alert::Alert>("alert"),

@@ -48,14 +48,24 @@ pub fn written(folder: &Path) -> Lines {
         .collect()
 }
 
-/// The lines that events are about, by file and in the events' order.
+/// True for the document of an attempt, which is about several lines.
+///
+/// # Panics
+/// When the event is not JSON.
+#[must_use]
+pub fn is_attempt(event: &[u8]) -> bool {
+    let event: Value = serde_json::from_slice(event).expect("an event is JSON");
+    event["event"]["dataset"] == "windows_update.attempt"
+}
+
+/// The lines that events are about, by file and in the events' order. Attempts are left out.
 ///
 /// # Panics
 /// When an event names no file or no line.
 #[must_use]
 pub fn originals<'a>(events: impl IntoIterator<Item = &'a [u8]>) -> Lines {
     let mut lines = Lines::new();
-    for event in events {
+    for event in events.into_iter().filter(|event| !is_attempt(event)) {
         let event: Value = serde_json::from_slice(event).expect("an event is JSON");
         let text = |pointer: &str| match event.pointer(pointer) {
             Some(Value::String(text)) => text.clone(),

@@ -1,6 +1,7 @@
 //! The simulated fleet and the Kafka testbed that the demo and the end-to-end tests run on.
 
 pub mod fleet;
+pub mod foreign_fleet;
 pub mod kafka;
 pub mod rig;
 pub mod line;
@@ -8,3 +9,6 @@ pub mod process;
 pub mod tenant;
 pub mod documents;
 pub mod scenario;
+pub mod receiver;
+pub mod peer;
+pub mod alerts;

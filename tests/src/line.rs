@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 use wulog_schemas::alert::Alert;
 
+use crate::process::run;
+
 /// One of the product's binaries, built as it stands.
 ///
 /// # Panics
@@ -16,7 +18,14 @@ pub fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
+        let mut command = Command::new(cargo);
+        // Cargo describes the package of the test in the environment, and ring's build script is run again where that differs.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+                command.env_remove(name);
+            }
+        }
+        let built = command
             .args([
                 "build",
                 "--quiet",
@@ -34,6 +43,16 @@ pub fn binary(name: &str) -> PathBuf {
         test.ancestors().nth(2).expect("a test stands in target/release/deps").to_owned()
     });
     folder.join(name)
+}
+
+/// The documents that the processor prints, one a line.
+///
+/// # Panics
+/// When it ends with an error.
+pub fn processor(arguments: &[&str]) -> Vec<Vec<u8>> {
+    let ended = run("wulog-processor", arguments);
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
+    ended.stdout.lines().filter(|line| !line.is_empty()).map(|line| line.as_bytes().to_vec()).collect()
 }
 
 /// What an incident came to: its last document, without what depends on when and where it was processed.

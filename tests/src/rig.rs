@@ -47,7 +47,7 @@ impl Rig {
             let logs = folder.join("logs").join(&site.name);
             std::fs::create_dir_all(&logs).with_context(|| logs.display().to_string())?;
             let config = format!(
-                "state_dir = '{}'\n[limits]\nrescan_interval_ms = 0\n[[input]]\npaths = ['{}/*/*.log']\n\
+                "state_dir = '{}'\n[certificates]\n[limits]\nrescan_interval_ms = 0\n[[input]]\npaths = ['{}/*/*.log']\n\
                  host_pattern = '(?P<host>[^/\\\\]+)[/\\\\][^/\\\\]+$'\ntime_zone = '{}'\nlabels = {{ site = '{}' }}\n",
                 folder.join("state").join(&site.name).display(),
                 logs.display(),

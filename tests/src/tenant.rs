@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use wulog_schemas::topic::Topic;
 
+use crate::documents::is_attempt;
 use crate::kafka::KafkaTestbed;
 use crate::process::{Running, eventually, run};
 
@@ -97,13 +98,20 @@ impl<'a> Tenant<'a> {
     /// When that takes longer than a minute and a half.
     #[must_use]
     pub fn settled(&self, lines: u64) -> Vec<Vec<u8>> {
-        eventually("an event for each line", SETTLES_WITHIN, || self.values(Topic::Events).len() as u64 >= lines);
+        eventually("an event for each line", SETTLES_WITHIN, || self.line_events().len() as u64 >= lines);
         eventually("the alerts that the signals give", SETTLES_WITHIN, || {
             let signals = self.values(Topic::Signals).len();
             let wanted = self.replay("signals").len();
             self.values(Topic::Alerts).len() >= wanted && self.values(Topic::Signals).len() == signals
         });
-        self.values(Topic::Events)
+        self.line_events()
+    }
+
+    /// The events of lines; those of attempts are about several lines.
+    fn line_events(&self) -> Vec<Vec<u8>> {
+        let mut events = self.values(Topic::Events);
+        events.retain(|event| !is_attempt(event));
+        events
     }
 }
 

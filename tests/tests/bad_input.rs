@@ -87,12 +87,12 @@ fn a_wrong_configuration_of_the_processor() {
         let check = |text: &str, parts: &[&str]| site.check_config(PROCESSOR, command, text, 2, parts);
         check("not toml [", &["DIR/c.toml:1:", "expected `=`"]);
         check(&broker("[detector]\nalfa = 1\n"), &["DIR/c.toml:4:", "unknown field `alfa`", "alpha"]);
-        check("topic_prefix = 3\n", &["DIR/c.toml:1:", "topic_prefix = 3", "expected a string"]);
+        check("topic_prefix = 3\n", &["DIR/c.toml:1: column 16:", "expected a string"]);
         check("[kafka]\n", &["DIR/c.toml", "bootstrap.servers"]);
         check(&broker("'no.such.property' = 1\n"), &["DIR/c.toml", "no.such.property"]);
         check(&broker("[normalizer]\ntime_zone = 'Mars/Olympus'\n"), &["DIR/c.toml:4:", "Mars/Olympus", "IANA"]);
-        check(&broker("[normalizer]\nformat = 'cef'\n"), &["DIR/c.toml:4:", "format = 'cef'", "`otlp`"]);
-        check(&broker("[normalizer]\nevents = 'some'\n"), &["DIR/c.toml:4:", "events = 'some'", "`notable`"]);
+        check(&broker("[normalizer]\nformat = 'cef'\n"), &["DIR/c.toml:4:", "`cef`", "`otlp`"]);
+        check(&broker("[normalizer]\nevents = 'some'\n"), &["DIR/c.toml:4:", "`some`", "`notable`"]);
         let cannot_read = |name: &str| {
             let command = format!("{command} --config DIR/{name}");
             site.check(PROCESSOR, &command, 2, &[&format!("DIR/{name}"), "cannot be read"]);
@@ -104,6 +104,34 @@ fn a_wrong_configuration_of_the_processor() {
 }
 
 #[test]
+fn a_wrong_configuration_of_standalone() {
+    let site = Site::new();
+    let channel =
+        |rest: &str| format!("[[channels]]\nname = 'a'\nkind = 'webhook'\nurl = 'http://127.0.0.1:1'\n{rest}");
+    for command in ["check-config --standalone", "standalone --logs DIR"] {
+        let check = |text: &str, parts: &[&str]| site.check_config(PROCESSOR, command, text, 2, parts);
+        check("[kafka]\n", &["DIR/c.toml:1:", "unknown field `kafka`"]);
+        check("[detector]\nalfa = 1\n", &["DIR/c.toml:2:", "unknown field `alfa`", "alpha"]);
+        check("\n[http]\nlisten = 'here'\n", &["DIR/c.toml:3: column 10:", "socket address"]);
+        check(&channel("severity = 'high'\n"), &["DIR/c.toml:5:", "unknown field `severity`", "min_severity"]);
+        check(&channel("min_severity = 'huge'\n"), &["DIR/c.toml:5:", "`huge`", "`critical`"]);
+        check(&channel("preset = 'pager'\n"), &["DIR/c.toml:5:", "preset", "pagerduty"]);
+        check(&channel("preset = 'pagerduty'\n"), &["DIR/c.toml:", "values", "routing_key"]);
+        check(&channel("timeout_secs = 900\n"), &["DIR/c.toml:5:", "timeout_secs", "120"]);
+        check(&channel("to = ['soc@corp.example']\n"), &["DIR/c.toml:5:", "to"]);
+        check(&(channel("") + &channel("")), &["DIR/c.toml:6:", "name", "two channels"]);
+    }
+    site.check_config(
+        PROCESSOR,
+        "check-config --standalone",
+        &channel("\n[http]\nlisten = '127.0.0.1:0'\n"),
+        0,
+        &["fine"],
+    );
+    site.check_config(PROCESSOR, "check-config --standalone", "", 0, &["fine"]);
+}
+
+#[test]
 fn a_wrong_configuration_of_the_collector() {
     let site = Site::new();
     let with = |rest: &str| format!("state_dir = 'DIR/state'\n{NO_BROKER}{rest}[[input]]\npaths = ['DIR/one.log']\n");
@@ -111,7 +139,7 @@ fn a_wrong_configuration_of_the_collector() {
         let check = |text: &str, parts: &[&str]| site.check_config(COLLECTOR, command, text, 2, parts);
         check("not toml [", &["DIR/c.toml:1:", "expected `=`"]);
         check(&format!("stat = 1\n{}", with("")), &["DIR/c.toml:1:", "unknown field `stat`", "state_dir"]);
-        check(&format!("topic_prefix = 3\n{}", with("")), &["DIR/c.toml:1:", "topic_prefix = 3", "string"]);
+        check(&format!("topic_prefix = 3\n{}", with("")), &["DIR/c.toml:1: column 16:", "string"]);
         check("state_dir = 'DIR/state'\n[[input]]\npaths = ['DIR/one.log']\n", &["DIR/c.toml", "bootstrap.servers"]);
         check(&with("'no.such.property' = 1\n"), &["DIR/c.toml", "no.such.property"]);
         check(&format!("{}time_zone = 'Mars'\n", with("")), &["DIR/c.toml:6:", "Mars", "IANA"]);
@@ -181,7 +209,7 @@ fn files_that_are_no_logs() {
     site.check(PROCESSOR, out, 1, &["DIR/none/a.jsonl: cannot be written"]);
     site.check(PROCESSOR, "parse DIR/one.log --time-zone Mars/Olympus", 2, &["Mars/Olympus", "IANA"]);
     site.check(PROCESSOR, "parse DIR/one.log --utc-offset 2h", 2, &["2h"]);
-    site.check(PROCESSOR, "parse", 2, &["FILES"]);
+    site.check(PROCESSOR, "parse", 2, &["FILE"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! is ever shown. The same with the build for Windows, under Wine, where `deploy/windows/test_tls.sh` asks for it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ impl Bench {
         if let Some(password) = way.password {
             let secret = self.folder.path().join(format!("{name}.password"));
             std::fs::write(&secret, format!("{password}\n")).unwrap();
+            std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
             kafka += &format!(
                 "'bootstrap.servers' = '{}'\n'security.protocol' = 'SASL_SSL'\n'sasl.mechanisms' = 'SCRAM-SHA-512'\n\
                  'sasl.username' = '{SCRAM_USER}'\n'sasl.password' = {{ file = '{}' }}\n",
@@ -91,6 +93,24 @@ impl Bench {
         }
     }
 
+    /// `wulog-processor topics check` fails with these words: it has the same `[kafka]` table as the collector.
+    #[track_caller]
+    fn processor_is_told_why(&self, name: &str, way: Way, words: &[&str]) {
+        if self.windows.is_some() {
+            return;
+        }
+        let path = self.config(name, way);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let table = text.split("[[input]]").next().unwrap().replace("state_dir", "instance");
+        std::fs::write(&path, table).unwrap();
+        let ended = Running::start("wulog-processor", &["topics", "check", "--config", path.to_str().unwrap()]);
+        let ended = ended.ended_within(LIMIT);
+        let said = ended.stdout + &ended.stderr;
+        assert_eq!(ended.code, Some(1), "{name}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{name}: {words:?} are not in {said}");
+        assert!(!said.contains(SCRAM_PASSWORD) && !said.contains(WRONG_PASSWORD), "{name} shows a secret: {said}");
+    }
+
     /// `wulog-collector test` ends with this code and says these words.
     #[track_caller]
     fn check(&self, name: &str, way: Way, code: i32, words: &[&str]) {
@@ -135,6 +155,12 @@ fn comes_in(broker: KafkaTestbed, windows: Option<Windows>) {
     bench.check("mtls-other-ca", Way { ca: "other-ca", ..MTLS }, 1, &["certificate", "ssl.ca.location"]);
     let wrong = Way { password: Some(WRONG_PASSWORD), ..SCRAM };
     bench.check("scram-wrong-password", wrong, 1, &["uthentication failed", "check sasl and ssl settings", &address]);
+    bench.processor_is_told_why("processor-scram", SCRAM, &["secure.signals: missing"]);
+    bench.processor_is_told_why(
+        "processor-wrong-password",
+        wrong,
+        &["refused the login", "uthentication failed", &address],
+    );
     bench.check("mtls-no-certificate", Way { certificate: false, ..MTLS }, 1, &["certificate", &bench.broker.mtls()]);
     bench.check("no-ca-file", Way { ca: "missing", ..SCRAM }, 2, &["ssl.ca.location"]);
 

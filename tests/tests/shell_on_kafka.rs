@@ -79,7 +79,8 @@ fn config(broker: &KafkaTestbed, prefix: &str, instance: &str) -> KafkaConfig {
             ("bootstrap.servers".to_owned(), broker.bootstrap().to_owned()),
             ("session.timeout.ms".to_owned(), "3000".to_owned()),
             ("heartbeat.interval.ms".to_owned(), "300".to_owned()),
-        ]),
+        ])
+        .into(),
         topic_prefix: prefix.to_owned(),
         instance: instance.to_owned(),
     }

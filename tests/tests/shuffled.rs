@@ -33,7 +33,8 @@ fn host_of(signal: &[u8]) -> Option<String> {
         Fact::HostFacts(facts) => Some(facts.host.id),
         Fact::Attempt(attempt) => Some(attempt.host.id),
         Fact::ScanDone(scan) => Some(scan.host.id),
-        Fact::Tick(_) | Fact::Config(_) => None,
+        Fact::Certificates(facts) => Some(facts.host.id),
+        Fact::Tick(_) | Fact::Config(_) | Fact::Handling(_) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 use wulog_schemas::alert::Alert;
-use wulog_tests::documents::{expect_same, expect_valid, originals, schema, written};
+use wulog_tests::documents::{expect_same, expect_valid, is_attempt, originals, schema, written};
 use wulog_tests::fleet::{Cause, DAY_MS, DEFAULT_START_MS, Fleet, FleetSpec, HOUR_MS, LOG_NAME};
 use wulog_tests::line::incidents;
 use wulog_tests::process::{Running, run};
@@ -59,6 +59,10 @@ impl Bench {
     }
 
     fn start(&self) -> Running {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, more: &[String]) -> Running {
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();
         let arguments = [
             "standalone".to_owned(),
@@ -70,7 +74,7 @@ impl Bench {
             path(self.alerts_file()),
             "--utc-offset=+00:00".to_owned(),
         ];
-        Running::start("wulog-processor", &arguments)
+        Running::start("wulog-processor", &[&arguments, more].concat())
     }
 
     fn lines(&self) -> usize {
@@ -84,13 +88,18 @@ impl Bench {
 
     fn until_all_are_events(&self, running: &mut Running) {
         let lines = self.lines();
-        running.until("an event for each line", LIMIT, |_| count(&self.db(), "events") >= lines);
+        running.until("an event for each line", LIMIT, |_| lines_told(&self.db()) >= lines);
     }
 
     fn expect_each_line_once(&self) {
         let events = values(&self.db(), "events");
         expect_same(&originals(events.iter().map(String::as_bytes)), &written(&self.logs()));
     }
+}
+
+/// Events that are about a line; attempts are about several.
+fn lines_told(db: &Path) -> usize {
+    values(db, "events").iter().filter(|event| !is_attempt(event.as_bytes())).count()
 }
 
 /// Looks into the file as an admin would, without writing; nothing there yet is no error.
@@ -151,6 +160,22 @@ fn an_install_in_the_middle_of_an_outbreak() {
     bench.expect_each_line_once();
     assert!(hosts > 0 && bench.alerts().len() == alerts_before, "{:#?}", bench.alerts());
     assert!(!ended.stdout.contains(&last.id), "printed twice:\n{}", ended.stdout);
+    rules_are_compared_with_what_hosts_report(&bench);
+}
+
+fn rules_are_compared_with_what_hosts_report(bench: &Bench) {
+    let config = bench.folder.path().join("rules.toml");
+    let rule = |name: &str, by: &str| {
+        format!("[[detector.rules]]\nname = '{name}'\nwithin_secs = 600\nmin_hosts = 3\nby = '{by}'\n")
+    };
+    std::fs::write(&config, rule("server", "wsus") + &rule("floor", "label.floor")).unwrap();
+    let db = bench.db();
+    let arguments =
+        ["check-config", "--standalone", "--config", config.to_str().unwrap(), "--db", db.to_str().unwrap()];
+    let checked = run("wulog-processor", &arguments);
+    assert_eq!((checked.code, checked.stderr.lines().count()), (Some(0), 1), "{}", checked.stderr);
+    let parts = ["\"floor\" cannot fire", "label.floor", "hosts report", "wsus"];
+    assert!(parts.iter().all(|part| checked.stderr.contains(part)), "{}", checked.stderr);
 }
 
 fn append_to_each(bench: Bench, line: &str) -> Bench {
@@ -203,4 +228,28 @@ fn logs_of_years_ago_are_history() {
     assert_eq!(at_the_time.len(), 1);
     let truth = bench.fleet.truth().unwrap();
     assert!(at_the_time[0].hosts.iter().all(|host| truth.hosts.contains_key(host)), "{at_the_time:#?}");
+}
+
+/// Hosts that the inventory does not name give events and no alert.
+#[test]
+fn hosts_that_are_not_in_the_inventory_raise_no_alert() {
+    let bench = Bench::new(21, 40, 3);
+    let inventory = bench.folder.path().join("hosts.txt");
+    std::fs::write(&inventory, "somebody-else\n").unwrap();
+    let more = ["--inventory".to_owned(), inventory.display().to_string()];
+    let mut running = bench.start_with(&more);
+    bench.until_all_are_events(&mut running);
+    let ended = running.terminate();
+    ended.expect_success();
+    assert!(ended.stderr.contains("not in the inventory"), "{}", ended.stderr);
+    assert_eq!(count(&bench.db(), "alerts"), 0);
+    // The same fleet without it, so that there was something to be alerted.
+    let open = Bench::new(21, 40, 3);
+    let mut running = open.start();
+    running.until("an alert", LIMIT, |_| count(&open.db(), "alerts") > 0);
+    running.terminate().expect_success();
+    std::fs::remove_file(&inventory).unwrap();
+    let refused = bench.start_with(&more).ended_within(LIMIT);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("hosts.txt: the inventory of hosts cannot be read"), "{}", refused.stderr);
 }

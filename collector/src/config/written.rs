@@ -14,7 +14,9 @@ use super::{
     default_prefix, line_at, with_variables,
 };
 use crate::encoding::EncodingChoice;
+use crate::kafka::KafkaSettings;
 use crate::redact::Rule;
+use crate::toml_key::{key_at, place_of};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,11 +29,19 @@ pub(super) struct RawConfig {
     kafka: BTreeMap<String, Spanned<toml::Value>>,
     limits: Option<Spanned<Limits>>,
     get_windows_update_log: Option<RawGet>,
+    certificates: Option<RawCertificates>,
     #[serde(default)]
     redact: Vec<RawRule>,
     metrics: Option<RawMetrics>,
     #[serde(default)]
     input: Vec<Spanned<RawInput>>,
+}
+
+/// The section alone turns inventories on. `enabled = false` turns them off again without deleting it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCertificates {
+    enabled: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -51,6 +61,8 @@ struct RawInput {
     source: Option<Source>,
     encoding: Option<Spanned<String>>,
     host_pattern: Option<Spanned<String>>,
+    #[serde(default)]
+    follow_links_outside: bool,
     time_zone: Option<Spanned<String>>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
@@ -96,7 +108,7 @@ impl Checker<'_> {
                 self.checked(prefix, is_topic_prefix, "is no topic prefix: letters, digits, '.', '_', '-'")?
             }
         };
-        let kafka = raw.kafka.into_iter().map(|(key, value)| self.kafka_value(key, value)).collect::<Result<_, _>>()?;
+        let kafka = KafkaSettings::read(raw.kafka).map_err(|wrong| self.wrong(wrong.at, wrong.message))?;
         Ok(Config {
             topic_prefix,
             state_dir: self.path_of(raw.state_dir)?.into_inner().into(),
@@ -106,6 +118,7 @@ impl Checker<'_> {
             redact: raw.redact.into_iter().map(|rule| self.rule(rule)).collect::<Result<_, _>>()?,
             metrics: raw.metrics.map(|metrics| self.metrics(&metrics)).transpose()?,
             get_windows_update_log: raw.get_windows_update_log.map(|raw| self.get_log(raw)).transpose()?,
+            certificates: raw.certificates.is_some_and(|certificates| certificates.enabled.unwrap_or(true)),
             inputs: raw.input.into_iter().map(|input| self.input(input)).collect::<Result<_, _>>()?,
         })
     }
@@ -123,26 +136,25 @@ impl Checker<'_> {
     }
 
     fn limits(&self, raw: Spanned<Limits>) -> Result<Limits, ConfigError> {
-        let start = raw.span().start;
         let limits = raw.into_inner();
-        let message = match &limits {
-            limits if limits.line_bytes_max < 1024 => "line_bytes_max is less than 1024",
+        let (key, why) = match &limits {
+            limits if limits.line_bytes_max < 1024 => ("line_bytes_max", "is less than 1024"),
             limits if limits.line_bytes_max > 256 * 1024 => {
-                "line_bytes_max is more than 262144: decoded it may exceed Kafka's default message size"
+                ("line_bytes_max", "is more than 262144: decoded it may exceed Kafka's default message size")
             }
             limits if limits.bytes_in_flight < 4 * limits.line_bytes_max => {
-                "bytes_in_flight is less than four times line_bytes_max"
+                ("bytes_in_flight", "is less than four times line_bytes_max")
             }
             limits if limits.bytes_per_second > 0 && limits.bytes_per_second < 1024 => {
-                "bytes_per_second is less than 1024; 0 means no limit"
+                ("bytes_per_second", "is less than 1024; 0 means no limit")
             }
             limits if !(10..=86_400).contains(&limits.no_ack_rebuild_secs) => {
-                "no_ack_rebuild_secs is not in 10..=86400"
+                ("no_ack_rebuild_secs", "is not in 10..=86400")
             }
-            limits if !(10..=60_000).contains(&limits.poll_interval_ms) => "poll_interval_ms is not in 10..=60000",
+            limits if !(10..=60_000).contains(&limits.poll_interval_ms) => ("poll_interval_ms", "is not in 10..=60000"),
             _ => return Ok(limits),
         };
-        Err(self.wrong(start, message))
+        Err(self.wrong(place_of(self.text, &["limits", key]), format!("limits.{key} {why}")))
     }
 
     fn input(&self, raw: Spanned<RawInput>) -> Result<Input, ConfigError> {
@@ -162,6 +174,7 @@ impl Checker<'_> {
             source: raw.source,
             encoding: encoding.transpose()?.unwrap_or_default(),
             host_pattern: raw.host_pattern.map(|pattern| self.host_pattern(&pattern)).transpose()?,
+            follow_links_outside: raw.follow_links_outside,
             time_zone: self.time_zone(raw.time_zone)?,
             labels: raw.labels,
         })
@@ -170,7 +183,7 @@ impl Checker<'_> {
     fn get_log(&self, raw: RawGet) -> Result<GetWindowsUpdateLog, ConfigError> {
         // The traces are flushed every few minutes; a day of them is as much as they reliably hold.
         if !(5..=1440).contains(raw.every_min.get_ref()) {
-            return Err(self.wrong(raw.every_min.span().start, "every_min is not in 5..=1440"));
+            return Err(self.wrong(raw.every_min.span().start, "is not in 5..=1440"));
         }
         let log_path = self.path_of(raw.log_path)?.into_inner().into();
         Ok(GetWindowsUpdateLog { log_path, every: Duration::from_secs(raw.every_min.into_inner() * 60) })
@@ -190,7 +203,7 @@ impl Checker<'_> {
 
     fn host_pattern(&self, pattern: &Spanned<String>) -> Result<Regex, ConfigError> {
         let regex = Regex::new(pattern.get_ref())
-            .map_err(|error| self.wrong(pattern.span().start, format!("host_pattern: {error}")))?;
+            .map_err(|error| self.wrong(pattern.span().start, format!("is no regex: {error}")))?;
         if !regex.capture_names().any(|name| name == Some("host")) {
             let message = "has no group 'host': write the host's part of the path as (?P<host>...)";
             return Err(self.wrong_value(pattern, message));
@@ -202,28 +215,9 @@ impl Checker<'_> {
         zone.map(|zone| self.checked(zone, is_zone_name, "is no IANA time zone such as Europe/Berlin")).transpose()
     }
 
-    fn kafka_value(&self, key: String, value: Spanned<toml::Value>) -> Result<(String, String), ConfigError> {
-        let start = value.span().start;
-        match value.into_inner() {
-            toml::Value::String(text) => Ok((key, text)),
-            toml::Value::Integer(number) => Ok((key, number.to_string())),
-            toml::Value::Float(number) => Ok((key, number.to_string())),
-            toml::Value::Boolean(flag) => Ok((key, flag.to_string())),
-            toml::Value::Table(table) if table.len() == 1 => {
-                let secret = table.iter().next().and_then(|(kind, name)| look_up(kind, name.as_str()?));
-                match secret {
-                    Some(Ok(value)) => Ok((key, value)),
-                    Some(Err(why)) => Err(self.wrong(start, format!("kafka.{key}: {why}"))),
-                    None => Err(self.wrong(start, format!("kafka.{key} is no value: {VALUES}"))),
-                }
-            }
-            _ => Err(self.wrong(start, format!("kafka.{key} is no value: {VALUES}"))),
-        }
-    }
-
     fn rule(&self, raw: RawRule) -> Result<Rule, ConfigError> {
         let regex = regex::bytes::Regex::new(raw.regex.get_ref())
-            .map_err(|error| self.wrong(raw.regex.span().start, format!("regex of [[redact]]: {error}")))?;
+            .map_err(|error| self.wrong(raw.regex.span().start, format!("is no regex: {error}")))?;
         // A group that is not there is replaced by nothing, which hides a slip of the pen.
         let groups: Vec<String> = (0..regex.captures_len()).map(|group| group.to_string()).collect();
         let known =
@@ -232,8 +226,7 @@ impl Checker<'_> {
             Regex::new(r"\$\$|\$(?:\{([^}]*)\}|(\w+))").expect("the pattern is a constant that a test compiles");
         for used in reference.captures_iter(raw.replace.get_ref()) {
             if let Some(name) = used.get(1).or(used.get(2)).filter(|name| !known(name.as_str())) {
-                let message =
-                    format!("replace names ${}, and regex has no such group; write $$ for a dollar", name.as_str());
+                let message = format!("names ${}, and regex has no such group; write $$ for a dollar", name.as_str());
                 return Err(self.wrong(raw.replace.span().start, message));
             }
         }
@@ -252,7 +245,7 @@ impl Checker<'_> {
             None => UNHEALTHY_AFTER,
             Some(secs) if (1..=86_400).contains(secs.get_ref()) => Duration::from_secs(*secs.get_ref()),
             Some(secs) => {
-                let message = format!("unhealthy_after_secs is {}: expected 1 to 86400", secs.get_ref());
+                let message = format!("is {}: expected 1 to 86400", secs.get_ref());
                 return Err(self.wrong(secs.span().start, message));
             }
         };
@@ -267,25 +260,14 @@ impl Checker<'_> {
         self.wrong(value.span().start, format!("{:?} {what}", value.get_ref()))
     }
 
+    /// The message names the key whose value is wrong.
     fn wrong(&self, at: usize, message: impl Into<String>) -> ConfigError {
-        let line = line_at(self.text, at);
-        ConfigError::Value { path: self.path.to_owned(), line, message: message.into() }
-    }
-}
-
-/// What a value under `[kafka]` may be.
-const VALUES: &str = "text, number, boolean, { env = \"NAME\" } or { file = \"PATH\" }; quote dotted names";
-
-/// A value that is kept elsewhere; `None` where nothing of the kind is known.
-fn look_up(kind: &str, name: &str) -> Option<Result<String, String>> {
-    match kind {
-        "env" => Some(std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))),
-        "file" => Some(match std::fs::read_to_string(name) {
-            // As editors and `echo` end a file.
-            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-            Err(error) => Err(format!("cannot read {name}: {error}")),
-        }),
-        _ => None,
+        let (line, message) = (line_at(self.text, at), message.into());
+        let message = match key_at(self.text, at) {
+            Some(key) if !message.starts_with(&key) => format!("{key}: {message}"),
+            _ => message,
+        };
+        ConfigError::Value { path: self.path.to_owned(), line, message }
     }
 }
 

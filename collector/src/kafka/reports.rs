@@ -12,6 +12,7 @@ use rdkafka::producer::ProducerContext;
 use tracing::{debug, warn};
 use wulog_schemas::raw;
 
+use super::settings::KafkaSettings;
 use crate::sink::{Delivery, SinkError, Ticket};
 
 /// An unreachable broker is mentioned at most this often, after twice that, and so on up to the second.
@@ -45,6 +46,8 @@ pub(super) struct Context {
     pub(super) brokers: String,
     pub(super) batch_bytes: usize,
     pub(super) reports: Arc<Reports>,
+    /// Whose hidden values no message may show.
+    pub(super) settings: KafkaSettings,
 }
 
 /// What an error means for one record.
@@ -75,10 +78,11 @@ pub(super) fn missing(topic: &str, brokers: &str) -> String {
 impl ClientContext for Context {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         // What an operator must know comes as an error or a delivery; the rest is for those who look for it.
-        debug!(facility, "{message}");
+        debug!(facility, "{}", self.settings.masked(message));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        let reason = &*self.settings.masked(reason);
         let mut trouble = lock(&self.reports.trouble);
         self.reports.suspect.store(true, Ordering::Release);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {

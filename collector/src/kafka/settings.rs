@@ -1,10 +1,17 @@
-//! librdkafka's properties: the user's, between our defaults and what must hold; and which of them are nobody's business.
+//! librdkafka's properties as a configuration has them: read, checked, never shown, and between our defaults and what
+//! must hold.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
+use std::path::Path;
 
 use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+use toml::Spanned;
+
+use super::properties::refused;
+use crate::secret::{FORMS, Origin, Secret, readable_by_all};
 
 /// Used where the configuration says nothing, under any of the names that librdkafka has for a property.
 const DEFAULTS: [(&[&str], &str); 4] = [
@@ -25,8 +32,8 @@ const INVARIANTS: [(&[&str], &str); 4] = [
     (&["partitioner"], "murmur2_random"),
 ];
 
-/// Only the values of these are shown; what a new librdkafka brings is hidden until it is known.
-const SHOWN: [&str; 8] = [
+/// Only the values of these are shown. A property that a new librdkafka brings is hidden until somebody adds it here.
+const SHOWN: [&str; 12] = [
     "bootstrap.servers",
     "metadata.broker.list",
     "client.id",
@@ -35,23 +42,93 @@ const SHOWN: [&str; 8] = [
     "security.protocol",
     "sasl.mechanisms",
     "sasl.mechanism",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
 ];
+/// A property whose name has one of these parts holds a secret. The values of others are hidden too, but a configuration
+/// that only has others may be read by everybody.
+const SECRET_PARTS: [&str; 6] = ["password", "passphrase", "secret", ".pem", "jaas", "oauthbearer.config"];
 /// librdkafka's own default for `batch.size`.
 const BATCH_BYTES: usize = 1_000_000;
 
 /// The `[kafka]` table. [`fmt::Debug`] shows no secret.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct KafkaSettings(BTreeMap<String, String>);
+pub struct KafkaSettings {
+    values: BTreeMap<String, String>,
+    /// Where the secrets among them were found, by key.
+    secrets: Vec<(String, Origin)>,
+}
+
+/// A value of the `[kafka]` table that cannot be used. The message names the key and never the value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct WrongSetting {
+    /// Where the value stands in the text of the configuration, in bytes.
+    pub at: usize,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl KafkaSettings {
+    /// Reads the `[kafka]` table as written: looks secrets up, and refuses properties that load code or run commands.
+    ///
+    /// # Errors
+    /// [`WrongSetting`] for the first value that cannot be used.
+    pub fn read(table: BTreeMap<String, Spanned<toml::Value>>) -> Result<KafkaSettings, WrongSetting> {
+        let mut settings = KafkaSettings::default();
+        for (key, value) in table {
+            let at = value.span().start;
+            let wrong = |why: String| WrongSetting { at, message: format!("kafka.{key} {why}") };
+            let secret = read_value(value.into_inner()).map_err(|why| wrong(format!("cannot be used: {why}")))?;
+            if let Some(why) = refused(&key, secret.expose()) {
+                return Err(wrong(why));
+            }
+            if is_secret(&key) || *secret.origin() != Origin::Inline {
+                settings.secrets.push((format!("kafka.{key}"), secret.origin().clone()));
+            }
+            settings.values.insert(key.clone(), secret.expose().to_owned());
+        }
+        Ok(settings)
+    }
+
+    /// Returns one sentence for each file that holds a secret of `[kafka]` and that every user may read; `config` is the
+    /// configuration itself.
+    #[must_use]
+    pub fn readable_by_all(&self, config: &Path) -> Vec<String> {
+        readable_by_all(config, &self.secrets)
+    }
+
+    /// A text of librdkafka's in which hidden values are replaced by `***`.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
+        masked(&self.values, text)
+    }
+
+    /// What librdkafka says of a client that it does not create, without hidden values.
+    #[must_use]
+    pub fn why_refused(&self, error: &KafkaError) -> String {
+        match error {
+            // librdkafka quotes the value in its reason, also a part of it.
+            KafkaError::ClientConfig(_, _, name, _) if !is_shown(name) && self.values.contains_key(name) => {
+                format!("{name}: librdkafka does not take this value, or knows no such property")
+            }
+            KafkaError::ClientConfig(_, why, name, _) => self.masked(&format!("{name}: {why}")),
+            other => self.masked(&other.to_string()),
+        }
+    }
+}
 
 impl From<BTreeMap<String, String>> for KafkaSettings {
-    fn from(settings: BTreeMap<String, String>) -> KafkaSettings {
-        KafkaSettings(settings)
+    fn from(values: BTreeMap<String, String>) -> KafkaSettings {
+        KafkaSettings { values, secrets: Vec::new() }
     }
 }
 
 impl FromIterator<(String, String)> for KafkaSettings {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(settings: I) -> KafkaSettings {
-        KafkaSettings(settings.into_iter().collect())
+        settings.into_iter().collect::<BTreeMap<String, String>>().into()
     }
 }
 
@@ -59,26 +136,55 @@ impl Deref for KafkaSettings {
     type Target = BTreeMap<String, String>;
 
     fn deref(&self) -> &BTreeMap<String, String> {
-        &self.0
+        &self.values
     }
 }
 
 impl fmt::Debug for KafkaSettings {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.iter().map(|(key, value)| (key, if is_shown(key) { value.as_str() } else { "***" }));
+        let shown = self.values.iter().map(|(key, value)| (key, if is_shown(key) { value.as_str() } else { "***" }));
         out.debug_map().entries(shown).finish()
     }
 }
 
-/// A text of librdkafka's without the values that are nobody's business.
+/// One value: text, number or boolean as it stands, or a secret that is kept elsewhere.
+fn read_value(value: toml::Value) -> Result<Secret, String> {
+    let forms = || format!("expected number, boolean, {FORMS}; quote dotted names");
+    match value {
+        toml::Value::String(text) => Ok(Secret::inline(text)),
+        toml::Value::Integer(number) => Ok(Secret::inline(number.to_string())),
+        toml::Value::Float(number) => Ok(Secret::inline(number.to_string())),
+        toml::Value::Boolean(flag) => Ok(Secret::inline(flag.to_string())),
+        toml::Value::Table(table) if table.len() == 1 => match table.iter().next() {
+            Some((kind, toml::Value::String(name))) if kind == "env" || kind == "file" => Secret::look_up(kind, name),
+            _ => Err(forms()),
+        },
+        _ => Err(forms()),
+    }
+}
+
+/// A text of librdkafka's in which hidden values are replaced by `***`.
 pub(super) fn masked(settings: &BTreeMap<String, String>, text: &str) -> String {
-    // A short value, such as `1`, is no secret, and stands in every text.
-    let secrets = settings.iter().filter(|(key, value)| !is_shown(key) && value.len() > 3);
-    secrets.fold(text.to_owned(), |text, (_, value)| text.replace(value.as_str(), "***"))
+    // A short value, such as `1`, stands in every text, so it is hidden only in quotes.
+    const SHORT: usize = 3;
+    let mut masked = text.to_owned();
+    for value in settings.iter().filter(|(key, value)| !is_shown(key) && !value.is_empty()).map(|(_, value)| value) {
+        masked = masked.replace(&format!("\"{value}\""), "\"***\"");
+        // librdkafka also quotes from somewhere within a value up to its end; the words of the value are what is left.
+        let words = value.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|word| *word != value);
+        for part in std::iter::once(value.as_str()).chain(words).filter(|part| part.len() > SHORT) {
+            masked = masked.replace(part, "***");
+        }
+    }
+    masked
 }
 
 fn is_shown(key: &str) -> bool {
     SHOWN.contains(&key)
+}
+
+fn is_secret(key: &str) -> bool {
+    SECRET_PARTS.iter().any(|part| key.contains(part))
 }
 
 /// The user's settings between our defaults and our invariants.
@@ -128,14 +234,34 @@ mod tests {
         check(&[("enable.idempotence", "false")], "enable.idempotence", Some("true"));
     }
 
+    fn settings(settings: &[(&str, &str)]) -> KafkaSettings {
+        settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
     #[test]
     fn a_value_that_may_be_a_secret_is_not_shown() {
-        let settings = [("bootstrap.servers", "a:1"), ("sasl.password", "hunter2"), ("ssl.key.pem", "-----BEGIN")];
-        let settings: KafkaSettings =
-            settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect();
+        let settings =
+            settings(&[("bootstrap.servers", "a:1"), ("sasl.password", "hunter2"), ("ssl.key.pem", "-----BEGIN")]);
         let shown = format!("{settings:?}");
         assert!(shown.contains("a:1") && shown.contains("sasl.password"), "{shown}");
         assert!(!shown.contains("hunter2") && !shown.contains("BEGIN"), "{shown}");
-        assert_eq!(masked(&settings, "bad value hunter2 at a:1"), "bad value *** at a:1");
+        assert_eq!(settings.masked("bad value hunter2 at a:1"), "bad value *** at a:1");
+    }
+
+    #[test]
+    fn a_short_secret_and_a_part_of_a_long_one_are_masked() {
+        let settings = settings(&[("sasl.password", "abc"), ("sasl.oauthbearer.config", "principal=x secret=hunter2")]);
+        assert_eq!(settings.masked("value \"abc\" for abcdef"), "value \"***\" for abcdef");
+        assert_eq!(settings.masked("unknown at: secret=hunter2"), "unknown at: ***");
+    }
+
+    #[test]
+    fn what_librdkafka_does_not_take_is_said_without_the_value() {
+        for (key, value) in [("socket.timeout.ms", "hunter2"), ("no.such.property", "hunter2"), ("batch.size", "-7")] {
+            let settings = settings(&[("bootstrap.servers", "a:1"), (key, value)]);
+            let error = client_config(&settings).create_native_config().err().expect("librdkafka refuses it");
+            let said = settings.why_refused(&error);
+            assert!(said.contains(key) && !said.contains(value), "{said}");
+        }
     }
 }

@@ -9,9 +9,11 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use super::{Moved, Phase, Settling, Tail};
+use crate::binary::{Binary, HEAD_BYTES};
 use crate::checkpoint::Cursor;
-use crate::disk::{each_line, first_line, open, read_at, reopen_moved, see, stands};
+use crate::disk::{each_line, first_line, read_at, reopen_moved, see, stands};
 use crate::encoding::Encoding;
+use crate::fence::unreadable;
 use crate::follow::{Anchor, Found, Search, Seen};
 use crate::frame::Framer;
 use crate::path_text::shown;
@@ -54,16 +56,16 @@ impl Tail {
         self.more = false;
         match self.try_choose(others, mint) {
             Ok(()) => {}
-            Err(error) => self.complain(&format!("cannot be read: {error}; allow the collector to read it")),
+            Err(error) => self.complain(&unreadable(&error)),
         }
     }
 
     fn try_choose(&mut self, others: &Others, mint: impl FnOnce() -> String) -> io::Result<()> {
         let Some(version) = self.next_version()? else { return Ok(()) };
-        let mut bytes = [0; 6];
+        let mut bytes = [0; HEAD_BYTES];
         let got = read_at(&version.file, &mut bytes, 0)?;
-        if is_compressed(&bytes[..got]) {
-            return self.compressed(&version);
+        if let Some(binary) = Binary::of(&bytes[..got], self.reading.encoding) {
+            return self.refuse(&version, binary);
         }
         let mut sniffed = self.reading.encoding.sniff(&bytes[..got]);
         if got > 0 && (self.quiet || version.moved.is_some()) {
@@ -73,7 +75,7 @@ impl Tail {
         let (Some((encoding, start)), moved) = (sniffed, version.moved) else {
             return self.nothing_to_read(&version);
         };
-        let framer = Framer::new(encoding, self.reading.line_bytes_max);
+        let framer = Framer::new(encoding, self.reading.line_bytes_max).for_head(&bytes[..got]);
         let first = first_line(&version.file, &framer, start)?;
         if first.is_none() && !self.quiet && moved.is_none() {
             return Ok(());
@@ -112,7 +114,8 @@ impl Tail {
     fn next_version(&mut self) -> io::Result<Option<Version>> {
         if self.moved_is_next() {
             let id = *self.entry.ahead.front().expect("one is next");
-            let reopened = || reopen_moved(&self.entry.path, id).map(|(file, certain)| Moved { file, certain });
+            let reopened =
+                || reopen_moved(&self.entry.path, id, &self.fence).map(|(file, certain)| Moved { file, certain });
             let Some(Moved { file, certain }) = self.opened.remove(&id).or_else(reopened) else {
                 self.pass(id);
                 self.more = true;
@@ -121,7 +124,7 @@ impl Tail {
             let seen = see(&file)?;
             return Ok(Some(Version { file, seen, moved: Some(certain) }));
         }
-        let file = match open(&self.entry.path) {
+        let file = match self.fence.open(&self.entry.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -145,10 +148,10 @@ impl Tail {
         self.more = true;
     }
 
-    /// What is rotated is often compressed afterwards; its lines were read before, and its bytes are none.
-    fn compressed(&mut self, version: &Version) -> io::Result<()> {
+    /// Skips a file that is no text. A rotated file is often compressed afterwards; its lines were read before.
+    fn refuse(&mut self, version: &Version, binary: Binary) -> io::Result<()> {
         if version.moved.is_none() {
-            self.complain("is compressed and is not read: name the uncompressed files");
+            self.complain(binary.advice());
             self.passed_over = Some(version.seen);
         }
         self.nothing_to_read(version)
@@ -300,12 +303,6 @@ impl Tail {
             self.entry.past.truncate(PAST_MAX);
         }
     }
-}
-
-/// The first bytes of gzip, zip, zstd, bzip2 and xz; no text begins with them.
-fn is_compressed(head: &[u8]) -> bool {
-    const MAGIC: [&[u8]; 5] = [b"\x1F\x8B", b"PK\x03\x04", b"\x28\xB5\x2F\xFD", b"BZh", b"\xFD7zXZ\0"];
-    MAGIC.iter().any(|magic| head.starts_with(magic))
 }
 
 /// The file begins after the acknowledged position, since a crash and a cut came together, and still holds lines up to

@@ -2,10 +2,12 @@
 
 use std::io;
 
-use tracing::warn;
+use tracing::{info, warn};
 
+use super::missed::{Missed, missed};
 use super::{FileId, Moved, Phase, Tail};
-use crate::disk::{is_being_deleted, reopen_moved, see_at};
+use crate::disk::{is_being_deleted, reopen_moved, see, see_at};
+use crate::fence::unreadable;
 use crate::follow::{Change, Seen};
 
 /// How long a handle stays open without being read. On Windows a folder with an open file cannot be renamed, and a file
@@ -19,6 +21,9 @@ const AHEAD_MAX: usize = 16;
 impl Tail {
     /// Looks at the path, reads nothing.
     pub fn look(&mut self, now_ms: i64) {
+        if self.retired {
+            return;
+        }
         self.now_ms = now_ms;
         let seen = match see_at(&self.entry.path) {
             Ok(seen) => seen,
@@ -27,6 +32,7 @@ impl Tail {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.vanished(),
             Err(error) if is_being_deleted(&error) && self.handle.is_some() => return self.vanished(),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return self.complain(&unreadable(&error)),
             Err(error) => return self.complain(&format!("cannot be looked at: {error}")),
         };
         self.entry.seen_ms = now_ms;
@@ -75,6 +81,7 @@ impl Tail {
             if let Some(before) = before {
                 self.keep(before.id);
             }
+            self.find_missed(seen);
             let ahead = &mut self.entry.ahead;
             if seen.id != (0, 0) && seen.id != self.entry.id && !ahead.contains(&seen.id) {
                 ahead.push_back(seen.id);
@@ -82,14 +89,38 @@ impl Tail {
                 self.bound_ahead();
             }
         }
+        self.written_ns = Some(seen.modified_ns);
         before
+    }
+
+    /// Puts versions that came and went since the last look before the one that stands at the path now.
+    fn find_missed(&mut self, now: Seen) {
+        let Some(written_ns) = self.written_ns else { return };
+        // The id of a version that was read to its end says nothing: file systems give the id of a deleted file to the next
+        // new one. If it is that version all the same, its position is found by its content and nothing is read twice.
+        let is_waiting = |id| self.entry.id == id || self.entry.ahead.contains(&id) || self.opened.contains_key(&id);
+        let is_known = |id| id == now.id || is_waiting(id);
+        for Missed { path, id } in missed(&self.entry.path, written_ns, is_known) {
+            // Where the input names rotated files too, the version has a reader of its own, and would be read twice.
+            if self.fence.names(&path) {
+                continue;
+            }
+            let Ok(file) = self.fence.open(&path) else { continue };
+            if see(&file).is_ok_and(|seen| seen.id == id) {
+                info!(path = %self.entry.path.display(), found = %path.display(), "file was renamed before it was seen; it is read under its new name");
+                self.entry.ahead.push_back(id);
+                self.opened.insert(id, Moved { file, certain: true });
+                self.news = true;
+                self.bound_ahead();
+            }
+        }
     }
 
     /// A version that waits for its turn and is no longer at the path: hold it while it can be found.
     fn keep(&mut self, id: FileId) {
         if self.entry.ahead.contains(&id)
             && !self.opened.contains_key(&id)
-            && let Some((file, certain)) = reopen_moved(&self.entry.path, id)
+            && let Some((file, certain)) = reopen_moved(&self.entry.path, id, &self.fence)
         {
             self.opened.insert(id, Moved { file, certain });
         }
@@ -115,7 +146,7 @@ impl Tail {
     pub(super) fn replaced(&mut self, id: FileId) {
         let mut certain = true;
         if self.handle.is_none()
-            && let Some((file, named_alike)) = reopen_moved(&self.entry.path, id)
+            && let Some((file, named_alike)) = reopen_moved(&self.entry.path, id, &self.fence)
         {
             (self.handle, certain) = (Some((file, self.now_ms)), named_alike);
         }

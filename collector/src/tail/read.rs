@@ -3,7 +3,8 @@
 use std::io;
 
 use super::{Gain, Line, Moved, Phase, Tail};
-use crate::disk::{is_being_deleted, open, read_at, see, see_at, stands};
+use crate::disk::{is_being_deleted, read_at, see, see_at, stands};
+use crate::fence::unreadable;
 use crate::follow::LineMark;
 use crate::frame::Step;
 
@@ -27,7 +28,7 @@ impl Tail {
             Err(error) => {
                 self.more = false;
                 self.handle = None;
-                self.complain(&format!("cannot be read: {error}; allow the collector to read it"));
+                self.complain(&unreadable(&error));
                 0
             }
         }
@@ -36,7 +37,7 @@ impl Tail {
     fn try_read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> io::Result<usize> {
         let leaving = matches!(self.phase, Phase::Leaving { .. });
         if self.handle.is_none() {
-            let file = open(&self.entry.path)?;
+            let file = self.fence.open(&self.entry.path)?;
             let now = see(&file)?;
             if let Some(seen) = self.seen
                 && now.id != seen.id

@@ -20,6 +20,7 @@ use windows_sys::Win32::System::EventLog::{
     DeregisterEventSource, EVENTLOG_ERROR_TYPE, EVENTLOG_INFORMATION_TYPE, EVENTLOG_WARNING_TYPE, RegisterEventSourceW,
     ReportEventW,
 };
+use wulog_schemas::visible::visible;
 
 use super::{NAME, service};
 
@@ -122,8 +123,8 @@ impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         // Writing into a string does not fail.
         let _ = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            name => write!(self.fields, "\r\n{name}: {value:?}"),
+            "message" => write!(self.message, "{}", visible(&format!("{value:?}"))),
+            name => write!(self.fields, "\r\n{name}: {}", visible(&format!("{value:?}"))),
         };
     }
 

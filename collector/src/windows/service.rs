@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use windows_service::service::{
     Service, ServiceAccess, ServiceAction, ServiceActionType, ServiceControl, ServiceControlAccept,
     ServiceErrorControl, ServiceExitCode, ServiceFailureActions, ServiceFailureResetPeriod, ServiceInfo,
@@ -23,7 +23,7 @@ use windows_service::service_control_handler::{self, ServiceControlHandlerResult
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 use windows_service::{define_windows_service, service_dispatcher};
 
-use super::{NAME, event_log};
+use super::{NAME, access, event_log};
 use crate::cli::{self, BadConfig, DRAIN_GRACE, Outcome};
 use crate::service::ServiceCommand;
 
@@ -52,6 +52,7 @@ const ERROR_SERVICE_EXISTS: i32 = 1073;
 pub(crate) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Result<Outcome> {
     match command {
         ServiceCommand::Install(file) => install(&file.config)?,
+        ServiceCommand::Secure(file) => installed(&file.config)?,
         ServiceCommand::Uninstall => uninstall()?,
         ServiceCommand::Start => start()?,
         ServiceCommand::Stop => stop_service(&open(ServiceAccess::QUERY_STATUS | ServiceAccess::STOP)?)?,
@@ -62,7 +63,8 @@ pub(crate) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Resul
 
 fn install(config: &Path) -> Result<()> {
     // A service that cannot start is noticed late.
-    cli::sink(config, &cli::load(config)?)?;
+    let settings = cli::load(config)?;
+    cli::sink(config, &settings)?;
     let config = std::path::absolute(config).with_context(|| format!("{}: no such path", config.display()))?;
     let program = std::env::current_exe().context("this program does not know where it is")?;
     let info = ServiceInfo {
@@ -72,16 +74,43 @@ fn install(config: &Path) -> Result<()> {
         start_type: ServiceStartType::AutoStart,
         error_control: ServiceErrorControl::Normal,
         executable_path: program.clone(),
-        launch_arguments: vec!["service".into(), "run".into(), "--config".into(), config.into_os_string()],
+        launch_arguments: vec!["service".into(), "run".into(), "--config".into(), config.clone().into_os_string()],
         dependencies: Vec::new(),
-        account_name: None, // LocalSystem, which may read all logs
+        // Not LocalSystem: who takes over the collector has what a user has who may read the logs.
+        account_name: Some(access::ACCOUNT.into()),
         account_password: None,
     };
     let manager = manager(ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE)?;
     let service = manager.create_service(&info, ServiceAccess::CHANGE_CONFIG).map_err(explain)?;
+    if let Err(error) = restart_after_errors() {
+        println!("Windows will not start the service again after an error: {error:#}");
+    }
+    secure(&config, &settings.state_dir)?;
     event_log::register_source(&program).context("the source of the Event Log cannot be registered")?;
     service.set_description(DESCRIPTION).map_err(explain)?;
     println!("service {NAME} is installed; start it with: wulog-collector service start");
+    Ok(())
+}
+
+/// What the installer calls once its files are in place and the service is registered.
+fn installed(config: &Path) -> Result<()> {
+    let state_dir = config.with_file_name("collector");
+    secure(config, &state_dir)?;
+    if let Err(error) = restart_after_errors() {
+        println!("Windows will not start the service again after an error: {error:#}");
+    }
+    Ok(())
+}
+
+/// Refuses a configuration that is somebody else's, and keeps all but SYSTEM, administrators and the service away from the
+/// folder that the installer makes. Another folder is an administrator's choice, with an access list of its own.
+fn secure(config: &Path, state_dir: &Path) -> Result<()> {
+    access::check(config).map_err(anyhow::Error::msg)?;
+    let Some(folder) = config.parent() else { return Ok(()) };
+    let ours = std::env::var_os("ProgramData").map(|data| Path::new(&data).join("wulog"));
+    if ours.as_deref() == Some(folder) {
+        access::protect(folder, state_dir).with_context(|| format!("{}: its access list", folder.display()))?;
+    }
     Ok(())
 }
 
@@ -195,9 +224,6 @@ fn service_main(_: Vec<OsString>) {
         Err(error) => return error!(target: TARGET, %error, "Windows does not take this process as a service"),
     }
     task.tell(ServiceState::StartPending, ServiceExitCode::NO_ERROR);
-    if let Err(error) = restart_after_errors() {
-        warn!(target: TARGET, "Windows will not start the service again after an error: {error:#}");
-    }
     let exit_code = match task.collect() {
         Ok(_) => {
             info!(target: TARGET, "service stopped");
@@ -212,8 +238,7 @@ fn service_main(_: Vec<OsString>) {
     task.tell(ServiceState::Stopped, exit_code);
 }
 
-/// Asks Windows to start the service again after an error. The service does so itself at its start, however it was
-/// installed: the installer has no such thing.
+/// Asks Windows to start the service again after an error. Only an administrator may.
 fn restart_after_errors() -> Result<()> {
     let service = open(ServiceAccess::CHANGE_CONFIG | ServiceAccess::START)?;
     let restart = |delay| ServiceAction { action_type: ServiceActionType::Restart, delay };
@@ -230,6 +255,7 @@ fn restart_after_errors() -> Result<()> {
 
 impl Task {
     fn collect(&self) -> Result<Outcome> {
+        access::check(&self.config).map_err(anyhow::Error::msg)?;
         let config = cli::load(&self.config)?;
         let sink = cli::ranked_sink(&self.config, &config)?;
         cli::run(config, sink, &self.stop, || {

@@ -268,3 +268,100 @@ fn a_share_that_comes_back_goes_on() {
         assert_eq!(bench.epochs().len(), 1);
     }
 }
+
+/// Between two looks the log is renamed, written anew, and renamed again: the version in the middle was lost.
+#[test]
+fn a_log_that_is_renamed_before_it_was_seen_is_read_under_its_new_name() {
+    for (first, second) in
+        [("WindowsUpdate.log.1", "WindowsUpdate.log.2"), ("WindowsUpdate-2.log", "WindowsUpdate-1.log")]
+    {
+        let mut bench = Bench::new();
+        bench.config.inputs = vec![Input::new(bench.file(LOG).display().to_string())];
+        // An older one, which nobody asked for.
+        fs::write(bench.file("WindowsUpdate.log.0"), log("old")).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        bench.write(log("a b"));
+        bench.pump();
+        bench.append(log("c"));
+        fs::rename(bench.file(LOG), bench.file(second)).unwrap();
+        bench.write(log("d e"));
+        fs::rename(bench.file(LOG), bench.file(first)).unwrap();
+        bench.write(log("f"));
+        bench.pump();
+        bench.expect("a b c d e f");
+        // And no part of it a second time.
+        bench.append(log("g"));
+        bench.pump();
+        bench.stop(std::time::Duration::ZERO);
+        bench.pump();
+        bench.expect("a b c d e f g");
+        assert_eq!(bench.epochs().len(), 3);
+    }
+}
+
+/// The oldest log is deleted at a rotation, and the next new file gets its id: it was taken for the version that had been
+/// read under that id, and its lines were lost.
+#[test]
+fn a_log_that_was_never_seen_is_read_though_it_has_the_id_of_an_earlier_one() {
+    let mut bench = Bench::new();
+    bench.config.inputs = vec![Input::new(bench.file(LOG).display().to_string())];
+    bench.write(log("a b"));
+    bench.pump();
+    fs::rename(bench.file(LOG), bench.file("WindowsUpdate.log.1")).unwrap();
+    bench.write(log("c"));
+    bench.pump();
+    bench.append(log("d"));
+    fs::rename(bench.file(LOG), bench.file("WindowsUpdate.log.2")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    // Written over, a file keeps its id on every file system.
+    fs::write(bench.file("WindowsUpdate.log.1"), log("e f")).unwrap();
+    bench.write(log("g"));
+    bench.pump();
+    bench.expect("a b c d e f g");
+    bench.stop(std::time::Duration::ZERO);
+    bench.pump();
+    bench.expect("a b c d e f g");
+}
+
+/// A log that gets a new name at each rotation, and is deleted after a while, was looked for for ever.
+#[test]
+fn files_that_are_gone_are_given_up() {
+    let mut bench = Bench::new();
+    let mut expect = Vec::new();
+    for turn in 0..60 {
+        bench.write(log(&format!("a{turn} b{turn}")));
+        bench.pump();
+        fs::rename(bench.file(LOG), bench.file(&format!("WindowsUpdate-{turn:02}.log"))).unwrap();
+        let _ = fs::remove_file(bench.file(&format!("WindowsUpdate-{:02}.log", turn - 2)));
+        bench.wait_secs(61);
+        bench.write(log(&format!("x{turn}")));
+        let pass = bench.pump();
+        assert!(pass.files <= 8, "{} files at turn {turn}", pass.files);
+        expect.extend([format!("a{turn}"), format!("b{turn}"), format!("x{turn}")]);
+    }
+    let mut texts = bench.texts();
+    texts.sort();
+    expect.sort();
+    assert_eq!(texts, expect);
+    bench.stop(std::time::Duration::ZERO);
+    let (_, entries) = wulog_collector::checkpoint::read(&bench.config.state_dir);
+    assert!(entries.len() <= 24, "{} positions are kept", entries.len());
+}
+
+/// An empty folder is where a share was mounted, rather than a rotation.
+#[test]
+fn a_share_that_comes_back_empty_first_goes_on() {
+    let mut bench = Bench::new();
+    bench.write(log("a b"));
+    bench.pump();
+    fs::rename(bench.file(LOG), bench.dir.path().join("away")).unwrap();
+    for _ in 0..3 {
+        bench.pump();
+        bench.wait_secs(3600);
+    }
+    fs::rename(bench.dir.path().join("away"), bench.file(LOG)).unwrap();
+    bench.append(log("c"));
+    bench.pump();
+    bench.expect("a b c");
+    assert_eq!(bench.epochs().len(), 1);
+}

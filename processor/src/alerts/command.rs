@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
-use wulog_schemas::alert::Alert;
+use wulog_schemas::handling::Action;
 use wulog_schemas::topic::Topic;
+use wulog_schemas::visible::visible_json;
 
+use super::order::{Covers, Given, give};
 use super::{Book, list, show};
 use crate::config::Config;
 use crate::log::embedded::{self, EmbeddedConfig};
@@ -42,6 +44,55 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Say that somebody works on an incident: channels then leave out its mere progress.
+    Ack(OrderOfOne),
+    /// Keep channels from notifying until a time: one incident, or all of a family, label or update during planned work.
+    Silence(OrderOfMany),
+    /// Write a remark into the documents of an incident.
+    Note(OrderOfOne),
+    /// End the acknowledgement or the silences of this scope.
+    Clear(OrderOfMany),
+}
+
+/// An order about one incident.
+#[derive(Debug, Args)]
+struct OrderOfOne {
+    /// The incident's id, or so much of its beginning that no other is meant.
+    id: String,
+    #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// An order about one incident or several.
+#[derive(Debug, Args)]
+struct OrderOfMany {
+    /// One incident's id, or so much of its beginning that no other is meant.
+    id: Option<String>,
+    #[command(flatten)]
+    covers: Covers,
+    #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl OrderOfOne {
+    fn give(&self, action: Action) -> anyhow::Result<String> {
+        let id = self.place.id(&self.id)?;
+        give(self.given.order(action, Some(id.clone()), &Covers::default())?, &self.place)?;
+        Ok(format!("ordered for {id}\n"))
+    }
+}
+
+impl OrderOfMany {
+    fn give(&self, action: Action) -> anyhow::Result<String> {
+        let incident = self.id.as_deref().map(|id| self.place.id(id)).transpose()?;
+        let about = incident.clone().unwrap_or_else(|| "the incidents that it covers".to_owned());
+        give(self.given.order(action, incident, &self.covers)?, &self.place)?;
+        Ok(format!("ordered for {about}\n"))
+    }
 }
 
 /// Where alert documents are, and how wide the terminal is.
@@ -56,13 +107,13 @@ struct From {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Place {
+pub(super) struct Place {
     /// The topic of alerts, as this configuration says.
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// The SQLite file of `standalone`.
     #[arg(long, value_name = "FILE")]
-    db: Option<PathBuf>,
+    pub(super) db: Option<PathBuf>,
     /// A file of alert documents, one a line, as --alerts-out writes it; - is standard input.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -76,12 +127,19 @@ impl AlertsArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let text = match &self.what {
             Verb::List { from, all } => list(&from.place.read()?, *all, from.width),
+            Verb::Ack(order) => order.give(Action::Acknowledge)?,
+            Verb::Note(order) => order.give(Action::Note)?,
+            Verb::Silence(order) => order.give(Action::Silence)?,
+            Verb::Clear(order) => order.give(Action::Clear)?,
             Verb::Show { id, from, json } => {
                 let book = from.place.read()?;
                 ensure!(!book.is_empty(), "{} holds no alerts", from.place.name());
                 let documents = book.find(id).with_context(|| from.place.name())?;
                 match documents.last() {
-                    Some(newest) if *json => serde_json::to_string(newest)? + "\n",
+                    Some(newest) if *json => {
+                        let json = serde_json::to_string(newest)?;
+                        visible_json(&json).into_owned() + "\n"
+                    }
                     _ => from.place.replayed_from_here(&show(&documents, from.width)),
                 }
             }
@@ -95,6 +153,13 @@ impl AlertsArgs {
 }
 
 impl Place {
+    /// The whole id of the incident that begins so.
+    fn id(&self, prefix: &str) -> anyhow::Result<String> {
+        let book = self.read()?;
+        let documents = book.find(prefix).with_context(|| self.name())?;
+        Ok(documents.last().map_or_else(|| prefix.to_owned(), |newest| newest.id.clone()))
+    }
+
     fn name(&self) -> String {
         let path = self.config.as_ref().or(self.db.as_ref()).or(self.file.as_ref());
         match path {
@@ -111,9 +176,8 @@ impl Place {
                 from_records(&topic, PartitionReader::open(&config.kafka, Topic::Alerts, 0)?)
             }
             (_, Some(path), _) => {
-                ensure!(path.is_file(), "{}: no file; expected what `standalone --db` wrote", path.display());
                 let place = format!("{}, topic alerts", path.display());
-                from_records(&place, embedded::Records::open(&EmbeddedConfig::at(path), Topic::Alerts)?)
+                from_records(&place, embedded::Records::open(&EmbeddedConfig::of_file(path)?, Topic::Alerts)?)
             }
             (_, _, Some(path)) if path == Path::new("-") => from_lines("standard input", io::stdin().lock()),
             (_, _, Some(path)) => {
@@ -141,7 +205,7 @@ fn from_records(place: &str, records: impl Iterator<Item = Result<Record, LogErr
         let record = record?;
         // An empty value deletes what compaction would keep; it says nothing.
         if !record.value.is_empty() {
-            book.add(document(&record.value).with_context(|| format!("{place}, offset {}", record.offset))?);
+            add_or_skip(&mut book, &record.value, &format!("{place}, offset {}", record.offset));
         }
     }
     Ok(book)
@@ -152,12 +216,16 @@ fn from_lines(place: &str, lines: impl BufRead) -> anyhow::Result<Book> {
     for (number, line) in lines.lines().enumerate() {
         let line = line.with_context(|| format!("{place}: reading"))?;
         if !line.trim().is_empty() {
-            book.add(document(line.as_bytes()).with_context(|| format!("{place}, line {}", number + 1))?);
+            add_or_skip(&mut book, line.as_bytes(), &format!("{place}, line {}", number + 1));
         }
     }
     Ok(book)
 }
 
-fn document(bytes: &[u8]) -> anyhow::Result<Alert> {
-    serde_json::from_slice(bytes).context("no alert document that this version can read")
+/// Adds a document; one that cannot be read is told of and skipped, since anybody may have written it.
+fn add_or_skip(book: &mut Book, bytes: &[u8], place: &str) {
+    match serde_json::from_slice(bytes) {
+        Ok(alert) => book.add(alert),
+        Err(error) => tracing::warn!(%error, "{place}: no alert document that this version can read; skipped"),
+    }
 }

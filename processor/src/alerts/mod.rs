@@ -5,10 +5,12 @@
 //!                                                                                      \-> show, the newest page and its history
 //! ```
 //!
-//! Reads and writes nothing else: any reader of the topic may ask while processors run.
+//! `list` and `show` read only, so any reader of the topic may ask while processors run. `ack`, `silence`, `note` and `clear`
+//! write one record for the detector.
 
 pub mod command;
 mod list;
+mod order;
 mod show;
 
 use std::collections::BTreeMap;

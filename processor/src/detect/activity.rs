@@ -151,6 +151,13 @@ impl FleetActivity {
         self.active.add(now);
     }
 
+    /// A host was forgotten. That it was active stays counted: its chance to fail was there.
+    pub(super) fn forget(&mut self, host: HostActivity) {
+        if let Some(latest) = host.latest() {
+            decrement(&mut self.latest, latest);
+        }
+    }
+
     /// A host has been caught up with at log time `time_ms`.
     pub(super) fn mark_caught_up(&mut self, time_ms: i64) {
         self.caught_up.add(quarter(time_ms));

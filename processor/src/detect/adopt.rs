@@ -10,25 +10,27 @@ use std::collections::BTreeMap;
 use wulog_schemas::alert::{Alert, State};
 use wulog_schemas::signal::RawPosition;
 
+use super::apart::Kind;
 use super::config::DetectorConfig;
 use super::evidence::{Cluster, Judgement, Onset};
 use super::fleet::{Fleet, HostIndex};
 use super::incident::{Incident, Phase};
+use super::incidents::{Incidents, Key};
 
 /// Takes over the incidents of `documents`, the newest of each id. Gives the ids of those that were not there.
 pub(super) fn adopt(
     documents: &[Alert],
-    incidents: &mut Vec<Incident>,
+    incidents: &mut Incidents,
     fleet: &mut Fleet,
     config: &DetectorConfig,
 ) -> Vec<String> {
     let mut by_name: BTreeMap<String, HostIndex> = BTreeMap::new();
-    for (index, host) in (0..).zip(&fleet.hosts) {
+    for (index, host) in (0..).zip(&fleet.hosts).filter(|(_, host)| !host.is_forgotten()) {
         by_name.entry(host.name().to_owned()).or_insert(index);
     }
     let mut adopted = Vec::new();
     for document in documents {
-        if let Some(known) = incidents.iter_mut().find(|incident| incident.id == document.id) {
+        if let Some(known) = incidents.all_mut().find(|incident| incident.id == document.id) {
             continue_after(known, document);
         } else if document.state == State::Open {
             let onsets = onsets_of(document, &by_name, fleet, config);
@@ -39,7 +41,9 @@ pub(super) fn adopt(
                     incidents[place].knows_onset(document.time.onset.0);
                     continue_after(&mut incidents[place], document);
                 }
-                None => incidents.push(from_document(document, onsets, fleet)),
+                None => {
+                    incidents.push(from_document(document, onsets, fleet));
+                }
             }
             adopted.push(document.id.clone());
         }
@@ -66,8 +70,8 @@ fn continue_after(incident: &mut Incident, document: &Alert) {
 }
 
 /// An open incident of the rebuilt state that no document names, with at least half of the document's known hosts.
-fn same_hosts(incidents: &[Incident], document: &Alert, onsets: &[Onset]) -> Option<usize> {
-    incidents.iter().position(|incident| {
+fn same_hosts(incidents: &Incidents, document: &Alert, onsets: &[Onset]) -> Option<Key> {
+    incidents.find(|_, incident| {
         let both = onsets.iter().filter(|onset| incident.members.contains_key(&onset.host)).count();
         incident.is_open() && incident.families.contains(&document.family) && both > 0 && 2 * both >= onsets.len()
     })
@@ -90,6 +94,8 @@ fn onsets_of(
         let since = exemplar.map_or(document.time.onset.0, |exemplar| exemplar.time.0);
         onsets.push(Onset {
             host,
+            family: document.family,
+            operation: 0,
             subject: fleet.string(exemplar.map_or(subject, |exemplar| &exemplar.subject), &config.limits),
             code: fleet.string(exemplar.map_or(code, |exemplar| &exemplar.code), &config.limits),
             time: since,
@@ -104,16 +110,22 @@ fn onsets_of(
     onsets
 }
 
+/// What the hosts of a document distrust, by what most of them failed at.
+fn kind_of(document: &Alert) -> Kind {
+    Kind::by(document.family, document.subjects.first().map_or("", |count| &count.subject))
+}
+
 fn from_document(document: &Alert, onsets: Vec<Onset>, fleet: &Fleet) -> Incident {
     let has_succeeded = |onset: &&Onset| {
         let host = &fleet.hosts[onset.host as usize];
         let fails = host.failing().iter().any(|failing| failing.subject == onset.subject);
         !fails && host.succeeded_since(onset.since).any(|subject| subject == onset.subject)
     };
-    let recovered: Vec<_> = onsets.iter().filter(has_succeeded).map(|onset| (onset.host, onset.subject)).collect();
+    let recovered: Vec<HostIndex> = onsets.iter().filter(has_succeeded).map(|onset| onset.host).collect();
     let cluster = Cluster { judgement: Judgement::of_document(&document.detection), onsets };
-    let mut incident = Incident::open(document.id.clone(), document.family, cluster, document.time.opened.0);
-    recovered.into_iter().for_each(|(host, subject)| incident.recover(host, subject));
+    let mut incident =
+        Incident::open(document.id.clone(), document.family, kind_of(document), cluster, document.time.opened.0);
+    recovered.into_iter().for_each(|host| incident.recover(host, fleet));
     incident.families.extend(document.families.iter().copied());
     incident.unseen = document.hosts.affected.saturating_sub(incident.members.len() as u64);
     incident.knows_onset(document.time.onset.0);

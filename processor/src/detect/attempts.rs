@@ -14,27 +14,50 @@ pub(super) struct Attempts {
     counts: Vec<Recent>,
     /// Subjects with any.
     live: u64,
-    /// The day, by log time, that is counted as today's.
+    /// The newest day with an attempt, which is counted as today.
     day: i64,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Recent {
     today: u32,
     yesterday: u32,
+    /// Whether the newest and the day before saw a success.
+    succeeded: [bool; 2],
 }
 
 impl Attempts {
-    /// Somebody has tried `subject`, at this log time.
-    pub(super) fn mark(&mut self, subject: StringId, log_time: i64) {
-        self.move_to(log_time.div_euclid(DAY_MS));
+    /// Somebody has tried `subject` at this event time. An attempt of an earlier day than yesterday counts for nothing,
+    /// or a backlog of a week would look like a busy day.
+    pub(super) fn mark(&mut self, subject: StringId, time: i64, succeeded: bool) {
+        let day = time.div_euclid(DAY_MS);
+        self.move_to(day);
+        if day < self.day - 1 {
+            return;
+        }
         let place = subject as usize;
         if place >= self.counts.len() {
             self.counts.resize(place + 1, Recent::default());
         }
         let recent = &mut self.counts[place];
         self.live += u64::from(recent.today + recent.yesterday == 0);
-        recent.today = recent.today.saturating_add(1);
+        let count = if day == self.day { &mut recent.today } else { &mut recent.yesterday };
+        *count = count.saturating_add(1);
+        recent.succeeded[usize::from(day != self.day)] |= succeeded;
+    }
+
+    /// Forgets subjects whose strings were forgotten.
+    pub(super) fn forget(&mut self, subjects: &[StringId]) {
+        for subject in subjects {
+            if let Some(recent) = self.counts.get_mut(*subject as usize) {
+                self.live -= u64::from(recent.today + recent.yesterday > 0);
+                *recent = Recent::default();
+            }
+        }
+        while self.counts.last().is_some_and(|recent| *recent == Recent::default()) {
+            self.counts.pop();
+        }
+        self.counts.shrink_to_fit();
     }
 
     fn move_to(&mut self, day: i64) {
@@ -43,7 +66,11 @@ impl Attempts {
         }
         let is_next = day == self.day + 1;
         for recent in &mut self.counts {
-            *recent = Recent { today: 0, yesterday: if is_next { recent.today } else { 0 } };
+            *recent = Recent {
+                today: 0,
+                yesterday: if is_next { recent.today } else { 0 },
+                succeeded: [false, is_next && recent.succeeded[0]],
+            };
         }
         self.live = self.counts.iter().filter(|recent| recent.yesterday > 0).count() as u64;
         self.day = day;
@@ -53,6 +80,11 @@ impl Attempts {
     pub(super) fn at(&self, subject: StringId) -> u64 {
         let recent = self.counts.get(subject as usize).copied().unwrap_or_default();
         u64::from(recent.today) + u64::from(recent.yesterday)
+    }
+
+    /// Whether any host succeeded at a subject within 24 to 48 hours.
+    pub(super) fn has_succeeded(&self, subject: StringId) -> bool {
+        self.counts.get(subject as usize).is_some_and(|recent| recent.succeeded.contains(&true))
     }
 
     /// Subjects that were tried at all.
@@ -69,14 +101,17 @@ mod tests {
     fn attempts_are_forgotten_after_the_next_day() {
         let mut attempts = Attempts::default();
         for (subject, day) in [(3, 100), (3, 100), (1, 100)] {
-            attempts.mark(subject, day * DAY_MS + 5);
+            attempts.mark(subject, day * DAY_MS + 5, false);
         }
         assert_eq!((attempts.at(3), attempts.at(1), attempts.at(9), attempts.live()), (2, 1, 0, 2));
-        attempts.mark(3, 101 * DAY_MS);
+        attempts.mark(3, 101 * DAY_MS, true);
+        assert!(attempts.has_succeeded(3) && !attempts.has_succeeded(1));
         assert_eq!((attempts.at(3), attempts.live()), (3, 2));
-        attempts.mark(3, 102 * DAY_MS);
+        attempts.mark(3, 102 * DAY_MS, false);
+        assert!(attempts.has_succeeded(3), "yesterday");
         assert_eq!((attempts.at(3), attempts.at(1), attempts.live()), (2, 0, 1));
-        attempts.mark(1, 110 * DAY_MS);
+        attempts.mark(1, 110 * DAY_MS, false);
+        assert!(!attempts.has_succeeded(3));
         assert_eq!((attempts.at(3), attempts.at(1), attempts.live()), (0, 1, 1));
     }
 }

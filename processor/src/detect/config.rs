@@ -101,9 +101,13 @@ pub struct Wrong {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Hosts known; signals of further ones are counted and ignored.
+    /// Memory of hosts, names, failures and incidents, in MiB. When it is used up, hosts are forgotten: first those that were
+    /// silent for 30 days, then those known for less than a day, those that do not fail and the longest silent first.
+    pub memory_mib_max: usize,
+    /// Hosts known; beyond it hosts are forgotten in the same order.
     pub hosts: usize,
-    /// Distinct dimension names, values and subjects; further ones are all called `(other)`.
+    /// Distinct dimension names, values and subjects. When they are too many, those that no host has are forgotten, then
+    /// hosts; what finds no place is called `(other)`.
     pub strings: usize,
     /// Bytes of one name or value; longer ones are cut.
     pub string_bytes: usize,
@@ -149,6 +153,7 @@ impl Default for DetectorConfig {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            memory_mib_max: 1024,
             hosts: 2_000_000,
             strings: 1_000_000,
             string_bytes: 256,
@@ -256,8 +261,25 @@ impl Rule {
             let why = "one host of any kind would be an incident: say min_hosts, min_share or where";
             return Err(("min_hosts", why.to_owned()));
         }
+        for name in self.dimensions.keys().chain(&self.by) {
+            if let Some(meant) = meant_by(name) {
+                let why = format!("no host reports the dimension {name}: did you mean {meant}?");
+                return Err((if self.by.as_ref() == Some(name) { "by" } else { "where" }, why));
+            }
+        }
         Ok(())
     }
+}
+
+/// The dimensions that the Normalizer makes; labels have names of the operator's choice.
+const DIMENSIONS: [&str; 9] =
+    ["wsus", "target_group", "client_build", "os_build", "os_version", "update", "file", "server", "caller"];
+
+/// The dimension that a misspelt name stands for: the same letters, but for case and separators.
+fn meant_by(name: &str) -> Option<&'static str> {
+    let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let wanted = letters(name);
+    DIMENSIONS.into_iter().find(|known| *known != name && letters(known) == wanted)
 }
 
 fn one() -> u64 {
@@ -289,6 +311,8 @@ mod tests {
         check("prior_hosts = nan", "prior_hosts");
         check("quiet_secs = 0", "quiet_secs = 0");
         check("[[rules]]\nname = 'x'\nmin_hosts = 5\nby = 'wsus'\nwithin_secs = 60", "");
+        let misspelt = "[[rules]]\nname = 'x'\nwithin_secs = 60\nwhere = { targetgroup = 'Pilot' }";
+        check(misspelt, "no host reports the dimension targetgroup: did you mean target_group?");
         check("[[rules]]\nname = 'x'\nwithin_secs = 604801", "rule \"x\": within_secs");
         check("[[rules]]\nname = 'x'\nwithin_secs = 60\nmin_share = 1.5", "rule \"x\": min_share = 1.5");
         check("[[rules]]\nname = 'x'\nwithin_secs = 60", "one host of any kind");

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use wulog_schemas::alert::{
-    Alert, CodeCount, Contrast, Evidence, Exemplar, Factor, Growth, Hosts, Level, Provenance, RawRange, SCHEMA,
-    Severity, State, SubjectCount, Times, Transition, UtcTime,
+    Alert, CodeCount, Contrast, Evidence, Exemplar, Factor, Growth, Handling, Hosts, Level, Provenance, RawRange,
+    SCHEMA, Severity, State, SubjectCount, Times, Transition, UtcTime,
 };
 
 use super::activity::quarter;
+use super::certificates::{Certificates, Findings};
 use super::config::DetectorConfig;
 use super::evidence::{DAY_MS, Onset, secs_to_ms};
 use super::factors::Comparison;
@@ -24,6 +25,7 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 /// What a document is written with.
 pub(super) struct Context<'a> {
     pub(super) fleet: &'a Fleet,
+    pub(super) certificates: &'a Certificates,
     pub(super) config: &'a DetectorConfig,
     pub(super) provenance: &'a Provenance,
     /// Host names in a document.
@@ -57,6 +59,11 @@ pub(super) fn write(
         UtcTime(now + 1), // + 1, since a range ends before its end
     );
     let hosts = hosts(incident, &comparison, context, &replay);
+    let subjects = subjects(incident, fleet);
+    let found = Findings::of(incident, &comparison, context);
+    let mut remediation =
+        remedy::of_incident(incident.family, &incident.families, &codes, &subjects, &comparison.factors);
+    found.answer(&mut remediation);
     let alert = Alert {
         schema: SCHEMA.to_owned(),
         id: incident.id.clone(),
@@ -68,25 +75,27 @@ pub(super) fn write(
             Phase::Merged => State::Merged,
         },
         transition,
-        summary: summary(&hosts, &codes, &times, comparison.factors.first()),
+        summary: found.complete(summary(incident, &hosts, &codes, &times, &comparison, fleet)),
         family: incident.family,
         families: incident.families.iter().copied().collect(),
         severity: severity(incident, &hosts, &growth, comparison.factors.first()),
+        remediation,
         codes,
-        subjects: subjects(incident, fleet),
+        subjects,
         contrast: Contrast {
             same_subject_succeeded_hosts: comparison.same_subject_succeeded,
-            same_first_factor_healthy_hosts: comparison.same_first_factor_healthy,
+            same_first_factor_healthy_hosts: found.healthy_with_first(comparison.same_first_factor_healthy),
         },
         evidence: evidence(incident, fleet),
-        remediation: remedy::all_steps(incident.family, &incident.families, &comparison.factors),
         replay,
-        common_factors: comparison.factors,
+        common_factors: found.among(comparison.factors),
+        certificates: found.into_documents(),
         not_common: comparison.not_common,
         unknown: comparison.unknown,
         detection: incident.judgement.document(&incident.rules_met),
         detector: context.provenance.clone(),
         related: incident.kin.document(),
+        handling: Handling::default(),
         time: times,
         hosts,
         growth,
@@ -120,6 +129,7 @@ fn hosts(incident: &Incident, comparison: &Comparison, context: &Context<'_>, re
         recovered: incident.recovered,
         silent: silent.len() as u64,
         chronic_excluded: comparison.chronic,
+        unreadable: comparison.unreadable,
         names: onsets.iter().take(names_max).map(name).collect(),
         names_complete: onsets.len() <= names_max && incident.unseen == 0,
         full_list: (onsets.len() > names_max).then(|| format!("{replay} --all-hosts")),
@@ -156,7 +166,11 @@ fn subjects(incident: &Incident, fleet: &Fleet) -> Vec<SubjectCount> {
     let mut subjects: Vec<SubjectCount> = incident
         .subjects
         .iter()
-        .map(|(subject, hosts)| SubjectCount { subject: fleet.strings.text(*subject).to_owned(), hosts: *hosts })
+        .map(|(subject, hosts)| SubjectCount {
+            subject: fleet.strings.text(*subject).to_owned(),
+            name: fleet.name_of_subject(*subject).map(str::to_owned),
+            hosts: *hosts,
+        })
         .collect();
     subjects.sort_by(|a, b| b.hosts.cmp(&a.hosts).then_with(|| a.subject.cmp(&b.subject)));
     subjects.truncate(SUBJECTS_MAX);
@@ -225,23 +239,101 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
     Severity { level, reasons }
 }
 
-fn summary(hosts: &Hosts, codes: &[CodeCount], times: &Times, first: Option<&Factor>) -> String {
+/// One sentence: who fails at what, how many of those that could have failed, and how everybody else fares.
+fn summary(
+    incident: &Incident,
+    hosts: &Hosts,
+    codes: &[CodeCount],
+    times: &Times,
+    comparison: &Comparison,
+    fleet: &Fleet,
+) -> String {
     let code = codes.first().map_or("a trust failure", |code| code.symbol.as_deref().unwrap_or(&code.code));
     let since = &times.onset.to_string()[..16].replace('T', " ");
-    let common = match first {
-        Some(factor) if factor.coverage >= 1.0 => format!("all have {} {}", factor.dimension, factor.value),
-        Some(factor) => format!("{} have {} {}", percent(factor.coverage), factor.dimension, factor.value),
-        None => "nothing stands out that they share".to_owned(),
+    let (said, first) = (&comparison.said, comparison.factors.first());
+    let of_hosts = first.filter(|factor| !matches!(factor.dimension.as_str(), "update" | "file" | "server"));
+    let whose = of_hosts.map_or(String::new(), |factor| match factor.dimension.as_str() {
+        "wsus" => format!(" of {}", factor.value),
+        dimension => format!(" with {dimension} {}", factor.value),
+    });
+    let name = said
+        .subject
+        .map(|subject| fleet.name_of_subject(subject).unwrap_or_else(|| fleet.strings.text(subject)).to_owned());
+    let past = times.resolved.is_some();
+    let operations = operations(incident, fleet);
+    let fail = if past { "failed" } else { "newly fail" };
+    let (who, does) = match (name, verb_of_update(&operations)) {
+        (Some(name), Some(verb)) => (
+            format!("{} of the {} hosts{whose} that tried {name}", said.failed, said.tried.max(said.failed)),
+            format!("{} to {verb} it", if past { "failed" } else { "fail" }),
+        ),
+        // A scan is about no update, whatever the hosts fail at besides.
+        (Some(_), None) => (format!("{} hosts{whose}", said.failed), format!("{fail} to scan for updates")),
+        (None, verb) => (
+            format!("{} of the {} active hosts{whose}", said.failed, said.tried.max(said.failed)),
+            match verb.filter(|_| most(&operations) != Some("scan")) {
+                Some(verb) => format!("{fail} to {verb} updates"),
+                None => format!("{fail} to scan for updates"),
+            },
+        ),
     };
-    let verb = if times.resolved.is_some() { "failed" } else { "newly fail" };
-    format!(
-        "{} of {} active hosts ({}) {verb} with {code} since {since} UTC; {common}.",
-        hosts.affected,
-        hosts.active,
-        percent(hosts.share_of_active)
-    )
+    let others = match (of_hosts, said.others_failed) {
+        (Some(_), 0) => format!("; none of the {} other hosts does", said.others_healthy),
+        (Some(_), failed) => format!("; so do {failed} of the {} other hosts", failed + said.others_healthy),
+        (None, _) => match first {
+            Some(_) => String::new(),
+            None => "; nothing stands out that they share".to_owned(),
+        },
+    };
+    let total = format!("{} of {} hosts, {}", hosts.affected, hosts.active, percent(hosts.share_of_active));
+    let unread =
+        if hosts.unreadable > 0 { format!(" {} hosts cannot be read.", hosts.unreadable) } else { String::new() };
+    format!("{who} {does} with {code} since {since} UTC{others} ({total}).{unread}")
+}
+
+/// What the hosts tried when they failed, with how many did.
+fn operations<'a>(incident: &Incident, fleet: &'a Fleet) -> BTreeMap<&'a str, u64> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for member in incident.members.values() {
+        *counts.entry(fleet.strings.text(member.onset.operation)).or_default() += 1;
+    }
+    counts.remove("(other)");
+    counts
+}
+
+/// The operation of most hosts.
+fn most<'a>(operations: &BTreeMap<&'a str, u64>) -> Option<&'a str> {
+    operations.iter().max_by_key(|(name, hosts)| (**hosts, std::cmp::Reverse(**name))).map(|(name, _)| *name)
+}
+
+/// What most of the hosts tried to do with an update, as a verb; `None` where all of them only scanned.
+fn verb_of_update(operations: &BTreeMap<&str, u64>) -> Option<&'static str> {
+    let mut of_update = operations.clone();
+    let scanned = of_update.remove("scan").is_some();
+    match most(&of_update) {
+        Some("download") => Some("download"),
+        Some("verification" | "signature") => Some("verify"),
+        Some(_) => Some("install"),
+        None => (!scanned).then_some("install"),
+    }
 }
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_is_downloaded_or_installed_and_never_scanned_for() {
+        let verb = |operations: &[(&'static str, u64)]| verb_of_update(&operations.iter().copied().collect());
+        assert_eq!(verb(&[("scan", 9), ("download", 2), ("install", 1)]), Some("download"));
+        assert_eq!(verb(&[("verification", 3), ("download", 2)]), Some("verify"));
+        assert_eq!(verb(&[("install", 4)]), Some("install"));
+        assert_eq!(verb(&[]), Some("install"));
+        assert_eq!(verb(&[("scan", 9)]), None);
+        assert_eq!(most(&[("scan", 9), ("download", 2)].into()), Some("scan"));
+    }
 }

@@ -6,22 +6,46 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Detection, Method};
+use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::RawPosition;
 
 use super::config::DetectorConfig;
-use super::fleet::{Fleet, HostIndex};
+use super::fleet::{Fleet, HostIndex, Knows};
 use super::prior::{Rate, TELLING_CHANCE, predict};
-use super::stats::{both, gamma_poisson_tail, rounded};
+use super::stats::{both, gamma_poisson_tail, hypergeometric_tail, rounded};
 use super::strings::StringId;
+use super::view::View;
 
 pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// How far back a slow cause is looked for.
+const SLOW_WINDOWS_MS: [i64; 2] = [3 * DAY_MS, 7 * DAY_MS];
+/// A slow cause needs so many hosts ...
+const SLOW_HOSTS_MIN: u64 = 8;
+/// ... of which this share has the value: kinds of hosts that fail twice as often as others do not reach it ...
+const SLOW_SHARE_MIN: f64 = 0.75;
+/// ... and its probability by chance, times the dimensions and windows looked at, is below this: every failure of every
+/// day is one more look.
+const SLOW_P_MAX: f64 = 1e-7;
+/// At an update at which nobody has succeeded, so many hosts for each one of the least number must fail ...
+const NO_SUCCESS_FACTOR: f64 = 1.6;
+/// ... and this share of them must have been active a day before they began to: else it is an update that only hosts
+/// want which were broken before, and are heard of one after another.
+const NO_SUCCESS_KNOWN_MIN: f64 = 0.75;
+/// On the first day that is known of a fleet, so many times the least number of hosts must fail at an update.
+const FIRST_DAY_FACTOR: u64 = 2;
+/// A fleet in which more hosts than this fail by chance in a week is too noisy to be looked at in this way.
+const SLOW_ONSETS_MAX: usize = 2_000;
 
 /// A host counted as newly failing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Onset {
     pub(super) host: HostIndex,
     pub(super) subject: StringId,
+    pub(super) family: Family,
     pub(super) code: StringId,
+    /// The operation that failed; number 0 where only the host's facts told of the failure.
+    pub(super) operation: StringId,
     /// Where it stands in the windows: its event time, or the log time of hearing of it when that was late.
     pub(super) time: i64,
     /// Event time of the first failure.
@@ -29,6 +53,13 @@ pub(super) struct Onset {
     pub(super) raw: RawPosition,
     /// Heard of more than a day after the fact.
     pub(super) late: bool,
+}
+
+impl Onset {
+    /// Strings that it refers to.
+    pub(super) fn strings(&self) -> [StringId; 3] {
+        [self.subject, self.code, self.operation]
+    }
 }
 
 /// The onsets of one family that belong to no incident, by time.
@@ -92,7 +123,7 @@ impl Judgement {
 
     /// Whether the number of hosts alone is beyond chance. What an operator asks for is, and silence is judged elsewhere.
     pub(super) fn convinces(&self) -> bool {
-        matches!(self.method, Method::Rule | Method::Silence) || self.p_value < self.alpha
+        matches!(self.method, Method::Rule | Method::Silence | Method::Concentration) || self.p_value < self.alpha
     }
 
     /// Whether it is beyond chance together with `p_cause`, the probability that its hosts share so much by chance.
@@ -107,6 +138,21 @@ impl Onsets {
         if self.0.len() > count_max {
             self.0.pop_first();
         }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Onset> {
+        self.0.values()
+    }
+
+    /// Forgets the onsets of hosts that are forgotten.
+    pub(super) fn forget_hosts(&mut self, hosts: &BTreeSet<HostIndex>) {
+        self.0.retain(|(_, host), _| !hosts.contains(host));
     }
 
     pub(super) fn forget_before(&mut self, time: i64) {
@@ -124,23 +170,24 @@ impl Onsets {
 
     /// Whether the onset at `time` makes a cluster, looking at the windows that end at it and at the latest onset
     /// within a day after it (it may have come out of order). Takes the hosts of the cluster out.
-    pub(super) fn cluster_at(&mut self, time: i64, fleet: &Fleet, config: &DetectorConfig) -> Option<Cluster> {
+    pub(super) fn cluster_at(&mut self, time: i64, view: View<'_>) -> Option<Cluster> {
+        let View { fleet, config, .. } = view;
         let latest = self.within(time, time + DAY_MS).last().map_or(time, |onset| onset.time);
         let ends = if latest > time { vec![time, latest] } else { vec![time] };
         let windows = ends.iter().flat_map(|end| config.windows_secs.iter().map(|secs| (*end, *secs)));
         let by_window = windows
-            .filter_map(|(end, secs)| Some((end, self.judge_window(end, secs, fleet, config)?)))
+            .filter_map(|(end, secs)| Some((end, self.judge_window(end, secs, view)?)))
             .min_by(|(_, a), (_, b)| a.p_value.total_cmp(&b.p_value));
-        let by_share = || ends.iter().find_map(|end| Some((*end, self.judge_share(*end, fleet, config)?)));
+        let by_share = || ends.iter().find_map(|end| Some((*end, self.judge_share(*end, view)?)));
         let by_number =
             by_window.into_iter().chain(std::iter::once_with(by_share).flatten()).map(|(end, judgement)| {
-                let (judgement, core) = self.narrow(judgement, end, fleet, config);
+                let (judgement, core) = self.narrow(judgement, end, view);
                 (end, judgement, core)
             });
         let subjects: BTreeSet<StringId> = self.within(time - 1, time).map(|onset| onset.subject).collect();
         let by_subject =
             subjects.iter().flat_map(|subject| ends.iter().map(|end| (*subject, *end))).filter_map(|(subject, end)| {
-                let (judgement, core) = self.judge_subject(subject, end, fleet, config)?;
+                let (judgement, core) = self.judge_subject(subject, end, view)?;
                 Some((end, judgement, core))
             });
         // What convinces by its number needs no cause; of what does not, the first is as good as any.
@@ -152,19 +199,65 @@ impl Onsets {
             }
             convinces
         });
-        let (end, judgement, core) = clear.or(doubtful)?;
-        Some(self.take(judgement, core, end, config))
+        match clear.or(doubtful) {
+            Some((end, judgement, core)) => Some(self.take(judgement, core, end, config)),
+            None => {
+                let (judgement, core) = self.judge_slow(time, fleet)?;
+                Some(self.take_exactly(judgement, &core))
+            }
+        }
+    }
+
+    /// Hosts that newly fail over days and nearly all have a value that the fleet does not: a cause that strikes three
+    /// hosts a day is not many in any day, but its hosts are alike.
+    fn judge_slow(&self, time: i64, fleet: &Fleet) -> Option<(Judgement, Vec<Onset>)> {
+        let host = self.within(time - 1, time).next()?.host;
+        let pairs = fleet.traits_of(host);
+        let tests = (pairs.len() * SLOW_WINDOWS_MS.len()) as f64;
+        for window in SLOW_WINDOWS_MS {
+            let all: Vec<&Onset> = self.within(time - window, time).take(SLOW_ONSETS_MAX + 1).collect();
+            if (all.len() as u64) < SLOW_HOSTS_MIN || all.len() > SLOW_ONSETS_MAX {
+                continue;
+            }
+            for pair in pairs {
+                let has = |known: Knows| {
+                    let hosts: BTreeSet<HostIndex> = all.iter().map(|onset| onset.host).collect();
+                    hosts.into_iter().filter(|host| fleet.knows(*host, *pair) == known).count() as u64
+                };
+                let (with, without) = (has(Knows::Yes), has(Knows::No));
+                if with < SLOW_HOSTS_MIN || (with as f64) < SLOW_SHARE_MIN * (with + without) as f64 {
+                    continue;
+                }
+                let (fleet_with, fleet_known) = fleet.sets().hosts_with(*pair);
+                let p_value = tests * hypergeometric_tail(with, with + without, fleet_with, fleet_known);
+                if p_value >= SLOW_P_MAX {
+                    continue;
+                }
+                let alike = |onset: &&&Onset| fleet.knows(onset.host, *pair) == Knows::Yes;
+                let core: Vec<Onset> = all.iter().filter(alike).map(|onset| (*onset).clone()).collect();
+                let expected = (with + without) as f64 * fleet_with as f64 / fleet_known.max(1) as f64;
+                let judgement = Judgement {
+                    method: Method::Concentration,
+                    rule: None,
+                    window_secs: (window / 1000).unsigned_abs(),
+                    seen_hosts: with,
+                    expected_hosts: rounded(expected),
+                    p_value: rounded(p_value),
+                    alpha: SLOW_P_MAX,
+                    history_hosts: without,
+                    history_active_quarter_hours: 0,
+                    p_well_kept: rounded(p_value),
+                };
+                return Some((judgement, core));
+            }
+        }
+        None
     }
 
     /// Hosts that newly fail at one update, against all attempts at it: what the fleet's failures at any update predict
     /// for so many attempts. A day is looked at.
-    fn judge_subject(
-        &self,
-        subject: StringId,
-        end: i64,
-        fleet: &Fleet,
-        config: &DetectorConfig,
-    ) -> Option<(Judgement, Vec<Onset>)> {
+    fn judge_subject(&self, subject: StringId, end: i64, view: View<'_>) -> Option<(Judgement, Vec<Onset>)> {
+        let View { fleet, config, .. } = view;
         // Of other subjects nobody says when they succeed.
         if !fleet.strings.text(subject).starts_with("update:") {
             return None;
@@ -177,6 +270,14 @@ impl Onsets {
             return None;
         }
         let before = self.within(begin, from).filter(at_it).count() as u64;
+        if !fleet.attempts.has_succeeded(subject) {
+            let was_known = |onset: &&Onset| fleet.hosts[onset.host as usize].was_active_before(onset.since - DAY_MS);
+            let known = core.iter().filter(was_known).count() as f64;
+            let are_enough = known >= NO_SUCCESS_FACTOR * config.min_hosts as f64;
+            if before > 0 || !are_enough || known < NO_SUCCESS_KNOWN_MIN * seen as f64 {
+                return None;
+            }
+        }
         let others = self.within(begin, end).filter(|onset| onset.subject != subject).count() as u64;
         let attempts = fleet.activity.attempts_between(begin, end).saturating_sub(fleet.attempts.at(subject));
         // Before some attempts have come to something, nobody knows that they do.
@@ -189,6 +290,11 @@ impl Onsets {
         let known_from = fleet.activity.first_ms().unwrap_or(begin).max(begin);
         let days = (from - known_from) as f64 / DAY_MS as f64;
         if before > 0 && days < 1.0 {
+            return None;
+        }
+        // On the first day of a fleet nobody knows which failures are new: a few hosts may have failed there for weeks.
+        let is_first_day = fleet.activity.quarters_between(begin, from) < fleet.activity.quarters_between(from, end);
+        if is_first_day && seen < FIRST_DAY_FACTOR * config.min_hosts {
             return None;
         }
         let by_itself = if before > 0 { gamma_poisson_tail(seen, before as f64, days, 1.0) } else { 0.0 };
@@ -209,35 +315,30 @@ impl Onsets {
         (judgement.p_well_kept < judgement.alpha).then_some((judgement, core))
     }
 
-    fn judge_window(&self, end: i64, window_secs: u64, fleet: &Fleet, config: &DetectorConfig) -> Option<Judgement> {
+    fn judge_window(&self, end: i64, window_secs: u64, view: View<'_>) -> Option<Judgement> {
+        let config = view.config;
         let from = end - secs_to_ms(window_secs);
         let seen = self.within(from, end).count() as u64;
         if seen < config.min_hosts {
             return None;
         }
-        let judgement = self.compare(seen, from, end, Method::GammaPoisson, fleet, config);
+        let judgement = self.compare(seen, from, end, Method::GammaPoisson, view);
         (judgement.p_well_kept < judgement.alpha).then_some(judgement)
     }
 
     /// The floor for small fleets, where a day's window is all that there is.
-    fn judge_share(&self, end: i64, fleet: &Fleet, config: &DetectorConfig) -> Option<Judgement> {
+    fn judge_share(&self, end: i64, view: View<'_>) -> Option<Judgement> {
+        let View { fleet, config, .. } = view;
         let from = end - DAY_MS;
         let seen = self.within(from, end).count() as u64;
         let enough = seen >= config.min_hosts
             && seen as f64 >= config.small_fleet_share * fleet.activity.hosts_since(from) as f64;
-        enough.then(|| self.compare(seen, from, end, Method::SmallFleet, fleet, config))
+        enough.then(|| self.compare(seen, from, end, Method::SmallFleet, view))
     }
 
     /// Compares with the week before the window and what is believed of any fleet.
-    pub(super) fn compare(
-        &self,
-        seen: u64,
-        from: i64,
-        end: i64,
-        method: Method,
-        fleet: &Fleet,
-        config: &DetectorConfig,
-    ) -> Judgement {
+    pub(super) fn compare(&self, seen: u64, from: i64, end: i64, method: Method, view: View<'_>) -> Judgement {
+        let View { fleet, config, .. } = view;
         let begin = end - secs_to_ms(config.horizon_secs);
         // Hosts heard of late had a week to fail, not the window: so had all those that were caught up with meanwhile, and
         // who was away brings all that was tried then.
@@ -280,19 +381,14 @@ impl Onsets {
 
     /// The stretch of the window that stands out most, which is when the outbreak began: whoever failed in the window
     /// before it is a bystander, and stays one whatever the order in which records come.
-    fn narrow(
-        &self,
-        judgement: Judgement,
-        end: i64,
-        fleet: &Fleet,
-        config: &DetectorConfig,
-    ) -> (Judgement, Vec<Onset>) {
+    fn narrow(&self, judgement: Judgement, end: i64, view: View<'_>) -> (Judgement, Vec<Onset>) {
+        let config = view.config;
         let core: Vec<Onset> = self.within(end - secs_to_ms(judgement.window_secs), end).cloned().collect();
         let starts = 1..=core.len().saturating_sub(usize::try_from(config.min_hosts).unwrap_or(usize::MAX));
         let narrower = starts.map(|first| {
             let seen = (core.len() - first) as u64;
             let from = core[first].time - 1; // - 1, since a window begins after its start
-            (first, self.compare(seen, from, end, judgement.method, fleet, config))
+            (first, self.compare(seen, from, end, judgement.method, view))
         });
         let best = narrower.min_by(|(_, a), (_, b)| a.p_value.total_cmp(&b.p_value));
         match best {

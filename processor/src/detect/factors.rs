@@ -17,25 +17,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use wulog_schemas::alert::Factor;
 
 use super::activity::quarter;
+use super::apart::are_separate;
 use super::config::DetectorConfig;
 use super::evidence::DAY_MS;
-use super::fleet::{Fleet, Host, HostIndex, Verdict};
+use super::fleet::{Fleet, Host, HostIndex, Knows, Verdict};
 use super::incident::{Incident, Member};
 use super::sets::Pair;
 use super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
 use super::strings::StringId;
+pub(super) use super::tally::Value;
+use super::tally::{Tally, subjects_of};
+use super::view::View;
 
 /// Factors listed in a document.
 const FACTORS_MAX: usize = 8;
 /// Of the affected hosts, this share must have a value for it to be listed.
 const COVERAGE_MIN: f64 = 0.3;
+/// A value that this share of the affected have explains them; a lesser one leaves the rest to a second cause.
+const EXPLAINS_MIN: f64 = 0.8;
 /// Affected hosts must have it this much more often than healthy ones.
 const LIFT_MIN: f64 = 1.5;
 /// A value that this share of the healthy have too can't stand out, so looking at it costs no certainty.
 const COMMONPLACE: f64 = 0.95;
+/// A WSUS server that all affected hosts have is listed up to this probability.
+const SUSPECT_P_MAX: f64 = 0.05;
 /// A cause keeps other hosts out of an incident, so it must be beyond doubt.
 pub(super) const CAUSE_HOSTS_MIN: u64 = 10;
 const CAUSE_P_MAX: f64 = 1e-6;
+/// Both parts of a split must be explained so well.
+const SPLIT_P_MAX: f64 = 1e-3;
 /// Not all: a bystander may have come in before the cause was known.
 pub(super) const CAUSE_COVERAGE_MIN: f64 = 0.9;
 
@@ -54,18 +64,26 @@ pub(super) struct Comparison {
     pub(super) tests: usize,
     pub(super) active: u64,
     pub(super) chronic: u64,
+    /// Hosts whose logs nobody can read.
+    pub(super) unreadable: u64,
     pub(super) same_subject_succeeded: u64,
     pub(super) same_first_factor_healthy: u64,
+    pub(super) said: Said,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Value {
-    /// A host's dimension.
-    Host(Pair),
-    /// A dimension of its operations: a host may have several values, or none before its first operation.
-    Operation(Pair),
-    /// The subject itself.
-    Subject(StringId),
+/// What the summary says: who tried what, and how it ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said {
+    /// The update at which most hosts fail, where nearly all do.
+    pub(super) subject: Option<StringId>,
+    /// Affected hosts with the first factor.
+    pub(super) failed: u64,
+    /// Hosts with the first factor that could have failed too: those that tried the update, or that were active.
+    pub(super) tried: u64,
+    /// Healthy active hosts without the first factor.
+    pub(super) others_healthy: u64,
+    /// Affected hosts without it, or of which nobody knows.
+    pub(super) others_failed: u64,
 }
 
 struct Candidate {
@@ -76,6 +94,11 @@ struct Candidate {
     with_healthy: u64,
 }
 
+/// Hosts that were active and fail at nothing of the incident's families.
+pub(super) fn healthy_hosts(incident: &Incident, fleet: &Fleet) -> Vec<HostIndex> {
+    groups(incident, fleet, incident.onset - DAY_MS).healthy
+}
+
 /// The hosts that were active, apart.
 struct Groups {
     healthy: Vec<HostIndex>,
@@ -83,31 +106,13 @@ struct Groups {
     chronic: u64,
 }
 
-/// Hosts counted by what they have.
-#[derive(Default)]
-struct Tally {
-    hosts: u64,
-    /// Hosts by their set of own dimensions, and by that of their operations' dimensions.
-    by_set: [Vec<u64>; 2],
-    subjects: BTreeMap<StringId, u64>,
-    /// Hosts that have any subject and of which none is forgotten.
-    tried: u64,
-    /// Hosts of which a subject is forgotten, and what is still known of them.
-    forgotten: u64,
-    subjects_of_forgotten: BTreeMap<StringId, u64>,
-}
-
-pub(super) fn compare(incident: &Incident, fleet: &Fleet, config: &DetectorConfig) -> Comparison {
-    compare_members(&incident.members, incident, fleet, config)
+pub(super) fn compare(incident: &Incident, view: View<'_>) -> Comparison {
+    compare_members(&incident.members, incident, view)
 }
 
 /// Compares some of the incident's hosts; the others are neither affected nor healthy.
-pub(super) fn compare_members(
-    members: &Members,
-    incident: &Incident,
-    fleet: &Fleet,
-    config: &DetectorConfig,
-) -> Comparison {
+pub(super) fn compare_members(members: &Members, incident: &Incident, view: View<'_>) -> Comparison {
+    let View { fleet, config, .. } = view;
     let from = incident.onset - DAY_MS;
     let groups = groups(incident, fleet, from);
     let (mut candidates, forgotten) = candidates(members, &groups.healthy, fleet, from);
@@ -120,7 +125,8 @@ pub(super) fn compare_members(
     let tests = looked_at(&candidates);
     candidates.retain(|candidate| stands_out(&candidate.factor, tests, config));
     rank(&mut candidates, members, &groups.healthy, fleet, from, config);
-    let cause = candidates.first().and_then(|first| clear_cause(first, members.len() as u64));
+    let cause = candidates.first().and_then(clear_cause);
+    let said = said(members, candidates.first(), &groups.healthy, fleet, from);
     let same_first_factor_healthy = candidates.first().map_or(0, |first| first.with_healthy);
     candidates.truncate(FACTORS_MAX);
     for candidate in &candidates {
@@ -139,40 +145,93 @@ pub(super) fn compare_members(
         tests,
         active: groups.active,
         chronic: groups.chronic,
+        unreadable: fleet.unreadable(),
         same_first_factor_healthy,
+        said,
     }
 }
 
-/// Those hosts of an incident that have a second cause: the first factor explains a part, and the rest has another that
-/// explains all of it, fails at something else, and is beyond doubt as the first is.
+/// Counts what the summary says.
+fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fleet: &Fleet, from: i64) -> Said {
+    let mut counts: BTreeMap<StringId, u64> = BTreeMap::new();
+    for member in members.values() {
+        for subject in subjects_of(member.onset.host, member, fleet) {
+            *counts.entry(subject).or_default() += 1;
+        }
+    }
+    let most = counts.into_iter().filter(|(subject, _)| fleet.strings.text(*subject).starts_with("update:"));
+    let most = most.max_by_key(|(subject, hosts)| (*hosts, std::cmp::Reverse(*subject)));
+    let nearly_all = |(_, hosts): &(StringId, u64)| *hosts as f64 >= EXPLAINS_MIN * members.len() as f64;
+    let subject = most.filter(nearly_all).map(|(subject, _)| subject);
+    let value = first.map(|first| first.value).filter(|value| !matches!(value, Value::Subject(_)));
+    let failed = match value {
+        Some(value) => members.iter().filter(|(host, member)| member_has(**host, member, value, fleet)).count() as u64,
+        None => members.len() as u64,
+    };
+    let with = |host: &&HostIndex| value.is_none_or(|value| healthy_has(**host, value, fleet, from));
+    let tried =
+        |host: &&HostIndex| subject.is_none_or(|subject| healthy_has(**host, Value::Subject(subject), fleet, from));
+    let (inside, outside): (Vec<&HostIndex>, Vec<&HostIndex>) = healthy.iter().partition(with);
+    Said {
+        subject,
+        failed,
+        tried: failed + inside.into_iter().filter(tried).count() as u64,
+        others_healthy: outside.len() as u64,
+        others_failed: members.len() as u64 - failed,
+    }
+}
+
+/// Those hosts of an incident that have a second cause: a value of the hosts explains a part, and the rest fails at
+/// something else, or with another family, and has an explanation of its own.
 pub(super) fn second_cause(
     incident: &Incident,
     comparison: &Comparison,
-    fleet: &Fleet,
-    config: &DetectorConfig,
+    view: View<'_>,
 ) -> Option<BTreeSet<HostIndex>> {
-    let (first, factor) = (comparison.values.first()?, comparison.factors.first()?);
-    if factor.p_value > CAUSE_P_MAX || incident.members.len() as u64 != incident.hosts() {
+    let View { fleet, config, .. } = view;
+    if incident.members.len() as u64 != incident.hosts() {
         return None;
     }
-    let with_first = |host: &HostIndex, member: &Member| member_has(*host, member, *first, fleet);
-    let (with, rest): (Members, Members) =
-        incident.members.iter().map(|(host, member)| (*host, member.clone())).partition(|(h, m)| with_first(h, m));
-    if (with.len() as u64) < CAUSE_HOSTS_MIN || (rest.len() as u64) < CAUSE_HOSTS_MIN {
-        return None;
+    let telling = |(factor, value): (&Factor, &Value)| match value {
+        Value::Host(pair) if factor.p_value <= SPLIT_P_MAX => Some(*pair),
+        _ => None,
+    };
+    comparison.factors.iter().zip(&comparison.values).filter_map(telling).find_map(|pair| {
+        let (with, rest) = part(&incident.members, pair, fleet);
+        let enough = with.len() as u64 >= config.min_hosts && rest.len() as u64 >= config.min_hosts;
+        if !enough || !are_separate(&with, &rest, fleet) {
+            return None;
+        }
+        let second = compare_members(&rest, incident, view);
+        let explained = second.factors.first().is_some_and(|factor| {
+            factor.coverage >= EXPLAINS_MIN && factor.p_value <= SPLIT_P_MAX && factor.known_hosts >= config.min_hosts
+        });
+        (explained && second.values.first() != Some(&Value::Host(pair))).then(|| rest.into_keys().collect())
+    })
+}
+
+/// The members with a value and those without it; who may have it goes with those that fail as it does.
+fn part(members: &Members, pair: Pair, fleet: &Fleet) -> (Members, Members) {
+    let of = |wanted: Knows| members.iter().filter(move |(host, _)| fleet.knows(**host, pair) == wanted);
+    let alike = |member: &Member, others: &Members| {
+        let same = |other: &&Member| {
+            (other.onset.family == member.onset.family, other.onset.subject == member.onset.subject) == (true, true)
+        };
+        let family = |other: &&Member| other.onset.family == member.onset.family;
+        let count = |wanted: &dyn Fn(&&Member) -> bool| others.values().filter(|other| wanted(other)).count() as f64;
+        (2.0 * count(&same) + count(&family)) / others.len().max(1) as f64
+    };
+    let copy = |(host, member): (&HostIndex, &Member)| (*host, member.clone());
+    let (mut with, mut without): (Members, Members) =
+        (of(Knows::Yes).map(copy).collect(), of(Knows::No).map(copy).collect());
+    let (mut to_with, mut to_without) = (Members::new(), Members::new());
+    for (host, member) in of(Knows::Unknown) {
+        let chosen = if alike(member, &with) >= alike(member, &without) { &mut to_with } else { &mut to_without };
+        chosen.insert(*host, member.clone());
     }
-    let subjects: BTreeSet<StringId> = with.values().map(|member| member.onset.subject).collect();
-    let alike = rest.values().filter(|member| subjects.contains(&member.onset.subject)).count();
-    if alike * 10 > rest.len() {
-        return None;
-    }
-    let second = compare_members(&rest, incident, fleet, config);
-    let clear = second.factors.first().is_some_and(|factor| {
-        factor.coverage >= CAUSE_COVERAGE_MIN && factor.p_value <= CAUSE_P_MAX && !factor.untried_elsewhere
-    });
-    // Two updates alone are two carriers: one cause may well have come with both.
-    let separates = matches!(first, Value::Host(_)) || matches!(second.values.first(), Some(Value::Host(_)));
-    (clear && separates && second.values.first() != Some(first)).then(|| rest.into_keys().collect())
+    with.append(&mut to_with);
+    without.append(&mut to_without);
+    (with, without)
 }
 
 impl Comparison {
@@ -191,13 +250,16 @@ pub(super) fn share_pair(hosts: &Members, pair: Pair, incident: &Incident, fleet
     let has = |host: HostIndex| fleet.traits_of(host).contains(&pair);
     let both = hosts.keys().filter(|host| has(**host)).count() as u64;
     let with = both + healthy.iter().filter(|host| has(**host)).count() as u64;
-    let affected = hosts.len() as u64;
-    both as f64 >= CAUSE_COVERAGE_MIN * affected as f64
-        && hypergeometric_tail(both, affected, with, affected + healthy.len() as u64) <= p_max
+    let knows = |host: &&HostIndex| fleet.knows(**host, pair) != Knows::Unknown;
+    let affected = hosts.keys().filter(knows).count() as u64;
+    let healthy = healthy.iter().filter(knows).count() as u64;
+    affected > 0
+        && both as f64 >= CAUSE_COVERAGE_MIN * affected as f64
+        && hypergeometric_tail(both, affected, with, affected + healthy) <= p_max
 }
 
 fn is_active(host: &Host, from: i64) -> bool {
-    host.activity.latest().is_some_and(|latest| latest >= quarter(from))
+    !host.unreadable && host.activity.latest().is_some_and(|latest| latest >= quarter(from))
 }
 
 fn groups(incident: &Incident, fleet: &Fleet, from: i64) -> Groups {
@@ -234,12 +296,6 @@ fn names(host: HostIndex, member: &Member, fleet: &Fleet) -> Vec<String> {
     names
 }
 
-/// What an affected host fails at.
-fn subjects_of(host: HostIndex, member: &Member, fleet: &Fleet) -> BTreeSet<StringId> {
-    let failing = fleet.hosts[host as usize].failing().iter().map(|failing| failing.subject);
-    failing.chain([member.onset.subject]).collect()
-}
-
 fn member_has(host: HostIndex, member: &Member, value: Value, fleet: &Fleet) -> bool {
     match value {
         Value::Host(pair) => fleet.traits_of(host).contains(&pair),
@@ -256,89 +312,6 @@ fn healthy_has(host: HostIndex, value: Value, fleet: &Fleet, from: i64) -> bool 
     }
 }
 
-impl Tally {
-    fn new(fleet: &Fleet) -> Tally {
-        let by_set = || vec![0; fleet.sets().len()];
-        Tally { by_set: [by_set(), by_set()], ..Tally::default() }
-    }
-
-    fn of_members<'a>(members: impl Iterator<Item = (&'a HostIndex, &'a Member)>, fleet: &Fleet) -> Tally {
-        let mut tally = Tally::new(fleet);
-        for (host, member) in members {
-            tally.add_sets(&fleet.hosts[*host as usize]);
-            for subject in subjects_of(*host, member, fleet) {
-                *tally.subjects.entry(subject).or_default() += 1;
-            }
-        }
-        tally
-    }
-
-    fn of_healthy(
-        hosts: impl Iterator<Item = HostIndex>,
-        wanted: &BTreeSet<StringId>,
-        fleet: &Fleet,
-        from: i64,
-    ) -> Tally {
-        let mut tally = Tally::new(fleet);
-        for host in hosts.map(|host| &fleet.hosts[host as usize]) {
-            tally.add_sets(host);
-            let forgotten = host.dropped_success_since(from);
-            let mut tried = false;
-            for subject in host.succeeded_since(from) {
-                tried = true;
-                if wanted.contains(&subject) {
-                    let counts = if forgotten { &mut tally.subjects_of_forgotten } else { &mut tally.subjects };
-                    *counts.entry(subject).or_default() += 1;
-                }
-            }
-            tally.forgotten += u64::from(forgotten);
-            tally.tried += u64::from(tried && !forgotten);
-        }
-        tally
-    }
-
-    fn add_sets(&mut self, host: &Host) {
-        self.hosts += 1;
-        for (counts, set) in self.by_set.iter_mut().zip(host.sets()) {
-            counts[set as usize] += 1;
-        }
-    }
-
-    /// Hosts by value.
-    fn values(&self, fleet: &Fleet) -> BTreeMap<Value, u64> {
-        let mut values: BTreeMap<Value, u64> = BTreeMap::new();
-        for (counts, value) in self.by_set.iter().zip([Value::Host as fn(Pair) -> Value, Value::Operation]) {
-            for (set, hosts) in (0..).zip(counts).filter(|(_, hosts)| **hosts > 0) {
-                for pair in fleet.sets().pairs(set) {
-                    *values.entry(value(*pair)).or_default() += hosts;
-                }
-            }
-        }
-        for (subject, hosts) in self.subjects.iter().chain(&self.subjects_of_forgotten) {
-            *values.entry(Value::Subject(*subject)).or_default() += hosts;
-        }
-        values
-    }
-
-    /// Hosts that say anything about a value: one of which that dimension is not known says nothing.
-    fn comparable(&self, value: Value, fleet: &Fleet) -> u64 {
-        match value {
-            Value::Host(_) => self.hosts - self.by_set[0][0],
-            Value::Operation((name, _)) => {
-                let knows = |set| fleet.sets().pairs(set).iter().any(|(known, _)| *known == name);
-                (0..)
-                    .zip(&self.by_set[1])
-                    .filter(|(set, hosts)| **hosts > 0 && knows(*set))
-                    .map(|(_, hosts)| hosts)
-                    .sum()
-            }
-            Value::Subject(subject) => {
-                self.tried + self.subjects_of_forgotten.get(&subject).copied().unwrap_or_default()
-            }
-        }
-    }
-}
-
 /// Every value that enough affected hosts have, counted on both sides; and dimensions of which too much is forgotten.
 fn candidates(
     members: &Members,
@@ -347,9 +320,17 @@ fn candidates(
     from: i64,
 ) -> (Vec<Candidate>, BTreeSet<String>) {
     let affected = Tally::of_members(members.iter(), fleet);
-    let all = affected.hosts;
+    let known_subjects =
+        members.values().filter(|member| !fleet.is_unknown_subject(member.onset.subject)).count() as u64;
+    let could_tell = |value: Value| match value {
+        Value::Subject(_) => known_subjects.max(affected.subjects.values().max().copied().unwrap_or_default()),
+        _ => affected.comparable(value, fleet),
+    };
     let mut counts = affected.values(fleet);
-    counts.retain(|_, with| *with >= 2 && *with as f64 >= COVERAGE_MIN * all as f64);
+    counts.retain(|value, with| {
+        let known = !matches!(value, Value::Subject(subject) if fleet.is_unknown_subject(*subject));
+        known && *with >= 2 && *with as f64 >= COVERAGE_MIN * could_tell(*value) as f64
+    });
     let wanted =
         counts.keys().filter_map(|value| if let Value::Subject(s) = value { Some(*s) } else { None }).collect();
     let tally = Tally::of_healthy(healthy.iter().copied(), &wanted, fleet, from);
@@ -357,6 +338,7 @@ fn candidates(
     let mut forgotten = BTreeSet::new();
     let mut candidates = Vec::with_capacity(counts.len());
     for (value, with) in counts {
+        let all = could_tell(value).max(with);
         let healthy_with = with_healthy.get(&value).copied().unwrap_or_default();
         let is_subject = matches!(value, Value::Subject(_));
         if is_subject && healthy_with == 0 && tally.forgotten > tally.tried {
@@ -388,7 +370,12 @@ fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64)
     Factor {
         dimension: dimension.to_owned(),
         value: text.to_owned(),
+        name: match value {
+            Value::Subject(subject) => fleet.name_of_subject(subject).map(str::to_owned),
+            _ => None,
+        },
         coverage: rounded(coverage),
+        known_hosts: affected.1,
         in_healthy: rounded(in_healthy),
         lift: (healthy.0 > 0).then(|| rounded(coverage / in_healthy)),
         p_value: rounded(hypergeometric_tail(affected.0, affected.1, affected.0 + healthy.0, affected.1 + healthy.1))
@@ -405,7 +392,13 @@ fn looked_at(candidates: &[Candidate]) -> usize {
 }
 
 fn stands_out(factor: &Factor, tests: usize, config: &DetectorConfig) -> bool {
-    factor.p_value * tests as f64 <= config.factor_p_max
+    // The WSUS server is the first suspect in any fleet, so its test is not one of many, and where all affected hosts have
+    // the same one, less certainty makes it worth a look: in a fleet of twenty hosts there is no more to be had.
+    let is_suspect = factor.dimension == "wsus" && factor.coverage >= EXPLAINS_MIN;
+    let tests = if is_suspect { 1 } else { tests };
+    let p_max =
+        if is_suspect && factor.coverage >= 1.0 { SUSPECT_P_MAX.max(config.factor_p_max) } else { config.factor_p_max };
+    factor.p_value * tests as f64 <= p_max
         && factor.coverage >= COVERAGE_MIN
         && factor.lift.is_none_or(|lift| lift >= LIFT_MIN)
 }
@@ -449,30 +442,41 @@ fn rank(
     });
 }
 
-/// The likeliest cause first: improbable, and behind as many of the affected as can be, since what explains a part
-/// leaves the rest to a second cause. Where two dimensions say the same, the one that an admin can act on comes first.
+/// The likeliest cause first.
+///
+/// A value of the hosts that explains nearly all of them comes first: an update is what such hosts are offered, so
+/// it often carries the cause without being it. Next come updates, then values that explain a part and leave the rest to
+/// a second cause, then callers and services, which say how an update was asked for and never why it fails. Within one
+/// of these steps, what is improbable and covers many comes first; where two dimensions say the same, the one that
+/// an admin can act on.
 fn order(a: &Candidate, b: &Candidate) -> Ordering {
+    let step = |candidate: &Candidate| match (candidate.value, candidate.factor.dimension.as_str()) {
+        (_, "caller" | "service") => 3,
+        (Value::Subject(_), _) => 1,
+        _ if candidate.factor.coverage >= EXPLAINS_MIN => 0,
+        _ => 2,
+    };
     let preference = |candidate: &Candidate| match candidate.factor.dimension.as_str() {
         "wsus" => 0,
         "update" | "server" | "file" | "signer" => 1,
         "os_build" | "client_build" => 2,
-        "caller" | "service" => 4,
         _ => 3,
     };
     let weight = |candidate: &Candidate| candidate.ln_p * candidate.factor.coverage;
     let (fa, fb) = (&a.factor, &b.factor);
-    (fa.untried_elsewhere.cmp(&fb.untried_elsewhere))
+    (step(a).cmp(&step(b)))
         .then(weight(a).total_cmp(&weight(b)))
         .then(fb.coverage.total_cmp(&fa.coverage))
         .then(preference(a).cmp(&preference(b)))
         .then_with(|| (&fa.dimension, &fa.value).cmp(&(&fb.dimension, &fb.value)))
 }
 
-fn clear_cause(first: &Candidate, hosts: u64) -> Option<Pair> {
+fn clear_cause(first: &Candidate) -> Option<Pair> {
     let Value::Host(pair) = first.value else {
         return None;
     };
-    let clear =
-        hosts >= CAUSE_HOSTS_MIN && first.factor.p_value <= CAUSE_P_MAX && first.factor.coverage >= CAUSE_COVERAGE_MIN;
+    let clear = first.factor.known_hosts >= CAUSE_HOSTS_MIN
+        && first.factor.p_value <= CAUSE_P_MAX
+        && first.factor.coverage >= CAUSE_COVERAGE_MIN;
     clear.then_some(pair)
 }

@@ -4,6 +4,7 @@ use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{FactRef, FailingRef, HostRefRef, Outcome, RawPosition};
 
 use super::Detector;
+use super::budget::ONSET_BYTES;
 use super::evidence::{DAY_MS, Onset, secs_to_ms};
 use super::fleet::{HostIndex, Verdict};
 use super::strings::StringId;
@@ -20,7 +21,19 @@ struct Failure {
     code: StringId,
     since: i64,
     time: i64,
+    operation: StringId,
     raw: RawPosition,
+}
+
+/// What a failure is to the detector when it hears of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    /// News: it may open an incident.
+    Live,
+    /// The past of a host that is being caught up with: it counts at its event time and opens nothing by itself.
+    History,
+    /// The past of a host that was away: it counts once the host's facts say that it still fails.
+    Away,
 }
 
 impl Detector {
@@ -30,15 +43,19 @@ impl Detector {
         else {
             return;
         };
+        self.stay_in_budget(host.id);
         let Some(host) = self.known(*host) else {
             self.state.counts.beyond_limits += 1;
             return;
         };
+        let before = self.state.fleet.hosts[host as usize].bytes();
         match fact {
-            FactRef::HostFacts { dimensions, failing, last_event_time, caught_up, .. } => {
+            FactRef::HostFacts { dimensions, failing, last_event_time, caught_up, unreadable, .. } => {
                 self.state.fleet.set_dimensions(host, dimensions, &self.config.limits);
-                if let Some(time) = last_event_time {
-                    self.state.fleet.mark_active(host, (*time).min(log_time + AHEAD_MAX_MS));
+                // Lines that say nothing of Windows Update are no activity: such a host would count as healthy.
+                self.state.fleet.hosts[host as usize].unreadable = unreadable.is_some();
+                if let Some(time) = last_event_time.filter(|_| unreadable.is_none()) {
+                    self.state.fleet.mark_active(host, time.min(log_time + AHEAD_MAX_MS));
                 }
                 self.caught_up(host, *caught_up, failing, log_time, raw, out);
             }
@@ -47,10 +64,11 @@ impl Detector {
             }
             _ => self.attempt(host, fact, log_time, raw, out),
         }
+        self.state.fleet.weigh_again(host, before);
     }
 
     fn known(&mut self, host: HostRefRef<'_>) -> Option<HostIndex> {
-        self.state.fleet.host(host, &self.config.limits)
+        self.state.fleet.host(host, self.state.log_time, &self.config.limits)
     }
 
     /// What a host fails at counts from the moment that everything it had is shipped.
@@ -65,6 +83,13 @@ impl Detector {
     ) {
         let limits = self.config.limits;
         let before = self.state.fleet.hosts[host as usize].caught_up.replace(caught_up);
+        // The log time that others confirm: one host with a wrong clock would else announce a backlog of the future.
+        let now = self.state.log_time;
+        match (before, caught_up) {
+            (Some(false), true) => self.state.backlog.caught_up(now),
+            (None | Some(true), false) => self.state.backlog.fell_behind(now),
+            _ => {}
+        }
         if !caught_up {
             return;
         }
@@ -78,16 +103,19 @@ impl Detector {
                 subject: self.state.fleet.string(failing.subject, &limits),
                 family: failing.family,
                 code: self.state.fleet.string(failing.code, &limits),
+                operation: 0,
                 since,
                 time: since,
                 raw,
             };
-            self.failure(&failure, log_time, true, out);
+            self.failure(&failure, log_time, Arrival::Live, out);
         }
     }
 
     fn attempt(&mut self, host: HostIndex, fact: &FactRef<'_>, log_time: i64, raw: RawPosition, out: &mut Vec<Output>) {
-        let FactRef::Attempt { subject, outcome, family, code, dimensions, event_time, since, late, .. } = fact else {
+        let FactRef::Attempt { subject, outcome, family, code, operation, dimensions, event_time, since, late, .. } =
+            fact
+        else {
             return;
         };
         let limits = self.config.limits;
@@ -97,7 +125,7 @@ impl Detector {
         let subject = self.state.fleet.string(subject, &limits);
         if self.state.fleet.hosts[host as usize].is_first_since(subject, time - DAY_MS) {
             self.state.fleet.activity.mark_attempt(time);
-            self.state.fleet.attempts.mark(subject, log_time);
+            self.state.fleet.attempts.mark(subject, time, *outcome == Outcome::Success);
             if *late && self.state.fleet.hosts[host as usize].caught_up == Some(true) {
                 self.state.fleet.activity.mark_late_attempt(log_time);
             }
@@ -105,35 +133,42 @@ impl Detector {
         match (outcome, family) {
             (Outcome::Success, _) => {
                 if self.state.fleet.hosts[host as usize].succeed(subject, time, &limits) {
-                    for incident in &mut self.state.incidents {
-                        incident.recover(host, subject);
+                    for incident in self.state.incidents.all_mut() {
+                        incident.recover(host, &self.state.fleet);
                     }
                 }
             }
             (Outcome::Failure, Some(family)) => {
                 let code = self.state.fleet.string(code.unwrap_or("unknown"), &limits);
-                let failure = Failure { host, subject, family: *family, code, since: (*since).min(time), time, raw };
-                let live = !late && self.state.fleet.hosts[host as usize].caught_up != Some(false);
-                self.failure(&failure, log_time, live, out);
+                let operation = self.state.fleet.string(operation, &limits);
+                self.state.fleet.name_subject(subject, dimensions, &limits);
+                let since = (*since).min(time);
+                let failure = Failure { host, subject, family: *family, code, operation, since, time, raw };
+                let arrival = match self.state.fleet.hosts[host as usize].caught_up {
+                    Some(false) => Arrival::History,
+                    _ if *late => Arrival::Away,
+                    _ => Arrival::Live,
+                };
+                self.failure(&failure, log_time, arrival, out);
             }
             // A failure of no family is none of certificate trust.
             (Outcome::Failure, None) => {}
         }
     }
 
-    /// Notes a failure and, where `live`, decides whether its host counts as newly failing.
-    fn failure(&mut self, failure: &Failure, log_time: i64, live: bool, out: &mut Vec<Output>) {
+    /// Notes a failure and decides whether its host counts as newly failing.
+    fn failure(&mut self, failure: &Failure, log_time: i64, arrival: Arrival, out: &mut Vec<Output>) {
         let Failure { host: index, subject, family, since, .. } = *failure;
         let horizon = secs_to_ms(self.config.horizon_secs);
         let host = &mut self.state.fleet.hosts[index as usize];
         let Some(place) = host.fail(subject, family, since, failure.time, &self.config.limits) else {
             return;
         };
-        if !live || host.failing_at(place).verdict != Verdict::Waiting {
+        if arrival == Arrival::Away || host.failing_at(place).verdict != Verdict::Waiting {
             return;
         }
         // A member of an open incident that had recovered and fails again is no new host.
-        let relapsed = self.state.incidents.iter_mut().any(|incident| incident.relapse(index, family, subject));
+        let relapsed = self.state.incidents.all_mut().any(|incident| incident.relapse(index, family, subject));
         let since = host.failing_at(place).since;
         let elsewhere = host.fails_elsewhere(subject, family, log_time - horizon);
         let chronic = since < log_time - horizon || elsewhere == Some(Verdict::Chronic);
@@ -141,13 +176,24 @@ impl Detector {
         if chronic || relapsed || elsewhere.is_some() {
             return;
         }
-        let late = since < log_time - DAY_MS;
+        let late = arrival == Arrival::Live && since < log_time - DAY_MS;
         let time = if late { log_time } else { since };
         if host.last_counted(family).is_some_and(|at| (time - at).abs() < DAY_MS) {
             return;
         }
         host.set_counted(family, time);
-        let onset = Onset { host: index, subject, code: failure.code, time, since, raw: failure.raw, late };
+        self.state.bytes_beside += ONSET_BYTES;
+        let onset = Onset {
+            host: index,
+            subject,
+            family,
+            code: failure.code,
+            operation: failure.operation,
+            time,
+            since,
+            raw: failure.raw,
+            late,
+        };
         self.newly_failing(onset, family, out);
     }
 }

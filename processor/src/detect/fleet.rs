@@ -3,7 +3,7 @@
 //! A million hosts fit into 400 MB, so what most of them share is held once (names of updates, sets of dimension
 //! values), what few of them have stands apart (failures), and times are as small as they can be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::host::hex_digest;
@@ -13,7 +13,7 @@ use wulog_schemas::signal::HostRefRef;
 use super::activity::{FleetActivity, HostActivity};
 use super::attempts::Attempts;
 use super::config::Limits;
-use super::lookup::Lookup;
+use super::lookup::{Lookup, hash};
 use super::name::Name;
 use super::sets::{Pair, SetId, Sets};
 use super::strings::{StringId, Strings, cut};
@@ -27,6 +27,70 @@ const OPERATION_DIMENSIONS: [&str; 3] = ["caller", "service", "signer"];
 /// Dimensions that hold an address: hosts share its beginning, not all of it.
 const ADDRESS_DIMENSIONS: [&str; 4] = ["address", "ip", "label.address", "label.ip"];
 
+/// Memory of a host beside what hangs on it, and of an id, a success, a failing subject and a family that counted: the
+/// sizes of the types, with room that containers keep to grow. `tests/memory_detector.rs` measures them.
+const HOST_BYTES: u64 = 280;
+const SUCCESS_BYTES: u64 = 16;
+const FAILING_BYTES: u64 = 64;
+const COUNTED_BYTES: u64 = 24;
+const TROUBLE_BYTES: u64 = 64;
+/// An entry of a map with a text, beside the bytes of the text.
+const ENTRY_BYTES: u64 = 64;
+
+/// A host that is known for so long is established: who makes hosts up cannot put it out of its place by new ones.
+const ESTABLISHED_SECS: u32 = 24 * 60 * 60;
+/// A host that was not heard of for so long gives way first: it is probably gone, and was in no incident lately.
+const GONE_SECS: u32 = 30 * 24 * 60 * 60;
+
+/// What the loss of a host would matter, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Worth {
+    standing: Standing,
+    fails: bool,
+    /// When it was heard of last: who has been silent for longest gives way.
+    heard_secs: u32,
+    host: HostIndex,
+}
+
+/// What a host is to an operator who looks at figures: the first state that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HostState {
+    /// Nobody can read its logs.
+    Unreadable,
+    /// Its earlier lines are still on their way.
+    Behind,
+    /// It has not said whether it is caught up: no heartbeat of it came.
+    Unknown,
+    /// It was not heard of for `silent_secs`.
+    Silent,
+    /// None of these.
+    Active,
+}
+
+impl HostState {
+    pub(super) const ALL: [HostState; 5] =
+        [HostState::Unreadable, HostState::Behind, HostState::Unknown, HostState::Silent, HostState::Active];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            HostState::Unreadable => "unreadable",
+            HostState::Behind => "behind",
+            HostState::Unknown => "unknown",
+            HostState::Silent => "silent",
+            HostState::Active => "active",
+        }
+    }
+}
+
+/// How well a host is known. It stands before whether the host fails: forged hosts fail at once, and would else put the
+/// healthy hosts of the fleet out of their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Gone,
+    New,
+    Established,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Fleet {
     pub(super) strings: Strings,
@@ -34,10 +98,18 @@ pub(super) struct Fleet {
     pub(super) hosts: Vec<Host>,
     /// Ids that are not 32 hex digits.
     odd_ids: BTreeMap<HostIndex, String>,
+    /// What people call the updates that fail: title and KB number.
+    names: BTreeMap<StringId, String>,
     pub(super) activity: FleetActivity,
     pub(super) attempts: Attempts,
     #[serde(skip)]
     index: Lookup,
+    /// Numbers of forgotten hosts, which new hosts get, the least first.
+    #[serde(skip)]
+    free: BTreeSet<HostIndex>,
+    /// Memory of hosts, odd ids and names.
+    #[serde(skip)]
+    bytes: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -53,10 +125,19 @@ pub(super) struct Host {
     trouble: Option<Box<Trouble>>,
     /// Time of the newest success that a limit dropped, seconds since 1970.
     success_dropped_secs: u32,
+    /// Event time of its earliest activity, seconds since 1970, or 0.
+    active_from_secs: u32,
     /// Whether everything that the host had is shipped; unknown before its first facts.
     pub(super) caught_up: Option<bool>,
+    /// Whether nobody can read its logs: then its silence and its few lines say nothing about its health.
+    pub(super) unreadable: bool,
     /// True when a limit dropped dimensions of it.
     pub(super) dimensions_cut: bool,
+    /// True when this is the place of a host that was forgotten.
+    forgotten: bool,
+    /// Log time of its first and of its latest signal, seconds since 1970.
+    first_secs: u32,
+    heard_secs: u32,
 }
 
 /// The latest success at a subject, in 12 bytes.
@@ -87,6 +168,17 @@ pub(super) struct Failing {
     pub(super) verdict: Verdict,
 }
 
+/// Whether a host has a value of a dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Knows {
+    /// It has the value.
+    Yes,
+    /// It has another value.
+    No,
+    /// Its value was never heard.
+    Unknown,
+}
+
 /// Whether a failure has been counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Verdict {
@@ -98,10 +190,14 @@ pub(super) enum Verdict {
     Chronic,
 }
 
+/// Seconds since 1970: until the year 2106.
+fn secs_of(time_ms: i64) -> u32 {
+    u32::try_from(time_ms.div_euclid(1000)).unwrap_or(if time_ms < 0 { 0 } else { u32::MAX })
+}
+
 impl Success {
     fn of(subject: StringId, time: i64) -> Success {
-        let secs = u32::try_from(time.div_euclid(1000)).unwrap_or(if time < 0 { 0 } else { u32::MAX });
-        Success { subject, secs, millis: u16::try_from(time.rem_euclid(1000)).unwrap_or(0) }
+        Success { subject, secs: secs_of(time), millis: u16::try_from(time.rem_euclid(1000)).unwrap_or(0) }
     }
 
     fn time(self) -> i64 {
@@ -116,47 +212,173 @@ impl Fleet {
             sets: Sets::new(),
             hosts: Vec::new(),
             odd_ids: BTreeMap::new(),
+            names: BTreeMap::new(),
             activity: FleetActivity::default(),
             attempts: Attempts::default(),
             index: Lookup::default(),
+            free: BTreeSet::new(),
+            bytes: 0,
         }
     }
 
-    /// Makes the index again, which no snapshot holds.
+    /// Makes again what no snapshot holds: the index, the free numbers, the sum of memory.
     pub(super) fn index_again(&mut self) {
         self.index = Lookup::default();
+        self.free.clear();
+        self.bytes = self.odd_ids.values().chain(self.names.values()).map(|text| text.len() as u64 + ENTRY_BYTES).sum();
         for number in 0..self.hosts.len() {
-            self.index_host(HostIndex::try_from(number).expect("hosts are numbered by 32 bits"));
+            let host = HostIndex::try_from(number).expect("hosts are numbered by 32 bits");
+            self.bytes += self.hosts[number].bytes();
+            if self.hosts[number].forgotten {
+                self.free.insert(host);
+            } else {
+                self.index_host(host);
+            }
         }
+    }
+
+    /// How many hosts are known.
+    pub(super) fn hosts_known(&self) -> usize {
+        self.hosts.len() - self.free.len()
+    }
+
+    /// Memory of the fleet, as far as it can be told from what is known of it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes + self.strings.bytes() + self.sets.bytes()
+    }
+
+    /// How many hosts are in each of [`HostState::ALL`], where a host heard of before `heard_since_ms` is silent.
+    pub(super) fn by_state(&self, heard_since_ms: i64) -> [usize; 5] {
+        let since = secs_of(heard_since_ms);
+        let mut counts = [0; 5];
+        for host in self.hosts.iter().filter(|host| !host.forgotten) {
+            let state = match host.caught_up {
+                _ if host.unreadable => HostState::Unreadable,
+                Some(false) => HostState::Behind,
+                None => HostState::Unknown,
+                Some(true) if host.heard_secs < since => HostState::Silent,
+                Some(true) => HostState::Active,
+            };
+            counts[state as usize] += 1;
+        }
+        counts
+    }
+
+    /// Counts what `host` takes by now; `before` is what it took before it was changed.
+    pub(super) fn weigh_again(&mut self, host: HostIndex, before: u64) {
+        self.bytes = self.bytes - before + self.hosts[host as usize].bytes();
+    }
+
+    /// The `count` hosts whose loss matters least at log time `now_ms`, but never `spared`.
+    pub(super) fn least_worthy(&self, count: usize, now_ms: i64, spared: Option<HostIndex>) -> BTreeSet<HostIndex> {
+        let now_secs = secs_of(now_ms);
+        let known = (0..).zip(&self.hosts).filter(|(index, host)| !host.forgotten && Some(*index) != spared);
+        let mut worths: Vec<Worth> = known.map(|(index, host)| host.worth(index, now_secs)).collect();
+        if count < worths.len() {
+            worths.select_nth_unstable(count);
+            worths.truncate(count);
+        }
+        worths.into_iter().map(|worth| worth.host).collect()
+    }
+
+    /// Forgets hosts; their numbers go to new ones.
+    pub(super) fn forget(&mut self, hosts: &BTreeSet<HostIndex>) {
+        for &index in hosts {
+            let host = std::mem::replace(&mut self.hosts[index as usize], Host { forgotten: true, ..Host::default() });
+            self.bytes = self.bytes - host.bytes() + self.hosts[index as usize].bytes();
+            self.index.remove(hash(host.id), index);
+            if let Some(id) = self.odd_ids.remove(&index) {
+                self.bytes -= id.len() as u64 + ENTRY_BYTES;
+            }
+            self.sets.change(host.traits, &[]);
+            self.sets.change(host.operations, &[]);
+            self.activity.forget(host.activity);
+            self.free.insert(index);
+        }
+        while self.hosts.last().is_some_and(|host| host.forgotten) {
+            self.bytes -= self.hosts.pop().map_or(0, |host| host.bytes());
+        }
+        self.hosts.shrink_to_fit();
+        self.free.split_off(&HostIndex::try_from(self.hosts.len()).unwrap_or(HostIndex::MAX));
+        self.sets.trim();
+    }
+
+    /// Marks the strings that hosts and their dimensions refer to.
+    pub(super) fn mark_used(&self, used: &mut [bool]) {
+        let subjects = self.hosts.iter().flat_map(Host::subjects);
+        for id in self.sets.all_pairs().flat_map(|(name, value)| [name, value]).chain(subjects) {
+            used[id as usize] = true;
+        }
+    }
+
+    /// Forgets all strings but the marked ones, and returns how many there were.
+    pub(super) fn keep_strings(&mut self, used: &[bool]) -> u64 {
+        let forgotten = self.strings.keep(used);
+        for id in &forgotten {
+            if let Some(name) = self.names.remove(id) {
+                self.bytes -= name.len() as u64 + ENTRY_BYTES;
+            }
+        }
+        self.attempts.forget(&forgotten);
+        forgotten.len() as u64
+    }
+
+    /// The number of the host with this id, where it is known.
+    pub(super) fn find(&self, id: &str, limits: &Limits) -> Option<HostIndex> {
+        let text = cut(id, limits.string_bytes);
+        self.find_id(id_of_hex(text).unwrap_or_else(|| id_of_odd(text)))
+    }
+
+    fn find_id(&self, id: [u64; 2]) -> Option<HostIndex> {
+        self.index.find(hash(id), |number| self.hosts[number as usize].id == id)
     }
 
     fn index_host(&mut self, host: HostIndex) {
         let hosts = &self.hosts;
-        self.index.insert(host, |number| hash_id(hosts[number as usize].id));
+        self.index.insert(host, |number| hash(hosts[number as usize].id));
     }
 
-    /// The host that `host` names, added when new; none when there are too many. A renamed host keeps its number.
-    pub(super) fn host(&mut self, host: HostRefRef<'_>, limits: &Limits) -> Option<HostIndex> {
+    /// The host that `host` names at log time `now_ms`, added when new; none when there is no room. A renamed host keeps
+    /// its number.
+    pub(super) fn host(&mut self, host: HostRefRef<'_>, now_ms: i64, limits: &Limits) -> Option<HostIndex> {
         let text = cut(host.id, limits.string_bytes);
         let parsed = id_of_hex(text);
         let id = parsed.unwrap_or_else(|| id_of_odd(text));
-        let index = match self.index.find(hash_id(id), |number| self.hosts[number as usize].id == id) {
+        let now_secs = secs_of(now_ms);
+        let index = match self.find_id(id) {
             Some(index) => index,
-            None if self.hosts.len() >= limits.hosts => return None,
+            None if self.hosts_known() >= limits.hosts => return None,
             None => {
-                let index = HostIndex::try_from(self.hosts.len()).ok()?;
-                self.hosts.push(Host { id, ..Host::default() });
+                let new = Host { id, first_secs: now_secs, ..Host::default() };
+                self.bytes += new.bytes();
+                let index = match self.free.pop_first() {
+                    Some(index) => {
+                        self.bytes -= self.hosts[index as usize].bytes();
+                        self.hosts[index as usize] = new;
+                        index
+                    }
+                    None => {
+                        let index = HostIndex::try_from(self.hosts.len()).ok()?;
+                        self.hosts.push(new);
+                        index
+                    }
+                };
                 self.index_host(index);
                 if parsed.is_none() {
+                    self.bytes += text.len() as u64 + ENTRY_BYTES;
                     self.odd_ids.insert(index, text.to_owned());
                 }
                 index
             }
         };
         let known = &mut self.hosts[index as usize];
+        // Log time may go back, where a jump of it was not confirmed.
+        (known.first_secs, known.heard_secs) = (known.first_secs.min(now_secs), now_secs);
         let name = cut(host.name, limits.string_bytes);
         if known.name() != name && !name.is_empty() {
+            let before = known.bytes();
             known.name = Name::from(name);
+            self.weigh_again(index, before);
         }
         Some(index)
     }
@@ -172,7 +394,11 @@ impl Fleet {
     }
 
     pub(super) fn mark_active(&mut self, host: HostIndex, time_ms: i64) {
-        self.activity.mark(&mut self.hosts[host as usize].activity, time_ms);
+        let known = &mut self.hosts[host as usize];
+        if !known.was_active_before(time_ms) {
+            known.active_from_secs = secs_of(time_ms);
+        }
+        self.activity.mark(&mut known.activity, time_ms);
     }
 
     /// Sets a host's dimensions, which come in the order of their names.
@@ -233,6 +459,48 @@ impl Fleet {
         self.sets.pairs(self.hosts[host as usize].traits)
     }
 
+    /// Whether a host has a value, as far as is known: a host of which the dimension was never heard says nothing.
+    pub(super) fn knows(&self, host: HostIndex, pair: Pair) -> Knows {
+        let traits = self.traits_of(host);
+        match traits.iter().find(|(name, _)| *name == pair.0) {
+            Some(_) if traits.contains(&pair) => Knows::Yes,
+            Some(_) => Knows::No,
+            None => Knows::Unknown,
+        }
+    }
+
+    /// How many hosts have logs that nobody can read.
+    pub(super) fn unreadable(&self) -> u64 {
+        self.hosts.iter().filter(|host| host.unreadable).count() as u64
+    }
+
+    /// Learns what people call a subject that fails.
+    pub(super) fn name_subject(&mut self, subject: StringId, dimensions: &[(&str, &str)], limits: &Limits) {
+        if self.names.contains_key(&subject) || self.names.len() >= limits.strings {
+            return;
+        }
+        let of = |wanted: &str| dimensions.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+        let name = match (of("title"), of("kb")) {
+            (Some(title), Some(kb)) if !title.contains(kb) => format!("{title} ({kb})"),
+            (Some(title), _) => title.to_owned(),
+            (None, Some(kb)) => kb.to_owned(),
+            (None, None) => return,
+        };
+        let name = cut(&name, limits.string_bytes).to_owned();
+        self.bytes += name.len() as u64 + ENTRY_BYTES;
+        self.names.insert(subject, name);
+    }
+
+    /// What people call a subject, where it is known.
+    pub(super) fn name_of_subject(&self, subject: StringId) -> Option<&str> {
+        self.names.get(&subject).map(String::as_str)
+    }
+
+    /// Whether a subject says that nobody knows what failed. Hosts have nothing in common by it.
+    pub(super) fn is_unknown_subject(&self, subject: StringId) -> bool {
+        matches!(self.strings.text(subject), "unknown" | "server:unknown")
+    }
+
     /// The dimensions of its operations; several values of one dimension are usual.
     pub(super) fn operations_of(&self, host: HostIndex) -> &[Pair] {
         self.sets.pairs(self.hosts[host as usize].operations)
@@ -245,6 +513,36 @@ impl Fleet {
 }
 
 impl Host {
+    /// Memory that the host takes, by what it has and not by how it came to it: the same after a restart.
+    pub(super) fn bytes(&self) -> u64 {
+        let trouble = self.trouble.as_ref().map_or(0, |trouble| {
+            TROUBLE_BYTES + trouble.failing.len() as u64 * FAILING_BYTES + trouble.counted.len() as u64 * COUNTED_BYTES
+        });
+        HOST_BYTES + self.name.bytes() + self.succeeded.len() as u64 * SUCCESS_BYTES + trouble
+    }
+
+    /// True in the place of a host that was forgotten.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
+    fn worth(&self, host: HostIndex, now_secs: u32) -> Worth {
+        let standing = if now_secs.saturating_sub(self.heard_secs) > GONE_SECS {
+            Standing::Gone
+        } else if self.heard_secs.saturating_sub(self.first_secs) >= ESTABLISHED_SECS {
+            Standing::Established
+        } else {
+            Standing::New
+        };
+        Worth { standing, fails: !self.failing().is_empty(), heard_secs: self.heard_secs, host }
+    }
+
+    /// Strings that the host refers to, beside those of its dimensions.
+    fn subjects(&self) -> impl Iterator<Item = StringId> {
+        let failing = self.failing().iter().map(|failing| failing.subject);
+        self.succeeded.iter().map(|success| success.subject).chain(failing)
+    }
+
     pub(super) fn name(&self) -> &str {
         self.name.as_str()
     }
@@ -260,6 +558,11 @@ impl Host {
 
     pub(super) fn failing_at(&mut self, place: usize) -> &mut Failing {
         &mut self.trouble.get_or_insert_default().failing[place]
+    }
+
+    /// Whether it was active before `time`.
+    pub(super) fn was_active_before(&self, time: i64) -> bool {
+        self.active_from_secs != 0 && i64::from(self.active_from_secs) * 1000 < time
     }
 
     /// Subjects at which it succeeded at or after `from`.
@@ -394,10 +697,6 @@ fn id_of_odd(text: &str) -> [u64; 2] {
     id_of_hex(&hex_digest(&["odd id", text])[..32]).unwrap_or_default()
 }
 
-fn hash_id([high, low]: [u64; 2]) -> u64 {
-    high ^ low.rotate_left(32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -415,7 +714,7 @@ mod tests {
         let ids = ["04a7c795a928a5d09b0cbad5910a34d5", "04A7C795A928A5D09B0CBAD5910A34D5", "", "pc-1", "04a7"];
         for round in 0..2 {
             for (place, id) in ids.iter().enumerate() {
-                let index = fleet.host(HostRefRef { id, name: "" }, &limits);
+                let index = fleet.host(HostRefRef { id, name: "" }, 0, &limits);
                 assert_eq!(index, u32::try_from(place).ok(), "{id}, round {round}");
                 assert_eq!(fleet.id_of(index.unwrap()), *id);
             }
@@ -426,7 +725,7 @@ mod tests {
     #[test]
     fn addresses_are_known_by_their_beginnings() {
         let (mut fleet, limits) = (Fleet::new(), Limits::default());
-        let host = fleet.host(HostRefRef { id: "a", name: "" }, &limits).unwrap();
+        let host = fleet.host(HostRefRef { id: "a", name: "" }, 0, &limits).unwrap();
         fleet.set_dimensions(host, &[("label.ip", "10.20.30.40"), ("wsus", "10.0.0.5")], &limits);
         let texts: Vec<(&str, &str)> =
             fleet.traits_of(host).iter().map(|pair| (fleet.strings.text(pair.0), fleet.strings.text(pair.1))).collect();

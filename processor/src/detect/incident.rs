@@ -10,15 +10,22 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Level, Related, Transition};
 use wulog_schemas::hresult::Family;
 
+use super::apart::Kind;
 use super::config::DetectorConfig;
 use super::evidence::{Cluster, DAY_MS, Judgement, Onset, secs_to_ms};
 use super::factors::CAUSE_COVERAGE_MIN;
-use super::fleet::{Fleet, HostIndex};
+use super::fleet::{Fleet, HostIndex, Knows};
 use super::sets::Pair;
 use super::strings::StringId;
+use super::view::View;
 
 /// A stable incident that gains less than a tenth of its hosts, or fewer than this, keeps quiet until they are all.
 const REGROWTH_HOSTS_MIN: u64 = 3;
+
+/// While an incident spreads, a document follows when it has gained one host in so many ...
+const GROWTH_SHARE: u64 = 5;
+/// ... and any host after this time, so that no count stays behind.
+const STALE_MS: i64 = 4 * 60 * 60 * 1000;
 
 /// A subject is an incident's own if so many hosts with its cause failed at it, and at least one in so many.
 const COMMON_HOSTS_MIN: u64 = 2;
@@ -35,6 +42,8 @@ pub(super) struct Incident {
     pub(super) id: String,
     /// Family of the failures that opened it; part of its identity.
     pub(super) family: Family,
+    /// What the failing hosts distrust: incidents of two kinds never share a cause.
+    pub(super) kind: Kind,
     /// That family, and those that turned out to have the same cause.
     pub(super) families: BTreeSet<Family>,
     pub(super) phase: Phase,
@@ -112,10 +121,11 @@ impl Kin {
 }
 
 impl Incident {
-    pub(super) fn open(id: String, family: Family, cluster: Cluster, now: i64) -> Incident {
+    pub(super) fn open(id: String, family: Family, kind: Kind, cluster: Cluster, now: i64) -> Incident {
         let mut incident = Incident {
             id,
             family,
+            kind,
             families: BTreeSet::from([family]),
             phase: Phase::Spreading,
             members: BTreeMap::new(),
@@ -165,20 +175,45 @@ impl Incident {
 
     /// Whether a newly failing host of `family` belongs here.
     pub(super) fn takes(&self, onset: &Onset, family: Family, fleet: &Fleet) -> bool {
-        if !self.is_open() || !self.may_take(onset) {
+        if !self.is_open() || !self.may_take(onset) || self.kind != Kind::of(onset, fleet) {
             return false;
         }
-        let same_subject = self.subjects.contains_key(&onset.subject);
-        let has = |cause: &Pair| fleet.traits_of(onset.host).contains(cause);
+        let same_subject = self.commonly_fails_at(onset.subject, fleet);
+        let cause = self.cause.or(self.likely);
+        let has_cause = cause.map_or(Knows::Unknown, |cause| fleet.knows(onset.host, cause));
         if self.families.contains(&family) {
-            let cause = self.cause.as_ref().or(self.likely.as_ref());
-            let elsewhere = || !self.is_concentrated() || self.also_fails_at(onset.subject, fleet);
-            let alike = cause.is_some_and(has) || self.cause.is_none();
-            same_subject || (alike && elsewhere())
+            let elsewhere = || {
+                // A subject that nobody knows tells nothing, so it keeps no host out.
+                fleet.is_unknown_subject(onset.subject)
+                    || !self.is_concentrated()
+                    || self.also_fails_at(onset.subject, fleet)
+            };
+            match has_cause {
+                Knows::Yes => true,
+                Knows::Unknown => same_subject || elsewhere(),
+                Knows::No => same_subject,
+            }
         } else {
-            // Another code for the same: it must be the same update on the same kind of host.
-            same_subject && self.cause.as_ref().is_some_and(has)
+            // Another code for the same failure: it must be the same update on the same kind of host.
+            same_subject && has_cause == Knows::Yes
         }
+    }
+
+    /// Whether members failed at `subject` too; nobody is known to share a subject that is not known.
+    pub(super) fn fails_at(&self, subject: StringId, fleet: &Fleet) -> bool {
+        self.subjects.contains_key(&subject) && !fleet.is_unknown_subject(subject)
+    }
+
+    /// Whether a subject is one at which members commonly fail: a single stranger's subject is not the incident's.
+    pub(super) fn commonly_fails_at(&self, subject: StringId, fleet: &Fleet) -> bool {
+        let hosts = self.subjects.get(&subject).copied().unwrap_or_default();
+        hosts * COMMON_SHARE >= self.members.len() as u64 && self.fails_at(subject, fleet)
+    }
+
+    /// How well a host that this incident takes fits into it: by the subject before all else.
+    pub(super) fn fit(&self, onset: &Onset, fleet: &Fleet) -> u8 {
+        let has_cause = self.cause.or(self.likely).is_some_and(|cause| fleet.knows(onset.host, cause) == Knows::Yes);
+        2 * u8::from(self.commonly_fails_at(onset.subject, fleet)) + u8::from(has_cause)
     }
 
     /// Whether nearly all hosts fail at one subject.
@@ -202,14 +237,15 @@ impl Incident {
     }
 
     /// Whether a new cluster is this incident again, ended not long ago: the same cause, or mostly the same subjects.
-    pub(super) fn returns_in(&self, cluster: &Cluster, fleet: &Fleet, now: i64, config: &DetectorConfig) -> bool {
+    pub(super) fn returns_in(&self, cluster: &Cluster, view: View<'_>) -> bool {
+        let View { fleet, config, now } = view;
         let forgotten = secs_to_ms(config.expire_secs);
         let ended = matches!(self.phase, Phase::Resolved | Phase::Expired);
         if !ended || self.resolved_at.is_none_or(|resolved| now - resolved > forgotten) {
             return false;
         }
         let alike = |onset: &&Onset| {
-            self.subjects.contains_key(&onset.subject)
+            self.fails_at(onset.subject, fleet)
                 || self.cause.is_some_and(|cause| fleet.traits_of(onset.host).contains(&cause))
         };
         2 * cluster.onsets.iter().filter(alike).count() >= cluster.onsets.len()
@@ -254,11 +290,12 @@ impl Incident {
         true
     }
 
-    pub(super) fn recover(&mut self, host: HostIndex, subject: StringId) {
-        if let Some(member) = self.members.get_mut(&host)
-            && member.onset.subject == subject
-            && !member.recovered
-        {
+    /// A member succeeded at something that it had failed at. It has recovered once it fails at nothing else of the
+    /// incident's families: a repair may show at another update than the first failure did.
+    pub(super) fn recover(&mut self, host: HostIndex, fleet: &Fleet) {
+        let Some(member) = self.members.get_mut(&host) else { return };
+        let fails = fleet.hosts[host as usize].failing().iter().any(|failing| self.families.contains(&failing.family));
+        if !member.recovered && !fails {
             member.recovered = true;
             self.recovered += 1;
         }
@@ -267,10 +304,12 @@ impl Incident {
     /// What is to be told after a host joined, at log time `now`.
     pub(super) fn after_join(&mut self, now: i64, config: &DetectorConfig) -> Option<Transition> {
         let new = self.hosts() - self.notified_hosts.min(self.hosts());
-        let doubled = self.hosts() >= 2 * self.notified_hosts;
-        let regrown = self.phase == Phase::Stable && new >= REGROWTH_HOSTS_MIN.max(self.notified_hosts / 10);
-        let quiet = now < self.notified_at.saturating_add(secs_to_ms(config.quiet_secs));
-        if quiet || !self.is_open() || !(doubled || regrown) {
+        let since_told = now.saturating_sub(self.notified_at);
+        let grown = match self.phase {
+            Phase::Stable => new >= REGROWTH_HOSTS_MIN.max(self.notified_hosts / 10),
+            _ => new > 0 && (new * GROWTH_SHARE >= self.notified_hosts || since_told >= STALE_MS),
+        };
+        if !grown || since_told < secs_to_ms(config.quiet_secs) || !self.is_open() {
             return None;
         }
         self.phase = Phase::Spreading;
@@ -292,8 +331,7 @@ impl Incident {
             return Some(Transition::Resolved);
         }
         if since_join >= secs_to_ms(config.expire_secs) {
-            self.phase = Phase::Expired;
-            self.resolved_at = Some(clock);
+            self.expire(clock);
             return Some(Transition::Expired);
         }
         // Stragglers are told of once their time has passed too: no host stays out of every document.
@@ -305,25 +343,25 @@ impl Incident {
         self.after_join(clock, config)
     }
 
+    /// Gives the incident up at log time `now`.
+    pub(super) fn expire(&mut self, now: i64) {
+        self.phase = Phase::Expired;
+        self.resolved_at = Some(now);
+    }
+
     /// Whether the members share a value still: one by which many came in that do not have it is no cause.
     pub(super) fn shares(&self, cause: Pair, fleet: &Fleet) -> bool {
-        // A host of which nothing is known may have it.
-        let without = |host: &&HostIndex| {
-            let traits = fleet.traits_of(**host);
-            !traits.is_empty() && !traits.contains(&cause)
-        };
-        let without = self.members.keys().filter(without).count() as f64;
-        without <= (1.0 - CAUSE_COVERAGE_MIN) * self.members.len() as f64
+        let count = |known: Knows| self.members.keys().filter(|host| fleet.knows(**host, cause) == known).count();
+        // A host whose value is not known may have it, so it counts on neither side.
+        let (with, without) = (count(Knows::Yes) as f64, count(Knows::No) as f64);
+        without <= (1.0 - CAUSE_COVERAGE_MIN) * (with + without)
     }
 
     /// Lets go of hosts that have another value than the cause and failed at what no host with it failed at: they came
     /// in before the cause was known.
     pub(super) fn let_go(&mut self, cause: Pair, fleet: &Fleet) -> Vec<Onset> {
-        // A host of which nothing is known may have it.
-        let has_cause = |host: &HostIndex| {
-            let traits = fleet.traits_of(*host);
-            traits.is_empty() || traits.contains(&cause)
-        };
+        // A host whose value is not known may have it.
+        let has_cause = |host: &HostIndex| fleet.knows(*host, cause) != Knows::No;
         let mut counts: BTreeMap<StringId, u64> = BTreeMap::new();
         for (_, member) in self.members.iter().filter(|(host, _)| has_cause(host)) {
             *counts.entry(member.onset.subject).or_default() += 1;
@@ -336,7 +374,10 @@ impl Incident {
         let strangers: BTreeSet<HostIndex> = self
             .members
             .iter()
-            .filter(|(host, member)| !has_cause(host) && !subjects.contains(&member.onset.subject))
+            .filter(|(host, member)| {
+                !has_cause(host)
+                    && (!subjects.contains(&member.onset.subject) || fleet.is_unknown_subject(member.onset.subject))
+            })
             .map(|(host, _)| *host)
             .collect();
         self.part_with(&strangers).into_iter().map(|member| member.onset).collect()
@@ -351,6 +392,26 @@ impl Incident {
         let onsets = self.members.values().map(|member| member.onset.since).chain(self.onset_told);
         self.onset = onsets.min().unwrap_or(self.onset);
         gone
+    }
+
+    /// Members that are forgotten for want of room stay in the count of affected hosts, by number only.
+    pub(super) fn forget_hosts(&mut self, hosts: &BTreeSet<HostIndex>) {
+        let forgotten: BTreeSet<HostIndex> = self.members.keys().filter(|host| hosts.contains(host)).copied().collect();
+        if forgotten.is_empty() {
+            return;
+        }
+        let told = self.notified_hosts;
+        // The first who failed may be among them.
+        self.knows_onset(self.onset);
+        self.unseen += self.part_with(&forgotten).len() as u64;
+        self.notified_hosts = told;
+    }
+
+    /// Strings that it refers to.
+    pub(super) fn strings(&self) -> impl Iterator<Item = StringId> {
+        let causes = self.cause.iter().chain(&self.likely).flat_map(|(name, value)| [*name, *value]);
+        let onsets = self.members.values().flat_map(|member| member.onset.strings());
+        self.subjects.keys().copied().chain(causes).chain(onsets)
     }
 
     /// Its earliest failure is known from a document.

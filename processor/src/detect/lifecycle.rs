@@ -4,29 +4,28 @@
 //! cluster opens an incident, or opens one again. At each transition an incident is looked at as a whole: is it two, or
 //! the same as another one? Then its document is written.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Level, Transition};
 use wulog_schemas::host::hex_digest;
 use wulog_schemas::hresult::Family;
 use wulog_schemas::topic::Topic;
 
+use super::apart::{Kind, may_be_separate};
 use super::document::{self, Context};
 use super::evidence::{Cluster, DAY_MS, Onset, secs_to_ms};
-use super::factors::{self, CAUSE_HOSTS_MIN, Comparison, Value};
-use super::fleet::HostIndex;
-use super::incident::{Incident, Member};
+use super::factors::{self, Comparison, Value};
+use super::fit;
+use super::incident::Incident;
+use super::incidents::Key;
+use super::view::View;
 use super::{Detector, HEARD_LATE_MS, rules, silence};
+use crate::bounds::DOCUMENT_BYTES_MAX;
 use crate::machine::Output;
 
-/// An incident is split at most so often: what falls apart further has no causes that dimensions tell.
-const SPLITS_MAX: usize = 4;
-/// When an open incident has a clear cause, hosts of another family that all have it may be that by chance with this
-/// probability and are still taken for the same.
-const SAME_CAUSE_P_MAX: f64 = 0.05;
 /// A cluster that does not convince is looked at again this often: healthy hosts are heard of meanwhile.
 const LOOK_AGAIN_MS: i64 = 60 * 60 * 1000;
+/// Moments at which the past is judged after a backlog.
+const PAST_LOOKS_MAX: usize = 500;
 /// A value that most have, and hardly by chance.
 const LIKELY_COVERAGE: f64 = 0.75;
 const LIKELY_P_MAX: f64 = 0.01;
@@ -45,19 +44,22 @@ impl Detector {
     pub(super) fn newly_failing(&mut self, onset: Onset, family: Family, out: &mut Vec<Output>) {
         let now = self.state.log_time;
         let state = &mut self.state;
-        let open = state.incidents.iter().position(|incident| incident.takes(&onset, family, &state.fleet));
-        if let Some(place) = open {
-            let incident = &mut state.incidents[place];
+        let takers = state.incidents.iter().filter(|(_, incident)| incident.takes(&onset, family, &state.fleet));
+        let open = takers
+            .max_by_key(|(key, incident)| (incident.fit(&onset, &state.fleet), std::cmp::Reverse(*key)))
+            .map(|(key, _)| key);
+        if let Some(key) = open {
+            let incident = &mut state.incidents[key];
             let widened = incident.families.insert(family);
             incident.join(onset.clone(), now);
-            let raised = self.hold_rules(place, &onset, family);
-            let transition = match self.state.incidents[place].after_join(now, &self.config) {
+            let raised = self.hold_rules(key, &onset, family);
+            let transition = match self.state.incidents[key].after_join(now, &self.config) {
                 _ if raised => Some(Transition::Growing),
                 None if widened => Some(Transition::Merged),
                 transition => transition,
             };
             if let Some(transition) = transition {
-                self.tell(place, transition, out);
+                self.tell(key, transition, out);
             }
             return;
         }
@@ -65,18 +67,22 @@ impl Detector {
         let onsets = state.onsets.entry(family).or_default();
         onsets.forget_before(now - secs_to_ms(self.config.horizon_secs) - DAY_MS);
         onsets.insert(onset.clone(), self.config.limits.onsets_per_family);
-        if late {
+        let waits = late || state.backlog.is_read(state.fleet.hosts_known(), now);
+        if waits {
             state.unjudged.entry(family).and_modify(|latest| *latest = time.max(*latest)).or_insert(time);
         } else {
             self.judge(time, family, out);
         }
-        self.judge_rules(&onset, family, out);
+        if !waits || self.state.fleet.hosts[onset.host as usize].caught_up != Some(false) {
+            self.judge_rules(&onset, family, out);
+        }
     }
 
     /// Looks whether the loose onsets around `time` are a cluster.
     fn judge(&mut self, time: i64, family: Family, out: &mut Vec<Output>) {
         let onsets = self.state.onsets.entry(family).or_default();
-        if let Some(cluster) = onsets.cluster_at(time, &self.state.fleet, &self.config) {
+        if let Some(cluster) = onsets.cluster_at(time, View::new(&self.state.fleet, &self.config, self.state.log_time))
+        {
             self.open(cluster, family, out);
         }
     }
@@ -87,8 +93,14 @@ impl Detector {
         if self.config.rules.is_empty() {
             return;
         }
-        let incidents: Vec<&Incident> = self.state.incidents.iter().collect();
-        if let Some(cluster) = rules::cluster_at(onset, family, &incidents, onsets, &self.state.fleet, &self.config) {
+        let incidents: Vec<&Incident> = self.state.incidents.all().collect();
+        if let Some(cluster) = rules::cluster_at(
+            onset,
+            family,
+            &incidents,
+            onsets,
+            View::new(&self.state.fleet, &self.config, self.state.log_time),
+        ) {
             self.open(cluster, family, out);
         }
     }
@@ -98,6 +110,43 @@ impl Detector {
     pub(super) fn judge_late(&mut self, out: &mut Vec<Output>) {
         for (family, time) in std::mem::take(&mut self.state.unjudged) {
             self.judge(time, family, out);
+        }
+    }
+
+    /// Looks at what a backlog told of the past, once it has been read: each moment at which a host began to fail is
+    /// judged as it would have been then. Only hosts that still fail are news.
+    pub(super) fn judge_past(&mut self, out: &mut Vec<Output>) {
+        let (hosts, now) = (self.state.fleet.hosts_known(), self.state.log_time);
+        if !self.state.backlog.has_ended(hosts, now) {
+            return;
+        }
+        let from = now - secs_to_ms(self.config.horizon_secs);
+        for family in self.state.onsets.keys().copied().collect::<Vec<Family>>() {
+            let Some(onsets) = self.state.onsets.get(&family) else { continue };
+            let mut times: Vec<i64> = onsets.within(from, now).map(|onset| onset.time).collect();
+            times.dedup();
+            // Neighbours share their windows, so a large fleet needs no more looks than this.
+            let step = times.len().div_ceil(PAST_LOOKS_MAX).max(1);
+            for time in times.into_iter().rev().step_by(step).collect::<Vec<i64>>().into_iter().rev() {
+                let Some(onsets) = self.state.onsets.get_mut(&family) else { continue };
+                let Some(cluster) =
+                    onsets.cluster_at(time, View::new(&self.state.fleet, &self.config, self.state.log_time))
+                else {
+                    continue;
+                };
+                let fails = |onset: &&Onset| {
+                    let failing = self.state.fleet.hosts[onset.host as usize].failing();
+                    failing.iter().any(|failing| failing.family == family)
+                };
+                let failing = cluster.onsets.iter().filter(fails).count() as u64;
+                if failing >= self.config.min_hosts && 2 * failing >= cluster.onsets.len() as u64 {
+                    self.open(cluster, family, out);
+                } else {
+                    for onset in cluster.onsets {
+                        onsets.insert(onset, self.config.limits.onsets_per_family);
+                    }
+                }
+            }
         }
     }
 
@@ -114,21 +163,23 @@ impl Detector {
 
     /// Looks for hosts that failed and are not heard of any more.
     pub(super) fn look_for_silence(&mut self, clock: i64, out: &mut Vec<Output>) {
-        let background = silence::Background::at(clock, &self.state.fleet, &self.config);
-        for place in 0..self.state.incidents.len() {
-            let incident = &self.state.incidents[place];
+        let background = silence::Background::at(View::new(&self.state.fleet, &self.config, clock));
+        for key in self.state.incidents.keys() {
+            let incident = &self.state.incidents[key];
             if !incident.is_open() {
                 continue;
             }
-            if let Some(silent) = silence::of_incident(incident, &background, &self.state.fleet, &self.config) {
-                self.state.incidents[place].notified_silent = silent;
-                self.tell(place, Transition::Silent, out);
+            if let Some(silent) =
+                silence::of_incident(incident, &background, View::new(&self.state.fleet, &self.config, clock))
+            {
+                self.state.incidents[key].notified_silent = silent;
+                self.tell(key, Transition::Silent, out);
             }
         }
         let families: Vec<Family> = self.state.onsets.keys().copied().collect();
         for family in families {
             let Some(onsets) = self.state.onsets.get_mut(&family) else { continue };
-            let cluster = silence::of_loose(onsets, &background, clock, &self.state.fleet, &self.config);
+            let cluster = silence::of_loose(onsets, &background, View::new(&self.state.fleet, &self.config, clock));
             if let Some(cluster) = cluster {
                 self.open(cluster, family, out);
             }
@@ -142,17 +193,19 @@ impl Detector {
         let Some(newest) = cluster.onsets.iter().max_by_key(|onset| (onset.time, onset.host)).cloned() else {
             return;
         };
-        let again = state.incidents.iter().position(|incident| {
-            incident.families.contains(&family) && incident.returns_in(&cluster, &state.fleet, now, &self.config)
+        let again = state.incidents.find(|_, incident| {
+            incident.families.contains(&family)
+                && incident.returns_in(&cluster, View::new(&state.fleet, &self.config, now))
         });
-        if let Some(place) = again {
-            state.incidents[place].reopen(cluster, now);
-            self.hold_rules(place, &newest, family);
-            self.tell(place, Transition::Reopened, out);
+        if let Some(key) = again {
+            state.incidents[key].reopen(cluster, now);
+            self.hold_rules(key, &newest, family);
+            self.tell(key, Transition::Reopened, out);
             return;
         }
         let rule = cluster.judgement.rule.clone();
-        let mut incident = Incident::open(self.id_for(family, &cluster.onsets), family, cluster, now);
+        let mut incident =
+            Incident::open(self.id_for(family, &cluster.onsets), family, self.kind_of(&cluster), cluster, now);
         if !incident.judgement.convinces() && !self.has_a_cause(&incident, newest.time) {
             let onsets = self.state.onsets.entry(family).or_default();
             for member in incident.members.into_values() {
@@ -161,18 +214,64 @@ impl Detector {
             return;
         }
         self.state.refused.remove(&family);
+        if rule.is_none()
+            && let Some(key) = self.open_with_cause_of(&incident)
+        {
+            self.join_all(key, incident, out);
+            return;
+        }
         incident.rules_met.extend(rule);
         incident.severity_min = self.config.severity_of(&incident.rules_met);
-        self.make_room();
-        self.state.incidents.push(incident);
-        let place = self.state.incidents.len() - 1;
-        self.hold_rules(place, &newest, family);
-        self.tell(place, Transition::Opened, out);
+        self.make_room(out);
+        let key = self.state.incidents.push(incident);
+        self.hold_rules(key, &newest, family);
+        self.tell(key, Transition::Opened, out);
+    }
+
+    /// An open incident of the same day that has the cause of a new one: both are too small to have a clear cause, and
+    /// together they have a likely one. A missing certificate shows at several updates at once.
+    fn open_with_cause_of(&self, new: &Incident) -> Option<Key> {
+        let fleet = &self.state.fleet;
+        self.state.incidents.find(|_, open| {
+            let is_close = open.is_open() && open.kind == new.kind && open.families.contains(&new.family);
+            let is_same_day = new.onset <= open.joined_at + DAY_MS && open.onset <= new.joined_at + DAY_MS;
+            if !is_close || !is_same_day || open.unseen > 0 || may_be_separate(&open.members, &new.members, fleet) {
+                return false;
+            }
+            let mut both = open.clone();
+            both.absorb(&mut new.clone());
+            let comparison = factors::compare(&both, self.view());
+            let first = comparison.factors.first().zip(comparison.values.first());
+            first.is_some_and(|(factor, value)| match value {
+                Value::Host(pair) if factor.p_value <= LIKELY_P_MAX => {
+                    both.shares(*pair, fleet) && open.shares(*pair, fleet) && new.shares(*pair, fleet)
+                }
+                _ => false,
+            })
+        })
+    }
+
+    /// Has all hosts of a cluster join an incident.
+    fn join_all(&mut self, key: Key, cluster: Incident, out: &mut Vec<Output>) {
+        let now = self.state.log_time;
+        let incident = &mut self.state.incidents[key];
+        for member in cluster.members.into_values() {
+            incident.join(member.onset, now);
+        }
+        if let Some(transition) = incident.after_join(now, &self.config) {
+            self.tell(key, transition, out);
+        }
+    }
+
+    /// What most hosts of a cluster distrust.
+    pub(super) fn kind_of(&self, cluster: &Cluster) -> Kind {
+        let servers = cluster.onsets.iter().filter(|onset| Kind::of(onset, &self.state.fleet) == Kind::Server).count();
+        if 2 * servers > cluster.onsets.len() { Kind::Server } else { Kind::Signature }
     }
 
     /// Family, host, subject and time of the earliest failure: nothing that grows. A host that an incident let go of has
     /// given it its id already: then it is the next failure.
-    fn id_for(&self, family: Family, onsets: &[Onset]) -> String {
+    pub(super) fn id_for(&self, family: Family, onsets: &[Onset]) -> String {
         let mut by_time: Vec<&Onset> = onsets.iter().collect();
         by_time.sort_unstable_by_key(|onset| (onset.since, onset.host));
         let id_of = |onset: &&Onset| {
@@ -180,7 +279,7 @@ impl Detector {
             let (host, since) = (self.state.fleet.id_of(onset.host), onset.since.to_string());
             format!("wu-{}", &hex_digest(&[family.as_str(), &host, subject, &since])[..16])
         };
-        let is_free = |id: &String| self.state.incidents.iter().all(|incident| incident.id != *id);
+        let is_free = |id: &String| self.state.incidents.all().all(|incident| incident.id != *id);
         by_time.iter().map(id_of).find(is_free).or_else(|| by_time.first().map(id_of)).unwrap_or_default()
     }
 
@@ -194,23 +293,23 @@ impl Detector {
             return false;
         }
         self.state.refused.insert(incident.family, Refused { hosts, time, looked_at: now });
-        let comparison = factors::compare(incident, &self.state.fleet, &self.config);
+        let comparison = factors::compare(incident, View::new(&self.state.fleet, &self.config, self.state.log_time));
         incident.judgement.convinces_with(comparison.p_shared())
     }
 
     /// Holds the operator's rules against an incident that `onset` has joined. True when one asks for more severity than
     /// an incident has by itself.
-    fn hold_rules(&mut self, place: usize, onset: &Onset, family: Family) -> bool {
+    fn hold_rules(&mut self, key: Key, onset: &Onset, family: Family) -> bool {
         let incidents = &self.state.incidents;
-        if !rules::are_due(&incidents[place], &self.config) {
+        if !rules::are_due(&incidents[key], &self.config) {
             return false;
         }
         let others: Vec<&Incident> =
-            incidents.iter().enumerate().filter(|(at, _)| *at != place).map(|(_, incident)| incident).collect();
+            incidents.iter().filter(|(at, _)| *at != key).map(|(_, incident)| incident).collect();
         let onsets = self.state.onsets.get(&family);
-        let met = rules::met_by(&incidents[place], onset, family, &others, onsets, &self.state.fleet, &self.config);
+        let met = rules::met_by(&incidents[key], onset, family, &others, onsets, self.view());
         let severity = self.config.severity_of(&met);
-        let incident = &mut self.state.incidents[place];
+        let incident = &mut self.state.incidents[key];
         incident.rules_hosts = incident.hosts();
         incident.rules_met.extend(met);
         let raised = severity > incident.severity_min.max(Level::Medium);
@@ -218,36 +317,38 @@ impl Detector {
         raised
     }
 
-    fn make_room(&mut self) {
-        while self.state.incidents.len() >= self.config.limits.incidents.max(1) {
-            let incidents = self.state.incidents.iter().enumerate();
-            let oldest = incidents.min_by_key(|(_, incident)| (incident.is_open(), incident.joined_at));
-            let place = oldest.map_or(0, |(place, _)| place);
-            self.state.incidents.remove(place);
+    /// Makes room for one more incident. An open incident that has to give way is expired with a document first, so
+    /// that none disappears in silence.
+    pub(super) fn make_room(&mut self, out: &mut Vec<Output>) {
+        while let Some(key) = self.state.incidents.make_room(self.config.limits.incidents) {
+            let now = self.state.log_time;
+            self.state.incidents[key].expire(now);
+            let comparison = self.compare(key);
+            self.write(key, Transition::Expired, comparison, out);
         }
     }
 
     /// Looks at an incident as a whole and writes what is to be said of it.
-    pub(super) fn tell(&mut self, place: usize, transition: Transition, out: &mut Vec<Output>) {
-        let comparison = self.compare(place);
-        if self.state.incidents[place].is_open() {
-            if let Some(other) = self.same_cause(place, &comparison) {
-                self.merge(place, other, out);
+    pub(super) fn tell(&mut self, key: Key, transition: Transition, out: &mut Vec<Output>) {
+        let comparison = self.compare(key);
+        if self.state.incidents[key].is_open() {
+            if let Some(other) = self.same_cause(key, &comparison) {
+                self.merge(key, other, out);
                 return;
             }
-            if let Some(apart) = self.apart(place, &comparison) {
-                self.split(place, &apart, transition, out);
+            if let Some(apart) = self.apart(key, &comparison) {
+                self.split(key, &apart, transition, out);
                 return;
             }
         }
-        self.write(place, transition, comparison, out);
+        self.write(key, transition, comparison, out);
     }
 
     /// Compares an incident's hosts with the healthy ones. A cause once beyond doubt is not doubted again while
     /// they share it: late joiners came in through it; who came in before and has nothing of it goes.
-    fn compare(&mut self, place: usize) -> Comparison {
-        let incident = &mut self.state.incidents[place];
-        let comparison = factors::compare(incident, &self.state.fleet, &self.config);
+    pub(super) fn compare(&mut self, key: Key) -> Comparison {
+        let incident = &mut self.state.incidents[key];
+        let comparison = factors::compare(incident, View::new(&self.state.fleet, &self.config, self.state.log_time));
         incident.cause = incident.cause.filter(|cause| incident.shares(*cause, &self.state.fleet)).or(comparison.cause);
         // A bystander goes on less than that: he is no worse off alone.
         let likely =
@@ -271,145 +372,25 @@ impl Detector {
             // They may be a cluster of their own, which the next tick finds.
             self.state.unjudged.entry(family).and_modify(|latest| *latest = time.max(*latest)).or_insert(time);
         }
-        factors::compare(&self.state.incidents[place], &self.state.fleet, &self.config)
+        factors::compare(&self.state.incidents[key], self.view())
     }
 
-    /// Another open incident that has the cause of this one: the same hosts, mostly the same subjects, or the same clear
-    /// cause at the same time.
-    fn same_cause(&self, place: usize, comparison: &Comparison) -> Option<usize> {
-        let incidents = &self.state.incidents;
-        let this = &incidents[place];
-        incidents.iter().enumerate().position(|(at, other)| {
-            if at == place || !other.is_open() || this.kin.split_into.contains(&other.id) {
-                return false;
-            }
-            if this.kin.split_from.as_ref() == Some(&other.id) || other.kin.split_from.as_ref() == Some(&this.id) {
-                return false;
-            }
-            let (small, large) = if this.hosts() <= other.hosts() { (this, other) } else { (other, this) };
-            let half = |count: usize| count > 0 && count * 2 >= small.members.len();
-            let in_both = small.members.keys().filter(|host| large.members.contains_key(host)).count();
-            let same_subject =
-                small.members.values().filter(|member| large.subjects.contains_key(&member.onset.subject)).count();
-            half(in_both) || half(same_subject) || self.shares_cause(this, other, comparison)
-        })
-    }
-
-    fn shares_cause(&self, this: &Incident, other: &Incident, comparison: &Comparison) -> bool {
-        let together = this.onset <= other.joined_at + DAY_MS && other.onset <= this.joined_at + DAY_MS;
-        if !together {
-            return false;
-        }
-        let all_have = |incident: &Incident, cause| {
-            factors::share_pair(&incident.members, cause, incident, &self.state.fleet, SAME_CAUSE_P_MAX)
-        };
-        match (this.cause.or(comparison.cause), other.cause) {
-            (Some(mine), Some(theirs)) => mine == theirs,
-            (None, Some(theirs)) => all_have(this, theirs),
-            (Some(mine), None) => all_have(other, mine),
-            (None, None) => false,
-        }
-    }
-
-    /// Makes two incidents one: the older goes on. An incident that nobody was told of goes without a word.
-    fn merge(&mut self, one: usize, two: usize, out: &mut Vec<Output>) {
-        let age = |place: usize| {
-            let incident = &self.state.incidents[place];
-            (incident.seq == 0, incident.opened_at, place)
-        };
-        let (older, younger) = if age(one) <= age(two) { (one, two) } else { (two, one) };
-        let now = self.state.log_time;
-        let mut gone = self.state.incidents[younger].clone();
-        let known_families = self.state.incidents[older].families.clone();
-        let said = gone.seq > 0;
-        let comparison = said.then(|| factors::compare(&gone, &self.state.fleet, &self.config));
-        let members = gone.members.clone();
-        self.state.incidents[older].absorb(&mut gone);
-        let widened = self.state.incidents[older].families != known_families;
-        match comparison {
-            Some(comparison) => {
-                gone.members = members;
-                gone.resolved_at = Some(now);
-                self.state.incidents[younger] = gone;
-                self.write(younger, Transition::Merged, comparison, out);
-                self.state.incidents[younger].members.clear();
-            }
-            // Only the one that is being opened was not told of, and it is the last.
-            None => drop(self.state.incidents.remove(younger)),
-        }
-        let older = if !said && younger < older { older - 1 } else { older };
-        let transition = if said || widened {
-            Some(Transition::Merged)
-        } else {
-            self.state.incidents[older].after_join(now, &self.config)
-        };
-        if let Some(transition) = transition {
-            let comparison = self.compare(older);
-            self.write(older, transition, comparison, out);
-        }
-    }
-
-    /// Hosts of an incident that have a cause of their own.
-    fn apart(&self, place: usize, comparison: &Comparison) -> Option<BTreeSet<HostIndex>> {
-        let incident = &self.state.incidents[place];
-        let whole = incident.cause.is_some()
-            || incident.hosts() < 2 * CAUSE_HOSTS_MIN
-            || incident.kin.split_from.is_some()
-            || !incident.kin.merged_from.is_empty()
-            || incident.kin.split_into.len() >= SPLITS_MAX;
-        if whole {
-            return None;
-        }
-        let rest = factors::second_cause(incident, comparison, &self.state.fleet, &self.config)?;
-        // The id is that of the earliest failure, so it stays with it.
-        let first = incident.members.values().min_by_key(|member| (member.onset.since, member.onset.host))?;
-        let stays = rest.contains(&first.onset.host);
-        let moves = |host: &&HostIndex| rest.contains(host) != stays;
-        Some(incident.members.keys().filter(moves).copied().collect())
-    }
-
-    /// Makes one incident two.
-    fn split(&mut self, place: usize, apart: &BTreeSet<HostIndex>, transition: Transition, out: &mut Vec<Output>) {
-        let now = self.state.log_time;
-        let incident = &mut self.state.incidents[place];
-        let gone: Vec<Member> = incident.part_with(apart);
-        let (family, families, id) = (incident.family, incident.families.clone(), incident.id.clone());
-        let recovered: Vec<_> = gone.iter().filter(|m| m.recovered).map(|m| (m.onset.host, m.onset.subject)).collect();
-        let cluster = Cluster {
-            judgement: incident.judgement.clone(),
-            onsets: gone.into_iter().map(|member| member.onset).collect(),
-        };
-        let mut other = Incident::open(self.id_for(family, &cluster.onsets), family, cluster, now);
-        recovered.into_iter().for_each(|(host, subject)| other.recover(host, subject));
-        let incident = &mut self.state.incidents[place];
-        other.families = families;
-        other.joined_at = incident.joined_at;
-        other.severity_min = incident.severity_min;
-        other.rules_met.clone_from(&incident.rules_met);
-        other.kin.split_from = Some(id);
-        incident.kin.split_into.push(other.id.clone());
-        let transition = if transition == Transition::Opened { transition } else { Transition::Split };
-        let comparison = self.compare(place);
-        self.write(place, transition, comparison, out);
-        self.state.incidents.push(other);
-        let last = self.state.incidents.len() - 1;
-        let comparison = self.compare(last);
-        self.write(last, Transition::Opened, comparison, out);
-    }
-
-    fn write(&mut self, place: usize, transition: Transition, comparison: Comparison, out: &mut Vec<Output>) {
+    pub(super) fn write(&mut self, key: Key, transition: Transition, comparison: Comparison, out: &mut Vec<Output>) {
         let now = self.state.log_time;
         let context = Context {
             fleet: &self.state.fleet,
+            certificates: &self.state.certificates,
             config: &self.config,
             provenance: &self.maker,
             names_max: if self.all_hosts { usize::MAX } else { self.config.limits.names_in_alert },
             now,
         };
-        let alert = document::write(&mut self.state.incidents[place], transition, comparison, &context);
+        let mut alert = document::write(&mut self.state.incidents[key], transition, comparison, &context);
+        alert.handling = self.state.orders.handling_of(&alert);
+        self.state.orders.end_with(&alert);
         out.push(Output {
             topic: Topic::Alerts,
-            value: serde_json::to_vec(&alert).expect("a document holds only strings and finite numbers").into(),
+            value: fit::to_json(&alert, if self.all_hosts { usize::MAX } else { DOCUMENT_BYTES_MAX }).into(),
             key: alert.id.into(),
             timestamp_ms: now,
         });

@@ -22,10 +22,13 @@
 //! partitions of `wulog.raw`, once each has been heard of; it moves on ticks, and it only settles and expires. Before
 //! every partition has been heard of nothing settles.
 //!
-//! **Bounds** are in [`Limits`]. What no signal can be read from is counted and ignored, and so is a record that the
+//! **Bounds** are in [`Limits`]; memory has one budget, and `budget` decides which hosts give way. What no signal can be read from is counted and ignored, and so is a record that the
 //! shell skips: a document on the alerts topic would be an alert about nothing.
 
+mod certificates;
 mod facts;
+mod backlog;
+mod clocks;
 mod fleet;
 mod name;
 mod sets;
@@ -38,32 +41,48 @@ mod evidence;
 mod rules;
 mod silence;
 mod lifecycle;
+mod merge_split;
 mod incident;
+mod incidents;
+mod tally;
 mod factors;
+mod apart;
 mod document;
-mod remedy;
+mod fit;
+pub(crate) mod remedy;
 mod symbol;
+mod view;
 mod adopt;
 mod running;
+mod handling;
+mod budget;
+mod figures;
 pub mod config;
 pub mod stats;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::alert::{Alert, Provenance};
+use wulog_schemas::alert::{Alert, Provenance, Transition};
 use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{FactRef, Signal, SignalRef, Tick};
 use wulog_schemas::topic::Topic;
 
 pub use config::{DetectorConfig, Limits, Rule, Wrong};
+pub(crate) use rules::unreported;
 
+use backlog::Backlog;
+use certificates::Certificates;
 use evidence::{DAY_MS, Onsets, secs_to_ms};
 use fleet::Fleet;
-use incident::Incident;
+use handling::Orders;
+use incidents::Incidents;
 use lifecycle::Refused;
 use running::Recorded;
+use view::View;
 
+use crate::http::metrics::Figure;
+use crate::log_time::LogClock;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 
 /// A failure heard of so long after the fact comes out of a backlog. A provisional one waits 5 minutes for its outcome.
@@ -72,8 +91,6 @@ const HEARD_LATE_MS: i64 = 15 * 60 * 1000;
 const TIMES_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
 /// How often the fleet is searched for hosts that failed and went silent.
 const SILENCE_EVERY_MS: i64 = 6 * 60 * 60 * 1000;
-/// Partitions that a raw topic can have; a record that claims more is not ours.
-const PARTITIONS_MAX: i32 = 100_000;
 
 /// The machine that turns signals into alerts.
 #[derive(Clone, Debug)]
@@ -86,6 +103,10 @@ pub struct Detector {
     maker: Provenance,
     /// Documents name all hosts, whatever the configuration says.
     all_hosts: bool,
+    /// Whether rules that cannot fire were named in the process's log.
+    unreported_named: bool,
+    /// What was told of hosts and signals that gave way to a bound.
+    told: Counts,
     state: State,
 }
 
@@ -96,9 +117,9 @@ struct State {
     onsets: BTreeMap<Family, Onsets>,
     /// Families with onsets heard of late that no window has been laid on yet, and the time of the latest.
     unjudged: BTreeMap<Family, i64>,
-    incidents: Vec<Incident>,
+    incidents: Incidents,
     /// Log time reached by each raw partition.
-    partitions: BTreeMap<i32, i64>,
+    partitions: BTreeMap<i32, LogClock>,
     /// How many raw partitions there are; unknown before the first tick.
     partition_count: Option<i32>,
     /// The greatest log time of any signal: the time of documents.
@@ -107,22 +128,34 @@ struct State {
     clock: i64,
     /// The clock when silent hosts were last looked for.
     silence_looked_at: i64,
+    /// Hosts that are being caught up with.
+    backlog: Backlog,
     /// Clusters that do not convince yet, by family.
     refused: BTreeMap<Family, Refused>,
     /// What the signals log says of the configuration.
     recorded: Option<Recorded>,
+    /// What operators said of incidents.
+    orders: Orders,
+    /// What the hosts trust, as far as they send inventories.
+    certificates: Certificates,
     counts: Counts,
+    /// Memory of onsets and members of incidents, as counted at the last tick and added to since.
+    bytes_beside: u64,
 }
 
-/// What the detector has ignored, for metrics.
+/// What the detector has ignored or forgotten, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Records that are no signal.
     pub unreadable: u64,
     /// Signals whose times are outside 2000-2100.
     pub impossible_times: u64,
-    /// Signals of hosts beyond [`Limits::hosts`].
+    /// Signals of hosts for which there was no room at all.
     pub beyond_limits: u64,
+    /// Hosts that were forgotten for want of room: [`Limits::memory_mib_max`], [`Limits::hosts`], [`Limits::strings`].
+    pub hosts_forgotten: u64,
+    /// Strings that were forgotten for want of room, since nothing referred to them any more.
+    pub strings_forgotten: u64,
     /// Configurations on the log that this version cannot run with.
     pub foreign_configs: u64,
     /// Records that the shell skipped because they brought the machine down.
@@ -131,7 +164,8 @@ pub struct Counts {
 
 impl Machine for Detector {
     const NAME: &'static str = "detector";
-    const FORMAT: u32 = 3;
+    const FORMAT: u32 = 8;
+    const INPUT: Topic = Topic::Signals;
     const ADOPTS: Option<Topic> = Some(Topic::Alerts);
     type Config = DetectorConfig;
 
@@ -177,11 +211,19 @@ impl Machine for Detector {
         running::record_due(&self.given, &self.given_maker, self.state.recorded.as_ref(), self.state.log_time)
     }
 
+    fn take_notices(&mut self) -> Vec<String> {
+        budget::take_notices(self.state.counts, &mut self.told)
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        figures::figures(&self.state, &self.config)
+    }
+
     fn adopt(&mut self, documents: &[Vec<u8>]) -> Vec<String> {
         let documents: Vec<Alert> =
             documents.iter().filter_map(|document| serde_json::from_slice(document).ok()).collect();
         let adopted = adopt::adopt(&documents, &mut self.state.incidents, &mut self.state.fleet, &self.config);
-        for incident in &mut self.state.incidents {
+        for incident in self.state.incidents.all_mut() {
             incident.severity_min = incident.severity_min.max(self.config.severity_of(&incident.rules_met));
         }
         adopted
@@ -194,15 +236,19 @@ impl State {
             fleet: Fleet::new(),
             onsets: BTreeMap::new(),
             unjudged: BTreeMap::new(),
-            incidents: Vec::new(),
+            incidents: Incidents::default(),
             partitions: BTreeMap::new(),
             partition_count: None,
             log_time: 0,
             clock: 0,
             silence_looked_at: 0,
+            backlog: Backlog::default(),
             refused: BTreeMap::new(),
             recorded: None,
+            orders: Orders::default(),
+            certificates: Certificates::default(),
             counts: Counts::default(),
+            bytes_beside: 0,
         }
     }
 }
@@ -212,7 +258,8 @@ impl Detector {
         let given_maker = running::provenance_of(given);
         let running = state.recorded.as_ref().and_then(Recorded::running);
         let (config, maker) = running.unwrap_or_else(|| (given.clone(), given_maker.clone()));
-        Detector { given: given.clone(), given_maker, config, maker, all_hosts: false, state }
+        let (given, told) = (given.clone(), state.counts);
+        Detector { given, given_maker, config, maker, all_hosts: false, unreported_named: false, told, state }
     }
 
     /// The same, but its documents name all affected hosts, however many they are.
@@ -222,26 +269,79 @@ impl Detector {
         self
     }
 
+    /// Says what is still open: the last word of a detector whose records have ended, as those of a replay do.
+    pub fn finish(&mut self, out: &mut Vec<Output>) {
+        self.name_unreported();
+        self.judge_past(out);
+        self.judge_late(out);
+        for key in self.state.incidents.keys() {
+            if self.state.incidents.contains(key) && self.state.incidents[key].is_open() {
+                self.tell(key, Transition::Status, out);
+            }
+        }
+    }
+
+    /// Names rules that cannot fire, once a process: no host has reported a dimension that they look at.
+    fn name_unreported(&mut self) {
+        if self.unreported_named || self.state.fleet.hosts_known() == 0 {
+            return;
+        }
+        self.unreported_named = true;
+        let hosts = self.state.fleet.hosts_known();
+        let reported = self.reported_dimensions();
+        let listed = Vec::from_iter(reported.iter().copied()).join(", ");
+        for (rule, dimension) in rules::unreported(&self.config, &reported) {
+            tracing::warn!(
+                rule = rule.name,
+                dimension,
+                hosts,
+                reported = listed,
+                "no host has reported this dimension, so the rule cannot fire: use one that hosts report"
+            );
+        }
+    }
+
+    /// The dimensions that hosts have reported so far.
+    #[must_use]
+    pub fn reported_dimensions(&self) -> BTreeSet<&str> {
+        let fleet = &self.state.fleet;
+        fleet.sets().names().map(|name| fleet.strings.text(name)).collect()
+    }
+
+    fn view(&self) -> View<'_> {
+        View::new(&self.state.fleet, &self.config, self.state.log_time)
+    }
+
+    fn is_reading_backlog(&self) -> bool {
+        self.state.backlog.is_read(self.state.fleet.hosts_known(), self.state.log_time)
+    }
+
     /// What has been ignored so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.state.counts
     }
 
+    /// Memory of the state, as far as it can be told from what is in it.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.state.bytes()
+    }
+
     /// How many hosts are known.
     #[must_use]
     pub fn hosts_known(&self) -> usize {
-        self.state.fleet.hosts.len()
+        self.state.fleet.hosts_known()
     }
 
     /// How many incidents are open.
     #[must_use]
     pub fn incidents_open(&self) -> usize {
-        self.state.incidents.iter().filter(|incident| incident.is_open()).count()
+        self.state.incidents.all().filter(|incident| incident.is_open()).count()
     }
 
     fn signal(&mut self, signal: &SignalRef<'_>, out: &mut Vec<Output>) {
-        let (log_time, raw) = (signal.log_time, signal.raw);
+        let raw = signal.raw;
         if let FactRef::Config(change) = signal.fact {
             // It is no news of the fleet, so it moves no clock.
             match Recorded::of(change, self.state.log_time) {
@@ -258,46 +358,45 @@ impl Detector {
             self.state.counts.impossible_times += 1;
             return;
         }
-        self.state.log_time = self.state.log_time.max(log_time);
-        if (0..PARTITIONS_MAX).contains(&raw.partition) {
-            let reached = self.state.partitions.entry(raw.partition).or_insert(log_time);
-            *reached = log_time.max(*reached);
+        if let FactRef::Handling(order) = signal.fact {
+            // An operator's clock may be wrong, so an order moves no clock.
+            self.handle(order, signal.log_time, out);
+            return;
         }
+        let log_time = self.log_time(signal);
         match &signal.fact {
             FactRef::Tick(tick) => self.tick(*tick, out),
+            FactRef::Certificates(facts) => self.certificate_facts(facts, log_time),
             fact => self.host_fact(fact, log_time, raw, out),
         }
     }
 
     fn tick(&mut self, tick: Tick, out: &mut Vec<Output>) {
-        if (1..PARTITIONS_MAX).contains(&tick.partitions) {
-            self.state.partition_count = Some(tick.partitions);
+        self.count_partitions(tick.partitions);
+        if !self.is_reading_backlog() {
+            self.judge_past(out);
+            self.judge_refused();
+            self.judge_late(out);
         }
-        self.judge_refused();
-        self.judge_late(out);
         let Some(clock) = self.clock() else { return };
         if clock <= self.state.clock {
             return;
         }
         self.state.clock = clock;
+        self.state.weigh_beside();
         self.state.fleet.activity.forget_before(clock - secs_to_ms(self.config.horizon_secs) - 2 * DAY_MS);
-        for place in 0..self.state.incidents.len() {
-            if let Some(transition) = self.state.incidents[place].settle(clock, &self.config) {
-                self.tell(place, transition, out);
+        for key in self.state.incidents.keys() {
+            if let Some(transition) = self.state.incidents[key].settle(clock, &self.config) {
+                self.tell(key, transition, out);
             }
         }
         if clock >= self.state.silence_looked_at.saturating_add(SILENCE_EVERY_MS) {
+            if self.state.silence_looked_at > 0 {
+                self.name_unreported();
+            }
             self.state.silence_looked_at = clock;
             self.look_for_silence(clock, out);
         }
-    }
-
-    /// The least log time over all raw partitions; none before each has been heard of.
-    fn clock(&self) -> Option<i64> {
-        let count = self.state.partition_count?;
-        let known = self.state.partitions.range(0..count);
-        let all_known = known.clone().count() == usize::try_from(count).ok()?;
-        all_known.then(|| known.map(|(_, reached)| *reached).min())?
     }
 }
 
@@ -305,11 +404,14 @@ fn times_are_possible(signal: &SignalRef<'_>) -> bool {
     let possible = |time: i64| TIMES_MS.contains(&time);
     possible(signal.log_time)
         && match &signal.fact {
-            FactRef::HostFacts { last_event_time, failing, .. } => {
-                last_event_time.is_none_or(possible) && failing.iter().all(|failing| possible(failing.since))
+            FactRef::HostFacts { last_event_time, failing, unreadable, .. } => {
+                last_event_time.is_none_or(possible)
+                    && failing.iter().all(|failing| possible(failing.since))
+                    && unreadable.is_none_or(|unreadable| possible(unreadable.since))
             }
             FactRef::Attempt { event_time, since, .. } => possible(*event_time) && possible(*since),
             FactRef::ScanDone { event_time, .. } => possible(*event_time),
-            FactRef::Tick(_) | FactRef::Config(_) => true,
+            // A file of any age may hold an inventory, and nothing is computed from its age.
+            FactRef::Certificates(_) | FactRef::Tick(_) | FactRef::Config(_) | FactRef::Handling(_) => true,
         }
 }

@@ -20,6 +20,16 @@ impl Name {
     }
 }
 
+impl Name {
+    /// Memory beside the name itself.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Name::Short(..) => 0,
+            Name::Long(text) => text.len() as u64,
+        }
+    }
+}
+
 impl Default for Name {
     fn default() -> Name {
         Name::from("")

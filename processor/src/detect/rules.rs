@@ -17,6 +17,7 @@ use super::evidence::{Cluster, Onset, Onsets, secs_to_ms};
 use super::factors::split_subject;
 use super::fleet::{Fleet, HostIndex};
 use super::incident::Incident;
+use super::view::View;
 
 /// Below so many hosts of an incident rules are held against it at each new one; beyond, at each sixteenth part more,
 /// or a large outbreak would be counted anew for each of its hosts.
@@ -44,9 +45,9 @@ pub(super) fn met_by(
     family: Family,
     others: &[&Incident],
     onsets: Option<&Onsets>,
-    fleet: &Fleet,
-    config: &DetectorConfig,
+    view: View<'_>,
 ) -> Vec<String> {
+    let View { fleet, config, .. } = view;
     let rules = config.rules.iter().filter(|rule| !incident.rules_met.contains(&rule.name));
     let met = rules.filter(|rule| {
         let all = others.iter().copied().chain([incident]);
@@ -68,9 +69,9 @@ pub(super) fn cluster_at(
     family: Family,
     open: &[&Incident],
     onsets: &mut Onsets,
-    fleet: &Fleet,
-    config: &DetectorConfig,
+    view: View<'_>,
 ) -> Option<Cluster> {
+    let View { fleet, config, .. } = view;
     for rule in &config.rules {
         let Some((window, sights)) = look(rule, trigger, family, open.iter().copied(), Some(onsets), fleet) else {
             continue;
@@ -83,7 +84,7 @@ pub(super) fn cluster_at(
         if loose < rule.min_hosts && loose < window.hosts {
             continue;
         }
-        let mut judgement = onsets.compare(window.hosts, window.from, window.end, Method::Rule, fleet, config);
+        let mut judgement = onsets.compare(window.hosts, window.from, window.end, Method::Rule, view);
         judgement.rule = Some(rule.name.clone());
         return Some(onsets.take(judgement, core, window.end, config));
     }
@@ -182,6 +183,15 @@ fn is_subject(name: &str) -> bool {
     matches!(name, "update" | "file" | "server")
 }
 
+/// Rules and those of their dimensions that are not among the `reported` ones: such a rule cannot fire.
+pub(crate) fn unreported<'a>(config: &'a DetectorConfig, reported: &BTreeSet<&str>) -> Vec<(&'a Rule, &'a str)> {
+    let dimensions = config
+        .rules
+        .iter()
+        .flat_map(|rule| rule.dimensions.keys().chain(&rule.by).map(move |name| (rule, name.as_str())));
+    dimensions.filter(|(_, name)| !is_subject(name) && !reported.contains(name)).collect()
+}
+
 fn has_all(rule: &Rule, onset: &Onset, fleet: &Fleet) -> bool {
     rule.dimensions.iter().all(|(name, value)| {
         split_subject(fleet.strings.text(onset.subject)) == (name.as_str(), value.as_str())
@@ -200,4 +210,32 @@ fn values_of<'a>(name: &str, onset: &Onset, fleet: &'a Fleet) -> Vec<&'a str> {
     let of_host = pairs.filter(|pair| fleet.strings.text(pair.0) == name).map(|pair| fleet.strings.text(pair.1));
     let (kind, rest) = split_subject(fleet.strings.text(onset.subject));
     of_host.chain((kind == name).then_some(rest)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use wulog_schemas::signal::HostRefRef;
+
+    use super::*;
+    use crate::detect::Limits;
+
+    #[test]
+    fn a_dimension_that_no_host_has_is_found() {
+        let (mut fleet, limits) = (Fleet::new(), Limits::default());
+        let host = fleet.host(HostRefRef { id: "a", name: "pc-1" }, 0, &limits).unwrap();
+        fleet.set_dimensions(host, &[("label.ring", "pilot"), ("wsus", "wsus-ber:8530")], &limits);
+        let rule = |name: &str, dimensions: &str| {
+            format!("[[rules]]\nname = '{name}'\nmin_hosts = 2\nwithin_secs = 60\n{dimensions}\n")
+        };
+        let rules = [
+            rule("ring", "where = { 'label.Ring' = 'pilot' }"),
+            rule("server", "where = { wsus = 'wsus-ber:8530', server = 'x' }\nby = 'label.ring'"),
+            rule("site", "by = 'label.site'"),
+        ];
+        let config: DetectorConfig = toml::from_str(&rules.concat()).unwrap();
+        let reported = fleet.sets().names().map(|name| fleet.strings.text(name)).collect();
+        let found: Vec<_> =
+            unreported(&config, &reported).into_iter().map(|(rule, name)| (&*rule.name, name)).collect();
+        assert_eq!(found, [("ring", "label.Ring"), ("site", "label.site")]);
+    }
 }

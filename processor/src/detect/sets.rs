@@ -1,7 +1,7 @@
 //! Sets of dimension values, each held once however many hosts have it: what a fleet's administrators call a kind of
 //! machine. A million hosts have some thousands of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,14 +13,20 @@ pub(super) type Pair = (StringId, StringId);
 /// The number of a set; number 0 is the empty one.
 pub(super) type SetId = u32;
 
+/// Memory of a set beside its pairs, which stand in the list and in the index: measured by `tests/memory_detector.rs`.
+const SET_BYTES: u64 = 128;
+const PAIR_BYTES: u64 = 16;
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "Vec<Set>")]
 #[serde(into = "Vec<Set>")]
 pub(super) struct Sets {
     sets: Vec<Set>,
     by_pairs: BTreeMap<Box<[Pair]>, SetId>,
-    /// Sets that no host has, to be used again; the last first.
-    free: Vec<SetId>,
+    /// Sets that no host has, to be used again; the least first.
+    free: BTreeSet<SetId>,
+    /// Pairs of all sets.
+    pair_count: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -35,9 +41,9 @@ impl From<Vec<Set>> for Sets {
         let numbered = || (0..).zip(&sets).skip(1);
         let by_pairs = numbered().filter(|(_, set)| set.hosts > 0).map(|(id, set)| (set.pairs.clone(), id)).collect();
         // The order in which they fell free is not in a snapshot, so it must not matter: the least number goes first.
-        let mut free: Vec<SetId> = numbered().filter(|(_, set)| set.hosts == 0).map(|(id, _)| id).collect();
-        free.reverse();
-        Sets { sets, by_pairs, free }
+        let free = numbered().filter(|(_, set)| set.hosts == 0).map(|(id, _)| id).collect();
+        let pair_count = sets.iter().map(|set| set.pairs.len() as u64).sum();
+        Sets { sets, by_pairs, free, pair_count }
     }
 }
 
@@ -52,8 +58,35 @@ impl Sets {
         Sets::from(vec![Set::default()])
     }
 
+    /// Memory that they take, as far as it can be told from what they are.
+    pub(super) fn bytes(&self) -> u64 {
+        self.sets.len() as u64 * SET_BYTES + self.pair_count * PAIR_BYTES
+    }
+
+    /// All pairs of sets that hosts have; a pair may come several times.
+    pub(super) fn all_pairs(&self) -> impl Iterator<Item = Pair> {
+        self.sets.iter().filter(|set| set.hosts > 0).flat_map(|set| set.pairs.iter().copied())
+    }
+
     pub(super) fn pairs(&self, id: SetId) -> &[Pair] {
         self.sets.get(id as usize).map_or(&[], |set| &set.pairs)
+    }
+
+    /// Hosts that have a value, and hosts of which its dimension is known.
+    pub(super) fn hosts_with(&self, pair: Pair) -> (u64, u64) {
+        let (mut with, mut known) = (0, 0);
+        for set in &self.sets {
+            if set.pairs.iter().any(|(name, _)| *name == pair.0) {
+                known += u64::from(set.hosts);
+                with += if set.pairs.contains(&pair) { u64::from(set.hosts) } else { 0 };
+            }
+        }
+        (with, known)
+    }
+
+    /// The names of dimensions that hosts have; a name may come several times.
+    pub(super) fn names(&self) -> impl Iterator<Item = StringId> {
+        self.sets.iter().filter(|set| set.hosts > 0).flat_map(|set| set.pairs.iter().map(|(name, _)| *name))
     }
 
     /// Numbers are below this.
@@ -71,6 +104,15 @@ impl Sets {
         id
     }
 
+    /// Gives back the memory of numbers at the end that no host has.
+    pub(super) fn trim(&mut self) {
+        while self.sets.len() > 1 && self.sets.last().is_some_and(|set| set.hosts == 0) {
+            self.sets.pop();
+        }
+        self.sets.shrink_to_fit();
+        self.free.split_off(&SetId::try_from(self.sets.len()).unwrap_or(SetId::MAX));
+    }
+
     fn take(&mut self, pairs: &[Pair]) -> SetId {
         if pairs.is_empty() {
             return 0;
@@ -80,7 +122,7 @@ impl Sets {
             return id;
         }
         let set = Set { pairs: pairs.into(), hosts: 1 };
-        let id = match self.free.pop() {
+        let id = match self.free.pop_first() {
             Some(id) => {
                 self.sets[id as usize] = set;
                 id
@@ -92,6 +134,7 @@ impl Sets {
             }
         };
         self.by_pairs.insert(pairs.into(), id);
+        self.pair_count += pairs.len() as u64;
         id
     }
 
@@ -103,9 +146,9 @@ impl Sets {
         set.hosts -= 1;
         if set.hosts == 0 {
             self.by_pairs.remove(&set.pairs);
+            self.pair_count -= set.pairs.len() as u64;
             set.pairs = Box::default();
-            let place = self.free.partition_point(|free| *free > id);
-            self.free.insert(place, id);
+            self.free.insert(id);
         }
     }
 }

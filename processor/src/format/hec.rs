@@ -6,7 +6,7 @@
 //! with anything nested among them. Tags are search-time knowledge in Splunk: `deploy/siem/splunk` has them.
 
 use serde::Serialize;
-use wulog_schemas::event::{Action, Event, EventOutcome};
+use wulog_schemas::event::{Action, Event, EventOutcome, OpenOperation};
 
 use super::fields::{self, Object, put};
 use super::severity::Severity;
@@ -61,7 +61,7 @@ fn indexed(event: &Event<'_>) -> Object {
     field("status", status(event));
     field("severity", Some(severity(event)));
     field("vendor_status", wu.report.as_ref().map(|report| report.event_id.to_string()).as_deref());
-    field("file_name", event.file.as_ref().map(|file| fields::file_name(&file.path)));
+    field("file_name", event.file.as_ref().and_then(|file| file.path.as_deref()).map(fields::file_name));
     field("app", wu.caller.as_deref());
     field("component", event.log.logger.as_deref());
     let process = event.process.as_ref();
@@ -98,6 +98,10 @@ fn status(event: &Event<'_>) -> Option<&'static str> {
         _ if !named => None,
         _ if restart => Some("restart required"),
         Action::InstallSucceeded => Some("installed"),
+        // An update that is not offered any more may be installed or withdrawn.
+        Action::AttemptSucceeded if event.wu.evidence.is_some() => None,
+        Action::AttemptSucceeded if event.wu.operation == Some(OpenOperation::Install) => Some("installed"),
+        Action::AttemptSucceeded => Some("available"),
         Action::DownloadStart
         | Action::DownloadProgress
         | Action::DownloadEnd

@@ -45,7 +45,7 @@ const COPIED: [(&str, &str); 3] =
     [("wu.caller", "actor.app_name"), ("wu.update_id", "app.uid"), ("wu.line.offset", "metadata.sequence")];
 
 /// Fields of ECS that attributes say in other words, below; and copies that ECS has for searching.
-const SAID: [&str; 19] = [
+const SAID: [&str; 20] = [
     "@timestamp",
     "ecs",
     "event.kind",
@@ -55,6 +55,7 @@ const SAID: [&str; 19] = [
     "event.code",
     "event.module",
     "event.created",
+    "event.start",
     "event.timezone",
     "event.sequence",
     "error.type",
@@ -124,7 +125,10 @@ pub(super) fn document(event: &Event<'_>) -> Object {
     put_severity(event, &mut document);
     put_status(event, &mut document);
     put_metadata(event, &mut document);
-    for (from, to) in MOVED.into_iter().chain(COPIED) {
+    // A process needs its id there; a thread alone stays under its own name.
+    let has_process = get(&ecs, "process.pid").is_some();
+    let moved = || MOVED.into_iter().filter(|(from, _)| has_process || *from != "process.thread.id");
+    for (from, to) in moved().chain(COPIED) {
         if let Some(value) = get(&ecs, from) {
             put(&mut document, to, value.clone());
         }
@@ -134,7 +138,7 @@ pub(super) fn document(event: &Event<'_>) -> Object {
         put(&mut document, "raw_data_hash.algorithm_id", 99);
         put(&mut document, "raw_data_hash.algorithm", "CRC-32");
     }
-    let named: Vec<&str> = MOVED.iter().map(|(from, _)| *from).chain(SAID).collect();
+    let named: Vec<&str> = moved().map(|(from, _)| from).chain(SAID).collect();
     put(&mut document, "unmapped", fields::without(ecs, &named));
     document
 }
@@ -147,6 +151,12 @@ fn put_times(event: &Event<'_>, document: &mut Object) {
             put(document, "time_dt", event.timestamp.clone());
         }
         None => put(document, "time", event.wu.raw.timestamp),
+    }
+    if let Some(start) = &event.event.start
+        && let Some(instant) = time::Instant::of(start)
+    {
+        put(document, "start_time", instant.millis());
+        put(document, "start_time_dt", start.clone());
     }
     if let Some(minutes) = event.event.timezone.as_deref().and_then(time::offset_minutes) {
         put(document, "timezone_offset", minutes);

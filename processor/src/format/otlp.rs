@@ -113,6 +113,8 @@ enum AnyValue {
     Int(String),
     #[serde(rename = "arrayValue")]
     Array { values: Vec<AnyValue> },
+    #[serde(rename = "kvlistValue")]
+    Map { values: Vec<KeyValue> },
 }
 
 /// The event as `LogsData`.
@@ -165,13 +167,18 @@ fn any_value(value: Value) -> AnyValue {
         Value::Number(number) => AnyValue::Text(number.to_string()),
         Value::Array(values) => AnyValue::Array { values: values.into_iter().map(any_value).collect() },
         Value::String(text) => AnyValue::Text(text),
-        Value::Null | Value::Object(_) => unreachable!("a leaf of an event is no object, and absent rather than null"),
+        Value::Object(fields) => {
+            let pair = |(key, value)| KeyValue { key, value: any_value(value) };
+            AnyValue::Map { values: fields.into_iter().map(pair).collect() }
+        }
+        Value::Null => unreachable!("a field of an event is absent rather than null"),
     }
 }
 
 fn severity(event: &Event<'_>) -> u32 {
     match (event.log.level.as_deref(), event.event.outcome) {
         (Some("fatal"), _) => FATAL,
+        (Some("error"), _) => ERROR,
         (Some(_), _) => WARN,
         (None, EventOutcome::Failure) => ERROR,
         (None, _) => INFO,

@@ -56,7 +56,7 @@ pub(super) fn original<'a>(event: &'a Event<'_>) -> Option<&'a str> {
     if matches!(event.wu.time_source, TimeSource::Previous | TimeSource::Read | TimeSource::Log) {
         return None;
     }
-    let line = event.event.original.trim_start_matches('\u{feff}');
+    let line = event.event.original.as_deref()?.trim_start_matches('\u{feff}');
     // The time of a REPORT EVENT stands after the id of its instance.
     let from = if event.wu.report.is_some() { line.find('}').map_or(0, |at| at + 1) } else { 0 };
     time_text(line[from..].trim_start())

@@ -83,6 +83,14 @@ pub enum LogError {
     /// It will not work until a person acts; the message names topic, partition and offset and says what to do.
     #[error("{0}")]
     Fatal(String),
+    /// These of the writes are too large for their topic, by their place in the call; the others may go without them.
+    #[error("{why}")]
+    Refused {
+        /// Places in the list of writes.
+        places: Vec<usize>,
+        /// What was refused, and by whom.
+        why: String,
+    },
 }
 
 /// A log with one input topic, seen from one shell. Kafka and SQLite are its two implementations.
@@ -107,6 +115,11 @@ pub trait Log: Send {
 
     /// The oldest offset that the input partition still holds.
     fn oldest(&mut self, partition: i32) -> Result<i64, LogError>;
+
+    /// The end of each input partition, as far as it is known without asking a broker: for figures alone.
+    fn ends(&mut self) -> BTreeMap<i32, i64> {
+        BTreeMap::new()
+    }
 
     /// Goes on reading from these offsets; names every owned partition.
     fn start_at(&mut self, positions: &BTreeMap<i32, i64>) -> Result<(), LogError>;

@@ -1,9 +1,10 @@
 //! What a line is about and what it says of certificate trust.
 
-use wulog_schemas::event::{Action, EventOutcome, EventType, OpenOperation};
+use wulog_schemas::event::{Action, EventOutcome, EventType, Form, OpenOperation};
 use wulog_schemas::hresult::{self, Family, is_failure};
 use wulog_schemas::signal::Outcome;
 
+use super::attempt::Operation;
 use super::patterns::Match;
 use crate::parse::{Entry, Trust, Verdict, Words};
 
@@ -36,13 +37,18 @@ pub(super) fn trust_failure(entry: &Entry<'_>) -> Option<TrustFailure> {
             Verdict::Success => return None,
             Verdict::Other => false,
         },
+        // Configuration Manager says how its call ended, not what happened on the way.
+        None if entry.form == Form::WuaHandler => entry.outcome == EventOutcome::Failure,
         None => entry.facts.trust == Some(Trust::Rejected) || code == FINAL_TRUST_CODE,
     };
     Some(TrustFailure { code, family, definite })
 }
 
-/// The family of a line's code. Windows 7 calls a signature of SHA-2 "not found" when it throws the update away.
+/// The family of a line's code; codes in the log of another program have none. Windows 7 calls a signature of SHA-2 "not found" when it throws the update away.
 fn family(entry: &Entry<'_>, code: u32) -> Option<Family> {
+    if entry.form.is_foreign() {
+        return None;
+    }
     hresult::family(code).or_else(|| (code == NOT_FOUND && is_thrown_away(entry)).then_some(Family::Signature))
 }
 
@@ -54,16 +60,54 @@ fn is_thrown_away(entry: &Entry<'_>) -> bool {
     }
 }
 
-/// True where a line says that its update, or the file under check, is good.
-pub(super) fn is_success(entry: &Entry<'_>) -> bool {
-    match &entry.report {
+/// What a line says that went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Success {
+    pub(super) operation: Operation,
+    /// True for the end of an operation; a step of one may still be followed by a refusal.
+    pub(super) is_whole: bool,
+}
+
+/// The success of a line's update, or of the file under check, where `action` is what the line is about.
+pub(super) fn success(entry: &Entry<'_>, action: Action) -> Option<Success> {
+    let whole = |operation| Some(Success { operation, is_whole: true });
+    let step = |operation| Some(Success { operation, is_whole: false });
+    if let Some(report) = &entry.report {
         // Download and install succeeded, with or without a restart to come.
-        Some(report) => {
-            report.verdict() == Verdict::Success
-                && matches!(report.event_id, 162 | 164 | 183 | 184 | 190 | 191 | 197 | 199)
-        }
-        None => entry.facts.trust == Some(Trust::Trusted) || entry.facts.words.any(Words::DOWNLOAD_SUCCEEDED),
+        return match report.event_id {
+            _ if report.verdict() != Verdict::Success => None,
+            162 | 164 => whole(Operation::Download),
+            183 | 184 | 190 | 191 | 197 | 199 => whole(Operation::Install),
+            _ => None,
+        };
     }
+    if entry.outcome == EventOutcome::Failure {
+        return None;
+    }
+    if entry.facts.trust == Some(Trust::Trusted) {
+        return step(Operation::Verification);
+    }
+    match action {
+        Action::DownloadSucceeded if entry.facts.words.any(Words::DOWNLOAD_SUCCEEDED) => whole(Operation::Download),
+        // The file is there; the check of its signature comes next.
+        Action::DownloadSucceeded => step(Operation::Download),
+        Action::InstallSucceeded if entry.outcome == EventOutcome::Success => whole(Operation::Install),
+        _ if entry.facts.update.is_none() => None,
+        _ if entry.body.contains("already downloaded and are valid") => whole(Operation::Download),
+        _ if is_history_of_success(entry.body) => whole(Operation::Install),
+        _ => None,
+    }
+}
+
+/// `LogHistory called. idUpdate={G}.1, resultMapped=00000000, resultUnMapped=0000`
+fn is_history_of_success(body: &str) -> bool {
+    let Some((_, result)) = body.strip_prefix("LogHistory called").and_then(|rest| rest.split_once("resultMapped="))
+    else {
+        return false;
+    };
+    let result = result.split([',', ' ', ';']).next().unwrap_or_default();
+    let digits = result.strip_prefix("0x").unwrap_or(result);
+    !digits.is_empty() && digits.bytes().all(|digit| digit == b'0')
 }
 
 /// How a scan ended, where the line ends one. `scan_code` is the failure that its thread saw on the way.
@@ -74,6 +118,11 @@ pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Out
             148 => Some(Outcome::Failure),
             _ => None,
         },
+        None if entry.form == Form::WuaHandler => match entry.action {
+            Action::ScanEnd if entry.outcome == EventOutcome::Success => Some(Outcome::Success),
+            Action::ScanFailed => Some(Outcome::Failure),
+            _ => None,
+        },
         None if super::thread::Thread::ends_scan(entry) => {
             let failed = scan_code.or(entry.hresult).is_some_and(is_failure);
             Some(if failed { Outcome::Failure } else { Outcome::Success })
@@ -82,20 +131,28 @@ pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Out
     }
 }
 
-/// The operation of an attempt: `download`, `install`, `scan` or `signature`.
-pub(super) fn operation(entry: &Entry<'_>, family: Family) -> &'static str {
+/// The operation that a failure belongs to: what a report says, else what is open on the thread, else what the line is
+/// about. A TLS failure outside of any operation is one of looking for a server.
+pub(super) fn operation(entry: &Entry<'_>, action: Action, open: Option<OpenOperation>, family: Family) -> Operation {
     match entry.report.as_ref().map(|report| report.event_id) {
-        Some(161..=170) => return "download",
-        Some(181..=204 | 221..=225 | 521..=546) => return "install",
-        Some(141..=158) => return "scan",
+        Some(161..=170) => return Operation::Download,
+        Some(181..=204 | 221..=225 | 521..=546) => return Operation::Install,
+        Some(141..=158) => return Operation::Scan,
         _ => {}
     }
-    match entry.component {
-        Some("DnldMgr" | "DownloadManager" | "DWNLDMGR") => "download",
-        Some("Handler" | "HANDLER") => "install",
-        Some("Misc" | "MISC") if family != Family::Tls => "signature",
-        _ if family == Family::Tls || family == Family::Metadata => "scan",
-        _ => "signature",
+    if let Some(open) = open {
+        return open.into();
+    }
+    match (action, entry.component) {
+        (Action::ScanFailed, _) => Operation::Scan,
+        (Action::DownloadFailed, _) | (_, Some("DnldMgr" | "DownloadManager" | "DWNLDMGR")) => Operation::Download,
+        (Action::InstallFailed | Action::UninstallFailed, _) | (_, Some("Handler" | "HANDLER")) => Operation::Install,
+        _ if family == Family::Tls => Operation::Scan,
+        // The agent synchronizes metadata in a scan; a file's signature is checked by Misc.
+        (_, Some("Misc" | "MISC")) => Operation::Verification,
+        _ if family == Family::Metadata => Operation::Scan,
+        _ if entry.body.starts_with("LogHistory called") => Operation::Install,
+        _ => Operation::Verification,
     }
 }
 
@@ -134,11 +191,41 @@ pub(super) fn meaning(
 /// `event.action` of a line, where `open` is the operation of its thread.
 fn action(entry: &Entry<'_>, open: Option<OpenOperation>, continues: bool) -> Action {
     match entry.action {
-        Action::Log if continues => Action::Continuation,
+        Action::Log if continues && !entry.form.is_foreign() => Action::Continuation,
         Action::OperationFailed if open == Some(OpenOperation::Scan) && entry.facts.words.any(Words::EXIT_CODE) => {
             Action::ScanFailed
         }
         action => action,
+    }
+}
+
+/// The operation that an action is a part of, as far as its name says.
+pub(super) fn operation_of(action: Action) -> Option<OpenOperation> {
+    match action {
+        Action::ScanStart | Action::ScanProgress | Action::ScanEnd | Action::ScanFailed => Some(OpenOperation::Scan),
+        Action::DownloadStart | Action::DownloadProgress | Action::DownloadEnd | Action::DownloadFailed => {
+            Some(OpenOperation::Download)
+        }
+        Action::InstallStart | Action::InstallEnd | Action::InstallSucceeded | Action::InstallFailed => {
+            Some(OpenOperation::Install)
+        }
+        _ => None,
+    }
+}
+
+/// True for a failure of the update that the operation on its thread is about. Outside of an operation only what says
+/// itself that it is about an update counts: the thread may have gone on to something else.
+pub(super) fn is_of_update(meaning: &Meaning, open: Option<OpenOperation>) -> bool {
+    use Action::{DownloadFailed, InstallFailed, SignatureVerification, UninstallFailed};
+    if meaning.outcome != EventOutcome::Failure {
+        return false;
+    }
+    match open {
+        Some(open) => open != OpenOperation::Scan,
+        None => {
+            matches!(meaning.action, DownloadFailed | InstallFailed | UninstallFailed | SignatureVerification)
+                || meaning.family.is_some_and(|family| family != Family::Tls)
+        }
     }
 }
 

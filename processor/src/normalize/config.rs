@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::inventory::Inventory;
 use super::patterns::Patterns;
 use super::time::{UtcOffset, Zone};
+use crate::bounds::DOCUMENT_BYTES_MAX;
 use crate::format::Format;
 
 /// Which lines become events. Signals, and so alerts, are the same with both.
@@ -34,10 +36,18 @@ pub struct NormalizerConfig {
     pub catch_up_wait_secs: u32,
     /// Which lines become events.
     pub events: Events,
+    /// Whether each attempt is a document beside the events of its lines.
+    pub attempts: bool,
     /// The format of events.
     pub format: Format,
     /// The operator's own patterns.
     pub patterns: Patterns,
+    /// A file of the hosts there are: names, or domain suffixes such as `*.corp.example.com`, one a line. Hosts that it does not
+    /// name give events, but no signals and so no alerts. Without it every host counts.
+    pub inventory: Inventory,
+    /// New hosts that count within a quarter hour of log time, over all partitions. Further ones give events, but count only
+    /// when a later quarter hour has room for them. Absent: every host counts at once.
+    pub new_hosts_per_quarter_hour: Option<u32>,
     /// Bounds on what is remembered.
     pub limits: Limits,
 }
@@ -52,7 +62,7 @@ pub struct Limits {
     pub files_per_host_max: usize,
     /// Epochs of one file.
     pub epochs_per_file_max: usize,
-    /// Ranges of one epoch: beyond it the lowest hole counts as lost.
+    /// Ranges of one epoch: beyond it the smallest is forgotten, and its lines would be taken again.
     pub ranges_per_epoch_max: usize,
     /// Recent lines of one epoch that a reverted file is told by.
     pub recent_lines_max: usize,
@@ -64,8 +74,19 @@ pub struct Limits {
     pub subjects_per_host_max: usize,
     /// Labels of one host.
     pub labels_per_host_max: usize,
+    /// Distinct names of labels in one partition: each is a field of the SIEM. Labels with further names are dropped.
+    pub label_names_max: usize,
+    /// Updates of one partition whose title and KB are remembered.
+    pub updates_named_max: usize,
     /// Bytes of a name or value that is remembered or sent in a signal; longer ones are cut.
     pub value_bytes_max: usize,
+    /// Bytes of a file's path: a longer one is cut, and told from others by a digest of the whole.
+    pub path_bytes_max: usize,
+    /// Bytes of one document with all its escapes; longer texts in it are cut, and the event is flagged `truncated`.
+    pub document_bytes_max: usize,
+    /// Memory for all that is remembered, over all partitions of `wulog.raw`. Beyond it the hosts whose loss matters least
+    /// are forgotten: those without a failure that were known for the shortest time and then silent for longest.
+    pub memory_mib_max: usize,
 }
 
 impl Default for NormalizerConfig {
@@ -77,8 +98,11 @@ impl Default for NormalizerConfig {
             update_wait_secs: 10,
             catch_up_wait_secs: 1800,
             events: Events::All,
+            attempts: true,
             format: Format::Ecs,
             patterns: Patterns::default(),
+            inventory: Inventory::default(),
+            new_hosts_per_quarter_hour: None,
             limits: Limits::default(),
         }
     }
@@ -96,7 +120,12 @@ impl Default for Limits {
             pending_per_file_max: 32,
             subjects_per_host_max: 128,
             labels_per_host_max: 32,
+            label_names_max: 256,
+            updates_named_max: 4_096,
             value_bytes_max: 256,
+            path_bytes_max: 1_024,
+            document_bytes_max: DOCUMENT_BYTES_MAX,
+            memory_mib_max: 768,
         }
     }
 }

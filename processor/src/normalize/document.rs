@@ -1,11 +1,13 @@
 //! Builds the event document of a line.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
-use wulog_schemas::event::{EventId, OpenOperation, RawFields};
-use wulog_schemas::hresult;
+use wulog_schemas::alert::NO_WSUS;
+use wulog_schemas::event::{EventId, EventOutcome, OpenOperation, RawFields};
+use wulog_schemas::hresult::{self, Codes};
 use wulog_schemas::raw::RawHeaderRef;
 
 use super::classify::Meaning;
@@ -15,6 +17,7 @@ use super::known::{Heads, Known, Parts, Told};
 use super::patterns::Match;
 use super::thread::server_of_url;
 use super::time::EventTime;
+use super::titles::Name;
 use crate::machine::InRecord;
 use crate::parse::{Entry, Facts, Level, Origin, Trust, service_name};
 
@@ -32,6 +35,10 @@ pub(super) struct Line<'a> {
     pub(super) continues: Option<EventId>,
     /// File of the trust check that the line belongs to.
     pub(super) path: Option<&'a str>,
+    /// The update that a line that failed is about, lower case.
+    pub(super) update: Option<Cow<'a, str>>,
+    /// What that update is called.
+    pub(super) name: Option<&'a Name>,
     pub(super) client_build: Option<&'a str>,
     pub(super) process_name: Option<&'a str>,
     /// Dimensions of the host.
@@ -42,6 +49,18 @@ pub(super) struct Line<'a> {
     /// What the operator's patterns say.
     pub(super) matched: Option<&'a Match<'a>>,
     pub(super) raw: RawFields,
+}
+
+impl Line<'_> {
+    /// A fact of the host, for a line that reports a failure.
+    ///
+    /// Failing events are grouped by server, group and build; other lines carry only what they say themselves, since a
+    /// document of each line would grow by a tenth.
+    fn host_fact(&self, dimension: &str) -> Option<&str> {
+        let wanted = self.meaning.outcome == EventOutcome::Failure && !self.entry.form.is_foreign();
+        let fact = wanted.then(|| self.dimensions.get(dimension)).flatten().map(String::as_str);
+        fact.filter(|value| *value != NO_WSUS)
+    }
 }
 
 /// Up to the message; the version is that of [`ECS_VERSION`].
@@ -96,13 +115,15 @@ fn write(json: &mut Json, line: &Line<'_>, parts: &Parts, heads: &mut Heads) {
         signature(json, entry);
         json.raw("}");
     }
-    match (facts.title, facts.kb) {
+    let kb = facts.kb.or_else(|| line.name.and_then(|name| name.kb.as_deref()));
+    match (facts.title.or_else(|| line.name.and_then(|name| name.title.as_deref())), kb) {
         (Some(title), _) => json.raw(",\"package\":{\"name\":").text(title).raw("}"),
         (None, Some(kb)) => json.raw(",\"package\":{\"name\":").upper(kb).raw("}"),
         (None, None) => json,
     };
     json.raw(",\"service\":{\"name\":\"wuauserv\",\"type\":\"windows-update\"");
-    json.optional_text(",\"version\":", line.client_build).raw("}");
+    let client_build = line.client_build.or_else(|| line.host_fact("client_build"));
+    json.optional_text(",\"version\":", client_build).raw("}");
     if let Some(full) = facts.url {
         url(json, full, server.as_deref());
     }
@@ -117,7 +138,8 @@ fn write(json: &mut Json, line: &Line<'_>, parts: &Parts, heads: &mut Heads) {
     json.bytes(&parts.labels).raw(",\"wu\":{\"form\":\"").name(&entry.form).raw("\"");
     json.optional_name(",\"family\":\"", line.meaning.family.as_ref());
     json.optional_name(",\"operation\":\"", line.operation.as_ref());
-    what(json, entry);
+    codes(json, &entry.codes, line.meaning.outcome);
+    what(json, line, kb);
     json.optional(",\"pattern\":", line.matched.map(Match::names).as_ref());
     if let Some(head) = line.continues {
         json.raw(",\"continues\":\"").id(head).raw("\"");
@@ -172,6 +194,7 @@ fn log(json: &mut Json, entry: &Entry<'_>, file: &[u8]) {
     match entry.level {
         Some(Level::Warning) => json.raw(",\"level\":\"warning\""),
         Some(Level::Fatal) => json.raw(",\"level\":\"fatal\""),
+        Some(Level::Error) => json.raw(",\"level\":\"error\""),
         None => &mut *json,
     };
     json.optional_text(",\"logger\":", entry.component).bytes(file);
@@ -199,6 +222,8 @@ fn process(json: &mut Json, line: &Line<'_>) {
             json.raw(if line.process_name.is_some() { ",\"executable\":" } else { "\"executable\":" })
                 .text(path)
                 .raw("}");
+        } else if let Some(tid) = entry.tid {
+            json.raw(",\"process\":{\"thread\":{\"id\":").number(tid).raw("}}");
         }
         return;
     };
@@ -266,21 +291,36 @@ fn named_by_hash(path: &str) -> Option<&str> {
     (digits.len() == SHA1_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }
 
+/// Under `wu`: all codes of the line. A code without the failure bit in a line that failed is none.
+fn codes(json: &mut Json, codes: &Codes, outcome: EventOutcome) {
+    let mut has_any = false;
+    for code in codes.all().filter(|code| hresult::is_failure(*code) || outcome != EventOutcome::Failure) {
+        json.raw(if has_any { ",{\"code\":" } else { ",\"hresults\":[{\"code\":" }).hresult(code);
+        json.optional_text(",\"symbol\":", hresult::lookup(code).map(|known| known.symbol)).raw("}");
+        has_any = true;
+    }
+    if has_any {
+        json.raw("]");
+    }
+}
+
 /// Under `wu`: what the line names.
-fn what(json: &mut Json, entry: &Entry<'_>) {
+fn what(json: &mut Json, line: &Line<'_>, kb: Option<&str>) {
+    let entry = line.entry;
     let facts = &entry.facts;
     let report = entry.report.as_ref();
-    json.optional_lower(",\"update_id\":", facts.update);
+    json.optional_lower(",\"update_id\":", facts.update.or(line.update.as_deref()));
     json.optional_number(",\"update_revision\":", facts.revision);
-    if let Some(kb) = facts.kb {
+    if let Some(kb) = kb {
         json.raw(",\"kb\":").upper(kb);
     }
     let app = report.map(|report| report.app).filter(|app| !app.is_empty());
     json.optional_text(",\"caller\":", app.or(facts.caller));
     json.optional_lower(",\"service_id\":", facts.service);
     json.optional_text(",\"service\":", facts.service.and_then(service_name));
-    json.optional_text(",\"wsus\":", facts.wsus.and_then(server_of_url).as_deref());
-    json.optional_text(",\"target_group\":", facts.target_group);
+    let wsus = facts.wsus.and_then(server_of_url).or_else(|| line.host_fact("wsus").map(Cow::Borrowed));
+    json.optional_text(",\"wsus\":", wsus.as_deref());
+    json.optional_text(",\"target_group\":", facts.target_group.or_else(|| line.host_fact("target_group")));
     json.optional_lower(",\"proxy\":", facts.proxy);
     json.optional_lower(",\"client_id\":", facts.client);
     json.optional_lower(",\"call_id\":", facts.call);

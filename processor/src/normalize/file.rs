@@ -5,9 +5,12 @@ use wulog_schemas::event::{EventId, FileId, Form};
 
 use super::config::Limits;
 use super::fold::Folds;
+use super::log_kind::LogKind;
 use super::position::Epoch;
 use super::thread::Threads;
 use super::time::FileTime;
+use super::wrapped::Wrapped;
+use crate::parse::{CMTRACE_BEGIN, Entry};
 
 /// The line that continuations refer to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,10 @@ pub(super) struct File {
     pub(super) threads: Threads,
     pub(super) folds: Folds,
     head: Option<Head>,
+    /// Which kind of log it is.
+    pub(super) kind: LogKind,
+    /// A record that goes on in the next line.
+    pub(super) wrapped: Option<Wrapped>,
     /// Newest event time of its lines.
     pub(super) newest: i64,
     /// Lines up to this event time were read before, in an earlier epoch.
@@ -41,6 +48,8 @@ impl Default for File {
             threads: Threads::default(),
             folds: Folds::default(),
             head: None,
+            kind: LogKind::default(),
+            wrapped: None,
             newest: i64::MIN,
             reread_until: None,
         }
@@ -80,25 +89,27 @@ impl File {
     /// The id of the line that a line continues, where it does.
     pub(super) fn continues(
         &mut self,
-        form: Form,
+        entry: &Entry<'_>,
         id: EventId,
         epoch: FileId,
         offset: u64,
         end: u64,
     ) -> Option<EventId> {
-        match form {
-            Form::Legacy | Form::Etw | Form::ReportingEvents => {
-                self.head = Some(Head { id, epoch, end });
-                None
-            }
-            Form::Message => {
+        match entry.form {
+            // A dated line begins something of its own, whatever form it has.
+            Form::Text if entry.time.is_some() => {
                 self.head = None;
                 None
             }
-            Form::Text => {
+            // A record of Configuration Manager that is cut off has no form, but continues nothing.
+            Form::Text if !entry.message.trim_start().starts_with(CMTRACE_BEGIN) => {
                 let head = self.head.as_mut().filter(|head| head.epoch == epoch && head.end == offset)?;
                 head.end = end;
                 Some(head.id)
+            }
+            _ => {
+                self.head = Some(Head { id, epoch, end });
+                None
             }
         }
     }

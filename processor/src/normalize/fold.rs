@@ -1,9 +1,15 @@
-//! Folds the 3-4 lines of one failed operation into one failure.
+//! Folds the 3-4 lines of one failed operation into one failure, and holds back what proves nothing by itself.
 //!
 //! A failure waits here in two cases. *Provisional*: the outcome is open, so it waits for a success
 //! ([`NormalizerConfig::provisional_wait_secs`]). *Definite, but only its file is known*: REPORT EVENT, which names the
-//! update, is seconds away ([`NormalizerConfig::update_wait_secs`]). Time is the file's own local clock, which runs evenly
-//! while the host's offset is still unknown, or log time where the file falls silent.
+//! update, is seconds away ([`NormalizerConfig::update_wait_secs`]). A scan that failed waits for nothing: its subject is
+//! the server, and the codes that came before on its thread count with it.
+//!
+//! A step that succeeded waits too: a job that was transferred and a file that was verified are an update that works only
+//! if no refusal follows, so the end of the operation decides.
+//!
+//! Time is the file's own local clock, which runs evenly while the host's offset is still unknown, or log time where the
+//! file falls silent.
 //!
 //! [`NormalizerConfig::provisional_wait_secs`]: super::config::NormalizerConfig::provisional_wait_secs
 //! [`NormalizerConfig::update_wait_secs`]: super::config::NormalizerConfig::update_wait_secs
@@ -12,10 +18,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::RawPosition;
+
+use super::attempt::{Operation, Proof};
 
 /// Lines of one operation stand at most so far apart.
 const FOLD_MS: i64 = 60_000;
+
+/// Ids of lines that one attempt names; an operation that fails has 3-10 lines, and the first tell most.
+const LINES_MAX: usize = 32;
 
 /// A failure as far as its lines have told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,12 +44,12 @@ pub(super) struct Failure {
     pub(super) definite: bool,
     /// True where no later line can tell more: REPORT EVENT.
     pub(super) reported: bool,
-    pub(super) operation: String,
+    pub(super) operation: Operation,
     pub(super) dimensions: BTreeMap<String, String>,
     /// Event time of the first line, milliseconds since 1970 UTC.
     pub(super) event_time: i64,
-    /// The raw record that decides: the first definite line, else the first.
-    pub(super) raw: RawPosition,
+    /// Its lines. The raw record is the one that decides: the first definite line, else the first.
+    pub(super) proof: Proof,
     /// Local time of the first line.
     pub(super) clock: i64,
     /// Local time of the file at which it counts.
@@ -51,7 +61,12 @@ pub(super) struct Failure {
 impl Failure {
     /// True where nothing more is to be learned.
     fn is_complete(&self) -> bool {
-        self.definite && (self.reported || self.update.is_some())
+        self.definite && (self.reported || self.update.is_some() || self.operation == Operation::Scan)
+    }
+
+    /// True where `end` is the end of the scan that `self` is a part of.
+    fn is_of_scan(&self, end: &Failure) -> bool {
+        self.operation == Operation::Scan && self.pid == end.pid && self.tid == end.tid
     }
 
     /// True where `line` belongs to the operation of `self`.
@@ -71,7 +86,7 @@ impl Failure {
         if line.definite && !self.definite {
             self.definite = true;
             self.code = line.code;
-            self.raw = line.raw;
+            self.proof.raw = line.proof.raw;
             self.operation = line.operation;
             self.due_clock = line.due_clock;
             self.due_log = line.due_log;
@@ -84,23 +99,54 @@ impl Failure {
         self.path = self.path.take().or(line.path);
         self.update = self.update.take().or(line.update);
         self.server = self.server.take().or(line.server);
+        self.proof.add(line.proof);
         for (name, value) in line.dimensions {
             self.dimensions.entry(name).or_insert(value);
         }
     }
 }
 
-/// The failures of one file that wait.
+/// A step of an operation that went well, and that a refusal may still follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Step {
+    pub(super) pid: Option<u32>,
+    pub(super) tid: Option<u32>,
+    /// The file that was verified.
+    pub(super) path: Option<String>,
+    /// Update id, lower case.
+    pub(super) update: Option<String>,
+    pub(super) operation: Operation,
+    pub(super) dimensions: BTreeMap<String, String>,
+    pub(super) event_time: i64,
+    pub(super) proof: Proof,
+    /// Local time of the file at which it counts.
+    pub(super) due_clock: i64,
+    /// Log time at which it counts.
+    pub(super) due_log: i64,
+}
+
+impl Step {
+    /// True where a refusal of this update or file, or on this thread, shows that the step proved nothing.
+    fn is_refused(&self, update: Option<&str>, path: Option<&str>, thread: (Option<u32>, Option<u32>)) -> bool {
+        match (self.update.as_deref(), update) {
+            (Some(own), Some(refused)) => own == refused,
+            _ => (self.pid, self.tid) == thread || path.is_some() && self.path.as_deref() == path,
+        }
+    }
+}
+
+/// The failures of one file that wait, and the steps that went well.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Folds {
     open: Vec<Failure>,
+    steps: Vec<Step>,
 }
 
 impl Folds {
-    /// Takes a line's failure; gives it back, with what the fold knew, where it counts now.
-    pub(super) fn add(&mut self, line: Failure, open_max: usize) -> Option<Failure> {
-        let at = self.open.iter().position(|open| open.takes(&line));
-        let failure = match at {
+    /// Takes a line's failure. Gives what counts now: the failure, with what the fold knew, and where it ends a scan what
+    /// else failed in that scan.
+    pub(super) fn add(&mut self, line: Failure, open_max: usize) -> Vec<Failure> {
+        let failure = match self.open.iter().position(|open| open.takes(&line)) {
             Some(at) => {
                 let mut failure = self.open.remove(at);
                 failure.take(line);
@@ -109,16 +155,42 @@ impl Folds {
             None => line,
         };
         if failure.is_complete() {
-            return Some(failure);
+            let mut complete = Vec::new();
+            if failure.operation == Operation::Scan {
+                complete.extend(self.open.extract_if(.., |open| open.is_of_scan(&failure)));
+            }
+            complete.push(failure);
+            return complete;
         }
         self.open.push(failure);
         // Beyond the bound the oldest counts as it stands.
-        if self.open.len() > open_max.max(1) { Some(self.open.remove(0)) } else { None }
+        if self.open.len() > open_max.max(1) { vec![self.open.remove(0)] } else { Vec::new() }
     }
 
-    /// Drops what the success of an update disproves.
+    /// Takes a step that went well; gives the oldest back, as one that counts, where there are too many.
+    pub(super) fn add_step(&mut self, step: Step, steps_max: usize) -> Option<Step> {
+        let same = |known: &&mut Step| {
+            known.update == step.update
+                && known.operation == step.operation
+                && (step.update.is_some() || known.path == step.path)
+        };
+        if let Some(known) = self.steps.iter_mut().find(same) {
+            known.proof.add(step.proof);
+            return None;
+        }
+        self.steps.push(step);
+        if self.steps.len() > steps_max.max(1) { Some(self.steps.remove(0)) } else { None }
+    }
+
+    /// Drops the steps that a refusal shows to have proved nothing.
+    pub(super) fn refused(&mut self, update: Option<&str>, path: Option<&str>, thread: (Option<u32>, Option<u32>)) {
+        self.steps.retain(|step| !step.is_refused(update, path, thread));
+    }
+
+    /// Drops the failures that the success of an update disproves, and the steps that it makes superfluous.
     pub(super) fn update_succeeded(&mut self, update: &str) {
         self.open.retain(|failure| failure.definite || failure.update.as_deref() != Some(update));
+        self.steps.retain(|step| step.update.as_deref() != Some(update));
     }
 
     /// Drops what a success on the same thread disproves: all that is not about another file.
@@ -131,24 +203,41 @@ impl Folds {
 
     /// Drops what a successful scan disproves: that its server could not be reached.
     pub(super) fn scan_succeeded(&mut self) {
-        self.open.retain(|failure| failure.definite || failure.update.is_some() || failure.path.is_some());
+        self.open.retain(|failure| {
+            let is_of_update = failure.update.is_some() || failure.path.is_some();
+            failure.definite || failure.operation != Operation::Scan && is_of_update
+        });
     }
 
-    /// True where a failure waits.
+    /// True where a failure or a step waits.
     pub(super) fn is_open(&self) -> bool {
-        !self.open.is_empty()
+        !self.open.is_empty() || !self.steps.is_empty()
     }
 
-    /// Takes out what counts at these times.
+    /// Takes out the failures that count at these times.
     pub(super) fn due(&mut self, clock: i64, log_time: i64) -> Vec<Failure> {
-        let is_due = |failure: &Failure| failure.due_clock <= clock || failure.due_log <= log_time;
-        let (due, open) = std::mem::take(&mut self.open).into_iter().partition(is_due);
-        self.open = open;
-        due
+        self.open.extract_if(.., |failure| failure.due_clock <= clock || failure.due_log <= log_time).collect()
+    }
+
+    /// Takes out the steps that no refusal followed in time.
+    pub(super) fn due_steps(&mut self, clock: i64, log_time: i64) -> Vec<Step> {
+        self.steps.extract_if(.., |step| step.due_clock <= clock || step.due_log <= log_time).collect()
     }
 
     /// Log time at which the next one counts.
     pub(super) fn next_due_log(&self) -> Option<i64> {
-        self.open.iter().map(|failure| failure.due_log).min()
+        let failures = self.open.iter().map(|failure| failure.due_log);
+        failures.chain(self.steps.iter().map(|step| step.due_log)).min()
+    }
+}
+
+impl Proof {
+    /// Takes in the lines of another proof of the same attempt, which come after.
+    fn add(&mut self, later: Proof) {
+        for line in later.lines {
+            if self.lines.len() < LINES_MAX && !self.lines.contains(&line) {
+                self.lines.push(line);
+            }
+        }
     }
 }

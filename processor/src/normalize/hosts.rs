@@ -1,33 +1,95 @@
 //! The hosts of a partition, and when something of theirs is due.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::config::NormalizerConfig;
-use super::host::{Host, Moment};
+use super::host::{Host, Moment, Worth};
+
+/// No partition has less than this.
+const BYTES_MIN: u64 = 4 * 1024 * 1024;
+
+/// A host that takes this part of a partition's memory by itself is heavy.
+const HEAVY_SHARE: u64 = 256;
+
+/// Memory that the hosts of one partition may take: an equal part of the budget.
+pub(super) fn bytes_max(config: &NormalizerConfig, partitions: i32) -> u64 {
+    let share = u64::from(partitions.max(1).unsigned_abs());
+    (config.limits.memory_mib_max as u64 * 1024 * 1024 / share).max(BYTES_MIN)
+}
 
 /// Hosts by id. A hash map, since a tree compares a dozen ids for each line; its order is never seen: what is written or
-/// chosen is sorted first.
+/// chosen is sorted first. Each process hashes by a seed of its own, so nobody can choose ids that collide.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
-    by_id: HashMap<Arc<str>, Host, BuildHasherDefault<IdHasher>>,
+    by_id: HashMap<Arc<str>, Host>,
     /// Hosts by the log time at which something of theirs is due.
     due: BTreeSet<(i64, Arc<str>)>,
+    /// Hosts that were forgotten while a record of theirs was held; their lines are still to be written.
+    forgotten: Vec<Host>,
+    /// Memory that the hosts take, as far as it was weighed.
+    bytes: u64,
+    /// Hosts that were forgotten for want of room.
+    forgotten_count: u64,
 }
 
 impl Hosts {
+    /// Takes out a host that was forgotten while a record of it was held.
+    pub(super) fn next_forgotten(&mut self) -> Option<Host> {
+        self.forgotten.pop()
+    }
+
     /// The host of that id, made where it is new, and the index to keep with [`DueTimes::keep`].
-    pub(super) fn host(&mut self, id: &str, at: Moment, config: &NormalizerConfig) -> (&mut Host, DueTimes<'_>) {
+    pub(super) fn host(
+        &mut self,
+        id: &str,
+        at: Moment,
+        config: &NormalizerConfig,
+        partitions: i32,
+    ) -> (&mut Host, DueTimes<'_>) {
+        let limits = &config.limits;
+        let bytes_max = bytes_max(config, partitions);
+        if self.bytes > bytes_max {
+            self.make_room(bytes_max, id);
+        }
         if !self.by_id.contains_key(id) {
-            self.forget_oldest(config.limits.hosts_max.max(1));
+            if self.by_id.len() >= limits.hosts_max.max(1) {
+                self.forget(limits.hosts_max / 16 + 1, 0, id);
+            }
             let id: Arc<str> = id.into();
             self.by_id.insert(Arc::clone(&id), Host::new(id, at.log_time));
         }
         let host = self.by_id.get_mut(id).expect("inserted above");
-        (host, DueTimes(&mut self.due))
+        (host, DueTimes { due: &mut self.due, bytes: &mut self.bytes })
+    }
+
+    /// How many hosts are known.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Memory that the hosts take, as far as it was weighed.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Hosts that were forgotten for want of room.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten_count
+    }
+
+    /// Log time was wrong and has gone back: nothing may be known from later.
+    pub(super) fn go_back(&mut self, log_time: i64) {
+        self.due.clear();
+        for host in self.by_id.values_mut() {
+            host.go_back(log_time);
+            // What waits is looked at once more, and then due when it should be.
+            host.due = Some(log_time);
+            self.due.insert((log_time, Arc::clone(&host.id)));
+        }
     }
 
     /// Takes out the next host of which something is due.
@@ -36,89 +98,106 @@ impl Hosts {
         let (_, id) = self.due.pop_first()?;
         let host = self.by_id.get_mut(&id).expect("a forgotten host has no due time");
         host.due = None;
-        Some((host, DueTimes(&mut self.due)))
+        Some((host, DueTimes { due: &mut self.due, bytes: &mut self.bytes }))
     }
 
-    /// Where there are too many, the sixteenth that was silent longest is forgotten, all at once, so that a full map
-    /// costs little for each host.
-    fn forget_oldest(&mut self, hosts_max: usize) {
-        if self.by_id.len() < hosts_max {
-            return;
+    /// What is to be said of files that had nothing of Windows Update, in the order of hosts and files.
+    pub(super) fn strange_files(&mut self) -> Vec<String> {
+        let mut hosts: Vec<_> = self.by_id.iter_mut().collect();
+        hosts.sort_unstable_by_key(|(id, _)| *id);
+        hosts.into_iter().flat_map(|(_, host)| host.strange_files()).collect()
+    }
+
+    /// Makes room: hosts that take very much lose their oldest files, then hosts are forgotten, a sixteenth at once, so that
+    /// a full memory costs little for each record.
+    fn make_room(&mut self, bytes_max: u64, spared: &str) {
+        let heavy = bytes_max / HEAVY_SHARE;
+        for host in self.by_id.values_mut().filter(|host| u64::from(host.bytes()) > heavy) {
+            let before = host.bytes();
+            host.forget_older_half();
+            self.bytes = self.bytes.saturating_sub(before.saturating_sub(host.bytes()).into());
         }
-        let mut oldest: Vec<(i64, Arc<str>)> =
-            self.by_id.iter().map(|(id, host)| (host.last_log, Arc::clone(id))).collect();
-        oldest.sort_unstable();
-        for (_, id) in oldest.into_iter().take(hosts_max / 16 + 1) {
-            if let Some(due) = self.by_id.remove(&id).and_then(|host| host.due) {
+        let wanted = bytes_max - bytes_max / 16;
+        if self.bytes > wanted {
+            self.forget(0, self.bytes - wanted, spared);
+        }
+    }
+
+    /// Forgets at least so many hosts and so many bytes, those first whose loss matters least.
+    fn forget(&mut self, hosts: usize, bytes: u64, spared: &str) {
+        let mut least: Vec<(Worth, Arc<str>)> = self
+            .by_id
+            .iter()
+            .filter(|(id, _)| ***id != *spared)
+            .map(|(id, host)| (host.worth(), Arc::clone(id)))
+            .collect();
+        least.sort_unstable();
+        let aim = self.bytes.saturating_sub(bytes);
+        for (number, (_, id)) in least.into_iter().enumerate() {
+            if number >= hosts && self.bytes <= aim {
+                break;
+            }
+            let Some(host) = self.by_id.remove(&id) else { continue };
+            self.bytes = self.bytes.saturating_sub(host.bytes().into());
+            self.forgotten_count += 1;
+            if let Some(due) = host.due {
                 self.due.remove(&(due, id));
+            }
+            if host.holds_record() {
+                self.forgotten.push(host);
             }
         }
     }
 }
 
-/// Hashes host ids, which are digests already: the standard hash took longer than all else that finds the host. Keys made
-/// to collide cost time, as more hosts would, and those who can write keys can write any number of hosts.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks();
-        for word in words {
-            self.write_u64(u64::from_ne_bytes(*word));
-        }
-        for byte in rest {
-            self.write_u8(*byte);
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.write_u64(u64::from(byte));
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        // Bits of the golden ratio, as usual; the high bits of the product are the mixed ones.
-        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+/// The index of due times, and the sum of what hosts weigh.
+pub(super) struct DueTimes<'a> {
+    due: &'a mut BTreeSet<(i64, Arc<str>)>,
+    bytes: &'a mut u64,
 }
-
-/// The index of due times.
-pub(super) struct DueTimes<'a>(&'a mut BTreeSet<(i64, Arc<str>)>);
 
 impl DueTimes<'_> {
     /// Keeps the index in step with a host.
     pub(super) fn keep(self, host: &mut Host, at: Moment, config: &NormalizerConfig) {
+        if let Some((before, after)) = host.weigh_where_due() {
+            *self.bytes = self.bytes.saturating_sub(before.into()).saturating_add(after.into());
+        }
         // What was due at once has been settled, so a due time lies ahead and the next_due() of now ends.
         let next = host.next_due(config).map(|next| next.max(at.log_time.saturating_add(1)));
         if host.due == next {
             return;
         }
         if let Some(old) = host.due {
-            self.0.remove(&(old, Arc::clone(&host.id)));
+            self.due.remove(&(old, Arc::clone(&host.id)));
         }
         host.due = next;
         if let Some(next) = next {
-            self.0.insert((next, Arc::clone(&host.id)));
+            self.due.insert((next, Arc::clone(&host.id)));
         }
     }
 }
 
+/// What of the hosts is not theirs.
+#[derive(Serialize, Deserialize)]
+struct Kept<H> {
+    by_id: H,
+    forgotten: u64,
+}
+
 impl Serialize for Hosts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let sorted: BTreeMap<&str, &Host> = self.by_id.iter().map(|(id, host)| (&**id, host)).collect();
-        sorted.serialize(serializer)
+        let by_id: BTreeMap<&str, &Host> = self.by_id.iter().map(|(id, host)| (&**id, host)).collect();
+        Kept { by_id, forgotten: self.forgotten_count }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Hosts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hosts, D::Error> {
-        let mut hosts = Hosts::default();
-        for (id, mut host) in BTreeMap::<String, Host>::deserialize(deserializer)? {
+        let kept = Kept::<BTreeMap<String, Host>>::deserialize(deserializer)?;
+        let mut hosts = Hosts { forgotten_count: kept.forgotten, ..Hosts::default() };
+        for (id, mut host) in kept.by_id {
             host.id = id.into();
+            hosts.bytes = hosts.bytes.saturating_add(host.bytes().into());
             hosts.due.extend(host.due.map(|due| (due, Arc::clone(&host.id))));
             hosts.by_id.insert(Arc::clone(&host.id), host);
         }

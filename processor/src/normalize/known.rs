@@ -114,6 +114,7 @@ impl Known {
                 Source::ReportingEvents => {
                     ",\"module\":\"windows_update\",\"dataset\":\"windows_update.reporting_events\""
                 }
+                Source::WuaHandler => ",\"module\":\"windows_update\",\"dataset\":\"windows_update.wuahandler\"",
             });
             if read.1 > 0 {
                 json.raw(",\"created\":\"").utc(read.1, sub_second(read.1)).raw("\"");

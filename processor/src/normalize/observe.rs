@@ -3,19 +3,31 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use wulog_schemas::alert::NO_WSUS;
+use wulog_schemas::event::{Action, EventId, EventOutcome, Form, OpenOperation, TimeSource};
 use wulog_schemas::signal::Outcome;
 
+use super::attempt::{Operation, Proof};
 use super::classify::{self, TrustFailure};
-use super::fold::Failure;
-use super::host::{Facts, Host, Scope};
-use super::thread::{Thread, cut, server_of_url};
-use crate::parse::{Entry, Trust};
+use super::config::Limits;
+use super::fold::{Failure, Step};
+use super::host::{Facts, Host, Scope, Success};
+use super::thread::{Thread, cut, lower, server_of_url, updates_found};
+use super::titles::{Bounds, Titles, Told};
+use crate::parse::Entry;
+
+/// How long a failure of WUAHandler.log that names no update waits for the update client's own log, which names it. Both are
+/// written within a second, and the collector reads all files of a host in one pass.
+const OTHER_LOG_WAIT_MS: i64 = 60_000;
 
 /// Takes what a line says of its host.
 pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
     let facts = &entry.facts;
-    if let Some(server) = facts.wsus {
-        host.set_dimension("wsus", server_of_url(server).as_deref(), scope);
+    // A line that failed teaches nothing: only hosts that fail have such lines, so whatever they name would look like
+    // the cause.
+    if let Some(server) = facts.wsus.filter(|_| entry.outcome != EventOutcome::Failure) {
+        let server = server_of_url(server);
+        host.set_dimension("wsus", Some(server.as_deref().unwrap_or(NO_WSUS)), scope);
     }
     // Programs that load another library of the client have banners of their own: the service's own lines decide.
     let from_banner = facts.banner_offset_min.is_some() && host.has_dimension("client_build");
@@ -45,23 +57,59 @@ fn os_build(version: &str) -> &str {
     }
 }
 
+/// Takes the titles and KBs of updates that a line tells.
+pub(super) fn name_updates(titles: &mut Titles, entry: &Entry<'_>, thread: &mut Thread, limits: &Limits) {
+    let facts = &entry.facts;
+    let Some(update) = facts.update else { return };
+    let bounds = Bounds { updates: limits.updates_named_max, bytes: limits.value_bytes_max };
+    if facts.title.is_some() || facts.kb.is_some() {
+        titles.tell(&lower(update), Told { title: facts.title, kb: facts.kb, is_certain: true }, bounds);
+    } else if let Some((title, kb)) = thread.take_title(entry) {
+        titles.tell(&lower(update), Told { title: Some(title), kb, is_certain: false }, bounds);
+    }
+}
+
 /// A line as the fold sees it.
 pub(super) struct Seen<'a> {
     pub(super) entry: &'a Entry<'a>,
     /// Its trust failure, by its code or by an operator's pattern.
     pub(super) trust: Option<TrustFailure>,
+    /// What the line is about.
+    pub(super) action: Action,
+    /// The operation that is open on its thread.
+    pub(super) open: Option<OpenOperation>,
+    pub(super) id: EventId,
     pub(super) time: i64,
+    pub(super) time_source: TimeSource,
     /// Local time of the file.
     pub(super) clock: i64,
     pub(super) file: &'a str,
+}
+
+impl Seen<'_> {
+    fn proof(&self, scope: Scope<'_>) -> Proof {
+        Proof {
+            raw: scope.at.raw,
+            log_time: scope.at.log_time,
+            lines: vec![self.id],
+            start: self.time,
+            time_source: self.time_source,
+            file: self.file.into(),
+        }
+    }
+
+    fn thread_ids(&self) -> (Option<u32>, Option<u32>) {
+        (self.entry.pid, self.entry.tid)
+    }
 }
 
 /// Folds what a line says of certificate trust.
 pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &mut Facts) {
     let entry = seen.entry;
     // Few lines say anything of trust or end a scan; only for them the file is looked up and the thread worth a copy.
-    let success = classify::is_success(entry);
-    if !success && seen.trust.is_none() && classify::scan_done(entry, None).is_none() {
+    let success = classify::success(entry, seen.action);
+    let refused = seen.action == Action::DownloadFailed;
+    if success.is_none() && seen.trust.is_none() && !refused && classify::scan_done(entry, None).is_none() {
         return;
     }
     host.settle_folds(scope, out);
@@ -69,19 +117,22 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
         return;
     };
     let thread = file.threads.of(entry, &scope.config.limits).clone();
-    let failure = failure(seen, &thread, scope);
-    let failure = failure.and_then(|failure| file.folds.add(failure, scope.config.limits.pending_per_file_max));
-    if let Some(failure) = failure {
-        host.failed(failure, scope, out);
+    if refused || seen.trust.is_some() {
+        let update = thread.update_of(entry, seen.open);
+        for file in host.files.values_mut() {
+            file.folds.refused(update.as_deref(), thread.path_of(entry), seen.thread_ids());
+        }
     }
-    if success {
-        succeeded(host, seen, &thread, scope, out);
+    if let (Some(failure), Some(file)) = (failure(seen, &thread, scope), host.files.get_mut(seen.file)) {
+        for failure in file.folds.add(failure, scope.config.limits.pending_per_file_max) {
+            host.failed(failure, scope, out);
+        }
+    }
+    if let Some(success) = success {
+        succeeded(host, seen, success, &thread, scope, out);
     }
     if let Some(outcome) = classify::scan_done(entry, thread.scan_code) {
-        if let (Outcome::Success, Some(file)) = (outcome, host.files.get_mut(seen.file)) {
-            file.folds.scan_succeeded();
-        }
-        host.scanned(outcome, seen.time, scope, out);
+        scanned(host, seen, outcome, &thread, scope, out);
     }
 }
 
@@ -89,38 +140,52 @@ fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure
     let entry = seen.entry;
     let trust = seen.trust?;
     let reported = entry.report.is_some();
-    let update =
-        entry.facts.update.map(str::to_ascii_lowercase).or_else(|| thread.update.clone().filter(|_| !reported));
-    let wait_secs = if trust.definite { scope.config.update_wait_secs } else { scope.config.provisional_wait_secs };
+    let operation = classify::operation(entry, seen.action, seen.open, trust.family);
+    let is_scan = operation == Operation::Scan;
+    let update = thread.update_of(entry, seen.open).filter(|_| !is_scan).map(Cow::into_owned);
+    // A scan that gave up has no other outcome to wait for.
+    let definite = trust.definite || is_scan && seen.action == Action::ScanFailed;
+    let wait_secs = if definite { scope.config.update_wait_secs } else { scope.config.provisional_wait_secs };
     let wait_ms = i64::from(wait_secs) * 1000;
+    let due = (seen.clock.saturating_add(wait_ms), scope.at.log_time.saturating_add(wait_ms));
+    let (due_clock, due_log) = if entry.form == Form::WuaHandler && update.is_none() {
+        // The other log is read on its own: the clock of this file says nothing of how far that is.
+        (i64::MAX, scope.at.log_time.saturating_add(OTHER_LOG_WAIT_MS))
+    } else {
+        due
+    };
     let own = entry.facts.url.and_then(server_of_url).map(Cow::into_owned);
     let server = own.or_else(|| thread.server.clone().filter(|_| !reported));
+    let path = thread.path_of(entry).filter(|_| !is_scan);
     Some(Failure {
         pid: entry.pid,
         tid: entry.tid,
-        path: thread.path_of(entry).map(|path| cut(path, scope.config.limits.value_bytes_max).to_owned()),
+        path: path.map(|path| cut(path, scope.config.limits.value_bytes_max).to_owned()),
         update,
         server,
         code: trust.code,
         family: trust.family,
-        definite: trust.definite,
+        definite,
         reported,
-        operation: classify::operation(entry, trust.family).to_owned(),
+        operation,
         dimensions: dimensions(entry, thread, scope),
         event_time: seen.time,
-        raw: scope.at.raw,
+        proof: seen.proof(scope),
         clock: seen.clock,
-        due_clock: seen.clock.saturating_add(wait_ms),
-        due_log: scope.at.log_time.saturating_add(wait_ms),
+        due_clock,
+        due_log,
     })
 }
 
 /// Dimensions of an attempt, from its line and from the lines above on its thread.
 fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: Scope<'_>) -> BTreeMap<String, String> {
     let from_thread = |value: &Option<String>| value.clone().filter(|_| entry.report.is_none());
+    // Where the update is known, its title is looked up when the attempt is told.
+    let is_unnamed = entry.report.is_none() && entry.facts.update.is_none();
+    let title_of_thread = || thread.title_of_operation().filter(|_| is_unnamed).map(str::to_owned);
     let caller = entry.report.as_ref().map(|report| report.app).filter(|app| !app.is_empty()).or(entry.facts.caller);
     let found = [
-        ("title", entry.facts.title.map(str::to_owned).or_else(|| from_thread(&thread.title))),
+        ("title", entry.facts.title.map(str::to_owned).or_else(title_of_thread)),
         ("kb", entry.facts.kb.map(str::to_ascii_uppercase)),
         ("service", entry.facts.service.map(str::to_ascii_lowercase).or_else(|| from_thread(&thread.service))),
         ("caller", caller.map(str::to_owned).or_else(|| from_thread(&thread.caller))),
@@ -129,26 +194,87 @@ fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: Scope<'_>) -> BTreeMap<
     found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), bounded(value?)))).collect()
 }
 
-fn succeeded(host: &mut Host, seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>, out: &mut Facts) {
+fn succeeded(
+    host: &mut Host,
+    seen: &Seen<'_>,
+    what: classify::Success,
+    thread: &Thread,
+    scope: Scope<'_>,
+    out: &mut Facts,
+) {
     let entry = seen.entry;
-    let trusted = entry.facts.trust == Some(Trust::Trusted);
-    let own = entry.facts.update.map(str::to_ascii_lowercase);
-    let update = own.or_else(|| thread.update.clone().filter(|_| entry.report.is_none() && !trusted));
+    let limits = &scope.config.limits;
+    let update = thread.update_of(entry, seen.open).map(Cow::into_owned);
     if let (None, Some(file)) = (&entry.report, host.files.get_mut(seen.file)) {
         file.folds.thread_succeeded(entry.pid, entry.tid, thread.path_of(entry));
     }
-    if let Some(update) = update {
-        for file in host.files.values_mut() {
-            file.folds.update_succeeded(&update);
+    if !what.is_whole {
+        let path = thread.path_of(entry).map(|path| cut(path, limits.value_bytes_max).to_owned());
+        // The check of a file that belongs to no update, such as a list of servers, repairs at most that file.
+        if update.is_none() && !host.fails_at_file(path.as_deref()) {
+            return;
         }
-        let operation = match entry.report.as_ref().map(|report| report.event_id) {
-            Some(181..) => "install",
-            _ => "download",
+        let wait_ms = i64::from(scope.config.provisional_wait_secs) * 1000;
+        let step = Step {
+            pid: entry.pid,
+            tid: entry.tid,
+            path: path.filter(|_| what.operation == Operation::Verification),
+            update,
+            operation: what.operation,
+            dimensions: dimensions(entry, thread, scope),
+            event_time: seen.time,
+            proof: seen.proof(scope),
+            due_clock: seen.clock.saturating_add(wait_ms),
+            due_log: scope.at.log_time.saturating_add(wait_ms),
         };
-        let mut dimensions = dimensions(entry, thread, scope);
-        dimensions.insert("update".to_owned(), update.clone());
-        host.update_succeeded(&update, operation, dimensions, seen.time, scope, out);
-    } else if let Some(path) = thread.path_of(entry).filter(|_| trusted) {
-        host.file_succeeded(path, seen.time, scope, out);
+        if let Some(file) = host.files.get_mut(seen.file)
+            && let Some(step) = file.folds.add_step(step, limits.pending_per_file_max)
+        {
+            host.step_succeeded(step, scope, out);
+        }
+        return;
     }
+    let Some(update) = update else { return };
+    for file in host.files.values_mut() {
+        file.folds.update_succeeded(&update);
+    }
+    let success = Success {
+        operation: what.operation,
+        dimensions: dimensions(entry, thread, scope),
+        event_time: seen.time,
+        proof: seen.proof(scope),
+    };
+    host.update_succeeded(&update, success, scope, out);
+}
+
+fn scanned(host: &mut Host, seen: &Seen<'_>, outcome: Outcome, thread: &Thread, scope: Scope<'_>, out: &mut Facts) {
+    let entry = seen.entry;
+    if outcome == Outcome::Success
+        && let Some(file) = host.files.get_mut(seen.file)
+    {
+        file.folds.scan_succeeded();
+    }
+    if outcome == Outcome::Success && host.fails() {
+        let success = Success {
+            operation: Operation::Scan,
+            dimensions: dimensions(entry, thread, scope),
+            event_time: seen.time,
+            proof: seen.proof(scope),
+        };
+        let caller = success.dimensions.get("caller").cloned();
+        match &entry.report {
+            Some(_) => {
+                host.scan_reached(&[], &success, scope, out);
+                let finds_nothing = updates_found(entry) == Some(0);
+                host.not_offered(|_| finds_nothing, caller.as_deref(), &success, scope, out);
+            }
+            None => {
+                host.scan_reached(&thread.scan.servers, &success, scope, out);
+                if host.asks_its_service(thread.service.as_deref()) {
+                    host.not_offered(|update| thread.scan.lacks(update), caller.as_deref(), &success, scope, out);
+                }
+            }
+        }
+    }
+    host.scanned(outcome, seen.time, scope, out);
 }

@@ -8,7 +8,7 @@ use wulog_schemas::event::FileId;
 use super::config::Limits;
 
 /// What a line's position says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Position {
     /// Not seen yet.
     New,
@@ -30,15 +30,31 @@ pub(super) struct Epoch {
     recent: VecDeque<(u64, u32)>,
     /// Lines below this stand where others stood before.
     rewound_until: u64,
+    /// Lines that claim to stand far beyond all others. They are another epoch under the same name, so that they take no
+    /// place from the lines of this one.
+    far: Option<Box<Epoch>>,
 }
+
+/// No hole in a file is as large as this, whatever was lost: a line further on is not of this epoch.
+const FAR_BYTES: u64 = 1 << 30;
 
 impl Epoch {
     pub(super) fn new(name: &str, id: FileId) -> Epoch {
-        Epoch { name: name.to_owned(), id, ranges: Vec::new(), recent: VecDeque::new(), rewound_until: 0 }
+        Epoch { name: name.to_owned(), id, ranges: Vec::new(), recent: VecDeque::new(), rewound_until: 0, far: None }
     }
 
     /// Takes the line `[offset, end)`, unless it was taken already.
     pub(super) fn take(&mut self, offset: u64, end: u64, hash: u32, limits: &Limits) -> Position {
+        if self.is_far(offset) {
+            let far = self.far.get_or_insert_with(|| Box::new(Epoch::new(&self.name, self.id)));
+            if far.is_far(offset) {
+                **far = Epoch::new(&self.name, self.id);
+            }
+            return match far.take(offset, end, hash, limits) {
+                Position::Repeat => Position::Repeat,
+                Position::New | Position::Rewound => Position::Rewound,
+            };
+        }
         if self.covers(offset, end) {
             if !self.stands_where_another_stood(offset, hash) {
                 return Position::Repeat;
@@ -49,6 +65,10 @@ impl Epoch {
         self.insert(offset, end, limits.ranges_per_epoch_max);
         self.remember(offset, hash, limits.recent_lines_max);
         if offset < self.rewound_until { Position::Rewound } else { Position::New }
+    }
+
+    fn is_far(&self, offset: u64) -> bool {
+        self.ranges.last().is_some_and(|last| offset > last.1.saturating_add(FAR_BYTES))
     }
 
     fn covers(&self, offset: u64, end: u64) -> bool {
@@ -89,8 +109,10 @@ impl Epoch {
             .fold((offset, end), |merged, range| (merged.0.min(range.0), merged.1.max(range.1)));
         self.ranges.splice(first..past.max(first), [merged]);
         if self.ranges.len() > ranges_max.max(1) {
-            self.ranges[1].0 = self.ranges[0].0;
-            self.ranges.remove(0);
+            // The smallest is forgotten: its lines would be taken again, while a closed hole would lose those that come for it.
+            let bytes = |range: &(u64, u64)| range.1.saturating_sub(range.0);
+            let smallest = self.ranges.iter().enumerate().min_by_key(|(_, range)| bytes(range)).map(|(at, _)| at);
+            smallest.map(|at| self.ranges.remove(at));
         }
     }
 
@@ -154,7 +176,24 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_bound_the_lowest_hole_counts_as_lost() {
+    fn forged_lines_far_beyond_take_no_place_from_those_that_come() {
+        let mut epoch = Epoch::new("e", FileId::new("host", "file", "e"));
+        let limits = Limits::default();
+        assert_eq!(epoch.take(0, 100, 1, &limits), New);
+        for forged in 0..1_000_u64 {
+            let offset = (1 << 62) + forged * (1 << 35);
+            assert_eq!(epoch.take(offset, offset + 10, 7, &limits), Rewound);
+            assert_eq!(epoch.take(offset, offset + 10, 7, &limits), Repeat);
+            // Also within what a file may have.
+            epoch.take(10_000 + forged * 20, 10_001 + forged * 20, 7, &limits);
+        }
+        for line in 10..900 {
+            assert_eq!(epoch.take(line * 10, line * 10 + 10, 1, &limits), New, "line {line}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_bound_the_smallest_range_is_forgotten() {
         let mut epoch = Epoch::new("e", FileId::new("host", "file", "e"));
         let limits = Limits { ranges_per_epoch_max: 3, ..Limits::default() };
         for at in 0..100 {

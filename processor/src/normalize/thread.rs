@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::event::OpenOperation;
+use wulog_schemas::event::{Action, Form, OpenOperation};
 
 use super::config::Limits;
 use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words, end_of_scheme};
@@ -18,10 +18,14 @@ pub(super) struct Thread {
     pub(super) path: Option<String>,
     /// The update, as long as the operation names only one.
     pub(super) update: Option<String>,
-    /// True once the operation named several updates: then a line without one belongs to none for sure.
+    /// True once the operation named several updates, by id or by title: then a line without an id belongs to none for sure.
     several: bool,
-    /// Title that stood before the update id.
-    pub(super) title: Option<String>,
+    /// Title that was read last.
+    title: Option<String>,
+    /// KB of that title.
+    kb: Option<String>,
+    /// True until a line names the update of the title.
+    title_is_new: bool,
     /// Caller of the section.
     pub(super) caller: Option<String>,
     /// Service of the section, lower case.
@@ -30,6 +34,77 @@ pub(super) struct Thread {
     pub(super) server: Option<String>,
     /// First failure code since the scan began.
     pub(super) scan_code: Option<u32>,
+    /// What the open scan, or the last one, talked to and found.
+    pub(super) scan: Scan,
+}
+
+/// Servers that one scan may talk to: service locations, WSUS or Microsoft's services, redirections.
+const SERVERS_MAX: usize = 8;
+
+/// Updates that a scan may list; of a scan that lists more nobody knows what it does not offer.
+const LISTED_MAX: usize = 256;
+
+/// What one scan said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Scan {
+    /// `Found N updates`.
+    pub(super) found: Option<u32>,
+    /// Updates that it listed one by one, lower case.
+    listed: Vec<String>,
+    /// `host[:port]` of the servers that it talked to.
+    pub(super) servers: Vec<String>,
+}
+
+impl Scan {
+    /// True where the scan says all that it found, and the update is not among it.
+    pub(super) fn lacks(&self, update: Option<&str>) -> bool {
+        match self.found {
+            Some(0) => true,
+            Some(found) => {
+                // An update that was listed twice, in two revisions, is one entry here: then the list is not complete.
+                let is_complete = usize::try_from(found).is_ok_and(|found| found == self.listed.len());
+                update.is_some_and(|update| is_complete && !self.listed.iter().any(|listed| listed == update))
+            }
+            None => false,
+        }
+    }
+
+    fn follow(&mut self, entry: &Entry<'_>) {
+        let facts = &entry.facts;
+        if let Some(found) = updates_found(entry) {
+            self.found = Some(found);
+        }
+        if let Some(update) = facts.update.filter(|_| facts.words.any(Words::SEARCH_RESULT)) {
+            let update = lower(update);
+            if self.listed.len() < LISTED_MAX && !self.listed.iter().any(|listed| *listed == update) {
+                self.listed.push(update.into_owned());
+            }
+        }
+    }
+
+    fn talked_to(&mut self, server: &str) {
+        if self.servers.len() < SERVERS_MAX && !self.servers.iter().any(|known| known == server) {
+            self.servers.push(server.to_owned());
+        }
+    }
+}
+
+/// How many updates a scan found: `Found 3 updates and 80 categories in search`, or the report of a scan that finished,
+/// in any language.
+pub(super) fn updates_found(entry: &Entry<'_>) -> Option<u32> {
+    let text = match &entry.report {
+        Some(report) => {
+            const FINISHED: u32 = 147;
+            let at = report.text.find(|c: char| c.is_ascii_digit()).filter(|_| report.event_id == FINISHED)?;
+            &report.text[at..]
+        }
+        None => {
+            let rest = entry.body.strip_prefix("Found ")?;
+            rest.contains(" updates").then_some(rest)?
+        }
+    };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    text[..digits].parse().ok()
 }
 
 /// The threads of one file, by process and thread id; lines without ids share one.
@@ -59,11 +134,14 @@ impl Thread {
         if let Some(path) = facts.path {
             keep(&mut self.path, path);
         }
-        if let Some(update) = facts.update {
-            self.name_update(&lower(update), entry);
+        if let Some(title) = facts.title.filter(|_| entry.report.is_none()) {
+            self.name_title(cut(title, value_bytes_max), facts.kb);
+        } else if self.several && facts.update.is_none() {
+            // Among several updates only the id right below a title is the title's own.
+            self.title_is_new = false;
         }
-        if let Some(title) = facts.title {
-            keep(&mut self.title, title);
+        if let Some(update) = facts.update.filter(|_| is_worked_on(entry)) {
+            self.name_update(&lower(update), entry);
         }
         if let Some(caller) = facts.caller {
             keep(&mut self.caller, caller);
@@ -71,8 +149,12 @@ impl Thread {
         if let Some(service) = facts.service {
             keep(&mut self.service, &lower(service));
         }
+        let scans = self.open.is_none_or(|(operation, _)| operation == OpenOperation::Scan);
         if let Some(server) = facts.url.and_then(server_of_url) {
             keep(&mut self.server, &server);
+            if scans {
+                self.scan.talked_to(cut(&server, value_bytes_max));
+            }
         }
         if let Some(code) = entry.hresult.filter(|_| entry.is_failure() && entry.report.is_none()) {
             // "Exit code = 0x8024402C" stands before the END of a failed search; other codes on the way do not decide.
@@ -81,6 +163,9 @@ impl Thread {
             }
         }
         let open = self.open.map(|(operation, _)| operation);
+        if scans {
+            self.scan.follow(entry);
+        }
         match section.filter(|section| section.phase == Phase::End) {
             Some(section) => self.end(section),
             None => open,
@@ -103,9 +188,21 @@ impl Thread {
         operation
     }
 
+    /// Takes the title of an update that the operation is about.
+    fn name_title(&mut self, title: &str, kb: Option<&str>) {
+        if self.title.as_deref().is_some_and(|known| known != title) {
+            // A list of titles: which of its updates the lines below are about, no line says.
+            self.several = true;
+            self.update = None;
+        }
+        keep(&mut self.title, title);
+        self.kb = kb.map(str::to_ascii_uppercase);
+        self.title_is_new = true;
+    }
+
     fn name_update(&mut self, update: &str, entry: &Entry<'_>) {
-        // A line that is only an id lists a part of the update above.
-        if entry.body.starts_with('{') {
+        // A scan lists updates that are not at hand after it.
+        if self.open.is_some_and(|(open, _)| open == OpenOperation::Scan) {
             return;
         }
         let begins =
@@ -121,6 +218,30 @@ impl Thread {
         }
     }
 
+    /// The title, and its KB, that stood before the update of this line: asked for once, by the line that names the update.
+    pub(super) fn take_title(&mut self, entry: &Entry<'_>) -> Option<(&str, Option<&str>)> {
+        let is_named = entry.facts.update.is_some() && is_worked_on(entry);
+        if !is_named || !std::mem::take(&mut self.title_is_new) {
+            return None;
+        }
+        Some((self.title.as_deref()?, self.kb.as_deref()))
+    }
+
+    /// The title of the update that the operation is about, where it names only one.
+    pub(super) fn title_of_operation(&self) -> Option<&str> {
+        self.title.as_deref().filter(|_| !self.several)
+    }
+
+    /// The update that a line is about: its own, or that of the operation on its thread, where that names only one. A scan
+    /// is about no update, though it lists some, and a report names its own.
+    pub(super) fn update_of<'a>(&'a self, entry: &Entry<'a>, open: Option<OpenOperation>) -> Option<Cow<'a, str>> {
+        let own = entry.facts.update.map(lower);
+        own.or_else(|| {
+            let is_about = entry.report.is_none() && open != Some(OpenOperation::Scan);
+            self.update.as_deref().filter(|_| is_about).map(Cow::Borrowed)
+        })
+    }
+
     /// True where the line ends a search, which the caller asks about before the thread goes on.
     pub(super) fn ends_scan(entry: &Entry<'_>) -> bool {
         entry.facts.section == Some(Section { operation: Operation::Scan, phase: Phase::End, by: By::Worker })
@@ -133,6 +254,22 @@ impl Thread {
             .path
             .or_else(|| entry.facts.trust.filter(|trust| *trust != Trust::Checking).and(self.path.as_deref()))
     }
+}
+
+/// True where the client works on the update that a line names. A report tells of an operation that another thread ended;
+/// a search, and the evaluation of rules in it, names updates by the hundred; and the history of an update is written when
+/// its operation is over. Configuration Manager lists what it is about to install.
+fn is_worked_on(entry: &Entry<'_>) -> bool {
+    use Action::{MetadataSync, ScanEnd, ScanFailed, ScanProgress, ScanStart, SelfUpdate};
+    let is_of_scan =
+        matches!(entry.action, ScanStart | ScanProgress | ScanEnd | ScanFailed | MetadataSync | SelfUpdate);
+    let says = |words: &str| memchr::memmem::find(entry.body.as_bytes(), words.as_bytes()).is_some();
+    entry.report.is_none()
+        && (!is_of_scan || entry.form == Form::WuaHandler)
+        // A line that is only an id lists a part of the update above.
+        && !entry.body.starts_with('{')
+        && !entry.body.starts_with("LogHistory called")
+        && !["valuat", "pplicab", "upersed"].into_iter().any(says)
 }
 
 fn open_operation(operation: Operation) -> Option<OpenOperation> {

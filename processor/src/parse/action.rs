@@ -1,7 +1,9 @@
 //! What a line is about and how it ended: the first rule that holds, in the order of `schemas/EVENTS.md`.
 
-use wulog_schemas::event::{Action, EventOutcome};
+use wulog_schemas::event::{Action, EventOutcome, Form};
 
+use super::cmtrace::{self, Topic};
+use super::message::Facts;
 use super::pairs::Subject;
 use super::section::{self, By, Operation, Phase, Section};
 use super::trust::Trust;
@@ -10,6 +12,9 @@ use super::{Entry, Level, Verdict};
 
 /// `event.action` and `event.outcome` of a line by itself.
 pub(super) fn describe(entry: &Entry<'_>) -> (Action, EventOutcome) {
+    if entry.form.is_foreign() {
+        return (Action::Log, EventOutcome::Unknown);
+    }
     if entry.facts.undecoded {
         return (Action::Undecoded, EventOutcome::Unknown);
     }
@@ -32,11 +37,13 @@ fn outcome(entry: &Entry<'_>) -> EventOutcome {
     }
     let failed = entry.is_failure()
         || facts.failed
-        || entry.level == Some(Level::Fatal)
+        || matches!(entry.level, Some(Level::Fatal | Level::Error))
+        || facts.said.denied
+        || entry.form == Form::WuaHandler && facts.said.failed
         || matches!(facts.trust, Some(Trust::Untrusted | Trust::Failed | Trust::Rejected))
         || facts.words.any(Words::RESULT_FAILED)
-        || is_failed_transfer(facts.words);
-    let succeeded = facts.trust == Some(Trust::Trusted) || facts.words.any(Words::SUCCEEDED) || entry.hresult.is_some();
+        || is_failed_transfer(facts);
+    let succeeded = facts.trust == Some(Trust::Trusted) || facts.said.succeeded || entry.hresult.is_some();
     match (failed, succeeded) {
         (true, _) => EventOutcome::Failure,
         (false, true) => EventOutcome::Success,
@@ -47,6 +54,9 @@ fn outcome(entry: &Entry<'_>) -> EventOutcome {
 fn action(entry: &Entry<'_>, failed: bool) -> Action {
     let Entry { facts, body, .. } = entry;
     let has = |words: Words| facts.words.any(words);
+    if entry.form == Form::WuaHandler {
+        return of_wuahandler(body, failed);
+    }
     if section::is_separator(body) {
         return Action::Separator;
     }
@@ -56,9 +66,14 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
     if let Some(section) = facts.section {
         return of_section(section, failed);
     }
-    if facts.trust == Some(Trust::Rejected) || failed && has(Words::DOWNLOAD_FAILED) || is_failed_transfer(facts.words)
-    {
+    if facts.trust == Some(Trust::Rejected) || failed && has(Words::DOWNLOAD_FAILED) || is_failed_transfer(facts) {
         return Action::DownloadFailed;
+    }
+    if facts.said.denied && memchr::memmem::find(body.as_bytes(), b"ownload").is_some() {
+        return Action::DownloadFailed;
+    }
+    if facts.said.denied && memchr::memmem::find(body.as_bytes(), b"nstall").is_some() {
+        return Action::InstallFailed;
     }
     if facts.trust.is_some() {
         return Action::SignatureVerification;
@@ -66,7 +81,7 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
     if failed && has(Words::SCAN_FAILED) {
         return Action::ScanFailed;
     }
-    if has(Words::DOWNLOAD_SUCCEEDED) || has(Words::TRANSFER_JOB) && has(Words::COMPLETED) {
+    if facts.said.succeeded && (has(Words::DOWNLOAD_SUCCEEDED) || has(Words::TRANSFER_JOB) && has(Words::COMPLETED)) {
         return Action::DownloadSucceeded;
     }
     if has(Words::INSTALL_ENDED) {
@@ -124,8 +139,27 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
 }
 
 /// A job of BITS or Delivery Optimization that failed; a cut line may lack the code.
-fn is_failed_transfer(words: Words) -> bool {
-    words.any(Words::TRANSFER_JOB) && words.any(Words::FAILED)
+fn is_failed_transfer(facts: &Facts<'_>) -> bool {
+    facts.words.any(Words::TRANSFER_JOB) && (facts.said.failed || facts.said.denied)
+}
+
+/// A line of WUAHandler, whose words differ from those of Windows Update.
+fn of_wuahandler(body: &str, failed: bool) -> Action {
+    match cmtrace::topic(body) {
+        Some(Topic::Scan(Phase::Start)) => Action::ScanStart,
+        Some(Topic::Scan(_)) if failed => Action::ScanFailed,
+        Some(Topic::Scan(_)) => Action::ScanEnd,
+        Some(Topic::Download(Phase::Start)) if !failed => Action::DownloadStart,
+        Some(Topic::Download(_)) if failed => Action::DownloadFailed,
+        Some(Topic::Download(_)) => Action::DownloadEnd,
+        Some(Topic::Install(Phase::Start)) if !failed => Action::InstallStart,
+        Some(Topic::Install(_)) if failed => Action::InstallFailed,
+        Some(Topic::Install(_)) => Action::InstallEnd,
+        Some(Topic::Found) => Action::ScanProgress,
+        _ if failed => Action::OperationFailed,
+        Some(Topic::Settings) => Action::Configuration,
+        None => Action::Log,
+    }
 }
 
 fn of_section(section: Section, failed: bool) -> Action {

@@ -2,10 +2,11 @@
 
 use wulog_schemas::event::Form;
 
-use super::time::{self, LocalTime, Writer};
+use super::time::{self, LocalTime, Taken, Writer};
+use super::{Level, cmtrace, csv, foreign};
 
 /// Components that Windows 2000 to 11 write, sorted; other names are taken where the columns leave no doubt.
-const COMPONENTS: [&str; 54] = [
+const COMPONENTS: [&str; 55] = [
     "AGENT",
     "AU",
     "AUCLNT",
@@ -53,6 +54,7 @@ const COMPONENTS: [&str; 54] = [
     "Shutdwn",
     "UpdAgent",
     "UpdateSession",
+    "WS",
     "WUAUCLNT",
     "WUREDIR",
     "WUWEB",
@@ -75,22 +77,39 @@ pub(super) struct Columns<'a> {
     pub(super) pid: Option<u32>,
     pub(super) tid: Option<u32>,
     pub(super) component: Option<&'a str>,
+    /// Severity column; Windows Update has none.
+    pub(super) level: Option<Level>,
     pub(super) message: &'a str,
 }
 
 pub(super) fn split(line: &str) -> Columns<'_> {
-    dated(line).or_else(|| masked(line)).or_else(|| undated(line)).or_else(|| component_only(line)).unwrap_or(Columns {
-        form: if starts_with_level(line) { Form::Message } else { Form::Text },
-        time: None,
-        pid: None,
-        tid: None,
-        component: None,
-        message: trim(line),
-    })
+    dated(line)
+        .or_else(|| masked(line))
+        .or_else(|| cmtrace::split(line))
+        .or_else(|| csv::split(line))
+        .or_else(|| undated(line))
+        .or_else(|| component_only(line))
+        .or_else(|| foreign::undated(line))
+        .or_else(|| behind_prefix(line))
+        .unwrap_or(Columns {
+            form: if starts_with_level(line) { Form::Message } else { Form::Text },
+            time: None,
+            pid: None,
+            tid: None,
+            component: None,
+            level: None,
+            message: trim(line),
+        })
 }
 
 fn dated(line: &str) -> Option<Columns<'_>> {
     let taken = time::take(line).or_else(|| time::take(skip_search_prefix(line.trim_start())))?;
+    let exported = taken.rest.starts_with([',', ';']).then(|| csv::split(line)).flatten();
+    Some(exported.or_else(|| own(&taken)).unwrap_or_else(|| foreign::dated(&taken)))
+}
+
+/// The columns behind a date and time, where they are those of Windows Update: other programs write dates too.
+fn own<'a>(taken: &Taken<'a>) -> Option<Columns<'a>> {
     let time = Some(taken.time);
     let (form, rest) = match taken.writer {
         Writer::Etw => (Form::Etw, taken.rest),
@@ -101,14 +120,47 @@ fn dated(line: &str) -> Option<Columns<'_>> {
         return Some(Columns { time, ..columns });
     }
     let Some((pid, tid, rest)) = ids(rest, form) else {
-        return Some(Columns { form, time, pid: None, tid: None, component: None, message: trim(rest) });
+        let columns = Columns { form, time, pid: None, tid: None, component: None, level: None, message: trim(rest) };
+        return taken.fraction.then_some(columns);
     };
     // Clients before 5.8 write the zone into the time and have no component.
     let (component, message) = match taken.time.offset_min {
         Some(_) => (None, rest),
         None => component(rest, form),
     };
-    Some(Columns { form, time, pid: Some(pid), tid: Some(tid), component, message: trim(message) })
+    // A date and two numbers alone are no proof: that is what many programs write.
+    let is_own = taken.fraction || taken.time.offset_min.is_some() || component.is_some_and(is_component);
+    is_own.then(|| Columns {
+        form,
+        time,
+        pid: Some(pid),
+        tid: Some(tid),
+        component,
+        level: None,
+        message: trim(message),
+    })
+}
+
+/// How far into a line a search tool's prefix is looked for: a path of Windows and a line number.
+const PREFIX_BYTES_MAX: usize = 300;
+
+/// A line behind the name of its file and a line number, `C:\logs\wu.txt:12:2019-03-05 ...`, or behind `> ` of a quoting mail.
+fn behind_prefix(line: &str) -> Option<Columns<'_>> {
+    let head = &line.as_bytes()[..line.len().min(PREFIX_BYTES_MAX)];
+    memchr::memchr2_iter(b':', b'>', head).find_map(|at| {
+        let rest = line[at + 1..].trim_start();
+        let starts = rest.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        let taken = starts.then(|| time::take(rest)).flatten().filter(|taken| taken.fraction)?;
+        own(&taken).filter(|columns| columns.pid.is_some())
+    })
+}
+
+/// What stands behind such a prefix and begins with `{`, as a record of ReportingEvents.log does.
+pub(super) fn braces_behind_prefix(line: &str) -> Option<&str> {
+    let head = &line.as_bytes()[..line.len().min(PREFIX_BYTES_MAX)];
+    let at = memchr::memchr(b'{', head)?;
+    let before = line[..at].trim_end();
+    (before.is_empty() || before.ends_with([':', '>', '|', '"', '`', '*', '-', '\u{2022}'])).then(|| &line[at..])
 }
 
 /// What `Select-String` and other tools put before a line: `C:\Windows\WindowsUpdate.log:2264:`, or a slip of the keyboard.
@@ -137,6 +189,7 @@ fn glued(rest: &str) -> Option<Columns<'_>> {
         pid: Some(pid),
         tid: Some(tid),
         component: Some(component),
+        level: None,
         message,
     })
 }
@@ -146,7 +199,15 @@ fn masked(line: &str) -> Option<Columns<'_>> {
     let rest = line.strip_prefix("YYYY/MM/DD HH:MM:SS.")?.trim_start_matches(|c: char| c.is_ascii_digit());
     let (pid, tid, rest) = ids(rest, Form::Etw)?;
     let (component, message) = component(rest, Form::Etw);
-    Some(Columns { form: Form::Etw, time: None, pid: Some(pid), tid: Some(tid), component, message: trim(message) })
+    Some(Columns {
+        form: Form::Etw,
+        time: None,
+        pid: Some(pid),
+        tid: Some(tid),
+        component,
+        level: None,
+        message: trim(message),
+    })
 }
 
 /// A copied line that lost its date and time: `1060 15a8 PT WARNING: ...`.
@@ -154,17 +215,33 @@ fn undated(line: &str) -> Option<Columns<'_>> {
     let (pid, tid, rest) = ids(line, Form::Legacy)?;
     let (component, message) = component(rest, Form::Legacy);
     let component = Some(component.filter(|name| is_component(name))?);
-    Some(Columns { form: Form::Legacy, time: None, pid: Some(pid), tid: Some(tid), component, message: trim(message) })
+    Some(Columns {
+        form: Form::Legacy,
+        time: None,
+        pid: Some(pid),
+        tid: Some(tid),
+        component,
+        level: None,
+        message: trim(message),
+    })
 }
 
 fn component_only(line: &str) -> Option<Columns<'_>> {
     let (component, message) = component(line, Form::Legacy);
     let component = Some(component.filter(|name| is_component(name))?);
-    Some(Columns { form: Form::Message, time: None, pid: None, tid: None, component, message: trim(message) })
+    Some(Columns {
+        form: Form::Message,
+        time: None,
+        pid: None,
+        tid: None,
+        component,
+        level: None,
+        message: trim(message),
+    })
 }
 
 /// Process and thread id at the head of `text`, and the rest, which begins with a blank.
-fn ids(text: &str, form: Form) -> Option<(u32, u32, &str)> {
+pub(super) fn ids(text: &str, form: Form) -> Option<(u32, u32, &str)> {
     let (pid, rest) = word(text)?;
     let (tid, rest) = word(rest)?;
     // A pid of the ETW form is hexadecimal in an old page of Microsoft's documentation, so both are tried.
@@ -188,12 +265,12 @@ fn hex(word: &str) -> u32 {
 }
 
 /// `text` behind the tabs and spaces that it begins with.
-fn behind_blanks(text: &str) -> &str {
+pub(super) fn behind_blanks(text: &str) -> &str {
     &text[text.bytes().take_while(|byte| matches!(byte, b'\t' | b' ')).count()..]
 }
 
 /// What [`str::trim`] gives, without its way through the characters where the ends are plain.
-fn trim(text: &str) -> &str {
+pub(super) fn trim(text: &str) -> &str {
     let text = text.trim_ascii();
     let is_plain = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);
     let bytes = text.as_bytes();
@@ -229,7 +306,8 @@ fn split_at_tab(text: &str) -> Option<(&str, &str)> {
     Some((&text[..tab], &text[tab + 1..]))
 }
 
-fn is_component(name: &str) -> bool {
+/// True for the name of a component that Windows Update writes.
+pub(crate) fn is_component(name: &str) -> bool {
     COMPONENTS.binary_search(&name).is_ok()
 }
 

@@ -1,13 +1,11 @@
 //! What a message says: level, bullets, and the facts in it.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
 
 use super::ids::ids;
 use super::origin::{Origin, origin};
 use super::pairs::{Subject, pairs};
+use super::said::Said;
 use super::section::{Section, section};
 use super::sls::service_location;
 use super::trust::{Trust, trust};
@@ -22,6 +20,8 @@ pub enum Level {
     Warning,
     /// `FATAL:`
     Fatal,
+    /// An error by the severity column of Configuration Manager.
+    Error,
 }
 
 /// The facts of one message.
@@ -87,6 +87,8 @@ pub struct Facts<'a> {
     pub origin: Option<Origin<'a>>,
     /// True for `*FAILED*`.
     pub failed: bool,
+    /// What its words say of an outcome, where they are looked at.
+    pub said: Said,
     /// True for a record that the decoder had no format for.
     pub undecoded: bool,
 }
@@ -131,24 +133,10 @@ pub(super) fn without_trace_prefix(text: &str) -> &str {
     head.1.split_once(" [").and_then(|(_, rest)| rest.split_once(']')).map_or(text, |(_, text)| text.trim_start())
 }
 
-/// True for `Unknown( 15): GUID=... (No Format Information found).`
+/// True for `Unknown( 15): GUID=... (No Format Information found).`, and for the row of numbers that tracerpt makes of one.
 pub(super) fn is_undecoded(body: &str) -> bool {
-    body.starts_with("Unknown(") && memchr::memmem::find(body.as_bytes(), b"No Format Information found").is_some()
-}
-
-/// The facts that a text with a title alone holds.
-pub(super) fn titled(text: &str) -> Facts<'_> {
-    /// Made once: that takes longer than to look through a text.
-    static UPDATE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("the following update"));
-    let after = |mark: &str| {
-        let mut ends = UPDATE.find_iter(text.as_bytes()).map(|at| &text[at + UPDATE.needle().len()..]);
-        ends.find_map(|rest| rest.strip_prefix(mark))
-    };
-    let title = match after(" with error ") {
-        Some(rest) => Some(rest.split_once(": ").map_or("", |(_, title)| title)),
-        None => after(": "),
-    };
-    Facts { kb: kb(text), title: title.map(str::trim).filter(|title| !title.is_empty()), ..Facts::default() }
+    let has = |words: &str| memchr::memmem::find(body.as_bytes(), words.as_bytes()).is_some();
+    body.starts_with("Unknown(") && (has("No Format Information found") || has("), 0, 0, 0, 0,"))
 }
 
 /// Takes the facts of `body`, a message without bullet and level. In place: they are many, and a copy costs.
@@ -262,7 +250,7 @@ fn wer<'a>(text: &'a str, facts: &mut Facts<'a>) {
 }
 
 /// `KB` and six to eight digits.
-fn kb(text: &str) -> Option<&str> {
+pub(super) fn kb(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     for at in memchr::memchr2_iter(b'K', b'k', bytes) {
         if bytes.get(at + 1).is_none_or(|byte| byte | 0x20 != b'b') {

@@ -7,15 +7,22 @@
 //! etw          2023/03/01 22:19:01.4037009 19924 14968 SLS             message         (any culture's separators)
 //! columns lost Report REPORT EVENT: ...
 //! reporting    {GUID} TAB 2020-03-14 13:14:20:702+0100 TAB 1 TAB 148 [NAME] TAB ...
+//! wuahandler   <![LOG[message]LOG]!><time="09:12:30.961-60" date="04-12-2021" component="WUAHandler" ...>
+//! cbs ...      logs of other programs, see `foreign`
 //! text         anything else: a continuation of the line above, or a form that nobody has seen
 //! ```
 //!
 //! By hand over bytes and without regex, since this is the hottest code of wulog.
 
 mod columns;
+mod csv;
+mod cmtrace;
+mod foreign;
 mod time;
+mod other_time;
 mod message;
 mod words;
+mod said;
 mod section;
 mod trust;
 mod ids;
@@ -25,15 +32,22 @@ mod url;
 mod sls;
 mod origin;
 mod report;
+mod title;
 mod event_ids;
 mod action;
 
+pub(crate) use cmtrace::is_open as is_open_cmtrace;
+pub(crate) use cmtrace::{BEGIN as CMTRACE_BEGIN, END as CMTRACE_END};
+pub(crate) use columns::is_component;
 pub use event_ids::event_name;
+pub use foreign::in_file_of;
 pub use ids::service_name;
 pub use message::{Facts, Level};
 pub use origin::Origin;
 pub use pairs::Subject;
 pub use report::{Report, Verdict};
+pub(crate) use report::{awaits_time, fields_read, is_begun as is_begun_report, is_dated as is_dated_report};
+pub use said::Said;
 pub use section::{By, Operation, Phase, Section};
 pub use time::{LocalTime, time_text};
 pub use trust::Trust;
@@ -41,7 +55,7 @@ pub(crate) use url::end_of_scheme;
 pub use words::Words;
 
 use wulog_schemas::event::{Action, EventOutcome, Form};
-use wulog_schemas::hresult::{find_hresult, is_failure};
+use wulog_schemas::hresult::{Codes, find_hresults, is_failure};
 
 /// One log line, taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,14 +70,16 @@ pub struct Entry<'a> {
     pub tid: Option<u32>,
     /// Component column, as written.
     pub component: Option<&'a str>,
-    /// `WARNING:` or `FATAL:`.
+    /// `WARNING:` or `FATAL:`, or the severity column of Configuration Manager.
     pub level: Option<Level>,
     /// Everything after the columns.
     pub message: &'a str,
     /// The message without bullet and severity word.
     pub body: &'a str,
-    /// HRESULT of the line, zero where the line calls it a result.
+    /// HRESULT of the line that decides, zero where the line calls it a result.
     pub hresult: Option<u32>,
+    /// All its HRESULTs.
+    pub codes: Codes,
     /// The fields of REPORT EVENT or ReportingEvents.log.
     pub report: Option<Report<'a>>,
     /// What the message says.
@@ -96,6 +112,13 @@ pub fn parse(line: &str) -> Entry<'_> {
         Some(report) => of_reporting_events(report),
         None => of_windows_update(line),
     };
+    if matches!(entry.form, Form::Text | Form::Message)
+        && entry.time.is_none()
+        && entry.report.is_none()
+        && let Some(report) = report::copied(line)
+    {
+        entry = of_reporting_events(report);
+    }
     (entry.action, entry.outcome) = action::describe(&entry);
     entry
 }
@@ -110,12 +133,14 @@ fn of_reporting_events(report: Report<'_>) -> Entry<'_> {
         level: None,
         message: report.text,
         body: report.text,
-        hresult: report.hresult,
+        hresult: None,
+        codes: Codes::default(),
         facts: reported_facts(&report),
-        report: Some(report),
+        report: None,
         action: Action::Log,
         outcome: EventOutcome::Unknown,
     }
+    .with_report(report)
 }
 
 fn of_windows_update(line: &str) -> Entry<'_> {
@@ -128,31 +153,103 @@ fn of_windows_update(line: &str) -> Entry<'_> {
         pid: columns.pid,
         tid: columns.tid,
         component: columns.component,
-        level,
+        level: level.or(columns.level),
         message,
         body,
         hresult: None,
-        report: report::report_event(body),
+        codes: Codes::default(),
+        report: None,
         facts: Facts::default(),
         action: Action::Log,
         outcome: EventOutcome::Unknown,
     };
-    if let Some(report) = &entry.report {
-        entry.hresult = report.hresult;
-        entry.facts = reported_facts(report);
-    } else {
-        message::facts(message, body, columns.component, &mut entry.facts);
-        // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
-        if !entry.facts.undecoded && entry.facts.subject != Some(Subject::Configuration) {
-            entry.hresult = find_hresult(body);
-        }
+    if entry.form.is_foreign() {
+        // Their codes are named; their words mean something else.
+        entry.set_codes(find_hresults(body));
+        return entry;
+    }
+    if let Some(report) = report::report_event(body) {
+        entry.facts = reported_facts(&report);
+        return entry.with_report(report);
+    }
+    message::facts(message, body, columns.component, &mut entry.facts);
+    if entry.form == Form::WuaHandler {
+        cmtrace::facts(body, &mut entry.facts);
+        entry.facts.origin = cmtrace::origin(line);
+    }
+    // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
+    if !entry.facts.undecoded && entry.facts.subject != Some(Subject::Configuration) {
+        entry.set_codes(find_hresults(body));
+    }
+    if entry.words_decide() {
+        entry.facts.said = said::said(body);
     }
     entry
 }
 
+impl<'a> Entry<'a> {
+    /// True where an outcome may be taken from words. Looking at each word costs, and a failure code says enough, except of
+    /// a transfer, which fails with a word and a code that may be of something else.
+    fn words_decide(&self) -> bool {
+        let has = |words: Words| self.facts.words.any(words);
+        has(Words::SUCCEEDED.or(Words::COMPLETED).or(Words::TRANSFER_JOB))
+            || !self.is_failure()
+                && has(Words::FAILED.or(Words::DOWNLOAD_FAILED).or(Words::INSTALL_ENDED).or(Words::SCAN_FAILED))
+    }
+
+    /// Takes a report, whose column decides over the codes in its text unless one of those is the cause.
+    fn with_report(mut self, report: Report<'a>) -> Entry<'a> {
+        let mut codes = Codes::of(report.hresult);
+        find_hresults(report.text).all().for_each(|code| codes.add(code));
+        self.set_codes(codes);
+        self.report = Some(report);
+        self
+    }
+
+    fn set_codes(&mut self, codes: Codes) {
+        self.hresult = codes.decisive();
+        self.codes = codes;
+    }
+
+    /// The same line as part of a log of another program: what it says is not said of the Windows Update client.
+    #[must_use]
+    pub fn of_other_program(self, form: Form) -> Entry<'a> {
+        Entry {
+            form,
+            report: None,
+            facts: Facts::default(),
+            action: Action::Log,
+            outcome: EventOutcome::Unknown,
+            ..self
+        }
+    }
+
+    /// The line as a part of the record above, which has its fields: what looks like columns in it is text.
+    #[must_use]
+    pub fn continuation(line: &'a str) -> Entry<'a> {
+        let message = line.trim();
+        Entry {
+            form: Form::Text,
+            time: None,
+            pid: None,
+            tid: None,
+            component: None,
+            level: None,
+            message,
+            body: message,
+            hresult: None,
+            codes: Codes::default(),
+            report: None,
+            facts: Facts::default(),
+            action: Action::Log,
+            outcome: EventOutcome::Unknown,
+        }
+    }
+}
+
 /// What a REPORT EVENT says of its update, by fields and in its text.
 fn reported_facts<'a>(report: &Report<'a>) -> Facts<'a> {
-    Facts { update: report.update, revision: report.revision, ..message::titled(report.text) }
+    Facts { update: report.update, revision: report.revision, ..title::reported(report.text, report.update.is_some()) }
 }
 
 #[cfg(test)]

@@ -31,17 +31,21 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) {
                 facts.manufacturer = bounded(value.trim_end()).map(Cow::Borrowed)
             }
             Some(b'd') if key.ends_with("Proxy List used") => proxy(value, facts),
+            Some(b't') if ends_with(key, "proxy list") => proxy(value, facts),
+            Some(b'r') if ends_with(key, "proxy server") => proxy(value, facts),
             Some(b'e') if key.ends_with("Title") => {
                 facts.title = bounded(value.trim_end().trim_end_matches('"')).filter(|title| *title != "<NULL>");
             }
             Some(b'l') if key.ends_with("Computer Model") => facts.model = bounded(value.trim_end()).map(Cow::Borrowed),
-            Some(b'L') if key.ends_with("WSUS Client/Server URL") => {
+            Some(b'L') if key.ends_with(" URL") && key.contains("WSUS ") => {
                 facts.wsus = bounded(value.trim_matches(['"', ' ']));
             }
             Some(b'n') if key.ends_with("OS Version") => facts.os_version = bounded(value.trim_end()),
-            Some(b'p') if key.ends_with("Target group") => facts.target_group = bounded(value.trim_end()),
+            Some(b'p') if ends_with(key, "target group") || ends_with(key, "targetgroup") => {
+                facts.target_group = group(value);
+            }
             Some(b'r') if key.ends_with("WSUS server") => facts.wsus = bounded(value.trim_end()),
-            Some(b'y') if key.ends_with("Default proxy") => proxy(value, facts),
+            Some(b'y') if ends_with(key, "proxy") => proxy(value, facts),
             _ => {}
         }
     }
@@ -65,10 +69,46 @@ fn before<'a>(text: &'a str, mark: &str) -> &'a str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// `test:80`, `<Test:80 > Bypass List used : <(null)>`
+/// True for a key that ends with `end`, in any case, and begins or has a blank before it.
+fn ends_with(key: &str, end: &str) -> bool {
+    let Some(start) = key.len().checked_sub(end.len()) else { return false };
+    let bytes = key.as_bytes();
+    bytes[start..].eq_ignore_ascii_case(end.as_bytes()) && (start == 0 || !bytes[start - 1].is_ascii_alphanumeric())
+}
+
+/// `special-07, DNS name = pc77.corp.example`: a group ends where the next key begins.
+fn group(value: &str) -> Option<&str> {
+    let next_key = memchr::memchr_iter(b',', value.as_bytes()).find(|at| {
+        let rest = &value[at + 1..];
+        rest.starts_with(' ') && rest.contains([' ', '=']) && memchr::memchr(b'=', rest.as_bytes()).is_some()
+    });
+    let group = value[..next_key.unwrap_or(value.len())].trim().trim_matches(['"', '\'']);
+    bounded(group).filter(|group| !is_none(group))
+}
+
+/// `test:80`, `<Test:80 > Bypass List used : <(null)>`, `elmtree:8080, bypass = <NULL>`, `'(null)', Bypass List: '(null)'`
 fn proxy<'a>(value: &'a str, facts: &mut Facts<'a>) {
-    let inner = value.strip_prefix('<').and_then(|rest| rest.split_once('>')).map_or(value, |(inner, _)| inner);
-    facts.proxy = bounded(inner.trim()).filter(|proxy| !matches!(*proxy, "(null)" | "NULL" | "<NULL>"));
+    let inner = match value.as_bytes().first() {
+        Some(b'<') => value[1..].split_once('>').map(|(inner, _)| inner),
+        Some(quote @ (b'\'' | b'"')) => value[1..].split_once(char::from(*quote)).map(|(inner, _)| inner),
+        _ => None,
+    };
+    let inner = inner.unwrap_or_else(|| value.split([',', ';']).next().unwrap_or(value)).trim();
+    let inner = inner.trim_end_matches(['.', '/']);
+    let inner = inner.strip_prefix("http://").or_else(|| inner.strip_prefix("https://")).unwrap_or(inner);
+    // A server has a name of one word; a sentence behind the key is none. `http=a:80;https=b:80` has one for each protocol.
+    let by_protocol = inner.starts_with("http=") || inner.starts_with("https=");
+    let is_server = !inner.contains([' ', '\t']) && (by_protocol || !inner.contains('=')) && !is_none(inner);
+    if let Some(proxy) = bounded(inner).filter(|_| is_server) {
+        facts.proxy = Some(proxy);
+    }
+}
+
+/// Spellings of no value.
+fn is_none(value: &str) -> bool {
+    ["(null)", "null", "<null>", "none", "(none)", "<none>", "<>"]
+        .into_iter()
+        .any(|none| value.eq_ignore_ascii_case(none))
 }
 
 /// Keys that begin a line of settings. A key that is inside of a sentence is none of them.
@@ -107,5 +147,29 @@ fn subject(key: &str) -> Option<Subject> {
         | "Fill Empty Content Urls"
         | "Do not connect to Windows Update Internet locations" => Some(Subject::Configuration),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_in_all_spellings() {
+        let check = |body: &str, expect: Option<&str>| {
+            let mut facts = Facts::default();
+            pairs(body, &mut facts);
+            assert_eq!(facts.proxy, expect, "{body}");
+        };
+        check("Default proxy: test:80", Some("test:80"));
+        check("Proxy List used: <Test:80 > Bypass List used : <(null)>", Some("Test:80"));
+        check("Proxy List used: <http://test:80/> Bypass List used : <>", Some("test:80"));
+        check("Proxy List used: <http=a:80;https=b:80>", Some("http=a:80;https=b:80"));
+        check("Proxy List: 'test:80', Bypass List: '(null)'", Some("test:80"));
+        check("using proxy = test:80, bypass = <NULL>", Some("test:80"));
+        check("Proxy List used: <(null)>", None);
+        check("Default proxy: <NULL>", None);
+        check("Access type: No proxy", None);
+        check("the proxy: it said hr=0x80072ee7", None);
     }
 }

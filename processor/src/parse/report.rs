@@ -6,6 +6,7 @@
 
 use wulog_schemas::hresult::parse_hresult;
 
+use super::columns::braces_behind_prefix;
 use super::event_ids::event_name;
 use super::guid;
 use super::time::{self, LocalTime};
@@ -59,28 +60,70 @@ impl Report<'_> {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self.result {
-            "Success" => Verdict::Success,
-            "Failure" => Verdict::Failure,
+            "Success" | "Erfolg" | "Erfolgreich" | "Succès" | "Réussite" => Verdict::Success,
+            "Failure" | "Fehler" | "Fehlgeschlagen" | "Échec" | "Echec" => Verdict::Failure,
             _ => Verdict::Other,
         }
+    }
+
+    /// True where the record goes on to its category at least, so that nothing that decides is missing.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.result.is_empty() && !self.category.is_empty()
     }
 }
 
 /// Words of the result column, which end an app name that holds spaces.
-const RESULTS: [&str; 9] =
-    ["Success", "Failure", "Started", "Pending", "Canceled", "Cancelled", "Aborted", "Deferred", "Unknown"];
+const RESULTS: [&str; 18] = [
+    "Success",
+    "Failure",
+    "Started",
+    "Pending",
+    "Canceled",
+    "Cancelled",
+    "Aborted",
+    "Deferred",
+    "Unknown",
+    "Erfolg",
+    "Erfolgreich",
+    "Fehler",
+    "Fehlgeschlagen",
+    "Succès",
+    "Réussite",
+    "Échec",
+    "Echec",
+    "Gestartet",
+];
 
 /// Categories, needed only where a copy turned the tabs into spaces.
-const CATEGORIES: [&str; 8] = [
+const CATEGORIES: [&str; 12] = [
     "Software Synchronization",
     "Pre-Deployment Check",
     "Content Download",
+    "Content Installation",
     "Content Install",
+    "Content Uninstallation",
     "Content Uninstall",
     "Content Commit",
     "Content Revert",
+    "Agent Detection",
+    "Self Update",
     "Reboot",
 ];
+
+/// Fields of a record.
+const FIELDS: usize = 12;
+
+/// Digits of a code that is written in full.
+const HRESULT_DIGITS: usize = 8;
+
+/// What a copy has between the fields; a web page makes blanks of a run that do not break.
+const BLANKS: [char; 3] = ['\t', ' ', '\u{a0}'];
+
+/// `text` behind the blanks that it begins with.
+fn behind_blanks(text: &str) -> &str {
+    text.trim_start_matches(BLANKS)
+}
 
 /// The record in a `REPORT EVENT: ` message.
 pub(super) fn report_event(message: &str) -> Option<Report<'_>> {
@@ -92,19 +135,72 @@ pub(super) fn reporting_events(line: &str) -> Option<Report<'_>> {
     if line.starts_with('{') { record(line) } else { None }
 }
 
+/// A line of ReportingEvents.log behind blanks, or behind the prefix of a search tool.
+pub(super) fn copied(line: &str) -> Option<Report<'_>> {
+    record(braces_behind_prefix(line)?).filter(|report| report.time.is_some())
+}
+
+/// The first part of a record that is wrapped before its event id, of which nothing can be read.
+pub(crate) fn is_begun(line: &str) -> bool {
+    let text = braces_behind_prefix(line).unwrap_or_default();
+    guid::take(text).is_some_and(|(_, rest)| {
+        let rest = rest.trim_start();
+        rest.is_empty() || text.starts_with('{') && rest.bytes().take(4).all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// True for the head of a record up to the year of its time: a part of a wrapped record may begin with the id of the update,
+/// but no date follows that.
+pub(crate) fn is_dated(line: &str) -> bool {
+    let text = braces_behind_prefix(line).unwrap_or_default();
+    guid::take(text).is_some_and(|(_, rest)| {
+        let date = rest.trim_start().as_bytes();
+        date.len() > 4 && date[..4].iter().all(u8::is_ascii_digit) && matches!(date[4], b'-' | b'/' | b'.')
+    })
+}
+
+/// True where nothing but the instance of a record stands in its first part, so that the next one begins with the time.
+pub(crate) fn awaits_time(line: &str) -> bool {
+    let text = line
+        .rsplit_once("REPORT EVENT:")
+        .map_or_else(|| braces_behind_prefix(line), |(_, text)| Some(text.trim_start()));
+    text.and_then(guid::take).is_some_and(|(_, rest)| rest.trim().is_empty())
+}
+
+/// How many of the fields of a record by which it is known can be read in a text that was put together from parts: its
+/// GUIDs, its time and its code. A part that was put on wrongly breaks the field that it was cut in.
+pub(crate) fn fields_read(text: &str, report: Option<&Report<'_>>) -> usize {
+    let Some(report) = report else { return 0 };
+    let known = [report.is_whole(), report.time.is_some(), report.hresult.is_some(), RESULTS.contains(&report.result)];
+    1 + known.into_iter().filter(|is_known| *is_known).count() + guid::find_all(text).count()
+}
+
+/// Most records have their tabs. A copy may have runs of blanks in place of all of them, or of some.
 fn record(text: &str) -> Option<Report<'_>> {
     let (instance, rest) = guid::take(text)?;
-    let mut cursor = match rest.strip_prefix('\t') {
-        Some(rest) => Cursor { rest, tabs: true },
-        None => Cursor { rest: rest.strip_prefix(' ')?, tabs: false },
-    };
+    let separated =
+        rest.strip_prefix('\t').and_then(|rest| fields(instance, Cursor { rest, separator: Separator::Tab }));
+    if separated.as_ref().is_some_and(|report| report.time.is_some() && RESULTS.contains(&report.result)) {
+        return separated;
+    }
+    if memchr::memchr_iter(b'\t', text.as_bytes()).take(FIELDS).count() + 1 >= FIELDS && separated.is_some() {
+        return separated;
+    }
+    let rest = rest.strip_prefix(BLANKS)?.trim_start();
+    fields(instance, Cursor { rest, separator: Separator::Blanks }).or(separated)
+}
+
+fn fields<'a>(instance: &'a str, mut cursor: Cursor<'a>) -> Option<Report<'a>> {
     let time = cursor.time();
     let namespace = cursor.field().parse().ok();
     let (event_id, written_name) = cursor.event_id()?;
     let source = cursor.field().parse().ok();
     let update = guid::take(cursor.field()).map(|(guid, _)| guid).filter(|guid| !guid::is_nil(guid));
     let revision = cursor.field().parse().ok().filter(|_| update.is_some());
-    let hresult = parse_hresult(cursor.field());
+    let code = cursor.field();
+    // A line that is cut off within the code has some of its digits.
+    let is_cut_off = cursor.rest.is_empty() && code.len() < HRESULT_DIGITS;
+    let hresult = parse_hresult(code).filter(|_| !is_cut_off);
     let (app, result) = cursor.app_and_result();
     let category = cursor.category();
     let (text, correlation) = cursor.text();
@@ -126,27 +222,36 @@ fn record(text: &str) -> Option<Report<'_>> {
     })
 }
 
+/// What stands between the fields.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Separator {
+    Tab,
+    /// Any run of tabs and blanks.
+    Blanks,
+}
+
 /// What of the record is still to be read.
 struct Cursor<'a> {
     rest: &'a str,
-    tabs: bool,
+    separator: Separator,
 }
 
 impl<'a> Cursor<'a> {
     /// The next field; where the tabs are lost, the next word.
     fn field(&mut self) -> &'a str {
-        if self.tabs {
+        if self.separator == Separator::Tab {
             let (field, rest) = self.rest.split_once('\t').unwrap_or((self.rest, ""));
             self.rest = rest;
-            return field;
+            return field.trim_matches(' ');
         }
-        let (field, rest) = self.rest.trim_start().split_once(' ').unwrap_or((self.rest.trim_start(), ""));
-        self.rest = rest;
+        let text = behind_blanks(self.rest);
+        let (field, rest) = text.split_at(text.find(BLANKS).unwrap_or(text.len()));
+        self.rest = behind_blanks(rest);
         field
     }
 
     fn time(&mut self) -> Option<LocalTime> {
-        if self.tabs {
+        if self.separator == Separator::Tab {
             return time::take(self.field()).map(|taken| taken.time);
         }
         let taken = time::take(self.rest)?;
@@ -157,7 +262,7 @@ impl<'a> Cursor<'a> {
     /// `182`, or `182 [AGENT_INSTALLING_FAILED]` since Windows 8.1.
     fn event_id(&mut self) -> Option<(u32, Option<&'a str>)> {
         let field = self.field();
-        let (id, name) = if self.tabs {
+        let (id, name) = if self.separator == Separator::Tab {
             field.split_once(' ').unwrap_or((field, ""))
         } else {
             let end = if self.rest.starts_with('[') { self.rest.find(']').map_or(0, |end| end + 1) } else { 0 };
@@ -169,41 +274,52 @@ impl<'a> Cursor<'a> {
         Some((id.parse().ok()?, name.filter(|name| !name.is_empty())))
     }
 
+    /// An app name holds blanks and ends before the word of a result that a category follows; without one, before the
+    /// first word of a result.
     fn app_and_result(&mut self) -> (&'a str, &'a str) {
-        if self.tabs {
+        if self.separator == Separator::Tab {
             return (self.field(), self.field());
         }
         let rest = self.rest;
-        let mut at = 0;
-        for word in rest.split(' ') {
-            if RESULTS.contains(&word) {
-                self.rest = rest[at + word.len()..].trim_start();
-                return (rest[..at].trim(), word);
+        let words = || {
+            let of_word = |word: &'a str| (word.as_ptr().addr() - rest.as_ptr().addr(), word);
+            rest.split(BLANKS).map(of_word).filter(|(_, word)| RESULTS.contains(word))
+        };
+        let behind = |(at, word): (usize, &str)| behind_blanks(&rest[at + word.len()..]);
+        let before_category =
+            words().find(|found| CATEGORIES.into_iter().any(|category| behind(*found).starts_with(category)));
+        match before_category.or_else(|| words().next()) {
+            Some((at, word)) => {
+                self.rest = behind((at, word));
+                (rest[..at].trim(), word)
             }
-            at += word.len() + 1;
+            None => {
+                self.rest = "";
+                (rest.trim(), "")
+            }
         }
-        self.rest = "";
-        (rest.trim(), "")
     }
 
     fn category(&mut self) -> &'a str {
-        if self.tabs {
+        if self.separator == Separator::Tab {
             return self.field();
         }
-        let category = CATEGORIES.into_iter().find(|category| self.rest.starts_with(category));
-        let (category, rest) = self.rest.split_at(category.map_or(0, str::len));
-        self.rest = rest.trim_start();
-        category
+        let known = CATEGORIES.into_iter().find(|category| self.rest.starts_with(category)).map_or(0, str::len);
+        // One that nobody has seen ends where the blanks do.
+        let gap = || self.rest.find('\t').or_else(|| self.rest.find("  ")).unwrap_or_default();
+        let (category, rest) = self.rest.split_at(if known > 0 { known } else { gap() });
+        self.rest = behind_blanks(rest);
+        category.trim_end()
     }
 
     fn text(&mut self) -> (&'a str, Option<&'a str>) {
-        if self.tabs {
+        if self.separator == Separator::Tab {
             let text = self.field();
             let correlation = self.rest.trim();
             return (text.trim(), (!correlation.is_empty()).then_some(correlation));
         }
         let text = self.rest.trim();
-        match text.rsplit_once(' ') {
+        match text.rsplit_once(BLANKS) {
             Some((before, last)) if is_correlation_vector(last) => (before.trim_end(), Some(last)),
             _ => (text, None),
         }
@@ -219,4 +335,44 @@ fn is_correlation_vector(word: &str) -> bool {
     matches!(base.len(), 16 | 22)
         && base.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
         && counters.split('.').all(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = "{5812EE3F-B242-BD00-E263-35F7A0085A4D}\t2024-03-07 06:01:52:781+0100\t1\t161 [AGENT_DOWNLOAD_FAILED]\t101\t{77B0A6F1-2E40-4C55-8A27-6E8D0F2A9001}\t1\t800b0109\tUpdate Orchestrator\tFailure\tContent Download\tError: Download failed.";
+
+    #[track_caller]
+    fn check(line: &str) {
+        let report = reporting_events(line).or_else(|| copied(line)).unwrap_or_else(|| panic!("{line}"));
+        assert_eq!(report, reporting_events(RECORD).expect("it is a record"), "{line}");
+    }
+
+    #[test]
+    fn copies_have_the_fields_of_the_record() {
+        check(&RECORD.replace('\t', "    "));
+        // As a web page shows runs of blanks.
+        check(&RECORD.replace('\t', "\u{a0}\u{a0} \u{a0}"));
+        check(&RECORD.replace('\t', "\u{a0}"));
+        for prefix in
+            ["  ", "\t", "> ", "C:\\a b\\ReportingEvents.log:12:", "ReportingEvents.log-44-", "* ", "- ", "\u{2022} "]
+        {
+            check(&format!("{prefix}{}", RECORD.replace('\t', " ")));
+        }
+    }
+
+    /// The last line of a file that is still written: what is there is read, and nothing is made of half a code.
+    #[test]
+    fn a_record_that_is_cut_off_has_no_half_code() {
+        let code = RECORD.find("800b0109").expect("it has a code");
+        for end in code..code + HRESULT_DIGITS {
+            let report = reporting_events(&RECORD[..end]).expect("it is a record");
+            assert_eq!((report.event_id, report.hresult), (161, None), "{end}");
+        }
+        let whole = reporting_events(&RECORD[..code + HRESULT_DIGITS]).expect("it is a record");
+        assert_eq!(whole.hresult, Some(0x800B_0109));
+        let zero = RECORD.replace("800b0109", "0");
+        assert_eq!(reporting_events(&zero).expect("it is a record").hresult, Some(0));
+    }
 }

@@ -197,3 +197,16 @@ proptest! {
         let _ = parse(&chars.into_iter().collect::<String>());
     }
 }
+
+/// Configuration Manager says before a search what it is to find; that ends no search.
+#[test]
+fn criteria_of_configuration_manager_are_progress() {
+    let of = |message: &str| {
+        let columns = r#"]LOG]!><time="06:01:52.781-60" date="03-07-2024" component="WUAHandler" context="" type="1" thread="1234" file="x.cpp:12">"#;
+        parse(&format!("<![LOG[{message}{columns}")).action
+    };
+    assert_eq!(of("Scan results will include all superseded updates."), Action::ScanProgress);
+    assert_eq!(of("Search Criteria is (DeploymentAction=* AND Type='Software')"), Action::ScanProgress);
+    assert_eq!(of("Async searching of updates using WUAgent started."), Action::ScanStart);
+    assert_eq!(of("Successfully completed scan."), Action::ScanEnd);
+}

@@ -42,9 +42,12 @@ pub(super) enum Writer {
 }
 
 /// A time column that was read, and the rest of the line.
+#[derive(Clone, Copy)]
 pub(super) struct Taken<'a> {
     pub(super) time: LocalTime,
     pub(super) writer: Writer,
+    /// True for a fraction as only Windows Update writes it, `:mmm` or seven digits.
+    pub(super) fraction: bool,
     pub(super) rest: &'a str,
 }
 
@@ -52,16 +55,19 @@ pub(super) struct Taken<'a> {
 /// where a copy lost the tabs, nothing.
 pub(super) fn take(text: &str) -> Option<Taken<'_>> {
     let ([year, month, day, hour, minute, second], rest) = usual(text).or_else(|| any(text))?;
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let (writer, nanos, rest) = fraction(rest);
+    let (writer, fraction, nanos, rest) = match fraction(rest) {
+        Some((writer, nanos, rest)) => (writer, true, nanos, rest),
+        None => (Writer::Legacy, false, 0, rest),
+    };
     let (offset_min, rest) = match offset(rest) {
         Some((offset_min, rest)) => (Some(offset_min), rest),
         None => (None, rest),
     };
-    let secs = days(year.into(), month, day) * DAY_SECS + i64::from(hour * 3600 + minute * 60 + second);
-    Some(Taken { time: LocalTime { secs, nanos, offset_min }, writer, rest })
+    let secs = at_day(year.into(), month, day)? + i64::from(hour * 3600 + minute * 60 + second);
+    Some(Taken { time: LocalTime { secs, nanos, offset_min }, writer, fraction, rest })
 }
 
 /// Date and time as nearly every line has them: `2011-05-15 07:47:07`, with separators of one ASCII character.
@@ -106,14 +112,12 @@ pub fn time_text(text: &str) -> Option<&str> {
     take(text).map(|taken| &text[..text.len() - taken.rest.len()])
 }
 
-fn fraction(text: &str) -> (Writer, u32, &str) {
+fn fraction(text: &str) -> Option<(Writer, u32, &str)> {
     if let Some((millis, rest)) = text.strip_prefix(':').and_then(|rest| digits(rest, 3)) {
-        return (Writer::Legacy, millis * 1_000_000, rest);
+        return Some((Writer::Legacy, millis * 1_000_000, rest));
     }
-    if let Some((ticks, rest)) = text.strip_prefix('.').and_then(|rest| digits(rest, 7)) {
-        return (Writer::Etw, ticks * 100, rest);
-    }
-    (Writer::Legacy, 0, text)
+    let (ticks, rest) = text.strip_prefix('.').and_then(|rest| digits(rest, 7))?;
+    Some((Writer::Etw, ticks * 100, rest))
 }
 
 /// Reads `+hhmm` or `-hhmm`.
@@ -151,6 +155,11 @@ fn separated(text: &str) -> Option<(u32, &str, &str)> {
     let (separator, after) = text.split_at(bytes);
     let (value, rest) = digits(after, 2)?;
     Some((value, rest, separator))
+}
+
+/// Seconds from 1970-01-01 to the start of a day, where there is such a day in some month.
+pub(super) fn at_day(year: i64, month: u32, day: u32) -> Option<i64> {
+    ((1..=12).contains(&month) && (1..=31).contains(&day)).then(|| days(year, month, day) * DAY_SECS)
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant's algorithm, with years from March).

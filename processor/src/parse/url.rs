@@ -11,19 +11,56 @@ pub(super) fn url<'a>(body: &'a str, facts: &mut Facts<'a>) {
     }
 }
 
-/// The first URL: from `http` to a blank, quote or bracket.
+/// The first URL that is a place: from `http` to a blank, quote or bracket.
 fn first(body: &str) -> Option<&str> {
+    let mut from = 0;
+    // A sentence names few URLs; a document that consists of them is not searched for ever.
+    for _ in 0..URLS_MAX {
+        let (url, end) = next(body, from)?;
+        let is_passed_over =
+            |url: &str| is_name(url) || is_of_proxy(&body[..url.as_ptr().addr() - body.as_ptr().addr()]);
+        if !url.is_some_and(is_passed_over) {
+            return bounded(url?);
+        }
+        from = end;
+    }
+    None
+}
+
+/// Names of SOAP actions and of XML looked at before a line counts as one without a URL.
+const URLS_MAX: usize = 8;
+
+/// What stands at the next `://` from `from` on, where it is a URL of HTTP, and where to go on.
+fn next(body: &str, from: usize) -> Option<(Option<&str>, usize)> {
     let bytes = body.as_bytes();
-    let at = end_of_scheme(body)?;
+    let at = from + end_of_scheme(&body[from..])?;
     let scheme = bytes[..at].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let start = at - scheme;
     if !matches!(&body[start..at], "http" | "https" | "HTTP" | "HTTPS") {
-        return None;
+        return Some((None, at + "://".len()));
     }
     let ends = |byte: &u8| matches!(byte, b' ' | b'"' | b'`' | b'\t' | b'\'');
     let end = bytes[start..].iter().position(ends).map_or(body.len(), |end| start + end);
     // A sentence ends in a period or colon, and a bracket closes, that are not the URL's.
-    bounded(body[start..end].trim_end_matches(['.', ':', ')', ']', ';', '>', ',']))
+    Some((Some(body[start..end].trim_end_matches(['.', ':', ')', ']', ';', '>', ','])), end))
+}
+
+/// True for a URL that names a SOAP action or an XML namespace: nobody answers there.
+fn is_name(url: &str) -> bool {
+    const NAMES: [&str; 5] =
+        ["www.microsoft.com/softwaredistribution/", "schemas.", "www.w3.org/", "tempuri.org/", "docs.oasis-open.org/"];
+    let rest = end_of_scheme(url).map_or(url, |at| &url[at + "://".len()..]);
+    NAMES
+        .into_iter()
+        .any(|name| rest.as_bytes().get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes())))
+}
+
+/// True where the words before a URL say that it is that of a proxy, which is not where the client wants to go.
+fn is_of_proxy(before: &str) -> bool {
+    let words = before.trim_end_matches(['<', '\'', '"', '=', ':', ' ']).as_bytes();
+    ["proxy", "proxy list", "proxy list used", "proxy server"].into_iter().any(|end| {
+        words.len().checked_sub(end.len()).is_some_and(|start| words[start..].eq_ignore_ascii_case(end.as_bytes()))
+    })
 }
 
 /// Where `://` stands in `text`. Most texts have few colons, so looking at each costs less than making a search ready.
@@ -73,6 +110,13 @@ mod tests {
         );
         check("`http://w/a`", Some("http://w/a"), false);
         check("ftp://w/a", None, false);
+        let action = "http://www.microsoft.com/SoftwareDistribution/Server/ClientWebService/SyncUpdates";
+        check(&format!("<Method>\"{action}\"</Method>"), None, false);
+        check(&format!("SOAPAction: {action}, sent to http://w:8530/x."), Some("http://w:8530/x"), false);
+        check("xmlns=http://schemas.xmlsoap.org/soap/envelope/", None, false);
+        check("Send failed. Proxy List used: <http://proxy7:8080> Bypass List used : <>", None, false);
+        check("https://w:8531/a.cab failed, using proxy = http://proxy7:8080/", Some("https://w:8531/a.cab"), false);
+        check("Using proxy server: http://proxy7:8080, for https://w:8531/a.cab", Some("https://w:8531/a.cab"), false);
         check("://", None, false);
     }
 }

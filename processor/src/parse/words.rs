@@ -55,8 +55,9 @@ impl Words {
     }
 }
 
-/// Where a word may begin a sentence its first letter is left out, unless it would then begin inside of another word.
-const SPELLINGS: [(&str, Words); 52] = [
+/// Where a word may begin a sentence its first letter is left out, unless it would then begin inside of another word. Whether
+/// a word of success or failure is a whole one, and what stands around it, is looked at by [`super::said`].
+const SPELLINGS: [(&str, Words); 57] = [
     ("://", Words::URL),
     ("Logging initialized", Words::LOGGING_INITIALIZED),
     ("failed postprocessing", Words::POSTPROCESSING),
@@ -67,7 +68,12 @@ const SPELLINGS: [(&str, Words); 52] = [
     ("ucceeds", Words::SUCCEEDED),
     ("uccessfully", Words::SUCCEEDED),
     ("Result = Failed", Words::RESULT_FAILED),
-    ("failed", Words::FAILED),
+    ("ailed", Words::FAILED),
+    ("rfolgreich", Words::SUCCEEDED),
+    ("rfolglos", Words::SUCCEEDED),
+    ("\u{e9}ussi", Words::SUCCEEDED),
+    ("ehlgeschlagen", Words::FAILED),
+    ("chou\u{e9}", Words::FAILED),
     ("Exit code", Words::EXIT_CODE),
     ("exit code", Words::EXIT_CODE),
     ("returned 0x", Words::RETURNED_CODE),

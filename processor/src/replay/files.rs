@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use wulog_collector::binary::{Binary, HEAD_BYTES};
 use wulog_collector::config::LINE_BYTES_MAX;
 use wulog_collector::encoding::EncodingChoice;
 use wulog_collector::frame::{Frame, Framer, Step};
@@ -15,6 +16,9 @@ const CHUNK_BYTES: u64 = 64 * 1024;
 
 /// The epoch of a file that is read once: its identity is the host and the path.
 const EPOCH: &str = "0000000000000000";
+
+/// The path that stands for standard input.
+pub const STANDARD_INPUT: &str = "-";
 
 /// One line of a file: what the collector would ship, but for the times.
 #[derive(Clone, Debug)]
@@ -31,6 +35,8 @@ pub struct FileLines {
     host: String,
     source: Source,
     encoding: EncodingChoice,
+    /// Standard input or a pipe, which is read once and never reopened.
+    stream: Option<Box<dyn Read>>,
     framer: Option<Framer>,
     /// Where in the file `buffer` ends.
     position: u64,
@@ -44,12 +50,13 @@ impl FileLines {
     /// The lines of `path`, which belongs to the host called `host`.
     #[must_use]
     pub fn new(path: &Path, host: &str, encoding: EncodingChoice) -> FileLines {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         FileLines {
             path: path.to_owned(),
             host: wulog_schemas::host::canonical_name(host),
-            source: if name.starts_with("reportingevents") { Source::ReportingEvents } else { Source::WindowsUpdate },
+            source: Source::of_file_name(&name),
             encoding,
+            stream: (path == Path::new(STANDARD_INPUT)).then(|| Box::new(io::stdin()) as Box<dyn Read>),
             framer: None,
             position: 0,
             buffer: Vec::new(),
@@ -69,21 +76,42 @@ impl FileLines {
     fn refill(&mut self) -> io::Result<bool> {
         self.buffer.drain(..self.used);
         self.used = 0;
-        let mut file = File::open(&self.path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "a folder, where a log file was expected"));
-        }
-        file.seek(SeekFrom::Start(self.position))?;
-        let read = file.take(CHUNK_BYTES).read_to_end(&mut self.buffer)?;
+        let read = self.read_chunk()?;
         self.position += read as u64;
         if self.framer.is_none() {
             // A file too short to tell is what its few bytes say: UTF-8.
+            if let Some(binary) = Binary::of(&self.buffer, self.encoding) {
+                self.ended = true;
+                return Err(io::Error::new(io::ErrorKind::InvalidData, binary.advice()));
+            }
             let (encoding, bom_bytes) =
                 self.encoding.sniff(&self.buffer).unwrap_or((wulog_collector::encoding::Encoding::Utf8, 0));
-            self.framer = Some(Framer::new(encoding, LINE_BYTES_MAX));
+            let head = &self.buffer[..self.buffer.len().min(HEAD_BYTES)];
+            self.framer = Some(Framer::new(encoding, LINE_BYTES_MAX).for_head(head));
             self.used = usize::try_from(bom_bytes).unwrap_or(0).min(self.buffer.len());
         }
         Ok(read > 0)
+    }
+
+    fn read_chunk(&mut self) -> io::Result<usize> {
+        if self.stream.is_none() {
+            let mut file = File::open(&self.path)?;
+            let kind = file.metadata()?;
+            if kind.is_dir() {
+                return Err(io::Error::new(io::ErrorKind::IsADirectory, "a folder, where a log file was expected"));
+            }
+            if kind.is_file() {
+                file.seek(SeekFrom::Start(self.position))?;
+                return file.take(CHUNK_BYTES).read_to_end(&mut self.buffer);
+            }
+            self.stream = Some(Box::new(file));
+        }
+        let Some(stream) = &mut self.stream else { return Ok(0) };
+        let read = stream.take(CHUNK_BYTES).read_to_end(&mut self.buffer)?;
+        if self.position == 0 {
+            self.source = source_of_head(&self.buffer).unwrap_or(self.source);
+        }
+        Ok(read)
     }
 
     fn line(&mut self, framer: &Framer, frame: &Frame<'_>) -> FileLine {
@@ -137,6 +165,13 @@ impl FileLines {
     }
 }
 
+/// The kind of log that a stream begins with: a stream has no file name that tells it.
+fn source_of_head(head: &[u8]) -> Option<Source> {
+    // Bytes that are no letters are those of a byte order mark and of UTF-16.
+    let mut letters = head.iter().copied().filter(|byte| byte.is_ascii_graphic());
+    (letters.next() == Some(b'{')).then_some(Source::ReportingEvents)
+}
+
 impl Iterator for FileLines {
     type Item = io::Result<FileLine>;
 
@@ -177,6 +212,14 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].2.len(), LINE_BYTES_MAX);
         assert_eq!(lines[1].2, "next");
+    }
+
+    #[test]
+    fn a_stream_is_of_the_kind_that_its_first_line_shows() {
+        assert_eq!(source_of_head(b"\xFF\xFE{\0A\0"), Some(Source::ReportingEvents));
+        assert_eq!(source_of_head("\u{feff}{A7C0".as_bytes()), Some(Source::ReportingEvents));
+        assert_eq!(source_of_head(b"2021/03/01 22:19:01 {A7C0"), None);
+        assert_eq!(source_of_head(b""), None);
     }
 
     #[test]

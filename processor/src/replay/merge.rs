@@ -4,14 +4,16 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::log::{LogError, Record};
+use crate::log_time::{LogClock, order_time};
 
-/// Merges partitions, each in offset order. Log time is made monotone within a partition first, as the machines do.
+/// Merges partitions, each in offset order. A partition's place is its log time, as
+/// the machines have it: a timestamp far ahead that nothing confirms moves nothing.
 pub fn by_log_time<I>(partitions: Vec<I>) -> impl Iterator<Item = Result<Record, LogError>>
 where
     I: Iterator<Item = Result<Record, LogError>>,
 {
     let mut partitions: Vec<Partition<I>> =
-        partitions.into_iter().map(|records| Partition { records, head: None, log_time_ms: i64::MIN }).collect();
+        partitions.into_iter().map(|records| Partition { records, head: None, clock: LogClock::default() }).collect();
     let mut order: Option<BinaryHeap<Reverse<(i64, i32, usize)>>> = None;
     std::iter::from_fn(move || {
         let order = match &mut order {
@@ -40,15 +42,14 @@ where
 struct Partition<I> {
     records: I,
     head: Option<Record>,
-    log_time_ms: i64,
+    clock: LogClock,
 }
 
 impl<I: Iterator<Item = Result<Record, LogError>>> Partition<I> {
     /// Reads the next record and gives its place: log time and partition.
     fn advance(&mut self) -> Result<Option<(i64, i32)>, LogError> {
         let Some(record) = self.records.next().transpose()? else { return Ok(None) };
-        self.log_time_ms = self.log_time_ms.max(record.timestamp_ms);
-        let place = (self.log_time_ms, record.partition);
+        let place = (order_time(&mut self.clock, record.timestamp_ms), record.partition);
         self.head = Some(record);
         Ok(Some(place))
     }
@@ -58,6 +59,8 @@ impl<I: Iterator<Item = Result<Record, LogError>>> Partition<I> {
 mod tests {
     use super::*;
 
+    const T: i64 = 1_700_000_000_000;
+
     #[test]
     fn log_time_then_partition_then_offset() {
         let partition = |number: i32, times: &[i64]| {
@@ -65,7 +68,7 @@ mod tests {
                 .iter()
                 .zip(0..)
                 .map(|(&timestamp_ms, offset)| {
-                    Ok(Record { partition: number, offset, timestamp_ms, ..Record::default() })
+                    Ok(Record { partition: number, offset, timestamp_ms: T + timestamp_ms, ..Record::default() })
                 })
                 .collect();
             records.into_iter()
@@ -74,5 +77,10 @@ mod tests {
         let merged = by_log_time(vec![partition(0, &[10, 30, 5, 31]), partition(1, &[10, 20, 30])]);
         let places: Vec<(i32, i64)> = merged.map(|record| record.unwrap()).map(|r| (r.partition, r.offset)).collect();
         assert_eq!(places, [(0, 0), (1, 0), (1, 1), (0, 1), (0, 2), (1, 2), (0, 3)]);
+        // A record of a wrong year stays where it came, and holds back none of those behind it.
+        let year_9999 = 253_402_300_799_000 - T;
+        let merged = by_log_time(vec![partition(0, &[10, year_9999, 20, 40]), partition(1, &[15, 30])]);
+        let places: Vec<(i32, i64)> = merged.map(|record| record.unwrap()).map(|r| (r.partition, r.offset)).collect();
+        assert_eq!(places, [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (0, 3)]);
     }
 }

@@ -7,6 +7,7 @@
 use std::io::{self, Write as _};
 
 use wulog_schemas::topic::Topic;
+use wulog_schemas::visible::visible_json;
 
 use crate::detect::{Detector, DetectorConfig};
 use crate::log::{LogError, Record};
@@ -92,7 +93,7 @@ impl Results<'_> {
                 Topic::Raw | Topic::State => continue,
             };
             if let Some(out) = out {
-                out.write_all(&output.value)?;
+                out.write_all(visible_json(&String::from_utf8_lossy(&output.value)).as_bytes())?;
                 out.write_all(b"\n")?;
             }
         }
@@ -107,7 +108,8 @@ impl Results<'_> {
     }
 }
 
-/// Runs raw records, merged by log time, through both machines.
+/// Runs raw records, merged by log time, through both machines. Each incident that is still open in the end gets a
+/// document with its state.
 ///
 /// # Errors
 /// What reading or writing says.
@@ -132,10 +134,12 @@ pub fn from_raw(
         results.write(&outputs)?;
         outputs.clear();
     }
+    pipeline.finish(&mut outputs);
+    results.write(&outputs)?;
     Ok(results.flush()?)
 }
 
-/// Runs signals through the Detector.
+/// Runs signals through the Detector: the documents are byte for byte those that it wrote, so none is added.
 ///
 /// # Errors
 /// What reading or writing says.

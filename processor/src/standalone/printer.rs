@@ -67,19 +67,32 @@ impl Printer {
     }
 
     fn print_new(&mut self) -> anyhow::Result<()> {
-        for record in embedded::read(&self.connection, Topic::Alerts, 0, self.next, 100)? {
+        let read = embedded::read(&self.connection, Topic::Alerts, 0, self.next, 100);
+        let records = match read.map_err(|e| embedded::error(&self.path, "reading alerts", &e)) {
+            Err(LogError::Retry(why)) => {
+                warn!("alerts are not printed now: {why}");
+                return Ok(());
+            }
+            read => read?,
+        };
+        for record in records {
+            self.next = record.offset + 1; // + 1, since a position names the next record
+            let alert: Alert = match serde_json::from_slice(&record.value) {
+                Ok(alert) => alert,
+                Err(error) => {
+                    warn!(topic = "alerts", offset = record.offset, %error, "no alert that this version can read; skipped");
+                    continue;
+                }
+            };
             if let Some((path, file)) = &mut self.out {
                 let line = [record.value.as_slice(), b"\n"].concat();
                 file.write_all(&line).with_context(|| format!("{}: writing alerts", path.display()))?;
             }
-            let alert: Alert =
-                serde_json::from_slice(&record.value).context("an alert that this version cannot read")?;
             let text = match alert.transition {
                 Transition::Opened | Transition::Reopened => print_alert(&alert, COLUMNS),
                 _ => print_update(&alert, COLUMNS),
             };
             writeln!(io::stdout(), "{text}").context("standard output")?;
-            self.next = record.offset + 1; // + 1, since a position names the next record
         }
         Ok(())
     }

@@ -34,8 +34,9 @@ fn lines_keep_the_width() {
     for width in [60, 72, 80, 132] {
         let text = print_alert(&example(), width);
         for line in text.lines().filter(|line| line.len() > width) {
-            let words = line.split_whitespace().count();
-            assert!(words == 1, "{width}: {line}");
+            // A command for a Windows console is never broken: no character continues a line in both of its shells.
+            let unbroken = line.split_whitespace().count() == 1 || line.starts_with("     > ");
+            assert!(unbroken, "{width}: {line}");
         }
         assert!(text.contains("     > certutil -store TrustedPublisher"));
     }

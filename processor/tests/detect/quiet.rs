@@ -134,6 +134,25 @@ fn broken_hosts_at_a_new_update_are_no_news() {
     quiet(world);
 }
 
+/// A fleet that is connected over five days. One host in fifty has failed at one update for long, which nobody else wants.
+#[test]
+fn broken_hosts_that_are_heard_of_one_after_another_are_no_news() {
+    let mut world = World::new(1000, 15);
+    for index in 0..1000 {
+        let mut time = START + world.luck.below(5 * DAY);
+        world.facts(index, time - MINUTE, &[]);
+        while time < START + 9 * DAY {
+            world.scan(index, time);
+            world.succeed(index, time + MINUTE, &format!("update:{:036}", time / DAY));
+            if index % 50 == 0 {
+                world.fail(index, time + 2 * MINUTE, THIRD_PARTY);
+            }
+            time += 17 * HOUR + world.luck.below(5 * HOUR);
+        }
+    }
+    quiet(world);
+}
+
 /// Four hundred of 2000 hosts come back from a week of holidays within half an hour, and bring what failed meanwhile: as
 /// much as fails in any week.
 #[test]

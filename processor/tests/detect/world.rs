@@ -91,6 +91,7 @@ impl World {
             failing,
             last_event_time: Some(time),
             caught_up: true,
+            unreadable: None,
         };
         self.push(index, time, Fact::HostFacts(facts));
     }

@@ -165,26 +165,39 @@ fn scans_are_told_once_in_a_quarter_of_an_hour() {
 fn a_host_that_catches_up_says_what_it_fails_at() {
     let mut feed = Feed::catching_up();
     feed.lines(LUP);
-    assert!(feed.attempts().is_empty() && feed.host_facts().is_empty());
     feed.heartbeat(true);
     let facts = feed.host_facts();
-    assert_eq!(facts.len(), 1);
-    assert!(facts[0].caught_up);
-    assert_eq!(facts[0].failing[0].subject, UPDATE);
-    assert_eq!(facts[0].failing[0].since, 1_305_438_427_169);
-    assert_eq!(facts[0].dimensions["wsus"], "wsus49.corp.example:8530");
-    assert_eq!(facts[0].dimensions["client_build"], "7.5.7601.17514");
-    assert_eq!(facts[0].dimensions["label.site"], "hamburg");
+    let facts = facts.last().unwrap();
+    assert!(facts.caught_up);
+    assert_eq!(facts.failing[0].subject, UPDATE);
+    assert_eq!(facts.failing[0].since, 1_305_438_427_169);
+    assert_eq!(facts.dimensions["wsus"], "wsus49.corp.example:8530");
+    assert_eq!(facts.dimensions["client_build"], "7.5.7601.17514");
+    assert_eq!(facts.dimensions["label.site"], "hamburg");
+}
+
+/// What a backlog tells is history: each signal of it comes after facts that say so.
+#[test]
+fn a_backlog_tells_attempts_and_scans_as_history() {
+    let mut feed = Feed::catching_up();
+    let end = "2011-05-15\t09:30:51:843\t 676\t3968\tAgent\t**  END  **  Agent: Finding updates [CallerId = X]";
+    feed.lines(&format!("{LUP}\n{end}"));
+    assert_eq!(feed.verdicts(), [format!("failure {UPDATE} 0x800b0109")]);
+    assert_eq!(feed.scans().len(), 1);
+    let kinds: Vec<String> = feed.signals().iter().map(|signal| signal["kind"].to_string()).collect();
+    assert_eq!(kinds[kinds.len() - 4..], ["\"host_facts\"", "\"attempt\"", "\"host_facts\"", "\"scan_done\""]);
+    assert!(feed.host_facts().iter().all(|facts| !facts.caught_up));
 }
 
 #[test]
 fn a_host_without_heartbeats_counts_as_caught_up_after_half_an_hour() {
+    let caught_up = |feed: &Feed| feed.host_facts().iter().map(|facts| facts.caught_up).collect::<Vec<_>>();
     let mut feed = Feed::catching_up();
     feed.lines(LUP);
     feed.tick(1_799_000);
-    assert!(feed.host_facts().is_empty());
+    assert_eq!(caught_up(&feed), [false]);
     feed.tick(1_000);
-    assert_eq!(feed.host_facts().len(), 1);
+    assert_eq!(caught_up(&feed), [false, true]);
 }
 
 #[test]

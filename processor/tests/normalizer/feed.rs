@@ -29,6 +29,7 @@ pub(crate) struct Feed {
     pub(crate) records: Vec<Record>,
     pub(crate) outputs: Vec<Output>,
     pub(crate) log_time: i64,
+    pub(crate) key: &'static str,
     pub(crate) file: &'static str,
     pub(crate) epoch: &'static str,
     pub(crate) utc: Option<i32>,
@@ -43,6 +44,7 @@ impl Feed {
             records: Vec::new(),
             outputs: Vec::new(),
             log_time: LOG_TIME,
+            key: KEY,
             file: r"C:\Windows\WindowsUpdate.log",
             epoch: "9f2c61d0a4e7b511",
             utc: None,
@@ -97,7 +99,7 @@ impl Feed {
             utc: self.utc,
             ..RawHeader::default()
         };
-        self.record(KEY.as_bytes(), Some(header.to_bytes()), line.as_bytes().to_vec());
+        self.record(self.key.as_bytes(), Some(header.to_bytes()), line.as_bytes().to_vec());
     }
 
     pub(crate) fn record(&mut self, key: &[u8], header: Option<Vec<u8>>, value: Vec<u8>) {
@@ -106,10 +108,26 @@ impl Feed {
         self.records.push(record);
     }
 
-    /// All events so far.
+    /// All events of lines and of records that are none, so far.
     pub(crate) fn events(&self) -> Vec<Value> {
+        self.documents().into_iter().filter(|event| !is_attempt(event)).collect()
+    }
+
+    /// All documents of attempts so far.
+    pub(crate) fn attempt_documents(&self) -> Vec<Value> {
+        self.documents().into_iter().filter(is_attempt).collect()
+    }
+
+    fn documents(&self) -> Vec<Value> {
         let events = self.outputs.iter().filter(|output| output.topic == Topic::Events);
         events.map(|output| serde_json::from_slice(&output.value).expect("an event is JSON")).collect()
+    }
+
+    /// All signals so far but ticks.
+    pub(crate) fn signals(&self) -> Vec<Value> {
+        let signals = self.outputs.iter().filter(|output| output.topic == Topic::Signals);
+        let signals = signals.map(|output| serde_json::from_slice::<Value>(&output.value).expect("a signal is JSON"));
+        signals.filter(|signal| signal["kind"] != "tick").collect()
     }
 
     fn facts(&self) -> Vec<Fact> {
@@ -147,6 +165,11 @@ impl Feed {
         };
         self.attempts().into_iter().map(verdict).collect()
     }
+}
+
+/// True for the document of an attempt.
+pub(crate) fn is_attempt(event: &Value) -> bool {
+    event["event"]["dataset"] == "windows_update.attempt"
 }
 
 pub(crate) fn apply(normalizer: &mut Normalizer, record: &Record, offset: usize, outputs: &mut Vec<Output>) {

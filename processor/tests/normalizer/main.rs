@@ -1,11 +1,17 @@
 //! The Normalizer from raw records to documents: what a line becomes, and what a host's lines amount to.
 
 mod attempts;
+mod certificates;
+mod chain;
 mod events;
 mod feed;
 mod formats;
 mod laws;
+mod names;
 mod notable;
 mod patterns;
 mod streams;
 mod traps;
+mod two_logs;
+mod unreadable;
+mod wrapped;

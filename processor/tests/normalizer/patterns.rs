@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use wulog_processor::config::{Config, read_patterns};
+use wulog_processor::config::{Config, check_examples, read_patterns};
 use wulog_processor::machine::Machine;
 use wulog_processor::normalize::{Normalizer, NormalizerConfig, Patterns};
 
@@ -112,14 +112,14 @@ fn a_family_makes_the_line_a_failure() {
     // The line's own code goes before the pattern's.
     let aborted = "[[patterns]]\nname = 'a'\nregex = 'Send request'\nfamily = 'tls'\ncode = '0x80072f8f'\n";
     let own = [("event.code", json!("0x80072efe")), ("wu.family", json!("tls"))];
-    check(aborted, ABORTED, &own, &["failure server:unknown 0x80072efe"]);
+    check(aborted, ABORTED, &own, &["failure unknown 0x80072efe"]);
     // So does a captured one, and it is no label; where it holds no failure and there is no other, the line is none.
     let captured = "[[patterns]]\nname = 'a'\nregex = 'ends in (?<code>\\w+)'\nfamily = 'revocation'\n";
-    let line = "Misc trust check ends in x80092013";
+    let line = "2023/03/01 22:19:01.8143606 19924 14968 Misc            trust check ends in x80092013";
     let is_none = [("wu.family", Value::Null), ("event.outcome", json!("unknown")), ("wu.pattern", json!(["a"]))];
     check(captured, line, &is_none, &[]);
     let found = [("error.code", json!("0x80092013")), ("labels", json!({"site": "hamburg"}))];
-    check(&captured.replace("in (", "in x("), line, &found, &["failure server:unknown 0x80092013"]);
+    check(&captured.replace("in (", "in x("), line, &found, &["failure unknown 0x80092013"]);
 }
 
 #[test]
@@ -130,14 +130,14 @@ fn counts_says_when_a_failure_counts() {
     let success = format!("success {UPDATE}");
     check(&counts("provisional"), REDIRECT, &[("event.outcome", json!("failure"))], &[failed]);
     check(&counts("provisional"), &recovered, &[], &[&success]);
-    check(&counts("definite"), &recovered, &[], &[&success, failed]);
+    check(&counts("definite"), &recovered, &[], &[failed, &success]);
     let tagged = [("wu.family", json!("tls")), ("event.outcome", json!("unknown"))];
     check(&counts("never"), REDIRECT, &tagged, &[]);
     // A line that would count by itself does not where a pattern knows that it is harmless.
     let harmless = "[[patterns]]\nname = 'h'\nregex = '800b0109'\ncounts = 'never'\n";
     check(harmless, UNTRUSTED, &[("wu.family", json!("untrusted_root"))], &[]);
     let other = harmless.replace("800b0109", "800b0101");
-    check(&other, UNTRUSTED, &[], &["failure server:unknown 0x800b0109"]);
+    check(&other, UNTRUSTED, &[], &["failure unknown 0x800b0109"]);
     // Where the client said that it gave up, it did.
     let softer = "[[patterns]]\nname = 's'\nregex = '800b0109'\nfamily = 'untrusted_root'\ncode = '0x800b0109'\ncounts = 'provisional'\n";
     let mut feed = live(&config_of(softer));
@@ -253,12 +253,12 @@ fn pattern_files_stand_beside_the_configuration_that_names_them() {
     let config = Config::read(&path).unwrap();
     let names: Vec<&str> = config.normalizer.patterns.names().collect();
     assert_eq!(names[..2], ["inline", "proxy-block-page"]);
-    config.check_examples(&path).unwrap();
+    check_examples(&config.normalizer, &path).unwrap();
     std::fs::write(folder.path().join("patterns.toml"), "[[patterns]]\nname = 'a'\nregex = '('\n").unwrap();
     let error = Config::read(&path).unwrap_err().to_string();
     assert!(error.contains("patterns.toml:1: "), "{error}");
     std::fs::write(folder.path().join("patterns.toml"), "[[patterns]]\nname = 'a'\nregex = 'b'\nexamples = ['c']\n")
         .unwrap();
-    let error = Config::read(&path).unwrap().check_examples(&path).unwrap_err().to_string();
+    let error = check_examples(&Config::read(&path).unwrap().normalizer, &path).unwrap_err().to_string();
     assert!(error.contains("processor.toml") && error.contains("\"c\""), "{error}");
 }

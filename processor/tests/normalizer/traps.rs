@@ -33,10 +33,11 @@ fn a_whole_log_folds_to_its_outcomes() {
             "success update:b0d3e5a1-77c4-4f28-8e19-5a92c6d40e13"
         ]
     );
-    // Three lines with the code, then `Trusted Publisher: Yes` and a download and an installation that succeed.
+    // Three lines with the code, then `Trusted Publisher: Yes` and a download and an installation that succeed: two places
+    // in the chain.
     assert_eq!(
         verdicts_of(&log("w81-healthy-thirdparty-800b0109-then-success")),
-        ["success update:9e4d17c3-b052-4f86-a7d1-3c60e8b5f294"]
+        ["success update:9e4d17c3-b052-4f86-a7d1-3c60e8b5f294"; 2]
     );
     assert_eq!(
         verdicts_of(&log("w11-full-scan-download-install-wsus")),
@@ -174,19 +175,25 @@ fn processes_in_one_file_keep_their_state() {
     );
 }
 
-/// A first collector ships weeks of log in a minute: history, and no attempt until it says that it has caught up.
+/// A first collector ships weeks of log in a minute: its attempts are history, at the times at which they ended, until
+/// it says that it has caught up.
 #[test]
-fn a_backfill_tells_only_where_the_host_stands() {
+fn a_backfill_is_history_and_then_tells_where_the_host_stands() {
     let mut feed = Feed::catching_up();
     feed.beat(&Heartbeat { caught_up: false, ..Heartbeat::default() });
     feed.lines(&log("w7-full-scan-download-install-thirdparty-800b0109"));
     feed.tick(10 * 60_000);
-    assert_eq!(feed.verdicts(), Vec::<String>::new());
+    assert_eq!(feed.verdicts().len(), 2);
+    assert!(feed.attempts().iter().all(|attempt| attempt.late));
+    assert!(feed.host_facts().iter().all(|facts| !facts.caught_up));
+    let before = feed.verdicts().len();
     feed.heartbeat(true);
+    assert_eq!(feed.verdicts().len(), before, "what was told is not told again");
     let facts = feed.host_facts();
     let failing: Vec<&str> =
         facts.last().map(|facts| facts.failing.iter().map(|it| it.subject.as_str()).collect()).unwrap_or_default();
     assert_eq!(failing, ["update:4b7c21d8-5f0e-4a93-9c1d-2e6608f1a3b7"]);
+    assert_eq!(facts.last().map(|facts| facts.caught_up), Some(true));
 }
 
 /// Agent and download manager write sections into each other: the inner end does not end the outer.

@@ -89,6 +89,18 @@ pub enum Action {
     Continuation,
     /// Any other line.
     Log,
+    /// An operation on an update, or a scan, failed for a reason of certificate trust.
+    AttemptFailed,
+    /// An operation succeeded, or an update that failed is not offered any more.
+    AttemptSucceeded,
+    /// A host sent an inventory of its certificates.
+    CertificateInventory,
+    /// The first inventory of a host lists a certificate.
+    CertificateFound,
+    /// A certificate came to a store since the inventory before.
+    CertificateAdded,
+    /// A certificate went from a store since the inventory before.
+    CertificateRemoved,
     /// The raw record is no log line.
     PipelineError,
 }

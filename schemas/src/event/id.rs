@@ -71,6 +71,30 @@ impl fmt::Display for EventId {
     }
 }
 
+/// The id of an attempt, by its host, its subject and the id of its first line: 40 hex digits, as a line has.
+#[must_use]
+pub fn attempt_id(host: &str, subject: &str, first_line: &str) -> String {
+    let mut hasher = Sha256::new();
+    for part in ["attempt", host, subject, first_line] {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    hasher.finalize()[..20].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The id of an event of an inventory: 40 hex digits of the SHA-256 over host, raw position, store, thumbprint and action.
+#[must_use]
+pub fn certificate_event_id(host: &str, raw: RawPosition, store: &str, sha1: &str, action: &str) -> String {
+    let mut hasher = Sha256::new();
+    for part in ["certificate", host, store, sha1, action] {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    hasher.update(raw.partition.to_be_bytes());
+    hasher.update(raw.offset.to_be_bytes());
+    hasher.finalize()[..20].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The id of a raw record that is no line: 24 hex digits.
 #[must_use]
 pub fn pipeline_error_id(raw: RawPosition) -> String {
@@ -133,6 +157,13 @@ mod tests {
         ids.push(file.line(2).to_string());
         ids.push(pipeline_error_id(RawPosition { partition: 1, offset: 1 }));
         assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());
+    }
+
+    /// The expected digest is that of `printf 'attempt\0a\0update:b\0c\0' | sha256sum | cut -c-40`.
+    #[test]
+    fn an_attempt_is_known_by_host_subject_and_first_line() {
+        assert_eq!(attempt_id("a", "update:b", "c"), "bd50ed49389aedb69f6903f1f774bb06eb62cacb");
+        assert_ne!(attempt_id("a", "update:b", "c"), attempt_id("a", "update:bc", ""));
     }
 
     #[test]

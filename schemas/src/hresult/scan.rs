@@ -1,4 +1,4 @@
-//! Finds the HRESULT of a log line in any of its spellings, without the look-alikes.
+//! Finds the HRESULTs of a log line in any of its spellings, without the look-alikes.
 //!
 //! Spellings: `0x800b0109`, `hr = 80070057`, `error: 800b0109`, `[80072F8F]`, `(80072ee7)`, `-2145107943`,
 //! `with 2148204800`, `Exit code = 0x240001`, `hr=0x0`. Look-alikes: heads of GUIDs, file hashes, flags
@@ -6,7 +6,10 @@
 
 mod cue;
 
-use super::is_failure;
+use super::{Codes, is_failure};
+
+/// Upper half of the codes of Configuration Manager, which WUAHandler.log has: 0x87D00692.
+const CONFIGURATION_MANAGER: u32 = 0x87D0;
 
 /// Eight hex digits are a code in full.
 const HEX_DIGITS: usize = 8;
@@ -31,27 +34,30 @@ pub fn parse_hresult(token: &str) -> Option<u32> {
     }
 }
 
-/// The code that a message is about: its first failure code, else the first other code that the message calls a result,
-/// else zero where the message says in so many words that a result was zero.
+/// The code that a message is about, of all its codes: see [`Codes::decisive`].
 ///
 /// `None` says nothing of success: most lines have no code.
 #[must_use]
 pub fn find_hresult(text: &str) -> Option<u32> {
+    find_hresults(text).decisive()
+}
+
+/// All codes of a message: its failure codes, and success codes where the message calls them a result.
+#[must_use]
+pub fn find_hresults(text: &str) -> Codes {
     let bytes = text.as_bytes();
-    let mut success = None;
+    let mut codes = Codes::default();
     let mut at = 0;
     // Every spelling has a digit, and most words have none.
     while let Some(digit) = next_digit(bytes, at) {
         let start = digit - bytes[at..digit].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
         let end = digit + bytes[digit..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
         at = end;
-        match code_of_word(bytes, start, end) {
-            Some(code) if is_failure(code) => return Some(code),
-            Some(code) if success.is_none_or(|earlier| earlier == 0) => success = Some(code),
-            _ => {}
+        if let Some(code) = code_of_word(bytes, start, end) {
+            codes.add(code);
         }
     }
-    success
+    codes
 }
 
 /// Place of the next digit. Sixteen bytes at once, which compiles to a few instructions.
@@ -78,9 +84,11 @@ fn prefixed(bytes: &[u8], start: usize, end: usize) -> Option<u32> {
     let code = parse_hex(&bytes[start + 2..end])?;
     let cue = cue::before(bytes, start);
     if !is_failure(code) {
-        return cue.is_result().then_some(code);
+        // At the end of a line that is cut off, the first digits of a failure look like a success: `Exit code = 0x80244`.
+        let is_cut_off = end == bytes.len() && bytes[start + "0x".len()] >= b'8';
+        return (cue.is_result() && !is_cut_off).then_some(code);
     }
-    let credible = is_credible(code) || cue.is_strong();
+    let credible = is_credible(code) || cue.is_strong() || cue.is_error();
     (credible && !cue.is_other_number() && !cue::is_measured(bytes, end)).then_some(code)
 }
 
@@ -147,19 +155,20 @@ fn negative(value: u64) -> Option<u32> {
     Some(signed.cast_unsigned()).filter(|code| is_failure(*code))
 }
 
-/// Facilities that failures come from, NTSTATUS and Windows Setup (C19xxxxx) among them. Others need a clear word
-/// before them, and so do 80000000 to 80000FFF, which are flags more often than not.
+/// Facilities that failures come from, NTSTATUS, Windows Setup (C19xxxxx) and Configuration Manager (87D0xxxx) among them.
+/// Others need a clear word before them, and so do 80000000 to 80000FFF, which are flags more often than not.
 fn is_credible(code: u32) -> bool {
     let facility = match code >> 24 {
         0x80 => code > 0x8000_0FFF,
         0xC0 | 0xC1 | 0xC8 => true,
+        0x87 => code >> 16 == CONFIGURATION_MANAGER,
         _ => false,
     };
     facility || super::lookup(code).is_some()
 }
 
 fn is_known(code: u32) -> bool {
-    super::lookup(code).is_some() || matches!(code >> 16, 0x8024 | 0x800B | 0x8019)
+    super::lookup(code).is_some() || matches!(code >> 16, 0x8024 | 0x800B | 0x8019 | CONFIGURATION_MANAGER)
 }
 
 #[cfg(test)]

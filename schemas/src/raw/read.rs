@@ -81,6 +81,7 @@ fn read_head<'a>(text: &'a str, known: &mut RawHeader) -> Option<&'a str> {
     known.source = match cursor.plain_string(",\"source\":\"")? {
         "windowsupdate" => Source::WindowsUpdate,
         "reportingevents" => Source::ReportingEvents,
+        "wuahandler" => Source::WuaHandler,
         _ => return None,
     };
     cursor.string(",\"epoch\":\"", &mut known.epoch)?;

@@ -5,7 +5,10 @@
 //! different in any way is left to [`Signal::from_bytes`](super::Signal::from_bytes), so this decides nothing about what
 //! a signal may be.
 
-use super::{Attempt, ConfigChange, Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, Tick};
+use super::{
+    Attempt, CertificateFacts, ConfigChange, Fact, Failing, HostFacts, HostRef, Order, Outcome, RawPosition, ScanDone,
+    Signal, Tick, Unreadable,
+};
 use crate::hresult::Family;
 
 /// A signal whose texts stand elsewhere.
@@ -43,8 +46,10 @@ pub enum FactRef<'a> {
         last_event_time: Option<i64>,
         /// See [`HostFacts::caught_up`].
         caught_up: bool,
+        /// See [`HostFacts::unreadable`].
+        unreadable: Option<UnreadableRef<'a>>,
     },
-    /// See [`Attempt`]; without its operation.
+    /// See [`Attempt`].
     Attempt {
         /// The host.
         host: HostRefRef<'a>,
@@ -56,6 +61,8 @@ pub enum FactRef<'a> {
         family: Option<Family>,
         /// See [`Attempt::code`].
         code: Option<&'a str>,
+        /// See [`Attempt::operation`].
+        operation: &'a str,
         /// Dimensions and values, in the order of their names.
         dimensions: Vec<(&'a str, &'a str)>,
         /// See [`Attempt::event_time`].
@@ -76,6 +83,10 @@ pub enum FactRef<'a> {
     Tick(Tick),
     /// See [`ConfigChange`].
     Config(&'a ConfigChange),
+    /// See [`Order`].
+    Handling(&'a Order),
+    /// See [`CertificateFacts`].
+    Certificates(&'a CertificateFacts),
 }
 
 /// A failing subject whose texts stand elsewhere; see [`Failing`].
@@ -89,6 +100,21 @@ pub struct FailingRef<'a> {
     pub code: &'a str,
     /// See [`Failing::since`].
     pub since: i64,
+}
+
+/// A borrowed [`Unreadable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnreadableRef<'a> {
+    /// See [`Unreadable::since`].
+    pub since: i64,
+    /// See [`Unreadable::reason`].
+    pub reason: &'a str,
+}
+
+impl<'a> From<&'a Unreadable> for UnreadableRef<'a> {
+    fn from(unreadable: &'a Unreadable) -> UnreadableRef<'a> {
+        UnreadableRef { since: unreadable.since, reason: &unreadable.reason }
+    }
 }
 
 impl<'a> From<&'a HostRef> for HostRefRef<'a> {
@@ -113,6 +139,8 @@ impl<'a> From<&'a Signal> for SignalRef<'a> {
             }
             Fact::Tick(tick) => FactRef::Tick(*tick),
             Fact::Config(change) => FactRef::Config(change),
+            Fact::Handling(order) => FactRef::Handling(order),
+            Fact::Certificates(facts) => FactRef::Certificates(facts),
         };
         SignalRef { log_time: signal.log_time, raw: signal.raw, fact }
     }
@@ -125,6 +153,7 @@ fn of_host_facts(facts: &HostFacts) -> FactRef<'_> {
         failing: facts.failing.iter().map(FailingRef::from).collect(),
         last_event_time: facts.last_event_time,
         caught_up: facts.caught_up,
+        unreadable: facts.unreadable.as_ref().map(UnreadableRef::from),
     }
 }
 
@@ -135,6 +164,7 @@ fn of_attempt(attempt: &Attempt) -> FactRef<'_> {
         outcome: attempt.outcome,
         family: attempt.family,
         code: attempt.code.as_deref(),
+        operation: &attempt.operation,
         dimensions: attempt.dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         event_time: attempt.event_time,
         since: attempt.since,
@@ -268,7 +298,14 @@ impl<'a> Cursor<'a> {
         let dated = self.rest.starts_with(",\"last_event_time\":");
         let last_event_time = if dated { Some(self.number(",\"last_event_time\":")?) } else { None };
         let caught_up = self.boolean(",\"caught_up\":")?;
-        Some(FactRef::HostFacts { host, dimensions, failing, last_event_time, caught_up })
+        let unreadable = if self.rest.starts_with(",\"unreadable\":") { Some(self.unreadable()?) } else { None };
+        Some(FactRef::HostFacts { host, dimensions, failing, last_event_time, caught_up, unreadable })
+    }
+
+    fn unreadable(&mut self) -> Option<UnreadableRef<'a>> {
+        let since = self.number(",\"unreadable\":{\"since\":")?;
+        let reason = self.string(",\"reason\":\"")?;
+        self.take("}").then_some(UnreadableRef { since, reason })
     }
 
     fn attempt(&mut self) -> Option<FactRef<'a>> {
@@ -277,12 +314,12 @@ impl<'a> Cursor<'a> {
         let outcome = outcome(self.string(",\"outcome\":\"")?)?;
         let family = if self.take(",\"family\":\"") { Some(family(self.until_quote()?)?) } else { None };
         let code = if self.take(",\"code\":\"") { Some(self.until_quote()?) } else { None };
-        self.string(",\"operation\":\"")?;
+        let operation = self.string(",\"operation\":\"")?;
         let dimensions = if self.take(",\"dimensions\":{") { self.pairs()? } else { Vec::new() };
         let event_time = self.number(",\"event_time\":")?;
         let since = self.number(",\"since\":")?;
         let late = self.take(",\"late\":true");
-        Some(FactRef::Attempt { host, subject, outcome, family, code, dimensions, event_time, since, late })
+        Some(FactRef::Attempt { host, subject, outcome, family, code, operation, dimensions, event_time, since, late })
     }
 
     fn scan_done(&mut self) -> Option<FactRef<'a>> {
@@ -350,6 +387,7 @@ mod tests {
             failing: vec![failing(), failing()],
             last_event_time: Some(5),
             caught_up: true,
+            unreadable: Some(Unreadable { since: 6, reason: "undecoded".to_owned() }),
         };
         let attempt = Attempt {
             host: host(),
@@ -364,7 +402,13 @@ mod tests {
             late: true,
         };
         let plain = Attempt { outcome: Outcome::Success, family: None, code: None, late: false, ..attempt.clone() };
-        let facts_alone = HostFacts { failing: Vec::new(), last_event_time: None, caught_up: false, ..facts.clone() };
+        let facts_alone = HostFacts {
+            failing: Vec::new(),
+            last_event_time: None,
+            caught_up: false,
+            unreadable: None,
+            ..facts.clone()
+        };
         let scan = ScanDone { host: host(), outcome: Outcome::Success, event_time: 9 };
         let facts = [
             Fact::HostFacts(facts),

@@ -10,8 +10,12 @@ use std::collections::BTreeMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::{Attempt, ConfigChange, Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, Tick};
+use super::{
+    Attempt, CertificateFacts, ConfigChange, Fact, Failing, HostFacts, HostRef, Order, Outcome, RawPosition, ScanDone,
+    Signal, StoreFacts, Tick, Unreadable,
+};
 use crate::alert::Provenance;
+use crate::handling::{Action, Scope};
 use crate::hresult::Family;
 use crate::json;
 
@@ -27,6 +31,7 @@ struct Fields<'a> {
     failing: Option<Vec<Failing>>,
     last_event_time: Option<i64>,
     caught_up: Option<bool>,
+    unreadable: Option<Unreadable>,
     subject: Option<String>,
     outcome: Option<Outcome>,
     family: Option<Family>,
@@ -38,6 +43,14 @@ struct Fields<'a> {
     partitions: Option<i32>,
     detector: Option<serde_json::Value>,
     provenance: Option<Provenance>,
+    action: Option<Action>,
+    scope: Option<Scope>,
+    by: Option<String>,
+    until: Option<i64>,
+    why: Option<String>,
+    taken: Option<i64>,
+    stores: Option<Vec<StoreFacts>>,
+    accept_trusted_publisher_certs: Option<bool>,
 }
 
 impl<'de> Deserialize<'de> for Signal {
@@ -46,9 +59,10 @@ impl<'de> Deserialize<'de> for Signal {
         let (v, log_time, raw) = (fields.v, fields.log_time, fields.raw);
         let fact = fields.fact().map_err(|lacking| match lacking {
             Lacking::Field(name) => D::Error::missing_field(name),
-            Lacking::Kind(kind) => {
-                D::Error::unknown_variant(&kind, &["host_facts", "attempt", "scan_done", "tick", "config"])
-            }
+            Lacking::Kind(kind) => D::Error::unknown_variant(
+                &kind,
+                &["host_facts", "attempt", "scan_done", "tick", "config", "handling", "certificates"],
+            ),
         })?;
         Ok(Signal { v, log_time, raw, fact })
     }
@@ -79,6 +93,7 @@ impl Fields<'_> {
                 failing: self.failing.unwrap_or_default(),
                 last_event_time: self.last_event_time,
                 caught_up: needed(self.caught_up, "caught_up")?,
+                unreadable: self.unreadable,
             }),
             "attempt" => Fact::Attempt(Attempt {
                 host: needed(self.host, "host")?,
@@ -101,6 +116,19 @@ impl Fields<'_> {
             "config" => Fact::Config(ConfigChange {
                 detector: needed(self.detector, "detector")?,
                 provenance: needed(self.provenance, "provenance")?,
+            }),
+            "handling" => Fact::Handling(Order {
+                action: needed(self.action, "action")?,
+                scope: needed(self.scope, "scope")?,
+                by: needed(self.by, "by")?,
+                until: self.until,
+                why: needed(self.why, "why")?,
+            }),
+            "certificates" => Fact::Certificates(CertificateFacts {
+                host: needed(self.host, "host")?,
+                taken: needed(self.taken, "taken")?,
+                stores: needed(self.stores, "stores")?,
+                accept_trusted_publisher_certs: self.accept_trusted_publisher_certs,
             }),
             kind => return Err(Lacking::Kind(kind.to_owned())),
         })
@@ -142,7 +170,7 @@ mod tests {
         let failing = json!([{"subject": "file:a", "family": "expired", "code": "0x800b0101", "since": 3}]);
         check(
             json!({"kind": "host_facts", "host": host, "dimensions": {"wsus": "w"}, "failing": failing,
-                "last_event_time": 4, "caught_up": true}),
+                "last_event_time": 4, "caught_up": true, "unreadable": {"since": 2, "reason": "foreign"}}),
             &["host", "dimensions", "caught_up"],
         );
         check(
@@ -160,6 +188,18 @@ mod tests {
         check(
             json!({"kind": "config", "detector": {"alpha": 1e-6}, "provenance": provenance}),
             &["detector", "provenance"],
+        );
+        check(
+            json!({"kind": "handling", "action": "silence", "scope": {"family": "expired"}, "by": "ann", "until": 9,
+                "why": "planned work"}),
+            &["action", "scope", "by", "why"],
+        );
+        let certificates = json!([{"sha1": "9595a9a1cffe73fcd6251c9a2e97c60f1c2b111e", "subject": "CN=a",
+            "not_before": 1, "not_after": 2}]);
+        check(
+            json!({"kind": "certificates", "host": host, "taken": 4, "accept_trusted_publisher_certs": true,
+                "stores": [{"name": "WSUS", "complete": true, "certificates": certificates}]}),
+            &["host", "taken", "stores"],
         );
     }
 

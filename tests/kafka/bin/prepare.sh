@@ -17,7 +17,7 @@ parts=("$HERE/conf/broker.properties"); users=()
 if [ "${1:-}" = secure ]; then
   "$HERE/bin/certs.sh" "$KV_RUN/certs"
   parts+=("$HERE/conf/secure.properties")   # later lines win
-  users=(--add-scram "SCRAM-SHA-512=[name=collector,password=$KV_PASSWORD]")
+  for user in collector processor reader; do users+=(--add-scram "SCRAM-SHA-512=[name=$user,password=$KV_PASSWORD]"); done
 fi
 jobs=()
 for i in $ids; do

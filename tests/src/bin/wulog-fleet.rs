@@ -6,7 +6,9 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use clap::Parser;
 
-use wulog_tests::fleet::{Cause, DAY_MS, DEFAULT_START_MS, Fleet, FleetSpec, HOUR_MS, Layout};
+use wulog_tests::fleet::{
+    Cause, DAY_MS, DEFAULT_START_MS, Fleet, FleetSpec, HOUR_MS, Layout, RootCause, write_inventories,
+};
 
 /// Write the WindowsUpdate.log files of a simulated fleet: DIR/HOST/WindowsUpdate.log.
 #[derive(Debug, Parser)]
@@ -34,32 +36,17 @@ struct Args {
     #[arg(long, default_value_t = 0, requires = "outbreak")]
     outbreak_wsus: usize,
     /// What is wrong with its certificate.
-    #[arg(long, value_enum, default_value_t = CauseName::UntrustedRoot, requires = "outbreak")]
-    outbreak_cause: CauseName,
+    #[arg(long, value_enum, default_value_t = Cause::UntrustedRoot, requires = "outbreak")]
+    outbreak_cause: Cause,
+    /// Write inventories of certificates of so many percent of the hosts, and of the WSUS machines, beside the logs.
+    #[arg(long, value_name = "PERCENT", requires = "outbreak")]
+    inventories: Option<usize>,
+    /// What those inventories show at the clients of the server.
+    #[arg(long, value_enum, default_value_t = RootCause::NotDelivered, requires = "inventories")]
+    root_cause: RootCause,
     /// Write DIR/SITE/HOST/WindowsUpdate.log.
     #[arg(long)]
     sites: bool,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum CauseName {
-    UntrustedRoot,
-    Chain,
-    Expired,
-    Revoked,
-    Distrusted,
-}
-
-impl From<CauseName> for Cause {
-    fn from(name: CauseName) -> Cause {
-        match name {
-            CauseName::UntrustedRoot => Cause::UntrustedRoot,
-            CauseName::Chain => Cause::Chain,
-            CauseName::Expired => Cause::Expired,
-            CauseName::Revoked => Cause::Revoked,
-            CauseName::Distrusted => Cause::Distrusted,
-        }
-    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -71,7 +58,7 @@ fn main() -> anyhow::Result<()> {
     }
     if let Some(hour) = args.outbreak {
         ensure!(args.outbreak_wsus < spec.wsus.len(), "--outbreak-wsus: there are {} servers", spec.wsus.len());
-        spec = spec.with_outbreak(args.outbreak_wsus, i64::from(hour) * HOUR_MS, args.outbreak_cause.into());
+        spec = spec.with_outbreak(args.outbreak_wsus, i64::from(hour) * HOUR_MS, args.outbreak_cause);
     }
     let mut fleet = Fleet::new(spec);
     ensure!(
@@ -83,6 +70,10 @@ fn main() -> anyhow::Result<()> {
         .write_until(&args.out, start_ms + i64::from(args.days) * DAY_MS)
         .with_context(|| format!("cannot write the logs into {}", args.out.display()))?;
     println!("{lines} lines of {} hosts in {}", args.hosts, args.out.display());
+    if let Some(percent) = args.inventories {
+        let chosen = write_inventories(&fleet, &args.out, args.root_cause, percent)?;
+        println!("inventories of {} hosts and of the WSUS machines", chosen.len());
+    }
     if let Some(truth) = fleet.truth() {
         let onset = DateTime::from_timestamp_millis(truth.onset_ms).context("the onset is out of range")?;
         println!(

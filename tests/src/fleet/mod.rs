@@ -11,6 +11,7 @@
 //! their own files.
 
 mod catalog;
+mod certificates;
 mod dialect;
 mod host;
 mod legacy;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use wulog_schemas::hresult::Family;
 
+pub use certificates::{RootCause, SimulatedCertificate, publishing, write_inventories};
 pub use host::{Form, Habit, Host, System};
 pub use spec::{
     Audience, Cause, DAY_MS, DEFAULT_START_MS, FleetSpec, HOUR_MS, Layout, Outbreak, Publisher, Site, Update, WsusSpec,

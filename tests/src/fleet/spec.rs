@@ -151,7 +151,7 @@ pub struct Outbreak {
 }
 
 /// What is wrong with a publishing certificate: decides the codes that the hosts write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Cause {
     /// It is not in Trusted Root or Trusted Publishers. Legacy hosts write 800b0109 or 800b0004, newer ones 8024B303.
     UntrustedRoot,

@@ -12,6 +12,12 @@ const JAVA_VERSION_MIN: u32 = 17;
 /// Why there is no Kafka on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
+    /// Debian's package of this name is missing.
+    #[error("Debian's package `{0}` is not installed")]
+    NoPackage(&'static str),
+    /// The npm package of this name is missing.
+    #[error("npm's package `{0}` is not under target/, where .ci/run puts it")]
+    NoNpmPackage(&'static str),
     /// This command is not Java.
     #[error("no Java: `{0}` does not run, and Kafka 4 needs Java 17")]
     NoJava(String),

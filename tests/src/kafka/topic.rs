@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -49,6 +49,21 @@ impl KafkaTestbed {
         let results = results.unwrap_or_else(|error| panic!("topic {name}: {error}"));
         for result in results {
             result.unwrap_or_else(|(name, code)| panic!("topic {name}: {code}"));
+        }
+    }
+
+    /// Changes one setting of a topic.
+    ///
+    /// # Panics
+    /// When the broker refuses it.
+    pub fn set_topic(&self, name: &str, key: &str, value: &str) {
+        let admin: AdminClient<DefaultClientContext> =
+            self.client_config().create().expect("the configuration is valid");
+        let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime needs only memory");
+        let results = runtime.block_on(admin.alter_configs([&change], &AdminOptions::new()));
+        for result in results.unwrap_or_else(|error| panic!("topic {name}: {error}")) {
+            result.unwrap_or_else(|(_, code)| panic!("topic {name}: {code}"));
         }
     }
 

@@ -92,8 +92,14 @@ impl<'a> Signals<'a> {
         known.facts_sent = Some(arrives);
         known.live = true;
         let last_event_time = Some(known.last_event).filter(|time| *time > 0);
-        let facts =
-            HostFacts { host: reference, dimensions: host.dimensions(), failing, last_event_time, caught_up: true };
+        let facts = HostFacts {
+            host: reference,
+            dimensions: host.dimensions(),
+            failing,
+            last_event_time,
+            caught_up: true,
+            unreadable: None,
+        };
         self.push(host.index, arrives, Fact::HostFacts(facts));
     }
 

@@ -5,6 +5,7 @@ use wulog_collector::sink::RawRecord;
 use wulog_processor::machine::{InRecord, Machine};
 use wulog_processor::normalize::{Normalizer, NormalizerConfig};
 use wulog_schemas::topic::Topic;
+use wulog_tests::documents::is_attempt;
 
 /// 2023-03-02, the day after that of which the lines are.
 const LOG_TIME_MS: i64 = 1_677_715_200_000;
@@ -51,7 +52,7 @@ impl Downstream {
                 &mut outputs,
             );
             self.taken += 1;
-            for event in outputs.iter().filter(|output| output.topic == Topic::Events) {
+            for event in outputs.iter().filter(|output| output.topic == Topic::Events && !is_attempt(&output.value)) {
                 self.lines.push(taken(&event.value)?);
             }
         }

@@ -40,6 +40,14 @@ pub(super) struct Record {
     pub(super) expect: Expect,
 }
 
+impl Record {
+    /// A tick at a log time.
+    pub(super) fn tick(timestamp_ms: i64) -> Record {
+        let header = Some(RawHeader::tick().to_bytes());
+        Record { timestamp_ms, key: b"tick/3".to_vec(), header, value: Vec::new(), expect: Expect::AtMostOne }
+    }
+}
+
 /// What the instructions so far have set.
 pub(super) struct Stream {
     sent: Vec<Record>,

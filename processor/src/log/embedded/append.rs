@@ -29,15 +29,12 @@ impl<'c> Appender<'c> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(topic_end(self.connection, topic, partition)?),
         };
-        self.connection.prepare_cached("INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
-            topic.suffix(),
-            partition,
-            *next,
-            timestamp_ms,
-            key,
-            header.map(String::from_utf8_lossy),
-            String::from_utf8_lossy(value)
-        ])?;
+        let (header, value) = (header.map(String::from_utf8_lossy), String::from_utf8_lossy(value));
+        let texts = (key.as_bytes(), header.as_deref().map(str::as_bytes), value.as_bytes());
+        let crc = checksum(topic, (partition, *next), timestamp_ms, texts);
+        self.connection
+            .prepare_cached("INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .execute(params![topic.suffix(), partition, *next, timestamp_ms, key, header, value, crc])?;
         *next += 1;
         Ok(())
     }
@@ -50,6 +47,26 @@ impl<'c> Appender<'c> {
         }
         Ok(())
     }
+}
+
+/// The CRC-32 of a row: of all its columns, so that a row that is read is the row that was written.
+pub(super) fn checksum(
+    topic: Topic,
+    (partition, offset): (i32, i64),
+    timestamp_ms: i64,
+    (key, header, value): (&[u8], Option<&[u8]>, &[u8]),
+) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(topic.suffix().as_bytes());
+    crc.update(&partition.to_le_bytes());
+    crc.update(&offset.to_le_bytes());
+    crc.update(&timestamp_ms.to_le_bytes());
+    for text in [Some(key), header, Some(value)] {
+        // An absent header is no empty one, and no text runs on into the next.
+        crc.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+        crc.update(text.unwrap_or_default());
+    }
+    crc.finalize()
 }
 
 /// The offset that the next record of a partition gets.

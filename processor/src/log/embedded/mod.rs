@@ -8,15 +8,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
+use wulog_collector::clock::Clock;
 use wulog_schemas::topic::Topic;
 
 use super::{Log, LogError, Polled, Record, Write};
 
 mod append;
+mod channel;
+mod lock;
+mod private;
 mod records;
+mod schema;
 mod sink;
 
+pub use channel::EmbeddedQueue;
+pub use lock::Lock;
 pub use records::{Records, read};
+pub use schema::check_in_background;
 pub use sink::EmbeddedSink;
 
 use append::{Appender, topic_end};
@@ -29,24 +37,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// How long a writer waits for another connection's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// `record` and `state` have row ids, since their rows are long: without, the file is two to three times as large.
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS record (
-    topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, timestamp_ms INTEGER NOT NULL,
-    key TEXT NOT NULL, header TEXT, value TEXT NOT NULL,
-    PRIMARY KEY (topic, partition, offset));
-CREATE TABLE IF NOT EXISTS topic_end (
-    topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
-    PRIMARY KEY (topic, partition)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS committed (
-    reader TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
-    PRIMARY KEY (reader, topic, partition)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (
-    partition INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (partition, key));
-PRAGMA user_version = 1;
-";
 
 /// Where the file is and how long it keeps what.
 #[derive(Clone, Debug)]
@@ -67,6 +57,15 @@ impl EmbeddedConfig {
     pub fn at(path: &Path) -> EmbeddedConfig {
         EmbeddedConfig { path: path.to_owned(), retention_days: 7, signals_retention_days: 35, size_max_mib: None }
     }
+
+    /// The same of a file that must be there: a command that reads a log makes none.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn of_file(path: &Path) -> anyhow::Result<EmbeddedConfig> {
+        anyhow::ensure!(path.is_file(), "{}: no file; expected what `standalone --db` wrote", path.display());
+        Ok(EmbeddedConfig::at(path))
+    }
 }
 
 /// What an SQLite error means, in words that name the file.
@@ -82,9 +81,16 @@ pub(crate) fn error(path: &Path, doing: &str, error: &rusqlite::Error) -> LogErr
         Some(rusqlite::ErrorCode::SystemIoFailure) => {
             LogError::Retry(format!("{place}: {doing} failed: {error}; check the disk that holds it"))
         }
-        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => LogError::Fatal(format!(
+        Some(rusqlite::ErrorCode::NotADatabase) => LogError::Fatal(format!(
             "{place}: not a wulog log, or damaged: {error}; move it away to start a new one (the logs are read again from their start)"
         )),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt) => LogError::Retry(format!(
+            "{place}: damaged: {doing} failed: {error}; check the disk; what is readable is read on. If this goes on, move the file away \
+             to start a new one (the logs are read again from their start)"
+        )),
+        Some(rusqlite::ErrorCode::TooBig) => {
+            LogError::Refused { places: Vec::new(), why: format!("{place}: {doing}: {error}") }
+        }
         Some(rusqlite::ErrorCode::CannotOpen) => LogError::Fatal(format!(
             "{place}: cannot be opened: {error}; is its folder there, and writable, and the path itself not a folder?"
         )),
@@ -101,7 +107,10 @@ pub(crate) fn error(path: &Path, doing: &str, error: &rusqlite::Error) -> LogErr
 /// [`LogError::Fatal`] where the path cannot be a wulog log.
 pub fn open(config: &EmbeddedConfig) -> Result<Connection, LogError> {
     let path = &config.path;
+    private::make(path)?;
     let connection = Connection::open(path).map_err(|e| error(path, "opening it", &e))?;
+    // Before anything is written: a file that is not ours stays as it is.
+    schema::expect_ours(&connection, path)?;
     let prepare = || -> rusqlite::Result<()> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -110,7 +119,7 @@ pub fn open(config: &EmbeddedConfig) -> Result<Connection, LogError> {
             let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
             connection.pragma_update(None, "max_page_count", i64::from(mib) * 1024 * 1024 / page_bytes)?;
         }
-        connection.execute_batch(SCHEMA)
+        schema::make(&connection)
     };
     prepare().map_err(|e| error(path, "preparing it", &e))?;
     Ok(connection)
@@ -123,6 +132,15 @@ pub struct EmbeddedLog {
     reader: &'static str,
     input: Topic,
     positions: Option<BTreeMap<i32, i64>>,
+    /// The committed offsets as this reader knows them: where the file has others, another process reads under its name.
+    known: BTreeMap<i32, i64>,
+}
+
+/// What one transaction of a reader came to.
+enum Written {
+    Done,
+    /// Another process has committed for this reader meanwhile.
+    Fenced,
 }
 
 impl EmbeddedLog {
@@ -131,7 +149,8 @@ impl EmbeddedLog {
     /// # Errors
     /// As [`open`].
     pub fn open(config: &EmbeddedConfig, reader: &'static str, input: Topic) -> Result<EmbeddedLog, LogError> {
-        Ok(EmbeddedLog { config: config.clone(), connection: open(config)?, reader, input, positions: None })
+        let (connection, known) = (open(config)?, BTreeMap::new());
+        Ok(EmbeddedLog { config: config.clone(), connection, reader, input, positions: None, known })
     }
 
     fn failed(&self, doing: &str) -> impl Fn(rusqlite::Error) -> LogError + use<> {
@@ -139,14 +158,18 @@ impl EmbeddedLog {
         move |e| error(&path, &doing, &e)
     }
 
-    fn write_all(&mut self, writes: &[Write], next: &BTreeMap<i32, i64>) -> rusqlite::Result<()> {
+    fn write_all(&mut self, writes: &[Write], next: &BTreeMap<i32, i64>) -> rusqlite::Result<Written> {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let committed = committed(&transaction, self.reader, self.input)?;
+        if next.keys().any(|partition| committed.get(partition) != self.known.get(partition)) {
+            return Ok(Written::Fenced);
+        }
         let mut appender = Appender::new(&transaction);
         for write in writes {
             match (write.topic, &write.value) {
                 (Topic::State, Some(value)) => {
                     transaction
-                        .prepare_cached("INSERT OR REPLACE INTO state VALUES (?1, ?2, ?3)")?
+                        .prepare_cached("INSERT OR REPLACE INTO state (partition, key, value) VALUES (?1, ?2, ?3)")?
                         .execute(params![write.partition, write.key, &value[..]])?;
                 }
                 (Topic::State, None) => {
@@ -167,8 +190,23 @@ impl EmbeddedLog {
                 .prepare_cached("INSERT OR REPLACE INTO committed VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params![self.reader, self.input.suffix(), partition, next])?;
         }
-        transaction.commit()
+        transaction.commit()?;
+        self.known.extend(next);
+        Ok(Written::Done)
     }
+}
+
+/// The committed offsets of a reader, by partition.
+fn committed(connection: &Connection, reader: &str, input: Topic) -> rusqlite::Result<BTreeMap<i32, i64>> {
+    connection
+        .prepare_cached("SELECT partition, next FROM committed WHERE reader = ?1 AND topic = ?2")?
+        .query_map(params![reader, input.suffix()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+fn largest(writes: &[Write]) -> Vec<usize> {
+    let bytes = |write: &Write| write.value.as_ref().map_or(0, |value| value.len());
+    writes.iter().enumerate().max_by_key(|(_, write)| bytes(write)).map(|(place, _)| place).into_iter().collect()
 }
 
 impl Log for EmbeddedLog {
@@ -203,13 +241,9 @@ impl Log for EmbeddedLog {
     }
 
     fn committed(&mut self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, LogError> {
-        let read = || -> rusqlite::Result<BTreeMap<i32, i64>> {
-            self.connection
-                .prepare_cached("SELECT partition, next FROM committed WHERE reader = ?1 AND topic = ?2")?
-                .query_map(params![self.reader, self.input.suffix()], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
-        };
-        let mut committed = read().map_err(self.failed("reading the committed offsets"))?;
+        let read = committed(&self.connection, self.reader, self.input);
+        let mut committed = read.map_err(self.failed("reading the committed offsets"))?;
+        self.known.clone_from(&committed);
         committed.retain(|partition, _| partitions.contains(partition));
         Ok(committed)
     }
@@ -229,6 +263,11 @@ impl Log for EmbeddedLog {
         }
     }
 
+    fn ends(&mut self) -> BTreeMap<i32, i64> {
+        let end = |partition| Some((partition, topic_end(&self.connection, self.input, partition).ok()?));
+        self.positions.iter().flatten().filter_map(|(partition, _)| end(*partition)).collect()
+    }
+
     fn start_at(&mut self, positions: &BTreeMap<i32, i64>) -> Result<(), LogError> {
         self.positions = Some(positions.clone());
         Ok(())
@@ -236,16 +275,49 @@ impl Log for EmbeddedLog {
 
     fn commit(&mut self, writes: &[Write], next: &BTreeMap<i32, i64>) -> Result<(), LogError> {
         let failed = self.failed("writing");
-        self.write_all(writes, next).map_err(failed)
+        match self.write_all(writes, next) {
+            Ok(Written::Done) => Ok(()),
+            Ok(Written::Fenced) => Err(LogError::Retry(format!(
+                "{}: another process has committed as {} meanwhile; this one writes nothing and goes on from there. Run one wulog on a file",
+                self.config.path.display(),
+                self.reader
+            ))),
+            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::TooBig) => Err(LogError::Refused {
+                // SQLite does not say which: the largest goes first.
+                places: largest(writes),
+                why: format!("{}: {e}", self.config.path.display()),
+            }),
+            Err(e) => {
+                if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) {
+                    // Indexes can be made anew from the rows; where they are not what is damaged, this changes nothing.
+                    let _ = self.connection.execute_batch("REINDEX");
+                }
+                Err(failed(e))
+            }
+        }
     }
 
     fn read_state(&mut self, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
         let rows = || -> rusqlite::Result<BTreeMap<String, Vec<u8>>> {
             let mut statement = self.connection.prepare("SELECT key, value FROM state WHERE partition = ?1")?;
-            let rows = statement.query_map([partition], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect()
+            let mut rows = statement.query([partition])?;
+            let mut state = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                // What is no snapshot of ours is none: its machine is loaded from an older one, or from the records.
+                if let (Ok(key), Ok(value)) = (row.get(0), row.get(1)) {
+                    state.insert(key, value);
+                }
+            }
+            Ok(state)
         };
-        rows().map_err(self.failed("reading snapshots"))
+        match rows() {
+            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+                let path = self.config.path.display();
+                tracing::warn!(%path, error = %e, "snapshots are damaged; the records are read again");
+                Ok(BTreeMap::new())
+            }
+            rows => rows.map_err(self.failed("reading snapshots")),
+        }
     }
 
     fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
@@ -264,7 +336,9 @@ impl Log for EmbeddedLog {
                     params![topic.suffix(), partition],
                     |row| row.get(0),
                 ).optional()?;
-                let oldest_kept_ms = newest.unwrap_or(0) - i64::from(days) * 86_400_000;
+                // A record that is dated ahead of this machine's clock must not make all others look old.
+                let newest = newest.unwrap_or(0).min(Clock::System.now_ms());
+                let oldest_kept_ms = newest.saturating_sub(i64::from(days) * 86_400_000);
                 self.connection.execute(
                     "DELETE FROM record WHERE topic = ?1 AND partition = ?2 AND offset < ?3 AND timestamp_ms < ?4",
                     params![topic.suffix(), partition, below, oldest_kept_ms],

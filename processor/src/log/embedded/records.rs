@@ -2,16 +2,25 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{Connection, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, Row, params};
 use wulog_schemas::topic::Topic;
 
+use super::append::{checksum, topic_end};
 use super::{EmbeddedConfig, error, open};
 use crate::log::{LogError, Record};
 
 /// Records that [`Records`] reads at a time.
 const READ_PAGE: usize = 5_000;
 
+/// Offsets that are looked at one by one where a page of the file is damaged.
+const SALVAGED_AT_A_TIME: i64 = 500;
+
 /// Reads records of one topic partition from `from` on, in offset order.
+///
+/// A row that is not as it was written (its checksum differs, or a column is no text) is given as a record without key and
+/// header, which no machine takes for one of ours, and is warned of. Where the file is damaged so that rows cannot be read
+/// at all, what can be read is read one by one.
 ///
 /// # Errors
 /// As SQLite says.
@@ -22,22 +31,98 @@ pub fn read(
     from: i64,
     records_max: usize,
 ) -> rusqlite::Result<Vec<Record>> {
+    let range = (from, i64::MAX);
+    match read_range(connection, topic, partition, range, records_max) {
+        Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            salvage(connection, topic, partition, from, records_max)
+        }
+        read => read,
+    }
+}
+
+fn read_range(
+    connection: &Connection,
+    topic: Topic,
+    partition: i32,
+    (from, until): (i64, i64),
+    records_max: usize,
+) -> rusqlite::Result<Vec<Record>> {
     let mut statement = connection.prepare_cached(
-        "SELECT offset, timestamp_ms, key, header, value FROM record
-         WHERE topic = ?1 AND partition = ?2 AND offset >= ?3 ORDER BY offset LIMIT ?4",
+        "SELECT offset, timestamp_ms, key, header, value, crc FROM record
+         WHERE topic = ?1 AND partition = ?2 AND offset >= ?3 AND offset <= ?4 ORDER BY offset LIMIT ?5",
     )?;
     let limit = i64::try_from(records_max).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![topic.suffix(), partition, from, limit], |row| {
-        Ok(Record {
-            partition,
-            offset: row.get(0)?,
-            timestamp_ms: row.get(1)?,
-            key: row.get::<_, String>(2)?.into_bytes(),
-            header: row.get::<_, Option<String>>(3)?.map(String::into_bytes),
-            value: row.get::<_, String>(4)?.into_bytes(),
-        })
+    let rows = statement.query_map(params![topic.suffix(), partition, from, until, limit], |row| {
+        Ok(record(row, topic, partition, row.get(0)?))
     })?;
     rows.collect()
+}
+
+/// The record of a row, whatever stands in it.
+fn record(row: &Row<'_>, topic: Topic, partition: i32, offset: i64) -> Record {
+    let bytes = |column: usize| match row.get_ref(column) {
+        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => Some(bytes),
+        _ => None,
+    };
+    let is_text = |column: usize| matches!(row.get_ref(column), Ok(ValueRef::Text(_)));
+    let timestamp_ms = row.get(1).unwrap_or(0);
+    let header = bytes(3);
+    let (key, value) = (bytes(2).unwrap_or_default(), bytes(4).unwrap_or_default());
+    let has_form = is_text(2) && is_text(4) && matches!(row.get_ref(3), Ok(ValueRef::Text(_) | ValueRef::Null));
+    let is_whole = match row.get_ref(5) {
+        // Rows of the version before have none.
+        Ok(ValueRef::Null) => true,
+        Ok(ValueRef::Integer(crc)) => {
+            i64::from(checksum(topic, (partition, offset), timestamp_ms, (key, header, value))) == crc
+        }
+        _ => false,
+    };
+    if !has_form || !is_whole {
+        tracing::warn!(
+            topic = topic.suffix(),
+            partition,
+            offset,
+            bytes = value.len(),
+            "a record of the log is not as it was written; it is passed on as damaged"
+        );
+        return Record { partition, offset, timestamp_ms, value: value.to_vec(), ..Record::default() };
+    }
+    Record {
+        partition,
+        offset,
+        timestamp_ms,
+        key: key.to_vec(),
+        header: header.map(<[u8]>::to_vec),
+        value: value.to_vec(),
+    }
+}
+
+/// Reads one by one what a damaged file still gives. A row that cannot be read is given as a damaged record, so that
+/// readers get past it.
+fn salvage(
+    connection: &Connection,
+    topic: Topic,
+    partition: i32,
+    from: i64,
+    records_max: usize,
+) -> rusqlite::Result<Vec<Record>> {
+    let end = topic_end(connection, topic, partition)?;
+    let until = end.min(from.saturating_add(SALVAGED_AT_A_TIME));
+    let mut records = Vec::new();
+    for offset in from..until {
+        if records.len() >= records_max {
+            break;
+        }
+        match read_range(connection, topic, partition, (offset, offset), 1) {
+            Ok(found) => records.extend(found),
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                tracing::warn!(topic = topic.suffix(), partition, offset, error = %e, "a record of the log cannot be read");
+                records.push(Record { partition, offset, ..Record::default() });
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(records)
 }
 
 /// Everything in partition 0 of a topic, read a page at a time.

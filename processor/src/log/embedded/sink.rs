@@ -67,7 +67,7 @@ impl Sink for EmbeddedSink {
                 let result = match &failure {
                     None => Ok(()),
                     Some(LogError::Retry(why)) => Err(SinkError::Retry(why.clone())),
-                    Some(LogError::Fatal(why)) => Err(SinkError::Fatal(why.clone())),
+                    Some(LogError::Fatal(why) | LogError::Refused { why, .. }) => Err(SinkError::Fatal(why.clone())),
                 };
                 Delivery { ticket, result }
             })

@@ -9,6 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
@@ -31,11 +32,64 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-impl ProducerContext for Quiet {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+/// The context of a transactional producer: which of its records were refused as too large, by their place in the transaction.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    too_large: Mutex<Vec<usize>>,
 }
+
+impl Deliveries {
+    pub(super) fn take_too_large(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.too_large.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Quiet.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Quiet.error(error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, place: usize) {
+        if let Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) = result {
+            self.too_large.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+        }
+    }
+}
+
+/// The context of a client that makes the first contact: keeps why a login was refused. librdkafka itself reports a
+/// refused login to the caller as brokers that do not answer.
+#[derive(Clone, Default)]
+pub(crate) struct LoginWatch(Arc<Mutex<Option<String>>>);
+
+impl LoginWatch {
+    /// The reason that the broker gave for refusing the login, if it refused it.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for LoginWatch {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Quiet.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+        Quiet.error(error, reason);
+    }
+}
+
+impl ConsumerContext for LoginWatch {}
 
 /// What a rebalance did to this member of the group.
 pub(super) enum Rebalance {
@@ -49,11 +103,18 @@ pub(super) enum Rebalance {
 #[derive(Default)]
 pub(super) struct Membership {
     last: Mutex<Option<Rebalance>>,
+    /// The end of each fetched partition, by topic: librdkafka learns it with each answer and tells it now and then.
+    ends: Mutex<BTreeMap<String, BTreeMap<i32, i64>>>,
 }
 
 impl Membership {
     pub(super) fn set(&self, rebalance: Rebalance) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(rebalance);
+    }
+
+    /// The ends of the partitions of a topic that this member fetches, at most [`STATISTICS_EVERY_MS`] old.
+    pub(super) fn ends(&self, topic: &str) -> BTreeMap<i32, i64> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).get(topic).cloned().unwrap_or_default()
     }
 
     pub(super) fn take(&self) -> Option<Rebalance> {
@@ -64,7 +125,21 @@ impl Membership {
 /// The context of a consumer that is a member of a group.
 pub(super) struct GroupContext(pub(super) Arc<Membership>);
 
+/// How often librdkafka tells its statistics.
+pub(super) const STATISTICS_EVERY_MS: &str = "5000";
+
 impl ClientContext for GroupContext {
+    fn stats(&self, statistics: Statistics) {
+        // -1 and less stand for an end that is not known.
+        let ends = |topic: rdkafka::statistics::Topic| {
+            let known =
+                topic.partitions.into_iter().filter(|(number, partition)| *number >= 0 && partition.hi_offset >= 0);
+            known.map(|(number, partition)| (number, partition.hi_offset)).collect()
+        };
+        let ends = statistics.topics.into_iter().map(|(name, topic)| (name, ends(topic))).collect();
+        *self.0.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         Quiet.log(level, facility, message);
     }

@@ -1,19 +1,19 @@
 //! librdkafka's properties: the user's `[kafka]` table passes through, then ours are set.
 
-use std::collections::BTreeMap;
-
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
+use wulog_collector::kafka::KafkaSettings;
 
 use super::TRANSACTION_TIMEOUT;
+use super::clients::STATISTICS_EVERY_MS;
 
 /// Where Kafka is, what the topics are called, and who this instance is.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
-    /// The user's `[kafka]` table: librdkafka properties, passed through.
-    pub properties: BTreeMap<String, String>,
+    /// The user's `[kafka]` table: librdkafka properties, checked and passed through.
+    pub properties: KafkaSettings,
     /// Prefix of topics, groups and transactional ids.
     pub topic_prefix: String,
     /// Name of this instance: stable over restarts and unique among running instances.
@@ -37,7 +37,7 @@ impl KafkaConfig {
         config.set("topic.metadata.refresh.interval.ms", "30000");
         // A processor that waits ten seconds to connect again is ten seconds late after each restart of a broker.
         config.set("reconnect.backoff.max.ms", "2000");
-        for (name, value) in &self.properties {
+        for (name, value) in self.properties.iter() {
             config.set(name, value);
         }
         for (name, value) in ours {
@@ -51,10 +51,7 @@ impl KafkaConfig {
     /// # Errors
     /// In words, naming the property.
     pub fn check_properties(&self) -> Result<(), String> {
-        let said = |error: KafkaError| match error {
-            KafkaError::ClientConfig(_, why, name, value) => format!("[kafka] {name} = {value:?}: {why}"),
-            other => format!("[kafka]: {other}"),
-        };
+        let said = |error: KafkaError| self.properties.why_refused(&error);
         let _: BaseConsumer = self.group_member("check").create().map_err(said)?;
         let _: BaseProducer = self.transactional("check").create().map_err(said)?;
         Ok(())
@@ -86,6 +83,8 @@ impl KafkaConfig {
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
             ("queued.max.messages.kbytes", "16384"),
+            // Tells the ends of partitions, for the lag in records.
+            ("statistics.interval.ms", STATISTICS_EVERY_MS),
         ] {
             if !self.properties.contains_key(name) {
                 config.set(name, value);

@@ -108,9 +108,14 @@ pub(crate) fn explain(brokers: &str, topic: &str, doing: &str, error: &KafkaErro
                 "topic {topic}: another processor runs under the same instance name ({text}); give each its own `instance`"
             ))
         }
-        Some(Code::MessageSizeTooLarge) => LogError::Fatal(format!(
-            "topic {topic} at {brokers}: {doing}: {text}; raise the topic's max.message.bytes to at least 1 MiB"
-        )),
+        // Should a topic hold records of a codec that this librdkafka cannot read, no more than their place is known.
+        Some(Code::BadCompression | Code::NotImplemented | Code::UnsupportedCompressionType) => {
+            LogError::Retry(format!(
+                "topic {topic} at {brokers}: {doing}: its records are compressed with a codec that this build cannot read ({text}); read are \
+             none, gzip, snappy, lz4 and zstd: set the topic's compression.type to one of them (\"producer\" is best), and let what \
+             is in it expire or reset the group's offset beyond it"
+            ))
+        }
         _ => LogError::Retry(format!("topic {topic} at {brokers}: {doing} failed: {text}")),
     }
 }

@@ -18,6 +18,7 @@ use wulog_schemas::topic::Topic;
 use super::{Log, LogError, Polled, Record, Write};
 
 mod align;
+mod channel;
 mod clients;
 mod config;
 mod errors;
@@ -25,6 +26,8 @@ mod order;
 mod reader;
 mod transactions;
 
+pub use channel::{KafkaBystander, KafkaQueue, append};
+pub(crate) use clients::LoginWatch;
 pub use config::KafkaConfig;
 pub(crate) use errors::explain;
 pub use reader::PartitionReader;
@@ -319,6 +322,10 @@ impl Log for KafkaLog {
             .fetch_watermarks(&self.input_name(), partition, LOOK_TIMEOUT)
             .map_err(|e| self.failed("asking for the oldest offset", &e))?;
         Ok(low)
+    }
+
+    fn ends(&mut self) -> BTreeMap<i32, i64> {
+        self.membership.ends(&self.input_name())
     }
 
     fn start_at(&mut self, positions: &BTreeMap<i32, i64>) -> Result<(), LogError> {

@@ -8,12 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::log::Record;
+use crate::log_time::{LogClock, order_time};
 
 #[derive(Debug, Default)]
 struct Lane {
-    records: VecDeque<Record>,
-    /// The greatest timestamp taken or compared so far: a leader's clock may step back, log time may not.
-    log_time_ms: i64,
+    /// Records with their places in the order.
+    records: VecDeque<(i64, Record)>,
+    /// Log time of the records that came in: a leader's clock may step, log time does not follow every step.
+    clock: LogClock,
     /// Nothing further in the log behind `records`.
     ended: bool,
     /// Did not answer in time, so it is not waited for until it does.
@@ -23,7 +25,7 @@ struct Lane {
 impl Lane {
     /// Log time of the first record.
     fn head_ms(&self) -> Option<i64> {
-        self.records.front().map(|record| record.timestamp_ms.max(self.log_time_ms))
+        self.records.front().map(|(place, _)| *place)
     }
 
     fn is_awaited(&self) -> bool {
@@ -49,7 +51,7 @@ impl InOrder {
     pub(super) fn push(&mut self, record: Record) {
         if let Some(lane) = self.lanes.get_mut(&record.partition) {
             (lane.ended, lane.silent) = (false, false);
-            lane.records.push_back(record);
+            lane.records.push_back((order_time(&mut lane.clock, record.timestamp_ms), record));
             self.len += 1;
         }
     }
@@ -93,9 +95,8 @@ impl InOrder {
                 return true;
             }
             let Some(lane) = self.lanes.get_mut(&partition) else { return false };
-            lane.log_time_ms = head_ms;
             self.len -= 1;
-            out.extend(lane.records.pop_front());
+            out.extend(lane.records.pop_front().map(|(_, record)| record));
         }
         false
     }
@@ -110,8 +111,11 @@ impl InOrder {
 mod tests {
     use super::*;
 
-    fn record(partition: i32, offset: i64, timestamp_ms: i64) -> Record {
-        Record { partition, offset, timestamp_ms, ..Record::default() }
+    const T: i64 = 1_700_000_000_000;
+
+    /// A record of so many milliseconds after some time of this century; others are none.
+    fn record(partition: i32, offset: i64, after_ms: i64) -> Record {
+        Record { partition, offset, timestamp_ms: T + after_ms, ..Record::default() }
     }
 
     fn taken(order: &mut InOrder) -> Vec<(i32, i64)> {

@@ -17,7 +17,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use wulog_schemas::raw::HEADER;
 use wulog_schemas::topic::Topic;
 
-use super::clients::{GroupContext, Quiet, positions};
+use super::clients::{Deliveries, GroupContext, positions};
 use super::config::KafkaConfig;
 use super::errors::explain;
 use super::{CALL_TIMEOUT, TRANSACTION_TIMEOUT};
@@ -28,12 +28,26 @@ pub(super) struct Transactions {
     config: KafkaConfig,
     machine: &'static str,
     input: String,
-    producer: Option<Arc<BaseProducer<Quiet>>>,
+    producer: Option<Arc<BaseProducer<Deliveries>>>,
+    /// True once a topic has refused a batch: from then on batches are small, so that it shows which record is too large.
+    small_batches: bool,
+    /// True where the last transaction failed since a broker refused a batch.
+    batch_refused: bool,
 }
+
+/// Batches of a topic that refuses larger ones. A record that is larger goes alone.
+const SMALL_BATCH_BYTES: &str = "16384";
 
 impl Transactions {
     pub(super) fn new(config: &KafkaConfig, machine: &'static str, input: Topic) -> Transactions {
-        Transactions { config: config.clone(), machine, input: input.name(&config.topic_prefix), producer: None }
+        Transactions {
+            config: config.clone(),
+            machine,
+            input: input.name(&config.topic_prefix),
+            producer: None,
+            small_batches: false,
+            batch_refused: false,
+        }
     }
 
     fn failed(&self, doing: &str, error: &KafkaError) -> LogError {
@@ -46,11 +60,15 @@ impl Transactions {
     }
 
     /// The producer, initialised: from here on no older instance of the same name can commit.
-    fn producer(&mut self) -> Result<Arc<BaseProducer<Quiet>>, LogError> {
+    fn producer(&mut self) -> Result<Arc<BaseProducer<Deliveries>>, LogError> {
         if let Some(producer) = &self.producer {
             return Ok(Arc::clone(producer));
         }
-        let producer = BaseProducer::from_config_and_context(&self.config.transactional(self.machine), Quiet)
+        let mut properties = self.config.transactional(self.machine);
+        if self.small_batches {
+            properties.set("batch.size", SMALL_BATCH_BYTES);
+        }
+        let producer = BaseProducer::from_config_and_context(&properties, Deliveries::default())
             .map_err(|e| self.failed("making a producer", &e))?;
         producer.init_transactions(CALL_TIMEOUT).map_err(|e| self.failed("ending earlier transactions", &e))?;
         tracing::debug!(machine = self.machine, "transactional producer ready");
@@ -71,19 +89,43 @@ impl Transactions {
         let producer = self.producer()?;
         producer.begin_transaction().map_err(|e| self.failed("beginning a transaction", &e))?;
         let until = Instant::now() + CALL_TIMEOUT;
-        for write in writes {
-            enqueue(&producer, &names[&write.topic], write, until).map_err(|e| self.failed("writing", &e))?;
+        for (place, write) in writes.iter().enumerate() {
+            let topic = &names[&write.topic];
+            enqueue(&producer, topic, write, place, until).map_err(|e| match e {
+                KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => LogError::Refused {
+                    places: vec![place],
+                    why: format!("topic {topic}: librdkafka takes no record of this size; its message.max.bytes in [kafka] says how large one may be"),
+                },
+                other => self.failed("writing", &other),
+            })?;
         }
         if !next.is_empty() {
             send_offsets(&producer, offsets, group)
                 .map_err(|e| self.failed("sending offsets to the transaction", &e))?;
         }
-        producer.commit_transaction(CALL_TIMEOUT).map_err(|e| self.failed("committing a transaction", &e))?;
+        if let Err(error) = producer.commit_transaction(CALL_TIMEOUT) {
+            return Err(self.commit_failed(&producer, &error, until));
+        }
         // Delivery reports hold their records in memory until they are looked at; the commit has told all that they say.
         while producer.in_flight_count() > 0 && Instant::now() < until {
             producer.poll(Duration::ZERO);
         }
         Ok(())
+    }
+
+    /// Why a transaction was not committed: the records that its topics refuse, where that is the reason.
+    fn commit_failed(&mut self, producer: &BaseProducer<Deliveries>, error: &KafkaError, until: Instant) -> LogError {
+        while producer.in_flight_count() > 0 && Instant::now() < until {
+            producer.poll(Duration::from_millis(10));
+        }
+        producer.poll(Duration::ZERO);
+        let places = producer.context().take_too_large();
+        if places.is_empty() {
+            return self.failed("committing a transaction", error);
+        }
+        self.batch_refused = true;
+        let brokers = self.config.brokers();
+        LogError::Refused { places, why: format!("{brokers}: larger than the topic's max.message.bytes") }
     }
 
     /// Makes `writes` and the input offsets `next` visible together.
@@ -94,6 +136,7 @@ impl Transactions {
         next: &BTreeMap<i32, i64>,
     ) -> Result<(), LogError> {
         let outcome = self.transact(member, writes, next);
+        let may_be_a_batch = std::mem::take(&mut self.batch_refused) && !self.small_batches;
         if outcome.is_err() {
             // Whether it was committed is unknown after a time-out. A new producer's `init_transactions` settles it,
             // and the committed offset then says which it was.
@@ -102,6 +145,15 @@ impl Transactions {
             {
                 tracing::debug!(%error, "abort after a failed transaction");
             }
+        }
+        if may_be_a_batch {
+            // A batch was refused as a whole, and perhaps none of its records is too large by itself.
+            tracing::warn!(
+                machine = self.machine,
+                "a topic refuses batches of the usual size; going on with small ones"
+            );
+            self.small_batches = true;
+            return self.commit(member, writes, next);
         }
         outcome
     }
@@ -133,7 +185,7 @@ fn group_of(member: &BaseConsumer<GroupContext>) -> Result<ConsumerGroupMetadata
 /// has a thread of its own, and whoever asks does not wait longer than the transaction may last. Whether the offsets were named
 /// then does not matter: a new producer ends the transaction, and what is still said for the old one is refused.
 fn send_offsets(
-    producer: &Arc<BaseProducer<Quiet>>,
+    producer: &Arc<BaseProducer<Deliveries>>,
     offsets: TopicPartitionList,
     group: ConsumerGroupMetadata,
 ) -> Result<(), KafkaError> {
@@ -147,9 +199,17 @@ fn send_offsets(
     answered.recv_timeout(TRANSACTION_TIMEOUT).unwrap_or(Err(timed_out))
 }
 
-fn enqueue(producer: &BaseProducer<Quiet>, topic: &str, write: &Write, until: Instant) -> Result<(), KafkaError> {
-    let mut record =
-        BaseRecord::<str, [u8]>::to(topic).partition(write.partition).key(&*write.key).timestamp(write.timestamp_ms);
+fn enqueue(
+    producer: &BaseProducer<Deliveries>,
+    topic: &str,
+    write: &Write,
+    place: usize,
+    until: Instant,
+) -> Result<(), KafkaError> {
+    let mut record = BaseRecord::<str, [u8], usize>::with_opaque_to(topic, place)
+        .partition(write.partition)
+        .key(&*write.key)
+        .timestamp(write.timestamp_ms);
     if let Some(value) = &write.value {
         record = record.payload(value);
     }
@@ -180,7 +240,7 @@ mod tests {
     fn a_commit_does_not_wait_longer_than_its_transaction_for_a_coordinator_that_is_away() {
         let cluster = MockCluster::new(2).expect("a mock cluster needs only ports");
         let config = KafkaConfig {
-            properties: BTreeMap::from([("bootstrap.servers".to_owned(), cluster.bootstrap_servers())]),
+            properties: BTreeMap::from([("bootstrap.servers".to_owned(), cluster.bootstrap_servers())]).into(),
             topic_prefix: "t".to_owned(),
             instance: "one".to_owned(),
         };

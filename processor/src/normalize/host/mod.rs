@@ -9,16 +9,28 @@ use wulog_schemas::hresult;
 use wulog_schemas::raw::Heartbeat;
 use wulog_schemas::signal::{Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone};
 
+mod legibility;
 mod outcomes;
+mod weight;
 
+pub(super) use outcomes::Success;
+
+use legibility::Legibility;
 use outcomes::Subject;
+use weight::Weight;
+pub(super) use weight::Worth;
 
+use super::attempt::Proof;
+use super::certificates::Listed;
 use super::config::{Limits, NormalizerConfig};
 use super::file::File;
-use super::fold::Failure;
+use super::fold::{Failure, Step};
+use super::gate::Admission;
 use super::known::Told;
 use super::thread::cut;
 use super::time::Zone;
+use super::wrapped::Wrapped;
+use crate::parse::Entry;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
@@ -47,8 +59,18 @@ pub(super) struct Scope<'a> {
     pub(super) config: &'a NormalizerConfig,
 }
 
-/// Facts to send, each with the raw record that it was read from.
-pub(super) type Facts = Vec<(RawPosition, Fact)>;
+/// Facts to send, in order.
+pub(super) type Facts = Vec<Said>;
+
+/// A fact to send.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// The raw record that it was read from.
+    pub(super) raw: RawPosition,
+    pub(super) fact: Fact,
+    /// The lines of an attempt, for its document.
+    pub(super) proof: Option<Proof>,
+}
 
 /// One host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -66,8 +88,12 @@ pub(super) struct Host {
     pub(super) zone: Option<Zone>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) files: BTreeMap<String, File>,
+    /// Records of files that were forgotten while the record was held.
+    #[serde(skip)]
+    forgotten: Vec<Wrapped>,
     pub(super) dimensions: BTreeMap<String, String>,
     subjects: BTreeMap<String, Subject>,
+    legibility: Legibility,
     caught_up: bool,
     /// True once a heartbeat came.
     heard: bool,
@@ -80,6 +106,12 @@ pub(super) struct Host {
     changed: Option<(i64, u32)>,
     /// Log time of the last record, by which the oldest host is forgotten.
     pub(super) last_log: i64,
+    /// Whether what it says counts.
+    pub(super) admission: Admission,
+    /// What its inventory of certificates listed, where it sends one.
+    pub(super) certificates: Option<Box<Listed>>,
+    /// What the host takes of memory.
+    weight: Weight,
     /// The entry of this host in the index of due times.
     pub(super) due: Option<i64>,
 }
@@ -94,11 +126,29 @@ impl Host {
         if !self.files.contains_key(name) {
             if self.files.len() >= limits.files_per_host_max.max(1) {
                 let oldest = self.files.iter().min_by_key(|(_, file)| file.newest).map(|(name, _)| name.clone());
-                oldest.map(|name| self.files.remove(&name));
+                let oldest = oldest.and_then(|name| self.files.remove(&name));
+                self.forgotten.extend(oldest.and_then(|file| file.wrapped));
             }
             self.files.insert(name.to_owned(), File::default());
         }
         self.files.get_mut(name).expect("inserted above")
+    }
+
+    /// True where a record of one of its files goes on in a line that has not come.
+    pub(super) fn holds_record(&self) -> bool {
+        !self.forgotten.is_empty() || self.files.values().any(|file| file.wrapped.is_some())
+    }
+
+    /// Takes out a record that waits for its next line no longer: it is due, or its file was forgotten.
+    pub(super) fn next_wrapped(&mut self, log_time: i64) -> Option<Wrapped> {
+        let is_due = |file: &&mut File| file.wrapped.as_ref().is_some_and(|wrapped| wrapped.due() <= log_time);
+        self.forgotten.pop().or_else(|| self.files.values_mut().find(is_due)?.wrapped.take())
+    }
+
+    /// What is to be said of its files that had nothing of Windows Update.
+    pub(super) fn strange_files(&mut self) -> Vec<String> {
+        let Host { name, files, .. } = self;
+        files.iter_mut().filter_map(|(path, file)| Some(file.kind.at_end()?.notice(name, path))).collect()
     }
 
     /// Takes the name that a record gives the host.
@@ -107,6 +157,19 @@ impl Host {
         if self.name != name && !name.is_empty() {
             self.name = name.to_owned();
         }
+    }
+
+    /// Takes whether the host counts. From when it does, its facts say what it said in vain before.
+    pub(super) fn set_admission(&mut self, admission: Admission, scope: Scope<'_>) {
+        if self.admission == Admission::SetAside && admission == Admission::Admitted {
+            self.facts_changed(scope);
+        }
+        self.admission = admission;
+    }
+
+    /// Host name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// True where the dimension is known.
@@ -149,6 +212,13 @@ impl Host {
         }
     }
 
+    /// Notes whether a line could be read.
+    pub(super) fn saw_line(&mut self, entry: &Entry<'_>, event_time: i64, scope: Scope<'_>) {
+        if self.legibility.take(entry, event_time, scope.at.log_time) {
+            self.facts_changed(scope);
+        }
+    }
+
     /// Takes the event time of a line.
     pub(super) fn saw_time(&mut self, event_time: i64) {
         self.last_event = Some(self.last_event.map_or(event_time, |last| last.max(event_time)));
@@ -174,42 +244,41 @@ impl Host {
         }
         if beat.caught_up && !self.caught_up {
             self.catch_up(scope, out);
+        } else if !beat.caught_up && self.caught_up {
+            // What comes now is a backlog: the facts before the next attempt say so.
+            self.facts_changed(scope);
         }
         self.caught_up = beat.caught_up;
     }
 
-    /// A scan ended. Its success also ends every failure to reach a server.
+    /// A scan ended: says so, unless another one ended just before.
     pub(super) fn scanned(&mut self, outcome: Outcome, event_time: i64, scope: Scope<'_>, out: &mut Facts) {
-        if outcome == Outcome::Success {
-            let servers: Vec<String> =
-                self.subjects.keys().filter(|name| name.starts_with("server:")).cloned().collect();
-            for subject in servers {
-                self.succeed_if_failing(&subject, "scan", event_time, scope, out);
-            }
-        }
         let too_soon = self.last_scan.is_some_and(|last| event_time < last.saturating_add(SCAN_EVERY_MS));
         if too_soon {
             return;
         }
         self.last_scan = Some(event_time);
-        if self.caught_up {
-            self.send_facts_if_changed(scope, out);
-            out.push((scope.at.raw, Fact::ScanDone(ScanDone { host: self.named(scope), outcome, event_time })));
-        }
+        self.send_facts_if_unsent(scope, out);
+        let scan = ScanDone { host: self.named(scope), outcome, event_time };
+        out.push(Said { raw: scope.at.raw, fact: Fact::ScanDone(scan), proof: None });
     }
 
-    /// Counts the failures that have waited long enough.
+    /// Counts the failures that have waited long enough, and the steps that no refusal followed.
     pub(super) fn settle_folds(&mut self, scope: Scope<'_>, out: &mut Facts) {
         if !self.files.values().any(|file| file.folds.is_open()) {
             return;
         }
-        let due: Vec<Failure> = self
-            .files
-            .values_mut()
-            .flat_map(|file| file.folds.due(file.time.clock_millis(), scope.at.log_time))
-            .collect();
-        for failure in due {
+        let (mut failures, mut steps): (Vec<Failure>, Vec<Step>) = (Vec::new(), Vec::new());
+        for file in self.files.values_mut() {
+            let clock = file.time.clock_millis();
+            failures.extend(file.folds.due(clock, scope.at.log_time));
+            steps.extend(file.folds.due_steps(clock, scope.at.log_time));
+        }
+        for failure in failures {
             self.failed(failure, scope, out);
+        }
+        for step in steps {
+            self.step_succeeded(step, scope, out);
         }
     }
 
@@ -236,7 +305,8 @@ impl Host {
         let facts = self.changed.filter(|_| self.caught_up).map(|(since, _)| since.saturating_add(FACTS_WAIT_MS));
         let wait = self.first_log.saturating_add(i64::from(config.catch_up_wait_secs) * 1000);
         let catch_up = (!self.caught_up && !self.heard).then_some(wait);
-        [failures, facts, catch_up].into_iter().flatten().min()
+        let wrapped = self.files.values().filter_map(|file| file.wrapped.as_ref()).map(Wrapped::due).min();
+        [failures, facts, catch_up, wrapped].into_iter().flatten().min()
     }
 
     fn catch_up(&mut self, scope: Scope<'_>, out: &mut Facts) {
@@ -248,8 +318,10 @@ impl Host {
         self.changed.get_or_insert((scope.at.log_time, 0));
     }
 
-    fn send_facts_if_changed(&mut self, scope: Scope<'_>, out: &mut Facts) {
-        if self.changed.is_some() {
+    /// Sends facts that the detector lacks. An attempt or a scan comes after the facts of its host: they name the host's
+    /// dimensions, and say that it is history while the host is not caught up.
+    fn send_facts_if_unsent(&mut self, scope: Scope<'_>, out: &mut Facts) {
+        if self.changed.is_some() || self.facts_sent.is_none() {
             self.send_facts(scope, out);
         }
     }
@@ -258,12 +330,10 @@ impl Host {
         let mut dimensions = self.dimensions.clone();
         dimensions.extend(self.labels.iter().map(|(name, value)| (format!("label.{name}"), value.clone())));
         let mut failing = Vec::new();
-        for (subject, known) in &mut self.subjects {
-            if let (Outcome::Failure, Some(family)) = (known.outcome, known.family) {
+        for (subject, known) in &self.subjects {
+            for (family, known) in &known.failing {
                 let code = hresult::display(known.code);
-                failing.push(Failing { subject: subject.clone(), family, code, since: known.since });
-                // The facts say it as well as an attempt would.
-                known.sent = known.sent.or(Some(known.last));
+                failing.push(Failing { subject: subject.clone(), family: *family, code, since: known.since });
             }
         }
         let facts = HostFacts {
@@ -272,10 +342,12 @@ impl Host {
             failing,
             last_event_time: self.last_event,
             caught_up: self.caught_up,
+            unreadable: self.legibility.unreadable(),
         };
+        self.legibility.warn_once(&self.name);
         self.facts_sent = Some(scope.at.log_time);
         self.changed = None;
-        out.push((scope.at.raw, Fact::HostFacts(facts)));
+        out.push(Said { raw: scope.at.raw, fact: Fact::HostFacts(facts), proof: None });
     }
 
     fn named(&self, scope: Scope<'_>) -> HostRef {

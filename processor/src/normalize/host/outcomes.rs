@@ -1,188 +1,437 @@
 //! How operations on a host's subjects ended: what fails there, and which attempts are told.
 //!
-//! A subject is what an operation is about: an update, a file, a server.
+//! A subject is the object of an operation: an update, a file, the server of a scan.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use wulog_schemas::alert::NO_WSUS;
 use wulog_schemas::hresult::{self, Family};
-use wulog_schemas::signal::{Attempt, Fact, Outcome, RawPosition};
+use wulog_schemas::signal::{Attempt, Fact, Outcome};
 
-use super::{DAY_MS, Facts, Host, Scope};
-use crate::normalize::fold::Failure;
+use super::{DAY_MS, Facts, Host, Said, Scope};
+use crate::normalize::attempt::{Operation, Proof};
+use crate::normalize::fold::{Failure, Step};
 use crate::normalize::thread::cut;
+use crate::parse::service_name;
 
 /// An outcome that is older than the latest by more than this does not undo it; REPORT EVENT is dated up to 5 s back.
 const OUT_OF_ORDER_MS: i64 = 60_000;
 
-/// The latest outcome at one subject.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Two lines of one failure, in two files or threads, are at most so far apart.
+const SAME_FAILURE_MS: i64 = 5 * 60_000;
+
+/// A step that went well does not disprove a refusal that is not older than this: other files of the same update go on
+/// to be transferred and verified.
+const STEP_AFTER_REFUSAL_MS: i64 = 10 * 60_000;
+
+/// Subject of a failure that names neither update, file nor server.
+pub(super) const UNKNOWN: &str = "unknown";
+
+/// What is known of one subject.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Subject {
-    pub(super) outcome: Outcome,
-    pub(super) family: Option<Family>,
-    pub(super) code: u32,
-    pub(super) since: i64,
-    /// Event time of the latest outcome.
-    pub(super) last: i64,
-    /// Event time of the latest one that was sent since the outcome changed.
-    pub(super) sent: Option<i64>,
+    /// What fails now.
+    pub(super) failing: BTreeMap<Family, Failing>,
+    /// Event time of the latest failure, also of one that has ended.
+    failed: Option<i64>,
+    /// Event time of the latest success.
+    succeeded: Option<i64>,
+    /// The latest success that was sent since the subject last failed.
+    success_sent: Option<(i64, Operation)>,
 }
 
-/// How an operation on a subject ended.
-struct End {
-    subject: String,
-    outcome: Outcome,
-    family: Option<Family>,
-    code: u32,
-    operation: String,
-    dimensions: BTreeMap<String, String>,
-    event_time: i64,
-    raw: RawPosition,
+/// A family of failures at one subject that no success has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Failing {
+    pub(super) code: u32,
+    pub(super) operation: Operation,
+    /// Event time of the first failure since the last success.
+    pub(super) since: i64,
+    /// Event time of the latest failure.
+    pub(super) last: i64,
+    /// Event time of the latest failure that was sent.
+    pub(super) sent: Option<i64>,
+    /// Application that asked for the operation.
+    pub(super) caller: Option<String>,
+}
+
+impl Subject {
+    fn latest(&self) -> Option<i64> {
+        self.failed.max(self.succeeded)
+    }
+
+    /// True for a failure at `time` that a success has ended: it came late, or its line was logged again.
+    fn is_over(&self, time: i64) -> bool {
+        let is_old = self.succeeded.is_some_and(|at| time.saturating_add(OUT_OF_ORDER_MS) < at);
+        is_old || self.failing.is_empty() && self.failed.is_some_and(|failed| time <= failed)
+    }
+}
+
+impl Failing {
+    /// True where a success at `time` ends it.
+    fn ends(&self, operation: Operation, time: i64, weight: Weight) -> bool {
+        let is_after = match weight {
+            Weight::Step => time >= self.last.saturating_add(STEP_AFTER_REFUSAL_MS),
+            Weight::Whole | Weight::Repair => time.saturating_add(OUT_OF_ORDER_MS) >= self.last,
+        };
+        is_after && operation.ends(self.operation)
+    }
+}
+
+/// An operation that succeeded.
+pub(in crate::normalize) struct Success {
+    pub(in crate::normalize) operation: Operation,
+    pub(in crate::normalize) dimensions: BTreeMap<String, String>,
+    pub(in crate::normalize) event_time: i64,
+    pub(in crate::normalize) proof: Proof,
+}
+
+/// Which failures a success may end, and whether it is told of a subject that did not fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// The end of an operation.
+    Whole,
+    /// A step of an operation.
+    Step,
+    /// It is told only where it ends a failure.
+    Repair,
 }
 
 impl Host {
     /// A file's failure counts.
     pub(in crate::normalize) fn failed(&mut self, failure: Failure, scope: Scope<'_>, out: &mut Facts) {
-        let file = failure.path.as_deref().map(|path| path.rsplit(['\\', '/']).next().unwrap_or(path).to_lowercase());
-        let subject = match (&failure.update, &file) {
-            (Some(update), _) => format!("update:{update}"),
-            (None, Some(file)) if failure.family != Family::Tls => format!("file:{file}"),
-            _ => {
-                let server = failure.server.as_ref().or_else(|| self.dimensions.get("wsus"));
-                format!("server:{}", server.map_or("unknown", String::as_str))
-            }
-        };
+        let file = failure.path.as_deref().map(file_name);
+        let subject = self.subject_of(&failure, file.as_deref());
+        let mut subject = cut(&subject, scope.config.limits.value_bytes_max).to_owned();
+        if subject == UNKNOWN
+            && let Some(known) = self.same_failure(&failure)
+        {
+            subject = known;
+        }
         let mut dimensions = failure.dimensions;
-        dimensions.extend(failure.update.map(|update| ("update".to_owned(), update)));
-        dimensions.extend(file.map(|file| ("file".to_owned(), file)));
-        let end = End {
-            subject: cut(&subject, scope.config.limits.value_bytes_max).to_owned(),
-            outcome: Outcome::Failure,
-            family: Some(failure.family),
+        let details = [("update", failure.update), ("file", file), ("server", failure.server)];
+        dimensions.extend(details.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+
+        let (time, family) = (failure.event_time, failure.family);
+        let known = self.subjects.get(&subject);
+        if known.is_some_and(|known| known.is_over(time)) {
+            return;
+        }
+        let before = known.and_then(|known| known.failing.get(&family));
+        let is_new = before.is_none();
+        let send = before.and_then(|before| before.sent).is_none_or(|sent| time >= sent.saturating_add(DAY_MS));
+        // Facts go first and without this outcome, so that the detector knows the host when it counts the attempt.
+        if send {
+            self.send_facts_if_unsent(scope, out);
+        }
+        self.forget_oldest_subject(&subject, scope.config.limits.subjects_per_host_max);
+        let known = self.subjects.entry(subject.clone()).or_default();
+        let failing = known.failing.entry(family).or_insert(Failing {
             code: failure.code,
             operation: failure.operation,
-            dimensions,
-            event_time: failure.event_time,
-            raw: failure.raw,
+            since: time,
+            last: time,
+            sent: None,
+            caller: None,
+        });
+        failing.code = failure.code;
+        failing.operation = failing.operation.max(failure.operation);
+        failing.since = failing.since.min(time);
+        failing.last = failing.last.max(time);
+        failing.caller = dimensions.get("caller").cloned().or(failing.caller.take());
+        if send {
+            failing.sent = Some(time);
+        }
+        let since = failing.since;
+        known.failed = known.failed.max(Some(time));
+        known.success_sent = None;
+        if is_new {
+            self.facts_changed(scope);
+        }
+        if send {
+            let attempt = Attempt {
+                host: self.named(scope),
+                subject,
+                outcome: Outcome::Failure,
+                family: Some(family),
+                code: Some(hresult::display(failure.code)),
+                operation: failure.operation.name().to_owned(),
+                dimensions,
+                event_time: time,
+                since,
+                late: time < scope.at.log_time.saturating_sub(DAY_MS),
+            };
+            out.push(Said { raw: failure.proof.raw, fact: Fact::Attempt(attempt), proof: Some(failure.proof) });
+        }
+    }
+
+    /// The subject of a failure. A scan fails at its server, whatever it was that failed there.
+    fn subject_of(&self, failure: &Failure, file: Option<&str>) -> String {
+        let at_server = || {
+            let configured = || self.dimensions.get("wsus").filter(|wsus| *wsus != NO_WSUS);
+            let server = failure.server.as_ref().or_else(configured);
+            server.map_or_else(|| UNKNOWN.to_owned(), |server| format!("server:{server}"))
         };
-        self.end(end, scope, out);
+        match (&failure.update, file) {
+            _ if failure.operation == Operation::Scan => at_server(),
+            (Some(update), _) => format!("update:{update}"),
+            (None, Some(file)) if failure.family != Family::Tls => format!("file:{file}"),
+            _ if failure.family == Family::Tls => at_server(),
+            // A server that the line itself or its thread named; the configured one is only a guess here.
+            _ => failure.server.as_ref().map_or_else(|| UNKNOWN.to_owned(), |server| format!("server:{server}")),
+        }
+    }
+
+    /// The subject that fails in the same way at the same time: another file of the host, or another thread, told it.
+    fn same_failure(&self, failure: &Failure) -> Option<String> {
+        let is_same = |failing: &Failing| {
+            failing.last.abs_diff(failure.event_time) <= SAME_FAILURE_MS.unsigned_abs()
+                && (failing.operation == Operation::Scan) == (failure.operation == Operation::Scan)
+        };
+        let fails = |subject: &Subject| subject.failing.get(&failure.family).is_some_and(is_same);
+        let found = self.subjects.iter().find(|(name, subject)| *name != UNKNOWN && fails(subject));
+        found.map(|(name, _)| name.clone())
     }
 
     /// An update was downloaded or installed.
     pub(in crate::normalize) fn update_succeeded(
         &mut self,
         update: &str,
-        operation: &str,
-        dimensions: BTreeMap<String, String>,
-        event_time: i64,
+        mut success: Success,
         scope: Scope<'_>,
         out: &mut Facts,
     ) {
-        let end = End {
-            subject: format!("update:{update}"),
-            outcome: Outcome::Success,
-            family: None,
-            code: 0,
-            operation: operation.to_owned(),
-            dimensions,
-            event_time,
-            raw: scope.at.raw,
-        };
-        self.end(end, scope, out);
+        success.dimensions.insert("update".to_owned(), update.to_owned());
+        let subject = format!("update:{update}");
+        for alias in self.aliases(&subject) {
+            self.succeed(&alias, success.like(), Weight::Repair, scope, out);
+        }
+        // A server that content came from can be reached.
+        for server in self.failing_servers(|failing| failing.operation != Operation::Scan) {
+            self.succeed(&server, success.like(), Weight::Repair, scope, out);
+        }
+        self.succeed(&subject, success, Weight::Whole, scope, out);
     }
 
-    /// A file's signature is good: says so where the file failed before.
-    pub(in crate::normalize) fn file_succeeded(
+    /// A step went well, and no refusal followed.
+    pub(in crate::normalize) fn step_succeeded(&mut self, step: Step, scope: Scope<'_>, out: &mut Facts) {
+        let Step { update, path, operation, dimensions, event_time, proof, .. } = step;
+        let mut success = Success { operation, dimensions, event_time, proof };
+        if let Some(path) = &path {
+            let subject = format!("file:{}", file_name(path));
+            let subject = cut(&subject, scope.config.limits.value_bytes_max);
+            self.succeed(subject, success.like(), Weight::Repair, scope, out);
+        }
+        if let Some(update) = update {
+            success.dimensions.insert("update".to_owned(), update.clone());
+            self.succeed(&format!("update:{update}"), success, Weight::Step, scope, out);
+        }
+    }
+
+    /// A scan reached its servers: ends the failures of scans at these servers and at others of the same owner, or, where
+    /// the scan names none, at the configured one. A client that scans well again may have been given another WSUS
+    /// server, and it asks a server of Microsoft which other one it shall use.
+    pub(in crate::normalize) fn scan_reached(
         &mut self,
-        path: &str,
-        event_time: i64,
+        servers: &[String],
+        success: &Success,
         scope: Scope<'_>,
         out: &mut Facts,
     ) {
-        let file = path.rsplit(['\\', '/']).next().unwrap_or(path).to_lowercase();
-        let subject = format!("file:{file}");
-        self.succeed_if_failing(
-            cut(&subject, scope.config.limits.value_bytes_max),
-            "signature",
-            event_time,
-            scope,
-            out,
-        );
+        let wsus = self.dimensions.get("wsus").map(|wsus| format!("server:{wsus}"));
+        let reached: Vec<String> = self
+            .failing_servers(|failing| failing.operation == Operation::Scan)
+            .into_iter()
+            .filter(|subject| {
+                let is_reached = subject
+                    .strip_prefix("server:")
+                    .is_some_and(|server| servers.iter().any(|it| is_of_microsoft(it) == is_of_microsoft(server)));
+                // A report names no server. Where the host has no other log, its scans are all that is known.
+                let is_implied = servers.is_empty() && (wsus.as_ref() == Some(subject) || !self.has_dimension("form"));
+                is_reached || is_implied || subject == UNKNOWN
+            })
+            .collect();
+        for subject in reached {
+            self.succeed(&subject, success.like(), Weight::Repair, scope, out);
+        }
     }
 
-    fn end(&mut self, end: End, scope: Scope<'_>, out: &mut Facts) {
-        let known = self.subjects.get(&end.subject);
-        let changed = known.is_none_or(|known| known.outcome != end.outcome);
-        if changed && known.is_some_and(|known| end.event_time.saturating_add(OUT_OF_ORDER_MS) < known.last) {
+    /// A scan does not offer updates any more that failed long before: ends their failures.
+    pub(in crate::normalize) fn not_offered(
+        &mut self,
+        lacks: impl Fn(Option<&str>) -> bool,
+        caller: Option<&str>,
+        success: &Success,
+        scope: Scope<'_>,
+        out: &mut Facts,
+    ) {
+        /// A client that fails at an update looks again within some hours. A scan right after a failure may answer from
+        /// a cache, or be another one of several that ran at that time.
+        const SETTLED_MS: i64 = 6 * 3_600_000;
+        let is_over = |failing: &Failing| {
+            let asks_the_same = caller
+                .is_none_or(|caller| is_of_automatic_updates(caller) || failing.caller.as_deref() == Some(caller));
+            failing.operation != Operation::Scan
+                && failing.last.saturating_add(SETTLED_MS) <= success.event_time
+                && asks_the_same
+        };
+        let over: Vec<(String, Operation)> = self
+            .subjects
+            .iter()
+            .filter(|(name, subject)| lacks(name.strip_prefix("update:")) && subject.failing.values().all(is_over))
+            .filter_map(|(name, subject)| {
+                let operation = subject.failing.values().map(|failing| failing.operation).max()?;
+                Some((name.clone(), operation))
+            })
+            .collect();
+        for (subject, operation) in over {
+            let mut success = Success { operation, ..success.like() };
+            success.dimensions.insert("evidence".to_owned(), "not_offered".to_owned());
+            success.dimensions.extend(subject.strip_prefix("update:").map(|it| ("update".to_owned(), it.to_owned())));
+            self.succeed(&subject, success, Weight::Repair, scope, out);
+        }
+    }
+
+    /// True where anything fails.
+    pub(in crate::normalize) fn fails(&self) -> bool {
+        self.subjects.values().any(|subject| !subject.failing.is_empty())
+    }
+
+    /// True where the file of that path fails.
+    pub(in crate::normalize) fn fails_at_file(&self, path: Option<&str>) -> bool {
+        let subject = path.map(|path| format!("file:{}", file_name(path)));
+        let known = subject.and_then(|subject| self.subjects.get(&subject));
+        known.is_some_and(|known| !known.failing.is_empty())
+    }
+
+    /// True where a scan of that service would offer what WSUS offers: a host with a WSUS server also looks for
+    /// applications of the store elsewhere.
+    pub(in crate::normalize) fn asks_its_service(&self, service: Option<&str>) -> bool {
+        let has_wsus = self.dimensions.get("wsus").is_some_and(|wsus| wsus != NO_WSUS);
+        match service.map(|service| service_name(service).unwrap_or_default()) {
+            None => true,
+            Some(name) if has_wsus => name == "wsus",
+            Some(name) => matches!(name, "windows_update" | "microsoft_update"),
+        }
+    }
+
+    /// Subjects that failed as this update did, when this update did, and that only its success can end: lines that name
+    /// no update told of the same failure.
+    fn aliases(&self, update: &str) -> Vec<String> {
+        let Some(subject) = self.subjects.get(update) else { return Vec::new() };
+        let is_same = |(family, failing): (&Family, &Failing)| {
+            subject
+                .failing
+                .get(family)
+                .is_some_and(|own| own.last.abs_diff(failing.last) <= SAME_FAILURE_MS.unsigned_abs())
+        };
+        let others = self.subjects.iter().filter(|(name, _)| name.starts_with("file:") || *name == UNKNOWN);
+        others.filter(|(_, other)| other.failing.iter().any(is_same)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Servers, and the unknown one, of which a failure is such.
+    fn failing_servers(&self, is_such: impl Fn(&Failing) -> bool) -> Vec<String> {
+        let servers = self.subjects.iter().filter(|(name, _)| name.starts_with("server:") || *name == UNKNOWN);
+        let failing = servers.filter(|(_, subject)| subject.failing.values().any(&is_such));
+        // `unknown` may also be an update, of which the reachability of a server says nothing.
+        let failing = failing.filter(|(name, subject)| {
+            *name != UNKNOWN || subject.failing.values().all(|it| it.operation == Operation::Scan)
+        });
+        failing.map(|(name, _)| name.clone()).collect()
+    }
+
+    fn succeed(&mut self, subject: &str, success: Success, weight: Weight, scope: Scope<'_>, out: &mut Facts) {
+        let Success { operation, dimensions, event_time: time, proof } = success;
+        let known = self.subjects.get(subject);
+        let is_failing = known.is_some_and(|known| !known.failing.is_empty());
+        if weight == Weight::Repair && !is_failing {
             return;
         }
-        let since = match known {
-            Some(known) if !changed && end.outcome == Outcome::Failure => known.since.min(end.event_time),
-            _ => end.event_time,
-        };
-        let sent = known.filter(|_| !changed).and_then(|known| known.sent);
-        let send = self.caught_up && sent.is_none_or(|sent| end.event_time >= sent.saturating_add(DAY_MS));
-        let last = known.map_or(end.event_time, |known| known.last.max(end.event_time));
-        let was_failing = known.is_some_and(|known| known.outcome == Outcome::Failure);
-        // Facts go first and without this outcome, so that the detector knows the host when it counts the attempt.
-        if send {
-            self.send_facts_if_changed(scope, out);
+        if known.is_some_and(|known| known.succeeded.is_some_and(|at| time < at)) {
+            // The line was logged again, or came late: a newer success is known.
+            return;
         }
-        self.forget_oldest_subject(&end.subject, scope.config.limits.subjects_per_host_max);
-        let sent = if send { Some(end.event_time) } else { sent };
-        let state = Subject { outcome: end.outcome, family: end.family, code: end.code, since, last, sent };
-        self.subjects.insert(end.subject.clone(), state);
-        if changed && (was_failing || end.outcome == Outcome::Failure) {
+        let ends_all =
+            known.is_none_or(|known| known.failing.values().all(|failing| failing.ends(operation, time, weight)));
+        let is_told = known
+            .and_then(|known| known.success_sent)
+            .is_some_and(|(sent, told)| time < sent.saturating_add(DAY_MS) && told.ends(operation));
+        let send = ends_all && (is_failing || !is_told);
+        if send {
+            self.send_facts_if_unsent(scope, out);
+        }
+        self.forget_oldest_subject(subject, scope.config.limits.subjects_per_host_max);
+        let known = self.subjects.entry(subject.to_owned()).or_default();
+        known.failing.retain(|_, failing| !failing.ends(operation, time, weight));
+        if !ends_all {
+            // It still fails, at a later step of the chain or after this success.
+            return;
+        }
+        known.succeeded = Some(time);
+        if send {
+            known.success_sent = Some((time, operation));
+        }
+        if is_failing {
             self.facts_changed(scope);
         }
         if send {
             let attempt = Attempt {
                 host: self.named(scope),
-                subject: end.subject,
-                outcome: end.outcome,
-                family: end.family,
-                code: end.family.map(|_| hresult::display(end.code)),
-                operation: end.operation,
-                dimensions: end.dimensions,
-                event_time: end.event_time,
-                since,
-                late: end.event_time < scope.at.log_time.saturating_sub(DAY_MS),
+                subject: subject.to_owned(),
+                outcome: Outcome::Success,
+                family: None,
+                code: None,
+                operation: operation.name().to_owned(),
+                dimensions,
+                event_time: time,
+                since: time,
+                late: time < scope.at.log_time.saturating_sub(DAY_MS),
             };
-            out.push((end.raw, Fact::Attempt(attempt)));
+            out.push(Said { raw: proof.raw, fact: Fact::Attempt(attempt), proof: Some(proof) });
         }
-    }
-
-    pub(super) fn succeed_if_failing(
-        &mut self,
-        subject: &str,
-        operation: &str,
-        event_time: i64,
-        scope: Scope<'_>,
-        out: &mut Facts,
-    ) {
-        if self.subjects.get(subject).is_none_or(|known| known.outcome != Outcome::Failure) {
-            return;
-        }
-        let end = End {
-            subject: subject.to_owned(),
-            outcome: Outcome::Success,
-            family: None,
-            code: 0,
-            operation: operation.to_owned(),
-            dimensions: BTreeMap::new(),
-            event_time,
-            raw: scope.at.raw,
-        };
-        self.end(end, scope, out);
     }
 
     fn forget_oldest_subject(&mut self, keep: &str, subjects_max: usize) {
         if self.subjects.len() < subjects_max.max(1) || self.subjects.contains_key(keep) {
             return;
         }
-        let oldest = self.subjects.iter().min_by_key(|(_, subject)| subject.last).map(|(name, _)| name.clone());
+        let oldest = self.subjects.iter().min_by_key(|(_, subject)| subject.latest()).map(|(name, _)| name.clone());
         if let Some(oldest) = oldest {
             self.subjects.remove(&oldest);
         }
     }
+}
+
+impl Success {
+    /// A copy for another subject that it proves.
+    fn like(&self) -> Success {
+        Success {
+            operation: self.operation,
+            dimensions: self.dimensions.clone(),
+            event_time: self.event_time,
+            proof: self.proof.clone(),
+        }
+    }
+}
+
+/// True for callers that ask for all updates of the host. Other applications ask for their own: that the search of an
+/// antimalware program finds nothing says nothing of the other updates.
+fn is_of_automatic_updates(caller: &str) -> bool {
+    const CALLERS: [&str; 7] =
+        ["AutomaticUpdates", "UpdateOrchestrator", "MoUpdateOrchestrator", "USOSVC", "CcmExec", "wuauclt", "wuapp"];
+    CALLERS.into_iter().any(|known| caller.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)))
+}
+
+/// True for Microsoft's own update servers.
+fn is_of_microsoft(server: &str) -> bool {
+    let host = server.split(':').next().unwrap_or(server);
+    ["microsoft.com", "windowsupdate.com"]
+        .into_iter()
+        .any(|domain| host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+}
+
+/// The last part of a path, lower case.
+fn file_name(path: &str) -> String {
+    path.rsplit(['\\', '/']).next().unwrap_or(path).to_lowercase()
 }

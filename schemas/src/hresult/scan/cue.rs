@@ -45,9 +45,14 @@ impl Cue<'_> {
         self.is_hresult() || self.is_code()
     }
 
+    /// `Error = `, `the error is `: with `0x` before it, what follows is a code of whatever facility.
+    pub(super) fn is_error(self) -> bool {
+        ends_with(self.word, b"error")
+    }
+
     /// A word after which eight hex digits, or a decimal, are a code.
     pub(super) fn is_cue(self) -> bool {
-        const CUES: [&[u8]; 11] = [
+        const CUES: [&[u8]; 13] = [
             b"with",
             b"returned",
             b"returns",
@@ -59,8 +64,10 @@ impl Cue<'_> {
             b"err",
             b"exception",
             b"reason",
+            b"resultmapped",
+            b"resultunmapped",
         ];
-        self.is_strong() || ends_with(self.word, b"error") || is_any(self.word, &CUES)
+        self.is_strong() || self.is_error() || is_any(self.word, &CUES)
     }
 
     /// A word after which even zero is a result: `hr=0x0`, `Return code = 0x00000000`. Not `HTTP status code = `.

@@ -65,7 +65,20 @@ fn every_spelling() {
         ),
         ("error 2149842970", 0x8024_001A),
         ("Error code -939523070 was returned", 0xC800_0402),
-        // the first failure wins, over whatever else the line says
+        ("CBS install failed, resultMapped=8024200B, resultUnMapped=800B0109", 0x800B_0109),
+        ("Exit Code: 0x80246008, Extended Code: 0x80070422", 0x8024_6008),
+        ("Extended Code: 80070422", 0x8007_0422),
+        // of Configuration Manager
+        (
+            "Failed to Add Update Source for WUAgent of type (2) and id ({5F9C2B27-2D22-4E6A-A0D8-3A4C81E21D4E}). Error = 0x87d00692.",
+            0x87D0_0692,
+        ),
+        ("Scan failed with error = -2016410222", 0x87D0_0592),
+        ("Scan failed with error = 2278557330", 0x87D0_0692),
+        ("Unable to read existing resultant WUA policy. Error = 0x8DB20002", 0x8DB2_0002),
+        ("Download paused, hr = 80d05011, reason = 800b0109", 0x800B_0109),
+        ("Failed to sign package; error was: 2149122451", 0x8019_0193),
+        // of failures without a code of trust the first wins, over whatever else the line says
         ("Exit code = 0x00000000, Result code = 0x8024402C", 0x8024_402C),
         ("hr=0x0 then hr=0x240001 then hr=0x80240022 then hr=0x80070005", 0x8024_0022),
         (
@@ -77,6 +90,21 @@ fn every_spelling() {
     ];
     for (text, expect) in cases {
         assert_eq!(find_hresult(text), Some(expect), "{text}");
+    }
+}
+
+#[test]
+fn all_codes_of_a_line_are_listed_once_in_their_order() {
+    let cases: [(&str, &[u32]); 6] = [
+        ("Exit Code: 0x80246008, Extended Code: 0x80070422", &[0x8024_6008, 0x8007_0422]),
+        ("resultMapped=8024200B resultUnMapped=800B0109 hr=0x8024200b", &[0x8024_200B, 0x800B_0109]),
+        ("Exit code = 0x00000000; Call error code = 0x80240022", &[0x8024_0022]),
+        ("hr = 80d05011, jobId = 3a2e1997-7b9f-4cb4-93e7-a7c19bf06c11, reason = 800b0109", &[0x80D0_5011, 0x800B_0109]),
+        ("Exit code = 0x240001", &[0x0024_0001]),
+        ("Exit code = 0x00000000", &[]),
+    ];
+    for (text, expect) in cases {
+        assert_eq!(find_hresults(text).all().collect::<Vec<_>>(), expect, "{text}");
     }
 }
 
@@ -134,6 +162,11 @@ fn no_false_hits() {
         "Sent with 2148204800 bytes",
         "ranges 1000-2145107943",
         "finished with 80070005 bytes",
+        // codes that are cut off at the end of a line
+        "Exit code = 0x8024402",
+        "Exit code = 0x8",
+        "hr = 0xC800022",
+        "failed, hr = 800b01",
         // other numbers
         "soap client error = 7, soap error code = 400, HTTP status code = 200",
         "SOAP client error = 7",

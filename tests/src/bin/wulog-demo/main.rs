@@ -17,7 +17,7 @@ use clap::Parser;
 use tokio_util::sync::CancellationToken;
 use wulog_collector::clock::Clock;
 use wulog_schemas::alert::Alert;
-use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, Layout};
+use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, Layout, RootCause, write_inventories};
 use wulog_tests::rig::Rig;
 
 use backend::Backend;
@@ -87,6 +87,8 @@ fn demo(args: &Args, stop: &CancellationToken) -> anyhow::Result<()> {
         None => temporary.path().to_owned(),
     };
     let fleet = Fleet::new(spec(args));
+    // Group Policy has not delivered the publishing certificate; some hosts, and the WSUS machines, say what they have.
+    write_inventories(&fleet, &folder.join("logs"), RootCause::NotDelivered, INVENTORIES_PERCENT)?;
     let mut screen = Screen::new();
     screen.opening(&fleet, args.kafka.as_deref());
     let now_ms = Arc::new(AtomicI64::new(fleet.now_ms()));
@@ -102,6 +104,9 @@ fn demo(args: &Args, stop: &CancellationToken) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Hosts that send inventories of their certificates.
+const INVENTORIES_PERCENT: usize = 60;
 
 fn spec(args: &Args) -> FleetSpec {
     let mut spec = FleetSpec::new(args.seed, args.hosts as usize).with_outbreak(0, QUIET_MS, Cause::UntrustedRoot);

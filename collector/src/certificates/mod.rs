@@ -1,0 +1,207 @@
+//! Files of a gathered host -> the inventory of its certificate stores.
+//!
+//! ```text
+//! HOST/certutil-STORE.txt, HOST/certificates.json -> certificates -> Inventory -> raw record
+//! ```
+//!
+//! Administrators write these files themselves: `certutil -store STORE > certutil-STORE.txt`, where
+//! `certutil -grouppolicy -store STORE` goes to `certutil-grouppolicy-STORE.txt` and tells what Group Policy delivered.
+//! The time of an inventory is the time at which the newest of its files was written.
+
+pub mod certutil;
+pub mod gathered;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wulog_schemas::certificate::{Certificate, Inventory, Origin, STORES, Store, VERSION, store_name};
+
+/// Bytes of an inventory as JSON. A host has 3 to 40 kB; a topic takes records of 1 MB.
+pub const INVENTORY_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of a distinguished name; a longer one is cut. Names of certificates in use have some 200 bytes.
+const NAME_BYTES_MAX: usize = 512;
+
+/// The name of the file that the PowerShell script writes.
+const JSON_NAME: &str = "certificates.json";
+
+/// What a file of a gathered host says about certificates, by the file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileKind {
+    /// The output of `certutil -store`, for the whole store or for the part of one origin.
+    Certutil(&'static str, Option<Origin>),
+    /// `certificates.json`: an [`Inventory`] as JSON.
+    Json,
+}
+
+impl FileKind {
+    /// The kind of the file with that name; `None` where it is no file of an inventory. The store `My` is none.
+    #[must_use]
+    pub fn of_file_name(name: &str) -> Option<FileKind> {
+        if name.eq_ignore_ascii_case(JSON_NAME) {
+            return Some(FileKind::Json);
+        }
+        let name = name.to_ascii_lowercase();
+        let store = name.strip_prefix("certutil-")?.strip_suffix(".txt")?;
+        let (store, origin) = if let Some(store) = store.strip_prefix("grouppolicy-") {
+            (store, Some(Origin::GroupPolicy))
+        } else if let Some(store) = store.strip_prefix("enterprise-") {
+            (store, Some(Origin::Enterprise))
+        } else {
+            (store, None)
+        };
+        Some(FileKind::Certutil(store_name(store)?, origin))
+    }
+}
+
+/// One file of an inventory.
+#[derive(Clone, Debug)]
+pub struct InventoryFile {
+    /// What it says.
+    pub kind: FileKind,
+    /// When it was written, milliseconds since 1970 UTC.
+    pub modified_ms: i64,
+    /// Its content, or the beginning of it.
+    pub bytes: Vec<u8>,
+    /// Why the content is not all of the file.
+    pub error: Option<String>,
+}
+
+/// The inventory that the files of one host make. Where two files list one store, the newer one counts.
+#[must_use]
+pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
+    files.sort_by_key(|file| (file.modified_ms, file.kind));
+    let taken = files.last().map_or(0, |file| file.modified_ms);
+    let (mut stores, mut policy): (BTreeMap<&str, Store>, _) = (BTreeMap::new(), None);
+    let mut origins: BTreeMap<(&str, String), Origin> = BTreeMap::new();
+    for file in files {
+        let text = text(&file.bytes);
+        match file.kind {
+            FileKind::Json => match serde_json::from_str::<Inventory>(&text) {
+                Ok(said) if said.v == VERSION && file.error.is_none() => {
+                    policy = said.policy.or(policy);
+                    for store in said.stores {
+                        if let Some(name) = store_name(&store.name) {
+                            stores.insert(name, checked(name, store));
+                        }
+                    }
+                }
+                Ok(said) if file.error.is_none() => {
+                    tracing::warn!(version = said.v, "certificates.json has a version that is not supported");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "certificates.json is not JSON of its schema and is not used"),
+            },
+            FileKind::Certutil(store, origin) => {
+                let listing = certutil::parse(&text);
+                let error = file.error.or(listing.incomplete);
+                if let Some(origin) = origin {
+                    let thumbprints = listing.certificates.iter().map(|certificate| certificate.sha1.clone());
+                    origins.extend(thumbprints.map(|sha1| ((store, sha1), origin)));
+                    stores.entry(store).or_insert_with(|| only_in_part(store, listing.certificates));
+                } else {
+                    let read = Store {
+                        name: store.to_owned(),
+                        complete: error.is_none(),
+                        error,
+                        unlisted: 0,
+                        certificates: listing.certificates,
+                    };
+                    stores.insert(store, checked(store, read));
+                }
+            }
+        }
+    }
+    for ((store, sha1), origin) in origins {
+        let certificates = stores.get_mut(store).into_iter().flat_map(|store| &mut store.certificates);
+        certificates.filter(|certificate| certificate.sha1 == sha1).for_each(|found| found.origin = Some(origin));
+    }
+    without_root_program(&mut stores);
+    let stores = STORES.into_iter().filter_map(|name| stores.remove(name)).collect();
+    bounded(Inventory { v: VERSION, taken, stores, policy }, INVENTORY_BYTES_MAX)
+}
+
+/// What Group Policy delivered is a part of the store; the rest was not looked at.
+fn only_in_part(name: &str, certificates: Vec<Certificate>) -> Store {
+    let error = Some("only a part of the store was listed".to_owned());
+    checked(name, Store { name: name.to_owned(), error, certificates, ..Store::default() })
+}
+
+/// The store with valid thumbprints alone, in their order, each once.
+fn checked(name: &str, store: Store) -> Store {
+    let count = store.certificates.len();
+    let is_hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut certificates: Vec<Certificate> = Vec::with_capacity(count);
+    for mut certificate in store.certificates {
+        certificate.sha1.make_ascii_lowercase();
+        if let Some(sha256) = &mut certificate.sha256 {
+            sha256.make_ascii_lowercase();
+        }
+        if !is_hex(&certificate.sha1, 40) {
+            continue;
+        }
+        certificate.sha256 = certificate.sha256.filter(|sha256| is_hex(sha256, 64));
+        for name in [&mut certificate.subject, &mut certificate.issuer, &mut certificate.serial] {
+            name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+        }
+        certificates.push(certificate);
+    }
+    let invalid = count - certificates.len();
+    certificates.sort_by(|a, b| a.sha1.cmp(&b.sha1));
+    certificates.dedup_by(|a, b| a.sha1 == b.sha1);
+    let error = store.error.or((invalid > 0).then(|| format!("{invalid} thumbprints are not valid")));
+    Store {
+        name: name.to_owned(),
+        complete: store.complete && invalid == 0 && store.unlisted == 0,
+        error,
+        unlisted: store.unlisted,
+        certificates,
+    }
+}
+
+/// Takes the certificates of Microsoft's root program out of Root, where a file lists that program's store: they are on
+/// every machine or on their way to it.
+fn without_root_program(stores: &mut BTreeMap<&str, Store>) {
+    let Some(program) = stores.get("AuthRoot").filter(|program| program.complete) else { return };
+    let program: BTreeSet<String> = program.certificates.iter().map(|known| known.sha1.clone()).collect();
+    if let Some(root) = stores.get_mut("Root") {
+        root.certificates.retain(|certificate| !program.contains(&certificate.sha1));
+    }
+    stores.remove("AuthRoot");
+}
+
+/// The inventory with at most so many bytes as JSON. Stores stand in the order of what they tell about updates, so that
+/// the last ones are cut first; a store that was cut says so.
+fn bounded(mut inventory: Inventory, bytes_max: usize) -> Inventory {
+    let size = |certificate: &Certificate| serde_json::to_vec(certificate).map_or(0, |json| json.len() + 1);
+    let mut left = bytes_max;
+    for store in &mut inventory.stores {
+        let fits = |certificate: &&Certificate| left.checked_sub(size(certificate)).map(|rest| left = rest).is_some();
+        let kept = store.certificates.iter().take_while(fits).count();
+        let cut = store.certificates.len() - kept;
+        if cut > 0 {
+            store.certificates.truncate(kept);
+            store.unlisted += cut as u64;
+            store.complete = false;
+            store.error.get_or_insert_with(|| "the inventory is larger than a record may be".to_owned());
+            tracing::warn!(store = store.name, left_out = cut, "an inventory of certificates is too large and is cut");
+        }
+    }
+    inventory
+}
+
+/// The text of a file: UTF-8, or UTF-16 as PowerShell redirects output. A code page of the console is read as far as it
+/// is ASCII, which is all that matters but for names.
+fn text(bytes: &[u8]) -> String {
+    use encoding_rs::{UTF_16BE, UTF_16LE};
+    if encoding_rs::Encoding::for_bom(bytes).is_some() {
+        return encoding_rs::UTF_8.decode(bytes).0.into_owned();
+    }
+    match bytes {
+        [first, 0, ..] if *first != 0 => UTF_16LE.decode(bytes).0.into_owned(),
+        [0, second, ..] if *second != 0 => UTF_16BE.decode(bytes).0.into_owned(),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

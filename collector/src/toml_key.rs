@@ -1,0 +1,75 @@
+//! Which key of a TOML file a value belongs to, and on which line a key stands: for errors that a person reads.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The dotted name of the key whose value stands at byte `at` of `text`; none where the file is no TOML or no value is there.
+/// Entries of arrays are counted from 1, as people count them.
+#[must_use]
+pub fn key_at(text: &str, at: usize) -> Option<String> {
+    let root = DeTable::parse(text).ok()?;
+    in_table(root.get_ref(), at)
+}
+
+fn in_table(table: &DeTable<'_>, at: usize) -> Option<String> {
+    table.iter().find_map(|(name, value)| in_value(&shown(name.get_ref()), value, at))
+}
+
+fn in_value(name: &str, value: &Spanned<DeValue<'_>>, at: usize) -> Option<String> {
+    match value.get_ref() {
+        // A table may be written in several places, so its own place says nothing of its keys.
+        DeValue::Table(table) => in_table(table, at).map(|key| format!("{name}.{key}")),
+        DeValue::Array(values) => {
+            let of_entry = |(nth, entry)| in_value(&format!("{name}[{nth}]"), entry, at);
+            let inner = (1..).zip(values.iter()).find_map(of_entry);
+            inner.or_else(|| value.span().contains(&at).then(|| name.to_owned()))
+        }
+        _ => value.span().contains(&at).then(|| name.to_owned()),
+    }
+}
+
+/// A key as it is written: with quotes where it has other characters than letters, digits, `_` and `-`.
+fn shown(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") }
+}
+
+/// The byte at which the key with this path stands; where it is not written, that of the longest part of the path that is;
+/// 0 where nothing is.
+#[must_use]
+pub fn place_of(text: &str, path: &[&str]) -> usize {
+    let Ok(root) = DeTable::parse(text) else { return 0 };
+    let (mut table, mut place) = (root.get_ref(), 0);
+    for part in path {
+        let Some((name, value)) = table.iter().find(|(name, _)| name.get_ref() == part) else { return place };
+        place = name.span().start;
+        match value.get_ref().as_table() {
+            Some(inner) => table = inner,
+            None => return place,
+        }
+    }
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "a = 1\n[b]\nc = 'x'\n\"d.e\" = [2, 3]\n[[f]]\ng = true\n[[f]]\ng = { h = 4 }\n";
+
+    #[test]
+    fn a_value_has_the_key_before_it() {
+        for (value, key) in [("1", "a"), ("'x'", "b.c"), ("3", "b.\"d.e\"[2]"), ("true", "f[1].g"), ("4", "f[2].g.h")] {
+            assert_eq!(key_at(TEXT, TEXT.find(value).unwrap()).as_deref(), Some(key), "{value}");
+        }
+        assert_eq!(key_at(TEXT, TEXT.find("[b]").unwrap()), None);
+        assert_eq!(key_at("a = ", 3), None);
+    }
+
+    #[test]
+    fn a_key_has_a_place() {
+        for (path, expect) in [(&["b", "c"][..], "c = "), (&["b", "z"], "b]"), (&["a"], "a = 1"), (&["z"], "a = 1")] {
+            assert_eq!(place_of(TEXT, path), TEXT.find(expect).unwrap(), "{path:?}");
+        }
+    }
+}

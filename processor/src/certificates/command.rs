@@ -1,0 +1,122 @@
+//! The command line of `certificates`, and where inventories come from.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use wulog_collector::certificates::gathered;
+use wulog_collector::fence::Fence;
+use wulog_schemas::host::{HostId, canonical_name};
+use wulog_schemas::signal::{CertificateFacts, Fact, HostRef, Signal};
+use wulog_schemas::topic::Topic;
+
+use super::{Book, list, missing, show};
+use crate::config::Config;
+use crate::log::embedded::{self, EmbeddedConfig};
+use crate::log::kafka::PartitionReader;
+use crate::log::{LogError, Record};
+use crate::replay::logs;
+
+/// Arguments of `certificates`.
+#[derive(Debug, Args)]
+pub struct CertificatesArgs {
+    #[command(subcommand)]
+    what: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// One line a certificate and store: how many hosts have it, of how many that can tell.
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// The stores Root and CA too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// The hosts that have a certificate, and those that lack it.
+    Show {
+        /// Its SHA-1 thumbprint, or the beginning of it.
+        thumbprint: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Certificates that some hosts have in Trusted Publishers and others lack.
+    Missing {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where inventories are.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Place {
+    /// The topic of signals, as this configuration says.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The SQLite file of `standalone`.
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Files of gathered hosts: DIR/HOST/certutil-STORE.txt and DIR/HOST/certificates.json.
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
+}
+
+impl CertificatesArgs {
+    /// Runs the command and prints the page.
+    ///
+    /// # Errors
+    /// When inventories cannot be read, or no host has the certificate.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let page = match &self.what {
+            Verb::List { place, all } => list(&place.book()?, *all),
+            Verb::Show { thumbprint, place } => show(&place.book()?, thumbprint)
+                .with_context(|| format!("no host has a certificate whose thumbprint begins with {thumbprint}"))?,
+            Verb::Missing { place } => missing(&place.book()?),
+        };
+        print!("{page}");
+        Ok(())
+    }
+}
+
+impl Place {
+    fn book(&self) -> anyhow::Result<Book> {
+        let mut book = Book::default();
+        if let Some(dir) = &self.logs {
+            of_files(dir, &mut book)?;
+        } else if let Some(db) = &self.db {
+            of_signals(embedded::Records::open(&EmbeddedConfig::of_file(db)?, Topic::Signals)?, &mut book)?;
+        } else if let Some(file) = &self.config {
+            let config = Config::read(file)?;
+            of_signals(PartitionReader::open(&config.kafka, Topic::Signals, 0)?, &mut book)?;
+        }
+        Ok(book)
+    }
+}
+
+fn of_signals<E: Into<LogError>>(
+    records: impl Iterator<Item = Result<Record, E>>,
+    book: &mut Book,
+) -> anyhow::Result<()> {
+    for record in records {
+        let record = record.map_err(Into::into)?;
+        if let Ok(Signal { fact: Fact::Certificates(facts), .. }) = Signal::from_bytes(&record.value) {
+            book.add(facts);
+        }
+    }
+    Ok(())
+}
+
+fn of_files(dir: &Path, book: &mut Book) -> anyhow::Result<()> {
+    for found in logs::inventories(dir)? {
+        let read = gathered::of_folder(&found.folder, &Fence::at(&found.folder));
+        let inventory = read.with_context(|| format!("{}: cannot be read", found.folder.display()))?;
+        let host =
+            HostRef { id: HostId::of_gathered(&found.host).as_str().to_owned(), name: canonical_name(&found.host) };
+        if let Some(inventory) = inventory {
+            book.add(CertificateFacts::of(host, &inventory));
+        }
+    }
+    Ok(())
+}

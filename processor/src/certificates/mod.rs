@@ -1,0 +1,77 @@
+//! `wulog-processor certificates`: which host trusts which certificate.
+//!
+//! ```text
+//! signals (topic or embedded log), or files of gathered hosts -> newest inventory of each host -> list, show, missing
+//! ```
+//!
+//! It reads only, so that anybody who may read the signals may ask while processors run.
+
+pub mod command;
+mod pages;
+
+use std::collections::BTreeMap;
+
+use wulog_schemas::signal::{CertificateFact, CertificateFacts};
+
+pub use pages::{list, missing, show};
+
+/// The newest inventory of each host, by the host's name.
+#[derive(Debug, Default)]
+pub struct Book {
+    hosts: BTreeMap<String, CertificateFacts>,
+}
+
+/// One certificate in one store, over all hosts.
+#[derive(Debug, Default)]
+struct Row<'a> {
+    /// Any host's words on it.
+    certificate: Option<&'a CertificateFact>,
+    with: Vec<&'a str>,
+    /// Hosts whose store was read completely and does not hold it.
+    without: Vec<&'a str>,
+}
+
+impl Book {
+    /// Takes an inventory, in the order in which inventories were sent.
+    pub fn add(&mut self, facts: CertificateFacts) {
+        let name = if facts.host.name.is_empty() { facts.host.id.clone() } else { facts.host.name.clone() };
+        self.hosts.insert(name, facts);
+    }
+
+    /// How many hosts have an inventory.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// True where no host has one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Each certificate of a store, by thumbprint.
+    fn rows(&self, store: &str) -> BTreeMap<&str, Row<'_>> {
+        let mut rows: BTreeMap<&str, Row<'_>> = BTreeMap::new();
+        let stores = || {
+            self.hosts.iter().filter_map(|(host, facts)| {
+                Some((host.as_str(), facts.stores.iter().find(|found| found.name == store)?))
+            })
+        };
+        for (host, found) in stores() {
+            for certificate in &found.certificates {
+                let row = rows.entry(&certificate.sha1).or_default();
+                row.certificate.get_or_insert(certificate);
+                row.with.push(host);
+            }
+        }
+        for (host, found) in stores().filter(|(_, found)| found.complete) {
+            for (sha1, row) in &mut rows {
+                if !found.certificates.iter().any(|certificate| certificate.sha1 == *sha1) {
+                    row.without.push(host);
+                }
+            }
+        }
+        rows
+    }
+}

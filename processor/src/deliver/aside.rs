@@ -1,0 +1,61 @@
+//! Documents that are set aside: parked ones, which an endpoint or a template refused, and held ones, which wait for the
+//! end of a silence or of quiet hours. Both are durable notes, so the position moves on past them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::backlog::Item;
+
+/// Longest reason that is kept: an endpoint's answer may be a page.
+const REASON_BYTES_MAX: usize = 500;
+/// Prefix of the keys of parked documents.
+pub(super) const PARKED: &str = "parked/";
+/// Prefix of the keys of held documents.
+pub(super) const HELD: &str = "held/";
+/// Prefix of the keys by which an operator asks to skip a document that is being retried.
+pub(super) const SKIP: &str = "skip/";
+
+/// A document that is set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Aside {
+    /// The incident.
+    pub(super) id: String,
+    /// The document's number within the incident.
+    pub(super) seq: u32,
+    /// Its offset on `wulog.alerts`.
+    pub(super) offset: i64,
+    /// When it was set aside, milliseconds since 1970 UTC.
+    pub(super) at_ms: i64,
+    /// Until when it is held; absent where it waits for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) until_ms: Option<i64>,
+    /// Why.
+    pub(super) reason: String,
+}
+
+impl Aside {
+    pub(super) fn new(item: &Item, at_ms: i64, until_ms: Option<i64>, reason: &str) -> Aside {
+        let cut = reason.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= REASON_BYTES_MAX);
+        let reason = reason[..cut.last().unwrap_or(0)].to_owned();
+        Aside { id: item.alert.id.clone(), seq: item.alert.seq, offset: item.offset, at_ms, until_ms, reason }
+    }
+
+    /// The key of the note. A newer held document of an incident replaces the older one.
+    pub(super) fn key(&self) -> String {
+        match self.until_ms {
+            Some(_) => format!("{HELD}{}", self.id),
+            None => format!("{PARKED}{}/{}", self.id, self.seq),
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a note holds only strings and numbers")
+    }
+}
+
+/// The documents among `notes` whose keys begin with `prefix`; a note of another form is left out.
+pub(super) fn among(notes: &BTreeMap<String, Vec<u8>>, prefix: &str) -> Vec<Aside> {
+    let with_prefix = notes.iter().filter(|(key, _)| key.starts_with(prefix));
+    with_prefix.filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect()
+}

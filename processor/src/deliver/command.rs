@@ -1,0 +1,275 @@
+//! The command line of `channels`: try one, look at all, handle what is set aside.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail, ensure};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use wulog_collector::clock::Clock;
+use wulog_schemas::alert::{Alert, UtcTime};
+use wulog_schemas::topic::Topic;
+
+use super::aside::{self, Aside, HELD, PARKED, SKIP};
+use super::backlog::Item;
+use super::channel::{self, Outcome};
+use super::config::{ChannelConfig, Delivery};
+use super::queue::Queue;
+use super::sample;
+use crate::config::{Config, StandaloneConfig};
+use crate::log::embedded::{EmbeddedConfig, EmbeddedQueue};
+use crate::log::kafka::{KafkaBystander, KafkaConfig};
+
+/// Arguments of `channels`.
+#[derive(Debug, Args)]
+pub struct ChannelsArgs {
+    #[command(subcommand)]
+    what: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Send a document that is marked as a test, and print the answer.
+    Test {
+        /// The channel.
+        name: String,
+        #[command(flatten)]
+        from: From,
+    },
+    /// The last delivery, the backlog and the parked alerts of each channel.
+    Status {
+        #[command(flatten)]
+        from: From,
+    },
+    /// Send parked alerts again, each under its own key.
+    Replay {
+        /// The channel.
+        name: String,
+        /// Only those parked at or after this time, RFC 3339.
+        #[arg(long, value_name = "TIME")]
+        since: DateTime<Utc>,
+        /// Every alert of that time, also those that were delivered.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        from: From,
+    },
+    /// Give up one alert: a parked one, or one that fails again and again.
+    Skip {
+        /// The channel.
+        name: String,
+        /// The alert, as `channels status` prints it.
+        #[arg(value_name = "ID/SEQ")]
+        key: String,
+        #[command(flatten)]
+        from: From,
+    },
+}
+
+/// Where channels are configured and where their log is.
+#[derive(Debug, Args)]
+struct From {
+    /// The configuration: processor.toml, or that of `standalone`.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The SQLite file of `standalone`; without it the log is Kafka.
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+}
+
+/// The channels, and how their queues are opened.
+struct Place {
+    channels: Vec<ChannelConfig>,
+    log: Log,
+}
+
+enum Log {
+    Kafka(KafkaConfig),
+    Embedded(EmbeddedConfig),
+}
+
+/// A queue that is looked at from outside.
+enum Opened {
+    Kafka(Box<KafkaBystander>),
+    Embedded(EmbeddedQueue),
+}
+
+impl Opened {
+    fn queue(&mut self) -> &mut dyn Queue {
+        match self {
+            Opened::Kafka(bystander) => bystander.queue(),
+            Opened::Embedded(queue) => queue,
+        }
+    }
+}
+
+impl From {
+    fn place(&self, needs_log: bool) -> anyhow::Result<Place> {
+        let Some(db) = &self.db else {
+            if !needs_log && let Ok(standalone) = StandaloneConfig::read(&self.config) {
+                return Ok(Place {
+                    channels: standalone.channels,
+                    log: Log::Embedded(EmbeddedConfig::at(&self.config)),
+                });
+            }
+            let config = Config::read(&self.config)?;
+            return Ok(Place { channels: config.channels, log: Log::Kafka(config.kafka) });
+        };
+        let log = EmbeddedConfig::of_file(db)?;
+        let config = StandaloneConfig::read(&self.config)?;
+        Ok(Place { channels: config.channels, log: Log::Embedded(log) })
+    }
+}
+
+impl Place {
+    fn channel(&self, name: &str) -> anyhow::Result<&ChannelConfig> {
+        let names = || self.channels.iter().map(|channel| channel.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = self.channels.iter().find(|channel| channel.name == name);
+        found.with_context(|| format!("no channel {name:?}; the configuration has: {}", names()))
+    }
+
+    fn open(&self, name: &str) -> anyhow::Result<Opened> {
+        Ok(match &self.log {
+            Log::Kafka(config) => Opened::Kafka(Box::new(KafkaBystander::open(config, name)?)),
+            Log::Embedded(config) => Opened::Embedded(EmbeddedQueue::open(config, name)?),
+        })
+    }
+}
+
+impl ChannelsArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let mut out = std::io::stdout();
+        match &self.what {
+            Verb::Test { name, from } => {
+                let place = from.place(false)?;
+                writeln!(out, "{name}: {}", test(place.channel(name)?)?)?;
+            }
+            Verb::Status { from } => {
+                let place = from.place(true)?;
+                ensure!(!place.channels.is_empty(), "{}: no [[channels]]", from.config.display());
+                for channel in &place.channels {
+                    out.write_all(status(channel, place.open(&channel.name)?.queue())?.as_bytes())?;
+                }
+            }
+            Verb::Replay { name, since, all, from } => {
+                let place = from.place(true)?;
+                let channel = place.channel(name)?;
+                let (sent, failed) =
+                    replay(channel, place.open(name)?.queue(), since.timestamp_millis(), *all, &mut out)?;
+                ensure!(failed == 0, "{failed} of {} alerts could not be delivered", sent + failed);
+                writeln!(out, "{sent} alerts delivered")?;
+            }
+            Verb::Skip { name, key, from } => {
+                let place = from.place(true)?;
+                place.channel(name)?;
+                writeln!(out, "{}", skip(key, place.open(name)?.queue())?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn test(config: &ChannelConfig) -> anyhow::Result<String> {
+    let alert = sample::marked();
+    let bytes = serde_json::to_vec(&alert)?;
+    let mut channel = channel::open(config).map_err(anyhow::Error::msg)?;
+    match channel.deliver(&Item { alert, bytes, offset: -1, sample: true }, Clock::System.now_ms()) {
+        Outcome::Delivered(answer) => Ok(format!("delivered, answer: {answer}")),
+        Outcome::Retry { why, .. } => bail!("not delivered, and an alert would be tried again: {why}"),
+        Outcome::Refused(why) => bail!("refused, and an alert would be parked: {why}"),
+    }
+}
+
+fn status(config: &ChannelConfig, queue: &mut dyn Queue) -> anyhow::Result<String> {
+    let position = queue.committed()?;
+    let notes = queue.notes()?;
+    let next = position.as_ref().map(|position| position.next);
+    let mut waiting = 0_u64;
+    let mut oldest: Option<i64> = None;
+    queue.read_all(&mut |record| {
+        if next.is_some_and(|next| record.offset >= next) && !record.value.is_empty() {
+            waiting += 1;
+            oldest = oldest.or(Some(record.timestamp_ms));
+        }
+    })?;
+    let mode = if config.delivery == Delivery::State { "state" } else { "journal" };
+    let mut text = format!("{} ({mode})\n", config.name);
+    match position.and_then(|position| position.last) {
+        Some(last) => text += &format!("  last delivery  {}/{} at {}\n", last.id, last.seq, UtcTime(last.time_ms)),
+        None if next.is_none() => text += "  never started\n",
+        None => text += "  last delivery  none yet\n",
+    }
+    text += &match oldest {
+        Some(oldest) => format!("  backlog        {waiting}, the oldest of {}\n", UtcTime(oldest)),
+        None => "  backlog        0\n".to_owned(),
+    };
+    for held in aside::among(&notes, HELD) {
+        let until = UtcTime(held.until_ms.unwrap_or_default());
+        text += &format!("  held           {}/{} until {until}: {}\n", held.id, held.seq, held.reason);
+    }
+    for parked in aside::among(&notes, PARKED) {
+        text +=
+            &format!("  parked         {}/{} at {}: {}\n", parked.id, parked.seq, UtcTime(parked.at_ms), parked.reason);
+    }
+    Ok(text)
+}
+
+fn replay(
+    config: &ChannelConfig,
+    queue: &mut dyn Queue,
+    since_ms: i64,
+    all: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<(u64, u64)> {
+    let parked: BTreeMap<i64, Aside> = aside::among(&queue.notes()?, PARKED)
+        .into_iter()
+        .filter(|aside| aside.at_ms >= since_ms)
+        .map(|aside| (aside.offset, aside))
+        .collect();
+    let mut items = Vec::new();
+    queue.read_all(&mut |record| {
+        let wanted = parked.contains_key(&record.offset) || all && record.timestamp_ms >= since_ms;
+        if wanted && let Ok(alert) = serde_json::from_slice::<Alert>(&record.value) {
+            items.push(Item { alert, bytes: record.value, offset: record.offset, sample: false });
+        }
+    })?;
+    let found: Vec<i64> = items.iter().map(|item| item.offset).collect();
+    for gone in parked.values().filter(|aside| !found.contains(&aside.offset)) {
+        writeln!(out, "{}/{}: compaction has removed it from {}; skip it", gone.id, gone.seq, Topic::Alerts.suffix())?;
+    }
+    let mut channel = channel::open(config).map_err(anyhow::Error::msg)?;
+    let (mut sent, mut failed) = (0, 0);
+    for item in items {
+        match channel.deliver(&item, Clock::System.now_ms()) {
+            Outcome::Delivered(answer) => {
+                writeln!(out, "{}: delivered, answer: {answer}", item.key())?;
+                sent += 1;
+                if let Some(aside) = parked.get(&item.offset) {
+                    queue.note(&aside.key(), None)?;
+                }
+            }
+            Outcome::Retry { why, .. } | Outcome::Refused(why) => {
+                writeln!(out, "{}: {why}", item.key())?;
+                failed += 1;
+            }
+        }
+    }
+    Ok((sent, failed))
+}
+
+fn skip(key: &str, queue: &mut dyn Queue) -> anyhow::Result<String> {
+    let well_formed = key.rsplit_once('/').is_some_and(|(id, seq)| !id.is_empty() && seq.parse::<u32>().is_ok());
+    ensure!(well_formed, "{key:?} is not ID/SEQ, such as wu-0123456789abcdef/3");
+    let parked = format!("{PARKED}{key}");
+    if queue.notes()?.contains_key(&parked) {
+        queue.note(&parked, None)?;
+        return Ok(format!("{key}: given up, it was parked"));
+    }
+    queue.note(&format!("{SKIP}{key}"), Some(b"{}"))?;
+    Ok(format!("{key}: not parked; the processor gives it up within minutes if its attempts fail"))
+}

@@ -1,0 +1,616 @@
+//! The `[[channels]]` tables of a configuration: read as written, checked once, then trusted.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde::Deserialize;
+use wulog_collector::secret::Secret;
+use wulog_schemas::alert::{Level, Transition};
+use wulog_schemas::hresult::Family;
+
+use super::template::{Preset, Source};
+
+/// Channels that one configuration may have: each has a thread and a connection to the log.
+const CHANNELS_MAX: usize = 32;
+/// Longest name of a channel: it is part of a consumer group's name and of a metric's label.
+const NAME_BYTES_MAX: usize = 64;
+/// Custom headers of a channel.
+const HEADERS_MAX: usize = 32;
+/// Longest wait for an answer; a consumer that is silent for five minutes loses its partition.
+const TIMEOUT_SECS_MAX: u64 = 120;
+
+/// What is wrong with a channel: its place among `[[channels]]`, the key, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WrongChannel {
+    /// Index of the table.
+    pub index: usize,
+    /// The key at fault.
+    pub key: &'static str,
+    /// What is wrong, beginning with the key.
+    pub why: String,
+}
+
+/// How a channel is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KindName {
+    /// Alertmanager's API v2.
+    Alertmanager,
+    /// HTTP POST.
+    Webhook,
+    /// SMTP.
+    Mail,
+    /// RFC 5424 over TCP.
+    Syslog,
+}
+
+/// Which documents a channel sends after an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// Every transition, in order.
+    Journal,
+    /// The newest state of each incident.
+    State,
+}
+
+/// What happened to an incident, as the key `transitions` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(untagged)]
+pub enum Happening {
+    /// A transition of the document.
+    Transition(Transition),
+    /// The severity is higher than in the document before.
+    Raised(Raised),
+}
+
+/// The word `raised`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Raised {
+    /// See [`Happening::Raised`].
+    Raised,
+}
+
+/// Language of the summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English, as the document has it.
+    #[default]
+    En,
+    /// German.
+    De,
+}
+
+/// What happens to documents of an incident that an operator has silenced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Silenced {
+    /// They wait until the silence ends, and only the newest is sent then.
+    Hold,
+    /// They are sent, and say that the incident is silenced.
+    Send,
+}
+
+/// Hours in which a channel sends only what is severe.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawQuiet {
+    from: String,
+    until: String,
+    #[serde(default)]
+    time_zone: Option<String>,
+    #[serde(default)]
+    except_severity: Option<Level>,
+}
+
+/// Quiet hours, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// Minute of the day at which they begin.
+    pub from_minute: u32,
+    /// Minute of the day at which they end; may lie before the beginning, on the next day.
+    pub until_minute: u32,
+    /// The zone of both.
+    pub zone: Tz,
+    /// Documents of this severity and above are sent all the same.
+    pub except: Level,
+}
+
+/// TLS of mail and syslog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// Plain text.
+    None,
+    /// Plain text that becomes TLS before anything secret is said (mail only).
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+/// Form of a syslog message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyslogForm {
+    /// Structured data, and the summary as the message.
+    #[default]
+    Rfc5424,
+    /// The message is ArcSight's Common Event Format; the structured data stands beside it.
+    Cef,
+}
+
+/// A `[[channels]]` table as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the keys are described in deploy/config/channels.toml")]
+pub struct RawChannel {
+    pub(super) name: String,
+    kind: KindName,
+    min_severity: Option<Level>,
+    transitions: Option<Vec<Happening>>,
+    families: Option<Vec<Family>>,
+    labels: Option<BTreeMap<String, Vec<String>>>,
+    quiet: Option<RawQuiet>,
+    silenced: Option<Silenced>,
+    language: Option<Language>,
+    delivery: Option<Delivery>,
+    timeout_secs: Option<u64>,
+    ca_file: Option<PathBuf>,
+    client_certificate: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+    url: Option<Secret>,
+    headers: Option<BTreeMap<String, Secret>>,
+    bearer_token: Option<Secret>,
+    hmac_key: Option<Secret>,
+    proxy: Option<Secret>,
+    cloudevents: Option<bool>,
+    preset: Option<String>,
+    template: Option<PathBuf>,
+    values: Option<BTreeMap<String, Secret>>,
+    link: Option<String>,
+    resend_secs: Option<u64>,
+    server: Option<String>,
+    tls: Option<Tls>,
+    username: Option<String>,
+    password: Option<Secret>,
+    from: Option<String>,
+    to: Option<Vec<String>>,
+    format: Option<SyslogForm>,
+    facility: Option<u8>,
+    source: Option<String>,
+}
+
+/// A checked channel.
+#[derive(Clone, Debug)]
+pub struct ChannelConfig {
+    /// Its name: part of the consumer group's name, of keys and of metrics.
+    pub name: String,
+    /// Which documents it takes.
+    pub wants: Wants,
+    /// Which documents it sends after an outage.
+    pub delivery: Delivery,
+    /// Language of the summary.
+    pub language: Language,
+    /// Longest wait for an answer.
+    pub timeout: Duration,
+    /// Whom it trusts, and what it shows.
+    pub trust: TrustConfig,
+    /// What is particular to its kind.
+    pub kind: Kind,
+}
+
+/// Which documents a channel takes.
+#[derive(Clone, Debug)]
+pub struct Wants {
+    /// The least severity.
+    pub min_severity: Level,
+    /// What must have happened; `None` takes everything.
+    pub transitions: Option<Vec<Happening>>,
+    /// Families of which one must be among the incident's; empty takes all.
+    pub families: Vec<Family>,
+    /// For each of these dimensions, one of the values must be a common factor.
+    pub labels: BTreeMap<String, Vec<String>>,
+    /// Quiet hours.
+    pub quiet: Option<Quiet>,
+    /// What happens to documents of a silenced incident.
+    pub silenced: Silenced,
+}
+
+/// Files of TLS.
+#[derive(Clone, Debug, Default)]
+pub struct TrustConfig {
+    /// PEM file of CAs that are trusted beside the platform's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM files of the certificate chain and the key that this client shows.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// What is particular to a kind of channel.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Alertmanager.
+    Alertmanager {
+        /// Its address; `/api/v2/alerts` is appended.
+        http: HttpConfig,
+        /// How often open incidents are sent again.
+        resend: Duration,
+        /// `generatorURL` of alerts; `{id}` becomes the incident's id.
+        link: Option<String>,
+    },
+    /// HTTP POST.
+    Webhook {
+        /// Where, and with which headers.
+        http: HttpConfig,
+        /// Key of the signature.
+        hmac_key: Option<Secret>,
+        /// The body.
+        body: Body,
+        /// What templates find under `link`; `{id}` becomes the incident's id.
+        link: Option<String>,
+    },
+    /// SMTP.
+    Mail(MailConfig),
+    /// Syslog.
+    Syslog(SyslogConfig),
+}
+
+/// Body of a webhook.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// The document.
+    Document,
+    /// The document in a CloudEvents envelope, with this `source`.
+    CloudEvent(String),
+    /// A template.
+    Template(Source, BTreeMap<String, Secret>),
+}
+
+/// An HTTP endpoint.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Where to.
+    pub url: Secret,
+    /// Custom headers.
+    pub headers: BTreeMap<String, Secret>,
+    /// The value of `Authorization: Bearer`.
+    pub bearer_token: Option<Secret>,
+    /// The proxy.
+    pub proxy: Option<Secret>,
+}
+
+/// A mail channel.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// `HOST:PORT`.
+    pub server: (String, u16),
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// User and password.
+    pub login: Option<(String, Secret)>,
+    /// Sender.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+}
+
+/// A syslog channel.
+#[derive(Clone, Debug)]
+pub struct SyslogConfig {
+    /// `HOST:PORT`.
+    pub server: (String, u16),
+    /// Whether the connection is TLS.
+    pub tls: bool,
+    /// Form of the message.
+    pub form: SyslogForm,
+    /// RFC 5424's facility, 0-23.
+    pub facility: u8,
+    /// `HOSTNAME` of messages.
+    pub source: String,
+}
+
+/// Checks all channels of a configuration.
+///
+/// # Errors
+/// The first channel that is wrong.
+pub fn check_all(raw: &[RawChannel], instance: &str) -> Result<Vec<ChannelConfig>, WrongChannel> {
+    let mut checked: Vec<ChannelConfig> = Vec::new();
+    for (index, channel) in raw.iter().enumerate() {
+        let wrong = |(key, why): (&'static str, String)| WrongChannel { index, key, why: format!("{key}: {why}") };
+        if index >= CHANNELS_MAX {
+            return Err(wrong(("name", format!("more than {CHANNELS_MAX} channels"))));
+        }
+        if checked.iter().any(|other| other.name == channel.name) {
+            return Err(wrong(("name", format!("two channels are called {:?}", channel.name))));
+        }
+        checked.push(channel.check(instance).map_err(wrong)?);
+    }
+    Ok(checked)
+}
+
+type Fault = (&'static str, String);
+
+impl RawChannel {
+    fn check(&self, instance: &str) -> Result<ChannelConfig, Fault> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || !self.name.chars().all(legal) {
+            return Err(("name", format!("{:?}: 1 to {NAME_BYTES_MAX} letters, digits, '_' and '-'", self.name)));
+        }
+        self.refuse_foreign_keys()?;
+        let preset = self.preset()?;
+        let state_by_default = match self.kind {
+            KindName::Alertmanager => true,
+            KindName::Webhook => preset.is_some_and(|preset| preset.delivery == Delivery::State),
+            KindName::Mail | KindName::Syslog => false,
+        };
+        let delivery = self.delivery.unwrap_or(if state_by_default { Delivery::State } else { Delivery::Journal });
+        let timeout_secs = self.timeout_secs.unwrap_or(15);
+        if !(1..=TIMEOUT_SECS_MAX).contains(&timeout_secs) {
+            return Err(("timeout_secs", format!("{timeout_secs}: 1 to {TIMEOUT_SECS_MAX}")));
+        }
+        let client = match (&self.client_certificate, &self.client_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (Some(_), None) => return Err(("client_certificate", "needs client_key beside it".to_owned())),
+            (None, Some(_)) => return Err(("client_key", "needs client_certificate beside it".to_owned())),
+        };
+        Ok(ChannelConfig {
+            name: self.name.clone(),
+            wants: self.wants()?,
+            delivery,
+            language: self.language.unwrap_or_default(),
+            timeout: Duration::from_secs(timeout_secs),
+            trust: TrustConfig { ca_file: self.ca_file.clone(), client },
+            kind: self.kind(preset, instance)?,
+        })
+    }
+
+    /// Keys that mean nothing for this kind are mistakes, and are named.
+    fn refuse_foreign_keys(&self) -> Result<(), Fault> {
+        use KindName::{Alertmanager, Mail, Syslog, Webhook};
+        let keys: [(&'static str, bool, &[KindName]); 24] = [
+            ("url", self.url.is_some(), &[Alertmanager, Webhook]),
+            ("headers", self.headers.is_some(), &[Alertmanager, Webhook]),
+            ("bearer_token", self.bearer_token.is_some(), &[Alertmanager, Webhook]),
+            ("proxy", self.proxy.is_some(), &[Alertmanager, Webhook]),
+            ("client_certificate", self.client_certificate.is_some(), &[Alertmanager, Webhook, Syslog]),
+            ("client_key", self.client_key.is_some(), &[Alertmanager, Webhook, Syslog]),
+            ("link", self.link.is_some(), &[Alertmanager, Webhook]),
+            ("resend_secs", self.resend_secs.is_some(), &[Alertmanager]),
+            ("hmac_key", self.hmac_key.is_some(), &[Webhook]),
+            ("cloudevents", self.cloudevents.is_some(), &[Webhook]),
+            ("preset", self.preset.is_some(), &[Webhook]),
+            ("template", self.template.is_some(), &[Webhook]),
+            ("values", self.values.is_some(), &[Webhook]),
+            ("transitions", self.transitions.is_some(), &[Webhook, Mail, Syslog]),
+            ("quiet", self.quiet.is_some(), &[Webhook, Mail, Syslog]),
+            ("delivery", self.delivery.is_some(), &[Webhook, Mail]),
+            ("server", self.server.is_some(), &[Mail, Syslog]),
+            ("tls", self.tls.is_some(), &[Mail, Syslog]),
+            ("username", self.username.is_some(), &[Mail]),
+            ("password", self.password.is_some(), &[Mail]),
+            ("from", self.from.is_some(), &[Mail]),
+            ("to", self.to.is_some(), &[Mail]),
+            ("format", self.format.is_some(), &[Syslog]),
+            ("facility", self.facility.is_some(), &[Syslog]),
+        ];
+        let foreign = keys.iter().find(|(_, written, kinds)| *written && !kinds.contains(&self.kind));
+        match foreign {
+            Some(("quiet", ..)) => {
+                Err(("quiet", "Alertmanager has mute_time_intervals of its own; use those".to_owned()))
+            }
+            Some((key, ..)) => Err((key, format!("means nothing for kind {:?}", self.kind))),
+            None => Ok(()),
+        }
+    }
+
+    fn wants(&self) -> Result<Wants, Fault> {
+        if self.transitions.as_ref().is_some_and(Vec::is_empty) {
+            return Err(("transitions", "an empty list would send nothing".to_owned()));
+        }
+        let default_silenced = if self.kind == KindName::Syslog { Silenced::Send } else { Silenced::Hold };
+        Ok(Wants {
+            min_severity: self.min_severity.unwrap_or(Level::Low),
+            transitions: self.transitions.clone(),
+            families: self.families.clone().unwrap_or_default(),
+            labels: self.labels.clone().unwrap_or_default(),
+            quiet: self.quiet.as_ref().map(RawQuiet::check).transpose().map_err(|why| ("quiet", why))?,
+            silenced: self.silenced.unwrap_or(default_silenced),
+        })
+    }
+
+    fn preset(&self) -> Result<Option<&'static Preset>, Fault> {
+        let Some(name) = &self.preset else { return Ok(None) };
+        let preset = Preset::find(name).map_err(|why| ("preset", why))?;
+        let given = self.values.clone().unwrap_or_default();
+        match preset.needs.iter().find(|needed| !given.contains_key(**needed)) {
+            Some(lacking) => Err(("values", format!("preset {name:?} needs the value {lacking:?}"))),
+            None => Ok(Some(preset)),
+        }
+    }
+
+    fn kind(&self, preset: Option<&'static Preset>, instance: &str) -> Result<Kind, Fault> {
+        Ok(match self.kind {
+            KindName::Alertmanager => {
+                let resend_secs = self.resend_secs.unwrap_or(60);
+                if !(1..=600).contains(&resend_secs) {
+                    return Err(("resend_secs", format!("{resend_secs}: 1 to 600")));
+                }
+                Kind::Alertmanager {
+                    http: self.http()?,
+                    resend: Duration::from_secs(resend_secs),
+                    link: self.link.clone(),
+                }
+            }
+            KindName::Webhook => {
+                let cloudevents = self.cloudevents.unwrap_or_default();
+                let values = self.values.clone().unwrap_or_default();
+                let body = match (cloudevents, preset, &self.template) {
+                    (false, None, None) => Body::Document,
+                    (true, None, None) => Body::CloudEvent(format!("wulog/{instance}")),
+                    (false, Some(preset), None) => Body::Template(Source::Preset(preset), values),
+                    (false, None, Some(path)) => {
+                        let source = Source::read(path).map_err(|why| ("template", why))?;
+                        Body::Template(source, values)
+                    }
+                    _ => return Err(("template", "only one of cloudevents, preset and template".to_owned())),
+                };
+                Kind::Webhook { http: self.http()?, hmac_key: self.hmac_key.clone(), body, link: self.link.clone() }
+            }
+            KindName::Mail => self.mail()?,
+            KindName::Syslog => {
+                let facility = self.facility.unwrap_or(13); // 13: log alert
+                if facility > 23 {
+                    return Err(("facility", format!("{facility}: 0 to 23")));
+                }
+                if self.tls == Some(Tls::Starttls) {
+                    return Err(("tls", "syslog has no STARTTLS: \"tls\" or \"none\"".to_owned()));
+                }
+                Kind::Syslog(SyslogConfig {
+                    server: self.server(6514)?,
+                    tls: self.tls.unwrap_or(Tls::Tls) == Tls::Tls,
+                    form: self.format.unwrap_or_default(),
+                    facility,
+                    source: self.source.clone().unwrap_or_else(|| instance.to_owned()),
+                })
+            }
+        })
+    }
+
+    fn http(&self) -> Result<HttpConfig, Fault> {
+        let url = self.url.clone().ok_or(("url", "is missing".to_owned()))?;
+        let address = url.expose();
+        if !(address.starts_with("http://") || address.starts_with("https://")) {
+            return Err(("url", "must begin with http:// or https://".to_owned()));
+        }
+        let headers = self.headers.clone().unwrap_or_default();
+        if headers.len() > HEADERS_MAX {
+            return Err(("headers", format!("more than {HEADERS_MAX}")));
+        }
+        let name = |name: &str| ureq::http::HeaderName::try_from(name).is_ok();
+        if let Some(wrong) = headers.keys().find(|key| !name(key)) {
+            return Err(("headers", format!("{wrong:?} is not a header's name")));
+        }
+        Ok(HttpConfig { url, headers, bearer_token: self.bearer_token.clone(), proxy: self.proxy.clone() })
+    }
+
+    fn mail(&self) -> Result<Kind, Fault> {
+        let tls = self.tls.unwrap_or(Tls::Starttls);
+        let login = match (&self.username, &self.password) {
+            (None, None) => None,
+            (Some(user), Some(password)) => Some((user.clone(), password.clone())),
+            (Some(_), None) => return Err(("username", "needs password beside it".to_owned())),
+            (None, Some(_)) => return Err(("password", "needs username beside it".to_owned())),
+        };
+        if tls == Tls::None && login.is_some() {
+            return Err(("tls", "\"none\" would send the password in plain text".to_owned()));
+        }
+        let address = |key: &'static str, text: &str| {
+            let parsed: Result<lettre::message::Mailbox, _> = text.parse();
+            parsed.map(|_| ()).map_err(|error| (key, format!("{text:?}: {error}")))
+        };
+        let from = self.from.clone().ok_or(("from", "is missing".to_owned()))?;
+        let to = self.to.clone().unwrap_or_default();
+        if to.is_empty() || to.len() > 100 {
+            return Err(("to", "1 to 100 addresses".to_owned()));
+        }
+        address("from", &from)?;
+        to.iter().try_for_each(|text| address("to", text))?;
+        let port = if tls == Tls::Tls { 465 } else { 587 };
+        Ok(Kind::Mail(MailConfig { server: self.server(port)?, tls, login, from, to }))
+    }
+
+    fn server(&self, default_port: u16) -> Result<(String, u16), Fault> {
+        let text = self.server.as_deref().ok_or(("server", "is missing".to_owned()))?;
+        let wrong = || ("server", format!("{text:?}: HOST, HOST:PORT or [IPv6]:PORT"));
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                (host, port.parse().map_err(|_| wrong())?)
+            }
+            _ => (text, default_port),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || host.contains(['/', ' ']) { Err(wrong()) } else { Ok((host.to_owned(), port)) }
+    }
+}
+
+impl RawQuiet {
+    fn check(&self) -> Result<Quiet, String> {
+        let minute = |text: &str| {
+            let (hours, minutes) = text.split_once(':')?;
+            let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
+            (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+        };
+        let read = |text: &str| minute(text).ok_or_else(|| format!("{text:?} is not a time such as \"22:00\""));
+        let (from_minute, until_minute) = (read(&self.from)?, read(&self.until)?);
+        if from_minute == until_minute {
+            return Err("from and until are the same time".to_owned());
+        }
+        let zone = self.time_zone.as_deref().unwrap_or("UTC");
+        let zone = zone.parse().map_err(|_| format!("time_zone {zone:?} is not an IANA zone"))?;
+        Ok(Quiet { from_minute, until_minute, zone, except: self.except_severity.unwrap_or(Level::Critical) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Vec<ChannelConfig>, WrongChannel> {
+        #[derive(Deserialize)]
+        struct File {
+            channels: Vec<RawChannel>,
+        }
+        let file: File = toml::from_str(text).expect("each test writes keys that exist");
+        check_all(&file.channels, "proc-1")
+    }
+
+    #[track_caller]
+    fn refused(rest: &str, key: &str, index: usize) {
+        let wrong = check(&format!("[[channels]]\nname = \"a\"\n{rest}\n")).expect_err("this channel is wrong");
+        assert_eq!((wrong.key, wrong.index), (key, index), "{}", wrong.why);
+    }
+
+    #[test]
+    fn the_example_that_is_shipped_is_right() {
+        let channels = check(include_str!("../../../deploy/config/channels.toml")).unwrap();
+        let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
+        assert_eq!(names, ["am", "soc", "pager", "team", "siem"]);
+        let state: Vec<bool> = channels.iter().map(|channel| channel.delivery == Delivery::State).collect();
+        assert_eq!(state, [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn a_mistake_is_named_by_its_key() {
+        refused("kind = \"webhook\"\nurl = \"http://x\"\ntransitions = []", "transitions", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\ntimeout_secs = 0", "timeout_secs", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\nclient_key = \"k.pem\"", "client_key", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\nheaders = { \"a b\" = \"c\" }", "headers", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\npreset = \"nagios\"", "preset", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\npreset = \"pagerduty\"", "values", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\ncloudevents = true\npreset = \"slack\"", "template", 0);
+        refused("kind = \"alertmanager\"\nurl = \"http://x\"\nresend_secs = 0", "resend_secs", 0);
+        refused("kind = \"alertmanager\"\nurl = \"http://x\"\ntransitions = [\"opened\"]", "transitions", 0);
+        refused("kind = \"syslog\"\nserver = \"x\"\ntls = \"starttls\"", "tls", 0);
+        refused("kind = \"syslog\"\nserver = \"x:y\"", "server", 0);
+        refused("kind = \"syslog\"\nserver = \"x\"\nfacility = 24", "facility", 0);
+        let mail = "kind = \"mail\"\nserver = \"x\"\nfrom = \"a@x.example\"\n";
+        refused(&format!("{mail}to = []"), "to", 0);
+        refused(&format!("{mail}to = [\"nobody\"]"), "to", 0);
+        let login = "username = \"u\"\npassword = \"hunter2\"";
+        refused(&format!("{mail}to = [\"b@x.example\"]\ntls = \"none\"\n{login}"), "tls", 0);
+        let quiet = "quiet = { from = \"22:00\", until = \"25:00\" }";
+        refused(&format!("kind = \"webhook\"\nurl = \"http://x\"\n{quiet}"), "quiet", 0);
+    }
+
+    #[test]
+    fn no_secret_of_a_channel_is_shown() {
+        let text = "[[channels]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://x/hunter2\"\nhmac_key = \"hunter2hunter2hunter2\"\n\
+                    headers = { \"x-key\" = \"hunter2\" }\n";
+        let shown = format!("{:?}", check(text).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

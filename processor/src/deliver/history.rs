@@ -1,0 +1,39 @@
+//! What a channel was told of each open incident: its severity, and whether a document of it was sent.
+//!
+//! It follows from the documents alone, so a start recovers it by reading the topic up to the channel's position.
+
+use std::collections::BTreeMap;
+
+use wulog_schemas::alert::{Alert, Level, State};
+
+/// What the channel was told of one incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Severity in the newest document.
+    pub(super) level: Level,
+    /// True when a document of it was sent, or is held to be sent.
+    pub(super) sent: bool,
+}
+
+/// The open incidents; there are no more of them than the detector's limit allows.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    open: BTreeMap<String, Told>,
+}
+
+impl History {
+    /// What was told of this incident before.
+    pub(super) fn of(&self, id: &str) -> Option<&Told> {
+        self.open.get(id)
+    }
+
+    /// Notes a document and whether it was sent. An incident that is over is forgotten: if it is reopened, it is news.
+    pub(super) fn note(&mut self, alert: &Alert, sent: bool) {
+        if alert.state != State::Open {
+            self.open.remove(&alert.id);
+            return;
+        }
+        let before = self.open.get(&alert.id).is_some_and(|told| told.sent);
+        self.open.insert(alert.id.clone(), Told { level: alert.severity.level, sent: sent || before });
+    }
+}

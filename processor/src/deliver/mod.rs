@@ -1,0 +1,39 @@
+//! Channels: they bring alert documents from `wulog.alerts` to people and to other systems.
+//!
+//! ```text
+//! wulog.alerts -> queue -> filter -> backlog -> channel (alertmanager, webhook, mail, syslog)
+//!                   ^                   |            |
+//!                   |                   |            \- delivered: the position moves on
+//!                   \------ position ---+-------------- network error, 5xx, 408, 429: again, after a pause
+//!                                       \-------------- other refusals: parked, the position moves on
+//! ```
+//!
+//! Each channel has a thread and a position of its own, so a dead endpoint delays no other channel. The topic is the
+//! queue: the position is committed after the delivery, so delivery is at least once, and each request carries the key
+//! `ID/SEQ`. `filter`, `backlog`, `history` and `backoff` are pure; `runner` does the I/O. The reasons stand in
+//! `docs/adr/0701-channels.md`.
+
+pub mod config;
+mod filter;
+mod history;
+mod backlog;
+mod backoff;
+pub mod queue;
+mod aside;
+mod channel;
+mod trust;
+mod endpoint;
+mod sign;
+mod summary;
+mod excerpt;
+mod template;
+mod webhook;
+mod alertmanager;
+mod mail;
+mod syslog;
+mod runner;
+mod sample;
+pub mod command;
+
+pub use config::{ChannelConfig, RawChannel};
+pub use runner::Runner;

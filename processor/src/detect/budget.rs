@@ -1,0 +1,129 @@
+//! The memory budget of the Detector: what gives way when made-up hosts, updates and names use it up.
+//!
+//! Memory is computed from what the state holds, never asked of an allocator, and whoever gives way is chosen by log time
+//! and numbers in the state. So a replay forgets the same hosts at the same signals, whatever restarts lie between.
+//!
+//! Strings that nothing refers to go first: names of updates that were tried once by a host that has tried others since.
+//! Then hosts, a sixteenth of them at once, so that a full memory costs little for each signal. The order of hosts is that
+//! of `fleet::Worth`. Whoever makes up hosts so drives out other new hosts, but none that is known for a
+//! day and still heard of; the inventory and the limit on new hosts of the Normalizer are what keeps made-up hosts out.
+
+use std::collections::BTreeSet;
+
+use super::config::DetectorConfig;
+use super::evidence::{Onset, Onsets};
+use super::fleet::HostIndex;
+use super::incident::Incident;
+use super::{Counts, Detector, State};
+
+/// Memory of an onset in its map, which is also that of a member of an incident.
+pub(super) const ONSET_BYTES: u64 = 160;
+
+/// The memory that the state may take.
+pub(super) fn bytes_max(config: &DetectorConfig) -> u64 {
+    (config.limits.memory_mib_max as u64 * 1024 * 1024).max(BYTES_MIN)
+}
+
+/// Less than this is no budget: an empty Detector and one large signal must fit.
+const BYTES_MIN: u64 = 4 * 1024 * 1024;
+
+/// When memory, hosts or strings are too many, this part of the bound is made free.
+const MADE_FREE: usize = 16;
+/// Strings are too many when fewer than this part of the bound is free: one signal can bring a hundred.
+const STRINGS_SPARE: usize = 64;
+
+impl State {
+    /// Memory of the state, as far as it can be told from what is in it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.fleet.bytes() + self.certificates.bytes() + self.bytes_beside
+    }
+
+    /// Counts the onsets and the members of incidents.
+    pub(super) fn weigh_beside(&mut self) {
+        let onsets: usize = self.onsets.values().map(Onsets::len).sum();
+        let members: usize = self.incidents.all().map(|incident| incident.members.len()).sum();
+        self.bytes_beside = (onsets + members) as u64 * ONSET_BYTES;
+    }
+
+    /// Forgets strings that nothing refers to.
+    fn forget_strings(&mut self) {
+        let mut used = vec![false; self.fleet.strings.numbers()];
+        self.fleet.mark_used(&mut used);
+        let onsets = self.onsets.values().flat_map(Onsets::all);
+        let of_onsets = onsets.flat_map(Onset::strings);
+        for id in of_onsets.chain(self.incidents.all().flat_map(Incident::strings)) {
+            used[id as usize] = true;
+        }
+        self.counts.strings_forgotten += self.fleet.keep_strings(&used);
+    }
+
+    fn forget_hosts(&mut self, hosts: &BTreeSet<HostIndex>) {
+        for host in hosts {
+            if self.fleet.hosts[*host as usize].caught_up == Some(false) {
+                self.backlog.forget();
+            }
+        }
+        self.onsets.values_mut().for_each(|onsets| onsets.forget_hosts(hosts));
+        self.incidents.all_mut().for_each(|incident| incident.forget_hosts(hosts));
+        self.certificates.forget_hosts(hosts);
+        self.fleet.forget(hosts);
+        self.counts.hosts_forgotten += hosts.len() as u64;
+    }
+}
+
+impl Detector {
+    /// Makes room for a signal of the host `id` where there is none.
+    pub(super) fn stay_in_budget(&mut self, id: &str) {
+        let limits = self.config.limits;
+        let bytes_max = bytes_max(&self.config);
+        let (hosts_max, strings_max) = (limits.hosts.max(1), limits.strings.max(1));
+        let now = self.state.log_time;
+        let state = &mut self.state;
+        let bytes_full = state.bytes() > bytes_max;
+        let strings_full = state.fleet.strings.len() >= strings_max - strings_max / STRINGS_SPARE;
+        let hosts_full = state.fleet.hosts_known() >= hosts_max && state.fleet.find(id, &limits).is_none();
+        if !(bytes_full || strings_full || hosts_full) {
+            return;
+        }
+        let speaker = state.fleet.find(id, &limits);
+        let hosts_wanted = if hosts_full { hosts_max - hosts_max / MADE_FREE - 1 } else { usize::MAX };
+        loop {
+            state.forget_strings();
+            state.weigh_beside();
+            let known = state.fleet.hosts_known();
+            let fits = state.bytes() <= bytes_max - bytes_max / MADE_FREE as u64
+                && state.fleet.strings.len() <= strings_max - strings_max / MADE_FREE
+                && known <= hosts_wanted;
+            let spared = usize::from(speaker.is_some());
+            if fits || known <= spared {
+                return;
+            }
+            let least = state.fleet.least_worthy(known / MADE_FREE + 1, now, speaker);
+            state.forget_hosts(&least);
+        }
+    }
+}
+
+/// What is twice of what was told before, in words that say what to do: an attack fills no log.
+pub(super) fn take_notices(now: Counts, told: &mut Counts) -> Vec<String> {
+    let rows = [
+        (
+            now.hosts_forgotten,
+            told.hosts_forgotten,
+            "hosts are forgotten by the detector for want of room; a forgotten host counts as new when it is heard of again: raise \
+             memory_mib_max in [detector.limits], or keep made-up hosts out by [normalizer] inventory",
+        ),
+        (
+            now.beyond_limits,
+            told.beyond_limits,
+            "signals of hosts are ignored, since limits.hosts in [detector] leaves them no room",
+        ),
+    ];
+    let due = |(now, told, _): &(u64, u64, &str)| now > told && *now >= told.saturating_mul(2);
+    let notices: Vec<String> =
+        rows.into_iter().filter(due).map(|(now, told, text)| format!("{} {text} ({now} so far)", now - told)).collect();
+    if !notices.is_empty() {
+        *told = now;
+    }
+    notices
+}

@@ -1,0 +1,569 @@
+//! Affected against healthy hosts, by what their certificate stores hold and lack.
+//!
+//! A certificate is named only where three things agree: it is one that signs updates, or the issuer of one; what is wrong
+//! with it can cause failures of the incident's family; and the affected hosts show it while hosts that succeeded at the
+//! same update do not. The last is proven by hosts; or by the WSUS machine, where its own inventory says which certificate
+//! signs. Hosts without an inventory are counted on neither side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, Factor, NO_WSUS, Step, UtcTime, WsusCopy};
+use wulog_schemas::hresult::Family;
+
+use super::super::apart::Kind;
+use super::super::document::Context;
+use super::super::evidence::DAY_MS;
+use super::super::factors::{Comparison, Value, healthy_hosts};
+use super::super::fleet::{Fleet, HostIndex, Knows};
+use super::super::incident::Incident;
+use super::super::sets::Pair;
+use super::super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
+use super::super::strings::StringId;
+use super::{Certificates, store_id, store_name, words};
+
+/// Of the affected hosts whose inventory tells, this share must show the condition.
+const AFFECTED_MIN: f64 = 0.8;
+/// Of the hosts that succeeded, at most this share may show it: they installed something else, or before.
+const CONTRAST_MAX: f64 = 0.05;
+/// Hosts that succeeded at the same update prove that they need the certificate, so they need not be many ...
+const CONTRAST_P_MAX: f64 = 0.1;
+/// ... while hosts that are merely healthy must be so many, and so different.
+const CONSENSUS_HOSTS_MIN: u64 = 5;
+const CONSENSUS_P_MAX: f64 = 0.02;
+/// A certificate explains the hosts as well as another factor, if it is as improbable but for a fifth of the logarithm:
+/// an inventory is some days old, and a host may have changed since.
+const AS_WELL: f64 = 0.8;
+/// Hosts of each side by which hopeless tests are told: a store of thousands of certificates would otherwise be compared
+/// over the whole fleet, certificate by certificate.
+const SAMPLE: usize = 50;
+/// Findings in a document.
+const FINDINGS_MAX: usize = 3;
+/// `certutil` writes local times without an offset.
+const CLOCK_DOUBT_MS: i64 = 14 * 60 * 60 * 1000;
+
+/// What inventories say about an incident.
+pub(in super::super) struct Findings {
+    found: Vec<Found>,
+    /// Whether the first finding explains the hosts at least as well as any factor.
+    is_cause: bool,
+    answers: Vec<(&'static str, Where, String)>,
+}
+
+/// The machine that a step is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    Affected,
+    Healthy,
+    Wsus,
+}
+
+struct Found {
+    document: CertificateFinding,
+    /// The value by which the factor is shown.
+    value: String,
+    ln_p: f64,
+    /// Hosts that were counted: affected ones, and those that they were compared with.
+    counted: (Vec<HostIndex>, Vec<HostIndex>),
+    /// Whether the WSUS machine says that this certificate signs.
+    signs: bool,
+    test: Test,
+}
+
+/// What a condition is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Test {
+    Missing(Pair),
+    Distrusted(Pair),
+    Expired(Pair),
+    PolicyOff,
+}
+
+impl Test {
+    /// Place among tests that explain the hosts equally well: Trusted Publishers first, since a certificate that was not
+    /// delivered at all is missing there whoever issued it.
+    fn place(self) -> (Condition, StringId) {
+        match self {
+            Test::Missing((store, _)) => (Condition::Missing, store),
+            Test::Distrusted((store, _)) => (Condition::Distrusted, store),
+            Test::Expired((store, _)) => (Condition::Expired, store),
+            Test::PolicyOff => (Condition::PolicyOff, 0),
+        }
+    }
+}
+
+/// The hosts of a comparison that have inventories.
+struct Sides<'a> {
+    known: &'a Certificates,
+    fleet: &'a Fleet,
+    affected: Vec<HostIndex>,
+    healthy: Vec<HostIndex>,
+    /// Healthy hosts that succeeded at what the affected hosts fail at.
+    succeeded: Vec<HostIndex>,
+    wsus: Option<HostIndex>,
+    onset: i64,
+    /// The certificate that the WSUS machine signs with: the newest one in its store, expired or not.
+    signing: BTreeSet<StringId>,
+}
+
+impl Findings {
+    pub(in super::super) fn of(incident: &Incident, comparison: &Comparison, context: &Context<'_>) -> Findings {
+        let none = Findings { found: Vec::new(), is_cause: false, answers: Vec::new() };
+        let known = context.certificates;
+        if known.is_empty() || incident.members.is_empty() {
+            return none;
+        }
+        let sides = Sides::new(incident, known, context.fleet);
+        if sides.affected.is_empty() {
+            return none;
+        }
+        let mut found: Vec<Found> = tests(incident, &sides).into_iter().filter_map(|test| sides.found(test)).collect();
+        found.sort_by(|a, b| {
+            (b.signs.cmp(&a.signs))
+                .then(a.ln_p.total_cmp(&b.ln_p))
+                .then_with(|| (a.test.place(), &a.value).cmp(&(b.test.place(), &b.value)))
+        });
+        let found = joined(found);
+        let is_cause = found.first().is_some_and(|first| sides.explains_as_well(first, comparison));
+        let answers = sides.answers(found.first());
+        Findings { found, is_cause, answers }
+    }
+
+    /// The factors with those of certificates: before all others where they explain the hosts as well.
+    pub(in super::super) fn among(&self, mut factors: Vec<Factor>) -> Vec<Factor> {
+        let own = self.found.iter().take(1).map(|found| {
+            let document = &found.document;
+            let share = |with: u64, all: u64| if all == 0 { 0.0 } else { with as f64 / all as f64 };
+            let coverage = share(document.affected_hosts, document.affected_known);
+            let in_healthy = share(document.healthy_hosts, document.healthy_known);
+            Factor {
+                dimension: "certificate".to_owned(),
+                value: found.value.clone(),
+                name: Some(document.says.clone()),
+                coverage: rounded(coverage),
+                known_hosts: document.affected_known,
+                in_healthy: rounded(in_healthy),
+                lift: (document.healthy_hosts > 0).then(|| rounded(coverage / in_healthy)),
+                p_value: document.p_value,
+                goes_along_with: None,
+                untried_elsewhere: false,
+            }
+        });
+        let place = if self.is_cause { 0 } else { factors.len().min(1) };
+        for factor in own {
+            factors.insert(place, factor);
+        }
+        factors
+    }
+
+    /// Healthy hosts that share the first factor, which `others` counts where it is none of a certificate.
+    pub(in super::super) fn healthy_with_first(&self, others: u64) -> u64 {
+        self.found.first().filter(|_| self.is_cause).map_or(others, |found| found.document.healthy_hosts)
+    }
+
+    /// The summary with the cause, where a certificate is it.
+    pub(in super::super) fn complete(&self, summary: String) -> String {
+        match self.found.first().filter(|_| self.is_cause) {
+            Some(found) => format!("{summary} Cause: {}", found.document.says),
+            None => summary,
+        }
+    }
+
+    /// Marks the steps that inventories have answered.
+    pub(in super::super) fn answer(&self, steps: &mut [Step]) {
+        for step in steps {
+            let place = match step.on.as_deref() {
+                Some(on) if on.starts_with("the WSUS server") => Where::Wsus,
+                Some(on) if on.starts_with("a healthy host") => Where::Healthy,
+                _ => Where::Affected,
+            };
+            let command = step.command.as_deref().unwrap_or_default();
+            let answer = self.answers.iter().find(|(known, on, _)| command.ends_with(known) && *on == place);
+            step.answered = answer.map(|(_, _, text)| text.clone());
+        }
+    }
+
+    pub(in super::super) fn into_documents(self) -> Vec<CertificateFinding> {
+        self.found.into_iter().map(|found| found.document).take(FINDINGS_MAX).collect()
+    }
+}
+
+/// What may be wrong, for failures of these families.
+fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
+    let is_of = |families: &[Family]| families.iter().any(|family| incident.families.contains(family));
+    let store = |name| store_id(name).expect("the names of stores are constants of the schema");
+    let [publisher, disallowed, root, ca] = ["TrustedPublisher", "Disallowed", "Root", "CA"].map(store);
+    let known = sides.known;
+    let mut tests = BTreeSet::new();
+    if incident.kind == Kind::Server {
+        // Which CA issued the certificate of the site is not known; any that hosts lack may be it.
+        if is_of(&[Family::Tls, Family::UntrustedRoot, Family::Chain]) {
+            for host in sides.succeeded.iter().chain(&sides.healthy).take(SAMPLE) {
+                tests.extend(known.in_store(*host, root).map(|certificate| Test::Missing((root, certificate))));
+            }
+        }
+        return tests;
+    }
+    let hosts = || sides.affected.iter().chain(&sides.healthy).copied();
+    let mut publishing: BTreeSet<StringId> = hosts().flat_map(|host| known.in_store(host, publisher)).collect();
+    publishing.extend(&sides.signing);
+    if is_of(&[Family::UntrustedRoot, Family::Chain, Family::Policy]) {
+        tests.insert(Test::PolicyOff);
+        for certificate in &publishing {
+            tests.insert(Test::Missing((publisher, *certificate)));
+            let issuer = known.details.get(certificate).map_or("", |details| details.issuer.as_str());
+            if issuer.is_empty() {
+                tests.insert(Test::Missing((root, *certificate)));
+                continue;
+            }
+            let issuers = known.details.iter().filter(|(_, found)| found.subject == issuer);
+            for (id, _) in issuers {
+                tests.extend([root, ca].map(|store| Test::Missing((store, *id))));
+            }
+        }
+    }
+    if is_of(&[Family::Distrust]) {
+        tests.extend(publishing.iter().map(|certificate| Test::Distrusted((disallowed, *certificate))));
+    }
+    if is_of(&[Family::Expired]) {
+        let expired = publishing.iter().filter(|certificate| sides.is_expired(**certificate));
+        tests.extend(expired.map(|certificate| Test::Expired((publisher, *certificate))));
+    }
+    tests
+}
+
+/// One finding for each certificate: what is missing in two stores is one trouble.
+fn joined(found: Vec<Found>) -> Vec<Found> {
+    let mut joined: Vec<Found> = Vec::new();
+    for other in found {
+        let is_same = |known: &&mut Found| {
+            known.document.condition == other.document.condition
+                && known.document.certificate == other.document.certificate
+        };
+        if joined.iter_mut().find(is_same).is_none() {
+            joined.push(other);
+        }
+    }
+    joined
+}
+
+impl<'a> Sides<'a> {
+    fn new(incident: &Incident, known: &'a Certificates, fleet: &'a Fleet) -> Sides<'a> {
+        let with_inventory = |host: &HostIndex| known.hosts.contains_key(host);
+        let affected: Vec<HostIndex> = incident.members.keys().copied().filter(with_inventory).collect();
+        let mut healthy: Vec<HostIndex> = healthy_hosts(incident, fleet).into_iter().filter(with_inventory).collect();
+        let server = wsus_of(incident, fleet);
+        let wsus = server.as_deref().and_then(|server| machine_of(server, known, fleet));
+        // The WSUS machine is no client whose stores could be compared.
+        healthy.retain(|host| Some(*host) != wsus);
+        let from = incident.onset - DAY_MS;
+        let succeeded = |host: &HostIndex| match incident.kind {
+            Kind::Signature => {
+                fleet.hosts[*host as usize].succeeded_since(from).any(|subject| incident.fails_at(subject, fleet))
+            }
+            Kind::Server => server.is_some() && server == value_of(*host, "wsus", fleet).map(str::to_owned),
+        };
+        let succeeded = healthy.iter().copied().filter(succeeded).collect();
+        let signing = wsus.and_then(|wsus| newest(wsus, known, incident.onset)).into_iter().collect();
+        Sides { known, fleet, affected, healthy, succeeded, wsus, onset: incident.onset, signing }
+    }
+
+    fn is_expired(&self, certificate: StringId) -> bool {
+        let end = self.known.details.get(&certificate).and_then(|details| details.not_after);
+        end.is_some_and(|end| end <= self.onset.saturating_add(CLOCK_DOUBT_MS))
+    }
+
+    /// Whether the condition holds of a host, as far as its inventory tells.
+    fn holds(&self, host: HostIndex, test: Test) -> Knows {
+        match test {
+            Test::Missing(pair) => match self.known.knows(host, pair) {
+                Knows::Yes => Knows::No,
+                Knows::No => Knows::Yes,
+                Knows::Unknown => Knows::Unknown,
+            },
+            Test::Distrusted(pair) | Test::Expired(pair) => self.known.knows(host, pair),
+            Test::PolicyOff => match self.known.hosts.get(&host).and_then(|known| known.accept_trusted_publisher_certs)
+            {
+                Some(false) => Knows::Yes,
+                Some(true) => Knows::No,
+                None => Knows::Unknown,
+            },
+        }
+    }
+
+    /// The hosts whose inventory tells, and how many of them show the condition.
+    fn count(&self, hosts: &[HostIndex], test: Test) -> (u64, Vec<HostIndex>) {
+        let tells = |host: &HostIndex| self.holds(*host, test) != Knows::Unknown;
+        let counted: Vec<HostIndex> = hosts.iter().copied().filter(tells).collect();
+        let with = counted.iter().filter(|host| self.holds(**host, test) == Knows::Yes).count() as u64;
+        (with, counted)
+    }
+
+    /// Whether a few hosts of each side show already that the condition does not tell the sides apart.
+    fn is_hopeless(&self, test: Test) -> bool {
+        let sample = |hosts: &[HostIndex]| {
+            let (with, counted) = self.count(&hosts[..hosts.len().min(SAMPLE)], test);
+            (with, counted.len() as u64)
+        };
+        let ((with, all), (other, others)) = (sample(&self.affected), sample(&self.succeeded));
+        let others_show = others >= 10 && 2 * other > others;
+        let affected_do_not = all >= 10 && 2 * with < all;
+        others_show || affected_do_not
+    }
+
+    fn found(&self, test: Test) -> Option<Found> {
+        if self.is_hopeless(test) {
+            return None;
+        }
+        let (with, affected) = self.count(&self.affected, test);
+        let all = affected.len() as u64;
+        if with == 0 || (with as f64) < AFFECTED_MIN * all as f64 {
+            return None;
+        }
+        let signs = self.is_signing(test);
+        let (with_succeeded, succeeded) = self.count(&self.succeeded, test);
+        let (with_healthy, healthy) = self.count(&self.healthy, test);
+        let few = |with: u64, all: usize| with as f64 <= CONTRAST_MAX * all as f64;
+        if !few(with_succeeded, succeeded.len()) {
+            return None;
+        }
+        let tail = |other: u64, others: usize| hypergeometric_tail(with, all, with + other, all + others as u64);
+        let by_success = with >= 2 && succeeded.len() >= 2 && tail(with_succeeded, succeeded.len()) <= CONTRAST_P_MAX;
+        let by_consensus = with >= 2
+            && healthy.len() as u64 >= CONSENSUS_HOSTS_MIN
+            && few(with_healthy, healthy.len())
+            && tail(with_healthy, healthy.len()) <= CONSENSUS_P_MAX;
+        if !signs && !by_success && !by_consensus {
+            return None;
+        }
+        let (other, others) =
+            if succeeded.is_empty() { (with_healthy, healthy.clone()) } else { (with_succeeded, succeeded) };
+        let ln_p = ln_hypergeometric_tail(with, all, with + other, all + others.len() as u64);
+        let p_value = rounded(tail(other, others.len())).max(P_MIN);
+        let mut document = self.document(test, (with, all), (with_healthy, healthy.len() as u64), p_value);
+        let of_wsus = document.wsus.as_ref().map(|copy| copy.has_certificate);
+        document.fix = words::fix(&document, of_wsus);
+        document.says = words::says(&document);
+        Some(Found { value: words::value(&document), document, ln_p, counted: (affected, others), signs, test })
+    }
+
+    /// Whether the WSUS machine signs with the certificate, or with one that it issued.
+    fn is_signing(&self, test: Test) -> bool {
+        let (Test::Missing(pair) | Test::Distrusted(pair) | Test::Expired(pair)) = test else { return false };
+        let subject = self.known.details.get(&pair.1).map_or("", |details| details.subject.as_str());
+        let is_issuer = |signing: &StringId| {
+            let issuer = self.known.details.get(signing).map_or("", |details| details.issuer.as_str());
+            !issuer.is_empty() && issuer == subject
+        };
+        self.signing.contains(&pair.1) || self.signing.iter().any(is_issuer)
+    }
+
+    fn document(
+        &self,
+        test: Test,
+        (affected_hosts, affected_known): (u64, u64),
+        (healthy_hosts, healthy_known): (u64, u64),
+        p_value: f64,
+    ) -> CertificateFinding {
+        let (condition, pair) = match test {
+            Test::Missing(pair) => (Condition::Missing, Some(pair)),
+            Test::Distrusted(pair) => (Condition::Distrusted, Some(pair)),
+            Test::Expired(pair) => (Condition::Expired, Some(pair)),
+            Test::PolicyOff => (Condition::PolicyOff, None),
+        };
+        let showing = || self.affected.iter().copied().filter(|host| self.holds(*host, test) == Knows::Yes);
+        let nearly_all = |count: usize| count as f64 >= AFFECTED_MIN * affected_hosts as f64;
+        let mut others: BTreeMap<Other, Vec<String>> = BTreeMap::new();
+        if let (Condition::Missing, Some(pair)) = (condition, pair) {
+            for store in ["TrustedPublisher", "Root"].into_iter().filter_map(store_id).filter(|other| *other != pair.0)
+            {
+                for (wanted, list) in [(Knows::No, Other::Missing), (Knows::Yes, Other::Present)] {
+                    let is = |host: &HostIndex| self.known.knows(*host, (store, pair.1)) == wanted;
+                    if nearly_all(showing().filter(is).count()) {
+                        others.entry(list).or_default().push(store_name(store).to_owned());
+                    }
+                }
+            }
+        }
+        let since = match (condition, pair) {
+            (Condition::Missing, Some(pair)) => showing().filter_map(|h| self.known.changed_at(h, pair, true)).min(),
+            (Condition::Distrusted, Some(pair)) => {
+                showing().filter_map(|h| self.known.changed_at(h, pair, false)).min()
+            }
+            (Condition::Expired, Some(pair)) => self.known.details.get(&pair.1).and_then(|details| details.not_after),
+            _ => None,
+        };
+        let former = pair.filter(|_| condition == Condition::Missing).and_then(|pair| {
+            let former = self.former_of(pair, showing().collect());
+            former.map(|former| self.name(former))
+        });
+        CertificateFinding {
+            condition,
+            says: String::new(),
+            fix: String::new(),
+            certificate: pair.map(|pair| self.name(pair.1)),
+            store: pair.map(|pair| store_name(pair.0).to_owned()),
+            also_missing_in: others.remove(&Other::Missing).unwrap_or_default(),
+            present_in: others.remove(&Other::Present).unwrap_or_default(),
+            former,
+            affected_hosts,
+            affected_known,
+            healthy_hosts,
+            healthy_known,
+            p_value,
+            since: since.map(UtcTime),
+            wsus: pair.and_then(|pair| self.copy_of_wsus(pair.1)),
+        }
+    }
+
+    /// The earlier certificate of the same subject that nearly all of these hosts have in that store.
+    fn former_of(&self, (store, certificate): Pair, hosts: Vec<HostIndex>) -> Option<StringId> {
+        let details = self.known.details.get(&certificate).filter(|details| !details.subject.is_empty())?;
+        let mut counts: BTreeMap<StringId, usize> = BTreeMap::new();
+        for other in hosts.iter().flat_map(|host| self.known.in_store(*host, store)) {
+            let Some(earlier) = self.known.details.get(&other) else { continue };
+            let is_earlier = earlier.not_before.zip(details.not_before).is_some_and(|(a, b)| a < b);
+            if earlier.subject == details.subject && is_earlier {
+                *counts.entry(other).or_default() += 1;
+            }
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        (most.1 as f64 >= AFFECTED_MIN * hosts.len() as f64).then_some(most.0)
+    }
+
+    fn name(&self, certificate: StringId) -> CertificateName {
+        let details = self.known.details.get(&certificate);
+        CertificateName {
+            sha1: self.known.thumbprints.text(certificate).to_owned(),
+            subject: details.map(|details| details.subject.clone()).unwrap_or_default(),
+            not_after: details.and_then(|details| details.not_after).map(UtcTime),
+        }
+    }
+
+    fn copy_of_wsus(&self, certificate: StringId) -> Option<WsusCopy> {
+        let (wsus, store) = (self.wsus?, store_id("WSUS")?);
+        let has_certificate = match self.known.knows(wsus, (store, certificate)) {
+            Knows::Yes => true,
+            Knows::No => false,
+            Knows::Unknown => return None,
+        };
+        Some(WsusCopy { host: self.fleet.hosts[wsus as usize].name().to_owned(), has_certificate })
+    }
+
+    /// Whether a finding explains the hosts at least as well as each factor does, among the hosts that have inventories.
+    fn explains_as_well(&self, found: &Found, comparison: &Comparison) -> bool {
+        if found.signs {
+            return true;
+        }
+        let (affected, others) = &found.counted;
+        let pairs = comparison.values.iter().filter_map(|value| match value {
+            Value::Host(pair) => Some(*pair),
+            // An update is what hosts are offered, and a caller how they ask for it: neither is why they fail.
+            Value::Operation(_) | Value::Subject(_) => None,
+        });
+        pairs.into_iter().all(|pair| {
+            let has = |hosts: &[HostIndex]| {
+                hosts.iter().filter(|host| self.fleet.knows(**host, pair) == Knows::Yes).count() as u64
+            };
+            let (with, other) = (has(affected), has(others));
+            let all = (affected.len() + others.len()) as u64;
+            found.ln_p <= AS_WELL * ln_hypergeometric_tail(with, affected.len() as u64, with + other, all)
+        })
+    }
+
+    /// What inventories say to the commands of steps.
+    fn answers(&self, first: Option<&Found>) -> Vec<(&'static str, Where, String)> {
+        let mut answers = Vec::new();
+        if let Some(wsus) = self.wsus {
+            let signing: Vec<String> = self.signing.iter().map(|id| words::certificate(&self.name(*id))).collect();
+            let text = match signing.as_slice() {
+                [] => "the store holds no certificate".to_owned(),
+                certificates => certificates.join("; "),
+            };
+            let is_known = self.known.hosts.get(&wsus).is_some_and(|known| {
+                store_id("WSUS").is_some_and(|store| known.complete >> store & 1 == 1) || !self.signing.is_empty()
+            });
+            if is_known {
+                answers.push(("certutil -store WSUS", Where::Wsus, text));
+            }
+        }
+        let of_finding = first.and_then(|found| found.document.certificate.as_ref());
+        let certificate = of_finding
+            .and_then(|name| self.known.thumbprints.find(&name.sha1))
+            .or_else(|| Some(*self.signing.iter().next()?).filter(|_| self.signing.len() == 1));
+        if let Some(certificate) = certificate {
+            let name = words::certificate(&self.name(certificate));
+            for (command, store) in [
+                ("certutil -store TrustedPublisher", "TrustedPublisher"),
+                ("certutil -store Root", "Root"),
+                ("certutil -store Disallowed", "Disallowed"),
+            ] {
+                let Some(store) = store_id(store) else { continue };
+                for (place, hosts) in [(Where::Affected, &self.affected), (Where::Healthy, &self.healthy)] {
+                    let (with, counted) = self.count(hosts, Test::Distrusted((store, certificate)));
+                    if !counted.is_empty() {
+                        answers.push((
+                            command,
+                            place,
+                            words::is_there(&name, with, counted.len(), place == Where::Affected),
+                        ));
+                    }
+                }
+            }
+        }
+        let (off, counted) = self.count(&self.affected, Test::PolicyOff);
+        if !counted.is_empty() {
+            let text = format!("it is off on {off} of {} affected hosts whose policy is known", counted.len());
+            answers.push(("/v AcceptTrustedPublisherCerts", Where::Affected, text));
+        }
+        answers
+    }
+}
+
+/// Other stores, by what they say of a certificate that is missing in one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Other {
+    Missing,
+    Present,
+}
+
+/// The WSUS server that nearly all members have.
+fn wsus_of(incident: &Incident, fleet: &Fleet) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for host in incident.members.keys() {
+        if let Some(server) = value_of(*host, "wsus", fleet).filter(|server| *server != NO_WSUS) {
+            *counts.entry(server).or_default() += 1;
+        }
+    }
+    let (server, hosts) = counts.into_iter().max_by_key(|(server, hosts)| (*hosts, std::cmp::Reverse(*server)))?;
+    (hosts as f64 >= AFFECTED_MIN * incident.members.len() as f64).then(|| server.to_owned())
+}
+
+fn value_of<'a>(host: HostIndex, dimension: &str, fleet: &'a Fleet) -> Option<&'a str> {
+    let pair = fleet.traits_of(host).iter().find(|(name, _)| fleet.strings.text(*name) == dimension)?;
+    Some(fleet.strings.text(pair.1))
+}
+
+/// The host with an inventory that `host[:port]` names: by its whole name, or by the name before the first dot where one
+/// host alone has it.
+fn machine_of(server: &str, known: &Certificates, fleet: &Fleet) -> Option<HostIndex> {
+    let server = server.rsplit_once(':').map_or(server, |(name, _)| name).to_ascii_lowercase();
+    let short = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    let name = |host: &HostIndex| fleet.hosts[*host as usize].name();
+    if let Some(host) = known.hosts.keys().find(|host| name(host) == server) {
+        return Some(*host);
+    }
+    let mut alike = known.hosts.keys().filter(|host| {
+        // Two whole names that differ are two machines.
+        let is_whole = name(host).contains('.') && server.contains('.');
+        !is_whole && short(name(host)) == short(&server)
+    });
+    alike.next().filter(|_| alike.next().is_none()).copied()
+}
+
+/// The newest certificate in the store `WSUS` of a machine that was valid before the onset. An administrator who renews the
+/// publishing certificate leaves the earlier one there.
+fn newest(host: HostIndex, known: &Certificates, onset: i64) -> Option<StringId> {
+    let begin = |id: &StringId| known.details.get(id).and_then(|details| details.not_before);
+    let had_begun = |id: &StringId| begin(id).is_none_or(|begin| begin <= onset.saturating_add(CLOCK_DOUBT_MS));
+    known.in_store(host, store_id("WSUS")?).filter(had_begun).max_by_key(|id| (begin(id), *id))
+}

@@ -1,0 +1,259 @@
+//! What the hosts trust: the certificates of each store, by host, as far as hosts send inventories.
+//!
+//! A store is a set-valued dimension, and absence is a value of it: of a store that was read completely it is known which
+//! certificates are missing. Of a host without an inventory, and of a store that was not read completely, nothing is
+//! known about absence. [`findings`] compares affected with healthy hosts by this.
+//!
+//! A fleet without inventories holds nothing here: the maps are empty, and no document looks further.
+
+mod findings;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use wulog_schemas::certificate::STORES;
+use wulog_schemas::signal::{CertificateFact, CertificateFacts};
+
+pub(super) use findings::Findings;
+
+use super::Detector;
+use super::fleet::{HostIndex, Knows};
+use super::sets::{Pair, SetId, Sets};
+use super::strings::{StringId, Strings};
+
+/// Different certificates that are remembered. A fleet has some hundreds; beyond this bound a further certificate is left
+/// out, and the store that holds it counts as not read completely.
+const CERTIFICATES_MAX: usize = 50_000;
+
+/// Changes that are remembered of a host, the latest ones.
+const CHANGES_MAX: usize = 32;
+
+/// Bytes of a name; the Normalizer cuts names before.
+const NAME_BYTES_MAX: usize = 512;
+
+/// Memory of a host's entry, of a change in it, and of the details of a certificate beside its texts.
+const HOST_BYTES: u64 = 96;
+const CHANGE_BYTES: u64 = 24;
+const DETAILS_BYTES: u64 = 128;
+
+/// A thumbprint has 40 hex digits.
+const THUMBPRINT_BYTES: usize = 40;
+
+/// What is known of all hosts' certificates.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Certificates {
+    /// Thumbprints, numbered.
+    thumbprints: Strings,
+    /// Details of each certificate by the number of its thumbprint.
+    details: BTreeMap<StringId, Details>,
+    /// Sets of (place of the store in [`STORES`], thumbprint), each held once however many hosts have it.
+    sets: Sets,
+    hosts: BTreeMap<HostIndex, HostStores>,
+    /// Memory of hosts and details.
+    bytes: u64,
+}
+
+/// What people know a certificate by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Details {
+    subject: String,
+    /// Empty where the subject issued it itself.
+    issuer: String,
+    not_before: Option<i64>,
+    not_after: Option<i64>,
+}
+
+/// What is known of one host.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct HostStores {
+    set: SetId,
+    /// Bit N is set where store N of [`STORES`] was read completely.
+    complete: u8,
+    accept_trusted_publisher_certs: Option<bool>,
+    /// Certificates that came or went between two inventories, and when the second one was taken.
+    changes: Vec<Change>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Change {
+    pair: Pair,
+    is_removal: bool,
+    at: i64,
+}
+
+impl Default for Certificates {
+    fn default() -> Certificates {
+        Certificates {
+            thumbprints: Strings::new(),
+            details: BTreeMap::new(),
+            sets: Sets::new(),
+            hosts: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl Detector {
+    /// Takes the certificates of a host. They are no activity: a host that only sends inventories has tried nothing.
+    pub(super) fn certificate_facts(&mut self, facts: &CertificateFacts, log_time: i64) {
+        self.stay_in_budget(&facts.host.id);
+        match self.state.fleet.host((&facts.host).into(), log_time, &self.config.limits) {
+            Some(host) => self.state.certificates.set(host, facts),
+            None => self.state.counts.beyond_limits += 1,
+        }
+    }
+}
+
+impl Details {
+    fn bytes(&self) -> u64 {
+        DETAILS_BYTES + (self.subject.len() + self.issuer.len()) as u64
+    }
+}
+
+impl HostStores {
+    fn bytes(&self) -> u64 {
+        HOST_BYTES + CHANGE_BYTES * self.changes.len() as u64
+    }
+}
+
+/// The number of a store, as pairs name it.
+fn store_id(name: &str) -> Option<StringId> {
+    (0..).zip(STORES).find(|(_, store)| *store == name).map(|(place, _)| place)
+}
+
+/// The name of a store by its number.
+fn store_name(id: StringId) -> &'static str {
+    STORES.get(id as usize).copied().unwrap_or("?")
+}
+
+impl Certificates {
+    /// Whether no host has sent an inventory.
+    fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Memory that they take, as far as it can be told from what they are.
+    pub(super) fn bytes(&self) -> u64 {
+        if self.is_empty() { 0 } else { self.bytes + self.thumbprints.bytes() + self.sets.bytes() }
+    }
+
+    /// Forgets hosts, and certificates that no other host has.
+    pub(super) fn forget_hosts(&mut self, hosts: &BTreeSet<HostIndex>) {
+        let before = self.hosts.len();
+        for host in hosts {
+            if let Some(known) = self.hosts.remove(host) {
+                self.sets.change(known.set, &[]);
+                self.bytes -= known.bytes();
+            }
+        }
+        if self.hosts.len() == before {
+            return;
+        }
+        self.sets.trim();
+        let mut used = vec![false; self.thumbprints.numbers()];
+        let of_changes = self.hosts.values().flat_map(|known| known.changes.iter().map(|change| change.pair));
+        for (_, thumbprint) in self.sets.all_pairs().chain(of_changes) {
+            used[thumbprint as usize] = true;
+        }
+        self.thumbprints.keep(&used);
+        let bytes = &mut self.bytes;
+        self.details.retain(|id, details| {
+            let is_used = used[*id as usize];
+            *bytes -= if is_used { 0 } else { details.bytes() };
+            is_used
+        });
+    }
+
+    fn set(&mut self, host: HostIndex, facts: &CertificateFacts) {
+        let (mut pairs, mut complete): (Vec<Pair>, u8) = (Vec::new(), 0);
+        for store in &facts.stores {
+            let Some(id) = store_id(&store.name) else { continue };
+            let mut is_complete = store.complete;
+            for certificate in &store.certificates {
+                match self.thumbprint(certificate) {
+                    Some(thumbprint) => pairs.push((id, thumbprint)),
+                    None => is_complete = false,
+                }
+            }
+            if is_complete {
+                complete |= 1 << id;
+            }
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        let was_known = self.hosts.contains_key(&host);
+        let known = self.hosts.entry(host).or_default();
+        self.bytes -= if was_known { known.bytes() } else { 0 };
+        let before = self.sets.pairs(known.set);
+        if was_known {
+            let both_complete = known.complete & complete;
+            let is_complete = |pair: &&Pair| both_complete >> pair.0 & 1 == 1;
+            let change = |is_removal| move |pair: &Pair| Change { pair: *pair, is_removal, at: facts.taken };
+            let removed = before.iter().filter(|pair| pairs.binary_search(pair).is_err());
+            let added = pairs.iter().filter(|pair| before.binary_search(pair).is_err());
+            let changes: Vec<Change> = removed
+                .filter(is_complete)
+                .map(change(true))
+                .chain(added.filter(is_complete).map(change(false)))
+                .collect();
+            known.changes.extend(changes);
+            let excess = known.changes.len().saturating_sub(CHANGES_MAX);
+            known.changes.drain(..excess);
+        }
+        known.set = self.sets.change(known.set, &pairs);
+        known.complete = complete;
+        known.accept_trusted_publisher_certs = facts.accept_trusted_publisher_certs;
+        self.bytes += known.bytes();
+    }
+
+    /// The number of a certificate, whose details are remembered. `None` beyond the bound, or where it is no thumbprint.
+    fn thumbprint(&mut self, certificate: &CertificateFact) -> Option<StringId> {
+        if certificate.sha1.len() != THUMBPRINT_BYTES {
+            return None;
+        }
+        // Number 0 stands for all texts beyond the bound.
+        let id =
+            Some(self.thumbprints.id(&certificate.sha1, CERTIFICATES_MAX, THUMBPRINT_BYTES)).filter(|id| *id > 0)?;
+        let is_new = !self.details.contains_key(&id);
+        let details = self.details.entry(id).or_default();
+        self.bytes -= if is_new { 0 } else { details.bytes() };
+        let cut = |text: &str| text[..text.floor_char_boundary(NAME_BYTES_MAX)].to_owned();
+        // The first word on it stays, so that the order of hosts decides nothing but a wrong code page.
+        if details.subject.is_empty() {
+            (details.subject, details.issuer) = (cut(&certificate.subject), cut(&certificate.issuer));
+        }
+        details.not_before = details.not_before.or(certificate.not_before);
+        details.not_after = details.not_after.or(certificate.not_after);
+        self.bytes += details.bytes();
+        Some(id)
+    }
+
+    /// Whether a host has a certificate in a store.
+    fn knows(&self, host: HostIndex, pair: Pair) -> Knows {
+        let Some(known) = self.hosts.get(&host) else { return Knows::Unknown };
+        if self.sets.pairs(known.set).binary_search(&pair).is_ok() {
+            Knows::Yes
+        } else if known.complete >> pair.0 & 1 == 1 {
+            Knows::No
+        } else {
+            Knows::Unknown
+        }
+    }
+
+    /// The certificates that a host has in a store.
+    fn in_store(&self, host: HostIndex, store: StringId) -> impl Iterator<Item = StringId> {
+        let pairs = self.hosts.get(&host).map_or(&[][..], |known| self.sets.pairs(known.set));
+        pairs.iter().filter(move |pair| pair.0 == store).map(|pair| pair.1)
+    }
+
+    /// When a certificate last went from a store of a host, or came to it.
+    fn changed_at(&self, host: HostIndex, pair: Pair, is_removal: bool) -> Option<i64> {
+        let changes = &self.hosts.get(&host)?.changes;
+        changes
+            .iter()
+            .rev()
+            .find(|change| change.pair == pair && change.is_removal == is_removal)
+            .map(|change| change.at)
+    }
+}

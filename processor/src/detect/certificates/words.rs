@@ -1,0 +1,143 @@
+//! What a finding says, in sentences.
+
+use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, UtcTime};
+
+/// `CN=Example Publishing (thumbprint 9595..., valid until 2027-01-01)`
+pub(super) fn certificate(name: &CertificateName) -> String {
+    let until = name.not_after.map(|until| format!(", valid until {}", day(until))).unwrap_or_default();
+    let subject = if name.subject.is_empty() { "a certificate" } else { &name.subject };
+    format!("{subject} (thumbprint {}{until})", name.sha1)
+}
+
+/// The value of the factor: short, and the same for all documents of one cause.
+pub(super) fn value(finding: &CertificateFinding) -> String {
+    let (Some(certificate), Some(store)) = (&finding.certificate, &finding.store) else {
+        return "policy AcceptTrustedPublisherCerts is off".to_owned();
+    };
+    let subject = &certificate.subject;
+    let name = if subject.is_empty() { certificate.sha1.clone() } else { format!("{} {subject}", certificate.sha1) };
+    match finding.condition {
+        Condition::Missing => format!("lacks {name} in {store}"),
+        Condition::Distrusted => format!("has {name} in {store}"),
+        Condition::Expired => format!("expired {name}"),
+        Condition::PolicyOff => "policy AcceptTrustedPublisherCerts is off".to_owned(),
+    }
+}
+
+/// One sentence with the numbers of hosts.
+pub(super) fn says(finding: &CertificateFinding) -> String {
+    let CertificateFinding { affected_hosts, affected_known, healthy_hosts, healthy_known, .. } = finding;
+    let healthy_without = healthy_known - healthy_hosts;
+    let affected_without = affected_known - affected_hosts;
+    let name = finding.certificate.as_ref().map(certificate).unwrap_or_default();
+    let store = finding.store.as_deref().map(shown_store).unwrap_or_default();
+    match finding.condition {
+        Condition::Missing => {
+            let mut text = format!(
+                "the certificate {name} is in {store} on {healthy_without} of {} and on {affected_without} of {}",
+                healthy(*healthy_known),
+                affected(*affected_known)
+            );
+            if let Some(former) = &finding.former {
+                text.push_str(&format!("; those have only the former certificate {}", certificate(former)));
+            } else if let Some(other) = finding.present_in.first() {
+                text.push_str(&format!("; those have it in {}", shown_store(other)));
+            } else if let Some(other) = finding.also_missing_in.first() {
+                text.push_str(&format!("; it is not in {} either", shown_store(other)));
+            }
+            let lost = |since: UtcTime| format!("; an inventory of {} shows it removed", day(since));
+            text.push_str(&finding.since.map_or_else(String::new, lost));
+            text.push_str(&of_wsus(finding));
+            text + "."
+        }
+        Condition::Distrusted => {
+            let since = finding.since.map(|since| format!(", since {} at the latest", day(since))).unwrap_or_default();
+            format!(
+                "the certificate {name} is in {store} on {affected_hosts} of {} and on {healthy_hosts} of {}{since}.",
+                affected(*affected_known),
+                healthy(*healthy_known)
+            )
+        }
+        Condition::Expired => format!(
+            "the certificate {name} has expired; {affected_hosts} of {} have it in {store}, and {healthy_hosts} of {}{}.",
+            affected(*affected_known),
+            healthy(*healthy_known),
+            of_wsus(finding)
+        ),
+        Condition::PolicyOff => format!(
+            "the policy \"Allow signed updates from an intranet Microsoft update service location\" is off on \
+             {affected_hosts} of {} and on {healthy_hosts} of {}.",
+            affected(*affected_known),
+            healthy(*healthy_known)
+        ),
+    }
+}
+
+fn of_wsus(finding: &CertificateFinding) -> String {
+    let Some(copy) = &finding.wsus else { return String::new() };
+    let has = if copy.has_certificate { "has it" } else { "does not have it" };
+    format!("; the WSUS machine {} {has} in its store WSUS", copy.host)
+}
+
+/// The one step that fixes it. `on_wsus` says whether the WSUS machine has the certificate, where that is known.
+pub(super) fn fix(finding: &CertificateFinding, on_wsus: Option<bool>) -> String {
+    let store = finding.store.as_deref().map(shown_store).unwrap_or_default();
+    match finding.condition {
+        Condition::Missing if on_wsus == Some(false) && finding.store.as_deref() == Some("TrustedPublisher") => {
+            "Import the certificate with its key into the store WSUS of the WSUS machine, then add it to the Group Policy \
+             that delivers certificates to its clients (Trusted Root and Trusted Publishers)."
+                .to_owned()
+        }
+        Condition::Missing => {
+            let also = finding.also_missing_in.iter().map(|other| format!(" and to {}", shown_store(other)));
+            format!(
+                "Deliver the certificate to {store}{} of the affected computers by Group Policy (Computer Configuration, \
+                 Public Key Policies), and check that this Group Policy applies to them.",
+                also.collect::<String>()
+            )
+        }
+        Condition::Distrusted => {
+            "Remove the certificate from Untrusted Certificates, in the Group Policy that distributes it or on the hosts."
+                .to_owned()
+        }
+        Condition::Expired => {
+            "Sign the updates again with a valid publishing certificate and a time stamp, publish them again, and deliver \
+             that certificate to Trusted Root and Trusted Publishers."
+                .to_owned()
+        }
+        Condition::PolicyOff => {
+            "Turn on the policy \"Allow signed updates from an intranet Microsoft update service location\" for the \
+             affected computers."
+                .to_owned()
+        }
+    }
+}
+
+/// Whether a certificate is in the store of a step.
+pub(super) fn is_there(name: &str, with: u64, all: usize, of_affected: bool) -> String {
+    let hosts = if of_affected { "affected" } else { "healthy" };
+    format!("{name} is there on {with} of {all} {hosts} hosts with an inventory")
+}
+
+fn shown_store(store: &str) -> String {
+    let name = match store {
+        "TrustedPublisher" => "Trusted Publishers",
+        "Disallowed" => "Untrusted Certificates",
+        "Root" => "Trusted Root",
+        "CA" => "Intermediate Certification Authorities",
+        other => other,
+    };
+    name.to_owned()
+}
+
+fn affected(hosts: u64) -> String {
+    format!("{hosts} affected hosts with an inventory")
+}
+
+fn healthy(hosts: u64) -> String {
+    format!("{hosts} healthy hosts with an inventory")
+}
+
+fn day(time: UtcTime) -> String {
+    time.to_string()[..10].to_owned()
+}

@@ -1,0 +1,168 @@
+//! Incidents of one cause become one, and an incident of two causes becomes two.
+
+use std::collections::BTreeSet;
+
+use wulog_schemas::alert::Transition;
+use wulog_schemas::hresult::Family;
+
+use super::Detector;
+use super::apart::{are_separate, known_subject};
+use super::evidence::{Cluster, DAY_MS};
+use super::factors::{self, Comparison};
+use super::fleet::HostIndex;
+use super::incident::{Incident, Member};
+use super::incidents::Key;
+use crate::machine::Output;
+
+/// When an open incident has a clear cause, hosts of another family that all have it may be that by chance with this
+/// probability and are still taken for the same.
+const SAME_CAUSE_P_MAX: f64 = 0.05;
+/// An incident is split at most so often: what falls apart further has no causes that dimensions tell.
+const SPLITS_MAX: usize = 4;
+
+impl Detector {
+    /// Another open incident that has the cause of this one: the same hosts, mostly the same subjects, or the same clear
+    /// cause at the same time.
+    pub(super) fn same_cause(&self, key: Key, comparison: &Comparison) -> Option<Key> {
+        let incidents = &self.state.incidents;
+        let this = &incidents[key];
+        incidents.find(|at, other| {
+            if at == key || !other.is_open() || this.kin.split_into.contains(&other.id) {
+                return false;
+            }
+            if this.kin.split_from.as_ref() == Some(&other.id) || other.kin.split_from.as_ref() == Some(&this.id) {
+                return false;
+            }
+            let (small, large) = if this.hosts() <= other.hosts() { (this, other) } else { (other, this) };
+            let half = |count: usize| count > 0 && count * 2 >= small.members.len();
+            let in_both = small.members.keys().filter(|host| large.members.contains_key(host)).count();
+            if half(in_both) {
+                return true;
+            }
+            if this.kind != other.kind || are_separate(&this.members, &other.members, &self.state.fleet) {
+                return false;
+            }
+            let same_subject = small
+                .members
+                .values()
+                .filter_map(|member| known_subject(member, &self.state.fleet))
+                .filter(|subject| large.commonly_fails_at(*subject, &self.state.fleet))
+                .count();
+            half(same_subject) || self.shares_cause(this, other, comparison)
+        })
+    }
+
+    fn shares_cause(&self, this: &Incident, other: &Incident, comparison: &Comparison) -> bool {
+        let together = this.onset <= other.joined_at + DAY_MS && other.onset <= this.joined_at + DAY_MS;
+        if !together {
+            return false;
+        }
+        let all_have = |incident: &Incident, cause| {
+            factors::share_pair(&incident.members, cause, incident, &self.state.fleet, SAME_CAUSE_P_MAX)
+        };
+        match (this.cause.or(comparison.cause), other.cause) {
+            (Some(mine), Some(theirs)) => mine == theirs,
+            (None, Some(theirs)) => all_have(this, theirs),
+            (Some(mine), None) => all_have(other, mine),
+            (None, None) => false,
+        }
+    }
+
+    /// Makes two incidents one: the older goes on. An incident that nobody was told of goes without a word.
+    pub(super) fn merge(&mut self, one: Key, two: Key, out: &mut Vec<Output>) {
+        let age = |key: Key| {
+            let incident = &self.state.incidents[key];
+            (incident.seq == 0, incident.opened_at, key)
+        };
+        let (older, younger) = if age(one) <= age(two) { (one, two) } else { (two, one) };
+        let now = self.state.log_time;
+        let mut gone = self.state.incidents[younger].clone();
+        let known_families = self.state.incidents[older].families.clone();
+        let said = gone.seq > 0;
+        let comparison = said.then(|| factors::compare(&gone, self.view()));
+        let members = gone.members.clone();
+        self.state.incidents[older].absorb(&mut gone);
+        let widened = self.state.incidents[older].families != known_families;
+        match comparison {
+            Some(comparison) => {
+                gone.members = members;
+                gone.resolved_at = Some(now);
+                self.state.incidents[younger] = gone;
+                self.write(younger, Transition::Merged, comparison, out);
+                self.state.incidents[younger].members.clear();
+            }
+            // Only the incident that is being opened has no document yet.
+            None => self.state.incidents.remove(younger),
+        }
+        let transition = if said || widened {
+            Some(Transition::Merged)
+        } else {
+            self.state.incidents[older].after_join(now, &self.config)
+        };
+        if let Some(transition) = transition {
+            let comparison = self.compare(older);
+            self.write(older, transition, comparison, out);
+        }
+    }
+
+    /// Hosts of an incident that have a cause of their own.
+    pub(super) fn apart(&self, key: Key, comparison: &Comparison) -> Option<BTreeSet<HostIndex>> {
+        let incident = &self.state.incidents[key];
+        let whole = incident.cause.is_some()
+            || incident.kin.split_from.is_some()
+            || !incident.kin.merged_from.is_empty()
+            || incident.kin.split_into.len() >= SPLITS_MAX;
+        if whole {
+            return None;
+        }
+        let rest = factors::second_cause(incident, comparison, self.view())?;
+        // The id is that of the earliest failure, so it stays with it.
+        let first = incident.members.values().min_by_key(|member| (member.onset.since, member.onset.host))?;
+        let stays = rest.contains(&first.onset.host);
+        let moves = |host: &&HostIndex| rest.contains(host) != stays;
+        Some(incident.members.keys().filter(moves).copied().collect())
+    }
+
+    /// Makes one incident two.
+    pub(super) fn split(
+        &mut self,
+        key: Key,
+        apart: &BTreeSet<HostIndex>,
+        transition: Transition,
+        out: &mut Vec<Output>,
+    ) {
+        let now = self.state.log_time;
+        let incident = &mut self.state.incidents[key];
+        let gone: Vec<Member> = incident.part_with(apart);
+        // The two causes may differ in their families: that is often what tells them apart.
+        let families: BTreeSet<Family> = gone.iter().map(|member| member.onset.family).collect();
+        let hosts_of = |family: &Family| gone.iter().filter(|member| member.onset.family == *family).count();
+        let family = families.iter().copied().max_by_key(hosts_of).unwrap_or(incident.family);
+        incident.families = incident.members.values().map(|member| member.onset.family).collect();
+        incident.families.insert(incident.family);
+        let id = incident.id.clone();
+        let recovered: Vec<HostIndex> =
+            gone.iter().filter(|member| member.recovered).map(|member| member.onset.host).collect();
+        let cluster = Cluster {
+            judgement: incident.judgement.clone(),
+            onsets: gone.into_iter().map(|member| member.onset).collect(),
+        };
+        let mut other =
+            Incident::open(self.id_for(family, &cluster.onsets), family, self.kind_of(&cluster), cluster, now);
+        other.families = families;
+        recovered.into_iter().for_each(|host| other.recover(host, &self.state.fleet));
+        let incident = &mut self.state.incidents[key];
+        other.joined_at = incident.joined_at;
+        other.severity_min = incident.severity_min;
+        other.rules_met.clone_from(&incident.rules_met);
+        other.kin.split_from = Some(id);
+        incident.kin.split_into.push(other.id.clone());
+        let transition = if transition == Transition::Opened { transition } else { Transition::Split };
+        let comparison = self.compare(key);
+        self.write(key, transition, comparison, out);
+        self.make_room(out);
+        let last = self.state.incidents.push(other);
+        let comparison = self.compare(last);
+        self.write(last, Transition::Opened, comparison, out);
+    }
+}

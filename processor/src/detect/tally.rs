@@ -1,0 +1,121 @@
+//! Hosts counted by what they have: the values that factors are compared by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fleet::{Fleet, Host, HostIndex};
+use super::incident::Member;
+use super::sets::Pair;
+use super::strings::StringId;
+
+/// What hosts may share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Value {
+    /// A host's dimension.
+    Host(Pair),
+    /// A dimension of its operations: a host may have several values, or none before its first operation.
+    Operation(Pair),
+    /// The subject itself.
+    Subject(StringId),
+}
+
+/// Hosts counted by what they have.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) hosts: u64,
+    /// Hosts by their set of own dimensions, and by that of their operations' dimensions.
+    by_set: [Vec<u64>; 2],
+    pub(super) subjects: BTreeMap<StringId, u64>,
+    /// Hosts that have any subject and of which none is forgotten.
+    pub(super) tried: u64,
+    /// Hosts of which a subject is forgotten, and what is still known of them.
+    pub(super) forgotten: u64,
+    subjects_of_forgotten: BTreeMap<StringId, u64>,
+}
+
+impl Tally {
+    fn new(fleet: &Fleet) -> Tally {
+        let by_set = || vec![0; fleet.sets().len()];
+        Tally { by_set: [by_set(), by_set()], ..Tally::default() }
+    }
+
+    pub(super) fn of_members<'a>(members: impl Iterator<Item = (&'a HostIndex, &'a Member)>, fleet: &Fleet) -> Tally {
+        let mut tally = Tally::new(fleet);
+        for (host, member) in members {
+            tally.add_sets(&fleet.hosts[*host as usize]);
+            for subject in subjects_of(*host, member, fleet) {
+                *tally.subjects.entry(subject).or_default() += 1;
+            }
+        }
+        tally
+    }
+
+    pub(super) fn of_healthy(
+        hosts: impl Iterator<Item = HostIndex>,
+        wanted: &BTreeSet<StringId>,
+        fleet: &Fleet,
+        from: i64,
+    ) -> Tally {
+        let mut tally = Tally::new(fleet);
+        for host in hosts.map(|host| &fleet.hosts[host as usize]) {
+            tally.add_sets(host);
+            let forgotten = host.dropped_success_since(from);
+            let mut tried = false;
+            for subject in host.succeeded_since(from) {
+                tried = true;
+                if wanted.contains(&subject) {
+                    let counts = if forgotten { &mut tally.subjects_of_forgotten } else { &mut tally.subjects };
+                    *counts.entry(subject).or_default() += 1;
+                }
+            }
+            tally.forgotten += u64::from(forgotten);
+            tally.tried += u64::from(tried && !forgotten);
+        }
+        tally
+    }
+
+    fn add_sets(&mut self, host: &Host) {
+        self.hosts += 1;
+        for (counts, set) in self.by_set.iter_mut().zip(host.sets()) {
+            counts[set as usize] += 1;
+        }
+    }
+
+    /// Hosts by value.
+    pub(super) fn values(&self, fleet: &Fleet) -> BTreeMap<Value, u64> {
+        let mut values: BTreeMap<Value, u64> = BTreeMap::new();
+        for (counts, value) in self.by_set.iter().zip([Value::Host as fn(Pair) -> Value, Value::Operation]) {
+            for (set, hosts) in (0..).zip(counts).filter(|(_, hosts)| **hosts > 0) {
+                for pair in fleet.sets().pairs(set) {
+                    *values.entry(value(*pair)).or_default() += hosts;
+                }
+            }
+        }
+        for (subject, hosts) in self.subjects.iter().chain(&self.subjects_of_forgotten) {
+            *values.entry(Value::Subject(*subject)).or_default() += hosts;
+        }
+        values
+    }
+
+    /// Hosts that say anything about a value: one of which that dimension is not known says nothing.
+    pub(super) fn comparable(&self, value: Value, fleet: &Fleet) -> u64 {
+        match value {
+            Value::Host((name, _)) => self.knowing(0, name, fleet),
+            Value::Operation((name, _)) => self.knowing(1, name, fleet),
+            Value::Subject(subject) => {
+                self.tried + self.subjects_of_forgotten.get(&subject).copied().unwrap_or_default()
+            }
+        }
+    }
+
+    /// Hosts of which a dimension is known, among their own dimensions (0) or those of their operations (1).
+    fn knowing(&self, kind: usize, name: StringId, fleet: &Fleet) -> u64 {
+        let knows = |set| fleet.sets().pairs(set).iter().any(|(known, _)| *known == name);
+        (0..).zip(&self.by_set[kind]).filter(|(set, hosts)| **hosts > 0 && knows(*set)).map(|(_, hosts)| hosts).sum()
+    }
+}
+
+/// What an affected host fails at.
+pub(super) fn subjects_of(host: HostIndex, member: &Member, fleet: &Fleet) -> BTreeSet<StringId> {
+    let failing = fleet.hosts[host as usize].failing().iter().map(|failing| failing.subject);
+    failing.chain([member.onset.subject]).collect()
+}

@@ -1,0 +1,161 @@
+//! What to check where an operation fails for a reason that is none of certificate trust.
+
+use wulog_schemas::alert::Step;
+use wulog_schemas::hresult::parse_hresult;
+
+use super::page::THIS_HOST;
+use super::story::Failure;
+
+const PROXY: &str = "netsh winhttp show proxy";
+
+/// What a code, or an HTTP status, says about where the trouble lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// The name of the server is not known.
+    Name,
+    /// The server does not answer, or the connection breaks.
+    Connection,
+    /// A proxy or the server refuses.
+    Refused,
+    /// The server does not have the file.
+    Missing,
+    /// The server fails by itself.
+    Server,
+    /// A server or proxy between does not support ranges.
+    Ranges,
+    /// A service that the client needs does not run.
+    Service,
+    /// The disk is full.
+    Disk,
+    /// The installer of the update failed.
+    Installer,
+    Other,
+}
+
+fn trouble(code: Option<u32>, http: Option<u16>) -> Trouble {
+    match code.unwrap_or_default() {
+        0x8007_2EE7 | 0x8024_402C => Trouble::Name,
+        0x8007_2EE2
+        | 0x8007_2EFD..=0x8007_2EFF
+        | 0x8007_2F76
+        | 0x8007_2F78
+        | 0x8024_401C
+        | 0x8024_4023
+        | 0x8024_0438 => Trouble::Connection,
+        0x8024_4017 | 0x8024_4018 | 0x8024_401B | 0x8019_0191 | 0x8019_0193 | 0x8019_0197 => Trouble::Refused,
+        0x8024_4019 | 0x8019_0194 => Trouble::Missing,
+        0x8024_4007..=0x8024_4010 | 0x8024_401F..=0x8024_4022 | 0x8019_01F4..=0x8019_01F8 => Trouble::Server,
+        0x8020_0013 | 0x80D0_5011 => Trouble::Ranges,
+        0x8007_0422 | 0x8024_6008 => Trouble::Service,
+        0x8007_0070 => Trouble::Disk,
+        0x8024_2000..=0x8024_2FFF | 0x8007_0643 | 0x800F_0000..=0x800F_FFFF => Trouble::Installer,
+        _ => match http {
+            Some(401 | 403 | 407) => Trouble::Refused,
+            Some(404 | 410) => Trouble::Missing,
+            Some(500..) => Trouble::Server,
+            _ => Trouble::Other,
+        },
+    }
+}
+
+/// The steps for a failure that is none of certificate trust, the likeliest first.
+pub(super) fn steps(failure: &Failure, wsus: Option<&str>) -> Vec<Step> {
+    let code = failure.code.as_deref().and_then(parse_hresult);
+    let (server, port) = wsus.map_or(("SERVER", "8530"), |wsus| wsus.rsplit_once(':').unwrap_or((wsus, "80")));
+    let on_wsus = wsus.map_or("the WSUS server".to_owned(), |name| format!("the WSUS server ({name})"));
+    let here = |check: &str, command: &str| step(check, command, THIS_HOST);
+    let url = || {
+        here(
+            "Which server does policy name?",
+            r"reg query HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate /v WUServer",
+        )
+    };
+    let proxy = || here("Which proxy does the client use?", PROXY);
+    let reach = || {
+        let command = format!("powershell -Command \"(New-Object Net.Sockets.TcpClient).Connect('{server}', {port})\"");
+        here("Does the server accept a connection? No output means yes.", &command)
+    };
+    let kind = trouble(code, failure.http);
+    if wsus.is_none() && matches!(kind, Trouble::Missing | Trouble::Server) {
+        // Nothing can be done about a server of Microsoft; a proxy may answer in its place.
+        return vec![proxy(), url()];
+    }
+    match kind {
+        Trouble::Name => {
+            vec![here("Can the host resolve the server's name?", &format!("nslookup {server}")), url(), proxy()]
+        }
+        Trouble::Connection => vec![reach(), proxy(), url()],
+        Trouble::Refused => vec![
+            here("Does the proxy want a user name, or block the address? The client has none to give.", PROXY),
+            url(),
+        ],
+        Trouble::Missing => vec![
+            step(
+                "Does the server hold the update's file? Has it downloaded what was approved?",
+                "powershell -Command \"(Get-WsusServer).GetContentDownloadProgress()\"",
+                &on_wsus,
+            ),
+            proxy(),
+        ],
+        Trouble::Server => vec![
+            step(
+                "Does the WSUS application pool run, and has it enough memory?",
+                r"%windir%\system32\inetsrv\appcmd list apppool WsusPool /text:*",
+                &on_wsus,
+            ),
+            step(
+                "Is WSUS well? It writes what it finds to the Application log.",
+                r#""%ProgramFiles%\Update Services\Tools\wsusutil.exe" checkhealth"#,
+                &on_wsus,
+            ),
+            url(),
+        ],
+        Trouble::Ranges => {
+            vec![here("Does the proxy, or the server, pass HTTP range requests? BITS needs them.", PROXY), url()]
+        }
+        Trouble::Service => vec![
+            here("Are BITS and the update service allowed to start?", "sc qc bits"),
+            here("Likewise:", "sc qc wuauserv"),
+        ],
+        Trouble::Disk => vec![here("How much room has the system drive?", "fsutil volume diskfree C:")],
+        Trouble::Installer => vec![
+            here("Are the components of Windows whole?", "DISM /Online /Cleanup-Image /ScanHealth"),
+            here(
+                "What does the installer's own log say at this time? For Windows updates:",
+                r"notepad C:\Windows\Logs\CBS\CBS.log",
+            ),
+        ],
+        Trouble::Other => vec![url(), proxy()],
+    }
+}
+
+fn step(check: &str, command: &str, on: &str) -> Step {
+    Step { check: check.to_owned(), command: Some(command.to_owned()), on: Some(on.to_owned()), answered: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_statuses_tell_where_the_trouble_lies() {
+        for (code, http, expect) in [
+            (Some(0x8024_402C), None, Trouble::Name),
+            (Some(0x8007_2EE2), None, Trouble::Connection),
+            (Some(0x8007_2EFE), None, Trouble::Connection),
+            (Some(0x8024_401B), Some(407), Trouble::Refused),
+            (Some(0x8019_0194), Some(404), Trouble::Missing),
+            (Some(0x8024_4007), None, Trouble::Server),
+            (Some(0x8024_4010), None, Trouble::Server),
+            (Some(0x8020_0013), None, Trouble::Ranges),
+            (Some(0x8024_6008), None, Trouble::Service),
+            (Some(0x8024_2006), None, Trouble::Installer),
+            (Some(0x800F_0922), None, Trouble::Installer),
+            (Some(0x8000_FFFF), Some(503), Trouble::Server),
+            (None, Some(404), Trouble::Missing),
+            (None, None, Trouble::Other),
+        ] {
+            assert_eq!(trouble(code, http), expect, "{code:x?} {http:?}");
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! What the log of one host tells: the documents and signals that its lines give, taken together.
+//!
+//! The trust failures are those of the newest host facts, which the detector reads too, so that `explain` never contradicts
+//! an alert. All other failures, and what succeeded, are read from the events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::DateTime;
+use wulog_schemas::event::{Action, Event, EventKind, EventOutcome, Form, TimeSource};
+use wulog_schemas::hresult::Family;
+use wulog_schemas::signal::{Attempt, Fact, Failing, HostFacts, Outcome, Signal, Unreadable};
+use wulog_schemas::topic::Topic;
+
+use super::failed_step::FailedStep;
+use crate::machine::Output;
+
+/// Different updates, failures and names that are kept; a page shows a handful of them.
+const KEPT_MAX: usize = 10_000;
+
+/// Operation of a failure that no line ties to one.
+pub(super) const UNNAMED: &str = "unnamed";
+
+/// A failure that names no update, and one of the same operation that does, are one within this time.
+const SAME_MS: u64 = 120_000;
+
+/// Process and thread of a file.
+pub(super) type Thread = (String, Option<u32>, Option<u32>);
+
+/// What one host's log tells, as far as it was read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Story {
+    /// Lines of the update client, with whatever form.
+    pub(super) lines: u64,
+    /// Lines of other programs, by their form.
+    pub(super) foreign: BTreeMap<&'static str, u64>,
+    /// Event times of the oldest and the newest line with a time of its own.
+    pub(super) span: Option<(i64, i64)>,
+    /// UTC offset of the newest dated line, minutes east; `None` where UTC was assumed.
+    pub(super) offset_min: Option<i32>,
+    pub(super) os: Option<String>,
+    pub(super) client: Option<String>,
+    pub(super) wsus: Option<String>,
+    pub(super) target_group: Option<String>,
+    pub(super) proxy: Option<String>,
+    /// Names of the update services that lines name, `windows_update`, `wsus` ...
+    pub(super) services: BTreeSet<String>,
+    pub(super) scan: Option<Scan>,
+    /// Failures that are none of certificate trust, and trust failures that make no signal, by what fails.
+    failures: BTreeMap<String, Failure>,
+    pub(super) successes: BTreeMap<String, Success>,
+    facts: Option<HostFacts>,
+    attempts: BTreeMap<String, Attempt>,
+    /// Title and KB by update id.
+    names: BTreeMap<String, Name>,
+    /// Failure that the open scan of a thread has met.
+    scanning: BTreeMap<Thread, Option<String>>,
+    /// Server that a thread talked to last.
+    servers: BTreeMap<Thread, String>,
+    /// The newest failed step that no success has cancelled; it counts where the log has no end of a scan.
+    step: FailedStep,
+}
+
+/// How the last scan ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    pub(super) at: i64,
+    /// `None` where it succeeded.
+    pub(super) code: Option<String>,
+    pub(super) failed: bool,
+}
+
+/// One thing that fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// `scan`, `download`, `install`, `uninstall` or `verification`.
+    pub(super) operation: String,
+    pub(super) update: Option<String>,
+    /// File or server, where no update is known.
+    pub(super) object: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) family: Option<Family>,
+    /// HTTP status of the line, where it names one.
+    pub(super) http: Option<u16>,
+    pub(super) since: i64,
+    pub(super) last: i64,
+    pub(super) count: u32,
+    /// True where the lines have a time, so that `since` is one.
+    pub(super) dated: bool,
+}
+
+/// An update that was downloaded or installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Success {
+    pub(super) installed: bool,
+    pub(super) at: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Name {
+    title: Option<String>,
+    kb: Option<String>,
+}
+
+impl Story {
+    /// Takes what one record gave.
+    pub(super) fn take(&mut self, outputs: &[Output]) {
+        for output in outputs {
+            match output.topic {
+                Topic::Events => {
+                    if let Ok(event) = serde_json::from_slice::<Event<'_>>(&output.value) {
+                        self.event(&event);
+                    }
+                }
+                Topic::Signals => {
+                    if let Ok(signal) = Signal::from_bytes(&output.value) {
+                        self.fact(signal.fact);
+                    }
+                }
+                Topic::Raw | Topic::Alerts | Topic::State => {}
+            }
+        }
+    }
+
+    /// Why the log cannot be read, where it cannot.
+    pub(super) fn unreadable(&self) -> Option<&Unreadable> {
+        self.facts.as_ref()?.unreadable.as_ref()
+    }
+
+    /// What fails now, the newest first; failures of certificate trust before all others.
+    pub(super) fn failing(&self) -> Vec<Failure> {
+        let mut failing: Vec<Failure> =
+            self.facts.iter().flat_map(|facts| &facts.failing).map(|failing| self.trust_failure(failing)).collect();
+        let updates: BTreeSet<&str> = failing.iter().filter_map(|failure| failure.update.as_deref()).collect();
+        let is_scan_known = failing.iter().any(|failure| failure.operation == "scan");
+        let told = |failure: &Failure| match &failure.update {
+            Some(update) => updates.contains(update.as_str()),
+            None => failure.operation == "scan" && is_scan_known,
+        };
+        let repeats = |failure: &Failure| {
+            failure.update.is_none()
+                && self.failures.values().any(|named| {
+                    named.update.is_some()
+                        && named.operation == failure.operation
+                        && named.last.abs_diff(failure.last) < SAME_MS
+                })
+        };
+        let mut others = Vec::new();
+        for failure in self.failures.values() {
+            if !told(failure) && !repeats(failure) {
+                others.push(failure.clone());
+            }
+        }
+        failing.extend(others);
+        if failing.is_empty() && self.scan.is_none() {
+            failing.extend(self.step.failure().cloned());
+        }
+        failing.sort_by_key(|failure| (failure.family.is_none(), std::cmp::Reverse(failure.last)));
+        failing
+    }
+
+    fn trust_failure(&self, failing: &Failing) -> Failure {
+        let attempt = self.attempts.get(&failing.subject);
+        let (kind, object) = failing.subject.split_once(':').unwrap_or(("", &failing.subject));
+        let by_kind = match kind {
+            "server" => "scan",
+            "update" => "download",
+            _ => "verification",
+        };
+        let seen = self.failures.values().find(|known| kind == "update" && known.update.as_deref() == Some(object));
+        Failure {
+            operation: match attempt.map_or(by_kind, |attempt| &attempt.operation) {
+                // Signals of older versions.
+                "signature" => by_kind,
+                operation => operation,
+            }
+            .to_owned(),
+            update: (kind == "update").then(|| object.to_owned()),
+            object: (kind != "update" && object != "unknown").then(|| object.to_owned()),
+            code: Some(failing.code.clone()),
+            family: Some(failing.family),
+            http: None,
+            since: failing.since,
+            last: seen.map_or(failing.since, |known| known.last.max(failing.since)),
+            count: seen.map_or(1, |known| known.count),
+            dated: true,
+        }
+    }
+
+    /// `VideoTool 3.2 (KB9990001)`, as far as any line names the update.
+    pub(super) fn name_of(&self, update: &str) -> Option<String> {
+        let name = self.names.get(update)?;
+        match (&name.title, &name.kb) {
+            (Some(title), Some(kb)) if !title.contains(kb.as_str()) => Some(format!("{title} ({kb})")),
+            (Some(title), _) => Some(title.clone()),
+            (None, kb) => kb.clone(),
+        }
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        match fact {
+            Fact::HostFacts(facts) => self.facts = Some(facts),
+            Fact::Attempt(attempt) => {
+                let update = attempt.dimensions.get("update").cloned();
+                let title = attempt.dimensions.get("title").map(String::as_str);
+                self.learn(update.as_deref(), title, attempt.dimensions.get("kb").map(String::as_str));
+                if attempt.outcome == Outcome::Failure && self.attempts.len() < KEPT_MAX {
+                    self.attempts.insert(attempt.subject.clone(), attempt);
+                }
+            }
+            Fact::ScanDone(done) => {
+                let failed = done.outcome == Outcome::Failure;
+                let known = self.scan.as_ref().filter(|scan| scan.at == done.event_time && scan.failed == failed);
+                let code = known.and_then(|scan| scan.code.clone());
+                self.scan = Some(Scan { at: done.event_time, code, failed });
+            }
+            Fact::Tick(_) | Fact::Config(_) | Fact::Handling(_) | Fact::Certificates(_) => {}
+        }
+    }
+
+    fn learn(&mut self, update: Option<&str>, title: Option<&str>, kb: Option<&str>) {
+        let Some(update) = update.filter(|_| self.names.len() < KEPT_MAX) else { return };
+        let name = self.names.entry(update.to_owned()).or_default();
+        // A line that names an update by its KB alone has it as the package's name too.
+        if let Some(title) = title.filter(|title| Some(*title) != kb) {
+            name.title.get_or_insert_with(|| title.to_owned());
+        }
+        if let Some(kb) = kb {
+            name.kb.get_or_insert_with(|| kb.to_owned());
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        let wu = &event.wu;
+        // Documents about attempts repeat what the signals say.
+        let Some(form) = wu.form.filter(|_| event.event.kind == EventKind::Event) else { return };
+        if let Some(name) = foreign_name(form) {
+            *self.foreign.entry(name).or_default() += 1;
+            return;
+        }
+        self.lines += 1;
+        let dated = !matches!(wu.time_source, TimeSource::Previous | TimeSource::Read | TimeSource::Log);
+        let at = DateTime::parse_from_rfc3339(&event.timestamp).map_or(0, |at| at.timestamp_millis());
+        if dated {
+            let (first, last) = self.span.unwrap_or((at, at));
+            self.span = Some((first.min(at), last.max(at)));
+            let offset = event.event.timezone.as_deref().and_then(minutes);
+            self.offset_min = offset.filter(|_| wu.time_source != TimeSource::Assumed);
+        }
+        let keep = |known: &mut Option<String>, value: Option<&str>| {
+            if let Some(value) = value {
+                value.clone_into(known.get_or_insert_default());
+            }
+        };
+        keep(&mut self.os, event.host.as_ref().and_then(|host| host.os.version.as_deref()));
+        keep(&mut self.client, event.service.version.as_deref());
+        keep(&mut self.wsus, wu.wsus.as_deref());
+        keep(&mut self.target_group, wu.target_group.as_deref());
+        keep(&mut self.proxy, wu.proxy.as_deref());
+        if let Some(service) = wu.service.as_deref().filter(|service| !self.services.contains(*service)) {
+            self.services.insert(service.to_owned());
+        }
+        let title = event.package.as_ref().map(|package| &*package.name);
+        self.learn(wu.update_id.as_deref(), title, wu.kb.as_deref());
+        let thread = (
+            event.log.file.as_ref().map(|file| file.path.to_string()).unwrap_or_default(),
+            event.process.as_ref().and_then(|process| process.pid),
+            event.process.as_ref().and_then(|process| process.thread).map(|thread| thread.id),
+        );
+        if let Some(url) = &event.url
+            && let Some(domain) = url.domain.as_deref()
+            && (self.servers.len() < KEPT_MAX || self.servers.contains_key(&thread))
+        {
+            let server = url.port.map_or_else(|| domain.to_owned(), |port| format!("{domain}:{port}"));
+            self.servers.insert(thread.clone(), server);
+        }
+        self.scans(event, &thread, at);
+        self.operations(event, &thread, at, dated);
+    }
+
+    /// Follows the scans of each thread: an END without a code failed where a line before it in the scan did.
+    fn scans(&mut self, event: &Event<'_>, thread: &Thread, at: i64) {
+        let failed = event.event.outcome == EventOutcome::Failure;
+        let code = event.error.as_ref().and_then(|error| error.code.as_deref()).map(str::to_owned);
+        match event.event.action {
+            Action::ScanStart if self.scanning.len() < KEPT_MAX => {
+                self.scanning.insert(thread.clone(), None);
+            }
+            Action::ScanEnd | Action::ScanFailed if event.wu.report.is_some() => {
+                self.scan = Some(Scan { at, code, failed });
+            }
+            Action::ScanEnd => {
+                let met = self.scanning.remove(thread).flatten();
+                self.scan = Some(Scan { at, failed: failed || met.is_some(), code: code.or(met) });
+            }
+            Action::ScanFailed => {
+                if let Some(met) = self.scanning.get_mut(thread) {
+                    *met = code.clone();
+                }
+                self.scan = Some(Scan { at, code, failed: true });
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes what failed and what succeeded, by the actions that say so for good.
+    fn operations(&mut self, event: &Event<'_>, thread: &Thread, at: i64, dated: bool) {
+        let (operation, failed) = match event.event.action {
+            Action::ScanFailed => ("scan", true),
+            Action::DownloadFailed => ("download", true),
+            Action::InstallFailed => ("install", true),
+            Action::UninstallFailed => ("uninstall", true),
+            Action::ScanEnd => ("scan", event.event.outcome == EventOutcome::Failure),
+            Action::DownloadSucceeded => ("download", false),
+            Action::InstallSucceeded => ("install", false),
+            Action::UninstallSucceeded => ("uninstall", false),
+            _ => {
+                let server = self.servers.get(thread).map(String::as_str);
+                self.step.take(event, thread, server, at, dated);
+                return;
+            }
+        };
+        let update = event.wu.update_id.as_deref();
+        if !failed {
+            if operation == "scan" && self.scan.as_ref().is_some_and(|scan| scan.failed) {
+                return;
+            }
+            self.succeeded(operation, update, at);
+            self.step.operation_succeeded(operation);
+            return;
+        }
+        let key = key(operation, update);
+        if !self.failures.contains_key(&key) && self.failures.len() >= KEPT_MAX {
+            return;
+        }
+        let error = event.error.as_ref();
+        let failure = self.failures.entry(key).or_insert_with(|| Failure {
+            operation: operation.to_owned(),
+            update: update.map(str::to_owned),
+            object: None,
+            code: None,
+            family: None,
+            http: None,
+            since: at,
+            last: at,
+            count: 0,
+            dated,
+        });
+        failure.count += 1;
+        failure.last = at;
+        failure.dated |= dated;
+        if let Some(code) = error.and_then(|error| error.code.as_deref()) {
+            failure.code = Some(code.to_owned());
+            failure.family = event.wu.family;
+        }
+        failure.http = event.http.map(|http| http.response.status_code).or(failure.http);
+        let named = event.package.as_ref().filter(|_| update.is_none()).map(|package| package.name.to_string());
+        let server = || self.servers.get(thread).cloned();
+        failure.object = if operation == "scan" { server() } else { named };
+    }
+
+    fn succeeded(&mut self, operation: &str, update: Option<&str>, at: i64) {
+        self.failures.remove(&key(operation, update));
+        let installed = operation == "install";
+        if installed {
+            self.failures.remove(&key("download", update));
+        }
+        if let Some(update) = update.filter(|_| operation != "scan" && self.successes.len() < KEPT_MAX) {
+            let known = self.successes.entry(update.to_owned()).or_insert(Success { installed, at });
+            known.installed |= installed;
+            known.at = at;
+        }
+    }
+
+    /// True where a line of the log tells of the update client at all.
+    pub(super) fn has_told(&self) -> bool {
+        self.lines > 0 && self.unreadable().is_none()
+    }
+}
+
+/// What a failure is counted by, and a success ends.
+fn key(operation: &str, update: Option<&str>) -> String {
+    format!("{operation} {}", update.filter(|_| operation != "scan").unwrap_or_default())
+}
+
+/// The name of another program's log.
+fn foreign_name(form: Form) -> Option<&'static str> {
+    match form {
+        Form::Legacy | Form::Etw | Form::ReportingEvents | Form::WuaHandler | Form::Message | Form::Text => None,
+        Form::Cbs => Some("CBS.log"),
+        Form::Dism => Some("dism.log"),
+        Form::SetupAct => Some("Windows Setup"),
+        Form::MpSigStub => Some("MpSigStub.log"),
+        Form::CmTrace => Some("Configuration Manager"),
+        Form::Iis => Some("a web server"),
+        Form::WsusServer => Some("the WSUS server"),
+        Form::DeliveryOptimization => Some("Delivery Optimization"),
+        Form::PublishingTool => Some("a publishing tool"),
+    }
+}
+
+/// `+01:00` in minutes.
+fn minutes(offset: &str) -> Option<i32> {
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let total = hours.parse::<i32>().ok()? * 60 + minutes.parse::<i32>().ok()?;
+    Some(if offset.starts_with('-') { -total } else { total })
+}

@@ -1,0 +1,150 @@
+//! Whether the logs of a host can be read at all.
+//!
+//! A host whose logs tell nothing about Windows Update looks like a quiet, healthy one unless its facts say otherwise.
+//! Three kinds of lines tell nothing: undecoded traces, lines of other programs, and text without columns.
+
+use serde::{Deserialize, Serialize};
+use wulog_schemas::event::{Action, Form};
+use wulog_schemas::signal::Unreadable;
+
+use super::DAY_MS;
+use crate::parse::Entry;
+
+/// Why a line tells nothing; a later variant says more about a host than an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Reason {
+    Text,
+    Foreign,
+    Undecoded,
+}
+
+impl Reason {
+    /// The word of [`wulog_schemas::signal::UNREADABLE_REASONS`].
+    fn as_str(self) -> &'static str {
+        match self {
+            Reason::Undecoded => "undecoded",
+            Reason::Foreign => "foreign",
+            Reason::Text => "text",
+        }
+    }
+
+    /// What is wrong and what an operator can do about it.
+    fn remedy(self) -> &'static str {
+        match self {
+            Reason::Undecoded => {
+                "its traces are not decoded (No Format Information found): run Get-WindowsUpdateLog on this very host, \
+                 with access to Microsoft's symbol server where it is older than Windows 10 1709; or ship its \
+                 C:\\Windows\\SoftwareDistribution\\ReportingEvents.log, which needs no decoding"
+            }
+            Reason::Foreign => {
+                "only logs of other programs came from it: ship WindowsUpdate.log (before Windows 10 from C:\\Windows, \
+                 since then as Get-WindowsUpdateLog writes it) or \
+                 C:\\Windows\\SoftwareDistribution\\ReportingEvents.log"
+            }
+            Reason::Text => {
+                "its log has no line with the columns of WindowsUpdate.log or ReportingEvents.log: ship the file itself, \
+                 not what another program prints or exports of it"
+            }
+        }
+    }
+}
+
+/// What a line says about whether its host can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Readable,
+    Unreadable(Reason),
+    /// An empty line or a bar.
+    Neither,
+}
+
+impl Line {
+    fn of(entry: &Entry<'_>) -> Line {
+        if entry.facts.undecoded {
+            return Line::Unreadable(Reason::Undecoded);
+        }
+        match entry.form {
+            Form::Legacy | Form::Etw | Form::ReportingEvents | Form::WuaHandler | Form::Message => Line::Readable,
+            Form::Text if entry.body.is_empty() || entry.action == Action::Separator => Line::Neither,
+            Form::Text => Line::Unreadable(Reason::Text),
+            _ => Line::Unreadable(Reason::Foreign),
+        }
+    }
+}
+
+/// Lines that tell nothing, without a readable one since the first of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Run {
+    reason: Reason,
+    /// Event time of the first line.
+    since: i64,
+    /// Log time of the first line.
+    since_log: i64,
+    /// True where the run makes the host unreadable.
+    counts: bool,
+    /// True once a warning was logged.
+    warned: bool,
+}
+
+/// Whether a host can be read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Legibility {
+    /// True once a line was readable.
+    read: bool,
+    run: Option<Run>,
+}
+
+impl Legibility {
+    /// Takes a line; true where the host became unreadable, readable, or unreadable for another reason.
+    pub(super) fn take(&mut self, entry: &Entry<'_>, event_time: i64, log_time: i64) -> bool {
+        match Line::of(entry) {
+            Line::Readable => {
+                self.read = true;
+                self.run.take().is_some_and(|run| run.counts)
+            }
+            Line::Unreadable(reason) => self.unreadable_line(reason, event_time, log_time),
+            Line::Neither => false,
+        }
+    }
+
+    fn unreadable_line(&mut self, reason: Reason, event_time: i64, log_time: i64) -> bool {
+        // A host that was read once has readable logs beside those of other programs. Undecoded traces are another
+        // matter: the update client writes them in place of lines that could be read before.
+        if self.read && reason != Reason::Undecoded {
+            return false;
+        }
+        let Some(run) = &mut self.run else {
+            let counts = !self.read;
+            self.run = Some(Run { reason, since: event_time, since_log: log_time, counts, warned: false });
+            return counts;
+        };
+        // Even a log that is decoded well has some undecoded lines, so a whole day of them is waited for.
+        let lasted = !run.counts && log_time >= run.since_log.saturating_add(DAY_MS);
+        run.counts |= lasted;
+        let explained = reason > run.reason;
+        run.reason = run.reason.max(reason);
+        run.warned &= !explained;
+        run.counts && (lasted || explained)
+    }
+
+    /// What the host's facts say.
+    pub(super) fn unreadable(&self) -> Option<Unreadable> {
+        let run = self.run.as_ref().filter(|run| run.counts)?;
+        Some(Unreadable { since: run.since, reason: run.reason.as_str().to_owned() })
+    }
+
+    /// Logs the remedy, once for each reason.
+    ///
+    /// Logging is no output of a machine: a machine that is loaded again may repeat it.
+    pub(super) fn warn_once(&mut self, host: &str) {
+        if let Some(run) = self.run.as_mut().filter(|run| run.counts && !run.warned) {
+            run.warned = true;
+            tracing::warn!(
+                %host,
+                reason = run.reason.as_str(),
+                "this host cannot be read and counts neither as active nor as healthy: {}",
+                run.reason.remedy()
+            );
+        }
+    }
+}

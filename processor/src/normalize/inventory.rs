@@ -1,0 +1,176 @@
+//! The hosts there are, as a file of the operator's says; read again when the file changes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use wulog_schemas::host::canonical_name;
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Largest file: a million names of 60 bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A file of host names, by its path, and what stood in it last. Copies share what was read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Option<PathBuf>", into = "Option<PathBuf>")]
+pub struct Inventory {
+    path: Option<PathBuf>,
+    names: Arc<RwLock<Arc<Names>>>,
+}
+
+/// What stands in the file.
+#[derive(Debug, Default)]
+struct Names {
+    /// Whole names, lower case.
+    exact: BTreeSet<String>,
+    /// Suffixes with their dot, lower case.
+    suffixes: Vec<String>,
+}
+
+impl From<Option<PathBuf>> for Inventory {
+    fn from(path: Option<PathBuf>) -> Inventory {
+        Inventory { path, ..Inventory::default() }
+    }
+}
+
+impl From<Inventory> for Option<PathBuf> {
+    fn from(inventory: Inventory) -> Option<PathBuf> {
+        inventory.path
+    }
+}
+
+impl PartialEq for Inventory {
+    fn eq(&self, other: &Inventory) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Inventory {
+    /// True where the operator names a file.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// The same with a relative path taken as below `folder`, and read.
+    ///
+    /// # Errors
+    /// In words, naming the file.
+    pub fn read_in(mut self, folder: &Path) -> Result<Inventory, String> {
+        self.path = self.path.map(|path| folder.join(path));
+        self.read()?;
+        Ok(self)
+    }
+
+    fn read(&self) -> Result<(), String> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let failed = |why: String| format!("{}: the inventory of hosts cannot be read: {why}", path.display());
+        let bytes = fs::metadata(path).map_err(|e| failed(e.to_string()))?.len();
+        if bytes > FILE_BYTES_MAX {
+            return Err(failed(format!("it has {bytes} bytes, more than {FILE_BYTES_MAX}")));
+        }
+        let text = fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
+        *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Names::of(&text));
+        Ok(())
+    }
+
+    /// Whether the file names this host.
+    #[must_use]
+    pub fn names(&self, host: &str) -> bool {
+        let names = Arc::clone(&self.names.read().unwrap_or_else(PoisonError::into_inner));
+        names.have(&canonical_name(host))
+    }
+
+    /// Reads the file again whenever it changes, in a thread of its own, until `stop`. A file that cannot be read leaves the
+    /// names as they were, and is warned of.
+    pub fn watch(&self, stop: &CancellationToken) {
+        let Some(path) = self.path.clone() else { return };
+        let (inventory, stop) = (self.clone(), stop.clone());
+        std::thread::spawn(move || {
+            let mut known = state_of(&path);
+            while !stop.is_cancelled() {
+                std::thread::sleep(LOOK_EVERY);
+                let now = state_of(&path);
+                if now == known {
+                    continue;
+                }
+                known = now;
+                match inventory.read() {
+                    Ok(()) => {
+                        tracing::info!(path = %path.display(), "the inventory of hosts has changed and is read again")
+                    }
+                    Err(why) => tracing::warn!("{why}; the names that it had stay"),
+                }
+            }
+        });
+    }
+}
+
+/// By which a changed file is told.
+fn state_of(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+impl Names {
+    fn of(text: &str) -> Names {
+        let mut names = Names::default();
+        for line in text.lines() {
+            let name = canonical_name(line.split('#').next().unwrap_or_default());
+            match name.strip_prefix('*').or(name.starts_with('.').then_some(&*name)) {
+                Some(suffix) if suffix.len() > 1 => names.suffixes.push(suffix.to_owned()),
+                Some(_) => {}
+                None if name.is_empty() => {}
+                None => drop(names.exact.insert(name)),
+            }
+        }
+        names
+    }
+
+    /// A host may be named by its first label alone, or with its domain.
+    fn have(&self, host: &str) -> bool {
+        let short = host.split('.').next().unwrap_or(host);
+        self.exact.contains(host)
+            || self.exact.contains(short)
+            || self.suffixes.iter().any(|suffix| host.len() > suffix.len() && host.ends_with(suffix.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_suffixes_are_compared_without_case() {
+        let names = Names::of(
+            "# of 2024\nPC-1\n  srv-2.corp.example.com # the old one\n*.Sales.example.com\n.lab.example\n*\n\n",
+        );
+        for host in ["pc-1", "pc-1.any.example", "srv-2.corp.example.com", "x.sales.example.com", "y.z.lab.example"] {
+            assert!(names.have(host), "{host}");
+        }
+        for host in ["", "pc-11", "srv-2", "srv-2.other.example.com", "sales.example.com", "xsales.example.com"] {
+            assert!(!names.have(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again_and_a_missing_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("hosts.txt"), "pc-1\n").unwrap();
+        let inventory = Inventory::from(Some(PathBuf::from("hosts.txt"))).read_in(folder.path()).unwrap();
+        let copy = inventory.clone();
+        assert!(copy.names("PC-1") && !copy.names("pc-2"));
+        std::fs::write(folder.path().join("hosts.txt"), "pc-2\n").unwrap();
+        inventory.read().unwrap();
+        assert!(!copy.names("pc-1") && copy.names("pc-2"));
+        std::fs::remove_file(folder.path().join("hosts.txt")).unwrap();
+        assert!(inventory.read().unwrap_err().contains("hosts.txt"));
+        assert!(copy.names("pc-2"));
+    }
+}

@@ -1,0 +1,117 @@
+//! Bounds on what a record brings along: its header, and the labels of its host.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wulog_schemas::host::hex_digest;
+use wulog_schemas::raw::{Heartbeat, RawHeaderRef};
+
+use super::config::Limits;
+use super::thread::cut;
+
+/// Longest epoch; ours have 16 digits.
+const EPOCH_BYTES_MAX: usize = 64;
+
+/// Longest hash; ours have 8 digits.
+const HASH_BYTES_MAX: usize = 64;
+
+/// Digits of the digest that tells cut texts apart.
+const DIGEST_DIGITS: usize = 16;
+
+/// Cuts the texts of a header that are longer than ours can be. File and epoch say which line it is, so what is cut of them is
+/// replaced by a digest: two long paths stay two files.
+pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &Limits) {
+    let name_bytes_max = limits.value_bytes_max;
+    if header.host.len() > name_bytes_max {
+        header.host = Cow::Owned(cut(&header.host, name_bytes_max).to_owned());
+    }
+    if header.hash.len() > HASH_BYTES_MAX {
+        header.hash = Cow::Owned(cut(&header.hash, HASH_BYTES_MAX).to_owned());
+    }
+    identity(&mut header.file, limits.path_bytes_max.max(EPOCH_BYTES_MAX));
+    identity(&mut header.epoch, EPOCH_BYTES_MAX);
+}
+
+fn identity(text: &mut Cow<'_, str>, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let digest = &hex_digest(&[text])[..DIGEST_DIGITS];
+        *text = Cow::Owned(format!("{}~{digest}", cut(text, bytes_max - DIGEST_DIGITS - 1)));
+    }
+}
+
+/// The names of labels that the hosts of a partition have, each with the host that brought it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct LabelNames {
+    names: BTreeMap<String, String>,
+    /// Labels that were dropped since their names were too many.
+    dropped: u64,
+}
+
+impl LabelNames {
+    /// The heartbeat of a host without the labels whose names are one too many: in all, or of this host's bringing.
+    pub(super) fn admit(&mut self, mut beat: Heartbeat, host: &str, limits: &Limits) -> Heartbeat {
+        beat.labels.retain(|name, _| {
+            let name = cut(name, limits.value_bytes_max);
+            if self.names.contains_key(name) {
+                return true;
+            }
+            let own = self.names.values().filter(|bringer| *bringer == host).count();
+            let admitted = self.names.len() < limits.label_names_max && own < limits.labels_per_host_max;
+            if admitted {
+                self.names.insert(name.to_owned(), host.to_owned());
+            } else {
+                self.dropped = self.dropped.saturating_add(1);
+            }
+            admitted
+        });
+        beat
+    }
+
+    /// Labels that were dropped so far.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_of_any_length_is_cut_and_its_file_stays_itself() {
+        let limits = Limits::default();
+        let long = |end: &str| Cow::Owned("x".repeat(100_000) + end);
+        let bounded = |file: &str| {
+            let mut bounded = RawHeaderRef {
+                host: long(""),
+                file: long(file),
+                epoch: long(""),
+                hash: long(""),
+                ..RawHeaderRef::default()
+            };
+            header(&mut bounded, &limits);
+            bounded
+        };
+        let (one, other) = (bounded("1"), bounded("2"));
+        assert_ne!(one.file, other.file);
+        assert_eq!(one, bounded("1"));
+        assert_eq!((one.host.len(), one.file.len(), one.epoch.len(), one.hash.len()), (256, 1024, 64, 64));
+    }
+
+    #[test]
+    fn one_host_does_not_make_a_field_of_each_heartbeat() {
+        let (mut names, limits) = (LabelNames::default(), Limits::default());
+        let beat = |labels: std::ops::Range<u32>| Heartbeat {
+            labels: labels.map(|number| (format!("l{number}"), "x".to_owned())).collect(),
+            ..Heartbeat::default()
+        };
+        for round in 0..500 {
+            names.admit(beat(round * 32..round * 32 + 32), "loud", &limits);
+        }
+        assert_eq!(names.names.len(), limits.labels_per_host_max);
+        assert_eq!(names.dropped(), 499 * 32);
+        assert_eq!(names.admit(beat(100_000..100_004), "quiet", &limits).labels.len(), 4);
+        assert_eq!(names.admit(beat(0..4), "quiet", &limits).labels.len(), 4);
+    }
+}

@@ -1,0 +1,217 @@
+//! What words say of an outcome: whole words, their negation and their number.
+//!
+//! ```text
+//! Update was successfully downloaded          success
+//! Update was not successfully downloaded      failure
+//! Unsuccessfully finished                     failure
+//! (succeeded = 0, failed = 1)                 failure
+//! Jobs = 2, Succeeded = 2                     success
+//! 3 updates installed, 0 failed               neither
+//! ```
+
+/// What the words of a text say. A word `failed` alone is weak: many steps fail on the way to a success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Something succeeded.
+    pub succeeded: bool,
+    /// Something is said to have failed, by a word alone.
+    pub failed: bool,
+    /// The text denies a success or counts failures: the outcome is a failure.
+    pub denied: bool,
+}
+
+/// Words between a negation and the word that it negates: `was not yet successfully downloaded`.
+const NEGATION_WORDS_MAX: usize = 3;
+
+/// Words that negate a word after them.
+const NEGATIONS: [&str; 16] = [
+    "not", "never", "no", "without", "cannot", "can't", "didn't", "wasn't", "isn't", "couldn't", "neither", "nor",
+    "unable", "nicht", "pas", "kein",
+];
+
+/// What one word stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Success,
+    /// A success that is none: `Unsuccessfully`.
+    Denial,
+    Failure,
+}
+
+/// What `text` says.
+pub(super) fn said(text: &str) -> Said {
+    let mut said = Said::default();
+    let (mut jobs, mut counted) = (None, None);
+    let mut before = [""; NEGATION_WORDS_MAX];
+    // `None of the 12 updates succeeded`: however many words stand between.
+    let mut all_negated = false;
+    for (start, word) in words(text) {
+        let rest = &text[start + word.len()..];
+        if word.eq_ignore_ascii_case("jobs") {
+            jobs = count_behind(rest);
+        }
+        if let Some(kind) = kind(word) {
+            let number = count_behind(rest).or_else(|| count_before(&before));
+            let negated = all_negated
+                || before.iter().any(|word| NEGATIONS.iter().any(|no| word.eq_ignore_ascii_case(no)))
+                || behind_negation(rest);
+            if kind == Kind::Success && number.is_some() {
+                counted = number;
+            }
+            match (kind, number) {
+                // `succeeded with errors = 0` counts something else.
+                (Kind::Success, _) if rest.trim_start().starts_with("with errors") => {}
+                (Kind::Success, Some(0)) | (Kind::Failure, Some(0)) => {}
+                (Kind::Success, _) if negated => said.denied = true,
+                (Kind::Success, _) => said.succeeded = true,
+                (Kind::Denial, _) => said.denied |= !negated,
+                (Kind::Failure, Some(_)) => said.denied = true,
+                (Kind::Failure, None) => said.failed |= !negated,
+            }
+        }
+        all_negated |= negates_all(before[NEGATION_WORDS_MAX - 1], word);
+        before.rotate_left(1);
+        before[NEGATION_WORDS_MAX - 1] = word;
+        if rest.starts_with([',', ';', '.', ':', ')', '(']) {
+            before = [""; NEGATION_WORDS_MAX];
+            all_negated = false;
+        }
+    }
+    if matches!((jobs, counted), (Some(jobs), Some(counted)) if counted < jobs) {
+        said.succeeded = false;
+    }
+    if said.denied {
+        said.succeeded = false;
+    }
+    said
+}
+
+fn kind(word: &str) -> Option<Kind> {
+    const WORDS: [(&str, Kind); 19] = [
+        ("succeeded", Kind::Success),
+        ("succeeds", Kind::Success),
+        ("successfully", Kind::Success),
+        ("downloadsucceeded", Kind::Success),
+        ("erfolgreich", Kind::Success),
+        ("réussi", Kind::Success),
+        ("réussie", Kind::Success),
+        ("unsuccessfully", Kind::Denial),
+        ("unsuccessful", Kind::Denial),
+        ("erfolglos", Kind::Denial),
+        ("failed", Kind::Failure),
+        ("failures", Kind::Failure),
+        ("fails", Kind::Failure),
+        ("fehlgeschlagen", Kind::Failure),
+        ("fehlgeschlagene", Kind::Failure),
+        ("échoué", Kind::Failure),
+        ("échouée", Kind::Failure),
+        ("échouées", Kind::Failure),
+        ("échec", Kind::Failure),
+    ];
+    // Names of functions, `SendRequestSucceeded`, are words of their own.
+    let is = |known: &str| {
+        if word.is_ascii() { word.eq_ignore_ascii_case(known) } else { word.to_lowercase() == known }
+    };
+    WORDS.into_iter().find(|(known, _)| known.len() == word.len() && is(known)).map(|(_, kind)| kind)
+}
+
+/// True for two words that negate their whole clause: `none of the updates`, `not all updates`.
+fn negates_all(before: &str, word: &str) -> bool {
+    [("none", "of"), ("not", "all"), ("keines", "der"), ("nicht", "alle"), ("aucune", "des")]
+        .into_iter()
+        .any(|(first, second)| before.eq_ignore_ascii_case(first) && word.eq_ignore_ascii_case(second))
+}
+
+/// The words of a text and where they begin.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '\'' || c == '’';
+    text.split(move |c: char| !is_part(c))
+        .filter(|word| !word.is_empty())
+        .map(|word| (word.as_ptr().addr() - text.as_ptr().addr(), word))
+}
+
+/// The number in ` = 2` or `: 2`.
+fn count_behind(rest: &str) -> Option<u32> {
+    let rest = rest.trim_start();
+    let value = rest.strip_prefix(['=', ':'])?.trim_start();
+    let digits = value.bytes().take_while(u8::is_ascii_digit).count();
+    let ends = value.as_bytes().get(digits).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    value[..digits].parse().ok().filter(|_| ends)
+}
+
+/// The number in `0 failed`, `no updates failed`, `3 updates succeeded`.
+fn count_before(before: &[&str; NEGATION_WORDS_MAX]) -> Option<u32> {
+    let [third, second, first] = before;
+    let number = |word: &str| {
+        if ["no", "none", "keine", "aucune"].iter().any(|none| word.eq_ignore_ascii_case(none)) {
+            return Some(0);
+        }
+        word.parse().ok()
+    };
+    // `2 of 3 succeeded` is a success of none.
+    if second.eq_ignore_ascii_case("of") {
+        return number(third).map(|part| if number(first) == Some(part) { part } else { 0 });
+    }
+    const THINGS: [&str; 7] = ["updates", "update", "jobs", "files", "items", "downloads", "installations"];
+    number(first)
+        .or_else(|| THINGS.iter().any(|thing| first.eq_ignore_ascii_case(thing)).then(|| number(second)).flatten())
+}
+
+/// True where the next word negates: `completed: successfully = false`.
+fn behind_negation(rest: &str) -> bool {
+    let rest = rest.trim_start().trim_start_matches(['=', ':']).trim_start();
+    ["false", "False", "FALSE"].into_iter().any(|word| rest.starts_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_whole_words_with_negation_and_number() {
+        const NOTHING: Said = Said { succeeded: false, failed: false, denied: false };
+        const SUCCESS: Said = Said { succeeded: true, ..NOTHING };
+        const FAILED: Said = Said { failed: true, ..NOTHING };
+        const DENIED: Said = Said { denied: true, ..NOTHING };
+        let cases = [
+            ("Update was successfully downloaded", SUCCESS),
+            ("DO job {G} completed successfully", SUCCESS),
+            ("Update was not successfully downloaded", DENIED),
+            ("Update was not yet successfully downloaded", DENIED),
+            ("Unsuccessfully finished the job", DENIED),
+            ("None of the 12 updates succeeded", DENIED),
+            ("Not all of the selected updates were successfully installed", DENIED),
+            ("None of the updates failed", NOTHING),
+            ("None of the updates is new, the scan succeeded", SUCCESS),
+            ("not unsuccessfully", NOTHING),
+            ("The download was unsuccessful", DENIED),
+            ("(succeeded = 0, succeeded with errors = 0, failed = 1, unaccounted = 0)", DENIED),
+            ("(succeeded = 1, succeeded with errors = 0, failed = 0, unaccounted = 0)", SUCCESS),
+            ("succeeded = 0, failed = 0", NOTHING),
+            ("succeeded: 1, failed: 1", DENIED),
+            ("Jobs = 2, Succeeded = 2, ClientId = x", SUCCESS),
+            ("Jobs = 2, Succeeded = 1, ClientId = x", NOTHING),
+            ("3 updates installed, 0 failed", NOTHING),
+            ("3 succeeded, 1 failed", DENIED),
+            ("3 succeeded, no updates failed", SUCCESS),
+            ("0 of 3 succeeded", NOTHING),
+            ("2 of 3 succeeded", NOTHING),
+            ("3 of 3 succeeded", SUCCESS),
+            ("BITS job {G} failed, updateId = {G}.1", FAILED),
+            ("BITS job {G} has not failed", NOTHING),
+            ("did not succeed", NOTHING),
+            ("installed without failures", NOTHING),
+            ("SendRequestSucceeded", NOTHING),
+            ("Das Update wurde erfolgreich installiert", SUCCESS),
+            ("Das Update wurde nicht erfolgreich installiert", DENIED),
+            ("Die Installation ist fehlgeschlagen", FAILED),
+            ("L'installation a échoué", FAILED),
+            ("L'installation n'a pas réussi", DENIED),
+            ("Der Download blieb erfolglos", DENIED),
+            ("", NOTHING),
+        ];
+        for (text, expect) in cases {
+            assert_eq!(said(text), expect, "{text}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The title of an update in the text of a report, in the languages that Windows writes it in.
+//!
+//! ```text
+//! Installation Successful: Windows successfully installed the following update: VideoTool 3.2 (KB9990001)
+//! Installation Failure: Windows failed to install the following update with error 0x800b0109: VideoTool 3.2.
+//! Installationsfehler: Fehler beim Installieren des folgenden Updates mit Fehler 0x800b0109: VideoTool 3.2.
+//! Échec de l'installation : l'installation de la mise à jour suivante a échoué avec l'erreur 0x800b0109 : VideoTool 3.2.
+//! ```
+
+use super::message::{Facts, bounded, kb};
+
+/// Words that announce the title, in lower case: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian.
+const ANNOUNCEMENTS: [&str; 10] = [
+    "the following update",
+    "folgende",
+    "suivante",
+    "siguiente",
+    "seguente",
+    "seguinte",
+    "volgende",
+    "następując",
+    "следующ",
+    "следующее",
+];
+
+/// Words that end in a full stop of their own.
+const ABBREVIATIONS: [&str; 12] =
+    ["Inc.", "Ltd.", "Corp.", "Co.", "Jr.", "e.V.", "S.A.", "S.p.A.", "B.V.", "N.V.", "Pty.", "L.P."];
+
+/// The facts of a report's text. Only a report that names an update has a title.
+pub(super) fn reported(text: &str, has_update: bool) -> Facts<'_> {
+    let title = announced(text).or_else(|| has_update.then(|| third(text)).flatten());
+    let title = title.map(|title| without_full_stop(behind_code(title))).and_then(bounded);
+    Facts { kb: title.and_then(kb).or_else(|| kb(text)), title, ..Facts::default() }
+}
+
+/// What stands behind the colon that follows an announcement.
+fn announced(text: &str) -> Option<&str> {
+    // The announcement stands before the title, so a colon must follow it.
+    let last_colon = memchr::memrchr(b':', text.as_bytes())?;
+    let head = &text[..last_colon];
+    let ends = ANNOUNCEMENTS.into_iter().filter_map(|words| {
+        let at = memchr::memmem::find(head.as_bytes(), words.as_bytes())?;
+        Some(at + words.len())
+    });
+    behind_colon(&text[ends.min()?..])
+}
+
+/// The third part of `HEAD: SENTENCE: TITLE`, whatever the language.
+fn third(text: &str) -> Option<&str> {
+    behind_colon(text).and_then(behind_colon)
+}
+
+/// What stands behind the first colon that ends a sentence: a blank follows it.
+fn behind_colon(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let at = memchr::memchr_iter(b':', bytes).find(|at| {
+        let rest = &text[at + 1..];
+        rest.starts_with([' ', '\u{a0}', '\u{202f}', '\t'])
+    })?;
+    Some(text[at + 1..].trim()).filter(|rest| !rest.is_empty())
+}
+
+/// The title behind a code that has a colon of its own: `Error: 0x800b0109: VideoTool 3.2`.
+fn behind_code(title: &str) -> &str {
+    let behind = title.strip_prefix("0x").and_then(|rest| rest.split_once(':'));
+    match behind.filter(|(code, _)| code.trim_end().bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        Some((_, rest)) if !rest.trim().is_empty() => rest.trim(),
+        _ => title,
+    }
+}
+
+/// The title without the full stop of the sentence that it ends.
+fn without_full_stop(title: &str) -> &str {
+    // Chinese and Japanese sentences end in a full stop of their own, which no abbreviation has.
+    let title = title.trim().trim_end_matches('。');
+    match title.strip_suffix('.') {
+        Some(rest) if rest.ends_with('.') && !rest.ends_with("..") => rest,
+        Some(rest) if !ABBREVIATIONS.into_iter().any(|word| title.ends_with(word)) => rest.trim_end(),
+        _ => title,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_of_every_language_end_before_the_full_stop() {
+        let cases = [
+            (
+                "Installation Successful: Windows successfully installed the following update: VideoTool 3.2 (KB9990001)",
+                "VideoTool 3.2 (KB9990001)",
+            ),
+            (
+                "Installation Failure: Windows failed to install the following update with error 0x800b0109: VideoTool 3.2.",
+                "VideoTool 3.2",
+            ),
+            (
+                "Installation Started: Windows has started installing the following update: Update for Contoso Ltd.",
+                "Update for Contoso Ltd.",
+            ),
+            (
+                "Installation Failure: Windows failed to install the following update with error 0x800b0109: Tool of Contoso Ltd..",
+                "Tool of Contoso Ltd.",
+            ),
+            (
+                "Installationsfehler: Fehler beim Installieren des folgenden Updates mit Fehler 0x800b0109: 2024-03 Kumulatives Update für Windows 10 (KB5035845).",
+                "2024-03 Kumulatives Update für Windows 10 (KB5035845)",
+            ),
+            (
+                "Installationsfehler: Die Installation des folgenden Updates ist mit Fehler 0x800b0109 fehlgeschlagen: VideoTool: Codecs 3.2.",
+                "VideoTool: Codecs 3.2",
+            ),
+            ("Installation erfolgreich: Folgendes Update wurde installiert: VideoTool 3.2", "VideoTool 3.2"),
+            (
+                "Échec de l'installation : l'installation de la mise à jour suivante a échoué avec l'erreur 0x800b0109 : VideoTool 3.2.",
+                "VideoTool 3.2",
+            ),
+            (
+                "Installation réussie\u{a0}: Windows a installé la mise à jour suivante\u{a0}: VideoTool 3.2",
+                "VideoTool 3.2",
+            ),
+            (
+                "Error de instalación: Windows no pudo instalar la siguiente actualización con el error 0x800b0109: VideoTool 3.2.",
+                "VideoTool 3.2",
+            ),
+            (
+                "Ошибка установки: не удалось установить следующее обновление с ошибкой 0x800b0109: VideoTool 3.2.",
+                "VideoTool 3.2",
+            ),
+            (
+                "インストールの失敗: エラー 0x800b0109 で次の更新プログラムのインストールに失敗しました: VideoTool 3.2",
+                "VideoTool 3.2",
+            ),
+            ("安装失败: 安装以下更新时失败，错误 0x800b0109: VideoTool 3.2。", "VideoTool 3.2"),
+            ("安装失败: 安装以下更新时失败，错误: 0x800b0109: VideoTool 3.2。", "VideoTool 3.2"),
+        ];
+        for (text, title) in cases {
+            assert_eq!(reported(text, true).title, Some(title), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_without_a_title_have_none() {
+        for text in [
+            "Error: Download failed.",
+            "Download succeeded.",
+            "",
+            ":",
+            "x: ",
+            "Reporting client status.",
+            "Error: Agent failed detecting with reason: 0x8024402c",
+        ] {
+            assert_eq!(reported(text, false).title, None, "{text}");
+        }
+        assert_eq!(reported("Error: Download failed.", true).title, None);
+    }
+}

@@ -1,0 +1,149 @@
+//! The inventory of a host's certificate stores: the value of a raw record of kind `certificates`.
+//!
+//! An inventory describes the machine's stores at one time. It says of each store whether it was read completely, since
+//! only a complete list can tell that a certificate is missing. It never holds keys, nor the store `My`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The contract's version; readers accept this one.
+pub const VERSION: u8 = 1;
+
+/// Stores that an inventory may list, by the names that the API uses. `My` is missing on purpose: it holds the keys of
+/// the machine and says nothing about what the machine trusts.
+pub const STORES: [&str; 6] = ["TrustedPublisher", "Disallowed", "WSUS", "Root", "CA", "AuthRoot"];
+
+/// The spelling in [`STORES`] of a store's name; `None` for a store that no inventory lists.
+#[must_use]
+pub fn store_name(name: &str) -> Option<&'static str> {
+    STORES.into_iter().find(|store| store.eq_ignore_ascii_case(name))
+}
+
+/// The certificate stores and update policy of one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "wulog certificate inventory")]
+pub struct Inventory {
+    /// Version of this contract.
+    pub v: u8,
+    /// When the stores were read, milliseconds since 1970 UTC. For gathered files: when the newest of them was written.
+    #[serde(default)]
+    pub taken: i64,
+    /// The stores that were looked at.
+    #[serde(default)]
+    pub stores: Vec<Store>,
+    /// The update policy; absent where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+}
+
+/// One certificate store of the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Store {
+    /// Name of the store, as in [`STORES`].
+    pub name: String,
+    /// True when `certificates` is the whole content of the store. Where it is false, a certificate that is not listed may
+    /// still be there.
+    pub complete: bool,
+    /// Why the store could not be read, or could be read only in part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Certificates that a limit left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unlisted: u64,
+    /// The certificates, in the order of their SHA-1 thumbprints.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
+}
+
+/// One certificate in a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Certificate {
+    /// SHA-1 thumbprint, 40 hex digits in lower case.
+    pub sha1: String,
+    /// SHA-256 thumbprint, 64 hex digits in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Distinguished name of the subject, as Windows writes it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// Distinguished name of the issuer, as Windows writes it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub issuer: String,
+    /// Serial number, hex digits in lower case.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub serial: String,
+    /// Start of the validity, milliseconds since 1970 UTC. `certutil` writes it in the local time of the host and without
+    /// its offset, so that it may be wrong by up to 14 hours where the inventory was made by `certutil`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<i64>,
+    /// End of the validity, as `not_before`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<i64>,
+    /// Whether the certificate is meant for code signing; absent where the source does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_signing: Option<bool>,
+    /// OID of the signature's algorithm, such as `1.2.840.113549.1.1.11`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature_algorithm: Option<String>,
+    /// Size of the public key in bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_bits: Option<u32>,
+    /// Who put the certificate into the store; absent where the source does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Who put a certificate into a store of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Group Policy.
+    GroupPolicy,
+    /// Active Directory, for all machines of the forest.
+    Enterprise,
+    /// An administrator or a program on the machine.
+    Local,
+}
+
+/// The update policy of a host, as the registry holds it below `SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Policy {
+    /// `AcceptTrustedPublisherCerts`: whether the client takes updates that somebody else than Microsoft signed. Windows
+    /// reads a missing value as off.
+    #[serde(default)]
+    pub accept_trusted_publisher_certs: bool,
+    /// `WUServer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wu_server: Option<String>,
+    /// `WUStatusServer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wu_status_server: Option<String>,
+    /// `AU\UseWUServer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_wu_server: Option<bool>,
+}
+
+impl Inventory {
+    /// The store of that name, where the inventory looked at it.
+    #[must_use]
+    pub fn store(&self, name: &str) -> Option<&Store> {
+        self.stores.iter().find(|store| store.name == name)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_of_private_keys_is_no_store_of_an_inventory() {
+        assert_eq!(store_name("trustedpublisher"), Some("TrustedPublisher"));
+        assert_eq!(store_name("ROOT"), Some("Root"));
+        assert_eq!(store_name("my"), None);
+    }
+}

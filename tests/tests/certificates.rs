@@ -1,0 +1,245 @@
+//! Root causes of the certificate that signs updates, end to end: logs and inventories of a fleet go in, and the alert
+//! names the certificate where it is the cause and nowhere else.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::path::Path;
+
+use wulog_collector::encoding::EncodingChoice;
+use wulog_processor::detect::DetectorConfig;
+use wulog_processor::normalize::NormalizerConfig;
+use wulog_processor::replay::{self, Results, logs};
+use wulog_schemas::alert::{Alert, Condition};
+use wulog_tests::documents::{expect_valid, schema};
+use wulog_tests::fleet::{
+    Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, RootCause, SimulatedCertificate, publishing, write_inventories,
+};
+use wulog_tests::process::{Running, run as run_program};
+
+/// The clients of this server fail.
+const SERVER: usize = 1;
+
+/// The last document of each incident that a replay of the folder gives.
+fn alerts(dir: &Path) -> Vec<Alert> {
+    let (normalizer, detector) = (NormalizerConfig::default(), DetectorConfig::default());
+    let found = logs::find(dir).unwrap();
+    let merge = logs::Merge::open(&found, EncodingChoice::Auto, &normalizer).unwrap();
+    let records = merge.with_inventories(logs::inventories(dir).unwrap());
+    let mut lines = Vec::new();
+    let mut results = Results { alerts_out: Some(Box::new(&mut lines)), ..Results::default() };
+    replay::from_raw((&normalizer, &detector), 1, records, &mut results).unwrap();
+    drop(results);
+    let documents = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let documents: Vec<Alert> = documents.map(|line| serde_json::from_slice(line).unwrap()).collect();
+    let is_last = |alert: &&Alert| !documents.iter().any(|other| other.id == alert.id && other.seq > alert.seq);
+    documents.iter().filter(is_last).cloned().collect()
+}
+
+/// A fleet whose logs are written once; inventories are written beside them again and again.
+struct Bench {
+    dir: tempfile::TempDir,
+    fleet: Fleet,
+}
+
+impl Bench {
+    fn new(seed: u64, hosts: usize, cause: Cause) -> Bench {
+        let spec = FleetSpec::new(seed, hosts).with_outbreak(SERVER, 30 * HOUR_MS, cause);
+        let dir = tempfile::tempdir().unwrap();
+        let mut fleet = Fleet::new(spec);
+        let until_ms = fleet.now_ms() + 2 * DAY_MS + DAY_MS / 2;
+        fleet.write_until(dir.path(), until_ms).unwrap();
+        Bench { dir, fleet }
+    }
+
+    /// The incident of the outbreak, with inventories of `percent` of the hosts.
+    fn alert(&self, cause: RootCause, percent: usize) -> Option<Alert> {
+        for entry in std::fs::read_dir(self.dir.path()).unwrap() {
+            for file in std::fs::read_dir(entry.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                if path.extension().is_some_and(|extension| extension != "log") {
+                    std::fs::remove_file(path).unwrap();
+                }
+            }
+        }
+        write_inventories(&self.fleet, self.dir.path(), cause, percent).unwrap();
+        let family = self.fleet.truth().unwrap().family;
+        alerts(self.dir.path()).into_iter().find(|alert| alert.family == family)
+    }
+}
+
+/// Whether the alert names the certificate, what is wrong with it, and the store, as its first factor.
+fn names(alert: &Alert, cause: RootCause, certificate: &SimulatedCertificate) -> bool {
+    let (condition, store) = match cause {
+        RootCause::NotOnWsus | RootCause::NotDelivered | RootCause::RootOnly | RootCause::Former => {
+            (Condition::Missing, Some("TrustedPublisher"))
+        }
+        RootCause::PublisherOnly => (Condition::Missing, Some("Root")),
+        RootCause::Expired => (Condition::Expired, Some("TrustedPublisher")),
+        RootCause::Distrusted => (Condition::Distrusted, Some("Disallowed")),
+        RootCause::PolicyOff => (Condition::PolicyOff, None),
+        RootCause::Elsewhere => return false,
+    };
+    let Some(found) = alert.certificates.first() else { return false };
+    let sha1 = found.certificate.as_ref().map(|certificate| certificate.sha1.as_str());
+    let expected_sha1 = (cause != RootCause::PolicyOff).then_some(certificate.sha1.as_str());
+    let is_first = alert.common_factors.first().is_some_and(|factor| factor.dimension == "certificate");
+    let has_former = cause == RootCause::Former;
+    is_first
+        && (found.condition, found.store.as_deref(), sha1) == (condition, store, expected_sha1)
+        && found.former.is_some() == has_former
+}
+
+/// Runs each root cause at fleets of these seeds; gives how many runs named the cause, how many there were, and what was
+/// said in place of it.
+fn run(hosts: usize, percent: usize, seeds: std::ops::Range<u64>) -> (usize, usize, Vec<String>) {
+    let (mut named, mut runs, mut others) = (0, 0, Vec::new());
+    for seed in seeds {
+        for outbreak in [Cause::UntrustedRoot, Cause::Expired, Cause::Distrusted] {
+            let bench = Bench::new(seed, hosts, outbreak);
+            for cause in RootCause::OF_CERTIFICATES.into_iter().filter(|cause| cause.outbreak() == outbreak) {
+                let certificate = publishing(bench.fleet.spec(), cause);
+                let Some(alert) = bench.alert(cause, percent) else {
+                    continue;
+                };
+                runs += 1;
+                if names(&alert, cause, &certificate) {
+                    named += 1;
+                } else {
+                    let found: Vec<&str> = alert.certificates.iter().map(|found| found.says.as_str()).collect();
+                    let first = alert.common_factors.first().map(|factor| (&factor.dimension, &factor.value));
+                    others.push(format!("seed {seed} {cause:?} first {first:?} {found:?}"));
+                }
+            }
+        }
+    }
+    (named, runs, others)
+}
+
+/// Whether the alert names something that is not the cause.
+fn names_another(alert: &Alert, cause: RootCause, certificate: &SimulatedCertificate) -> bool {
+    !alert.certificates.is_empty() && !names(alert, cause, certificate)
+        || alert.common_factors.iter().any(|factor| factor.dimension == "certificate") && alert.certificates.is_empty()
+}
+
+#[test]
+fn with_inventories_of_half_of_the_hosts_the_certificate_is_the_first_factor() {
+    for (hosts, seeds) in [(20, 1..6), (200, 1..2)] {
+        let (named, runs, others) = run(hosts, 50, seeds);
+        assert!(named * 100 >= runs * 98, "{hosts} hosts: {named} of {runs} runs\n{}", others.join("\n"));
+        assert!(runs >= 8, "{hosts} hosts: only {runs} runs had an alert");
+    }
+}
+
+#[test]
+fn fewer_inventories_may_name_nothing_but_never_another_certificate() {
+    for percent in [10, 30] {
+        for outbreak in [Cause::UntrustedRoot, Cause::Expired, Cause::Distrusted] {
+            let bench = Bench::new(7, 60, outbreak);
+            for cause in RootCause::OF_CERTIFICATES.into_iter().filter(|cause| cause.outbreak() == outbreak) {
+                let alert = bench.alert(cause, percent).unwrap();
+                let certificate = publishing(bench.fleet.spec(), cause);
+                assert!(
+                    !names_another(&alert, cause, &certificate),
+                    "{percent} %, {cause:?}: {:?}",
+                    alert.certificates
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn where_the_certificate_is_in_its_stores_it_is_not_named() {
+    for (seed, outbreak) in [(1, Cause::UntrustedRoot), (2, Cause::Revoked), (3, Cause::Chain), (4, Cause::Distrusted)]
+    {
+        for (hosts, percent) in [(20, 50), (80, 90)] {
+            let alert = Bench::new(seed, hosts, outbreak).alert(RootCause::Elsewhere, percent).unwrap();
+            assert_eq!(alert.certificates, [], "{outbreak:?}, {hosts} hosts");
+            let first = alert.common_factors.first().map(|factor| factor.dimension.as_str());
+            assert_eq!(first, Some("wsus"), "{outbreak:?}, {hosts} hosts");
+        }
+    }
+}
+
+/// What is missing on all clients of a server is missing on the healthy ones too, which did not try the update yet. The
+/// alert counts them as they are.
+#[test]
+fn the_alert_says_where_the_certificate_is_and_which_steps_are_answered() {
+    let bench = Bench::new(1, 100, Cause::UntrustedRoot);
+    let alert = bench.alert(RootCause::NotDelivered, 100).unwrap();
+    let found = &alert.certificates[0];
+    assert_eq!(found.affected_hosts, found.affected_known);
+    assert_eq!(found.affected_known, alert.hosts.affected, "each affected host has an inventory");
+    assert_eq!(found.also_missing_in, ["Root"]);
+    let wsus = found.wsus.as_ref().map(|copy| (copy.host.as_str(), copy.has_certificate));
+    assert_eq!(wsus, Some(("wsus-lon", true)));
+    assert!(found.fix.contains("Group Policy") && found.fix.contains("Trusted Publishers"), "{}", found.fix);
+    assert!(alert.summary.contains(&found.says), "{}", alert.summary);
+    let answer = |command: &str, on: &str| {
+        let is_it = |step: &&wulog_schemas::alert::Step| {
+            step.command.as_deref() == Some(command) && step.on.as_deref().is_some_and(|place| place.starts_with(on))
+        };
+        alert.remediation.iter().find(is_it).unwrap().answered.clone().unwrap_or_default()
+    };
+    let sha1 = &publishing(bench.fleet.spec(), RootCause::NotDelivered).sha1;
+    assert!(answer("certutil -store WSUS", "the WSUS server").contains(sha1));
+    let affected = alert.hosts.affected;
+    let of_affected = answer("certutil -store TrustedPublisher", "an affected host");
+    assert!(of_affected.contains(&format!("is there on 0 of {affected} affected hosts")), "{of_affected}");
+    let elsewhere = bench.alert(RootCause::NotOnWsus, 100).unwrap();
+    let copy = elsewhere.certificates[0].wsus.as_ref().map(|copy| copy.has_certificate);
+    assert_eq!(copy, Some(false));
+    assert!(elsewhere.certificates[0].fix.contains("store WSUS"), "{}", elsewhere.certificates[0].fix);
+}
+
+/// Hosts without an inventory are unknown: the numbers count those with one alone.
+#[test]
+fn a_host_without_an_inventory_is_never_counted_as_lacking() {
+    let bench = Bench::new(2, 100, Cause::UntrustedRoot);
+    let chosen = {
+        bench.alert(RootCause::NotDelivered, 40).unwrap();
+        write_inventories(&bench.fleet, bench.dir.path(), RootCause::NotDelivered, 40).unwrap()
+    };
+    let alert = bench.alert(RootCause::NotDelivered, 40).unwrap();
+    let affected = alert.hosts.names.iter().filter(|name| chosen.contains(*name)).count() as u64;
+    assert!(affected > 0 && affected < alert.hosts.affected);
+    assert_eq!(alert.certificates[0].affected_known, affected);
+    let without = bench.alert(RootCause::NotDelivered, 0).unwrap();
+    // The WSUS machines alone say nothing about clients.
+    assert_eq!(without.certificates, []);
+}
+
+/// `standalone` reads the files that stand beside the logs, and `certificates` says what it read.
+#[test]
+fn standalone_reads_inventories_beside_the_logs() {
+    let bench = Bench::new(3, 40, Cause::UntrustedRoot);
+    write_inventories(&bench.fleet, bench.dir.path(), RootCause::NotDelivered, 100).unwrap();
+    let (work, text) = (tempfile::tempdir().unwrap(), |path: &Path| path.to_str().unwrap().to_owned());
+    let (db, logs) = (text(&work.path().join("wulog.db")), text(bench.dir.path()));
+    let mut running = Running::start("wulog-processor", &["standalone", "--logs", &logs, "--db", &db]);
+    let sha1 = publishing(bench.fleet.spec(), RootCause::NotDelivered).sha1;
+    let listed = || run_program("wulog-processor", &["certificates", "list", "--db", &db]).stdout;
+    let all = bench.fleet.hosts().len() + bench.fleet.spec().wsus.len();
+    running.until("the inventories of all hosts", std::time::Duration::from_secs(60), |_| {
+        Path::new(&db).exists() && listed().contains(&format!("{all} hosts with an inventory"))
+    });
+    running.terminate().expect_success();
+    // Each list is the same from the files themselves.
+    let from_files = run_program("wulog-processor", &["certificates", "list", "--logs", &logs]).stdout;
+    assert_eq!(listed(), from_files);
+    let clients = bench.fleet.hosts().filter(|host| host.wsus != SERVER).count();
+    let line = from_files.lines().find(|line| line.starts_with("TrustedPublisher") && line.contains(&sha1)).unwrap();
+    assert!(line.contains(&format!(" {clients}/{} ", bench.fleet.hosts().len())), "{line}");
+    let missing = run_program("wulog-processor", &["certificates", "missing", "--db", &db]).stdout;
+    let lacking = bench.fleet.hosts().filter(|host| host.wsus == SERVER).count();
+    let words = format!("missing on {lacking} of {}: ", bench.fleet.hosts().len());
+    let after = missing.split(&sha1).nth(1).unwrap_or_default();
+    assert!(after.lines().nth(1).unwrap_or_default().contains(&words), "{missing}");
+}
+
+#[test]
+fn the_alert_is_valid_against_its_schema() {
+    let alert = Bench::new(1, 40, Cause::UntrustedRoot).alert(RootCause::Former, 100).unwrap();
+    assert!(alert.certificates[0].former.is_some());
+    expect_valid(&schema("alert"), &serde_json::to_vec(&alert).unwrap());
+}

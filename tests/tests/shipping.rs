@@ -1,0 +1,180 @@
+//! One fleet, shipped in three ways: gathered and replayed, as a backlog with the outbreak live behind it, and as it was
+//! written. All three give the same incidents, opened within minutes of each other.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, Instant};
+
+use wulog_collector::kafka::KafkaSink;
+use wulog_schemas::alert::{Alert, Transition};
+use wulog_schemas::topic::Topic;
+use wulog_tests::documents::is_attempt;
+use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, Layout, Truth};
+use wulog_tests::kafka::{self, KafkaTestbed, TopicRecord};
+use wulog_tests::line::{Incident, incidents, processor};
+use wulog_tests::process::{Running, run};
+use wulog_tests::rig::Rig;
+
+const HOSTS: usize = 100;
+/// Steps in which a live fleet is shipped.
+const STEP_MS: i64 = 20 * 60 * 1000;
+/// Days of peace before the outbreak: the backlog.
+const PEACE_MS: i64 = 2 * DAY_MS;
+/// How long the fleet lives on after the last failure that is compared: a document names every host that failed four
+/// hours before it, and the next one may come a step later.
+const TOLD_MS: i64 = 5 * HOUR_MS;
+/// How far the openings of one incident may be apart: two steps, and the minutes that a backlog takes.
+const APART_MAX_MS: i64 = 40 * 60 * 1000;
+
+fn fleet() -> Fleet {
+    let mut spec = FleetSpec::new(31, HOSTS).with_outbreak(1, PEACE_MS, Cause::UntrustedRoot);
+    spec.layout = Layout::Sites;
+    // One zone for all sites, since gathered files do not say it.
+    for site in spec.wsus.iter_mut().flat_map(|wsus| &mut wsus.sites) {
+        (site.zone, site.utc_minutes) = ("Europe/Berlin".to_owned(), 60);
+    }
+    Fleet::new(spec)
+}
+
+/// Event time of the last failure that is compared.
+fn compared_ms(fleet: &Fleet) -> i64 {
+    fleet.spec().start_ms + PEACE_MS + DAY_MS
+}
+
+/// What a way of shipping came to.
+#[derive(Debug)]
+struct Heard {
+    incidents: Vec<Incident>,
+    /// Log time at which each incident opened, in the order of opening.
+    opened_ms: Vec<i64>,
+}
+
+impl Heard {
+    fn of(documents: &[Vec<u8>]) -> Heard {
+        let alerts = documents.iter().map(|document| serde_json::from_slice::<Alert>(document).unwrap());
+        let opened = alerts.filter(|alert| alert.transition == Transition::Opened);
+        Heard {
+            incidents: incidents(documents.iter().map(Vec::as_slice)),
+            opened_ms: opened.map(|alert| alert.time.opened.0).collect(),
+        }
+    }
+
+    /// Checks the incident against the truth, and leaves out hosts that failed so late that a document need not name them.
+    fn expect(&mut self, truth: &Truth, compared_ms: i64) {
+        let [incident] = self.incidents.as_mut_slice() else {
+            panic!("expected one incident, got {:#?}", self.incidents)
+        };
+        assert_eq!(incident.family, truth.family.as_str());
+        let wsus = truth.wsus.trim_start_matches("http://").to_owned();
+        assert_eq!(incident.cause, Some(("wsus".to_owned(), wsus)));
+        let failed: BTreeSet<String> = truth.hosts.keys().cloned().collect();
+        assert!(incident.hosts.is_subset(&failed), "strangers: {:?}", incident.hosts.difference(&failed));
+        incident.hosts.retain(|host| truth.hosts[host] <= compared_ms);
+        assert_eq!(self.opened_ms.len(), 1);
+    }
+}
+
+fn configuration(broker: &KafkaTestbed, folder: &Path, prefix: &str) -> PathBuf {
+    let path = folder.join("processor.toml");
+    let mut text = format!("topic_prefix = \"{prefix}\"\ninstance = \"one\"\n[kafka]\n");
+    writeln!(text, "\"bootstrap.servers\" = \"{}\"", broker.bootstrap()).unwrap();
+    text.push_str("[topics]\nsimulated = true\n[processor]\ntick_after_idle_secs = 0\n");
+    std::fs::write(&path, text).unwrap();
+    processor(&["topics", "create", "--config", path.to_str().unwrap()]);
+    path
+}
+
+/// Ships the fleet's life up to `first_ms` at once, and the rest as it is written, while a processor runs. Returns the
+/// folder of the logs and what the alerts topic holds in the end.
+fn shipped(broker: &KafkaTestbed, folder: &Path, first_ms: i64) -> Heard {
+    let prefix = kafka::unique_prefix("shipping");
+    let config = configuration(broker, folder, &prefix);
+    let config = config.to_str().unwrap();
+    let fleet = fleet();
+    let (start_ms, end_ms) = (fleet.spec().start_ms, compared_ms(&fleet) + TOLD_MS);
+    let properties = [("bootstrap.servers", broker.bootstrap()), ("linger.ms", "2")];
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let mut rig =
+        Rig::new(fleet, folder, Arc::new(AtomicI64::new(0)), |_| Ok(Box::new(KafkaSink::new(&properties, &prefix)?)))
+            .unwrap();
+    let running = Running::start("wulog-processor", &["run", "--config", config]);
+    let mut lines = rig.step(start_ms + first_ms).unwrap();
+    while rig.fleet().now_ms() < end_ms {
+        lines += rig.step(rig.fleet().now_ms() + STEP_MS).unwrap();
+    }
+    rig.finish().unwrap();
+
+    // It is done when each line is an event, its alerts are those that its signals give, and nothing is added any more.
+    let events = Topic::Events.name(&prefix);
+    let is_line = |record: &TopicRecord| record.value.as_deref().is_some_and(|event| !is_attempt(event));
+    let began = Instant::now();
+    while (broker.read_topic(&events).iter().filter(|record| is_line(record)).count() as u64) < lines {
+        assert!(began.elapsed() < Duration::from_secs(120), "not all of {lines} lines are events");
+    }
+    let names = [Topic::Raw, Topic::Signals, Topic::Alerts].map(|topic| topic.name(&prefix));
+    let sizes = || names.each_ref().map(|name| broker.read_topic(name).len());
+    let alerts = loop {
+        let before = sizes();
+        std::thread::sleep(Duration::from_secs(3));
+        let wanted = processor(&["replay", "--config", config, "--stage", "signals", "--alerts-out", "-"]);
+        let there: Vec<Vec<u8>> = broker.read_topic(&names[2]).into_iter().filter_map(|record| record.value).collect();
+        if there == wanted && before == sizes() && before[1] > 0 {
+            break there;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "{before:?} records, {} alerts", there.len());
+    };
+    drop(running);
+    rules_are_compared_with_what_hosts_report(Path::new(config));
+    Heard::of(&alerts)
+}
+
+fn rules_are_compared_with_what_hosts_report(config: &Path) {
+    let text = std::fs::read_to_string(config).unwrap();
+    let rules = config.with_file_name("rules.toml");
+    let rule =
+        |by: &str| format!("[[detector.rules]]\nname = 'by {by}'\nwithin_secs = 600\nmin_hosts = 3\nby = '{by}'\n");
+    std::fs::write(&rules, text + &rule("wsus") + &rule("label.floor")).unwrap();
+    let checked = run("wulog-processor", &["check-config", "--config", rules.to_str().unwrap()]);
+    assert_eq!((checked.code, checked.stderr.lines().count()), (Some(0), 1), "{}", checked.stderr);
+    assert!(checked.stderr.contains("\"by label.floor\" cannot fire"), "{}", checked.stderr);
+}
+
+#[test]
+fn gathered_as_a_backlog_and_as_it_is_written() {
+    let name = "gathered_as_a_backlog_and_as_it_is_written";
+    let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
+    let (truth, compared_ms) = (fleet().truth().unwrap().clone(), compared_ms(&fleet()));
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut as_written = shipped(broker, folder.path(), STEP_MS);
+    as_written.expect(&truth, compared_ms);
+
+    // A first installation: everything that the hosts have is shipped at once, and an hour later the outbreak begins.
+    let other = tempfile::tempdir().unwrap();
+    let mut backlog = shipped(broker, other.path(), PEACE_MS - HOUR_MS);
+    backlog.expect(&truth, compared_ms);
+
+    let gathered = folder.path().join("gathered");
+    let fleet = fleet();
+    for host in fleet.hosts() {
+        std::fs::create_dir_all(gathered.join(&host.name)).unwrap();
+        let log = fleet.log_path(&folder.path().join("logs"), host);
+        std::fs::copy(log, gathered.join(&host.name).join("WindowsUpdate.log")).unwrap();
+    }
+    let arguments =
+        ["replay", "--logs", gathered.to_str().unwrap(), "--time-zone", "Europe/Berlin", "--alerts-out", "-"];
+    let mut replayed = Heard::of(&processor(&arguments));
+    replayed.expect(&truth, compared_ms);
+
+    assert_eq!(backlog.incidents, as_written.incidents, "the backlog against what came as it was written");
+    assert_eq!(replayed.incidents, as_written.incidents, "the replay against what came as it was written");
+    for (way, heard) in [("backlog", &backlog), ("replay", &replayed)] {
+        let apart = heard.opened_ms[0] - as_written.opened_ms[0];
+        println!("{way}: opened {} s after what came as it was written", apart / 1000);
+        assert!(apart.abs() <= APART_MAX_MS, "{way}: opened {} s apart", apart / 1000);
+    }
+}
