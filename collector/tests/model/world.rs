@@ -51,6 +51,16 @@ struct Log {
     rotated_readable: bool,
     /// It is a copy, and no collector has caught up since it was made.
     copy_is_new: bool,
+    /// A checkpoint holds the end of the copy and a position in the log behind it.
+    copy_is_kept: bool,
+}
+
+impl Log {
+    /// A checkpoint was written.
+    fn keep_copy(&mut self) {
+        let has_position = self.file.iter().flatten().any(|&line| self.written[line].arrived);
+        self.copy_is_kept |= !self.copy_is_new && has_position;
+    }
 }
 
 impl World {
@@ -134,12 +144,14 @@ impl World {
             Deed::Checkpoint => {
                 if let Some(collector) = &mut self.collector {
                     collector.checkpoint().unwrap();
+                    self.logs.iter_mut().for_each(Log::keep_copy);
                 }
             }
             Deed::Crash { arrived } => self.crash(arrived),
             Deed::Stop => {
                 if let Some(collector) = self.collector.take() {
                     collector.drain(Duration::ZERO).unwrap();
+                    self.logs.iter_mut().for_each(Log::keep_copy);
                 }
                 self.crash(0);
             }
@@ -260,7 +272,8 @@ impl World {
         let is_old = |line: &usize| {
             let written = &state.written[*line];
             // Nor is a log copied, truncated and filled again with the same lines and more, all between two looks: a copy
-            // that ends before what is known of its log cannot be told from a file of its own.
+            // that ends before what is known of its log cannot be told from a file of its own. A collector that crashed
+            // before it kept a position behind the copy knows no more than one that did not look.
             let in_rotated = state.rotated.contains(line);
             written.owed && (!in_rotated || (written.arrived && !state.copy_is_new))
         };
@@ -294,7 +307,7 @@ impl World {
         fs::write(self.path(log), "").unwrap();
         let readable = self.setting.rotated_are_named;
         self.rotates_to(log, held, readable);
-        self.logs[log].copy_is_new = true;
+        (self.logs[log].copy_is_new, self.logs[log].copy_is_kept) = (true, false);
         self.holds(log, Some(Vec::new()));
         self.logs[log].encoding = None;
     }
@@ -304,7 +317,7 @@ impl World {
     fn rotates_to(&mut self, log: usize, lines: Vec<usize>, readable: bool) {
         let before = std::mem::replace(&mut self.logs[log].rotated, lines);
         self.logs[log].rotated_readable = readable;
-        self.logs[log].copy_is_new = false;
+        (self.logs[log].copy_is_new, self.logs[log].copy_is_kept) = (false, true);
         self.gone(log, &before);
     }
 
@@ -369,6 +382,8 @@ impl World {
         if self.collector.take().is_some() || arrived == 0 {
             self.sink.0.lock().unwrap().crash(arrived);
         }
+        // The next collector knows the end of the copy, but at most the first line of the log behind it: see `regenerate`.
+        self.logs.iter_mut().for_each(|log| log.copy_is_new |= !log.copy_is_kept && !log.rotated.is_empty());
     }
 
     // The verdict.
