@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Checks the Markdown documents of this repository; exits with 1 and one line per finding if any is wrong.
+
+In every .md file: relative links name an existing file, and an anchor names a heading of that file.
+In the files of the top level and of docs/: no line is longer than 120 characters, and no word to avoid appears.
+Fenced and indented code, tables and link targets are excepted from length and words. `<!-- words to avoid: off -->`
+and `... on -->` surround the places that must quote such words. Needs the standard library only.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+ROOT = Path(__file__).resolve().parent.parent
+LENGTH_MAX = 120
+
+# Phrase -> the term to use instead; docs/style.md explains the choice.
+AVOID = {
+    r"pass(es|ed|ing)? over": "skip",
+    r"(made|make|makes|making) anew": "recreate",
+    r"(write|writes|written|writing|wrote) anew": "rewrite",
+    r"one and the same": "the same",
+    r"by themselves|by itself": "automatically, or name the cause",
+    r"is no [a-z]+ of ours": "name the kind of thing",
+    r"none of ours": "name the kind of thing",
+    r"no good": "invalid",
+    r"nobody (hears|will hear) of": "name what is missing",
+    r"what is (known|seen|told|read|left|given|kept|lost|cut|refused)": "name the thing",
+    r"are told of": "are reported",
+    r"is told of": "is reported",
+}
+AVOID = {re.compile(rf"\b(?:{phrase})\b", re.IGNORECASE): term for phrase, term in AVOID.items()}
+
+FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
+LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
+REFERENCE = re.compile(r"^ {0,3}\[[^\]]+\]:\s*<?(\S+?)>?\s*$")
+HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)\s*#*\s*$")
+
+
+def documents():
+    """All .md files that git tracks or would track, so that build output is left out."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.md"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+    return sorted({ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()})
+
+
+def prose(text):
+    """(number, line) of each line outside of fenced and indented code."""
+    fence, blank = None, True
+    for number, line in enumerate(text.splitlines(), 1):
+        mark = FENCE.match(line)
+        if fence:
+            if mark and mark.group(1).startswith(fence) and not line.strip().strip(fence[0]):
+                fence = None
+            continue
+        if mark:
+            fence = mark.group(1)
+            continue
+        indented = line.startswith("    ") and blank
+        # Within an indented block `blank` stays true, so each of its lines counts as code.
+        blank = indented or not line.strip() or bool(HEADING.match(line))
+        if not indented:
+            yield number, line
+
+
+def anchors(path, known={}):
+    """The anchors of a file, as GitHub and mdBook make them of its headings."""
+    if path not in known:
+        found, count = set(), {}
+        for _, line in prose(path.read_text(encoding="utf-8")):
+            heading = HEADING.match(line)
+            if heading:
+                text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading.group(1))
+                slug = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+                again = count.get(slug, 0)
+                count[slug] = again + 1
+                found.add(f"{slug}-{again}" if again else slug)
+            found.update(re.findall(r"<a (?:id|name)=\"([^\"]+)\"", line))
+        known[path] = found
+    return known[path]
+
+
+def wrong_link(path, target):
+    """Why a link of this file leads nowhere, or None."""
+    if re.match(r"[a-z][a-z0-9+.-]*:", target, re.IGNORECASE):
+        return None
+    name, _, anchor = unquote(target).partition("#")
+    goal = (path.parent / name).resolve() if name else path
+    if not goal.is_relative_to(ROOT):
+        return f"link {target} leads out of the repository"
+    if not goal.exists():
+        return f"link {target}: no such file"
+    if anchor and goal.suffix == ".md" and anchor not in anchors(goal):
+        return f"link {target}: {goal.relative_to(ROOT)} has no such heading"
+    return None
+
+
+def findings(path):
+    """(line number, what is wrong) for each finding in a file."""
+    text = path.read_text(encoding="utf-8")
+    parent = path.relative_to(ROOT).parent
+    is_ours = parent == Path(".") or parent.parts[0] == "docs"
+    may_quote = False
+    for number, line in prose(text):
+        bare = re.sub(r"`[^`]*`", "", line)
+        for target in LINK.findall(bare) + REFERENCE.findall(bare):
+            if why := wrong_link(path, target):
+                yield number, why
+        if "<!-- words to avoid: off -->" in line:
+            may_quote = True
+        elif "<!-- words to avoid: on -->" in line:
+            may_quote = False
+        if not is_ours:
+            continue
+        readable = LINK.sub("", line)
+        if len(line) > LENGTH_MAX and len(readable) > LENGTH_MAX and not line.lstrip().startswith("|"):
+            yield number, f"{len(line)} characters, at most {LENGTH_MAX}"
+        if not may_quote:
+            for phrase, term in AVOID.items():
+                if found := phrase.search(bare):
+                    yield number, f'"{found.group()}": {term}'
+
+
+def main():
+    paths = documents()
+    wrong = [f"{path.relative_to(ROOT)}:{number}: {why}" for path in paths for number, why in findings(path)]
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    print(f"{len(paths)} documents, {len(wrong)} findings")
+    sys.exit(bool(wrong) or not paths)
+
+
+if __name__ == "__main__":
+    main()
