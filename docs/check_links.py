@@ -22,7 +22,7 @@ AVOID = {
     r"(made|make|makes|making) anew": "recreate",
     r"(write|writes|written|writing|wrote) anew": "rewrite",
     r"one and the same": "the same",
-    r"by themselves|by itself": "automatically, or name the cause",
+    r"(told|found|read|detected) by (themselves|itself)": "detected, automatically",
     r"is no [a-z]+ of ours": "name the kind of thing",
     r"none of ours": "name the kind of thing",
     r"no good": "invalid",
