@@ -4,7 +4,9 @@
 In every .md file: relative links name an existing file, and an anchor names a heading of that file.
 In the files of the top level and of docs/: no line is longer than 120 characters, and no word to avoid appears.
 Fenced and indented code, tables and link targets are excepted from length and words. `<!-- words to avoid: off -->`
-and `... on -->` surround the places that must quote such words. Needs the standard library only.
+and `... on -->` surround the places that must quote such words.
+In docs/troubleshooting.md: each message of a first column stands in the code; `...` is any text.
+In docs/SUMMARY.md: every document of docs/ is listed. Needs the standard library only.
 """
 
 import re
@@ -123,9 +125,38 @@ def findings(path):
                     yield number, f'"{found.group()}": {term}'
 
 
+def code():
+    """The source of both binaries, with continued string literals and escaped quotes as they are printed."""
+    sources = [path for crate in ("collector", "processor") for path in sorted((ROOT / crate / "src").rglob("*.rs"))]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    return re.sub(r"\\\n\s*", "", text).replace('\\"', '"')
+
+
+def missing_messages(path):
+    """(line number, what is wrong) for each documented message that the code does not hold any more."""
+    source = code()
+    for number, line in prose(path.read_text(encoding="utf-8")):
+        for message in re.findall(r"^\| `([^`]+)` \|", line):
+            lost = [part.strip() for part in message.split("...") if part.strip() and part.strip() not in source]
+            if lost:
+                yield number, f"no message of the code holds {lost[0]!r}"
+
+
+def unlisted(summary, paths):
+    """(line number, what is wrong) for each document below the summary's folder that the book leaves out."""
+    listed = {(summary.parent / target).resolve() for target in LINK.findall(summary.read_text(encoding="utf-8"))}
+    for path in paths:
+        if path.is_relative_to(summary.parent) and path != summary and path not in listed:
+            yield 1, f"{path.relative_to(summary.parent)} is not listed"
+
+
 def main():
     paths = documents()
-    wrong = [f"{path.relative_to(ROOT)}:{number}: {why}" for path in paths for number, why in findings(path)]
+    found = [(path, *finding) for path in paths for finding in findings(path)]
+    troubleshooting, summary = ROOT / "docs/troubleshooting.md", ROOT / "docs/SUMMARY.md"
+    found += [(troubleshooting, *finding) for finding in missing_messages(troubleshooting)]
+    found += [(summary, *finding) for finding in unlisted(summary, paths)]
+    wrong = [f"{path.relative_to(ROOT)}:{number}: {why}" for path, number, why in found]
     print(*wrong, sep="\n", end="\n" if wrong else "")
     print(f"{len(paths)} documents, {len(wrong)} findings")
     sys.exit(bool(wrong) or not paths)
