@@ -43,7 +43,9 @@ HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 
 def documents():
     """All .md files that git tracks or would track, so that build output is left out."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.md"]
+    # In a container of CI another user may own the checkout, which git refuses without this setting.
+    trust = f"safe.directory={ROOT}"
+    command = ["git", "-c", trust, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.md"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
     return sorted({ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()})
 
