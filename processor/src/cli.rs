@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod files;
 mod parse;
+mod report;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -39,6 +40,7 @@ use crate::{replay::merge, run, topics};
 use check::CheckConfigArgs;
 use explain::ExplainArgs;
 use parse::ParseArgs;
+use report::ReportArgs;
 
 /// On one machine a tick costs next to nothing, and a person is waiting for the first alert.
 const STANDALONE_TICK_AFTER_IDLE: Duration = Duration::from_secs(5);
@@ -82,6 +84,8 @@ enum Command {
     Replay(ReplayArgs),
     /// List the incidents that there are, or show one.
     Alerts(AlertsArgs),
+    /// Write the post-mortem of an incident: report.html, hosts.csv, timeline.jsonl and alert.json.
+    Report(ReportArgs),
     /// List certificates, show the hosts of one, or those that lack one, where hosts send inventories.
     Certificates(CertificatesArgs),
     /// Try the channels that bring alerts to people, look at them, handle parked alerts.
@@ -310,6 +314,7 @@ impl Cli {
             Command::Parse(args) => args.run(),
             Command::Replay(args) => replay_command(&args),
             Command::Alerts(args) => args.run(),
+            Command::Report(args) => args.run(),
             Command::Certificates(args) => args.run(),
             Command::Channels(args) => tokio::task::block_in_place(|| args.run()),
         };

@@ -11,6 +11,7 @@
 //! again:   `replay`, `parse`    = a `pipeline` of both machines in memory
 //! read:    `alerts`             = `alerts` that there are, listed or shown
 //!          `certificates`       = inventories of `certificates`, listed or shown
+//!          `report`             = the `postmortem` of one incident, as files
 //! told:    `channels`           = `deliver` brings alerts to people; `http` says how the processor itself is
 //! apart:   `test-patterns`      = a `pattern_test` of the operator's patterns over lines
 //! ```
@@ -27,6 +28,7 @@ pub mod deliver;
 pub mod http;
 pub mod alerts;
 pub mod certificates;
+pub mod postmortem;
 pub mod log;
 pub mod snapshot;
 pub mod shell;

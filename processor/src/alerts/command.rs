@@ -179,11 +179,7 @@ impl Place {
                 let place = format!("{}, topic alerts", path.display());
                 from_records(&place, embedded::Records::open(&EmbeddedConfig::of_file(path)?, Topic::Alerts)?)
             }
-            (_, _, Some(path)) if path == Path::new("-") => from_lines("standard input", io::stdin().lock()),
-            (_, _, Some(path)) => {
-                let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-                from_lines(&path.display().to_string(), BufReader::new(file))
-            }
+            (_, _, Some(path)) => from_file(path),
             (None, None, None) => bail!("one of --config, --db, --file is needed"),
         }
     }
@@ -199,7 +195,10 @@ impl Place {
     }
 }
 
-fn from_records(place: &str, records: impl Iterator<Item = Result<Record, LogError>>) -> anyhow::Result<Book> {
+pub(crate) fn from_records(
+    place: &str,
+    records: impl Iterator<Item = Result<Record, LogError>>,
+) -> anyhow::Result<Book> {
     let mut book = Book::default();
     for record in records {
         let record = record?;
@@ -209,6 +208,15 @@ fn from_records(place: &str, records: impl Iterator<Item = Result<Record, LogErr
         }
     }
     Ok(book)
+}
+
+/// The documents of a file, one a line; `-` is standard input.
+pub(crate) fn from_file(path: &Path) -> anyhow::Result<Book> {
+    if path == Path::new("-") {
+        return from_lines("standard input", io::stdin().lock());
+    }
+    let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    from_lines(&path.display().to_string(), BufReader::new(file))
 }
 
 fn from_lines(place: &str, lines: impl BufRead) -> anyhow::Result<Book> {

@@ -35,5 +35,5 @@ mod runner;
 mod sample;
 pub mod command;
 
-pub use config::{ChannelConfig, RawChannel};
+pub use config::{ChannelConfig, Language, RawChannel};
 pub use runner::Runner;

@@ -140,8 +140,16 @@ impl Records {
     /// # Errors
     /// As [`open`].
     pub fn open(config: &EmbeddedConfig, topic: Topic) -> Result<Records, LogError> {
+        Records::open_from(config, topic, 0)
+    }
+
+    /// Opens the file; reading begins at `offset`, or at the oldest record after it.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open_from(config: &EmbeddedConfig, topic: Topic, offset: i64) -> Result<Records, LogError> {
         let connection = open(config)?;
-        Ok(Records { path: config.path.clone(), connection, topic, next: 0, page: Vec::new().into_iter() })
+        Ok(Records { path: config.path.clone(), connection, topic, next: offset, page: Vec::new().into_iter() })
     }
 }
 

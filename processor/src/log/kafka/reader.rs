@@ -31,6 +31,28 @@ impl PartitionReader {
     /// # Errors
     /// [`LogError`], naming broker and topic.
     pub fn open(config: &KafkaConfig, topic: Topic, partition: i32) -> Result<PartitionReader, LogError> {
+        PartitionReader::open_at(config, topic, partition, Offset::Beginning)
+    }
+
+    /// Opens a partition at `offset`. Where the record there is deleted, reading begins at the oldest one there is.
+    ///
+    /// # Errors
+    /// [`LogError`], naming broker and topic.
+    pub fn open_from(
+        config: &KafkaConfig,
+        topic: Topic,
+        partition: i32,
+        offset: i64,
+    ) -> Result<PartitionReader, LogError> {
+        PartitionReader::open_at(config, topic, partition, Offset::Offset(offset))
+    }
+
+    fn open_at(
+        config: &KafkaConfig,
+        topic: Topic,
+        partition: i32,
+        offset: Offset,
+    ) -> Result<PartitionReader, LogError> {
         let topic = topic.name(&config.topic_prefix);
         let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &topic, doing, error);
         // librdkafka wants a group; nothing is ever committed with it. Its name lies under the tenant's prefix, as its ACLs do.
@@ -50,7 +72,7 @@ impl PartitionReader {
             .fetch_watermarks(&topic, partition, CALL_TIMEOUT)
             .map_err(|e| failed("asking for its end offset", &e))?;
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&topic, partition, Offset::Beginning).map_err(|e| failed("naming offsets", &e))?;
+        list.add_partition_offset(&topic, partition, offset).map_err(|e| failed("naming offsets", &e))?;
         consumer.assign(&list).map_err(|e| failed("opening it", &e))?;
         Ok(PartitionReader { consumer, brokers: config.brokers().to_owned(), topic, partition, end, ended: false })
     }

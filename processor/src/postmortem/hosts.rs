@@ -1,0 +1,201 @@
+//! Signals -> when each affected host failed first, with which code, and when it recovered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wulog_schemas::alert::Alert;
+use wulog_schemas::hresult::Family;
+use wulog_schemas::signal::{Attempt, ConfigChange, Fact, HostFacts, Outcome, RawPosition, Signal};
+
+/// Failures of one host that are kept; a host fails at a handful of subjects.
+const FAILURES_MAX: usize = 64;
+/// Changes of the configuration that are kept, the newest.
+const CHANGES_MAX: usize = 1_000;
+/// A change of the configuration this long before the onset may still explain a document.
+const BEFORE_ONSET_MS: i64 = 24 * 3600 * 1000;
+
+/// A host of the incident.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AffectedHost {
+    /// Host name.
+    pub name: String,
+    /// Event time of the first failure, milliseconds since 1970 UTC; `None` where the signals no longer hold it.
+    pub first_failure: Option<i64>,
+    /// HRESULT of the first failure.
+    pub code: String,
+    /// The update, file or server that the host failed at.
+    pub subject: String,
+    /// Title or KB number of the update.
+    pub title: String,
+    /// Event time of the first success at the subject afterwards.
+    pub recovered: Option<i64>,
+    /// The raw record of the first failure.
+    pub raw: Option<RawPosition>,
+    /// The host's facts by dimension.
+    pub dimensions: BTreeMap<String, String>,
+}
+
+/// The detector's configuration was another one from a log time on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigurationChange {
+    /// Log time, milliseconds since 1970 UTC.
+    pub at: i64,
+    /// Hash of the configuration, as alerts name it.
+    pub hash: String,
+    /// Version of the detector.
+    pub version: String,
+}
+
+/// Failures and recoveries of hosts, and changes of the configuration, in the order of signals.
+#[derive(Debug, Default)]
+pub struct HostHistory {
+    /// Hosts that are followed; all of them where empty.
+    wanted: BTreeSet<String>,
+    hosts: BTreeMap<String, History>,
+    changes: Vec<ConfigurationChange>,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    dimensions: BTreeMap<String, String>,
+    failures: Vec<Failure>,
+}
+
+#[derive(Clone, Debug)]
+struct Failure {
+    subject: String,
+    family: Option<Family>,
+    code: String,
+    title: String,
+    first: i64,
+    recovered: Option<i64>,
+    raw: RawPosition,
+}
+
+impl HostHistory {
+    /// Follows only hosts of these names, which bounds the memory.
+    #[must_use]
+    pub fn of(names: impl IntoIterator<Item = String>) -> HostHistory {
+        HostHistory { wanted: names.into_iter().collect(), ..HostHistory::default() }
+    }
+
+    /// Takes the next signal.
+    pub fn take(&mut self, signal: Signal) {
+        let Signal { raw, log_time, fact, .. } = signal;
+        match fact {
+            Fact::HostFacts(facts) => self.facts(facts, raw),
+            Fact::Attempt(attempt) => self.attempt(attempt, raw),
+            Fact::Config(change) => self.change(&change, log_time),
+            Fact::ScanDone(_) | Fact::Tick(_) | Fact::Handling(_) | Fact::Certificates(_) => {}
+        }
+    }
+
+    fn host(&mut self, name: &str) -> Option<&mut History> {
+        let is_followed = self.wanted.is_empty() || self.wanted.contains(name);
+        is_followed.then(|| self.hosts.entry(name.to_owned()).or_default())
+    }
+
+    fn facts(&mut self, facts: HostFacts, raw: RawPosition) {
+        let Some(history) = self.host(&facts.host.name) else { return };
+        // A failure whose attempt is older than the oldest signal is known from the facts alone.
+        for failing in facts.failing {
+            history.fail(Failure {
+                subject: failing.subject,
+                family: Some(failing.family),
+                code: failing.code,
+                title: String::new(),
+                first: failing.since,
+                recovered: None,
+                raw,
+            });
+        }
+        history.dimensions = facts.dimensions;
+    }
+
+    fn attempt(&mut self, attempt: Attempt, raw: RawPosition) {
+        let Some(history) = self.host(&attempt.host.name) else { return };
+        if attempt.outcome == Outcome::Success {
+            let open = history.failures.iter_mut().filter(|failure| failure.recovered.is_none());
+            for failure in open.filter(|failure| failure.subject == attempt.subject) {
+                failure.recovered = Some(attempt.event_time);
+            }
+            return;
+        }
+        let said = |dimension: &str| attempt.dimensions.get(dimension).cloned();
+        history.fail(Failure {
+            title: said("title").or_else(|| said("kb")).unwrap_or_default(),
+            subject: attempt.subject,
+            family: attempt.family,
+            code: attempt.code.unwrap_or_default(),
+            first: attempt.since,
+            recovered: None,
+            raw,
+        });
+    }
+
+    /// The configuration is repeated daily; only another one is a change.
+    fn change(&mut self, change: &ConfigChange, log_time: i64) {
+        let hash = &change.provenance.config_hash;
+        if self.changes.last().is_some_and(|last| last.hash == *hash && last.version == change.provenance.version) {
+            return;
+        }
+        if self.changes.len() >= CHANGES_MAX {
+            self.changes.remove(0);
+        }
+        let version = change.provenance.version.clone();
+        self.changes.push(ConfigurationChange { at: log_time, hash: hash.clone(), version });
+    }
+
+    /// The hosts that `alert` names, by first failure.
+    pub(super) fn affected(&self, alert: &Alert) -> Vec<AffectedHost> {
+        let mut hosts: Vec<AffectedHost> =
+            alert.hosts.names.iter().map(|name| self.affected_host(name, alert)).collect();
+        hosts.sort_by_key(|host| host.first_failure.unwrap_or(i64::MAX));
+        hosts
+    }
+
+    fn affected_host(&self, name: &str, alert: &Alert) -> AffectedHost {
+        let named = AffectedHost { name: name.to_owned(), ..AffectedHost::default() };
+        let Some(history) = self.hosts.get(name) else { return named };
+        let dimensions = history.dimensions.clone();
+        let is_of_alert = |failure: &&Failure| {
+            failure.family.is_some_and(|family| alert.families.contains(&family))
+                && (alert.time.onset.0..=alert.time.updated.0).contains(&failure.first)
+        };
+        let is_of_subject = |failure: &&Failure| alert.subjects.iter().any(|known| known.subject == failure.subject);
+        let candidates = || history.failures.iter().filter(is_of_alert);
+        let first = candidates().filter(is_of_subject).min_by_key(|failure| failure.first);
+        match first.or_else(|| candidates().min_by_key(|failure| failure.first)) {
+            Some(failure) => AffectedHost {
+                first_failure: Some(failure.first),
+                code: failure.code.clone(),
+                subject: failure.subject.clone(),
+                title: failure.title.clone(),
+                recovered: failure.recovered,
+                raw: Some(failure.raw),
+                dimensions,
+                ..named
+            },
+            None => AffectedHost { dimensions, ..named },
+        }
+    }
+
+    /// Changes between a day before the onset and the newest document; the configuration before them is no change.
+    pub(super) fn changes_of(&self, alert: &Alert) -> Vec<ConfigurationChange> {
+        let range = alert.time.onset.0 - BEFORE_ONSET_MS..=alert.time.updated.0;
+        self.changes.iter().skip(1).filter(|change| range.contains(&change.at)).cloned().collect()
+    }
+}
+
+impl History {
+    /// Takes a failure that is not known as one that still lasts.
+    fn fail(&mut self, failure: Failure) {
+        let is_known = |known: &Failure| {
+            known.subject == failure.subject
+                && known.family == failure.family
+                && (known.recovered.is_none() || known.first == failure.first)
+        };
+        if !self.failures.iter().any(is_known) && self.failures.len() < FAILURES_MAX {
+            self.failures.push(failure);
+        }
+    }
+}

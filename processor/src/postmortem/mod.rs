@@ -1,0 +1,154 @@
+//! `wulog-processor report`: the post-mortem of one incident, as files that a team can work on.
+//!
+//! ```text
+//! alert documents of the incident --\
+//! signals -> HostHistory ------------+-> Incident -> page      -> report.html
+//! raw lines of the evidence --------/             \-> hosts    -> hosts.csv
+//!                                                 \-> timeline -> timeline.jsonl
+//! ```
+//!
+//! A source may lack a part: a file of alerts has no signals, and raw lines are deleted before alerts are. The report is
+//! written from the parts that are there, and names the [`Gap`]s.
+
+mod curve;
+mod hosts;
+mod page;
+mod spreadsheet;
+mod timeline;
+mod words;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono_tz::Tz;
+use wulog_schemas::alert::Alert;
+use wulog_schemas::signal::RawPosition;
+use wulog_schemas::visible::visible_json;
+
+pub use hosts::{AffectedHost, ConfigurationChange, HostHistory};
+
+use crate::deliver::Language;
+
+/// Everything that a report is written from.
+#[derive(Debug)]
+pub struct Incident {
+    /// The documents of the incident in their order; at least one.
+    documents: Vec<Alert>,
+    /// The affected hosts by first failure; empty where no signals were read.
+    hosts: Vec<AffectedHost>,
+    /// Changes of the detector's configuration from a day before the onset on.
+    changes: Vec<ConfigurationChange>,
+    /// The raw lines of the evidence.
+    lines: BTreeMap<RawPosition, String>,
+    gaps: Vec<Gap>,
+}
+
+/// A part that the source does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// The source has no signals: the report knows first failures and recoveries by their number only.
+    NoSignals,
+    /// The newest document names fewer hosts than are affected.
+    NamesCut,
+    /// No raw line was found for the evidence.
+    NoLines,
+}
+
+/// How the report is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Language of the page.
+    pub language: Language,
+    /// Time zone that is shown beside UTC.
+    pub zone: Tz,
+}
+
+/// Why a report was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A file of the report could not be written.
+    #[error("{}: cannot be written: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        why: io::Error,
+    },
+    /// The page could not be made: a fault of wulog.
+    #[error("the page could not be made: {0}; please report this with the alert's document")]
+    Page(#[from] minijinja::Error),
+}
+
+impl Incident {
+    /// An incident whose source has alert documents only.
+    ///
+    /// # Panics
+    /// Where `documents` is empty.
+    #[must_use]
+    pub fn of_documents(documents: Vec<Alert>) -> Incident {
+        assert!(!documents.is_empty(), "an incident has a document");
+        Incident {
+            documents,
+            hosts: Vec::new(),
+            changes: Vec::new(),
+            lines: BTreeMap::new(),
+            gaps: vec![Gap::NoSignals, Gap::NoLines],
+        }
+    }
+
+    /// Adds the hosts' failures and recoveries from signals.
+    #[must_use]
+    pub fn with_history(mut self, history: &HostHistory) -> Incident {
+        self.hosts = history.affected(self.newest());
+        self.changes = history.changes_of(self.newest());
+        self.gaps.retain(|gap| *gap != Gap::NoSignals);
+        if !self.newest().hosts.names_complete {
+            self.gaps.push(Gap::NamesCut);
+        }
+        self
+    }
+
+    /// Adds the raw lines of the evidence, by the position of each.
+    #[must_use]
+    pub fn with_lines(mut self, lines: BTreeMap<RawPosition, String>) -> Incident {
+        if !lines.is_empty() {
+            self.gaps.retain(|gap| *gap != Gap::NoLines);
+        }
+        self.lines = lines;
+        self
+    }
+
+    /// The newest document, which says everything again.
+    fn newest(&self) -> &Alert {
+        self.documents.last().expect("an incident has a document")
+    }
+
+    /// Writes `report.html`, `hosts.csv`, `timeline.jsonl` and `alert.json` into `folder`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// When a file cannot be written, and names it.
+    pub fn write(&self, folder: &Path, style: Style) -> Result<(), ReportError> {
+        let failed = |path: &Path, why| ReportError::File { path: path.to_owned(), why };
+        std::fs::create_dir_all(folder).map_err(|why| failed(folder, why))?;
+        let alert = serde_json::to_string_pretty(self.newest()).expect("an alert document is plain data");
+        let files = [
+            ("report.html", page::html(self, style)?.into_bytes()),
+            ("hosts.csv", spreadsheet::csv(&self.hosts)),
+            ("timeline.jsonl", timeline::jsonl(self)),
+            ("alert.json", (visible_json(&alert).into_owned() + "\n").into_bytes()),
+        ];
+        for (name, bytes) in files {
+            let path = folder.join(name);
+            std::fs::write(&path, bytes).map_err(|why| failed(&path, why))?;
+        }
+        Ok(())
+    }
+}
+
+/// The positions of an incident's evidence in `wulog.raw`.
+#[must_use]
+pub fn evidence_of(alert: &Alert) -> Vec<RawPosition> {
+    let exemplars = alert.evidence.exemplars.iter();
+    exemplars.map(|exemplar| RawPosition { partition: exemplar.partition, offset: exemplar.offset }).collect()
+}
