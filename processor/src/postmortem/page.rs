@@ -20,6 +20,8 @@ const TEMPLATE: &str = include_str!("report.html");
 const HOSTS_SHOWN: usize = 200;
 /// Rows of the page's timeline; `timeline.jsonl` has all of them.
 const TIMELINE_SHOWN: usize = 200;
+/// Before the certificate in a summary that names one.
+const CAUSE: &str = " Cause: ";
 /// Characters of a raw line that are quoted.
 const LINE_CHARS_MAX: usize = 600;
 
@@ -210,7 +212,7 @@ impl<'a> Writer<'a> {
             ],
         );
         let cause = match (alert.certificates.first(), alert.common_factors.first()) {
-            (Some(finding), _) => finding.says.clone(),
+            (Some(finding), _) => capitalized(&finding.says),
             (None, Some(factor)) => words.with(
                 "sentence_factor",
                 &[
@@ -288,7 +290,13 @@ impl<'a> Writer<'a> {
         let hidden = entries.len().saturating_sub(TIMELINE_SHOWN);
         let half = TIMELINE_SHOWN / 2;
         let shown = entries.into_iter().enumerate().filter(|(at, _)| *at < half || *at >= half + hidden);
-        shown.map(|(_, entry)| self.row(entry)).collect()
+        let mut rows: Vec<Row> = shown.map(|(_, entry)| self.row(entry)).collect();
+        // Each summary names the cause again; a reader of the timeline wants to know when it was named first.
+        let with_cause = rows.iter_mut().filter(|row| row.says.contains(CAUSE));
+        for row in with_cause.skip(1) {
+            row.says.truncate(row.says.find(CAUSE).unwrap_or(row.says.len()));
+        }
+        rows
     }
 
     fn row(&self, entry: Entry) -> Row {
@@ -441,6 +449,11 @@ impl<'a> Writer<'a> {
         }
         said
     }
+}
+
+fn capitalized(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 fn percent(share: f64) -> String {

@@ -1,0 +1,206 @@
+//! The post-mortem of a small outbreak: what its files say, and that nobody's text in them acts.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use wulog_processor::deliver::Language;
+use wulog_processor::detect::{Detector, DetectorConfig};
+use wulog_processor::machine::{InRecord, Machine};
+use wulog_processor::postmortem::{HostHistory, Incident, Style, evidence_of};
+use wulog_schemas::alert::{Alert, State, UtcTime};
+use wulog_schemas::hresult::Family;
+use wulog_schemas::signal::{Attempt, Fact, HostFacts, HostRef, Outcome, RawPosition, Signal, Tick, VERSION};
+use wulog_schemas::topic::Topic;
+
+const START: i64 = 1_573_430_400_000;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const UPDATE: &str = "update:8468427e-6555-e8d9-5360-9cbc1d52a0bb";
+/// A name that no host should have, and any may.
+const HOSTILE: &str = "=cmd|' /C calc'!A0<script>alert(1)</script>\u{202e}\"x";
+const FLEET: usize = 40;
+const STRICKEN: usize = 8;
+/// Of the stricken, those that succeed in the end: all but one.
+const REPAIRED: usize = 7;
+
+fn name(host: usize) -> String {
+    if host == 0 { HOSTILE.to_owned() } else { format!("pc-{host:02}") }
+}
+
+/// Two days of a fleet that succeeds, then an hour in which some hosts fail, then their repair.
+fn signals() -> Vec<Signal> {
+    let mut signals = Vec::new();
+    let mut offset = 0;
+    let mut push = |at: i64, fact: Fact| {
+        offset += 1;
+        signals.push(Signal { v: VERSION, log_time: at, raw: RawPosition { partition: 0, offset }, fact });
+    };
+    let host = |host: usize| HostRef { id: format!("{host:032x}"), name: name(host) };
+    let attempt = |number: usize, at: i64, subject: &str, fails: bool| {
+        let dimensions: BTreeMap<String, String> = [("title".to_owned(), "VideoTool <3.2>".to_owned())].into();
+        Fact::Attempt(Attempt {
+            host: host(number),
+            subject: subject.to_owned(),
+            outcome: if fails { Outcome::Failure } else { Outcome::Success },
+            family: fails.then_some(Family::UntrustedRoot),
+            code: fails.then(|| "0x800b0109".to_owned()),
+            operation: "install".to_owned(),
+            dimensions,
+            event_time: at,
+            since: at,
+            late: false,
+        })
+    };
+    for number in 0..FLEET {
+        let wsus = if number < STRICKEN { "wsus-2" } else { "wsus-1" };
+        let facts = HostFacts {
+            host: host(number),
+            dimensions: [("wsus".to_owned(), wsus.to_owned())].into(),
+            caught_up: true,
+            last_event_time: Some(START),
+            ..HostFacts::default()
+        };
+        push(START + number as i64, Fact::HostFacts(facts));
+    }
+    for hour in 0..48 {
+        let at = START + HOUR + hour * HOUR;
+        for number in 0..FLEET {
+            push(at + number as i64, attempt(number, at + number as i64, &format!("update:{hour:032}"), false));
+        }
+        push(at + MINUTE, Fact::Tick(Tick { partitions: 1 }));
+    }
+    for number in 0..FLEET {
+        push(failed_at(number), attempt(number, failed_at(number), UPDATE, number < STRICKEN));
+    }
+    push(START + 51 * HOUR, Fact::Tick(Tick { partitions: 1 }));
+    for number in 0..REPAIRED {
+        push(repaired_at(number), attempt(number, repaired_at(number), UPDATE, false));
+    }
+    for hour in 53..80 {
+        for number in 0..FLEET {
+            let at = START + hour * HOUR + number as i64;
+            push(at, attempt(number, at, &format!("update:{hour:032}"), false));
+        }
+        push(START + hour * HOUR + MINUTE, Fact::Tick(Tick { partitions: 1 }));
+    }
+    signals
+}
+
+fn failed_at(number: usize) -> i64 {
+    START + 50 * HOUR + number as i64 * MINUTE
+}
+
+fn repaired_at(number: usize) -> i64 {
+    START + 52 * HOUR + number as i64 * MINUTE
+}
+
+fn incident() -> (Incident, Alert) {
+    let mut detector = Detector::new(&DetectorConfig::default(), 0, 1);
+    let (mut outputs, mut history) = (Vec::new(), HostHistory::default());
+    for (offset, signal) in (0..).zip(signals()) {
+        let value = serde_json::to_vec(&signal).unwrap();
+        let record =
+            InRecord { partition: 0, offset, timestamp_ms: signal.log_time, key: b"host", header: None, value: &value };
+        detector.apply(&record, &mut outputs);
+        history.take(signal);
+    }
+    let alerts = outputs.iter().filter(|output| output.topic == Topic::Alerts);
+    let documents: Vec<Alert> = alerts.map(|output| serde_json::from_slice(&output.value).unwrap()).collect();
+    let newest = documents.last().expect("the outbreak is alerted").clone();
+    assert!(documents.iter().all(|document| document.id == newest.id), "one incident");
+    let lines = evidence_of(&newest).into_iter().map(|at| (at, format!("line {} </pre><b>", at.offset))).collect();
+    (Incident::of_documents(documents).with_history(&history).with_lines(lines), newest)
+}
+
+fn written(incident: &Incident, language: Language) -> BTreeMap<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    incident.write(folder.path(), Style { language, zone: chrono_tz::Europe::Berlin }).unwrap();
+    let names = ["report.html", "hosts.csv", "timeline.jsonl", "alert.json"];
+    names.map(|name| (name.to_owned(), fs::read_to_string(folder.path().join(name)).unwrap())).into()
+}
+
+#[test]
+fn the_files_say_when_each_host_failed_and_recovered() {
+    let (incident, newest) = incident();
+    assert_eq!((newest.hosts.affected, newest.hosts.recovered), (STRICKEN as u64, REPAIRED as u64));
+    let files = written(&incident, Language::En);
+    let again: Alert = serde_json::from_str(&files["alert.json"]).unwrap();
+    assert_eq!(again, newest);
+
+    let rows: Vec<&str> = files["hosts.csv"].lines().collect();
+    assert_eq!(rows.len(), 1 + STRICKEN, "{rows:#?}");
+    for number in 1..STRICKEN {
+        let recovered = if number < REPAIRED { UtcTime(repaired_at(number)).to_string() } else { String::new() };
+        let begin = format!("pc-{number:02},{},0x800b0109,{UPDATE},", UtcTime(failed_at(number)));
+        let row = rows.iter().find(|row| row.starts_with(&begin)).unwrap_or_else(|| panic!("{begin}: {rows:#?}"));
+        assert!(row.contains(&format!(">,{recovered},0,")) && row.ends_with(",wsus-2"), "{row}");
+    }
+
+    let page = &files["report.html"];
+    let text = |expect: &str| assert!(page.contains(expect), "{expect} is not in the page:\n{page}");
+    text(&format!("{STRICKEN} of {FLEET} active hosts"));
+    text("0x800b0109 CERT_E_UNTRUSTEDROOT");
+    text("2019-11-13 02:00:00 (03:00)");
+    text("wsus-2");
+    if newest.state == State::Resolved {
+        text("resolved at");
+    }
+    assert_eq!(page.matches("<rect class=\"bar\"").count(), 1, "all failed within one hour");
+
+    let german = &written(&incident, Language::De)["report.html"];
+    assert!(german.contains("<html lang=\"de\">") && german.contains("Betroffene Rechner"));
+}
+
+/// What `lib/utils.py` of Timesketch asks of a row: `message`, `datetime` in ISO 8601, and `timestamp_desc`.
+#[test]
+fn every_row_of_the_timeline_can_be_imported() {
+    let (incident, newest) = incident();
+    let files = written(&incident, Language::En);
+    let rows: Vec<Value> = files["timeline.jsonl"].lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for row in &rows {
+        for field in ["message", "datetime", "timestamp_desc"] {
+            assert!(row[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {row}");
+        }
+        let time = chrono::DateTime::parse_from_rfc3339(row["datetime"].as_str().unwrap()).unwrap();
+        assert_eq!(row["timestamp"].as_i64(), Some(time.timestamp_micros()), "{row}");
+    }
+    let count = |kind: &str| rows.iter().filter(|row| row["kind"] == kind).count();
+    assert_eq!((count("host_failed"), count("host_recovered")), (STRICKEN, REPAIRED));
+    assert_eq!(count("document"), newest.seq as usize);
+    assert!(rows.is_sorted_by_key(|row| row["timestamp"].as_i64()));
+}
+
+#[test]
+fn nobodys_text_acts() {
+    let (incident, _) = incident();
+    let files = written(&incident, Language::En);
+    let page = &files["report.html"];
+    for forbidden in ["<script", "</pre><b>", "<3.2>", "\u{202e}", "http://", "https://", "src=", "@import", "url("] {
+        assert!(!page.contains(forbidden), "{forbidden:?} is in the page");
+    }
+    assert!(page.contains("default-src 'none'"));
+    assert!(page.contains("&lt;script&gt;"), "the host is named");
+    let row = files["hosts.csv"].lines().nth(1).unwrap();
+    assert!(row.starts_with("\"'=cmd|"), "{row}");
+    assert!(files.values().all(|text| !text.contains('\u{202e}')));
+}
+
+#[test]
+fn a_report_from_alerts_alone_says_what_is_missing() {
+    let (_, newest) = incident();
+    let files = written(&Incident::of_documents(vec![newest]), Language::En);
+    assert!(files["report.html"].contains("The source holds alert documents only."));
+    assert!(!files["report.html"].contains("<svg"));
+    assert_eq!(files["hosts.csv"].lines().count(), 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let (incident, _) = incident();
+    let style = Style { language: Language::En, zone: chrono_tz::UTC };
+    let error = incident.write(Path::new("/dev/null/report"), style).unwrap_err().to_string();
+    assert!(error.starts_with("/dev/null/report: cannot be written"), "{error}");
+}
