@@ -204,3 +204,34 @@ fn a_folder_that_cannot_be_made_is_named() {
     let error = incident.write(Path::new("/dev/null/report"), style).unwrap_err().to_string();
     assert!(error.starts_with("/dev/null/report: cannot be written"), "{error}");
 }
+
+#[test]
+fn a_report_on_20_000_hosts_is_small() {
+    const HOSTS: usize = 20_000;
+    let (_, mut newest) = incident();
+    newest.hosts.names = (0..HOSTS).map(|number| format!("pc-{number:05}.corp.example.com")).collect();
+    newest.hosts.affected = HOSTS as u64;
+    newest.time.updated = UtcTime(newest.time.onset.0 + HOUR);
+    let mut history = HostHistory::default();
+    for (number, host) in newest.hosts.names.iter().enumerate() {
+        let at = newest.time.onset.0 + number as i64;
+        let fact = Fact::Attempt(Attempt {
+            host: HostRef { id: format!("{number:032x}"), name: host.clone() },
+            subject: UPDATE.to_owned(),
+            outcome: Outcome::Failure,
+            family: Some(Family::UntrustedRoot),
+            code: Some("0x800b0109".to_owned()),
+            operation: "install".to_owned(),
+            dimensions: BTreeMap::new(),
+            event_time: at,
+            since: at,
+            late: false,
+        });
+        history.take(Signal { v: VERSION, log_time: at, raw: RawPosition::default(), fact });
+    }
+    let files = written(&Incident::of_documents(vec![newest]).with_history(&history), Language::En);
+    assert_eq!(files["hosts.csv"].lines().count(), 1 + HOSTS);
+    assert!(files["hosts.csv"].lines().skip(1).all(|row| row.contains(",0x800b0109,")));
+    assert!(files["report.html"].len() < 5_000_000, "{} bytes", files["report.html"].len());
+    assert!(files["report.html"].contains("The first 200 of 20000 hosts"));
+}

@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
             curve_bars: words.with("curve_bars", &[("hours", &hours)]),
             curve: curve.map(|curve| curve.svg(incident, words)),
             timeline: self.timeline(),
-            factors: alert.common_factors.iter().map(|factor| self.bars(factor)).collect(),
+            factors: alert.common_factors.iter().enumerate().map(|(at, factor)| self.bars(at, factor)).collect(),
             not_shared: self.not_shared(),
             findings: alert.certificates.iter().map(|finding| self.finding(finding)).collect(),
             evidence: alert.evidence.exemplars.iter().map(|exemplar| self.proof(exemplar)).collect(),
@@ -280,7 +280,9 @@ impl<'a> Writer<'a> {
             ("codes", list(codes.collect())),
             ("subjects", list(subjects.collect())),
         ];
-        rows.into_iter().map(|(name, value)| (words.get(name).to_owned(), value)).collect()
+        let is_said =
+            |(name, value): &(&str, String)| value != "0" || !["silent", "chronic", "unreadable"].contains(name);
+        rows.into_iter().filter(is_said).map(|(name, value)| (words.get(name).to_owned(), value)).collect()
     }
 
     fn timeline(&self) -> Vec<Row> {
@@ -306,7 +308,7 @@ impl<'a> Writer<'a> {
         Row { time: self.time(entry.at), kind, who: entry.who, says: entry.says }
     }
 
-    fn bars(&self, factor: &Factor) -> Bars {
+    fn bars(&self, at: usize, factor: &Factor) -> Bars {
         let Writer { alert, words, .. } = *self;
         let known = if factor.known_hosts > 0 { factor.known_hosts } else { alert.hosts.affected };
         let having = (factor.coverage * known as f64).round();
@@ -317,14 +319,25 @@ impl<'a> Writer<'a> {
         if factor.untried_elsewhere {
             remarks.push(words.get("untried").to_owned());
         }
-        let value =
-            factor.name.as_ref().map_or_else(|| factor.value.clone(), |name| format!("{name} ({})", factor.value));
+        let value = match &factor.name {
+            // The name of a certificate's condition is a sentence, which stands with the certificates.
+            Some(name) if factor.dimension != "certificate" => format!("{name} ({})", factor.value),
+            _ => factor.value.clone(),
+        };
+        // Documents count the healthy hosts of the first factor only.
+        let healthy = match at {
+            0 => {
+                let hosts = alert.contrast.same_first_factor_healthy_hosts;
+                format!("{hosts} {} ({})", words.get("hosts"), percent(factor.in_healthy))
+            }
+            _ => percent(factor.in_healthy),
+        };
         Bars {
             dimension: factor.dimension.clone(),
             value,
             affected: format!("{having:.0} / {known} ({})", percent(factor.coverage)),
             affected_width: (factor.coverage * 100.0).clamp(0.0, 100.0),
-            healthy: percent(factor.in_healthy),
+            healthy,
             healthy_width: (factor.in_healthy * 100.0).clamp(0.0, 100.0),
             remarks,
         }
@@ -364,6 +377,8 @@ impl<'a> Writer<'a> {
     fn proof(&self, exemplar: &'a Exemplar) -> Proof<'a> {
         let position = RawPosition { partition: exemplar.partition, offset: exemplar.offset };
         let line = self.incident.lines.get(&position).map(|line| {
+            // A tab ends a column here; it hides nothing.
+            let line = line.replace('\t', "    ");
             let cut: String = line.chars().take(LINE_CHARS_MAX).collect();
             if cut.len() < line.len() { cut + " ..." } else { cut }
         });
