@@ -129,7 +129,27 @@ fn shipped(broker: &KafkaTestbed, folder: &Path, first_ms: i64) -> Heard {
     };
     drop(running);
     rules_are_compared_with_what_hosts_report(Path::new(config));
+    the_report_knows_each_host(config, &folder.join("report"), alerts.last().unwrap());
     Heard::of(&alerts)
+}
+
+/// The report from Kafka has a row for each host that the newest document names, and the raw lines of its evidence.
+fn the_report_knows_each_host(config: &str, out: &Path, newest: &[u8]) {
+    let alert: Alert = serde_json::from_slice(newest).unwrap();
+    processor(&["report", &alert.id, "--config", config, "--out", out.to_str().unwrap()]);
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    assert_eq!(serde_json::from_str::<Alert>(&read("alert.json")).unwrap(), alert);
+    let table = read("hosts.csv");
+    let rows: Vec<Vec<&str>> = table.lines().skip(1).map(|row| row.split(',').collect()).collect();
+    let hosts: BTreeSet<&str> = rows.iter().map(|row| row[0]).collect();
+    assert_eq!(hosts, alert.hosts.names.iter().map(String::as_str).collect());
+    for exemplar in &alert.evidence.exemplars {
+        let row = rows.iter().find(|row| row[0] == exemplar.host).unwrap();
+        assert_eq!((row[1], row[2]), (exemplar.time.to_string().as_str(), exemplar.code.as_str()), "{row:?}");
+    }
+    let page = read("report.html");
+    let evidence = page.split("<h2>Evidence</h2>").nth(1).unwrap().split("</section>").next().unwrap();
+    assert_eq!(evidence.matches("<pre>").count(), alert.evidence.exemplars.len());
 }
 
 fn rules_are_compared_with_what_hosts_report(config: &Path) {
