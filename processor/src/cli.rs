@@ -4,6 +4,7 @@
 mod check;
 mod explain;
 mod files;
+mod moment;
 mod parse;
 mod report;
 
@@ -26,7 +27,6 @@ use crate::alerts::command::AlertsArgs;
 use crate::certificates::command::CertificatesArgs;
 use crate::config::{Config, ConfigError, StandaloneConfig, read_patterns};
 use crate::deliver::command::ChannelsArgs;
-use crate::detect::DetectorConfig;
 use crate::format::Format;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
@@ -231,11 +231,17 @@ struct ReplayArgs {
     /// Let alerts name all affected hosts, however many they are.
     #[arg(long)]
     all_hosts: bool,
-    /// Write only what is at or after this log time (RFC 3339).
-    #[arg(long, value_name = "TIME")]
+    /// Run the detector with the section `[detector]` of this TOML file.
+    #[arg(long, value_name = "FILE")]
+    detector: Option<PathBuf>,
+    /// Use that configuration also where the signals record another one.
+    #[arg(long, requires = "detector")]
+    what_if: bool,
+    /// Write only documents at or after this log time: RFC 3339, a date, yesterday, `2h ago`.
+    #[arg(long, value_name = "TIME", value_parser = moment::moment)]
     since: Option<DateTime<Utc>>,
-    /// Write only what is before this log time (RFC 3339).
-    #[arg(long, value_name = "TIME")]
+    /// Write only documents before this log time, in the same forms.
+    #[arg(long, value_name = "TIME", value_parser = moment::moment)]
     until: Option<DateTime<Utc>>,
     #[command(flatten)]
     normalizer: NormalizerArgs,
@@ -373,15 +379,29 @@ async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()>
 }
 
 fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since >= until
+    {
+        bail!("--since {} is not before --until {}: no time lies between them", since.to_rfc3339(), until.to_rfc3339());
+    }
     let ms = |time: Option<DateTime<Utc>>, open: i64| time.map_or(open, |time| time.timestamp_millis());
     let mut results = Results {
         all_hosts: args.all_hosts,
+        what_if: args.what_if,
         events_out: args.events_out.as_deref().map(output).transpose()?,
         alerts_out: args.alerts_out.as_deref().map(output).transpose()?,
         range: Range { since_ms: ms(args.since, i64::MIN), until_ms: ms(args.until, i64::MAX) },
         ..Results::default()
     };
-    let (normalizer, detector) = (args.events.over(args.normalizer.config()?), DetectorConfig::default());
+    let given = args.detector.as_deref().map(StandaloneConfig::read).transpose()?.map(|config| config.detector);
+    if let (Some(file), Stage::Signals, false) = (&args.detector, args.stage, args.what_if) {
+        eprintln!(
+            "wulog-processor: where the signals record a configuration, that one counts and not {}; --what-if uses {0} throughout",
+            file.display()
+        );
+    }
+    let normalizer = args.events.over(args.normalizer.config()?);
+    let detector = given.clone().unwrap_or_default();
     match (&args.from.logs, &args.from.db, &args.from.config) {
         (Some(_), _, _) if args.stage == Stage::Signals => {
             bail!("--logs holds raw lines: --stage signals needs --db or --config")
@@ -412,13 +432,23 @@ fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
         }
         (_, _, Some(file)) => {
             let config = Config::read(file)?;
-            let config = Config { normalizer: args.events.over(config.normalizer), ..config };
+            let detector = given.unwrap_or(config.detector);
+            let config = Config { normalizer: args.events.over(config.normalizer), detector, ..config };
             replay_kafka(&config, args.stage, &mut results)?;
         }
         (None, None, None) => bail!("one of --logs, --db, --config is needed"),
     }
-    let Results { records, events, alerts, .. } = results;
+    let Results { records, events, alerts, log_times, .. } = results;
     eprintln!("replayed {records} records: {events} events, {alerts} alert documents");
+    let is_ranged = args.since.is_some() || args.until.is_some();
+    if is_ranged && events == 0 && alerts == 0 {
+        match log_times {
+            Some((first, last)) => {
+                eprintln!("no document lies in the range; the records read have log times from {first} to {last}");
+            }
+            None => eprintln!("no document lies in the range, and no record was read"),
+        }
+    }
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! The post-mortem of a small outbreak: what its files say, and that nobody's text in them acts.
+//! The post-mortem of a small outbreak: what its files say, and that nobody's text in them acts. Beside it the same outbreak
+//! under another configuration.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -7,12 +8,16 @@ use std::path::Path;
 
 use serde_json::Value;
 use wulog_processor::deliver::Language;
-use wulog_processor::detect::{Detector, DetectorConfig};
+use wulog_processor::detect::{Detector, DetectorConfig, Rule};
+use wulog_processor::log::Record;
 use wulog_processor::machine::{InRecord, Machine};
 use wulog_processor::postmortem::{HostHistory, Incident, Style, evidence_of};
-use wulog_schemas::alert::{Alert, State, UtcTime};
+use wulog_processor::replay::{Results, from_signals};
+use wulog_schemas::alert::{Alert, Provenance, State, UtcTime};
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{Attempt, Fact, HostFacts, HostRef, Outcome, RawPosition, Signal, Tick, VERSION};
+use wulog_schemas::signal::{
+    Attempt, ConfigChange, Fact, HostFacts, HostRef, Outcome, RawPosition, Signal, Tick, VERSION,
+};
 use wulog_schemas::topic::Topic;
 
 const START: i64 = 1_573_430_400_000;
@@ -234,4 +239,40 @@ fn a_report_on_20_000_hosts_is_small() {
     assert!(files["hosts.csv"].lines().skip(1).all(|row| row.contains(",0x800b0109,")));
     assert!(files["report.html"].len() < 5_000_000, "{} bytes", files["report.html"].len());
     assert!(files["report.html"].contains("The first 200 of 20000 hosts"));
+}
+
+/// Names of the rules that the incident met, in a replay of the signals by a detector with a rule.
+fn rules_met(what_if: bool) -> Vec<String> {
+    let recorded = ConfigChange {
+        detector: serde_json::to_value(DetectorConfig::default()).unwrap(),
+        provenance: Provenance {
+            version: "0.1.0".to_owned(),
+            config_hash: "0123456789abcdef".to_owned(),
+            schema_hash: String::new(),
+            code_table_hash: String::new(),
+        },
+    };
+    let first = Signal { v: VERSION, log_time: START, raw: RawPosition::default(), fact: Fact::Config(recorded) };
+    let records = (0..).zip([first].into_iter().chain(signals())).map(|(offset, signal)| {
+        let (timestamp_ms, value) = (signal.log_time, serde_json::to_vec(&signal).unwrap());
+        Ok(Record { offset, timestamp_ms, key: b"host".to_vec(), value, ..Record::default() })
+    });
+    let rule: Rule = serde_json::from_value(serde_json::json!({
+        "name": "three of a server", "min_hosts": 3, "within_secs": 3600, "by": "wsus",
+    }))
+    .unwrap();
+    let given = DetectorConfig { rules: vec![rule], ..DetectorConfig::default() };
+    let mut alerts = Vec::new();
+    let mut results = Results { alerts_out: Some(Box::new(&mut alerts)), what_if, ..Results::default() };
+    from_signals(&given, records, &mut results).unwrap();
+    drop(results);
+    let last: Alert =
+        serde_json::from_slice(alerts.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    last.detection.rules_met
+}
+
+#[test]
+fn a_recorded_configuration_counts_unless_the_question_is_what_if() {
+    assert_eq!(rules_met(false), Vec::<String>::new());
+    assert_eq!(rules_met(true), ["three of a server"]);
 }

@@ -6,6 +6,8 @@
 
 use std::io::{self, Write as _};
 
+use wulog_schemas::alert::UtcTime;
+use wulog_schemas::signal::{Fact, Signal};
 use wulog_schemas::topic::Topic;
 use wulog_schemas::visible::visible_json;
 
@@ -66,15 +68,26 @@ pub struct Results<'a> {
     pub range: Range,
     /// Alerts name all affected hosts, however many they are.
     pub all_hosts: bool,
+    /// The configuration that signals record is skipped, so that the given one counts throughout.
+    pub what_if: bool,
     /// Raw records read.
     pub records: u64,
     /// Events written or let go.
     pub events: u64,
     /// Alert documents written or let go.
     pub alerts: u64,
+    /// Timestamps of the first and of the latest record read.
+    pub log_times: Option<(UtcTime, UtcTime)>,
 }
 
 impl Results<'_> {
+    /// Remembers between which log times the records lie.
+    fn see(&mut self, record: &Record) {
+        let at = UtcTime(record.timestamp_ms);
+        let (first, last) = self.log_times.unwrap_or((at, at));
+        self.log_times = Some((first, last.max(at)));
+    }
+
     fn write(&mut self, outputs: &[Output]) -> io::Result<()> {
         for output in outputs {
             if !(self.range.since_ms..self.range.until_ms).contains(&output.timestamp_ms) {
@@ -126,6 +139,7 @@ pub fn from_raw(
     let mut outputs = Vec::new();
     for record in records {
         let record = record?;
+        results.see(&record);
         if record.timestamp_ms >= results.range.until_ms {
             break;
         }
@@ -155,11 +169,19 @@ pub fn from_signals(
     let mut outputs = Vec::new();
     for record in records {
         let record = record?;
+        results.see(&record);
         results.records += 1;
+        if results.what_if && is_configuration(&record) {
+            continue;
+        }
         let input: InRecord<'_> = record.as_input();
         machine.apply(&input, &mut outputs);
         results.write(&outputs)?;
         outputs.clear();
     }
     Ok(results.flush()?)
+}
+
+fn is_configuration(record: &Record) -> bool {
+    matches!(Signal::from_bytes(&record.value), Ok(Signal { fact: Fact::Config(_), .. }))
 }
