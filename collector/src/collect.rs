@@ -501,13 +501,15 @@ impl Collector {
             let (host, record) = match self.inventory_waits.take() {
                 Some(waiting) => waiting,
                 None => {
-                    let Some(Due { input, path, inventory, hash }) = inventories.next_due(&self.redact, now_ms) else {
-                        return;
-                    };
+                    let Some(due) = inventories.next_due(&self.redact, now_ms) else { return };
+                    let Due { input, path, inventory, hash, is_news } = due;
                     let Some(found) = self.discovery.beside(input, path) else { continue };
                     let Some(name) = found.host.clone() else { continue };
                     let (host, _) = self.hosts.gathered(&name, &found, false);
-                    self.hosts.sends_certificates(host, hash);
+                    self.hosts.saw_certificates(host, hash, inventory.taken);
+                    if !is_news {
+                        continue;
+                    }
                     let value =
                         serde_json::to_vec(&inventory).expect("an inventory holds only strings, numbers and booleans");
                     let header = RawHeader { kind: Kind::Certificates, ..self.hosts.header(host, now_ms) };

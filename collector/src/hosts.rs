@@ -35,6 +35,8 @@ struct Host {
     files: Vec<usize>,
     /// Hash of the inventory of certificates that was sent last.
     certificates: Option<String>,
+    /// When the stores were last seen to hold what it lists.
+    certificates_seen_ms: Option<i64>,
 }
 
 impl Hosts {
@@ -124,15 +126,17 @@ impl Hosts {
             files,
             unlisted,
             certificates: host.certificates.clone(),
+            certificates_seen: host.certificates_seen_ms,
         };
         let value = serde_json::to_vec(&heartbeat).expect("a heartbeat holds only strings, numbers and booleans");
         let header = RawHeader { kind: Kind::Heartbeat, ..self.header(index, now_ms) };
         Some(RawRecord { host_id: self.id(index), header, value })
     }
 
-    /// Notes the hash of the inventory that a host sends.
-    pub(crate) fn sends_certificates(&mut self, host: usize, hash: String) {
+    /// Notes the hash of the inventory of a host, and when its stores were seen to hold what the inventory lists.
+    pub(crate) fn saw_certificates(&mut self, host: usize, hash: String, seen_ms: i64) {
         self.list[host].certificates = Some(hash);
+        self.list[host].certificates_seen_ms = Some(seen_ms);
     }
 
     /// Notes that the heartbeat of a host is in the log.
@@ -170,6 +174,7 @@ impl Hosts {
                 speaks: false,
                 files,
                 certificates: None,
+                certificates_seen_ms: None,
             });
             self.list.len() - 1
         })

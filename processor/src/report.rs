@@ -3,7 +3,7 @@
 //! Plain ASCII with lines of at most `width`; a command that is longer is broken as a shell allows it, so that it can be
 //! copied. Colour is left to the caller, who knows the terminal.
 
-use wulog_schemas::alert::{Alert, Factor, Method, Related, State, UtcTime};
+use wulog_schemas::alert::{Alert, Factor, IncidentKind, Method, Related, State, UtcTime};
 
 mod page;
 
@@ -20,11 +20,20 @@ const EXEMPLARS_SHOWN: usize = 3;
 pub fn print_alert(alert: &Alert, width: usize) -> String {
     let mut page = Page::new(width.max(WIDTH_MIN), ascii);
     heading(&mut page, alert);
-    facts(&mut page, alert);
-    common(&mut page, alert);
-    certificates(&mut page, alert);
-    checks(&mut page, alert);
-    proof(&mut page, alert);
+    match alert.kind {
+        IncidentKind::Failures => {
+            facts(&mut page, alert);
+            common(&mut page, alert);
+            certificates(&mut page, alert);
+            checks(&mut page, alert);
+            proof(&mut page, alert);
+        }
+        IncidentKind::Warning => {
+            concerned(&mut page, alert);
+            certificates(&mut page, alert);
+            checks(&mut page, alert);
+        }
+    }
     page.text
 }
 
@@ -40,17 +49,35 @@ pub fn print_update(alert: &Alert, width: usize) -> String {
 
 fn heading(page: &mut Page, alert: &Alert) {
     let level = alert.severity.level.to_string().to_uppercase();
+    let title = title(alert);
     let head = match alert.state {
-        State::Open => format!("{level}: certificate trust failures, {} ({})", alert.family, alert.transition),
-        State::Resolved => format!("RESOLVED: certificate trust failures, {}", alert.family),
-        State::Expired => format!("GIVEN UP: certificate trust failures, {}", alert.family),
-        State::Merged => format!("MERGED: certificate trust failures, {}", alert.family),
+        State::Open => format!("{level}: {title} ({})", alert.transition),
+        State::Resolved => format!("RESOLVED: {title}"),
+        State::Expired => format!("GIVEN UP: {title}"),
+        State::Merged => format!("MERGED: {title}"),
     };
     page.rule('=');
     page.wrapped("", &head);
     page.wrapped("", &format!("{} #{} at {}", alert.id, alert.seq, short(alert.time.updated)));
     page.rule('=');
     page.wrapped("", &alert.summary);
+    page.blank();
+}
+
+/// What an incident is about, in a few words.
+pub(crate) fn title(alert: &Alert) -> String {
+    match (alert.kind, alert.detection.method) {
+        (IncidentKind::Failures, _) => format!("certificate trust failures, {}", alert.family),
+        (IncidentKind::Warning, Method::CertificateExpires) => "certificate warning, a certificate expires".to_owned(),
+        (IncidentKind::Warning, _) => "certificate warning, a certificate is missing".to_owned(),
+    }
+}
+
+/// The hosts that a warning concerns.
+fn concerned(page: &mut Page, alert: &Alert) {
+    page.fact("hosts", &format!("{} of {} with an inventory", alert.hosts.affected, alert.hosts.active));
+    page.fact("", &shown(&alert.hosts.names, alert.hosts.affected));
+    page.fact("since", &short(alert.time.onset));
     page.blank();
 }
 
@@ -137,6 +164,8 @@ fn opened_by(alert: &Alert) -> String {
             format!("{seen} and were not heard of since, where {} were to be expected", found.expected_hosts)
         }
         Method::Rule => format!("{seen}, by the rule {}", found.rule.as_deref().unwrap_or("(unnamed)")),
+        Method::CertificateExpires => format!("a certificate that expires within {window}"),
+        Method::CertificateMissing => format!("a certificate that {} lack", hosts_of(found.seen_hosts)),
     }
 }
 
@@ -237,6 +266,12 @@ fn proof(page: &mut Page, alert: &Alert) {
         page.wrapped("  ", "all hosts by name:");
         page.command(command, "");
     }
+}
+
+/// The text with a capital letter at its beginning.
+pub(crate) fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 pub(crate) fn short(time: UtcTime) -> String {

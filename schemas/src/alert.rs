@@ -44,13 +44,16 @@ pub struct Alert {
     pub id: String,
     /// Number of this document within the incident, from 1.
     pub seq: u32,
+    /// Whether hosts fail, or will fail unless somebody acts; absent in documents of failures.
+    #[serde(default, skip_serializing_if = "IncidentKind::is_failures")]
+    pub kind: IncidentKind,
     /// Whether the incident is over.
     pub state: State,
     /// What happened that this document was written.
     pub transition: Transition,
     /// One sentence: what, how many of how many, since when, what they share.
     pub summary: String,
-    /// Family of the failure that opened the incident.
+    /// Family of the failure that opened the incident; of a warning: of the failures that it warns of.
     pub family: Family,
     /// All families of its failures: one cause may show as several.
     pub families: Vec<Family>,
@@ -121,6 +124,27 @@ impl Related {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Related::default()
+    }
+}
+
+/// What an incident is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IncidentKind {
+    /// Hosts fail.
+    #[default]
+    Failures,
+    /// A certificate will make hosts fail. [`Hosts::affected`] are the hosts that it concerns, and [`Hosts::active`] those
+    /// whose inventories tell; [`Times::onset`] is the log time at which the condition was first seen. Codes, subjects
+    /// and evidence are empty.
+    Warning,
+}
+
+impl IncidentKind {
+    /// Whether hosts fail.
+    #[must_use]
+    pub fn is_failures(&self) -> bool {
+        *self == IncidentKind::Failures
     }
 }
 
@@ -313,6 +337,10 @@ pub enum Method {
     Rule,
     /// Far more of the hosts that failed have gone silent since than of those that did not.
     Silence,
+    /// A certificate that signs updates is about to expire; [`Detection::window_secs`] is how long before it is told.
+    CertificateExpires,
+    /// A certificate that signs updates has not reached all clients; [`Detection::window_secs`] is how long they had.
+    CertificateMissing,
 }
 
 /// One code of the mix.

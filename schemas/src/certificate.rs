@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::host::hex_digest_bytes;
+
 /// The contract's version; readers accept this one.
 pub const VERSION: u8 = 1;
 
@@ -34,6 +36,25 @@ pub struct Inventory {
     /// The update policy; absent where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// The TLS certificate of the host's WSUS server; absent where nobody looked, or the server is asked without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wsus_site: Option<Site>,
+}
+
+/// What a TLS server showed to the host, and whether the host trusts it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Site {
+    /// `host[:port]`, as the policy `WUServer` names it.
+    pub server: String,
+    /// Whether the host trusts the certificate for this name; absent where the server could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<bool>,
+    /// Why the certificate is not trusted, as an HRESULT (`0x800b0109`); or why the server could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The certificate of the server first, then those of its issuers, as far as the host could build the chain.
+    #[serde(default)]
+    pub chain: Vec<Certificate>,
 }
 
 /// One certificate store of the machine.
@@ -124,6 +145,14 @@ pub struct Policy {
 }
 
 impl Inventory {
+    /// Hash of what the inventory lists, whenever it was taken: 16 hex digits. Heartbeats repeat it.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let lists = Inventory { taken: 0, ..self.clone() };
+        let json = serde_json::to_vec(&lists).expect("an inventory holds only strings, numbers and booleans");
+        hex_digest_bytes(&json)[..16].to_owned()
+    }
+
     /// The store of that name, where the inventory looked at it.
     #[must_use]
     pub fn store(&self, name: &str) -> Option<&Store> {

@@ -142,6 +142,10 @@ pub struct Heartbeat {
     /// Hash of the host's inventory of certificates that was sent last; absent where none was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<String>,
+    /// When the stores were last seen to hold what that inventory lists, milliseconds since 1970 UTC; for gathered files:
+    /// when the newest of them was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates_seen: Option<i64>,
 }
 
 /// What a heartbeat says of one file.

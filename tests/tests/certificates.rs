@@ -6,28 +6,29 @@
 use std::path::Path;
 
 use wulog_collector::encoding::EncodingChoice;
-use wulog_processor::detect::DetectorConfig;
+use wulog_processor::detect::{CertificateWarnings, DetectorConfig};
 use wulog_processor::normalize::NormalizerConfig;
 use wulog_processor::replay::{self, Results, logs};
-use wulog_schemas::alert::{Alert, Condition};
+use wulog_schemas::alert::{Alert, Condition, IncidentKind, Method};
 use wulog_tests::documents::{expect_valid, schema};
 use wulog_tests::fleet::{
-    Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, RootCause, SimulatedCertificate, publishing, write_inventories,
+    Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, RootCause, SimulatedCertificate, certificate_of, write_inventories,
 };
-use wulog_tests::process::{Running, run as run_program};
+use wulog_tests::kafka;
+use wulog_tests::process::{self, Running, eventually, run as run_program};
 
 /// The clients of this server fail.
 const SERVER: usize = 1;
 
 /// The last document of each incident that a replay of the folder gives.
-fn alerts(dir: &Path) -> Vec<Alert> {
-    let (normalizer, detector) = (NormalizerConfig::default(), DetectorConfig::default());
+fn alerts(dir: &Path, detector: &DetectorConfig) -> Vec<Alert> {
+    let normalizer = NormalizerConfig::default();
     let found = logs::find(dir).unwrap();
     let merge = logs::Merge::open(&found, EncodingChoice::Auto, &normalizer).unwrap();
     let records = merge.with_inventories(logs::inventories(dir).unwrap());
     let mut lines = Vec::new();
     let mut results = Results { alerts_out: Some(Box::new(&mut lines)), ..Results::default() };
-    replay::from_raw((&normalizer, &detector), 1, records, &mut results).unwrap();
+    replay::from_raw((&normalizer, detector), 1, records, &mut results).unwrap();
     drop(results);
     let documents = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let documents: Vec<Alert> = documents.map(|line| serde_json::from_slice(line).unwrap()).collect();
@@ -53,6 +54,22 @@ impl Bench {
 
     /// The incident of the outbreak, with inventories of `percent` of the hosts.
     fn alert(&self, cause: RootCause, percent: usize) -> Option<Alert> {
+        self.write_inventories(cause, percent);
+        let family = self.fleet.truth().unwrap().family;
+        alerts(self.dir.path(), &DetectorConfig::default()).into_iter().find(|alert| alert.family == family)
+    }
+
+    /// The warnings that inventories of `percent` of the hosts give.
+    fn warnings(&self, cause: RootCause, percent: usize) -> Vec<Alert> {
+        self.write_inventories(cause, percent);
+        let certificate_warnings = Some(CertificateWarnings::default());
+        let detector = DetectorConfig { certificate_warnings, ..DetectorConfig::default() };
+        let mut alerts = alerts(self.dir.path(), &detector);
+        alerts.retain(|alert| alert.kind == IncidentKind::Warning);
+        alerts
+    }
+
+    fn write_inventories(&self, cause: RootCause, percent: usize) {
         for entry in std::fs::read_dir(self.dir.path()).unwrap() {
             for file in std::fs::read_dir(entry.unwrap().path()).unwrap() {
                 let path = file.unwrap().path();
@@ -62,8 +79,6 @@ impl Bench {
             }
         }
         write_inventories(&self.fleet, self.dir.path(), cause, percent).unwrap();
-        let family = self.fleet.truth().unwrap().family;
-        alerts(self.dir.path()).into_iter().find(|alert| alert.family == family)
     }
 }
 
@@ -77,6 +92,7 @@ fn names(alert: &Alert, cause: RootCause, certificate: &SimulatedCertificate) ->
         RootCause::Expired => (Condition::Expired, Some("TrustedPublisher")),
         RootCause::Distrusted => (Condition::Distrusted, Some("Disallowed")),
         RootCause::PolicyOff => (Condition::PolicyOff, None),
+        RootCause::Site => (Condition::SiteUntrusted, None),
         RootCause::Elsewhere => return false,
     };
     let Some(found) = alert.certificates.first() else { return false };
@@ -94,10 +110,10 @@ fn names(alert: &Alert, cause: RootCause, certificate: &SimulatedCertificate) ->
 fn run(hosts: usize, percent: usize, seeds: std::ops::Range<u64>) -> (usize, usize, Vec<String>) {
     let (mut named, mut runs, mut others) = (0, 0, Vec::new());
     for seed in seeds {
-        for outbreak in [Cause::UntrustedRoot, Cause::Expired, Cause::Distrusted] {
+        for outbreak in [Cause::UntrustedRoot, Cause::Expired, Cause::Distrusted, Cause::Site] {
             let bench = Bench::new(seed, hosts, outbreak);
             for cause in RootCause::OF_CERTIFICATES.into_iter().filter(|cause| cause.outbreak() == outbreak) {
-                let certificate = publishing(bench.fleet.spec(), cause);
+                let certificate = certificate_of(bench.fleet.spec(), cause);
                 let Some(alert) = bench.alert(cause, percent) else {
                     continue;
                 };
@@ -133,11 +149,11 @@ fn with_inventories_of_half_of_the_hosts_the_certificate_is_the_first_factor() {
 #[test]
 fn fewer_inventories_may_name_nothing_but_never_another_certificate() {
     for percent in [10, 30] {
-        for outbreak in [Cause::UntrustedRoot, Cause::Expired, Cause::Distrusted] {
+        for outbreak in [Cause::UntrustedRoot, Cause::Expired, Cause::Distrusted, Cause::Site] {
             let bench = Bench::new(7, 60, outbreak);
             for cause in RootCause::OF_CERTIFICATES.into_iter().filter(|cause| cause.outbreak() == outbreak) {
                 let alert = bench.alert(cause, percent).unwrap();
-                let certificate = publishing(bench.fleet.spec(), cause);
+                let certificate = certificate_of(bench.fleet.spec(), cause);
                 assert!(
                     !names_another(&alert, cause, &certificate),
                     "{percent} %, {cause:?}: {:?}",
@@ -157,6 +173,44 @@ fn where_the_certificate_is_in_its_stores_it_is_not_named() {
             assert_eq!(alert.certificates, [], "{outbreak:?}, {hosts} hosts");
             let first = alert.common_factors.first().map(|factor| factor.dimension.as_str());
             assert_eq!(first, Some("wsus"), "{outbreak:?}, {hosts} hosts");
+        }
+    }
+}
+
+/// Each warning names the certificate of the outbreak that is to come, and nothing else is warned of.
+#[test]
+fn warnings_come_before_the_first_failure() {
+    for hosts in [20, 200] {
+        for outbreak in [Cause::UntrustedRoot, Cause::Expired] {
+            let bench = Bench::new(11, hosts, outbreak);
+            let onset_ms = bench.fleet.truth().unwrap().onset_ms;
+            for (cause, method) in [
+                (RootCause::NotDelivered, Method::CertificateMissing),
+                (RootCause::RootOnly, Method::CertificateMissing),
+                (RootCause::PublisherOnly, Method::CertificateMissing),
+                (RootCause::Former, Method::CertificateMissing),
+                (RootCause::Expired, Method::CertificateExpires),
+            ] {
+                if cause.outbreak() != outbreak {
+                    continue;
+                }
+                let warnings = bench.warnings(cause, 80);
+                let [warning] = warnings.as_slice() else { panic!("{hosts} hosts, {cause:?}: {warnings:#?}") };
+                assert_eq!(warning.detection.method, method, "{hosts} hosts, {cause:?}");
+                assert!(warning.time.opened.0 < onset_ms, "{hosts} hosts, {cause:?}: {}", warning.time.opened);
+                let certificate = warning.certificates[0].certificate.as_ref().unwrap();
+                assert_eq!(
+                    certificate.sha1,
+                    certificate_of(bench.fleet.spec(), cause).sha1,
+                    "{hosts} hosts, {cause:?}"
+                );
+                let lacks = |host: &&wulog_tests::fleet::Host| host.wsus == SERVER;
+                let clients = bench.fleet.hosts().filter(lacks).map(|host| &host.name).collect::<Vec<_>>();
+                assert!(!warning.hosts.names.is_empty());
+                assert!(warning.hosts.names.iter().all(|name| clients.contains(&name)), "{hosts} hosts, {cause:?}");
+                expect_valid(&schema("alert"), &serde_json::to_vec(warning).unwrap());
+            }
+            assert_eq!(bench.warnings(RootCause::Elsewhere, 80), [], "{hosts} hosts, {outbreak:?}");
         }
     }
 }
@@ -181,7 +235,7 @@ fn the_alert_says_where_the_certificate_is_and_which_steps_are_answered() {
         };
         alert.remediation.iter().find(is_it).unwrap().answered.clone().unwrap_or_default()
     };
-    let sha1 = &publishing(bench.fleet.spec(), RootCause::NotDelivered).sha1;
+    let sha1 = &certificate_of(bench.fleet.spec(), RootCause::NotDelivered).sha1;
     assert!(answer("certutil -store WSUS", "the WSUS server").contains(sha1));
     let affected = alert.hosts.affected;
     let of_affected = answer("certutil -store TrustedPublisher", "an affected host");
@@ -217,7 +271,7 @@ fn standalone_reads_inventories_beside_the_logs() {
     let (work, text) = (tempfile::tempdir().unwrap(), |path: &Path| path.to_str().unwrap().to_owned());
     let (db, logs) = (text(&work.path().join("wulog.db")), text(bench.dir.path()));
     let mut running = Running::start("wulog-processor", &["standalone", "--logs", &logs, "--db", &db]);
-    let sha1 = publishing(bench.fleet.spec(), RootCause::NotDelivered).sha1;
+    let sha1 = certificate_of(bench.fleet.spec(), RootCause::NotDelivered).sha1;
     let listed = || run_program("wulog-processor", &["certificates", "list", "--db", &db]).stdout;
     let all = bench.fleet.hosts().len() + bench.fleet.spec().wsus.len();
     running.until("the inventories of all hosts", std::time::Duration::from_secs(60), |_| {
@@ -235,6 +289,63 @@ fn standalone_reads_inventories_beside_the_logs() {
     let words = format!("missing on {lacking} of {}: ", bench.fleet.hosts().len());
     let after = missing.split(&sha1).nth(1).unwrap_or_default();
     assert!(after.lines().nth(1).unwrap_or_default().contains(&words), "{missing}");
+}
+
+/// A collector ships the files to a real Kafka, and `certificates` says the same of the topic as of the files. Heartbeats
+/// carry the hash of each inventory and the time of its files.
+#[test]
+fn the_topic_tells_what_the_files_tell() {
+    let name = "the_topic_tells_what_the_files_tell";
+    let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
+    let bench = Bench::new(5, 30, Cause::UntrustedRoot);
+    bench.write_inventories(RootCause::NotDelivered, 100);
+    let (work, prefix) = (tempfile::tempdir().unwrap(), kafka::unique_prefix("certificates"));
+    let path = |name: &str| work.path().join(name).to_str().unwrap().to_owned();
+    let (collector, processor) = (path("collector.toml"), path("processor.toml"));
+    let logs = bench.dir.path().to_str().unwrap();
+    let common = format!("topic_prefix = '{prefix}'\n[kafka]\n'bootstrap.servers' = '{}'\n", broker.bootstrap());
+    let input =
+        format!("[certificates]\n[[input]]\npaths = ['{logs}/*/*.log']\nhost_pattern = '(?P<host>[^/]+)/[^/]+$'\n");
+    std::fs::write(&collector, format!("state_dir = '{}'\n{common}{input}", path("state"))).unwrap();
+    std::fs::write(&processor, format!("instance = 'one'\n{common}[processor]\ntick_after_idle_secs = 1\n")).unwrap();
+    process::run("wulog-processor", &["topics", "create", "--config", &processor]).expect_success();
+    let shipping = Running::start("wulog-collector", &["run", "--config", &collector]);
+    let processing = Running::start("wulog-processor", &["run", "--config", &processor]);
+    let from =
+        |verb: &[&str], place: [&str; 2]| run_program("wulog-processor", &[&["certificates"], verb, &place].concat());
+    let all = bench.fleet.hosts().len() + bench.fleet.spec().wsus.len();
+    eventually("the inventories of all hosts", std::time::Duration::from_secs(120), || {
+        from(&["list"], ["--config", &processor]).stdout.contains(&format!("{all} hosts with an inventory"))
+    });
+    let sha1 = certificate_of(bench.fleet.spec(), RootCause::NotDelivered).sha1;
+    for verb in [&["list"][..], &["list", "--all"], &["missing"], &["show", &sha1[..12]]] {
+        let (topic, files) = (from(verb, ["--config", &processor]), from(verb, ["--logs", logs]));
+        assert_eq!(topic.code, Some(0), "{verb:?}: {}", topic.stderr);
+        assert_eq!(topic.stdout, files.stdout, "{verb:?}");
+    }
+    let shown = from(&["show", &sha1], ["--config", &processor]).stdout;
+    let lacking = bench.fleet.hosts().filter(|host| host.wsus == SERVER);
+    assert!(lacking.into_iter().all(|host| shown.contains(&host.name)), "{shown}");
+    assert_ne!(from(&["show", "0123456789"], ["--config", &processor]).code, Some(0));
+
+    drop((shipping, processing));
+    let records = broker.read_topic(&wulog_schemas::topic::Topic::Raw.name(&prefix));
+    let (mut hashes, mut told) = (std::collections::BTreeMap::new(), 0);
+    for record in records {
+        let (Some(value), key) = (record.value, record.key) else { continue };
+        let Ok(json) = serde_json::from_slice::<serde_json::Value>(&value) else { continue };
+        if json["stores"].is_array() {
+            let inventory: wulog_schemas::certificate::Inventory = serde_json::from_value(json).unwrap();
+            hashes.insert(key, (inventory.hash(), inventory.taken));
+        } else if let Some(hash) = json["certificates"].as_str() {
+            let (sent, taken) = &hashes[&key];
+            assert_eq!((hash, json["certificates_seen"].as_i64()), (sent.as_str(), Some(*taken)));
+            told += 1;
+        }
+    }
+    assert_eq!(hashes.len(), all);
+    // The first heartbeat of a host comes before its inventory; those that say that it has caught up come after it.
+    assert!(told > 0, "no heartbeat carries a hash");
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 use wulog_schemas::certificate::Inventory;
-use wulog_schemas::host::hex_digest_bytes;
 
 use super::{FileKind, InventoryFile, inventory};
 use crate::config::Input;
@@ -82,7 +81,7 @@ fn read(path: &Path, kind: FileKind, fence: &Fence) -> io::Result<InventoryFile>
     Ok(InventoryFile { kind, modified_ms, bytes, error })
 }
 
-/// An inventory that is to be sent, and the folder it belongs to.
+/// An inventory that was read, and the folder it belongs to.
 #[derive(Debug)]
 pub(crate) struct Due {
     /// The input that the folder belongs to.
@@ -92,6 +91,8 @@ pub(crate) struct Due {
     pub(crate) inventory: Inventory,
     /// Hash of what the inventory lists.
     pub(crate) hash: String,
+    /// Whether it is to be sent. Of one that lists the same as the one before, heartbeats tell the time.
+    pub(crate) is_news: bool,
 }
 
 /// The inventories of all gathered hosts.
@@ -142,8 +143,9 @@ impl Inventories {
     /// The next inventory that is due.
     pub(crate) fn next_due(&mut self, rules: &[Rule], now_ms: i64) -> Option<Due> {
         while let Some(Files { input, folder, paths, fence }) = self.round.pop_front() {
-            if let Some((inventory, hash)) = self.look(folder, &paths, &fence, rules, now_ms) {
-                return Some(Due { input, path: paths.into_iter().next()?, inventory, hash });
+            if let Some((inventory, is_news)) = self.look(folder, &paths, &fence, rules, now_ms) {
+                let hash = inventory.hash();
+                return Some(Due { input, path: paths.into_iter().next()?, inventory, hash, is_news });
             }
         }
         None
@@ -156,7 +158,7 @@ impl Inventories {
         fence: &Fence,
         rules: &[Rule],
         now_ms: i64,
-    ) -> Option<(Inventory, String)> {
+    ) -> Option<(Inventory, bool)> {
         let seen: Vec<(PathBuf, u64, i64)> = paths.iter().filter_map(|path| seen_at(path)).collect();
         let known = self.folders.entry(folder).or_default();
         let since_sent = known.sent.as_ref().map(|(_, sent_ms)| now_ms - sent_ms);
@@ -175,21 +177,14 @@ impl Inventories {
             }
         }
         known.seen = seen;
-        let hash = hash(&inventory);
+        let hash = inventory.hash();
         let is_known = known.sent.as_ref().is_some_and(|(sent, _)| *sent == hash);
         if is_known && since_sent.is_some_and(|since| since < REPEAT_AFTER_MS) {
-            return None;
+            return Some((inventory, false));
         }
-        known.sent = Some((hash.clone(), now_ms));
-        Some((inventory, hash))
+        known.sent = Some((hash, now_ms));
+        Some((inventory, true))
     }
-}
-
-/// Hash of what an inventory lists, without the time at which it was taken.
-fn hash(inventory: &Inventory) -> String {
-    let lists = Inventory { taken: 0, ..inventory.clone() };
-    let json = serde_json::to_vec(&lists).expect("an inventory holds only strings, numbers and booleans");
-    hex_digest_bytes(&json)[..16].to_owned()
 }
 
 /// The inventory files of an input by folder, and the fence that they must be in.

@@ -117,7 +117,7 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     }
     without_root_program(&mut stores);
     let stores = STORES.into_iter().filter_map(|name| stores.remove(name)).collect();
-    bounded(Inventory { v: VERSION, taken, stores, policy }, INVENTORY_BYTES_MAX)
+    bounded(Inventory { v: VERSION, taken, stores, policy, ..Inventory::default() }, INVENTORY_BYTES_MAX)
 }
 
 /// What Group Policy delivered is a part of the store; the rest was not looked at.

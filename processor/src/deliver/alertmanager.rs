@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
-use wulog_schemas::alert::{Alert, Level, State, Transition, UtcTime};
+use wulog_schemas::alert::{Alert, IncidentKind, Level, State, Transition, UtcTime};
 
 use super::backlog::Item;
 use super::channel::{Channel, Outcome};
@@ -105,7 +105,7 @@ impl Alertmanager {
         let lives_ms = self.resend_ms.saturating_mul(LIVES_INTERVALS);
         let post = |of: Level| Posted {
             labels: BTreeMap::from([
-                ("alertname", if sample { "WulogTest" } else { "WulogCertificateTrust" }),
+                ("alertname", name(alert, sample)),
                 ("wulog_id", alert.id.as_str()),
                 ("family", alert.family.as_str()),
                 ("severity", word(of)),
@@ -193,6 +193,15 @@ impl Channel for Alertmanager {
     fn forget(&mut self) {
         self.open.clear();
         self.tended_ms = i64::MIN;
+    }
+}
+
+/// The name by which routes tell incidents of failures from warnings.
+fn name(alert: &Alert, sample: bool) -> &'static str {
+    match alert.kind {
+        _ if sample => "WulogTest",
+        IncidentKind::Failures => "WulogCertificateTrust",
+        IncidentKind::Warning => "WulogCertificateWarning",
     }
 }
 

@@ -11,7 +11,7 @@ use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls as SmtpTls, TlsParameters};
 use lettre::{Message, SmtpTransport, Transport};
-use wulog_schemas::alert::{Alert, State};
+use wulog_schemas::alert::{Alert, IncidentKind, State};
 
 use super::backlog::Item;
 use super::channel::{Channel, Outcome};
@@ -131,9 +131,13 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 /// The subject of all mails of an incident: the first one's, and answers to it.
 fn subject(alert: &Alert, sample: bool, language: Language) -> String {
     let (test, answer) = (if sample { "TEST " } else { "" }, if alert.seq > 1 && !sample { "Re: " } else { "" });
-    let what = match language {
-        Language::En => "Windows Update does not trust certificates",
-        Language::De => "Windows Update vertraut Zertifikaten nicht",
+    let what = match (language, alert.kind) {
+        (Language::En, IncidentKind::Failures) => "Windows Update does not trust certificates",
+        (Language::De, IncidentKind::Failures) => "Windows Update vertraut Zertifikaten nicht",
+        (Language::En, IncidentKind::Warning) => "A certificate needs attention before Windows Update fails",
+        (Language::De, IncidentKind::Warning) => {
+            "Ein Zertifikat braucht Aufmerksamkeit, bevor Windows Update scheitert"
+        }
     };
     format!("{answer}[wulog] {test}{what} ({}), {}", alert.family, alert.id)
 }

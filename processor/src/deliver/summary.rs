@@ -1,6 +1,6 @@
 //! The summary of a document in the language of the channel.
 
-use wulog_schemas::alert::{Alert, State};
+use wulog_schemas::alert::{Alert, IncidentKind, Method, State};
 
 use super::config::Language;
 
@@ -30,11 +30,37 @@ fn german(alert: &Alert) -> String {
         State::Expired => "Aufgegeben: ",
         State::Merged => "Geht in einem anderen Vorfall auf: ",
     };
+    if alert.kind == IncidentKind::Warning {
+        return format!("{beginning}{}", german_warning(alert));
+    }
     let mark = if alert.summary.starts_with("TEST ") { "TEST dieses Kanals, kein Vorfall. " } else { "" };
     format!(
         "{mark}{beginning}{} von {} aktiven Rechnern vertrauen Zertifikaten nicht ({}){code} seit {since}{shared}",
         hosts.affected, hosts.active, alert.family
     )
+}
+
+fn german_warning(alert: &Alert) -> String {
+    let hosts = &alert.hosts;
+    let finding = alert.certificates.first();
+    let certificate = finding.and_then(|finding| finding.certificate.as_ref());
+    let name = certificate.map_or_else(String::new, |certificate| {
+        format!(" {} (Fingerabdruck {})", certificate.subject, certificate.sha1)
+    });
+    let until = certificate.and_then(|certificate| certificate.not_after).map(|end| end.to_string()[..10].to_owned());
+    let signs = finding
+        .and_then(|finding| finding.wsus.as_ref())
+        .map_or_else(String::new, |copy| format!(", mit dem der WSUS-Rechner {} Updates signiert,", copy.host));
+    let what = match alert.detection.method {
+        Method::CertificateExpires => format!(
+            "läuft am {} ab; {} von {} Rechnern mit Inventar vertrauen ihm",
+            until.unwrap_or_default(),
+            hosts.affected,
+            hosts.active
+        ),
+        _ => format!("fehlt auf {} von {} Clients mit Inventar", hosts.affected, hosts.active),
+    };
+    format!("Warnung: Das Zertifikat{name}{signs} {what}.")
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::channel::{Channel, Outcome};
 use super::config::{ChannelConfig, Language, SyslogConfig, SyslogForm};
 use super::summary::summary;
 use super::trust::Trust;
+use crate::report::{capitalized, title};
 
 /// How long the receiver's close is waited for. One that keeps connections open has the message all the same.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
@@ -164,7 +165,7 @@ fn cef(alert: &Alert, summary: &str) -> String {
         Level::High => 8,
         Level::Critical => 10,
     };
-    let name = cef_header(&format!("Certificate trust failures, {}", alert.family));
+    let name = cef_header(&capitalized(&title(alert)));
     let factor = alert.common_factors.first().map(|factor| format!("{} {}", factor.dimension, factor.value));
     let extension = [
         ("externalId", alert.id.clone()),

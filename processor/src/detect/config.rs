@@ -53,6 +53,9 @@ pub struct DetectorConfig {
     pub factor_p_max: f64,
     /// Rules of the operator, checked beside the statistics.
     pub rules: Vec<Rule>,
+    /// Warnings of certificates that will make hosts fail; off when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_warnings: Option<CertificateWarnings>,
     /// Bounds of the state and of documents.
     pub limits: Limits,
 }
@@ -84,6 +87,19 @@ pub struct Rule {
     /// The least severity of its incidents.
     #[serde(default)]
     pub severity: Level,
+}
+
+/// Which conditions of certificates that sign updates open a warning, where hosts send inventories.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CertificateWarnings {
+    /// A certificate in use expires within so many days.
+    pub expires_within_days: u32,
+    /// The certificate that a WSUS machine signs with is missing on this share of its clients ...
+    pub missing_share: f64,
+    /// ... so many hours after it came to the WSUS machine. Group Policy is applied every 90 minutes, but a computer that is
+    /// off gets nothing.
+    pub missing_after_hours: u32,
 }
 
 /// What is wrong with a configuration, and where.
@@ -145,8 +161,15 @@ impl Default for DetectorConfig {
             silent_secs: 2 * DAY,
             factor_p_max: 0.02,
             rules: Vec::new(),
+            certificate_warnings: None,
             limits: Limits::default(),
         }
+    }
+}
+
+impl Default for CertificateWarnings {
+    fn default() -> CertificateWarnings {
+        CertificateWarnings { expires_within_days: 30, missing_share: 0.1, missing_after_hours: 24 }
     }
 }
 
@@ -216,6 +239,20 @@ impl DetectorConfig {
         ] {
             if value == 0 || value > longest {
                 return wrong(name, format!("{name} = {value} must lie between 1 s and 365 days"));
+            }
+        }
+        if let Some(warnings) = &self.certificate_warnings {
+            let key = |name: &str| format!("certificate_warnings.{name}");
+            if !(1..=3650).contains(&warnings.expires_within_days) {
+                let why = "expires_within_days must lie between 1 and 3650";
+                return wrong(&key("expires_within_days"), why.to_owned());
+            }
+            if !(warnings.missing_share > 0.0 && warnings.missing_share <= 1.0) {
+                let why = format!("missing_share = {} must be above 0 and at most 1", warnings.missing_share);
+                return wrong(&key("missing_share"), why);
+            }
+            if warnings.missing_after_hours > 24 * 365 {
+                return wrong(&key("missing_after_hours"), "missing_after_hours must be at most 8760".to_owned());
             }
         }
         for (place, rule) in self.rules.iter().enumerate() {
@@ -311,6 +348,10 @@ mod tests {
         check("prior_hosts = nan", "prior_hosts");
         check("quiet_secs = 0", "quiet_secs = 0");
         check("[[rules]]\nname = 'x'\nmin_hosts = 5\nby = 'wsus'\nwithin_secs = 60", "");
+        check("[certificate_warnings]", "");
+        check("certificate_warnings.missing_share = 10.0", "missing_share = 10 must be above 0 and at most 1");
+        check("certificate_warnings.expires_within_days = 0", "expires_within_days must lie between");
+        check("certificate_warnings.expires = 30", "unknown field `expires`");
         let misspelt = "[[rules]]\nname = 'x'\nwithin_secs = 60\nwhere = { targetgroup = 'Pilot' }";
         check(misspelt, "no host reports the dimension targetgroup: did you mean target_group?");
         check("[[rules]]\nname = 'x'\nwithin_secs = 604801", "rule \"x\": within_secs");

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use wulog_schemas::alert::{
-    Alert, CodeCount, Contrast, Evidence, Exemplar, Factor, Growth, Handling, Hosts, Level, Provenance, RawRange,
-    SCHEMA, Severity, State, SubjectCount, Times, Transition, UtcTime,
+    Alert, CodeCount, Contrast, Evidence, Exemplar, Factor, Growth, Handling, Hosts, IncidentKind, Level, Provenance,
+    RawRange, SCHEMA, Severity, State, SubjectCount, Times, Transition, UtcTime,
 };
 
 use super::activity::quarter;
@@ -68,6 +68,7 @@ pub(super) fn write(
         schema: SCHEMA.to_owned(),
         id: incident.id.clone(),
         seq: incident.seq,
+        kind: IncidentKind::Failures,
         state: match incident.phase {
             Phase::Spreading | Phase::Stable => State::Open,
             Phase::Resolved => State::Resolved,

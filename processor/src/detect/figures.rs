@@ -30,6 +30,7 @@ pub(super) fn figures(state: &State, config: &DetectorConfig) -> Vec<Figure> {
         plain("memory_bytes_max", counter(budget::bytes_max(config))),
         plain("records_skipped", counter(state.counts.skipped)),
         plain("incidents_open", open.values().sum()),
+        plain("certificate_warnings_open", number(state.warnings.open_count())),
     ];
     let heard_since = state.log_time.saturating_sub(secs_to_ms(config.silent_secs));
     let by_state = state.fleet.by_state(heard_since);

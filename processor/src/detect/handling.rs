@@ -154,5 +154,6 @@ impl Detector {
                 }
             }
         }
+        self.handle_warnings(|alert| received.covers(alert), out);
     }
 }

@@ -8,6 +8,7 @@
 //!                                                      \-> evidence (sliding windows) -> a new incident
 //! Tick ------------------------------------------------------> incidents settle: stable, resolved, silent, expired
 //! incident, at a transition -> factors (affected against healthy) -> split, merged, or as it was -> document
+//! Tick, once an hour ----> certificates (inventories) -------> warnings of failures to come
 //! Config ----------------------------------------------------> what all of this is done with, from here on
 //! ```
 //!
@@ -68,11 +69,11 @@ use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{FactRef, Signal, SignalRef, Tick};
 use wulog_schemas::topic::Topic;
 
-pub use config::{DetectorConfig, Limits, Rule, Wrong};
+pub use config::{CertificateWarnings, DetectorConfig, Limits, Rule, Wrong};
 pub(crate) use rules::unreported;
 
 use backlog::Backlog;
-use certificates::Certificates;
+use certificates::{Certificates, Warnings};
 use evidence::{DAY_MS, Onsets, secs_to_ms};
 use fleet::Fleet;
 use handling::Orders;
@@ -138,6 +139,8 @@ struct State {
     orders: Orders,
     /// What the hosts trust, as far as they send inventories.
     certificates: Certificates,
+    /// What inventories warn of.
+    warnings: Warnings,
     counts: Counts,
     /// Memory of onsets and members of incidents, as counted at the last tick and added to since.
     bytes_beside: u64,
@@ -164,7 +167,7 @@ pub struct Counts {
 
 impl Machine for Detector {
     const NAME: &'static str = "detector";
-    const FORMAT: u32 = 8;
+    const FORMAT: u32 = 9;
     const INPUT: Topic = Topic::Signals;
     const ADOPTS: Option<Topic> = Some(Topic::Alerts);
     type Config = DetectorConfig;
@@ -222,6 +225,9 @@ impl Machine for Detector {
     fn adopt(&mut self, documents: &[Vec<u8>]) -> Vec<String> {
         let documents: Vec<Alert> =
             documents.iter().filter_map(|document| serde_json::from_slice(document).ok()).collect();
+        let (documents, warnings): (Vec<Alert>, Vec<Alert>) =
+            documents.into_iter().partition(|document| document.kind.is_failures());
+        warnings.iter().for_each(|document| self.state.warnings.adopt(document));
         let adopted = adopt::adopt(&documents, &mut self.state.incidents, &mut self.state.fleet, &self.config);
         for incident in self.state.incidents.all_mut() {
             incident.severity_min = incident.severity_min.max(self.config.severity_of(&incident.rules_met));
@@ -247,6 +253,7 @@ impl State {
             recorded: None,
             orders: Orders::default(),
             certificates: Certificates::default(),
+            warnings: Warnings::default(),
             counts: Counts::default(),
             bytes_beside: 0,
         }
@@ -279,6 +286,7 @@ impl Detector {
                 self.tell(key, Transition::Status, out);
             }
         }
+        self.finish_warnings(out);
     }
 
     /// Names rules that cannot fire, once a process: no host has reported a dimension that they look at.
@@ -389,6 +397,9 @@ impl Detector {
             if let Some(transition) = self.state.incidents[key].settle(clock, &self.config) {
                 self.tell(key, transition, out);
             }
+        }
+        if !self.is_reading_backlog() {
+            self.look_for_warnings(clock, out);
         }
         if clock >= self.state.silence_looked_at.saturating_add(SILENCE_EVERY_MS) {
             if self.state.silence_looked_at > 0 {

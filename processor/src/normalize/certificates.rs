@@ -1,7 +1,9 @@
 //! An inventory of certificates -> documents of what changed, and the signal for the Detector.
 //!
 //! Of each host the thumbprints by store are remembered, so that an inventory that repeats the one before says nothing.
-//! The signal is sent again once a week, so that a Detector that is rebuilt from the signals of a month has it.
+//! The signal is sent again once a week, so that a Detector that is rebuilt from the signals of a month has it. Between,
+//! a short signal says once a day that the stores were seen unchanged: a certificate is known to be missing on a host only
+//! as of the time at which its stores were last looked at.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,6 +27,9 @@ const DOCUMENTS_MAX: usize = 100;
 /// The signal is sent again after so long: a little less than the week after which collectors repeat an inventory.
 const SEND_AGAIN_MS: i64 = 6 * 24 * 3600 * 1000;
 
+/// The Detector is told of unchanged stores again when they were seen so much later than it knows.
+const SEEN_AGAIN_MS: i64 = 20 * 3600 * 1000;
+
 /// Certificates that are remembered of a host; an inventory of 256 KiB has fewer.
 const REMEMBERED_MAX: usize = 4_096;
 
@@ -41,8 +46,14 @@ pub(super) struct Listed {
     /// Bit N is set where store N was read completely.
     complete: u8,
     accept_trusted_publisher_certs: Option<bool>,
-    /// Log time of the last signal.
+    /// The TLS certificate of the WSUS server, and whether the host trusts it.
+    site: Option<(Thumbprint, bool)>,
+    /// Log time of the last signal that listed them.
     sent: i64,
+    /// See [`Inventory::hash`].
+    hash: String,
+    /// When the stores were last seen so, as far as the Detector was told.
+    seen: i64,
 }
 
 /// A certificate that came or went.
@@ -67,6 +78,7 @@ pub(super) fn take<'a>(
         |before: &Listed| before.lists_as(&now) && scope.at.log_time < before.sent.saturating_add(SEND_AGAIN_MS);
     if before.as_deref().is_some_and(repeats) {
         host.certificates = before;
+        seen(host, &inventory.hash(), inventory.taken, scope, facts);
         return Vec::new();
     }
     let differences = now.differences(before.as_deref());
@@ -87,6 +99,20 @@ pub(super) fn take<'a>(
     events
 }
 
+/// Takes what a heartbeat says: the stores were seen at `seen` to hold what the inventory with this hash lists.
+pub(super) fn seen(host: &mut Host, hash: &str, seen: i64, scope: Scope<'_>, facts: &mut Facts) {
+    // A file may be dated in the future, by a clock that is wrong.
+    let seen = seen.min(scope.at.log_time);
+    let Some(listed) = &mut host.certificates else { return };
+    if listed.hash != hash || seen < listed.seen.saturating_add(SEEN_AGAIN_MS) {
+        return;
+    }
+    listed.seen = seen;
+    let host = HostRef { id: scope.id.to_owned(), name: host.name().to_owned() };
+    let fact = CertificateFacts { host, taken: seen, unchanged: true, ..CertificateFacts::default() };
+    facts.push(Said { raw: scope.at.raw, fact: Fact::Certificates(fact), proof: None });
+}
+
 impl Listed {
     fn of(inventory: &Inventory, log_time: i64) -> Listed {
         let mut listed = Listed {
@@ -94,7 +120,13 @@ impl Listed {
                 .policy
                 .as_ref()
                 .map(|policy| policy.accept_trusted_publisher_certs),
+            site: inventory
+                .wsus_site
+                .as_ref()
+                .and_then(|site| Some((thumbprint(&site.chain.first()?.sha1)?, site.trusted?))),
             sent: log_time,
+            hash: inventory.hash(),
+            seen: inventory.taken.min(log_time),
             ..Listed::default()
         };
         for store in &inventory.stores {
@@ -113,8 +145,8 @@ impl Listed {
 
     /// Whether both list the same.
     fn lists_as(&self, other: &Listed) -> bool {
-        (&self.certificates, self.complete, self.accept_trusted_publisher_certs)
-            == (&other.certificates, other.complete, other.accept_trusted_publisher_certs)
+        (&self.certificates, self.complete, self.accept_trusted_publisher_certs, self.site)
+            == (&other.certificates, other.complete, other.accept_trusted_publisher_certs, other.site)
     }
 
     /// What came and went since the inventory before. A store that one of the two did not read completely tells nothing.
@@ -180,7 +212,16 @@ fn summary(inventory: &Inventory, differences: &[Difference]) -> String {
     let (added, removed) = (count(Action::CertificateAdded), count(Action::CertificateRemoved));
     let changes = if added + removed > 0 { format!("; {added} added, {removed} removed") } else { String::new() };
     let stores = if stores.is_empty() { "no store".to_owned() } else { stores.join(", ") };
-    format!("Inventory of certificates: {stores}{changes}")
+    let site = inventory.wsus_site.as_ref().map_or_else(String::new, |site| {
+        let state = match (site.trusted, &site.error) {
+            (Some(true), _) => "is trusted".to_owned(),
+            (Some(false), Some(error)) => format!("is not trusted ({error})"),
+            (Some(false), None) => "is not trusted".to_owned(),
+            (None, error) => format!("is not known ({})", error.as_deref().unwrap_or("the server could not be asked")),
+        };
+        format!("; the TLS certificate of {} {state}", site.server)
+    });
+    format!("Inventory of certificates: {stores}{changes}{site}")
 }
 
 fn event<'a>(

@@ -8,4 +8,5 @@ mod printed;
 mod quiet;
 mod rules;
 mod state;
+mod warnings;
 mod world;

@@ -14,10 +14,10 @@ pub struct CertificateFinding {
     pub says: String,
     /// The one step that fixes it.
     pub fix: String,
-    /// The certificate; absent for [`Condition::PolicyOff`].
+    /// The certificate; absent for [`Condition::PolicyOff`], and where hosts are shown different ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateName>,
-    /// The store in which it is missing, or in which it is distrusted or expired; absent for [`Condition::PolicyOff`].
+    /// The store in which it is missing, or in which it is distrusted or expired; absent where the condition is about no store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
     /// Other stores in which affected hosts lack it too.
@@ -29,6 +29,10 @@ pub struct CertificateFinding {
     /// The earlier certificate of the same publisher that affected hosts have in place of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<CertificateName>,
+    /// The TLS certificate that hosts are shown which trust the same server, where it is another one: something between
+    /// the affected hosts and the server replaces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_elsewhere: Option<CertificateName>,
     /// Affected hosts of which the condition holds.
     pub affected_hosts: u64,
     /// Affected hosts whose inventory can tell.
@@ -58,6 +62,10 @@ pub enum Condition {
     Distrusted,
     /// Its validity is over.
     Expired,
+    /// Its validity ends soon: a condition of warnings.
+    Expires,
+    /// The hosts do not trust it as the TLS certificate of their WSUS server.
+    SiteUntrusted,
     /// Policy `AcceptTrustedPublisherCerts` is off, so that no certificate but Microsoft's counts.
     PolicyOff,
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HostRef;
-use crate::certificate::{Certificate, Inventory, Store};
+use crate::certificate::{Certificate, Inventory, Origin, Site, Store};
 
 /// The certificates that a host trusts or distrusts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,11 +16,31 @@ pub struct CertificateFacts {
     pub host: HostRef,
     /// When the inventory was taken, milliseconds since 1970 UTC.
     pub taken: i64,
+    /// True where the stores were seen again at `taken` and list the same as before; then `stores` is empty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
     /// The stores that were looked at.
     pub stores: Vec<StoreFacts>,
     /// Policy `AcceptTrustedPublisherCerts`; absent where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_trusted_publisher_certs: Option<bool>,
+    /// The TLS certificate of the host's WSUS server; absent where nobody looked, or the server could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wsus_site: Option<SiteFacts>,
+}
+
+/// The TLS certificate that a server showed to the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SiteFacts {
+    /// `host[:port]`.
+    pub server: String,
+    /// Whether the host trusts it.
+    pub trusted: bool,
+    /// Why not: HRESULT, `0x%08x`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The certificate.
+    pub certificate: CertificateFact,
 }
 
 /// One store.
@@ -51,6 +71,9 @@ pub struct CertificateFact {
     /// End of the validity, milliseconds since 1970 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<i64>,
+    /// True where Group Policy put the certificate into the store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_policy: bool,
 }
 
 impl CertificateFacts {
@@ -60,12 +83,25 @@ impl CertificateFacts {
         CertificateFacts {
             host,
             taken: inventory.taken,
+            unchanged: false,
             stores: inventory.stores.iter().map(StoreFacts::of).collect(),
             accept_trusted_publisher_certs: inventory
                 .policy
                 .as_ref()
                 .map(|policy| policy.accept_trusted_publisher_certs),
+            wsus_site: inventory.wsus_site.as_ref().and_then(SiteFacts::of),
         }
+    }
+}
+
+impl SiteFacts {
+    fn of(site: &Site) -> Option<SiteFacts> {
+        Some(SiteFacts {
+            server: site.server.clone(),
+            trusted: site.trusted?,
+            code: site.error.clone().filter(|error| error.starts_with("0x") && error.len() == 10),
+            certificate: CertificateFact::of(site.chain.first()?),
+        })
     }
 }
 
@@ -87,6 +123,7 @@ impl CertificateFact {
             issuer: if certificate.issuer == certificate.subject { String::new() } else { certificate.issuer.clone() },
             not_before: certificate.not_before,
             not_after: certificate.not_after,
+            by_policy: certificate.origin == Some(Origin::GroupPolicy),
         }
     }
 }

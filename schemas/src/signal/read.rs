@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{
     Attempt, CertificateFacts, ConfigChange, Fact, Failing, HostFacts, HostRef, Order, Outcome, RawPosition, ScanDone,
-    Signal, StoreFacts, Tick, Unreadable,
+    Signal, SiteFacts, StoreFacts, Tick, Unreadable,
 };
 use crate::alert::Provenance;
 use crate::handling::{Action, Scope};
@@ -49,8 +49,10 @@ struct Fields<'a> {
     until: Option<i64>,
     why: Option<String>,
     taken: Option<i64>,
+    unchanged: Option<bool>,
     stores: Option<Vec<StoreFacts>>,
     accept_trusted_publisher_certs: Option<bool>,
+    wsus_site: Option<SiteFacts>,
 }
 
 impl<'de> Deserialize<'de> for Signal {
@@ -127,8 +129,10 @@ impl Fields<'_> {
             "certificates" => Fact::Certificates(CertificateFacts {
                 host: needed(self.host, "host")?,
                 taken: needed(self.taken, "taken")?,
+                unchanged: self.unchanged.unwrap_or_default(),
                 stores: needed(self.stores, "stores")?,
                 accept_trusted_publisher_certs: self.accept_trusted_publisher_certs,
+                wsus_site: self.wsus_site,
             }),
             kind => return Err(Lacking::Kind(kind.to_owned())),
         })
@@ -195,10 +199,16 @@ mod tests {
             &["action", "scope", "by", "why"],
         );
         let certificates = json!([{"sha1": "9595a9a1cffe73fcd6251c9a2e97c60f1c2b111e", "subject": "CN=a",
-            "not_before": 1, "not_after": 2}]);
+            "not_before": 1, "not_after": 2, "by_policy": true}]);
         check(
             json!({"kind": "certificates", "host": host, "taken": 4, "accept_trusted_publisher_certs": true,
-                "stores": [{"name": "WSUS", "complete": true, "certificates": certificates}]}),
+                "stores": [{"name": "WSUS", "complete": true, "certificates": certificates}],
+                "wsus_site": {"server": "wsus:8531", "trusted": false, "code": "0x800b0109",
+                    "certificate": certificates[0]}}),
+            &["host", "taken", "stores"],
+        );
+        check(
+            json!({"kind": "certificates", "host": host, "taken": 5, "unchanged": true, "stores": []}),
             &["host", "taken", "stores"],
         );
     }

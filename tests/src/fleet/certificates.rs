@@ -34,13 +34,15 @@ pub enum RootCause {
     Distrusted,
     /// The clients take no updates but Microsoft's.
     PolicyOff,
+    /// The clients do not trust the TLS certificate of the WSUS site, since its CA is not in Trusted Root.
+    Site,
     /// Something else: the certificate is in its stores everywhere.
     Elsewhere,
 }
 
 impl RootCause {
     /// Each cause that a certificate or its policy is.
-    pub const OF_CERTIFICATES: [RootCause; 8] = [
+    pub const OF_CERTIFICATES: [RootCause; 9] = [
         RootCause::NotOnWsus,
         RootCause::NotDelivered,
         RootCause::RootOnly,
@@ -49,6 +51,7 @@ impl RootCause {
         RootCause::Expired,
         RootCause::Distrusted,
         RootCause::PolicyOff,
+        RootCause::Site,
     ];
 
     /// What the clients write into their logs because of it.
@@ -57,6 +60,7 @@ impl RootCause {
         match self {
             RootCause::Expired => Cause::Expired,
             RootCause::Distrusted => Cause::Distrusted,
+            RootCause::Site => Cause::Site,
             _ => Cause::UntrustedRoot,
         }
     }
@@ -84,14 +88,26 @@ impl SimulatedCertificate {
 struct Stores {
     lists: Vec<(&'static str, BTreeSet<SimulatedCertificate>)>,
     accepts: bool,
+    /// `host:port` of the WSUS server, its TLS certificate, and whether the host trusts it. Only the collector on Windows
+    /// looks at it.
+    site: Option<(String, SimulatedCertificate, bool)>,
 }
 
 const PUBLISHER: &str = "CN=Example Publishing, O=Example";
+/// The CA that issued the TLS certificates of WSUS sites.
+const SITE_CA: &str = "CN=Example Site CA";
 const YEAR_MS: i64 = 365 * DAY_MS;
 
-/// The certificate that signs the updates of a fleet.
+/// The certificate that a cause is about: the one that signs updates, or the one of the WSUS site.
 #[must_use]
-pub fn publishing(spec: &FleetSpec, cause: RootCause) -> SimulatedCertificate {
+pub fn certificate_of(spec: &FleetSpec, cause: RootCause) -> SimulatedCertificate {
+    match (cause, &spec.outbreak) {
+        (RootCause::Site, Some(outbreak)) => site_certificate(spec, &server_of(spec, outbreak.wsus)),
+        _ => publishing(spec, cause),
+    }
+}
+
+fn publishing(spec: &FleetSpec, cause: RootCause) -> SimulatedCertificate {
     let onset_ms = spec.outbreak.as_ref().map_or(spec.start_ms, |outbreak| outbreak.onset_ms);
     let (generation, not_after_ms) = match cause {
         RootCause::Expired => ("expired", onset_ms - DAY_MS),
@@ -128,11 +144,12 @@ pub fn write_inventories(
         }
         clients.truncate((clients.len() * percent + 50) / 100);
         for (index, host) in clients {
-            let stores = of_client(spec, cause, server == outbreak.wsus, index, &host.site.name);
+            let stores = of_client(spec, cause, (server, server == outbreak.wsus), index, &host.site.name);
             write(&fleet.log_path(dir, host), &stores, taken_ms, cause, index)?;
             chosen.insert(host.name.clone());
         }
-        let name = spec.wsus[server].url.trim_start_matches("http://").split('.').next().unwrap_or_default();
+        let address = server_of(spec, server);
+        let name = address.split('.').next().unwrap_or_default();
         let folder = match spec.layout {
             Layout::Hosts => dir.join(name),
             Layout::Sites => dir.join(&spec.wsus[server].sites[0].name).join(name),
@@ -148,7 +165,7 @@ fn of_wsus(spec: &FleetSpec, cause: RootCause, is_affected: bool) -> Stores {
     let former = former(spec);
     let has = !(is_affected && cause == RootCause::NotOnWsus);
     let own = [former].into_iter().chain(has.then_some(certificate)).collect();
-    Stores { lists: vec![("WSUS", own)], accepts: true }
+    Stores { lists: vec![("WSUS", own)], accepts: true, site: None }
 }
 
 fn former(spec: &FleetSpec) -> SimulatedCertificate {
@@ -156,13 +173,22 @@ fn former(spec: &FleetSpec) -> SimulatedCertificate {
     SimulatedCertificate::new(PUBLISHER, "former", start_ms - 3 * YEAR_MS, start_ms - 30 * DAY_MS)
 }
 
-fn of_client(spec: &FleetSpec, cause: RootCause, is_affected: bool, index: usize, site: &str) -> Stores {
+fn of_client(
+    spec: &FleetSpec,
+    cause: RootCause,
+    (server, is_affected): (usize, bool),
+    index: usize,
+    site: &str,
+) -> Stores {
     let (from_ms, until_ms) = (spec.start_ms - 2 * YEAR_MS, spec.start_ms + 5 * YEAR_MS);
     let other = |subject: &str| SimulatedCertificate::new(subject, "only", from_ms, until_ms);
     let mut random = Random::stream(spec.seed, "stores", index as u64);
     let (mut publishers, mut roots, mut distrusted) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     roots.insert(other("CN=Example Root CA"));
     roots.insert(other(&format!("CN=Proxy of {site}")));
+    if !(is_affected && cause == RootCause::Site) {
+        roots.insert(other(SITE_CA));
+    }
     distrusted.insert(other("CN=Stolen Certificate"));
     if random.percent(70) {
         publishers.insert(other(&format!("CN=Scanner of {site}")));
@@ -188,15 +214,30 @@ fn of_client(spec: &FleetSpec, cause: RootCause, is_affected: bool, index: usize
     Stores {
         lists: vec![("TrustedPublisher", publishers), ("Root", roots), ("Disallowed", distrusted)],
         accepts: own != RootCause::PolicyOff,
+        site: (cause == RootCause::Site).then(|| {
+            let server = server_of(spec, server);
+            (server.clone(), site_certificate(spec, &server), own != RootCause::Site)
+        }),
     }
+}
+
+/// `host:port` of a WSUS server.
+fn server_of(spec: &FleetSpec, server: usize) -> String {
+    spec.wsus[server].url.split("://").nth(1).unwrap_or_default().to_owned()
+}
+
+/// The TLS certificate of a WSUS server.
+fn site_certificate(spec: &FleetSpec, server: &str) -> SimulatedCertificate {
+    let name = server.split(':').next().unwrap_or_default();
+    SimulatedCertificate::new(&format!("CN={name}"), "site", spec.start_ms - 90 * DAY_MS, spec.start_ms + YEAR_MS)
 }
 
 /// Writes the stores as one of the programs would that administrators use.
 fn write(log: &Path, stores: &Stores, taken_ms: i64, cause: RootCause, index: usize) -> io::Result<()> {
     let folder = log.parent().expect("a log stands in the folder of its host");
     fs::create_dir_all(folder)?;
-    // Only the script knows the policy.
-    if cause == RootCause::PolicyOff || index.is_multiple_of(3) {
+    // Only this file has the policy and the site.
+    if matches!(cause, RootCause::PolicyOff | RootCause::Site) || index.is_multiple_of(3) {
         return write_at(&folder.join("certificates.json"), json(stores).as_bytes(), taken_ms);
     }
     for (store, certificates) in &stores.lists {
@@ -229,10 +270,19 @@ fn json(stores: &Stores) -> String {
         serde_json::json!({"name": name, "complete": true, "certificates": certificates})
     };
     let stores_json: Vec<serde_json::Value> = stores.lists.iter().map(store).collect();
-    serde_json::json!({
+    let mut json = serde_json::json!({
         "v": 1, "stores": stores_json, "policy": {"accept_trusted_publisher_certs": stores.accepts},
-    })
-    .to_string()
+    });
+    if let Some((server, certificate, trusted)) = &stores.site {
+        json["wsus_site"] = serde_json::json!({
+            "server": server, "trusted": trusted, "error": if *trusted { None } else { Some("0x800b0109") },
+            "chain": [{
+                "sha1": certificate.sha1, "subject": certificate.subject, "issuer": SITE_CA,
+                "not_before": certificate.not_before_ms, "not_after": certificate.not_after_ms,
+            }],
+        });
+    }
+    json.to_string()
 }
 
 /// The output of `certutil -store`, in German or in English.

@@ -8,7 +8,7 @@ use super::legacy::Legacy;
 use super::modern::Modern;
 use super::pen::{Line, Pen, Process};
 use super::random::Random;
-use super::spec::{FleetSpec, HOUR_MS, Publisher, Update};
+use super::spec::{Cause, FleetSpec, HOUR_MS, Publisher, Update};
 
 /// The client's detection frequency; each interval is up to a fifth shorter, by chance.
 const SCAN_INTERVAL_MS: i64 = 22 * HOUR_MS;
@@ -91,7 +91,11 @@ impl Life {
             dialect.other_program(&mut pen);
         }
         pen.wait(1_000..60_000);
-        let asleep_ms = if pen.random.percent(3) {
+        let asleep_ms = if let Some(code) = site_code(spec, host, pen.now_ms()) {
+            dialect.scan_failed(&mut pen, code);
+            self.outbreak_failure_ms.get_or_insert(pen.now_ms());
+            SCAN_RETRY_MS
+        } else if pen.random.percent(3) {
             let code = if host.system.form.is_legacy() { 0x8024_402c } else { 0x8024_0438 };
             dialect.scan_failed(&mut pen, code);
             SCAN_RETRY_MS
@@ -149,6 +153,13 @@ fn interval(habit: Habit, random: &mut Random) -> i64 {
     }
 }
 
+/// The code with which a scan ends now, where the host does not trust its WSUS server.
+fn site_code(spec: &FleetSpec, host: &Host, now_ms: i64) -> Option<u32> {
+    let outbreak = spec.outbreak.as_ref().filter(|outbreak| outbreak.cause == Cause::Site)?;
+    let is_over = outbreak.end_ms.is_some_and(|end_ms| now_ms >= end_ms);
+    (host.wsus == outbreak.wsus && now_ms >= outbreak.onset_ms && !is_over).then(|| outbreak.cause.chain_code())
+}
+
 /// How this host's attempt at this update ends now.
 fn verdict(spec: &FleetSpec, host: &Host, index: usize, now_ms: i64) -> Verdict {
     let legacy = host.system.form.is_legacy();
@@ -157,7 +168,7 @@ fn verdict(spec: &FleetSpec, host: &Host, index: usize, now_ms: i64) -> Verdict 
     {
         let begun = now_ms >= outbreak.onset_ms;
         let over = outbreak.end_ms.is_some_and(|end_ms| now_ms >= end_ms);
-        if host.wsus == outbreak.wsus && begun && !over {
+        if host.wsus == outbreak.wsus && begun && !over && outbreak.cause != Cause::Site {
             let cause = outbreak.cause;
             let code = if legacy { cause.legacy_code(host.publisher_only) } else { cause.modern_code() };
             return Verdict::Untrusted { chain_code: cause.chain_code(), code };

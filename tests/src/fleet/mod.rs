@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use wulog_schemas::hresult::Family;
 
-pub use certificates::{RootCause, SimulatedCertificate, publishing, write_inventories};
+pub use certificates::{RootCause, SimulatedCertificate, certificate_of, write_inventories};
 pub use host::{Form, Habit, Host, System};
 pub use spec::{
     Audience, Cause, DAY_MS, DEFAULT_START_MS, FleetSpec, HOUR_MS, Layout, Outbreak, Publisher, Site, Update, WsusSpec,

@@ -62,9 +62,14 @@ impl FleetSpec {
     }
 
     /// The same fleet, in which the hosts of `wsus[server]` stop trusting a third-party update that is published
-    /// `after_ms` after the start.
+    /// `after_ms` after the start; or stop trusting the server itself ([`Cause::Site`]).
     #[must_use]
     pub fn with_outbreak(mut self, server: usize, after_ms: i64, cause: Cause) -> FleetSpec {
+        if cause == Cause::Site {
+            for wsus in &mut self.wsus {
+                wsus.url = wsus.url.replace("http://", "https://").replace(":8530", ":8531");
+            }
+        }
         self.outbreak = Some(Outbreak {
             wsus: server,
             onset_ms: self.start_ms + after_ms,
@@ -163,6 +168,8 @@ pub enum Cause {
     Revoked,
     /// It was put into Disallowed: 800b0111.
     Distrusted,
+    /// Not the publishing certificate, but the TLS certificate of the WSUS site is not trusted: scans end with 80072f8f.
+    Site,
 }
 
 impl Cause {
@@ -175,6 +182,7 @@ impl Cause {
             Cause::Expired => Family::Expired,
             Cause::Revoked => Family::Revocation,
             Cause::Distrusted => Family::Distrust,
+            Cause::Site => Family::Tls,
         }
     }
 
@@ -186,6 +194,7 @@ impl Cause {
             Cause::Expired => 0x800b_0101,
             Cause::Revoked => 0x800b_010c,
             Cause::Distrusted => 0x800b_0111,
+            Cause::Site => 0x8007_2f8f,
         }
     }
 

@@ -19,7 +19,8 @@ use super::super::incident::Incident;
 use super::super::sets::Pair;
 use super::super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
 use super::super::strings::StringId;
-use super::{Certificates, store_id, store_name, words};
+use super::wsus::{machine_of, newest, value_of};
+use super::{CLOCK_DOUBT_MS, Certificates, store_id, store_name, words};
 
 /// Of the affected hosts whose inventory tells, this share must show the condition.
 const AFFECTED_MIN: f64 = 0.8;
@@ -38,8 +39,6 @@ const AS_WELL: f64 = 0.8;
 const SAMPLE: usize = 50;
 /// Findings in a document.
 const FINDINGS_MAX: usize = 3;
-/// `certutil` writes local times without an offset.
-const CLOCK_DOUBT_MS: i64 = 14 * 60 * 60 * 1000;
 
 /// What inventories say about an incident.
 pub(in super::super) struct Findings {
@@ -76,6 +75,7 @@ enum Test {
     Distrusted(Pair),
     Expired(Pair),
     PolicyOff,
+    SiteUntrusted,
 }
 
 impl Test {
@@ -87,6 +87,7 @@ impl Test {
             Test::Distrusted((store, _)) => (Condition::Distrusted, store),
             Test::Expired((store, _)) => (Condition::Expired, store),
             Test::PolicyOff => (Condition::PolicyOff, 0),
+            Test::SiteUntrusted => (Condition::SiteUntrusted, 0),
         }
     }
 }
@@ -195,6 +196,7 @@ fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
     let known = sides.known;
     let mut tests = BTreeSet::new();
     if incident.kind == Kind::Server {
+        tests.insert(Test::SiteUntrusted);
         // Which CA issued the certificate of the site is not known; any that hosts lack may be it.
         if is_of(&[Family::Tls, Family::UntrustedRoot, Family::Chain]) {
             for host in sides.succeeded.iter().chain(&sides.healthy).take(SAMPLE) {
@@ -287,6 +289,11 @@ impl<'a> Sides<'a> {
                 Some(true) => Knows::No,
                 None => Knows::Unknown,
             },
+            Test::SiteUntrusted => match self.known.hosts.get(&host).and_then(|known| known.site) {
+                Some((_, false)) => Knows::Yes,
+                Some((_, true)) => Knows::No,
+                None => Knows::Unknown,
+            },
         }
     }
 
@@ -346,8 +353,12 @@ impl<'a> Sides<'a> {
         Some(Found { value: words::value(&document), document, ln_p, counted: (affected, others), signs, test })
     }
 
-    /// Whether the WSUS machine signs with the certificate, or with one that it issued.
+    /// Whether nobody needs to guess: the WSUS machine signs with the certificate, or with one that it issued; or the hosts
+    /// themselves tried the server's TLS certificate.
     fn is_signing(&self, test: Test) -> bool {
+        if test == Test::SiteUntrusted {
+            return true;
+        }
         let (Test::Missing(pair) | Test::Distrusted(pair) | Test::Expired(pair)) = test else { return false };
         let subject = self.known.details.get(&pair.1).map_or("", |details| details.subject.as_str());
         let is_issuer = |signing: &StringId| {
@@ -369,7 +380,9 @@ impl<'a> Sides<'a> {
             Test::Distrusted(pair) => (Condition::Distrusted, Some(pair)),
             Test::Expired(pair) => (Condition::Expired, Some(pair)),
             Test::PolicyOff => (Condition::PolicyOff, None),
+            Test::SiteUntrusted => (Condition::SiteUntrusted, None),
         };
+        let site = (condition == Condition::SiteUntrusted).then(|| self.sites()).unwrap_or_default();
         let showing = || self.affected.iter().copied().filter(|host| self.holds(*host, test) == Knows::Yes);
         let nearly_all = |count: usize| count as f64 >= AFFECTED_MIN * affected_hosts as f64;
         let mut others: BTreeMap<Other, Vec<String>> = BTreeMap::new();
@@ -400,7 +413,8 @@ impl<'a> Sides<'a> {
             condition,
             says: String::new(),
             fix: String::new(),
-            certificate: pair.map(|pair| self.name(pair.1)),
+            certificate: pair.map(|pair| pair.1).or(site.0).map(|certificate| self.name(certificate)),
+            shown_elsewhere: site.1.map(|certificate| self.name(certificate)),
             store: pair.map(|pair| store_name(pair.0).to_owned()),
             also_missing_in: others.remove(&Other::Missing).unwrap_or_default(),
             present_in: others.remove(&Other::Present).unwrap_or_default(),
@@ -413,6 +427,22 @@ impl<'a> Sides<'a> {
             since: since.map(UtcTime),
             wsus: pair.and_then(|pair| self.copy_of_wsus(pair.1)),
         }
+    }
+
+    /// The TLS certificate that nearly all hosts are shown which do not trust it, and the one that hosts are shown which
+    /// trust the same server, where it is another one.
+    fn sites(&self) -> (Option<StringId>, Option<StringId>) {
+        let most = |hosts: &[HostIndex], is_trusted: bool| {
+            let mut counts: BTreeMap<StringId, usize> = BTreeMap::new();
+            for (certificate, trusted) in hosts.iter().filter_map(|host| self.known.hosts.get(host)?.site) {
+                *counts.entry(certificate).or_default() += usize::from(trusted == is_trusted);
+            }
+            let all: usize = counts.values().sum();
+            let (certificate, hosts) = counts.into_iter().max_by_key(|(_, hosts)| *hosts)?;
+            (hosts > 0 && hosts as f64 >= AFFECTED_MIN * all as f64).then_some(certificate)
+        };
+        let shown = most(&self.affected, false);
+        (shown, most(&self.succeeded, true).filter(|elsewhere| Some(*elsewhere) != shown))
     }
 
     /// The earlier certificate of the same subject that nearly all of these hosts have in that store.
@@ -536,34 +566,4 @@ fn wsus_of(incident: &Incident, fleet: &Fleet) -> Option<String> {
     }
     let (server, hosts) = counts.into_iter().max_by_key(|(server, hosts)| (*hosts, std::cmp::Reverse(*server)))?;
     (hosts as f64 >= AFFECTED_MIN * incident.members.len() as f64).then(|| server.to_owned())
-}
-
-fn value_of<'a>(host: HostIndex, dimension: &str, fleet: &'a Fleet) -> Option<&'a str> {
-    let pair = fleet.traits_of(host).iter().find(|(name, _)| fleet.strings.text(*name) == dimension)?;
-    Some(fleet.strings.text(pair.1))
-}
-
-/// The host with an inventory that `host[:port]` names: by its whole name, or by the name before the first dot where one
-/// host alone has it.
-fn machine_of(server: &str, known: &Certificates, fleet: &Fleet) -> Option<HostIndex> {
-    let server = server.rsplit_once(':').map_or(server, |(name, _)| name).to_ascii_lowercase();
-    let short = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-    let name = |host: &HostIndex| fleet.hosts[*host as usize].name();
-    if let Some(host) = known.hosts.keys().find(|host| name(host) == server) {
-        return Some(*host);
-    }
-    let mut alike = known.hosts.keys().filter(|host| {
-        // Two whole names that differ are two machines.
-        let is_whole = name(host).contains('.') && server.contains('.');
-        !is_whole && short(name(host)) == short(&server)
-    });
-    alike.next().filter(|_| alike.next().is_none()).copied()
-}
-
-/// The newest certificate in the store `WSUS` of a machine that was valid before the onset. An administrator who renews the
-/// publishing certificate leaves the earlier one there.
-fn newest(host: HostIndex, known: &Certificates, onset: i64) -> Option<StringId> {
-    let begin = |id: &StringId| known.details.get(id).and_then(|details| details.not_before);
-    let had_begun = |id: &StringId| begin(id).is_none_or(|begin| begin <= onset.saturating_add(CLOCK_DOUBT_MS));
-    known.in_store(host, store_id("WSUS")?).filter(had_begun).max_by_key(|id| (begin(id), *id))
 }

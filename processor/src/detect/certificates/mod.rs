@@ -7,7 +7,9 @@
 //! A fleet without inventories holds nothing here: the maps are empty, and no document looks further.
 
 mod findings;
+mod warnings;
 mod words;
+mod wsus;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +18,7 @@ use wulog_schemas::certificate::STORES;
 use wulog_schemas::signal::{CertificateFact, CertificateFacts};
 
 pub(super) use findings::Findings;
+pub(super) use warnings::Warnings;
 
 use super::Detector;
 use super::fleet::{HostIndex, Knows};
@@ -33,9 +36,12 @@ const CHANGES_MAX: usize = 32;
 const NAME_BYTES_MAX: usize = 512;
 
 /// Memory of a host's entry, of a change in it, and of the details of a certificate beside its texts.
-const HOST_BYTES: u64 = 96;
+const HOST_BYTES: u64 = 104;
 const CHANGE_BYTES: u64 = 24;
 const DETAILS_BYTES: u64 = 128;
+
+/// `certutil` writes local times without an offset.
+const CLOCK_DOUBT_MS: i64 = 14 * 60 * 60 * 1000;
 
 /// A thumbprint has 40 hex digits.
 const THUMBPRINT_BYTES: usize = 40;
@@ -62,15 +68,21 @@ struct Details {
     issuer: String,
     not_before: Option<i64>,
     not_after: Option<i64>,
+    /// Whether Group Policy delivers it to a host.
+    by_policy: bool,
 }
 
 /// What is known of one host.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct HostStores {
     set: SetId,
+    /// When the stores were last seen so: log time at most.
+    seen: i64,
     /// Bit N is set where store N of [`STORES`] was read completely.
     complete: u8,
     accept_trusted_publisher_certs: Option<bool>,
+    /// The TLS certificate that the host's WSUS server showed, and whether the host trusts it.
+    site: Option<(StringId, bool)>,
     /// Certificates that came or went between two inventories, and when the second one was taken.
     changes: Vec<Change>,
 }
@@ -99,7 +111,8 @@ impl Detector {
     pub(super) fn certificate_facts(&mut self, facts: &CertificateFacts, log_time: i64) {
         self.stay_in_budget(&facts.host.id);
         match self.state.fleet.host((&facts.host).into(), log_time, &self.config.limits) {
-            Some(host) => self.state.certificates.set(host, facts),
+            Some(host) if facts.unchanged => self.state.certificates.saw(host, facts.taken.min(log_time)),
+            Some(host) => self.state.certificates.set(host, facts, log_time),
             None => self.state.counts.beyond_limits += 1,
         }
     }
@@ -153,7 +166,9 @@ impl Certificates {
         self.sets.trim();
         let mut used = vec![false; self.thumbprints.numbers()];
         let of_changes = self.hosts.values().flat_map(|known| known.changes.iter().map(|change| change.pair));
-        for (_, thumbprint) in self.sets.all_pairs().chain(of_changes) {
+        let of_sites = self.hosts.values().filter_map(|known| known.site).map(|(thumbprint, _)| thumbprint);
+        let of_stores = self.sets.all_pairs().chain(of_changes).map(|(_, thumbprint)| thumbprint);
+        for thumbprint in of_stores.chain(of_sites) {
             used[thumbprint as usize] = true;
         }
         self.thumbprints.keep(&used);
@@ -165,7 +180,14 @@ impl Certificates {
         });
     }
 
-    fn set(&mut self, host: HostIndex, facts: &CertificateFacts) {
+    /// The stores of a host were seen unchanged.
+    fn saw(&mut self, host: HostIndex, seen: i64) {
+        if let Some(known) = self.hosts.get_mut(&host) {
+            known.seen = known.seen.max(seen);
+        }
+    }
+
+    fn set(&mut self, host: HostIndex, facts: &CertificateFacts, log_time: i64) {
         let (mut pairs, mut complete): (Vec<Pair>, u8) = (Vec::new(), 0);
         for store in &facts.stores {
             let Some(id) = store_id(&store.name) else { continue };
@@ -182,6 +204,8 @@ impl Certificates {
         }
         pairs.sort_unstable();
         pairs.dedup();
+        let site = facts.wsus_site.as_ref();
+        let site = site.and_then(|site| Some((self.thumbprint(&site.certificate)?, site.trusted)));
         let was_known = self.hosts.contains_key(&host);
         let known = self.hosts.entry(host).or_default();
         self.bytes -= if was_known { known.bytes() } else { 0 };
@@ -203,6 +227,8 @@ impl Certificates {
         }
         known.set = self.sets.change(known.set, &pairs);
         known.complete = complete;
+        known.site = site;
+        known.seen = facts.taken.min(log_time);
         known.accept_trusted_publisher_certs = facts.accept_trusted_publisher_certs;
         self.bytes += known.bytes();
     }
@@ -225,6 +251,7 @@ impl Certificates {
         }
         details.not_before = details.not_before.or(certificate.not_before);
         details.not_after = details.not_after.or(certificate.not_after);
+        details.by_policy |= certificate.by_policy;
         self.bytes += details.bytes();
         Some(id)
     }

@@ -11,15 +11,21 @@ pub(super) fn certificate(name: &CertificateName) -> String {
 
 /// The value of the factor: short, and the same for all documents of one cause.
 pub(super) fn value(finding: &CertificateFinding) -> String {
-    let (Some(certificate), Some(store)) = (&finding.certificate, &finding.store) else {
-        return "policy AcceptTrustedPublisherCerts is off".to_owned();
+    let Some(certificate) = &finding.certificate else {
+        return match finding.condition {
+            Condition::SiteUntrusted => "does not trust the TLS certificate of the WSUS site".to_owned(),
+            _ => "policy AcceptTrustedPublisherCerts is off".to_owned(),
+        };
     };
+    let store = finding.store.as_deref().unwrap_or_default();
     let subject = &certificate.subject;
     let name = if subject.is_empty() { certificate.sha1.clone() } else { format!("{} {subject}", certificate.sha1) };
     match finding.condition {
         Condition::Missing => format!("lacks {name} in {store}"),
         Condition::Distrusted => format!("has {name} in {store}"),
         Condition::Expired => format!("expired {name}"),
+        Condition::Expires => format!("expires {name}"),
+        Condition::SiteUntrusted => format!("does not trust {name}, the TLS certificate of the WSUS site"),
         Condition::PolicyOff => "policy AcceptTrustedPublisherCerts is off".to_owned(),
     }
 }
@@ -64,12 +70,56 @@ pub(super) fn says(finding: &CertificateFinding) -> String {
             healthy(*healthy_known),
             of_wsus(finding)
         ),
+        Condition::SiteUntrusted => {
+            let elsewhere = |other| format!("; hosts that trust the server are shown {}", certificate(other));
+            let shown = finding.shown_elsewhere.as_ref().map_or_else(String::new, elsewhere);
+            format!(
+                "the TLS certificate of the WSUS server{} is not trusted on {affected_hosts} of {} and on {healthy_hosts} of \
+                 {}{shown}.",
+                if name.is_empty() { String::new() } else { format!(", {name},") },
+                affected(*affected_known),
+                healthy(*healthy_known)
+            )
+        }
+        // A condition of warnings, which no failing hosts show.
+        Condition::Expires => String::new(),
         Condition::PolicyOff => format!(
             "the policy \"Allow signed updates from an intranet Microsoft update service location\" is off on \
              {affected_hosts} of {} and on {healthy_hosts} of {}.",
             affected(*affected_known),
             healthy(*healthy_known)
         ),
+    }
+}
+
+/// One sentence of a warning.
+pub(super) fn warns(finding: &CertificateFinding, now: i64) -> String {
+    let name = finding.certificate.as_ref().map(certificate).unwrap_or_default();
+    let CertificateFinding { affected_hosts, affected_known, .. } = finding;
+    let signs = match &finding.wsus {
+        Some(copy) => format!("with which the WSUS machine {} signs updates", copy.host),
+        None => "which hosts trust for signing updates".to_owned(),
+    };
+    let hosts = format!("{affected_hosts} of {affected_known} hosts with an inventory");
+    if finding.condition == Condition::Expires {
+        let end = finding.certificate.as_ref().and_then(|name| name.not_after).map_or(now, |end| end.0);
+        let when = if end > now { format!("expires in {}", days(end - now)) } else { "has expired".to_owned() };
+        return format!("the certificate {name}, {signs}, {when}; {hosts} have it in Trusted Publishers.");
+    }
+    let since = finding.since.map(|since| format!(" since {}", day(since))).unwrap_or_default();
+    let store = finding.store.as_deref().map(shown_store).unwrap_or_default();
+    format!(
+        "the certificate {name}, {signs}{since}, is missing in {store} on {affected_hosts} of {affected_known} clients whose inventory tells."
+    )
+}
+
+/// A time that is left, to the nearest day, or to the hour where it is less than two days.
+pub(super) fn days(millis: i64) -> String {
+    let hours = (millis + 30 * 60 * 1000) / (60 * 60 * 1000);
+    match hours {
+        1 => "1 hour".to_owned(),
+        ..48 => format!("{hours} hours"),
+        _ => format!("{} days", (hours + 12) / 24),
     }
 }
 
@@ -103,6 +153,22 @@ pub(super) fn fix(finding: &CertificateFinding, on_wsus: Option<bool>) -> String
         Condition::Expired => {
             "Sign the updates again with a valid publishing certificate and a time stamp, publish them again, and deliver \
              that certificate to Trusted Root and Trusted Publishers."
+                .to_owned()
+        }
+        Condition::SiteUntrusted if finding.shown_elsewhere.is_some() => {
+            "Find what replaces the server's certificate on the way of the affected computers (a proxy that inspects TLS), and \
+             let connections to the WSUS server pass it; or deliver the proxy's CA to Trusted Root of these computers by \
+             Group Policy."
+                .to_owned()
+        }
+        Condition::SiteUntrusted => {
+            "Bind a valid certificate for the server's name to the WSUS site in IIS, and deliver the certificate of the CA \
+             that issued it to Trusted Root of the clients by Group Policy."
+                .to_owned()
+        }
+        Condition::Expires => {
+            "Make the successor of the certificate, deliver it to Trusted Root and Trusted Publishers by Group Policy, and sign \
+             with it once clients have it."
                 .to_owned()
         }
         Condition::PolicyOff => {

@@ -21,7 +21,7 @@ use weight::Weight;
 pub(super) use weight::Worth;
 
 use super::attempt::Proof;
-use super::certificates::Listed;
+use super::certificates::{self, Listed};
 use super::config::{Limits, NormalizerConfig};
 use super::file::File;
 use super::fold::{Failure, Step};
@@ -226,6 +226,9 @@ impl Host {
 
     pub(super) fn heartbeat(&mut self, beat: Heartbeat, scope: Scope<'_>, out: &mut Facts) {
         self.heard = true;
+        if let (Some(hash), Some(seen)) = (&beat.certificates, beat.certificates_seen) {
+            certificates::seen(self, hash, seen, scope, out);
+        }
         if let Some(zone) = beat.time_zone.and_then(|name| Zone::try_from(name).ok()) {
             self.zone = Some(zone);
         }
