@@ -4,8 +4,8 @@
 usage: check.py FORMAT FILE...
 
 FORMAT is ecs, ocsf, otlp or hec. A FILE has one JSON document a line. The first errors of each file are printed as
-FILE:LINE: ERROR, then the number of documents and of errors. Exits with 1 if any document is wrong, and with 2 if a file
-has no documents. The packages of requirements.txt must be installed; self_test.py tests the checks.
+FILE:LINE: ERROR, then the number of documents and of errors. Exits with 1 if any document is wrong, and with 2 if a
+file has no documents. The packages of requirements.txt must be installed; self_test.py tests the checks.
 """
 import importlib
 import json
@@ -20,7 +20,7 @@ ERROR_CHARS_MAX = 300
 
 
 def unique(pairs):
-    """An object from its pairs; raises ValueError if a name is repeated, since a reader would drop one of the values."""
+    """An object from its pairs; raises ValueError if a name is repeated, since a reader would drop one value."""
     built = dict(pairs)
     if len(built) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,4 +1,4 @@
-"""The envelope of Splunk's HTTP Event Collector, of which Splunk publishes no schema: the schema of the project's own."""
+"""Envelope of Splunk's HTTP Event Collector, by a schema of the project's own, since Splunk publishes none."""
 import json
 from pathlib import Path
 

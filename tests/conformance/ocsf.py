@@ -1,4 +1,4 @@
-"""Open Cybersecurity Schema Framework: the schema that schema.ocsf.io exports, from the PyPI package ocsf-json-schema."""
+"""Open Cybersecurity Schema Framework: the schema that schema.ocsf.io exports, from PyPI's ocsf-json-schema."""
 import datetime
 import re
 
@@ -16,8 +16,8 @@ def is_integer(value):
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
-# Deprecated attributes that wulog still writes: object and name. OCSF 1.6 prefers `ptid`, but that change would rename an
-# attribute that readers of wulog's events may search by.
+# Deprecated attributes that wulog still writes: object and name. OCSF 1.6 prefers `ptid`, but that change would rename
+# an attribute that readers of wulog's events may search by.
 DEPRECATED_IN_USE = {("process", "tid")}
 
 # The types that the schema does not define by another one.
@@ -138,9 +138,6 @@ def time_errors(prefix, name, value):
     text = value.get(f"{name}_dt")
     if not is_integer(value[name]) or not is_time(text):
         return
-    # Python counts microseconds, so digits behind the sixth are cut.
-    text = re.sub(r"(\.\d{6})\d+", r"\1", text).replace("Z", "+00:00")
-    text = re.sub(r"\.(\d{1,6})(?=[+-])", lambda digits: "." + digits[1].ljust(6, "0"), text)
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
     millis = (datetime.datetime.fromisoformat(text) - epoch) // datetime.timedelta(milliseconds=1)
     if millis != value[name]:

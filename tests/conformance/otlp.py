@@ -21,7 +21,8 @@ class Otlp:
         written = json_format.MessageToDict(message, use_integers_for_enums=True)
         yield from differences("", document, written)
         yield from key_errors("", message)
-        records = [record for group in message.resource_logs for scope in group.scope_logs for record in scope.log_records]
+        scopes = [scope for group in message.resource_logs for scope in group.scope_logs]
+        records = [record for scope in scopes for record in scope.log_records]
         if not records:
             yield "document: has no log record"
         for record in records:

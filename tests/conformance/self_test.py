@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Tests the conformance checks: each valid document is accepted, and each broken one is refused for its fault.
+"""Tests the conformance checks: valid documents are accepted, and each broken one is refused for its fault.
 
 usage: self_test.py [--write DIR]
 
-A broken document is one of the folder valid/ with one change of the tables below. `--write DIR` also writes the documents
-to DIR/FORMAT.valid.jsonl and DIR/FORMAT.broken.jsonl, in the order of the tables, for a comparison with another checker.
+Each document is one of the folder valid/, most with one change of the tables below. `--write DIR` also writes the
+valid and the broken documents to DIR/FORMAT.valid.jsonl and DIR/FORMAT.broken.jsonl, to compare with another checker.
 """
 import copy
 import io
@@ -70,6 +70,7 @@ BROKEN = {
         ("@timestamp", "2011-05-15T25:47:07.169Z", "is not of type date"),
         ("@timestamp", "2011-05-15T05:47:07.169", "is not of type date"),
         ("@timestamp", "2011-05-15", "is not of type date"),
+        ("@timestamp", "2011-05-15T05:47:07.169Z!", "is not of type date"),
         ("event.created", "15.05.2011 05:47:08", "is not of type date"),
         ("file.x509.not_before", "20190816014025Z", "is not of type date"),
     ],
@@ -78,7 +79,7 @@ BROKEN = {
         ("colour", "red", "colour: application_lifecycle has no such attribute"),
         ("device.os.colour", "red", "device.os.colour: os has no such attribute"),
         ("metadata.loggers.0.colour", "red", "metadata.loggers.colour: logger has no such attribute"),
-        ("firewall_rule", {"uid": "1"}, "firewall_rule: application_lifecycle has no such attribute, with the profiles"),
+        ("firewall_rule", {"uid": "1"}, "firewall_rule: application_lifecycle has no such attribute, with the"),
         ("metadata.profiles", [], "device: application_lifecycle has no such attribute, with the profiles"),
         # missing attribute
         ("time", REMOVED, "time: application_lifecycle requires"),
@@ -92,6 +93,7 @@ BROKEN = {
         # constraints
         ("app", {"version": "3.2"}, "app: at least one of name, uid must be there"),
         ("actor", {}, "actor: at least one of"),
+        ("class_uid", 3003, "document: just one of"),
         ("metadata.tags", [{"name": "site"}], "metadata.tags: at least one of value, values"),
         # wrong type
         ("message", 7, "message: 7 is not of type string_t"),
@@ -125,6 +127,7 @@ BROKEN = {
         ("metadata.profiles", ["host", "datetime", "hosts"], "application_lifecycle has no profile 'hosts'"),
         ("device.ip", "10.0.0.256.1", "has not the form of ip_t"),
         ("device.mac", "00-11-22-33-44", "has not the form of mac_t"),
+        ("device.network_interfaces", [{"open_ports": [{"port": 65536}]}], "65536 is not in the range [0, 65535]"),
         ("device.subnet", "1" * 43, "43 characters, at most 42"),
         ("actor.process.lineage", ["a"], "actor.process.lineage: deprecated"),
         # times
@@ -139,11 +142,13 @@ BROKEN = {
         ("colour", "red", "colour"),
         (f"{RECORD}.colour", "red", "colour"),
         (f"{RECORD}.time_unix_nano", "1305438427169000000", "time_unix_nano"),
+        (RECORD, {"time_unix_nano": "1", "body": {"stringValue": "a"}}, "timeUnixNano: protobuf writes this field"),
         (f"{RECORD}.body", {"textValue": "hello"}, "textValue"),
         # missing field
         ("resourceLogs", REMOVED, "document: has no log record"),
         ("resourceLogs", [], "document: has no log record"),
         ("resourceLogs.0.scopeLogs.0.logRecords", [], "document: has no log record"),
+        (RECORD, {"severityNumber": 17, "body": {"stringValue": "a"}}, "log record: has neither timeUnixNano nor"),
         (f"{RECORD}.body", REMOVED, "log record: has no body"),
         (f"{RECORD}.attributes.0.key", REMOVED, "the key '' is empty"),
         # wrong type
@@ -162,6 +167,7 @@ BROKEN = {
         (f"{RECORD}.attributes", {"process.pid": 952}, "attributes"),
         # values
         (f"{RECORD}.severityNumber", 25, "severityNumber: 25 is not an allowed value"),
+        (f"{RECORD}.severityNumber", 17.0, "severityNumber: 17.0 instead of 17"),
         (f"{RECORD}.severityNumber", "SEVERITY_NUMBER_LOUD", "severityNumber"),
         (f"{RECORD}.severityNumber", "SEVERITY_NUMBER_ERROR", "severityNumber: 'SEVERITY_NUMBER_ERROR' instead of 17"),
         (f"{RECORD}.attributes.1.key", "process.pid", "the key 'process.pid' is empty or not unique"),
@@ -194,6 +200,37 @@ BROKEN = {
     ],
 }
 
+# Format -> (path in the valid document, other value that is valid too).
+ACCEPTED = {
+    "ecs": [
+        ("@timestamp", "2023-03-01T22:19:01.814360600Z"),
+        ("@timestamp", "2023-03-01T22:19:01+01:00"),
+        ("event.sequence", 2**63 - 1),
+        ("event.type", REMOVED),
+        ("event.category", REMOVED),
+        ("event", {"category": ["host", "package"], "type": ["installation"]}),
+        ("labels", {}),
+        ("wu.raw", ["anything", {"goes": None}]),
+    ],
+    "ocsf": [
+        ("time_dt", "2011-05-15T05:47:07.169999900Z"),
+        ("time_dt", "2011-05-15T07:47:07.169+02:00"),
+        ("severity", REMOVED),
+        ("device", REMOVED),
+        ("device.network_interfaces", [{"name": "e0", "open_ports": [{"port": 65535}]}]),
+        ("raw_data_hash", {"algorithm_id": 1, "algorithm": "MD5", "value": "00"}),
+        ("unmapped", {}),
+    ],
+    "otlp": [
+        (f"{RECORD}.timeUnixNano", REMOVED),
+        (f"{RECORD}.timeUnixNano", "18446744073709551615"),
+        (f"{RECORD}.severityNumber", 1),
+        (f"{RECORD}.attributes", []),
+        (f"{RECORD}.attributes", REMOVED),
+    ],
+    "hec": [("time", REMOVED), ("time", -1.5), ("fields.dest", ["a", "b"]), ("fields", REMOVED)],
+}
+
 # Lines that are refused in each format before its own rules apply.
 LINES = [
     (b"", "invalid JSON"),
@@ -209,11 +246,11 @@ LINES = [
 
 
 def changed(document, path, value):
-    """A copy of a document with one value set or removed. Names of fields with a dot end the path."""
+    """A copy of a document with one value set or removed."""
     document = copy.deepcopy(document)
-    node, names = document, path.split(".")
+    node, names = document, [int(name) if name.isdigit() else name for name in path.split(".")]
     for name in names[:-1]:
-        node = node[int(name)] if isinstance(node, list) else node[name]
+        node = node[name]
     if value is REMOVED:
         del node[names[-1]]
     else:
@@ -235,6 +272,9 @@ def format_failures(name, valid):
         errors = check.line_errors(format_, encoded(changed(valid, path, value)))
         if not any(part in error for error in errors):
             yield f"{name}: {path} = {'REMOVED' if value is REMOVED else repr(value)}: no error has {part!r}: {errors}"
+    for path, value in ACCEPTED[name]:
+        if errors := check.line_errors(format_, encoded(changed(valid, path, value))):
+            yield f"{name}: {path} = {'REMOVED' if value is REMOVED else repr(value)}: is refused: {errors}"
     for line, part in LINES:
         errors = check.line_errors(format_, line)
         if not any(part in error for error in errors):
@@ -274,9 +314,10 @@ def file_failures(valid):
 def write(folder, name, valid):
     """Writes the documents of a format to files."""
     folder.mkdir(parents=True, exist_ok=True)
+    accepted = [encoded(valid)] + [encoded(changed(valid, path, value)) for path, value in ACCEPTED[name]]
     broken = [encoded(changed(valid, path, value)) for path, value, _ in BROKEN[name]]
-    (folder / f"{name}.valid.jsonl").write_bytes(encoded(valid) + b"\n")
-    (folder / f"{name}.broken.jsonl").write_bytes(b"".join(line + b"\n" for line in broken))
+    for kind, lines in (("valid", accepted), ("broken", broken)):
+        (folder / f"{name}.{kind}.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
 
 
 def main(folder):
@@ -287,8 +328,9 @@ def main(folder):
         for name, valid in documents.items():
             write(Path(folder), name, valid)
     print(*failures, sep="\n", end="\n" if failures else "")
-    count = sum(map(len, BROKEN.values())) + len(LINES) * len(BROKEN)
-    print(f"self-test: {count} broken documents, {len(documents)} valid ones, {len(failures)} judged wrongly")
+    broken = sum(map(len, BROKEN.values())) + len(LINES) * len(BROKEN)
+    valid = sum(map(len, ACCEPTED.values())) + len(documents)
+    print(f"self-test: {broken} broken documents, {valid} valid ones, {len(failures)} judged wrongly")
     sys.exit(bool(failures))
 
 
