@@ -11,6 +11,7 @@
 pub mod certutil;
 pub mod gathered;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use wulog_schemas::certificate::{Certificate, Inventory, Origin, STORES, Store, VERSION, store_name};
@@ -76,7 +77,7 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     for file in files {
         let text = text(&file.bytes);
         match file.kind {
-            FileKind::Json => match serde_json::from_str::<Inventory>(&text) {
+            FileKind::Json => match serde_json::from_str::<Inventory>(&without_lone_surrogates(&text)) {
                 Ok(said) if said.v == VERSION && file.error.is_none() => {
                     policy = said.policy.or(policy);
                     for store in said.stores {
@@ -201,6 +202,36 @@ fn text(bytes: &[u8]) -> String {
         [0, second, ..] if *second != 0 => UTF_16BE.decode(bytes).0.into_owned(),
         _ => String::from_utf8_lossy(bytes).into_owned(),
     }
+}
+
+/// JSON in which each escape for half of a surrogate pair alone, such as `\ud800`, is U+FFFD. A name in a certificate may
+/// hold any UTF-16, and the JSON reader refuses the whole file for one half without the other.
+fn without_lone_surrogates(json: &str) -> Cow<'_, str> {
+    let (mut out, mut rest) = (String::new(), json);
+    let mut is_changed = false;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let keeps = match (escaped_unit(escape), escape.get(ESCAPE_LEN..).and_then(escaped_unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => Some(2 * ESCAPE_LEN),
+            (Some(0xD800..=0xDFFF), _) => None,
+            // The backslash and what follows are one escape: of `\\ud800` the second backslash begins none.
+            _ => Some(escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end)),
+        };
+        is_changed |= keeps.is_none();
+        out.push_str(keeps.map_or("\u{fffd}", |len| &escape[..len]));
+        rest = &escape[keeps.unwrap_or(ESCAPE_LEN)..];
+    }
+    if is_changed { Cow::Owned(out + rest) } else { Cow::Borrowed(json) }
+}
+
+/// Bytes of an escape like `\u00e4`.
+const ESCAPE_LEN: usize = 6;
+
+/// The UTF-16 code unit of the `\uXXXX` that a text begins with.
+fn escaped_unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]
