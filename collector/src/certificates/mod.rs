@@ -1,20 +1,24 @@
-//! Files of a gathered host -> the inventory of its certificate stores.
+//! Files of a gathered host, or the machine's own stores on Windows -> the inventory of the host's certificate stores.
 //!
 //! ```text
 //! HOST/certutil-STORE.txt, HOST/certificates.json -> certificates -> Inventory -> raw record
+//!                       the stores of the machine -> windows::stores -^
 //! ```
 //!
-//! Administrators write these files themselves: `certutil -store STORE > certutil-STORE.txt`, where
+//! The module `due` decides which inventories are sent now.
+//!
+//! Administrators write the files of gathered hosts themselves: `certutil -store STORE > certutil-STORE.txt`, where
 //! `certutil -grouppolicy -store STORE` goes to `certutil-grouppolicy-STORE.txt` and tells what Group Policy delivered.
-//! The time of an inventory is the time at which the newest of its files was written.
+//! The time of an inventory of files is the time at which the newest file was written.
 
 pub mod certutil;
+pub(crate) mod due;
 pub mod gathered;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use wulog_schemas::certificate::{Certificate, Inventory, Origin, STORES, Store, VERSION, store_name};
+use wulog_schemas::certificate::{Certificate, Inventory, Origin, Policy, STORES, Store, VERSION, store_name};
 
 /// Bytes of an inventory as JSON. A host has 3 to 40 kB; a topic takes records of 1 MB.
 pub const INVENTORY_BYTES_MAX: usize = 256 * 1024;
@@ -116,6 +120,26 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
         let certificates = stores.get_mut(store).into_iter().flat_map(|store| &mut store.certificates);
         certificates.filter(|certificate| certificate.sha1 == sha1).for_each(|found| found.origin = Some(origin));
     }
+    of_stores(taken, stores, policy)
+}
+
+/// Reads the stores and the update policy of the machine that the collector runs on. The caller sets the time.
+pub type ReadMachine = fn() -> Inventory;
+
+/// How to read the machine's own stores; `None` on a system that has no certificate stores.
+#[must_use]
+pub fn machine_reader() -> Option<ReadMachine> {
+    #[cfg(windows)]
+    return Some(|| {
+        let stores = STORES.into_iter().map(|name| (name, checked(name, crate::windows::stores::read(name))));
+        of_stores(0, stores.collect(), crate::windows::update_policy::read())
+    });
+    #[cfg(not(windows))]
+    None
+}
+
+/// The inventory of these stores, without Microsoft's root program and not larger than an inventory may be.
+fn of_stores(taken: i64, mut stores: BTreeMap<&str, Store>, policy: Option<Policy>) -> Inventory {
     without_root_program(&mut stores);
     let stores = STORES.into_iter().filter_map(|name| stores.remove(name)).collect();
     bounded(Inventory { v: VERSION, taken, stores, policy }, INVENTORY_BYTES_MAX)
@@ -159,7 +183,7 @@ fn checked(name: &str, store: Store) -> Store {
     }
 }
 
-/// Takes the certificates of Microsoft's root program out of Root, where a file lists that program's store: they are on
+/// Takes the certificates of Microsoft's root program out of Root, where that program's store was read completely: they are on
 /// every machine or on their way to it.
 fn without_root_program(stores: &mut BTreeMap<&str, Store>) {
     let Some(program) = stores.get("AuthRoot").filter(|program| program.complete) else { return };

@@ -2,7 +2,6 @@
 
 use chrono::NaiveDate;
 use proptest::prelude::*;
-use wulog_schemas::certificate::Policy;
 
 use super::certutil::{Listing, parse};
 use super::*;
