@@ -11,7 +11,7 @@ use wulog_schemas::raw::{Kind, RawHeader};
 
 use crate::beside::{Beside, Known, folder};
 use crate::certificates::INVENTORY_BYTES_MAX;
-use crate::certificates::gathered::{Due, Inventories};
+use crate::certificates::due::{self, Due, Inventories};
 use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -53,7 +53,7 @@ pub struct Collector {
     /// Places of retired tails, to be used again: an index is what a ticket knows of its file.
     vacant: Vec<usize>,
     hosts: Hosts,
-    /// Inventories of certificates of gathered hosts, where they are shipped.
+    /// Inventories of certificates, where they are shipped.
     inventories: Option<Inventories>,
     /// An inventory whose host has not said anything yet.
     inventory_waits: Option<(usize, RawRecord)>,
@@ -161,7 +161,7 @@ impl Collector {
             by_path: HashMap::new(),
             vacant: Vec::new(),
             hosts: Hosts::new(own, config.host.labels),
-            inventories: config.certificates.then(Inventories::default),
+            inventories: Inventories::of(config.certificates),
             inventory_waits: None,
             unclaimed: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect(),
             redact: config.redact,
@@ -174,7 +174,7 @@ impl Collector {
             discovery: Discovery::new(config.inputs, Duration::from_millis(limits.rescan_interval_ms)),
             clock,
         };
-        if collector.discovery.reads_own_host() {
+        if collector.discovery.reads_own_host() || config.certificates.machine.is_some() {
             collector.hosts.own();
         }
         Ok(collector)
@@ -495,17 +495,22 @@ impl Collector {
     /// Sends the inventories of certificates that are due, each after its host has said that it lives.
     fn certificates(&mut self, now_ms: i64) {
         let Some(inventories) = &mut self.inventories else { return };
-        inventories.look_when_due(self.discovery.inputs());
+        inventories.look_when_due(self.discovery.inputs(), now_ms);
         // A record is there twice while it is on its way.
         while self.shipper.room() >= 2 * INVENTORY_BYTES_MAX || self.shipper.in_flight() == 0 {
             let (host, record) = match self.inventory_waits.take() {
                 Some(waiting) => waiting,
                 None => {
                     let Some(due) = inventories.next_due(&self.redact, now_ms) else { return };
-                    let Due { input, path, inventory, hash, is_news } = due;
-                    let Some(found) = self.discovery.beside(input, path) else { continue };
-                    let Some(name) = found.host.clone() else { continue };
-                    let (host, _) = self.hosts.gathered(&name, &found, false);
+                    let Due { owner, inventory, hash, is_news } = due;
+                    let host = match owner {
+                        due::Owner::Machine => self.hosts.own(),
+                        due::Owner::Gathered { input, path } => {
+                            let Some(found) = self.discovery.beside(input, path) else { continue };
+                            let Some(name) = found.host.clone() else { continue };
+                            self.hosts.gathered(&name, &found, false).0
+                        }
+                    };
                     self.hosts.saw_certificates(host, hash, inventory.taken);
                     if !is_news {
                         continue;

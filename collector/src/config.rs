@@ -12,6 +12,7 @@ use serde::Deserialize;
 use wulog_schemas::raw::Source;
 
 use self::written::{Checker, RawConfig};
+use crate::certificates::ReadMachine;
 use crate::encoding::EncodingChoice;
 use crate::fence::Fence;
 use crate::kafka::KafkaSettings;
@@ -38,8 +39,8 @@ pub struct Config {
     pub metrics: Option<MetricsConfig>,
     /// Has Windows 10 and later make a log of their traces; see [`GetWindowsUpdateLog`].
     pub get_windows_update_log: Option<GetWindowsUpdateLog>,
-    /// Whether inventories of certificates are shipped; see [`crate::certificates`].
-    pub certificates: bool,
+    /// The inventories of certificates that are shipped.
+    pub certificates: CertificateSources,
     /// What is read; the first input that names a file has it.
     pub inputs: Vec<Input>,
 }
@@ -118,6 +119,15 @@ pub struct GetWindowsUpdateLog {
     pub log_path: PathBuf,
     /// How often.
     pub every: Duration,
+}
+
+/// The hosts whose inventories of certificates are shipped; see [`crate::certificates`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CertificateSources {
+    /// Gathered hosts with files of an inventory in their folders.
+    pub gathered: bool,
+    /// The collector's own host, by this function.
+    pub machine: Option<ReadMachine>,
 }
 
 /// A set of files.
@@ -214,7 +224,7 @@ impl Config {
             redact: Vec::new(),
             metrics: None,
             get_windows_update_log: None,
-            certificates: true,
+            certificates: CertificateSources { gathered: true, machine: None },
             inputs: vec![Input { host_pattern: Some(pattern), ..Input::new(format!("{dir}/*/*.log")) }],
         }
     }
@@ -393,6 +403,25 @@ mod tests {
             "state_dir = '/s'\n[kafka]\nbootstrap.servers = 'a'\n[[input]]\npaths = ['a']\n",
             &["c.toml:3:", "quote"],
         );
+    }
+
+    #[test]
+    fn certificates_of_the_machine_are_for_windows() {
+        let with = |lines: &str| format!("state_dir = '/s'\n{lines}\n[[input]]\npaths = ['a']\n");
+        let parsed = |lines: &str| {
+            let sources = Config::parse(&with(lines), "c.toml").unwrap().certificates;
+            (sources.gathered, sources.machine.is_some())
+        };
+        assert_eq!(parsed(""), (false, false));
+        assert_eq!(parsed("[certificates]"), (true, false));
+        assert_eq!(parsed("[certificates]\nmachine = false"), (true, false));
+        assert_eq!(parsed("[certificates]\nenabled = false"), (false, false));
+        if cfg!(windows) {
+            assert_eq!(parsed("[certificates]\nmachine = true"), (true, true));
+            assert_eq!(parsed("[certificates]\nmachine = true\nenabled = false"), (false, false));
+        } else {
+            check_error(&with("[certificates]\nmachine = true"), &["c.toml:3: certificates.machine: ", "only Windows"]);
+        }
     }
 
     /// The error for a `[kafka]` table shows no secret.

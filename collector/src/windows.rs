@@ -5,7 +5,9 @@ mod access;
 pub mod event_log;
 pub mod machine;
 pub mod service;
+pub(crate) mod stores;
 pub(crate) mod update_log;
+pub(crate) mod update_policy;
 
 /// The name of the service and of its source in the Event Log.
 pub const NAME: &str = "wulog-collector";

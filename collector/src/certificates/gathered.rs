@@ -1,9 +1,8 @@
-//! Inventory files in the folders of gathered hosts: which there are, what they hold, and when they are sent.
+//! Inventory files in the folders of gathered hosts: which there are, and what they hold.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use tracing::warn;
 use wulog_schemas::certificate::Inventory;
@@ -12,7 +11,6 @@ use super::{FileKind, InventoryFile, inventory};
 use crate::config::Input;
 use crate::fence::Fence;
 use crate::path_text::shown;
-use crate::redact::{Rule, redact};
 use crate::search::search;
 
 /// Bytes of one file. `certutil -v` writes 10 kB a certificate, so this is more than a thousand of them.
@@ -20,18 +18,6 @@ pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Files of one host: two for each store, and two more for the origins of each.
 const FILES_MAX: usize = 32;
-
-/// How often folders are looked at for new inventories.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
-
-/// An inventory goes out again after so long without a change, so that a processor that lost its state learns it again.
-const REPEAT_AFTER_MS: i64 = 7 * 24 * 3600 * 1000;
-
-/// A host sends at most one inventory in this time.
-const PAUSE_MS: i64 = 15 * 60 * 1000;
-
-/// A file that shows no whole store may still be written to; for so long after its last change it is read again later.
-const SETTLE_MS: i64 = 60 * 1000;
 
 /// Glob of inventory files, in the folder of a host; [`FileKind::of_file_name`] decides, which ignores case.
 const NAMES: &str = "[Cc][Ee][Rr][Tt]*";
@@ -56,7 +42,7 @@ fn kind_of(path: &Path) -> Option<FileKind> {
     FileKind::of_file_name(&shown(Path::new(path.file_name()?)))
 }
 
-fn of_files(paths: &[PathBuf], fence: &Fence) -> Option<Inventory> {
+pub(super) fn of_files(paths: &[PathBuf], fence: &Fence) -> Option<Inventory> {
     let mut files = Vec::new();
     for path in paths.iter().take(FILES_MAX) {
         let Some(kind) = kind_of(path) else { continue };
@@ -81,117 +67,39 @@ fn read(path: &Path, kind: FileKind, fence: &Fence) -> io::Result<InventoryFile>
     Ok(InventoryFile { kind, modified_ms, bytes, error })
 }
 
-/// An inventory that was read, and the folder it belongs to.
-#[derive(Debug)]
-pub(crate) struct Due {
-    /// The input that the folder belongs to.
-    pub(crate) input: usize,
-    /// One of the inventory's files: the host is told by its path, as that of a log is.
-    pub(crate) path: PathBuf,
-    pub(crate) inventory: Inventory,
-    /// Hash of what the inventory lists.
-    pub(crate) hash: String,
-    /// Whether it is to be sent. Of one that lists the same as the one before, heartbeats tell the time.
-    pub(crate) is_news: bool,
-}
-
-/// The inventories of all gathered hosts.
-#[derive(Debug, Default)]
-pub(crate) struct Inventories {
-    folders: BTreeMap<PathBuf, Folder>,
-    /// Folders that are still to be looked at in this round. Their inventories are read one by one, as far as there is
-    /// room for them on their way to the log.
-    round: VecDeque<Files>,
-    next_look: Option<Instant>,
-}
-
 /// The inventory files of one folder.
 #[derive(Debug)]
-struct Files {
-    input: usize,
-    folder: PathBuf,
-    paths: Vec<PathBuf>,
-    fence: Fence,
+pub(super) struct Files {
+    /// The input that the folder belongs to.
+    pub(super) input: usize,
+    pub(super) folder: PathBuf,
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) fence: Fence,
 }
 
-/// What was seen of the files in one folder.
-#[derive(Debug, Default)]
-struct Folder {
-    /// Name, size and time of change of each file when they were read.
-    seen: Vec<(PathBuf, u64, i64)>,
-    sent: Option<(String, i64)>,
+/// A file as it was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    path: PathBuf,
+    len: u64,
+    pub(super) modified_ms: i64,
 }
 
-impl Inventories {
-    /// Begins to look at all folders, once a minute.
-    pub(crate) fn look_when_due(&mut self, inputs: &[Input]) {
-        if !self.round.is_empty() || self.next_look.is_some_and(|next| Instant::now() < next) {
-            return;
-        }
-        self.next_look = Some(Instant::now() + LOOK_EVERY);
-        for (input, config) in inputs.iter().enumerate().filter(|(_, config)| config.host_pattern.is_some()) {
-            let files = files_of(config).into_iter();
-            self.round.extend(files.map(|(folder, (paths, fence))| Files { input, folder, paths, fence }));
-        }
-    }
-
-    /// True once all folders of a round were looked at.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.round.is_empty()
-    }
-
-    /// The next inventory that is due.
-    pub(crate) fn next_due(&mut self, rules: &[Rule], now_ms: i64) -> Option<Due> {
-        while let Some(Files { input, folder, paths, fence }) = self.round.pop_front() {
-            if let Some((inventory, is_news)) = self.look(folder, &paths, &fence, rules, now_ms) {
-                let hash = inventory.hash();
-                return Some(Due { input, path: paths.into_iter().next()?, inventory, hash, is_news });
-            }
-        }
-        None
-    }
-
-    fn look(
-        &mut self,
-        folder: PathBuf,
-        paths: &[PathBuf],
-        fence: &Fence,
-        rules: &[Rule],
-        now_ms: i64,
-    ) -> Option<(Inventory, bool)> {
-        let seen: Vec<(PathBuf, u64, i64)> = paths.iter().filter_map(|path| seen_at(path)).collect();
-        let known = self.folders.entry(folder).or_default();
-        let since_sent = known.sent.as_ref().map(|(_, sent_ms)| now_ms - sent_ms);
-        let is_news = known.seen != seen && since_sent.is_none_or(|since| since >= PAUSE_MS);
-        if !is_news && since_sent.is_none_or(|since| since < REPEAT_AFTER_MS) {
-            return None;
-        }
-        let mut inventory = of_files(paths, fence)?;
-        let is_young = |(_, _, modified_ms): &(PathBuf, u64, i64)| (now_ms - modified_ms).abs() < SETTLE_MS;
-        if inventory.stores.iter().any(|store| !store.complete) && seen.iter().any(is_young) {
-            return None;
-        }
-        for certificate in inventory.stores.iter_mut().flat_map(|store| &mut store.certificates) {
-            for name in [&mut certificate.subject, &mut certificate.issuer] {
-                *name = String::from_utf8_lossy(&redact(rules, name.as_bytes())).into_owned();
-            }
-        }
-        known.seen = seen;
-        let hash = inventory.hash();
-        let is_known = known.sent.as_ref().is_some_and(|(sent, _)| *sent == hash);
-        if is_known && since_sent.is_some_and(|since| since < REPEAT_AFTER_MS) {
-            return Some((inventory, false));
-        }
-        known.sent = Some((hash, now_ms));
-        Some((inventory, true))
-    }
+/// The files that are there.
+pub(super) fn seen(paths: &[PathBuf]) -> Vec<Seen> {
+    let seen_at = |path: &PathBuf| {
+        let data = std::fs::metadata(path).ok()?;
+        let modified_ms = chrono::DateTime::<chrono::Utc>::from(data.modified().ok()?).timestamp_millis();
+        Some(Seen { path: path.clone(), len: data.len(), modified_ms })
+    };
+    paths.iter().filter_map(seen_at).collect()
 }
 
-/// The inventory files of an input by folder, and the fence that they must be in.
-fn files_of(input: &Input) -> BTreeMap<PathBuf, (Vec<PathBuf>, Fence)> {
+/// The inventory files of an input, by folder, and the fence that they must be in.
+pub(super) fn files_of(input: usize, config: &Input) -> Vec<Files> {
     let mut folders: BTreeMap<PathBuf, (Vec<PathBuf>, Fence)> = BTreeMap::new();
-    for pattern in &input.paths {
-        let fence = input.fence(pattern);
+    for pattern in &config.paths {
+        let fence = config.fence(pattern);
         // Inventories stand beside logs: in the folders that the input's paths lead to.
         let Some(parent) = Path::new(pattern).parent() else { continue };
         let glob = parent.join(NAMES).to_string_lossy().into_owned();
@@ -204,11 +112,5 @@ fn files_of(input: &Input) -> BTreeMap<PathBuf, (Vec<PathBuf>, Fence)> {
         }
     }
     folders.retain(|_, (paths, _)| !paths.is_empty());
-    folders
-}
-
-fn seen_at(path: &Path) -> Option<(PathBuf, u64, i64)> {
-    let data = std::fs::metadata(path).ok()?;
-    let modified = chrono::DateTime::<chrono::Utc>::from(data.modified().ok()?).timestamp_millis();
-    Some((path.to_owned(), data.len(), modified))
+    folders.into_iter().map(|(folder, (paths, fence))| Files { input, folder, paths, fence }).collect()
 }

@@ -1,25 +1,33 @@
-//! Files of a gathered host -> the inventory of its certificate stores.
+//! Files of a gathered host, or the machine's own stores on Windows -> the inventory of the host's certificate stores.
 //!
 //! ```text
 //! HOST/certutil-STORE.txt, HOST/certificates.json -> certificates -> Inventory -> raw record
+//!                       the stores of the machine -> windows::stores -^
 //! ```
 //!
-//! Administrators write these files themselves: `certutil -store STORE > certutil-STORE.txt`, where
+//! The module `due` decides which inventories are sent now.
+//!
+//! Administrators write the files of gathered hosts themselves: `certutil -store STORE > certutil-STORE.txt`, where
 //! `certutil -grouppolicy -store STORE` goes to `certutil-grouppolicy-STORE.txt` and tells what Group Policy delivered.
-//! The time of an inventory is the time at which the newest of its files was written.
+//! The time of an inventory of files is the time at which the newest file was written.
 
 pub mod certutil;
+pub(crate) mod due;
 pub mod gathered;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use wulog_schemas::certificate::{Certificate, Inventory, Origin, STORES, Store, VERSION, store_name};
+use wulog_schemas::certificate::{Certificate, Inventory, Origin, Policy, STORES, Site, Store, VERSION, store_name};
 
 /// Bytes of an inventory as JSON. A host has 3 to 40 kB; a topic takes records of 1 MB.
 pub const INVENTORY_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of a distinguished name; a longer one is cut. Names of certificates in use have some 200 bytes.
 const NAME_BYTES_MAX: usize = 512;
+
+/// Certificates of a site's chain; longer chains are not in use.
+const CHAIN_MAX: usize = 8;
 
 /// The name of the file that the PowerShell script writes.
 const JSON_NAME: &str = "certificates.json";
@@ -71,14 +79,15 @@ pub struct InventoryFile {
 pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     files.sort_by_key(|file| (file.modified_ms, file.kind));
     let taken = files.last().map_or(0, |file| file.modified_ms);
-    let (mut stores, mut policy): (BTreeMap<&str, Store>, _) = (BTreeMap::new(), None);
+    let (mut stores, mut policy, mut site): (BTreeMap<&str, Store>, _, _) = (BTreeMap::new(), None, None);
     let mut origins: BTreeMap<(&str, String), Origin> = BTreeMap::new();
     for file in files {
         let text = text(&file.bytes);
         match file.kind {
-            FileKind::Json => match serde_json::from_str::<Inventory>(&text) {
+            FileKind::Json => match serde_json::from_str::<Inventory>(&without_lone_surrogates(&text)) {
                 Ok(said) if said.v == VERSION && file.error.is_none() => {
                     policy = said.policy.or(policy);
+                    site = said.wsus_site.or(site);
                     for store in said.stores {
                         if let Some(name) = store_name(&store.name) {
                             stores.insert(name, checked(name, store));
@@ -115,9 +124,30 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
         let certificates = stores.get_mut(store).into_iter().flat_map(|store| &mut store.certificates);
         certificates.filter(|certificate| certificate.sha1 == sha1).for_each(|found| found.origin = Some(origin));
     }
+    of_stores(taken, stores, policy, site)
+}
+
+/// Reads the stores and the update policy of the machine that the collector runs on. The caller sets the time.
+pub type ReadMachine = fn() -> Inventory;
+
+/// How to read the machine's own stores; `None` on a system that has no certificate stores.
+#[must_use]
+pub fn machine_reader() -> Option<ReadMachine> {
+    #[cfg(windows)]
+    return Some(|| {
+        let stores = STORES.into_iter().map(|name| (name, checked(name, crate::windows::stores::read(name))));
+        of_stores(0, stores.collect(), crate::windows::update_policy::read(), None)
+    });
+    #[cfg(not(windows))]
+    None
+}
+
+/// The inventory of these stores, without Microsoft's root program and not larger than an inventory may be.
+fn of_stores(taken: i64, mut stores: BTreeMap<&str, Store>, policy: Option<Policy>, site: Option<Site>) -> Inventory {
     without_root_program(&mut stores);
     let stores = STORES.into_iter().filter_map(|name| stores.remove(name)).collect();
-    bounded(Inventory { v: VERSION, taken, stores, policy, ..Inventory::default() }, INVENTORY_BYTES_MAX)
+    let wsus_site = site.map(checked_site);
+    bounded(Inventory { v: VERSION, taken, stores, policy, wsus_site }, INVENTORY_BYTES_MAX)
 }
 
 /// What Group Policy delivered is a part of the store; the rest was not looked at.
@@ -126,25 +156,34 @@ fn only_in_part(name: &str, certificates: Vec<Certificate>) -> Store {
     checked(name, Store { name: name.to_owned(), error, certificates, ..Store::default() })
 }
 
+/// The certificate with bounded names; `None` where its thumbprint is none.
+fn checked_certificate(mut certificate: Certificate) -> Option<Certificate> {
+    let is_hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    certificate.sha1.make_ascii_lowercase();
+    if let Some(sha256) = &mut certificate.sha256 {
+        sha256.make_ascii_lowercase();
+    }
+    certificate.sha256 = certificate.sha256.filter(|sha256| is_hex(sha256, 64));
+    for name in [&mut certificate.subject, &mut certificate.issuer, &mut certificate.serial] {
+        name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+    }
+    is_hex(&certificate.sha1, 40).then_some(certificate)
+}
+
+/// The site with bounded texts and a bounded chain.
+fn checked_site(mut site: Site) -> Site {
+    for text in std::iter::once(&mut site.server).chain(&mut site.error) {
+        text.truncate(text.floor_char_boundary(NAME_BYTES_MAX));
+    }
+    site.chain.truncate(CHAIN_MAX);
+    site.chain = site.chain.into_iter().filter_map(checked_certificate).collect();
+    site
+}
+
 /// The store with valid thumbprints alone, in their order, each once.
 fn checked(name: &str, store: Store) -> Store {
     let count = store.certificates.len();
-    let is_hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut certificates: Vec<Certificate> = Vec::with_capacity(count);
-    for mut certificate in store.certificates {
-        certificate.sha1.make_ascii_lowercase();
-        if let Some(sha256) = &mut certificate.sha256 {
-            sha256.make_ascii_lowercase();
-        }
-        if !is_hex(&certificate.sha1, 40) {
-            continue;
-        }
-        certificate.sha256 = certificate.sha256.filter(|sha256| is_hex(sha256, 64));
-        for name in [&mut certificate.subject, &mut certificate.issuer, &mut certificate.serial] {
-            name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
-        }
-        certificates.push(certificate);
-    }
+    let mut certificates: Vec<Certificate> = store.certificates.into_iter().filter_map(checked_certificate).collect();
     let invalid = count - certificates.len();
     certificates.sort_by(|a, b| a.sha1.cmp(&b.sha1));
     certificates.dedup_by(|a, b| a.sha1 == b.sha1);
@@ -158,7 +197,7 @@ fn checked(name: &str, store: Store) -> Store {
     }
 }
 
-/// Takes the certificates of Microsoft's root program out of Root, where a file lists that program's store: they are on
+/// Takes the certificates of Microsoft's root program out of Root, where that program's store was read completely: they are on
 /// every machine or on their way to it.
 fn without_root_program(stores: &mut BTreeMap<&str, Store>) {
     let Some(program) = stores.get("AuthRoot").filter(|program| program.complete) else { return };
@@ -201,6 +240,36 @@ fn text(bytes: &[u8]) -> String {
         [0, second, ..] if *second != 0 => UTF_16BE.decode(bytes).0.into_owned(),
         _ => String::from_utf8_lossy(bytes).into_owned(),
     }
+}
+
+/// JSON in which each escape for half of a surrogate pair alone, such as `\ud800`, is U+FFFD. A name in a certificate may
+/// hold any UTF-16, and the JSON reader refuses the whole file for one half without the other.
+fn without_lone_surrogates(json: &str) -> Cow<'_, str> {
+    let (mut out, mut rest) = (String::new(), json);
+    let mut is_changed = false;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let keeps = match (escaped_unit(escape), escape.get(ESCAPE_LEN..).and_then(escaped_unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => Some(2 * ESCAPE_LEN),
+            (Some(0xD800..=0xDFFF), _) => None,
+            // The backslash and what follows are one escape: of `\\ud800` the second backslash begins none.
+            _ => Some(escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end)),
+        };
+        is_changed |= keeps.is_none();
+        out.push_str(keeps.map_or("\u{fffd}", |len| &escape[..len]));
+        rest = &escape[keeps.unwrap_or(ESCAPE_LEN)..];
+    }
+    if is_changed { Cow::Owned(out + rest) } else { Cow::Borrowed(json) }
+}
+
+/// Bytes of an escape like `\u00e4`.
+const ESCAPE_LEN: usize = 6;
+
+/// The UTF-16 code unit of the `\uXXXX` that a text begins with.
+fn escaped_unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]

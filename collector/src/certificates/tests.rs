@@ -2,7 +2,6 @@
 
 use chrono::NaiveDate;
 use proptest::prelude::*;
-use wulog_schemas::certificate::Policy;
 
 use super::certutil::{Listing, parse};
 use super::*;
@@ -190,6 +189,30 @@ fn the_files_of_a_host_make_one_inventory() {
     assert_eq!(stores, [("TrustedPublisher", true, 1), ("Disallowed", true, 0), ("Root", false, 1)]);
     assert_eq!(found.stores[0].certificates[0].origin, Some(Origin::GroupPolicy));
     assert_eq!(found.stores[2].certificates[0].sha1, "cdd4eeae6000ac7f40c3802c171e30148030c072");
+}
+
+/// A program that cuts a name after so many UTF-16 units may cut a pair: all other certificates are still read.
+#[test]
+fn half_a_surrogate_pair_costs_one_letter_and_not_the_file() {
+    let check = |name: &str, expected: &str| {
+        let sha1 = "1".repeat(40);
+        let json = format!(
+            r#"{{"v": 1, "stores": [{{"name": "Root", "complete": true, "certificates": [
+                {{"sha1": "{sha1}", "subject": "CN={name}", "issuer": "CN=b"}}]}}]}}"#
+        );
+        let found = inventory(vec![file("certificates.json", 1, json.as_bytes())]);
+        assert_eq!(found.stores[0].certificates[0].subject, format!("CN={expected}"), "{name}");
+    };
+    check(r"a\ud800b", "a\u{fffd}b");
+    check(r"a\udC00", "a\u{fffd}");
+    check(r"\ud83d\ude00", "\u{1f600}");
+    check(r"\ud83d\ud83d\ude00\ude00", "\u{fffd}\u{1f600}\u{fffd}");
+    check(r"\ud83d\u0041", "\u{fffd}A");
+    // An escaped backslash before `u`: these letters are the name's own.
+    check(r"\\ud800", r"\ud800");
+    check(r"\\\ud800", "\\\u{fffd}");
+    check(r"\ud800\\", "\u{fffd}\\");
+    check(r#"\u00e4\"\/"#, "\u{e4}\"/");
 }
 
 #[test]

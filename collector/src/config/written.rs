@@ -10,9 +10,10 @@ use toml::Spanned;
 use wulog_schemas::raw::Source;
 
 use super::{
-    Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig, UNHEALTHY_AFTER,
-    default_prefix, line_at, with_variables,
+    CertificateSources, Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig,
+    UNHEALTHY_AFTER, default_prefix, line_at, with_variables,
 };
+use crate::certificates::machine_reader;
 use crate::encoding::EncodingChoice;
 use crate::kafka::KafkaSettings;
 use crate::redact::Rule;
@@ -37,11 +38,13 @@ pub(super) struct RawConfig {
     input: Vec<Spanned<RawInput>>,
 }
 
-/// The section alone turns inventories on. `enabled = false` turns them off again without deleting it.
+/// The section alone turns inventories of gathered hosts on. `enabled = false` turns all inventories off without deleting
+/// the section.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawCertificates {
     enabled: Option<bool>,
+    machine: Option<Spanned<bool>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -118,7 +121,9 @@ impl Checker<'_> {
             redact: raw.redact.into_iter().map(|rule| self.rule(rule)).collect::<Result<_, _>>()?,
             metrics: raw.metrics.map(|metrics| self.metrics(&metrics)).transpose()?,
             get_windows_update_log: raw.get_windows_update_log.map(|raw| self.get_log(raw)).transpose()?,
-            certificates: raw.certificates.is_some_and(|certificates| certificates.enabled.unwrap_or(true)),
+            certificates: raw
+                .certificates
+                .map_or_else(|| Ok(CertificateSources::default()), |raw| self.certificates(&raw))?,
             inputs: raw.input.into_iter().map(|input| self.input(input)).collect::<Result<_, _>>()?,
         })
     }
@@ -187,6 +192,18 @@ impl Checker<'_> {
         }
         let log_path = self.path_of(raw.log_path)?.into_inner().into();
         Ok(GetWindowsUpdateLog { log_path, every: Duration::from_secs(raw.every_min.into_inner() * 60) })
+    }
+
+    fn certificates(&self, raw: &RawCertificates) -> Result<CertificateSources, ConfigError> {
+        let reader = machine_reader();
+        let wanted = raw.machine.as_ref().filter(|machine| *machine.get_ref());
+        if let (Some(machine), None) = (wanted, reader) {
+            let message = "only Windows has certificate stores that the collector can read: remove this line; \
+                           [certificates] without it ships the files of gathered hosts";
+            return Err(self.wrong(machine.span().start, message));
+        }
+        let is_on = raw.enabled.unwrap_or(true);
+        Ok(CertificateSources { gathered: is_on, machine: reader.filter(|_| is_on && wanted.is_some()) })
     }
 
     /// A path, on Windows with `%NAME%` replaced.

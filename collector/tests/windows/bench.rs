@@ -47,7 +47,7 @@ impl Sink for MemorySink {
 }
 
 pub(crate) struct Bench {
-    config: Config,
+    pub(crate) config: Config,
     sink: MemorySink,
     collector: Option<Collector>,
     /// Goes last: a file that is open cannot be removed.
@@ -100,9 +100,12 @@ impl Bench {
         self.collector.take().unwrap().drain(Duration::ZERO).unwrap();
     }
 
+    pub(crate) fn records(&self) -> Vec<RawRecord> {
+        self.sink.0.lock().unwrap().records.clone()
+    }
+
     fn lines(&self) -> Vec<RawRecord> {
-        let records = self.sink.0.lock().unwrap().records.clone();
-        records.into_iter().filter(|record| record.header.kind == Kind::Line).collect()
+        self.records().into_iter().filter(|record| record.header.kind == Kind::Line).collect()
     }
 
     fn texts(&self) -> Vec<String> {

@@ -1,10 +1,12 @@
-//! What is Windows' own: sharing, deletion and renaming of open files, the service, the Event Log. Runs under Wine on
-//! Linux (`deploy/windows/test.sh`); elsewhere only the refusal of the service is left to be tested.
+//! What is Windows' own: sharing, deletion and renaming of open files, the service, the Event Log, certificate stores.
+//! Runs under Wine on Linux (`deploy/windows/test.sh`); elsewhere only the refusal of the service is left to be tested.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 #[cfg(windows)]
 mod bench;
+#[cfg(windows)]
+mod certificates;
 #[cfg(windows)]
 mod checkpoint;
 #[cfg(windows)]

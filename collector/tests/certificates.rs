@@ -1,0 +1,169 @@
+//! When the collector sends an inventory of its own host. The stores are those that the test shows in their place;
+//! `windows/certificates.rs` reads real ones.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod bench;
+
+use std::cell::RefCell;
+
+use bench::Bench;
+use regex::bytes::Regex;
+use wulog_collector::config::CertificateSources;
+use wulog_collector::redact::Rule;
+use wulog_collector::sink::RawRecord;
+use wulog_schemas::certificate::{Certificate, Inventory, Policy, Store, VERSION};
+use wulog_schemas::host::HostId;
+use wulog_schemas::raw::{Heartbeat, Kind};
+
+const QUARTER_HOUR_SECS: i64 = 15 * 60;
+const WEEK_SECS: i64 = 7 * 24 * 3600;
+
+thread_local! {
+    /// The stores of the test's machine, and how often they were read. A collector reads them in the thread of its passes.
+    static MACHINE: RefCell<(Inventory, usize)> = RefCell::default();
+}
+
+fn read() -> Inventory {
+    MACHINE.with_borrow_mut(|(inventory, reads)| {
+        *reads += 1;
+        inventory.clone()
+    })
+}
+
+fn reads() -> usize {
+    MACHINE.with_borrow(|(_, reads)| *reads)
+}
+
+/// The machine trusts publishers with these names.
+fn trusts(names: &[&str]) {
+    let certificate = |(number, name): (usize, &&str)| Certificate {
+        sha1: format!("{number:040x}"),
+        subject: format!("CN={name}"),
+        issuer: "CN=ann".to_owned(),
+        ..Certificate::default()
+    };
+    let certificates = names.iter().enumerate().map(certificate).collect();
+    let store = Store { name: "TrustedPublisher".to_owned(), complete: true, certificates, ..Store::default() };
+    let policy = Policy { wu_server: Some("http://ann@wsus".to_owned()), ..Policy::default() };
+    let inventory = Inventory { v: VERSION, taken: 0, stores: vec![store], policy: Some(policy) };
+    MACHINE.with_borrow_mut(|machine| machine.0 = inventory);
+}
+
+fn bench() -> Bench {
+    MACHINE.with_borrow_mut(|machine| machine.1 = 0);
+    Bench::with(|config| config.certificates = CertificateSources { gathered: true, machine: Some(read) })
+}
+
+fn records(bench: &Bench, kind: Kind) -> Vec<RawRecord> {
+    bench.records().into_iter().filter(|record| record.header.kind == kind).collect()
+}
+
+/// The subjects in each inventory that was sent.
+fn sent(bench: &Bench) -> Vec<Vec<String>> {
+    let subjects = |record: RawRecord| {
+        let inventory: Inventory = serde_json::from_slice(&record.value).unwrap();
+        inventory.stores[0].certificates.iter().map(|certificate| certificate.subject.clone()).collect()
+    };
+    records(bench, Kind::Certificates).into_iter().map(subjects).collect()
+}
+
+/// The hash of the inventory in the last heartbeat.
+fn hash(bench: &Bench) -> Option<String> {
+    let last = records(bench, Kind::Heartbeat).pop().unwrap();
+    serde_json::from_slice::<Heartbeat>(&last.value).unwrap().certificates
+}
+
+#[test]
+fn the_inventory_of_the_own_host_follows_its_first_heartbeat() {
+    trusts(&["a"]);
+    let mut bench = bench();
+    bench.pump();
+    let found = bench.records();
+    let kinds: Vec<Kind> = found.iter().map(|record| record.header.kind).collect();
+    assert_eq!(kinds, [Kind::Heartbeat, Kind::Certificates]);
+    assert_eq!((found[1].header.host.as_str(), &found[1].host_id), ("pc-1", &HostId::from_key("id-1")));
+    let inventory: Inventory = serde_json::from_slice(&found[1].value).unwrap();
+    assert_eq!(inventory.taken, found[1].header.read);
+    assert_eq!(sent(&bench), [["CN=a"]]);
+}
+
+#[test]
+fn a_collector_of_other_hosts_speaks_for_its_own_too() {
+    trusts(&["a"]);
+    let mut bench = bench();
+    bench.config.inputs[0].host_pattern = Some(regex::Regex::new("(?P<host>logs)").unwrap());
+    bench.pump();
+    assert_eq!(records(&bench, Kind::Heartbeat)[0].header.host, "pc-1");
+    assert_eq!(sent(&bench), [["CN=a"]]);
+}
+
+#[test]
+fn a_change_is_sent_within_a_quarter_hour_and_the_heartbeat_has_its_hash() {
+    trusts(&["a"]);
+    let mut bench = bench();
+    bench.pump();
+    trusts(&["a", "b"]);
+    bench.wait_secs(QUARTER_HOUR_SECS - 1);
+    bench.pump();
+    assert_eq!((sent(&bench).len(), reads()), (1, 1));
+    bench.wait_secs(1);
+    bench.pump();
+    assert_eq!((sent(&bench), reads()), (vec![vec!["CN=a".to_owned()], vec!["CN=a".to_owned(), "CN=b".to_owned()]], 2));
+    bench.wait_secs(QUARTER_HOUR_SECS);
+    bench.pump();
+    let with_both = hash(&bench).expect("the host has sent an inventory");
+    trusts(&["a"]);
+    bench.wait_secs(QUARTER_HOUR_SECS);
+    bench.pump();
+    bench.wait_secs(QUARTER_HOUR_SECS);
+    bench.pump();
+    assert_eq!(sent(&bench).len(), 3);
+    assert_ne!(hash(&bench).expect("the host has sent an inventory"), with_both);
+}
+
+#[test]
+fn an_inventory_without_a_change_is_sent_every_week() {
+    trusts(&["a"]);
+    let mut bench = bench();
+    bench.pump();
+    bench.wait_secs(WEEK_SECS - QUARTER_HOUR_SECS);
+    bench.pump();
+    assert_eq!((sent(&bench).len(), reads()), (1, 2));
+    bench.wait_secs(QUARTER_HOUR_SECS);
+    bench.pump();
+    assert_eq!((sent(&bench).len(), reads()), (2, 3));
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_stop_the_reading() {
+    trusts(&["a"]);
+    let mut bench = bench();
+    bench.pump();
+    trusts(&["b"]);
+    bench.wait_secs(-WEEK_SECS);
+    bench.pump();
+    assert_eq!(sent(&bench), [["CN=a"], ["CN=b"]]);
+}
+
+#[test]
+fn what_must_not_leave_the_host_is_replaced_in_names_and_addresses() {
+    trusts(&["ann"]);
+    let mut bench = bench();
+    bench.config.redact = vec![Rule { regex: Regex::new("ann").unwrap(), replace: "***".to_owned() }];
+    bench.pump();
+    let shipped = records(&bench, Kind::Certificates).pop().unwrap().value;
+    let inventory: Inventory = serde_json::from_slice(&shipped).unwrap();
+    let certificate = &inventory.stores[0].certificates[0];
+    assert_eq!((certificate.subject.as_str(), certificate.issuer.as_str()), ("CN=***", "CN=***"));
+    assert_eq!(inventory.policy.unwrap().wu_server.as_deref(), Some("http://***@wsus"));
+}
+
+#[test]
+fn without_the_setting_no_store_is_read() {
+    trusts(&["a"]);
+    let mut bench = bench();
+    bench.config.certificates = CertificateSources::default();
+    bench.pump();
+    assert_eq!((sent(&bench).len(), reads()), (0, 0));
+}
