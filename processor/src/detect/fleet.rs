@@ -3,6 +3,8 @@
 //! A million hosts fit into 400 MB, so what most of them share is held once (names of updates, sets of dimension
 //! values), what few of them have stands apart (failures), and times are as small as they can be.
 
+mod search;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -252,14 +254,7 @@ impl Fleet {
         let since = secs_of(heard_since_ms);
         let mut counts = [0; 5];
         for host in self.hosts.iter().filter(|host| !host.forgotten) {
-            let state = match host.caught_up {
-                _ if host.unreadable => HostState::Unreadable,
-                Some(false) => HostState::Behind,
-                None => HostState::Unknown,
-                Some(true) if host.heard_secs < since => HostState::Silent,
-                Some(true) => HostState::Active,
-            };
-            counts[state as usize] += 1;
+            counts[host.state(since) as usize] += 1;
         }
         counts
     }
@@ -519,6 +514,17 @@ impl Host {
             TROUBLE_BYTES + trouble.failing.len() as u64 * FAILING_BYTES + trouble.counted.len() as u64 * COUNTED_BYTES
         });
         HOST_BYTES + self.name.bytes() + self.succeeded.len() as u64 * SUCCESS_BYTES + trouble
+    }
+
+    /// The state of the host, where one that was heard of before `since_secs` is silent.
+    fn state(&self, since_secs: u32) -> HostState {
+        match self.caught_up {
+            _ if self.unreadable => HostState::Unreadable,
+            Some(false) => HostState::Behind,
+            None => HostState::Unknown,
+            Some(true) if self.heard_secs < since_secs => HostState::Silent,
+            Some(true) => HostState::Active,
+        }
     }
 
     /// True in the place of a host that was forgotten.
