@@ -126,7 +126,7 @@ pub struct HostDetails {
     pub first_heard: i64,
     /// Event time of the newest activity, to a quarter of an hour, milliseconds since 1970 UTC.
     pub last_active: Option<i64>,
-    /// Event time of the newest scan that is recorded: a change of its outcome, or the first of a day.
+    /// The newest scan. One is recorded in a quarter of an hour.
     pub last_scan: Option<Scan>,
     /// Dimensions of the host and of its operations.
     pub facts: Vec<HostFact>,
@@ -143,7 +143,7 @@ pub struct HostDetails {
 /// A scan for updates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Scan {
-    /// The server, `HOST[:PORT]`.
+    /// The server, `HOST[:PORT]`; empty where the host names none.
     pub server: String,
     /// Event time, milliseconds since 1970 UTC.
     pub time: i64,

@@ -326,7 +326,7 @@ fn the_table_and_its_csv_file_have_the_same_rows() {
         let page = bench.page(&format!("/?{query}"));
         let table = page.split("id=\"history\"").nth(1).unwrap();
         assert_eq!(table.matches(&format!("/incidents/{id}")).count(), rows, "{query}");
-        assert!(page.contains(&format!("{rows} of {rows} incident")), "{query}");
+        assert!(page.contains(&format!("Shown: {rows} of {rows}.")), "{query}");
     }
     for path in ["/", "/incidents.csv", "/api/v1/incidents"] {
         assert_eq!(bench.get(&format!("{path}?state=bad")).status, 400, "{path}");

@@ -49,7 +49,7 @@ fn blamed(status: &Status) -> Markup {
         .flat_map(|known| known.newest.certificates.iter().map(|finding| (known.newest.id.clone(), finding)))
         .collect();
     html! {
-        section aria-labelledby="blamed" {
+        section {
             h2 id="blamed" { "Named as the cause of an open incident" }
             @if findings.is_empty() { p { "None." } }
             @for (id, finding) in findings {
@@ -67,7 +67,7 @@ fn blamed(status: &Status) -> Markup {
 
 fn table(found: &CertificateList) -> Markup {
     html! {
-        section aria-labelledby="stores" {
+        section {
             h2 id="stores" { "In the stores of the fleet" }
             @if found.certificates.is_empty() {
                 p { "No host sends an inventory of its certificates. Turn it on with [certificates] in the collector's configuration." }

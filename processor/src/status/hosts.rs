@@ -84,7 +84,7 @@ fn form(wanted: &HostSearch) -> Markup {
 fn table(found: &HostList) -> Markup {
     html! {
         p.soft {
-            (found.hosts.len()) " of " (number(found.total)) @if found.total == 1 { " host" } @else { " hosts" } " that fit, failing ones first. "
+            "Shown: " (found.hosts.len()) " of " (number(found.total)) ", failing hosts first. "
             @if found.total > found.hosts.len() as u64 { "Narrow the search to see the others." }
         }
         @if !found.hosts.is_empty() {
@@ -137,17 +137,17 @@ pub(super) async fn page(State(status): State<Arc<Status>>, Path(name): Path<Str
 
 fn details(host: &HostDetails) -> Markup {
     html! {
-        section aria-label="Facts" {
+        section {
             h2 { "Facts" }
             table {
                 tbody {
                     tr { th scope="row" { "State" } td { (host.row.state) @if host.row.failing > 0 { ", failing" } } }
                     tr { th scope="row" { "Last scan" } td {
                         @match &host.last_scan {
-                            Some(scan) => { (time(scan.time)) " at " (shown(&scan.server)) @if scan.succeeded { ", succeeded" } @else { ", " strong { "failed" } } },
+                            Some(scan) => { (time(scan.time)) @if !scan.server.is_empty() { " at " (shown(&scan.server)) } @if scan.succeeded { ", succeeded" } @else { ", " strong { "failed" } } },
                             None => "not recorded",
                         }
-                        br; span.soft { "A scan is recorded when its outcome changes, and once a day." }
+                        br; span.soft { "One scan is recorded in a quarter of an hour." }
                     } }
                     tr { th scope="row" { "Last active" } td { @if let Some(at) = host.last_active { (time(at)) } @else { "never" } } }
                     tr { th scope="row" { "Last heard" } td { (time(host.row.heard)) ", known since " (time(host.first_heard)) } }
@@ -159,7 +159,7 @@ fn details(host: &HostDetails) -> Markup {
                 }
             }
         }
-        section aria-label="Failures" {
+        section {
             h2 { "What fails" }
             @if host.failures.is_empty() { p { "Nothing fails for a reason of certificate trust." } } @else {
                 div.scroll tabindex="0" role="region" aria-label="Failures" {
@@ -178,13 +178,13 @@ fn details(host: &HostDetails) -> Markup {
                 }
             }
         }
-        section aria-label="Successes" {
+        section {
             h2 { "What succeeded" }
             @if host.successes.is_empty() { p { "No success is recorded." } } @else {
                 ul { @for success in &host.successes { li { (time(success.time)) " " (shown(success.title.as_deref().unwrap_or(&success.subject))) } } }
             }
         }
-        section aria-label="Certificates" {
+        section {
             h2 { "Certificates" }
             @match &host.inventory {
                 Some(inventory) => (certificates(inventory)),

@@ -179,9 +179,10 @@ impl Status {
             }
         }
         drop(lags);
-        let figures: Vec<String> =
-            self.metrics.render().lines().filter(|line| line.contains("hosts_by_state")).map(str::to_owned).collect();
-        let now = format!("{:?}{:?}{figures:?}", self.pipeline(), self.problems());
+        let rendered = self.metrics.render();
+        let hosts: Vec<&str> = rendered.lines().filter(|line| line.contains("figure=\"hosts_by_state\"")).collect();
+        let surroundings = locked(&self.surroundings).clone();
+        let now = format!("{partitions:?}{:?}{surroundings:?}{:?}{hosts:?}", self.metrics.channels(), self.problems());
         if std::mem::replace(&mut *locked(&self.shown), now.clone()) != now {
             self.count_up();
         }

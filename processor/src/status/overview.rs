@@ -6,6 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
+use wulog_schemas::alert::Alert;
 use wulog_schemas::hresult::Family;
 
 use super::filter::{Filter, ROWS_MAX, STATES, title};
@@ -118,7 +119,7 @@ fn open_incidents(incidents: &Incidents) -> Markup {
     let open = incidents.open();
     html! {
         @if !open.is_empty() {
-            section aria-labelledby="open" {
+            section {
                 h2 id="open" { "Open incidents, the worst first" }
                 ul.cards { @for known in open.iter().take(CARDS_MAX) { li { (card(known)) } } }
                 @if open.len() > CARDS_MAX {
@@ -142,7 +143,7 @@ fn card(known: &Known) -> Markup {
                     @if let Some(code) = alert.codes.first() { " · " code { (shown(&code.code)) } " " (shown(code.symbol.as_deref().unwrap_or(""))) }
                 }
                 p { @match cause(alert) {
-                    Some(cause) => { span.soft { "Cause: " } (cause) },
+                    Some(cause) => { span.soft { "Cause: " } (cause) (counts(alert)) },
                     None => span.soft { "No cause is known: affected hosts share nothing that healthy ones do not." },
                 } }
                 p.soft {
@@ -155,9 +156,21 @@ fn card(known: &Known) -> Markup {
     }
 }
 
+/// How clearly the cause tells affected hosts from healthy ones.
+fn counts(alert: &Alert) -> Markup {
+    html! {
+        @if let Some(found) = alert.certificates.first() {
+            ", on " (found.affected_hosts) " of " (found.affected_known) " affected and " (found.healthy_hosts) " of "
+            (found.healthy_known) " healthy hosts with an inventory"
+        } @else if let Some(factor) = alert.common_factors.first() {
+            ", of " (percent(factor.coverage)) " of the affected and " (percent(factor.in_healthy)) " of the healthy hosts"
+        }
+    }
+}
+
 fn fleet_part(status: &Status, fleet: &Result<FleetState, NoAnswer>) -> Markup {
     html! {
-        section aria-labelledby="fleet" {
+        section {
             h2 id="fleet" { "The fleet" }
             @match fleet {
                 Ok(fleet) => {
@@ -184,11 +197,11 @@ fn figure(name: &str, count: u64, state: &str) -> Markup {
 fn history(incidents: &Incidents, filter: &Filter) -> Markup {
     let (total, rows) = filter.rows(incidents);
     html! {
-        section aria-labelledby="history" {
+        section {
             h2 id="history" { "History of incidents" }
             (form(filter))
             p.soft {
-                (rows.len()) " of " (total) @if total == 1 { " incident" } @else { " incidents" } " that fit. "
+                "Shown: " (rows.len()) " of " (total) ". "
                 @if total > ROWS_MAX { "Narrow the filter to see the others. " }
                 @if incidents.forgotten() > 0 { (incidents.forgotten()) " older ones are no longer in memory; wulog-processor alerts list --all has them. " }
                 @if incidents.unreadable() > 0 { (incidents.unreadable()) " records are no document that this version can read. " }

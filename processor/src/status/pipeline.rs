@@ -30,7 +30,7 @@ pub(super) async fn page(State(status): State<Arc<Status>>) -> Response {
 
 fn partitions(pipeline: &Pipeline) -> Markup {
     html! {
-        section aria-labelledby="partitions" {
+        section {
             h2 id="partitions" { "Partitions" }
             p.soft {
                 "A lag is known of the partitions of this process."
@@ -66,7 +66,7 @@ fn partition_row(known: &Partition) -> Markup {
 
 fn channels(channels: &[ChannelFigures]) -> Markup {
     html! {
-        section aria-labelledby="channels" {
+        section {
             h2 id="channels" { "Channels" }
             @if channels.is_empty() { p { "No channel is configured: nobody is told of incidents." } } @else {
                 div.scroll tabindex="0" role="region" aria-labelledby="channels" {

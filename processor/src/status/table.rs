@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use maud::{Markup, PreEscaped, html};
-use wulog_schemas::alert::{Alert, Level, State, UtcTime};
+use wulog_schemas::alert::{Alert, Condition, Level, State};
 
 use super::incidents::Known;
 use super::layout::{number, shown};
@@ -19,13 +19,16 @@ pub(super) fn curve(known: &Known) -> Markup {
     let newest = &known.newest;
     let begin = newest.time.onset.0;
     let end = newest.time.updated.0.max(begin + 1);
-    let highest = known.points().map(|alert| alert.hosts.affected).max().unwrap_or(1).max(1);
-    let x = |at: UtcTime| EDGE + (at.0.clamp(begin, end) - begin) as f64 / (end - begin) as f64 * (WIDTH - 2.0 * EDGE);
+    let affected = grown(known, begin);
+    let recovered: Vec<(i64, u64)> =
+        known.points().map(|alert| (alert.time.updated.0, alert.hosts.recovered)).collect();
+    let highest = affected.iter().map(|(_, hosts)| *hosts).max().unwrap_or(1).max(1);
+    let x = |at: i64| EDGE + (at.clamp(begin, end) - begin) as f64 / (end - begin) as f64 * (WIDTH - 2.0 * EDGE);
     let y = |hosts: u64| HEIGHT - EDGE - hosts as f64 / highest as f64 * (HEIGHT - 2.0 * EDGE);
-    let line = |count: fn(&Alert) -> u64| {
-        let mut points = format!("{EDGE},{}", y(0));
-        for alert in known.points() {
-            let _ = write!(points, " {:.1},{:.1}", x(alert.time.updated), y(count(alert)));
+    let line = |counts: &[(i64, u64)]| {
+        let mut points = format!("{EDGE},{:.1}", y(0));
+        for (at, hosts) in counts {
+            let _ = write!(points, " {:.1},{:.1}", x(*at), y(*hosts));
         }
         points
     };
@@ -37,12 +40,24 @@ pub(super) fn curve(known: &Known) -> Markup {
     );
     html! {
         svg.spark viewBox={"0 0 " (WIDTH) " " (HEIGHT)} role="img" aria-label=(described) preserveAspectRatio="none" {
-            polyline.total points=(line(|alert| alert.hosts.affected)) {}
+            polyline.total points=(line(&affected)) {}
             @if newest.hosts.recovered > 0 {
-                polyline.recovered points=(line(|alert| alert.hosts.recovered)) {}
+                polyline.recovered points=(line(&recovered)) {}
             }
         }
     }
+}
+
+/// Affected hosts over time: the first failures one by one, as far as the evidence names them, then each document.
+fn grown(known: &Known, begin: i64) -> Vec<(i64, u64)> {
+    let mut failures: Vec<i64> = known.newest.evidence.exemplars.iter().map(|exemplar| exemplar.time.0).collect();
+    failures.sort_unstable();
+    let single = (1..).zip(failures).map(|(hosts, at)| (at.max(begin), hosts));
+    let told = known.points().map(|alert| (alert.time.updated.0, alert.hosts.affected));
+    let mut grown: Vec<(i64, u64)> = single.chain(told).collect();
+    grown.sort_unstable();
+    // A split takes hosts away, so only the order of time is made sure of.
+    grown
 }
 
 /// A lag over time: one bar a sample.
@@ -88,10 +103,21 @@ pub(super) fn state(state: State) -> &'static str {
     }
 }
 
-/// A value of a dimension, with the name that people know it by.
+/// The likeliest cause in a few words: a certificate, or else what the affected hosts share most clearly.
 pub(super) fn cause(alert: &Alert) -> Option<String> {
     if let Some(finding) = alert.certificates.first() {
-        return Some(shown(&finding.says));
+        let subject = finding
+            .certificate
+            .as_ref()
+            .map(|known| if known.subject.is_empty() { known.sha1.as_str() } else { known.subject.as_str() });
+        let subject = subject.unwrap_or("a certificate");
+        let store = finding.store.as_deref().unwrap_or("its store");
+        return Some(shown(&match finding.condition {
+            Condition::Missing => format!("certificate {subject} is missing in {store}"),
+            Condition::Distrusted => format!("certificate {subject} is in {store}"),
+            Condition::Expired => format!("certificate {subject} has expired"),
+            Condition::PolicyOff => "policy AcceptTrustedPublisherCerts is off".to_owned(),
+        }));
     }
     let factor = alert.common_factors.first()?;
     let value = factor.name.as_deref().unwrap_or(&factor.value);
