@@ -55,8 +55,8 @@ fn grown(known: &Known, begin: i64) -> Vec<(i64, u64)> {
     let single = (1..).zip(failures).map(|(hosts, at)| (at.max(begin), hosts));
     let told = known.points().map(|alert| (alert.time.updated.0, alert.hosts.affected));
     let mut grown: Vec<(i64, u64)> = single.chain(told).collect();
-    grown.sort_unstable();
-    // A split takes hosts away, so only the order of time is made sure of.
+    // Sorted by time only: a split takes hosts away, so counts may fall.
+    grown.sort_by_key(|(at, _)| *at);
     grown
 }
 
