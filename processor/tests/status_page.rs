@@ -293,7 +293,7 @@ fn the_pages_say_what_the_log_holds() {
     assert_eq!(bench.json("/api/v1/hosts?state=silent")["total"], 0);
     assert_eq!(bench.get("/api/v1/hosts?state=sick").status, 400);
 
-    let host = bench.page("&#x2f;hosts&#x2f;pc-07");
+    let host = bench.page("/hosts/pc-07");
     expect(&host, &["CERT_E_UNTRUSTEDROOT", "update:8468427e", "2019-11-13 02:07", &id, "sends no inventory"]);
     let healthy = bench.page("/hosts/pc-08");
     expect(&healthy, &["Nothing fails", "CN=Example &lt;Publishing&gt;", SHA1, "TrustedPublisher"]);

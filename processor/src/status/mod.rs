@@ -130,7 +130,6 @@ impl Status {
     ///
     /// # Errors
     /// None: what goes wrong is shown on the page, since the pipeline does not need it.
-    #[expect(clippy::unnecessary_wraps, reason = "threads of a processor end with a result")]
     pub fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         follow::follow(self, &self.log, stop);
         Ok(())
@@ -138,7 +137,10 @@ impl Status {
 
     fn take(&self, records: &[Record], is_end: bool) {
         let mut incidents = self.incidents.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = records.iter().fold(false, |changed, record| incidents.take(&record.value) || changed);
+        let mut changed = false;
+        for record in records {
+            changed |= incidents.take(&record.value);
+        }
         drop(incidents);
         let mut reading = locked(&self.reading);
         let now = if is_end { Reading::UpToDate } else { reading.clone() };
