@@ -11,7 +11,7 @@ use wulog_collector::clock::Clock;
 use wulog_collector::config::HostConfig;
 use wulog_collector::kafka::KafkaSettings;
 use wulog_collector::machine::Machine;
-use wulog_collector::secret::toml_error;
+use wulog_collector::secret::{readable_by_all, toml_error};
 use wulog_collector::toml_key::place_of;
 
 use crate::deliver::config::{WrongChannel, check_all};
@@ -109,6 +109,7 @@ impl StandaloneConfig {
         check_detector(&name, &text, &raw.detector)?;
         let channels = check_channels(&name, &text, &raw.channels, &this_machine())?;
         check_http(&name, &text, raw.http.as_ref())?;
+        warn_of_readable_token(path, raw.http.as_ref());
         Ok(StandaloneConfig { normalizer: raw.normalizer, detector: raw.detector, channels, http: raw.http })
     }
 }
@@ -168,6 +169,7 @@ impl Config {
         for finding in config.kafka.properties.readable_by_all(path) {
             tracing::warn!("{finding}");
         }
+        warn_of_readable_token(path, config.http.as_ref());
         Ok(config)
     }
 
@@ -297,11 +299,20 @@ fn check_channels(
 }
 
 fn check_http(name: &str, text: &str, http: Option<&HttpConfig>) -> Result<(), ConfigError> {
-    http.map_or(Ok(()), HttpConfig::check).map_err(|why| ConfigError::Wrong {
+    http.map_or(Ok(()), HttpConfig::check).map_err(|(key, why)| ConfigError::Wrong {
         path: name.to_owned(),
-        line: line_in(text, &["http"], None, "listen"),
+        line: line_in(text, &["http"], None, key),
         why,
     })
+}
+
+fn warn_of_readable_token(path: &Path, http: Option<&HttpConfig>) {
+    let token = http.and_then(|http| http.token.as_ref());
+    let origins: Vec<_> =
+        token.map(|token| ("http.token_file".to_owned(), token.origin().clone())).into_iter().collect();
+    for finding in readable_by_all(path, &origins) {
+        tracing::warn!("{finding}");
+    }
 }
 
 /// The error for the key at `path` of the file `name`, on the key's line.

@@ -12,11 +12,13 @@
 //! read:    `alerts`             = `alerts` that there are, listed or shown
 //!          `certificates`       = inventories of `certificates`, listed or shown
 //!          `report`             = the `postmortem` of one incident, as files
+//!          `[http] listen`      = the `status` page and its API; a `question` asks the Detector about hosts
 //! told:    `channels`           = `deliver` brings alerts to people; `http` says how the processor itself is
 //! apart:   `test-patterns`      = a `pattern_test` of the operator's patterns over lines
 //! ```
 
 pub mod machine;
+pub mod question;
 pub mod bounds;
 pub mod log_time;
 pub mod parse;
@@ -29,6 +31,7 @@ pub mod http;
 pub mod alerts;
 pub mod certificates;
 pub mod postmortem;
+pub mod status;
 pub mod log;
 pub mod snapshot;
 pub mod shell;

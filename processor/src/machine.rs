@@ -6,6 +6,7 @@ use bytes::Bytes;
 use wulog_schemas::topic::Topic;
 
 use crate::http::metrics::Figure;
+use crate::question::{Answer, Question};
 
 /// One record of a machine's input partition.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +99,11 @@ pub trait Machine: Sized + Send {
     /// Figures of its state for `/metrics`. They may not depend on which hosts there are.
     fn figures(&self) -> Vec<Figure> {
         Vec::new()
+    }
+
+    /// Answers a question about its state, which stays as it is; `None` where the machine answers none.
+    fn answer(&self, _question: &Question) -> Option<Answer> {
+        None
     }
 
     /// The whole state as bytes.

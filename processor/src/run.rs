@@ -1,5 +1,6 @@
 //! `run`: both machines on Kafka, each in a thread of its own, until told to stop.
 
+use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ use crate::log::kafka::{KafkaLog, KafkaQueue};
 use crate::machine::Machine;
 use crate::normalize::Normalizer;
 use crate::shell::{Shell, ShellConfig};
-use crate::topics;
+use crate::status::{AlertsLog, Status};
+use crate::{question, topics};
 
 /// Pause before brokers that did not answer are asked again.
 const RETRY: Duration = Duration::from_secs(3);
@@ -38,6 +40,8 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
     config.normalizer.inventory.watch(stop);
     let (metrics, loops) = (Metrics::new(), Loops::new(Instant::now()));
     let server = config.http.as_ref().map(Server::bind).transpose()?;
+    let (asker, questions) = question::channel();
+    let status = Arc::new(Status::new(AlertsLog::Kafka(Box::new(config.kafka.clone())), &metrics, asker));
     let channels = config
         .channels
         .iter()
@@ -50,7 +54,8 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
         .watched_in(&loops);
     let mut detector = on_kafka::<Detector>(config, no_ticks, Topic::Signals, config.detector.clone())?
         .noting_in(&metrics)
-        .watched_in(&loops);
+        .watched_in(&loops)
+        .answering(questions);
     info!(
         brokers = config.kafka.brokers(),
         prefix = config.kafka.topic_prefix,
@@ -68,7 +73,9 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
             }
             let metrics = &metrics;
             if let Some(server) = server {
-                threads.push(("HTTP server", scope.spawn(move || server.run(metrics, stop))));
+                let followed = Arc::clone(&status);
+                threads.push(("status page", scope.spawn(move || followed.run(stop))));
+                threads.push(("HTTP server", scope.spawn(move || server.run(metrics, status, stop))));
             }
             join_all(threads, &manager, &loops, stop)
         })

@@ -20,6 +20,7 @@ use wulog_schemas::topic::Topic;
 use crate::http::metrics::{Figures, MachineMetrics, Metrics};
 use crate::log::{Log, LogError, Record, Write};
 use crate::machine::{Machine, Output};
+use crate::question::Questions;
 use crate::snapshot::{Owner, Snapshot};
 
 /// State records in one transaction: 8 chunks of 512 KiB.
@@ -133,6 +134,8 @@ pub struct Shell<M: Machine> {
     rounds: Rounds,
     /// When the machines were last asked for their figures.
     asked_at: Option<Instant>,
+    /// Questions about the state of the machines; `None` where nobody asks.
+    questions: Option<Questions>,
 }
 
 impl<M: Machine> Shell<M> {
@@ -152,6 +155,7 @@ impl<M: Machine> Shell<M> {
             metrics: Metrics::new().of_machine(M::NAME),
             rounds: Rounds::unwatched(),
             asked_at: None,
+            questions: None,
         }
     }
 
@@ -169,6 +173,13 @@ impl<M: Machine> Shell<M> {
         self
     }
 
+    /// Answers `questions` between batches.
+    #[must_use]
+    pub fn answering(mut self, questions: Questions) -> Shell<M> {
+        self.questions = Some(questions);
+        self
+    }
+
     /// Runs until `stop`, waits out what can be waited out, and leaves fresh snapshots behind.
     ///
     /// # Errors
@@ -177,6 +188,7 @@ impl<M: Machine> Shell<M> {
         let mut backoff = BACKOFF.0;
         while !stop.is_cancelled() {
             self.rounds.turn(Instant::now());
+            self.answer();
             match self.step(Duration::from_millis(200)) {
                 Ok(step) => {
                     backoff = BACKOFF.0;
@@ -187,6 +199,7 @@ impl<M: Machine> Shell<M> {
                     self.metrics.retried();
                     let until = Instant::now() + backoff;
                     while Instant::now() < until && !stop.is_cancelled() {
+                        self.answer();
                         std::thread::sleep(Duration::from_millis(50));
                     }
                     backoff = (backoff * 2).min(BACKOFF.1);
@@ -204,6 +217,20 @@ impl<M: Machine> Shell<M> {
             }
             finished => finished,
         }
+    }
+
+    /// Answers the questions that wait, from the first live machine. A machine that panics on a question stays as it was,
+    /// since a question changes nothing.
+    fn answer(&mut self) {
+        let Some(questions) = &mut self.questions else { return };
+        let live = self.slots.values().find(|slot| slot.is_live()).map(|slot| &slot.machine);
+        questions.answer_all(|question| {
+            let answered = catch_unwind(AssertUnwindSafe(|| live.and_then(|machine| machine.answer(question))));
+            answered.unwrap_or_else(|_| {
+                error!(machine = M::NAME, ?question, "panicked on this question of the status page; please report it");
+                None
+            })
+        });
     }
 
     /// One batch, from poll to commit.

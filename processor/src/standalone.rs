@@ -4,6 +4,7 @@
 mod printer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -23,7 +24,9 @@ use crate::http::{HttpConfig, Server};
 use crate::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedQueue, EmbeddedSink};
 use crate::machine::Machine;
 use crate::normalize::{Normalizer, NormalizerConfig};
+use crate::question;
 use crate::shell::{Shell, ShellConfig};
+use crate::status::{AlertsLog, Status};
 
 use printer::Printer;
 
@@ -80,9 +83,14 @@ impl Standalone {
         let (metrics, loops) = (Metrics::new(), Loops::new(Instant::now()));
         let mut normalizer =
             self.shell::<Normalizer>(Topic::Raw, self.normalizer.clone())?.noting_in(&metrics).watched_in(&loops);
-        let mut detector =
-            self.shell::<Detector>(Topic::Signals, self.detector.clone())?.noting_in(&metrics).watched_in(&loops);
+        let (asker, questions) = question::channel();
+        let mut detector = self
+            .shell::<Detector>(Topic::Signals, self.detector.clone())?
+            .noting_in(&metrics)
+            .watched_in(&loops)
+            .answering(questions);
         let server = self.http.as_ref().map(Server::bind).transpose()?;
+        let status = Arc::new(Status::new(AlertsLog::Embedded(self.log.clone()), &metrics, asker));
         let channels = self
             .channels
             .iter()
@@ -106,7 +114,9 @@ impl Standalone {
             }
             let metrics = &metrics;
             if let Some(server) = server {
-                threads.push(("HTTP server", scope.spawn(move || server.run(metrics, stop))));
+                let followed = Arc::clone(&status);
+                threads.push(("status page", scope.spawn(move || followed.run(stop))));
+                threads.push(("HTTP server", scope.spawn(move || server.run(metrics, status, stop))));
             }
             crate::run::join_all(threads, &manager, &loops, stop)
         })

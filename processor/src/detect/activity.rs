@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// A quarter hour, counted from 1970 UTC.
 pub(super) type Quarter = i64;
 
-const QUARTER_MS: i64 = 15 * 60 * 1000;
+pub(super) const QUARTER_MS: i64 = 15 * 60 * 1000;
 
 pub(super) fn quarter(time_ms: i64) -> Quarter {
     time_ms.div_euclid(QUARTER_MS)

@@ -3,6 +3,8 @@
 //! A million hosts fit into 400 MB, so what most of them share is held once (names of updates, sets of dimension
 //! values), what few of them have stands apart (failures), and times are as small as they can be.
 
+mod search;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -133,6 +135,10 @@ pub(super) struct Host {
     pub(super) unreadable: bool,
     /// True when a limit dropped dimensions of it.
     pub(super) dimensions_cut: bool,
+    /// Whether its newest scan succeeded.
+    scan_succeeded: bool,
+    /// Event time of its newest scan, seconds since 1970, or 0. People ask for it; alerts do not depend on it.
+    scan_secs: u32,
     /// True when this is the place of a host that was forgotten.
     forgotten: bool,
     /// Log time of its first and of its latest signal, seconds since 1970.
@@ -252,14 +258,7 @@ impl Fleet {
         let since = secs_of(heard_since_ms);
         let mut counts = [0; 5];
         for host in self.hosts.iter().filter(|host| !host.forgotten) {
-            let state = match host.caught_up {
-                _ if host.unreadable => HostState::Unreadable,
-                Some(false) => HostState::Behind,
-                None => HostState::Unknown,
-                Some(true) if host.heard_secs < since => HostState::Silent,
-                Some(true) => HostState::Active,
-            };
-            counts[state as usize] += 1;
+            counts[host.state(since) as usize] += 1;
         }
         counts
     }
@@ -401,6 +400,14 @@ impl Fleet {
         self.activity.mark(&mut known.activity, time_ms);
     }
 
+    /// Notes the end of a scan.
+    pub(super) fn scanned(&mut self, host: HostIndex, time_ms: i64, succeeded: bool) {
+        let known = &mut self.hosts[host as usize];
+        if secs_of(time_ms) >= known.scan_secs {
+            (known.scan_secs, known.scan_succeeded) = (secs_of(time_ms), succeeded);
+        }
+    }
+
     /// Sets a host's dimensions, which come in the order of their names.
     pub(super) fn set_dimensions(&mut self, host: HostIndex, dimensions: &[(&str, &str)], limits: &Limits) {
         self.hosts[host as usize].dimensions_cut = dimensions.len() > limits.dimensions_per_host;
@@ -519,6 +526,17 @@ impl Host {
             TROUBLE_BYTES + trouble.failing.len() as u64 * FAILING_BYTES + trouble.counted.len() as u64 * COUNTED_BYTES
         });
         HOST_BYTES + self.name.bytes() + self.succeeded.len() as u64 * SUCCESS_BYTES + trouble
+    }
+
+    /// The state of the host, where one that was heard of before `since_secs` is silent.
+    fn state(&self, since_secs: u32) -> HostState {
+        match self.caught_up {
+            _ if self.unreadable => HostState::Unreadable,
+            Some(false) => HostState::Behind,
+            None => HostState::Unknown,
+            Some(true) if self.heard_secs < since_secs => HostState::Silent,
+            Some(true) => HostState::Active,
+        }
     }
 
     /// True in the place of a host that was forgotten.

@@ -58,6 +58,7 @@ mod running;
 mod handling;
 mod budget;
 mod figures;
+mod answers;
 pub mod config;
 pub mod stats;
 
@@ -85,6 +86,7 @@ use view::View;
 use crate::http::metrics::Figure;
 use crate::log_time::LogClock;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
+use crate::question::{Answer, Question};
 
 /// A failure heard of so long after the fact comes out of a backlog. A provisional one waits 5 minutes for its outcome.
 const HEARD_LATE_MS: i64 = 15 * 60 * 1000;
@@ -220,6 +222,10 @@ impl Machine for Detector {
 
     fn figures(&self) -> Vec<Figure> {
         figures::figures(&self.state, &self.config)
+    }
+
+    fn answer(&self, question: &Question) -> Option<Answer> {
+        Some(answers::answer(&self.state, &self.config, question))
     }
 
     fn adopt(&mut self, documents: &[Vec<u8>]) -> Vec<String> {

@@ -68,6 +68,12 @@ impl Sets {
         self.sets.iter().filter(|set| set.hosts > 0).flat_map(|set| set.pairs.iter().copied())
     }
 
+    /// Every set that hosts have: its number, its pairs, and how many hosts have it.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (SetId, &[Pair], u32)> {
+        let numbered = (0..).zip(&self.sets).filter(|(_, set)| set.hosts > 0);
+        numbered.map(|(id, set)| (id, &*set.pairs, set.hosts))
+    }
+
     pub(super) fn pairs(&self, id: SetId) -> &[Pair] {
         self.sets.get(id as usize).map_or(&[], |set| &set.pairs)
     }

@@ -3,7 +3,7 @@
 //! Labels are topics, partitions, machines, states, families, severities and names of channels: as many series with a
 //! million hosts as with ten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use serde::Serialize;
 
 /// Labels of a series: names and values.
 pub type Labels = Vec<(&'static str, String)>;
@@ -59,6 +60,42 @@ struct Shared {
     parts: Mutex<BTreeMap<&'static str, Part>>,
     /// The labels of each machine's figures.
     figures: Mutex<BTreeMap<&'static str, Vec<Labels>>>,
+    /// Partitions that have a lag, by machine.
+    partitions: Mutex<BTreeSet<(&'static str, i32)>>,
+    /// Names of channels.
+    channels: Mutex<BTreeSet<String>>,
+}
+
+/// How far the processing of one partition is behind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PartitionFigures {
+    /// The machine: `normalizer` or `detector`.
+    pub machine: &'static str,
+    /// Partition of the machine's input topic.
+    pub partition: i32,
+    /// Log time from the last processed record to now.
+    pub lag_seconds: Option<f64>,
+    /// Records that are not processed yet.
+    pub lag_records: Option<i64>,
+}
+
+/// What one channel has done and has before it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ChannelFigures {
+    /// Its name.
+    pub name: String,
+    /// Documents that its endpoint took since the start of this process.
+    pub delivered: u64,
+    /// Attempts that failed since the start of this process.
+    pub failed: u64,
+    /// Documents that were set aside since the start of this process.
+    pub parked: u64,
+    /// Documents that are not delivered; `None` where another process delivers the channel.
+    pub backlog: Option<i64>,
+    /// Documents that wait for the end of a silence or of quiet hours.
+    pub held: Option<i64>,
+    /// Age of the oldest document that is not delivered.
+    pub oldest_seconds: Option<f64>,
 }
 
 /// What is known of one thread.
@@ -115,6 +152,8 @@ impl Metrics {
             channel_seconds: Family::new_with_constructor(histogram),
             parts: Mutex::default(),
             figures: Mutex::default(),
+            partitions: Mutex::default(),
+            channels: Mutex::default(),
         };
         let r = &mut registry;
         let s = &shared;
@@ -197,11 +236,48 @@ impl Metrics {
     pub fn of_channel(&self, name: &str) -> ChannelMetrics {
         let labels = vec![("channel", name.to_owned())];
         let shared = &self.0;
+        locked(&shared.channels).insert(name.to_owned());
         // Series that are there from the start: a rule on a counter that appears with its first failure misses that one.
         let _ = shared.channel_delivered.get_or_create(&labels);
         let _ = shared.channel_failed.get_or_create(&labels);
         let _ = shared.channel_parked.get_or_create(&labels);
         ChannelMetrics { metrics: self.clone(), labels }
+    }
+
+    /// The partitions of this process, by machine.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<PartitionFigures> {
+        let shared = &self.0;
+        let figures = |&(machine, partition): &(&'static str, i32)| {
+            let labels = partition_labels(machine, partition);
+            PartitionFigures {
+                machine,
+                partition,
+                lag_seconds: shared.lag_seconds.get(&labels).map(|gauge| gauge.get()),
+                lag_records: shared.lag_records.get(&labels).map(|gauge| gauge.get()),
+            }
+        };
+        locked(&shared.partitions).iter().map(figures).collect()
+    }
+
+    /// The channels of this process, by name.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ChannelFigures> {
+        let shared = &self.0;
+        let figures = |name: &String| {
+            let labels = vec![("channel", name.clone())];
+            let counted = |counters: &Family<Labels, Counter>| counters.get(&labels).map_or(0, |counter| counter.get());
+            ChannelFigures {
+                name: name.clone(),
+                delivered: counted(&shared.channel_delivered),
+                failed: counted(&shared.channel_failed),
+                parked: counted(&shared.channel_parked),
+                backlog: shared.channel_backlog.get(&labels).map(|gauge| gauge.get()),
+                held: shared.channel_held.get(&labels).map(|gauge| gauge.get()),
+                oldest_seconds: shared.channel_age.get(&labels).map(|gauge| gauge.get()),
+            }
+        };
+        locked(&shared.channels).iter().map(figures).collect()
     }
 
     /// Whether every thread goes round its loop.
@@ -245,6 +321,14 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
+fn locked<T>(held: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn partition_labels(machine: &'static str, partition: i32) -> Labels {
+    vec![("machine", machine.to_owned()), ("partition", partition.to_string())]
+}
+
 /// The figures of one shell.
 #[derive(Clone, Debug)]
 pub struct MachineMetrics {
@@ -258,7 +342,13 @@ impl MachineMetrics {
     }
 
     fn partition(&self, partition: i32) -> Labels {
-        vec![("machine", self.machine.to_owned()), ("partition", partition.to_string())]
+        partition_labels(self.machine, partition)
+    }
+
+    /// The same, of a partition whose lag is told from now on.
+    fn lagging(&self, partition: i32) -> Labels {
+        locked(&self.metrics.0.partitions).insert((self.machine, partition));
+        self.partition(partition)
     }
 
     /// The thread went round its loop; `ready` says whether it does its work.
@@ -286,6 +376,7 @@ impl MachineMetrics {
     /// A partition went to another process: its series would stand still for ever.
     pub fn gave_up(&self, partition: i32) {
         let labels = self.partition(partition);
+        locked(&self.metrics.0.partitions).remove(&(self.machine, partition));
         self.metrics.0.lag_seconds.remove(&labels);
         self.metrics.0.lag_records.remove(&labels);
     }
@@ -309,12 +400,12 @@ impl MachineMetrics {
 
     /// How far the processing of a partition is behind, in log time.
     pub fn lag_seconds(&self, partition: i32, seconds: f64) {
-        self.metrics.0.lag_seconds.get_or_create(&self.partition(partition)).set(seconds);
+        self.metrics.0.lag_seconds.get_or_create(&self.lagging(partition)).set(seconds);
     }
 
     /// How far the processing of a partition is behind, in records.
     pub fn lag_records(&self, partition: i32, records: i64) {
-        self.metrics.0.lag_records.get_or_create(&self.partition(partition)).set(records);
+        self.metrics.0.lag_records.get_or_create(&self.lagging(partition)).set(records);
     }
 
     /// An output was refused as too large.
@@ -445,6 +536,37 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn the_status_page_reads_the_same_figures() {
+        let metrics = Metrics::new();
+        let machine = metrics.of_machine("detector");
+        machine.lag_records(0, 7);
+        machine.lag_seconds(3, 1.5);
+        let channel = metrics.of_channel("am");
+        channel.backlog(4, 1, 2_500);
+        channel.delivered(Duration::from_millis(30));
+        let figures = |partition, lag_seconds, lag_records| PartitionFigures {
+            machine: "detector",
+            partition,
+            lag_seconds,
+            lag_records,
+        };
+        assert_eq!(metrics.partitions(), [figures(0, None, Some(7)), figures(3, Some(1.5), None)]);
+        let expect = ChannelFigures {
+            name: "am".to_owned(),
+            delivered: 1,
+            backlog: Some(4),
+            held: Some(1),
+            oldest_seconds: Some(2.5),
+            ..ChannelFigures::default()
+        };
+        assert_eq!(metrics.channels(), [expect]);
+        machine.gave_up(0);
+        channel.idle();
+        assert_eq!(metrics.partitions(), [figures(3, Some(1.5), None)]);
+        assert_eq!(metrics.channels()[0].backlog, None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the processor says of itself over HTTP: `/metrics` (OpenMetrics), `/healthz` and `/readyz`.
+//! What the processor says of itself over HTTP: `/metrics` (OpenMetrics), `/healthz` and `/readyz`; beside these it serves
+//! the [`status`](crate::status) page.
 
 pub mod metrics;
 mod serve;

@@ -1,7 +1,8 @@
-//! The HTTP server: few small answers, none of which waits for a slow reader.
+//! The HTTP server: figures and health for programs, and the status page. No answer waits for a slow reader.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -9,12 +10,14 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use wulog_collector::secret::Secret;
 
 use super::metrics::Metrics;
+use crate::status::{self, Access, Status};
 
 /// Connections at a time: more wait in the kernel.
 const CONNECTIONS_MAX: usize = 64;
@@ -31,21 +34,39 @@ pub struct HttpConfig {
     /// Whether `listen` may be reachable from other machines. The figures name channels and families, no hosts.
     #[serde(default)]
     pub allow_remote: bool,
+    /// The token that the status page and its API ask for, from the file that `token_file` names. Beyond loopback the page
+    /// needs one.
+    #[serde(default, rename = "token_file", deserialize_with = "token_of_file")]
+    pub token: Option<Secret>,
+}
+
+/// Reads the file that a path names, as all secrets are read.
+fn token_of_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    Secret::look_up("file", &path).map(Some).map_err(de::Error::custom)
 }
 
 impl HttpConfig {
-    /// Looks whether the address is one that may be listened at.
+    /// Looks whether the address is one that may be listened at, and whether the token is one that nobody guesses.
     ///
     /// # Errors
-    /// Names the key.
-    pub fn check(&self) -> Result<(), String> {
-        if self.listen.ip().is_loopback() || self.allow_remote {
-            return Ok(());
+    /// The key, and what is wrong.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        if !self.listen.ip().is_loopback() && !self.allow_remote {
+            let why = "reachable from other machines; set allow_remote = true if that is meant";
+            return Err(("listen", format!("listen = {}: {why}", self.listen)));
         }
-        Err(format!(
-            "listen = {}: reachable from other machines; set allow_remote = true if that is meant",
-            self.listen
-        ))
+        let is_weak = |token: &Secret| token.expose().len() < status::TOKEN_BYTES_MIN;
+        if self.token.as_ref().is_some_and(is_weak) {
+            let why = format!("token_file: the token has less than {} bytes", status::TOKEN_BYTES_MIN);
+            return Err(("token_file", format!("{why}; make one with `openssl rand -hex 32`")));
+        }
+        let is_sendable = |token: &Secret| token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        if !self.token.as_ref().is_none_or(is_sendable) {
+            let why = "token_file: a token has visible ASCII characters only, and no blanks";
+            return Err(("token_file", why.to_owned()));
+        }
+        Ok(())
     }
 }
 
@@ -53,6 +74,7 @@ impl HttpConfig {
 #[derive(Debug)]
 pub struct Server {
     listener: std::net::TcpListener,
+    access: Access,
 }
 
 impl Server {
@@ -64,19 +86,22 @@ impl Server {
         let failed = |error: io::Error| anyhow::anyhow!("[http] listen = {}: {error}", config.listen);
         let listener = std::net::TcpListener::bind(config.listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Server { listener })
+        Ok(Server { listener, access: Access::new(config.listen, config.token.as_ref()) })
     }
 
-    /// Answers until `stop`.
+    /// Answers until `stop`. `/metrics`, `/healthz` and `/readyz` ask for no token: they name no hosts, and the programs
+    /// that read them have none.
     ///
     /// # Errors
     /// Where the system gives no runtime.
-    pub fn run(self, metrics: &Metrics, stop: &CancellationToken) -> anyhow::Result<()> {
+    pub fn run(self, metrics: &Metrics, status: Arc<Status>, stop: &CancellationToken) -> anyhow::Result<()> {
+        let guard = axum::middleware::from_fn_with_state(Arc::new(self.access), status::guard);
         let router = Router::new()
             .route("/metrics", get(figures))
             .route("/healthz", get(health))
             .route("/readyz", get(readiness))
-            .with_state(metrics.clone());
+            .with_state(metrics.clone())
+            .merge(status::routes().route_layer(guard).with_state(status));
         // A runtime of its own: no pipeline thread ever waits for a reader of figures.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async move {
@@ -88,9 +113,9 @@ impl Server {
 }
 
 async fn accept(listener: &TcpListener, router: &Router, stop: &CancellationToken) {
-    let room = std::sync::Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(permit) = std::sync::Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,

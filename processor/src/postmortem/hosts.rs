@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::question::MemberHost;
 use wulog_schemas::alert::Alert;
 use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{Attempt, ConfigChange, Fact, HostFacts, Outcome, RawPosition, Signal};
@@ -28,6 +29,8 @@ pub struct AffectedHost {
     pub title: String,
     /// Event time of the first success at the subject afterwards.
     pub recovered: Option<i64>,
+    /// Whether it has recovered; the time may not be known.
+    pub has_recovered: bool,
     /// The raw record of the first failure.
     pub raw: Option<RawPosition>,
     /// The host's facts by dimension.
@@ -171,6 +174,7 @@ impl HostHistory {
                 subject: failure.subject.clone(),
                 title: failure.title.clone(),
                 recovered: failure.recovered,
+                has_recovered: failure.recovered.is_some(),
                 raw: Some(failure.raw),
                 dimensions,
                 ..named
@@ -183,6 +187,23 @@ impl HostHistory {
     pub(super) fn changes_of(&self, alert: &Alert) -> Vec<ConfigurationChange> {
         let range = alert.time.onset.0 - BEFORE_ONSET_MS..=alert.time.updated.0;
         self.changes.iter().skip(1).filter(|change| range.contains(&change.at)).cloned().collect()
+    }
+}
+
+impl From<MemberHost> for AffectedHost {
+    fn from(member: MemberHost) -> AffectedHost {
+        let (partition, offset) = member.raw;
+        AffectedHost {
+            name: member.name,
+            first_failure: Some(member.first_failure),
+            code: member.code,
+            subject: member.subject,
+            title: member.title,
+            recovered: None,
+            has_recovered: member.recovered,
+            raw: Some(RawPosition { partition, offset }),
+            dimensions: member.dimensions,
+        }
     }
 }
 

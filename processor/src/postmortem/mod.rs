@@ -13,7 +13,7 @@
 mod curve;
 mod hosts;
 mod page;
-mod spreadsheet;
+pub(crate) mod spreadsheet;
 mod timeline;
 mod words;
 
@@ -27,8 +27,10 @@ use wulog_schemas::signal::RawPosition;
 use wulog_schemas::visible::visible_json;
 
 pub use hosts::{AffectedHost, ConfigurationChange, HostHistory};
+pub(crate) use page::{STYLE, path_segment, percent};
 
 use crate::deliver::Language;
+use crate::question::MemberHost;
 
 /// Everything that a report is written from.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Incident {
     /// The raw lines of the evidence.
     lines: BTreeMap<RawPosition, String>,
     gaps: Vec<Gap>,
+    /// Whether it is shown on the status page, which has a page of each host.
+    is_live: bool,
 }
 
 /// A part that the source does not have.
@@ -53,6 +57,10 @@ pub enum Gap {
     NamesCut,
     /// No raw line was found for the evidence.
     NoLines,
+    /// The status page of this process knows no single hosts of the incident.
+    NoHosts,
+    /// The Detector knows which hosts have recovered, and not when.
+    NoRecoveryTimes,
 }
 
 /// How the report is written.
@@ -94,6 +102,7 @@ impl Incident {
             changes: Vec::new(),
             lines: BTreeMap::new(),
             gaps: vec![Gap::NoSignals, Gap::NoLines],
+            is_live: false,
         }
     }
 
@@ -117,6 +126,28 @@ impl Incident {
         }
         self.lines = lines;
         self
+    }
+
+    /// Adds the hosts as the running Detector knows them; `None` where this process cannot ask it.
+    #[must_use]
+    pub(crate) fn with_members(mut self, members: Option<Vec<MemberHost>>) -> Incident {
+        self.is_live = true;
+        self.gaps.retain(|gap| *gap == Gap::NoLines);
+        let Some(members) = members else {
+            self.gaps.push(Gap::NoHosts);
+            return self;
+        };
+        self.gaps.push(Gap::NoRecoveryTimes);
+        self.hosts = members.into_iter().map(AffectedHost::from).collect();
+        self
+    }
+
+    /// The sections of the report as HTML, for a page of its own.
+    ///
+    /// # Errors
+    /// Where the template cannot be filled: a fault of wulog.
+    pub(crate) fn sections(&self, style: Style) -> Result<String, ReportError> {
+        page::sections(self, style)
     }
 
     /// The newest document, which says everything again.

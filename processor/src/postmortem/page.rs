@@ -1,4 +1,5 @@
-//! `report.html`: one page without script, style sheet or picture from elsewhere.
+//! `report.html`: one page without script, style sheet or picture from elsewhere. The status page shows the same sections
+//! of an incident, without the parts that a team fills in.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -16,6 +17,10 @@ use super::words::Words;
 use super::{Gap, Incident, ReportError, Style};
 
 const TEMPLATE: &str = include_str!("report.html");
+/// The sections of an incident, which the report and the status page share.
+const SECTIONS: &str = include_str!("incident.html");
+/// The style sheet of both.
+pub(crate) const STYLE: &str = include_str!("report.css");
 /// Hosts in the page's table; `hosts.csv` has all of them.
 const HOSTS_SHOWN: usize = 200;
 /// Rows of the page's timeline; `timeline.jsonl` has all of them.
@@ -34,6 +39,7 @@ struct Page<'a> {
     impact: Vec<(String, String)>,
     curve: Option<String>,
     curve_bars: String,
+    curve_missing: String,
     timeline: Vec<Row>,
     factors: Vec<Bars>,
     not_shared: Vec<String>,
@@ -85,6 +91,8 @@ struct Proof<'a> {
 #[derive(Serialize)]
 struct HostRow {
     name: String,
+    /// The host's page, on the status page.
+    href: Option<String>,
     failed: String,
     code: String,
     recovered: String,
@@ -92,17 +100,31 @@ struct HostRow {
 
 /// Writes the page.
 pub(super) fn html(incident: &Incident, style: Style) -> Result<String, ReportError> {
-    let words = Words::of(style.language);
-    let writer = Writer { incident, alert: incident.newest(), words: &words, zone: style.zone };
-    let page = writer.page();
+    let mut data = data(incident, style)?;
+    data["body"] = Value::String(render(SECTIONS, &data)?);
+    data["css"] = Value::String(STYLE.to_owned());
+    render(TEMPLATE, &data)
+}
+
+/// Writes the sections of the incident alone.
+pub(super) fn sections(incident: &Incident, style: Style) -> Result<String, ReportError> {
+    render(SECTIONS, &data(incident, style)?)
+}
+
+fn render(template: &str, data: &Value) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("report.html", TEMPLATE)?;
-    let mut data = serde_json::to_value(&page)
+    Ok(environment.render_str(template, Serde(data))?)
+}
+
+fn data(incident: &Incident, style: Style) -> Result<Value, ReportError> {
+    let words = Words::of(style.language);
+    let writer = Writer { incident, alert: incident.newest(), words: &words, zone: style.zone };
+    let mut data = serde_json::to_value(writer.page())
         .map_err(|error| minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.to_string()))?;
     make_visible(&mut data);
-    Ok(environment.get_template("report.html")?.render(Serde(&data))?)
+    Ok(data)
 }
 
 /// A host name may hold characters that turn the order of a text around.
@@ -140,6 +162,9 @@ impl<'a> Writer<'a> {
             impact: self.impact(),
             curve_bars: words.with("curve_bars", &[("hours", &hours)]),
             curve: curve.map(|curve| curve.svg(incident, words)),
+            curve_missing: words
+                .get(if incident.gaps.contains(&Gap::NoHosts) { "curve_elsewhere" } else { "curve_missing" })
+                .to_owned(),
             timeline: self.timeline(),
             factors: alert.common_factors.iter().enumerate().map(|(at, factor)| self.bars(at, factor)).collect(),
             not_shared: self.not_shared(),
@@ -423,9 +448,13 @@ impl<'a> Writer<'a> {
         hosts
             .map(|host| HostRow {
                 name: host.name.clone(),
+                href: self.incident.is_live.then(|| format!("/hosts/{}", path_segment(&host.name))),
                 failed: time(host.first_failure),
                 code: host.code.clone(),
-                recovered: time(host.recovered),
+                recovered: match host.recovered {
+                    None if host.has_recovered => self.words.get("yes").to_owned(),
+                    recovered => time(recovered),
+                },
             })
             .collect()
     }
@@ -442,6 +471,8 @@ impl<'a> Writer<'a> {
                 Gap::NoSignals => words.get("gap_no_signals").to_owned(),
                 Gap::NamesCut => words.with("gap_names_cut", &[("named", &named), ("affected", &affected)]),
                 Gap::NoLines => words.get("gap_no_lines").to_owned(),
+                Gap::NoHosts => words.get("gap_no_hosts").to_owned(),
+                Gap::NoRecoveryTimes => words.get("gap_no_recovery_times").to_owned(),
             })
             .collect();
         let missing = incident.hosts.iter().filter(|host| host.first_failure.is_none()).count() as u64;
@@ -466,12 +497,27 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// A text as one part of a path: everything but letters and digits is escaped.
+pub(crate) fn path_segment(text: &str) -> String {
+    let mut segment = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => segment.push(char::from(byte)),
+            // A segment of dots alone would be another folder.
+            b'.' if text.bytes().any(|byte| byte != b'.') => segment.push('.'),
+            _ => segment.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    segment
+}
+
 fn capitalized(sentence: &str) -> String {
     let mut characters = sentence.chars();
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
-fn percent(share: f64) -> String {
+/// A share in percent.
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     // A share that is neither none nor all must not look as if it were.
     if (percent > 0.0 && percent < 1.0) || (percent > 99.0 && percent < 100.0) {
@@ -484,6 +530,19 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_text_is_one_part_of_a_path() {
+        for (text, expect) in [
+            ("pc-1.corp.example", "pc-1.corp.example"),
+            ("..", "%2E%2E"),
+            ("a/b?c#d", "a%2Fb%3Fc%23d"),
+            ("\"><script>", "%22%3E%3Cscript%3E"),
+            ("b\u{fc}ro", "b%C3%BCro"),
+        ] {
+            assert_eq!(path_segment(text), expect);
+        }
+    }
 
     #[test]
     fn a_share_that_is_not_all_never_reads_as_all() {

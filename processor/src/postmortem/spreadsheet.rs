@@ -1,4 +1,4 @@
-//! `hosts.csv`: one row for each affected host, for spreadsheets (RFC 4180, UTF-8 with byte order mark).
+//! CSV files for spreadsheets. `hosts.csv`: one row for each affected host, for spreadsheets (RFC 4180, UTF-8 with byte order mark).
 //!
 //! The byte order mark tells Excel and LibreOffice the encoding. A host name or a fact may be anybody's text, so a cell that
 //! a spreadsheet would take for a formula begins with an apostrophe, by which the spreadsheet takes it for text.
@@ -10,12 +10,13 @@ use wulog_schemas::visible::visible;
 
 use super::AffectedHost;
 
-const BYTE_ORDER_MARK: &str = "\u{feff}";
+/// Tells spreadsheets the encoding.
+pub(crate) const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// Columns of facts; a fleet has about ten dimensions, and labels of its own.
 const DIMENSIONS_MAX: usize = 60;
 
 /// The rows of all hosts.
-pub(super) fn csv(hosts: &[AffectedHost]) -> Vec<u8> {
+pub(crate) fn csv(hosts: &[AffectedHost]) -> Vec<u8> {
     let names: BTreeSet<&str> = hosts.iter().flat_map(|host| host.dimensions.keys().map(String::as_str)).collect();
     let dimensions: Vec<&str> = names.into_iter().take(DIMENSIONS_MAX).collect();
     let mut text = BYTE_ORDER_MARK.to_owned();
@@ -41,7 +42,8 @@ pub(super) fn csv(hosts: &[AffectedHost]) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn row(text: &mut String, cells: impl Iterator<Item = String>) {
+/// Appends a row of inert cells.
+pub(crate) fn row(text: &mut String, cells: impl Iterator<Item = String>) {
     for (at, value) in cells.enumerate() {
         if at > 0 {
             text.push(',');

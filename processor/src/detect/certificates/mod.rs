@@ -7,6 +7,7 @@
 //! A fleet without inventories holds nothing here: the maps are empty, and no document looks further.
 
 mod findings;
+mod inventory;
 mod warnings;
 mod words;
 mod wsus;

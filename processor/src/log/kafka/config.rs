@@ -57,7 +57,8 @@ impl KafkaConfig {
         Ok(())
     }
 
-    fn group(&self, machine: &str) -> String {
+    /// The consumer group of a machine.
+    pub(super) fn group(&self, machine: &str) -> String {
         format!("{}-{machine}", self.topic_prefix)
     }
 

@@ -24,13 +24,15 @@ mod config;
 mod errors;
 mod order;
 mod reader;
+mod surroundings;
 mod transactions;
 
 pub use channel::{KafkaBystander, KafkaQueue, append};
 pub(crate) use clients::LoginWatch;
 pub use config::KafkaConfig;
 pub(crate) use errors::explain;
-pub use reader::PartitionReader;
+pub use reader::{PartitionReader, PartitionTail};
+pub use surroundings::{Owner, Surroundings, surroundings};
 
 use align::Alignment;
 use clients::{GroupContext, Membership, Quiet, Rebalance};

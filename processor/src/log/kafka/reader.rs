@@ -55,25 +55,11 @@ impl PartitionReader {
     ) -> Result<PartitionReader, LogError> {
         let topic = topic.name(&config.topic_prefix);
         let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &topic, doing, error);
-        // librdkafka wants a group; nothing is ever committed with it. Its name lies under the tenant's prefix, as its ACLs do.
-        let group = format!("{}-reader", config.topic_prefix);
-        let properties = config.client(&[
-            ("group.id", &group),
-            ("enable.auto.commit", "false"),
-            ("isolation.level", "read_committed"),
-            ("enable.partition.eof", "true"),
-            ("auto.offset.reset", "earliest"),
-            ("queued.max.messages.kbytes", "4096"),
-            ("fetch.wait.max.ms", "50"), // the end is told by an empty fetch
-        ]);
-        let consumer =
-            BaseConsumer::from_config_and_context(&properties, Quiet).map_err(|e| failed("making a consumer", &e))?;
+        let consumer = consumer(config, &topic)?;
         let (_, end) = consumer
             .fetch_watermarks(&topic, partition, CALL_TIMEOUT)
             .map_err(|e| failed("asking for its end offset", &e))?;
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&topic, partition, offset).map_err(|e| failed("naming offsets", &e))?;
-        consumer.assign(&list).map_err(|e| failed("opening it", &e))?;
+        assign(&consumer, config, &topic, partition, offset)?;
         Ok(PartitionReader { consumer, brokers: config.brokers().to_owned(), topic, partition, end, ended: false })
     }
 
@@ -106,6 +92,36 @@ impl PartitionReader {
     }
 }
 
+/// A consumer of `topic` that is nobody's member: it reads what is committed, and commits nothing.
+fn consumer(config: &KafkaConfig, topic: &str) -> Result<BaseConsumer<Quiet>, LogError> {
+    // librdkafka wants a group; nothing is ever committed with it. Its name lies under the tenant's prefix, as its ACLs do.
+    let group = format!("{}-reader", config.topic_prefix);
+    let properties = config.client(&[
+        ("group.id", &group),
+        ("enable.auto.commit", "false"),
+        ("isolation.level", "read_committed"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "earliest"),
+        ("queued.max.messages.kbytes", "4096"),
+        ("fetch.wait.max.ms", "50"), // the end is told by an empty fetch
+    ]);
+    BaseConsumer::from_config_and_context(&properties, Quiet)
+        .map_err(|e| explain(config.brokers(), topic, "making a consumer", &e))
+}
+
+fn assign(
+    consumer: &BaseConsumer<Quiet>,
+    config: &KafkaConfig,
+    topic: &str,
+    partition: i32,
+    offset: Offset,
+) -> Result<(), LogError> {
+    let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), topic, doing, error);
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, offset).map_err(|e| failed("naming offsets", &e))?;
+    consumer.assign(&list).map_err(|e| failed("opening it", &e))
+}
+
 impl Iterator for PartitionReader {
     type Item = Result<Record, LogError>;
 
@@ -113,5 +129,59 @@ impl Iterator for PartitionReader {
         let read = self.read();
         self.ended |= read.is_err();
         read.transpose()
+    }
+}
+
+/// One partition, read committed, from its oldest record on and without end: for who follows a topic.
+pub struct PartitionTail {
+    consumer: BaseConsumer<Quiet>,
+    brokers: String,
+    topic: String,
+    partition: i32,
+}
+
+impl PartitionTail {
+    /// Opens a partition of `topic` under the configured prefix. Reaches no broker yet.
+    ///
+    /// # Errors
+    /// [`LogError`], naming broker and topic.
+    pub fn open(config: &KafkaConfig, topic: Topic, partition: i32) -> Result<PartitionTail, LogError> {
+        let topic = topic.name(&config.topic_prefix);
+        let consumer = consumer(config, &topic)?;
+        assign(&consumer, config, &topic, partition, Offset::Beginning)?;
+        let brokers = config.brokers().to_owned();
+        Ok(PartitionTail { consumer, brokers, topic, partition })
+    }
+
+    /// Waits up to `wait` for records, and returns at most `records_max`; true where the partition has nothing further.
+    ///
+    /// # Errors
+    /// [`LogError::Retry`] while the brokers do not answer: the tail goes on by itself when they do. [`LogError::Fatal`]
+    /// where a person must act.
+    pub fn poll(&mut self, records_max: usize, wait: Duration) -> Result<(Vec<Record>, bool), LogError> {
+        let (mut records, until) = (Vec::new(), Instant::now() + wait);
+        while records.len() < records_max {
+            match self.consumer.poll(until.saturating_duration_since(Instant::now())) {
+                Some(Ok(message)) => records.push(to_record(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok((records, true)),
+                Some(Err(error)) if !is_passing(&error) => {
+                    return Err(explain(&self.brokers, &self.topic, "reading", &error));
+                }
+                Some(Err(_)) => {}
+                None => break,
+            }
+        }
+        Ok((records, false))
+    }
+
+    /// The client, for questions about groups and partitions.
+    pub(super) fn client(&self) -> &BaseConsumer<Quiet> {
+        &self.consumer
+    }
+
+    /// Topic and partition, for messages.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("topic {}, partition {}", self.topic, self.partition)
     }
 }

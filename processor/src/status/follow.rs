@@ -1,0 +1,111 @@
+//! A thread that follows `wulog.alerts` for the status page, and now and then notes how the pipeline is.
+//!
+//! Each process reads the alerts itself, as nobody's group member, so each shows all incidents. The thread is no part of
+//! the pipeline: where the log does not answer, the page says so, and the machines are none the worse.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use wulog_schemas::topic::Topic;
+
+use super::Status;
+use crate::log::embedded::{self, EmbeddedConfig};
+use crate::log::kafka::{KafkaConfig, PartitionTail, surroundings};
+use crate::log::{LogError, Record};
+
+/// Records that are read at a time.
+const READ_MAX: usize = 500;
+/// How often an idle log is looked at.
+const POLL: Duration = Duration::from_millis(250);
+/// Pause before a log that failed is opened again.
+const RETRY: Duration = Duration::from_secs(5);
+/// How often the pipeline is looked at.
+const SAMPLE_EVERY: Duration = Duration::from_secs(10);
+
+/// The log that alerts are read from.
+#[derive(Clone, Debug)]
+pub enum AlertsLog {
+    /// Kafka.
+    Kafka(Box<KafkaConfig>),
+    /// The embedded log of `standalone`.
+    Embedded(EmbeddedConfig),
+}
+
+/// An open log.
+enum Reader {
+    Kafka(Box<PartitionTail>),
+    Embedded { config: EmbeddedConfig, connection: Connection, next: i64 },
+}
+
+impl Reader {
+    fn open(log: &AlertsLog) -> Result<Reader, LogError> {
+        Ok(match log {
+            AlertsLog::Kafka(config) => Reader::Kafka(Box::new(PartitionTail::open(config, Topic::Alerts, 0)?)),
+            AlertsLog::Embedded(config) => {
+                Reader::Embedded { config: config.clone(), connection: embedded::open(config)?, next: 0 }
+            }
+        })
+    }
+
+    /// New records, and whether there are no further ones.
+    fn read(&mut self) -> Result<(Vec<Record>, bool), LogError> {
+        match self {
+            Reader::Kafka(tail) => tail.poll(READ_MAX, POLL),
+            Reader::Embedded { config, connection, next } => {
+                let records = embedded::read(connection, Topic::Alerts, 0, *next, READ_MAX)
+                    .map_err(|error| embedded::error(&config.path, "reading alerts", &error))?;
+                if let Some(last) = records.last() {
+                    *next = last.offset + 1; // + 1, since a position names the next record
+                }
+                let is_end = records.len() < READ_MAX;
+                Ok((records, is_end))
+            }
+        }
+    }
+}
+
+/// Follows the log until `stop`.
+pub(super) fn follow(status: &Status, log: &AlertsLog, stop: &CancellationToken) {
+    let (mut reader, mut sampled_at) = (None::<Reader>, None::<Instant>);
+    while !stop.is_cancelled() {
+        let step = match &mut reader {
+            Some(reader) => reader.read(),
+            None => Reader::open(log).map(|opened| {
+                reader = Some(opened);
+                (Vec::new(), false)
+            }),
+        };
+        match step {
+            Ok((records, is_end)) => {
+                status.take(&records, is_end);
+                if is_end && records.is_empty() && matches!(log, AlertsLog::Embedded(_)) {
+                    pause(POLL, stop);
+                }
+            }
+            Err(error) => {
+                if status.reading_failed(&error.to_string()) {
+                    warn!("the status page cannot read the alerts: {error}");
+                }
+                // Documents that come again change nothing.
+                reader = None;
+                pause(RETRY, stop);
+            }
+        }
+        if sampled_at.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
+            sampled_at = Some(Instant::now());
+            if let (AlertsLog::Kafka(config), Some(Reader::Kafka(tail))) = (log, &reader) {
+                status.surrounded_by(surroundings(tail, config).map_err(|error| error.to_string()));
+            }
+            status.sample();
+        }
+    }
+}
+
+fn pause(length: Duration, stop: &CancellationToken) {
+    let until = Instant::now() + length;
+    while Instant::now() < until && !stop.is_cancelled() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
