@@ -116,6 +116,8 @@ pub(super) fn cause(alert: &Alert) -> Option<String> {
             Condition::Missing => format!("certificate {subject} is missing in {store}"),
             Condition::Distrusted => format!("certificate {subject} is in {store}"),
             Condition::Expired => format!("certificate {subject} has expired"),
+            Condition::Expires => format!("certificate {subject} expires"),
+            Condition::SiteUntrusted => format!("TLS certificate {subject} of the WSUS site is not trusted"),
             Condition::PolicyOff => "policy AcceptTrustedPublisherCerts is off".to_owned(),
         }));
     }
