@@ -89,7 +89,7 @@ struct Evidence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Reading {
     Starting,
-    UpToDate,
+    Done,
     Failed(String),
 }
 
@@ -159,12 +159,12 @@ impl Status {
         }
         drop(incidents);
         let mut reading = locked(&self.reading);
-        let now = if is_end { Reading::UpToDate } else { reading.clone() };
+        let now = if is_end { Reading::Done } else { reading.clone() };
         let is_news = changed || *reading != now;
         *reading = now;
         drop(reading);
         // While old documents are read a page would change hundreds of times in a second.
-        if is_news && *locked(&self.reading) == Reading::UpToDate {
+        if is_news && *locked(&self.reading) == Reading::Done {
             self.count_up();
         }
     }
@@ -262,7 +262,7 @@ impl Status {
         match &*locked(&self.reading) {
             Reading::Starting => problems.push("The alerts are still being read.".to_owned()),
             Reading::Failed(why) => problems.push(format!("The alerts cannot be read: {why}.")),
-            Reading::UpToDate => {}
+            Reading::Done => {}
         }
         if let Some(Err(why)) = &*locked(&self.surroundings) {
             problems.push(format!("Kafka does not say who has which partition: {why}."));
