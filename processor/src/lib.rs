@@ -12,6 +12,7 @@
 //! read:    `alerts`             = `alerts` that there are, listed or shown
 //!          `certificates`       = inventories of `certificates`, listed or shown
 //!          `report`             = the `postmortem` of one incident, as files
+//!          `replay --compare`   = `compare` shows the incidents of two runs side by side
 //! told:    `channels`           = `deliver` brings alerts to people; `http` says how the processor itself is
 //! apart:   `test-patterns`      = a `pattern_test` of the operator's patterns over lines
 //! ```
@@ -24,11 +25,13 @@ pub mod normalize;
 pub mod format;
 pub mod detect;
 pub mod report;
+mod html;
 pub mod deliver;
 pub mod http;
 pub mod alerts;
 pub mod certificates;
 pub mod postmortem;
+pub mod compare;
 pub mod log;
 pub mod snapshot;
 pub mod shell;

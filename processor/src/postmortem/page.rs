@@ -2,8 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 use serde_json::Value;
 use wulog_schemas::alert::{Alert, CertificateFinding, Exemplar, Factor, State, UtcTime};
@@ -14,6 +12,7 @@ use super::curve::Curve;
 use super::timeline::{self, Entry};
 use super::words::Words;
 use super::{Gap, Incident, ReportError, Style};
+use crate::html;
 
 const TEMPLATE: &str = include_str!("report.html");
 /// Hosts in the page's table; `hosts.csv` has all of them.
@@ -95,28 +94,7 @@ pub(super) fn html(incident: &Incident, style: Style) -> Result<String, ReportEr
     let words = Words::of(style.language);
     let writer = Writer { incident, alert: incident.newest(), words: &words, zone: style.zone };
     let page = writer.page();
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("report.html", TEMPLATE)?;
-    let mut data = serde_json::to_value(&page)
-        .map_err(|error| minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.to_string()))?;
-    make_visible(&mut data);
-    Ok(environment.get_template("report.html")?.render(Serde(&data))?)
-}
-
-/// A host name may hold characters that turn the order of a text around.
-fn make_visible(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if let std::borrow::Cow::Owned(seen) = visible(text) {
-                *text = seen;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(make_visible),
-        Value::Object(fields) => fields.values_mut().for_each(make_visible),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
+    Ok(html::render("report.html", TEMPLATE, &page)?)
 }
 
 struct Writer<'a> {

@@ -64,6 +64,8 @@ pub struct Results<'a> {
     pub signals_out: Option<Box<dyn io::Write + 'a>>,
     /// Takes alerts.
     pub alerts_out: Option<Box<dyn io::Write + 'a>>,
+    /// Told of each alert document, also of those outside the range.
+    pub alert_seen: Option<Box<dyn FnMut(&[u8]) + 'a>>,
     /// The range that is written.
     pub range: Range,
     /// Alerts name all affected hosts, however many they are.
@@ -90,6 +92,9 @@ impl Results<'_> {
 
     fn write(&mut self, outputs: &[Output]) -> io::Result<()> {
         for output in outputs {
+            if let (Topic::Alerts, Some(seen)) = (output.topic, &mut self.alert_seen) {
+                seen(&output.value);
+            }
             if !(self.range.since_ms..self.range.until_ms).contains(&output.timestamp_ms) {
                 continue;
             }

@@ -1,0 +1,285 @@
+//! `replay`: a stretch of time again, into files, and compared with another run.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use chrono::{DateTime, Utc};
+use clap::{Args, ValueEnum};
+use wulog_schemas::alert::Alert;
+use wulog_schemas::topic::Topic;
+
+use super::{EventArgs, NormalizerArgs, moment, output};
+use crate::alerts::Book;
+use crate::alerts::command::{from_file, from_records};
+use crate::compare::{self, Comparison, Openings, Run};
+use crate::config::{Config, StandaloneConfig};
+use crate::detect::DetectorConfig;
+use crate::log::embedded::{self, EmbeddedConfig};
+use crate::log::kafka::PartitionReader;
+use crate::replay::logs::Merge;
+use crate::replay::{self, Range, Results, merge};
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    from: ReplayFrom,
+    /// What to run again: raw lines, or the signals that the detector saw (byte-identical alerts).
+    #[arg(long, value_enum, default_value_t = Stage::Raw)]
+    stage: Stage,
+    /// Write events here, one JSON document a line; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    events_out: Option<PathBuf>,
+    /// Write alerts here, one JSON document a line; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    alerts_out: Option<PathBuf>,
+    /// Let alerts name all affected hosts, however many they are.
+    #[arg(long)]
+    all_hosts: bool,
+    /// Run the detector with the section `[detector]` of this TOML file.
+    #[arg(long, value_name = "FILE")]
+    detector: Option<PathBuf>,
+    /// Use that configuration also where the signals record another one.
+    #[arg(long, requires = "detector")]
+    what_if: bool,
+    /// Print how the incidents of this replay differ from those of another run: live (what the alerts log recorded), or a
+    /// file of alert documents, as --alerts-out writes it.
+    #[arg(long, value_name = "live|ALERTS", value_parser = |text: &str| Ok::<_, String>(CompareWith::of(text)))]
+    compare: Option<CompareWith>,
+    /// Write the comparison as a page that opens offline.
+    #[arg(long, value_name = "FILE", requires = "compare")]
+    compare_out: Option<PathBuf>,
+    /// Write only documents at or after this log time: RFC 3339, a date, yesterday, `2h ago`.
+    #[arg(long, value_name = "TIME", value_parser = moment::moment)]
+    since: Option<DateTime<Utc>>,
+    /// Write only documents before this log time, in the same forms.
+    #[arg(long, value_name = "TIME", value_parser = moment::moment)]
+    until: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    normalizer: NormalizerArgs,
+    #[command(flatten)]
+    events: EventArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ReplayFrom {
+    /// A folder of logs of many hosts (DIR/HOST/*.log), in event-time order.
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
+    /// The SQLite file of `standalone`.
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Kafka, as this configuration says; nothing is committed there.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// Raw lines: events and alerts.
+    Raw,
+    /// Signals: alerts only.
+    Signals,
+}
+
+/// The run that a replay is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum CompareWith {
+    /// What the alerts log recorded.
+    Live,
+    /// The documents of a file.
+    File(PathBuf),
+}
+
+impl CompareWith {
+    fn of(text: &str) -> CompareWith {
+        if text == "live" { CompareWith::Live } else { CompareWith::File(text.into()) }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            CompareWith::Live => "the live run".to_owned(),
+            CompareWith::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+impl ReplayArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        self.check()?;
+        // The other run is read first: where it is missing, nobody waits for a replay.
+        let other = self.compare.as_ref().map(|with| self.documents_of(with)).transpose()?;
+        let mut replayed = Run::called("the replay");
+        let ms = |time: Option<DateTime<Utc>>, open: i64| time.map_or(open, |time| time.timestamp_millis());
+        let range = Range { since_ms: ms(self.since, i64::MIN), until_ms: ms(self.until, i64::MAX) };
+        let mut results = Results {
+            all_hosts: self.all_hosts,
+            what_if: self.what_if,
+            events_out: self.events_out.as_deref().map(output).transpose()?,
+            alerts_out: self.alerts_out.as_deref().map(output).transpose()?,
+            alert_seen: other.is_some().then(|| -> Box<dyn FnMut(&[u8])> {
+                Box::new(|document| match serde_json::from_slice::<Alert>(document) {
+                    Ok(alert) if alert.time.updated.0 < range.until_ms => replayed.take(&alert),
+                    Ok(_) => {}
+                    Err(error) => tracing::error!(%error, "the replay wrote an alert that is none; please report it"),
+                })
+            }),
+            range,
+            ..Results::default()
+        };
+        self.replay(&mut results)?;
+        let (records, events, alerts, log_times) = (results.records, results.events, results.alerts, results.log_times);
+        drop(results);
+        eprintln!("replayed {records} records: {events} events, {alerts} alert documents");
+        let is_ranged = self.since.is_some() || self.until.is_some();
+        if is_ranged && events == 0 && alerts == 0 {
+            match log_times {
+                Some((first, last)) => {
+                    eprintln!("no document lies in the range; the records read have log times from {first} to {last}");
+                }
+                None => eprintln!("no document lies in the range, and no record was read"),
+            }
+        }
+        if let (Some(with), Some(book)) = (&self.compare, other) {
+            let Some((first, last)) = log_times else { bail!("no record was read: there is nothing to compare") };
+            let openings = Openings {
+                from_ms: range.since_ms.max(first.0),
+                to_ms: range.until_ms.saturating_sub(1).min(last.0), // - 1, since `until` itself lies outside
+            };
+            let mut live = Run::called(&with.name());
+            book.documents().filter(|alert| alert.time.updated.0 <= openings.to_ms).for_each(|alert| live.take(alert));
+            self.tell(&Comparison::of(&live, &replayed, openings))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses arguments that contradict each other.
+    fn check(&self) -> anyhow::Result<()> {
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since >= until
+        {
+            let (since, until) = (since.to_rfc3339(), until.to_rfc3339());
+            bail!("--since {since} is not before --until {until}: no time lies between them");
+        }
+        if self.compare == Some(CompareWith::Live) && self.from.logs.is_some() {
+            bail!(
+                "--logs has no live run: give --compare the alert documents of another run, as --alerts-out writes \
+                 them, or replay --db or --config, whose alerts are recorded"
+            );
+        }
+        let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+        ensure!(
+            self.compare.is_none() || !(is_stdout(&self.events_out) || is_stdout(&self.alerts_out)),
+            "--compare prints on standard output: let --events-out and --alerts-out name a file"
+        );
+        if let (Some(file), Stage::Signals, false) = (&self.detector, self.stage, self.what_if) {
+            eprintln!(
+                "wulog-processor: where the signals record a configuration, that one counts and not {}; --what-if uses {0} throughout",
+                file.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The alert documents of the run that the replay is compared with.
+    fn documents_of(&self, with: &CompareWith) -> anyhow::Result<Book> {
+        let (place, book) = match (with, &self.from.db, &self.from.config) {
+            (CompareWith::File(path), ..) => (path.display().to_string(), from_file(path)?),
+            (CompareWith::Live, Some(db), _) => {
+                let place = format!("{}, topic alerts", db.display());
+                let records = embedded::Records::open(&EmbeddedConfig::of_file(db)?, Topic::Alerts)?;
+                (place.clone(), from_records(&place, records)?)
+            }
+            (CompareWith::Live, _, Some(file)) => {
+                let config = Config::read(file)?;
+                let place = Topic::Alerts.name(&config.kafka.topic_prefix);
+                let records = PartitionReader::open(&config.kafka, Topic::Alerts, 0)?;
+                (place.clone(), from_records(&place, records)?)
+            }
+            (CompareWith::Live, None, None) => bail!("one of --db, --config is needed"),
+        };
+        if book.is_empty() {
+            eprintln!("wulog-processor: {place} holds no alerts: every incident of the replay is new");
+        }
+        Ok(book)
+    }
+
+    /// Prints the comparison, and writes its page.
+    fn tell(&self, comparison: &Comparison) -> anyhow::Result<()> {
+        if let Some(path) = &self.compare_out {
+            let page = compare::html(comparison).context("the page could not be made")?;
+            std::fs::write(path, page).with_context(|| format!("{}: cannot be written", path.display()))?;
+        }
+        let mut out = output(Path::new("-"))?;
+        match out.write_all(compare::text(comparison).as_bytes()).and_then(|()| out.flush()) {
+            // `... | head` is no failure.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("standard output"),
+        }
+    }
+
+    fn replay(&self, results: &mut Results<'_>) -> anyhow::Result<()> {
+        let given = self.detector.as_deref().map(StandaloneConfig::read).transpose()?.map(|config| config.detector);
+        let normalizer = self.events.over(self.normalizer.config()?);
+        let detector = given.clone().unwrap_or_default();
+        match (&self.from.logs, &self.from.db, &self.from.config) {
+            (Some(_), _, _) if self.stage == Stage::Signals => {
+                bail!("--logs holds raw lines: --stage signals needs --db or --config")
+            }
+            (Some(folder), _, _) => {
+                let found = replay::logs::find(folder)?;
+                let (logs, refused) = replay::logs::refuse_binary(found, self.normalizer.encoding)?;
+                refused.iter().for_each(|refused| eprintln!("wulog-processor: {refused}"));
+                let inventories = replay::logs::inventories(folder)?;
+                let records = Merge::open(&logs, self.normalizer.encoding, &normalizer)?.with_inventories(inventories);
+                replay::from_raw((&normalizer, &detector), 1, records, results)?;
+            }
+            (_, Some(db), _) => {
+                let log = EmbeddedConfig::of_file(db)?;
+                match self.stage {
+                    Stage::Raw => {
+                        let records = embedded::Records::open(&log, Topic::Raw)?.map(|record| Ok(record?));
+                        replay::from_raw((&normalizer, &detector), embedded::PARTITIONS, records, results)?;
+                    }
+                    Stage::Signals => {
+                        let records = embedded::Records::open(&log, Topic::Signals)?.map(|record| Ok(record?));
+                        replay::from_signals(&detector, records, results)?;
+                    }
+                }
+            }
+            (_, _, Some(_)) if !self.normalizer.patterns.is_empty() => {
+                bail!("--config has patterns of its own: name the files of --patterns there, in pattern_files")
+            }
+            (_, _, Some(file)) => {
+                let config = Config::read(file)?;
+                let detector = given.unwrap_or(config.detector);
+                let config = Config { normalizer: self.events.over(config.normalizer), detector, ..config };
+                replay_kafka(&config, self.stage, results)?;
+            }
+            (None, None, None) => bail!("one of --logs, --db, --config is needed"),
+        }
+        Ok(())
+    }
+}
+
+fn replay_kafka(config: &Config, stage: Stage, results: &mut Results<'_>) -> anyhow::Result<()> {
+    let kafka = &config.kafka;
+    match stage {
+        Stage::Raw => {
+            let readers = (0..config.topics.raw_partitions)
+                .map(|partition| PartitionReader::open(kafka, Topic::Raw, partition))
+                .collect::<Result<Vec<_>, _>>()?;
+            let records = merge::by_log_time(readers).map(|record| Ok(record?));
+            replay::from_raw((&config.normalizer, &config.detector), config.topics.raw_partitions, records, results)?;
+        }
+        Stage::Signals => {
+            let records = PartitionReader::open(kafka, Topic::Signals, 0)?.map(|record| Ok(record?));
+            replay::from_signals(&config.detector, records, results)?;
+        }
+    }
+    Ok(())
+}
