@@ -259,7 +259,7 @@ impl Cli {
             }
             Command::Explain(args) => return args.run(),
             Command::Parse(args) => args.run(),
-            Command::Replay(args) => args.run(),
+            Command::Replay(args) => return args.run(),
             Command::Alerts(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Certificates(args) => args.run(),

@@ -1,10 +1,15 @@
 //! `replay`: a stretch of time again, into files, and compared with another run.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
+use tokio_util::sync::CancellationToken;
+use wulog_collector::signals::{StopSignal, stop_signal};
 use wulog_schemas::alert::Alert;
 use wulog_schemas::topic::Topic;
 
@@ -17,7 +22,8 @@ use crate::detect::DetectorConfig;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
 use crate::replay::logs::Merge;
-use crate::replay::{self, Range, Results, merge};
+use crate::replay::progress::{Done, Progress, counted};
+use crate::replay::{self, Range, ReplayError, Results, merge};
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -82,6 +88,15 @@ enum Stage {
     Signals,
 }
 
+impl Stage {
+    fn topic(self) -> Topic {
+        match self {
+            Stage::Raw => Topic::Raw,
+            Stage::Signals => Topic::Signals,
+        }
+    }
+}
+
 /// The run that a replay is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum CompareWith {
@@ -104,15 +119,48 @@ impl CompareWith {
     }
 }
 
+/// The signal that has ended a replay, and the token that ends it.
+struct Stop {
+    token: CancellationToken,
+    signal: Arc<OnceLock<StopSignal>>,
+}
+
+impl Stop {
+    /// Listens for Ctrl-C and SIGTERM. The second one ends the process at once: a replay that waits for its input, or for the
+    /// reader of its output, does not look at the token.
+    fn on_signals() -> Stop {
+        let stop = Stop { token: CancellationToken::new(), signal: Arc::default() };
+        let (token, signal) = (stop.token.clone(), Arc::clone(&stop.signal));
+        tokio::spawn(async move {
+            loop {
+                match stop_signal().await {
+                    Ok(again) if signal.set(again).is_err() => std::process::exit(i32::from(again.exit_code())),
+                    Ok(_) => token.cancel(),
+                    Err(error) => {
+                        tracing::error!(%error, "signals cannot be waited for; stop this process by other means");
+                        return;
+                    }
+                }
+            }
+        });
+        stop
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ReplayError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 impl ReplayArgs {
     /// Runs the command.
     ///
     /// # Errors
     /// In words for the person at the terminal.
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         self.check()?;
         // The other run is read first: where it is missing, nobody waits for a replay.
         let other = self.compare.as_ref().map(|with| self.documents_of(with)).transpose()?;
+        let stop = Stop::on_signals();
         let mut replayed = Run::called("the replay");
         let ms = |time: Option<DateTime<Utc>>, open: i64| time.map_or(open, |time| time.timestamp_millis());
         let range = Range { since_ms: ms(self.since, i64::MIN), until_ms: ms(self.until, i64::MAX) };
@@ -129,11 +177,24 @@ impl ReplayArgs {
                 })
             }),
             range,
+            stop: stop.token.clone(),
             ..Results::default()
         };
-        self.replay(&mut results)?;
+        match self.replay(&mut results) {
+            // Ctrl-C ends a whole pipeline, so that the reader may be gone before the writer has stopped.
+            Err(error) if stop.signal.get().is_some() && is_broken_pipe(&error) => results.stopped = true,
+            done => done?,
+        }
         let (records, events, alerts, log_times) = (results.records, results.events, results.alerts, results.log_times);
+        let stopped_by = results.stopped.then(|| stop.signal.get().copied()).flatten();
         drop(results);
+        if let Some(signal) = stopped_by {
+            let until = log_times.map_or_else(
+                || "nothing was replayed".to_owned(),
+                |(first, last)| format!("replayed from {first} to {last} (log time)"),
+            );
+            eprintln!("stopped by {}: {until}; every line written is complete", signal.name());
+        }
         eprintln!("replayed {records} records: {events} events, {alerts} alert documents");
         let is_ranged = self.since.is_some() || self.until.is_some();
         if is_ranged && events == 0 && alerts == 0 {
@@ -154,7 +215,7 @@ impl ReplayArgs {
             book.documents().filter(|alert| alert.time.updated.0 <= openings.to_ms).for_each(|alert| live.take(alert));
             self.tell(&Comparison::of(&live, &replayed, openings))?;
         }
-        Ok(())
+        Ok(stopped_by.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(signal.exit_code())))
     }
 
     /// Refuses arguments that contradict each other.
@@ -217,7 +278,7 @@ impl ReplayArgs {
         let mut out = output(Path::new("-"))?;
         match out.write_all(compare::text(comparison).as_bytes()).and_then(|()| out.flush()) {
             // `... | head` is no failure.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written.context("standard output"),
         }
     }
@@ -235,20 +296,25 @@ impl ReplayArgs {
                 let (logs, refused) = replay::logs::refuse_binary(found, self.normalizer.encoding)?;
                 refused.iter().for_each(|refused| eprintln!("wulog-processor: {refused}"));
                 let inventories = replay::logs::inventories(folder)?;
-                let records = Merge::open(&logs, self.normalizer.encoding, &normalizer)?.with_inventories(inventories);
+                let bytes = logs.iter().filter_map(|log| log.path.metadata().ok()).map(|file| file.len()).sum();
+                let done = Done::default();
+                results.progress = Progress::on_terminal(bytes, &done);
+                let records = Merge::open(&logs, self.normalizer.encoding, &normalizer)?;
+                let records = records.with_inventories(inventories).counted(&done);
                 replay::from_raw((&normalizer, &detector), 1, records, results)?;
             }
             (_, Some(db), _) => {
-                let log = EmbeddedConfig::of_file(db)?;
+                let topic = self.stage.topic();
+                let records = embedded::Records::open(&EmbeddedConfig::of_file(db)?, topic)?;
+                let (first, end) = records.offsets()?;
+                let done = Done::default();
+                results.progress = Progress::on_terminal(distance(first, end), &done);
+                let records = counted(first, &done, records).map(|record| Ok(record?));
                 match self.stage {
                     Stage::Raw => {
-                        let records = embedded::Records::open(&log, Topic::Raw)?.map(|record| Ok(record?));
                         replay::from_raw((&normalizer, &detector), embedded::PARTITIONS, records, results)?;
                     }
-                    Stage::Signals => {
-                        let records = embedded::Records::open(&log, Topic::Signals)?.map(|record| Ok(record?));
-                        replay::from_signals(&detector, records, results)?;
-                    }
+                    Stage::Signals => replay::from_signals(&detector, records, results)?,
                 }
             }
             (_, _, Some(_)) if !self.normalizer.patterns.is_empty() => {
@@ -267,19 +333,26 @@ impl ReplayArgs {
 }
 
 fn replay_kafka(config: &Config, stage: Stage, results: &mut Results<'_>) -> anyhow::Result<()> {
-    let kafka = &config.kafka;
+    let partitions = match stage {
+        Stage::Raw => config.topics.raw_partitions,
+        Stage::Signals => 1,
+    };
+    let readers = (0..partitions)
+        .map(|partition| PartitionReader::open(&config.kafka, stage.topic(), partition))
+        .collect::<Result<Vec<_>, _>>()?;
+    let offsets: Vec<(i64, i64)> = readers.iter().map(PartitionReader::offsets).collect();
+    let done = Done::default();
+    results.progress = Progress::on_terminal(offsets.iter().map(|(first, end)| distance(*first, *end)).sum(), &done);
+    let readers = readers.into_iter().zip(offsets).map(|(reader, (first, _))| counted(first, &done, reader)).collect();
+    let records = merge::by_log_time(readers).map(|record| Ok(record?));
     match stage {
-        Stage::Raw => {
-            let readers = (0..config.topics.raw_partitions)
-                .map(|partition| PartitionReader::open(kafka, Topic::Raw, partition))
-                .collect::<Result<Vec<_>, _>>()?;
-            let records = merge::by_log_time(readers).map(|record| Ok(record?));
-            replay::from_raw((&config.normalizer, &config.detector), config.topics.raw_partitions, records, results)?;
-        }
-        Stage::Signals => {
-            let records = PartitionReader::open(kafka, Topic::Signals, 0)?.map(|record| Ok(record?));
-            replay::from_signals(&config.detector, records, results)?;
-        }
+        Stage::Raw => replay::from_raw((&config.normalizer, &config.detector), partitions, records, results)?,
+        Stage::Signals => replay::from_signals(&config.detector, records, results)?,
     }
     Ok(())
+}
+
+/// How many offsets lie between two.
+fn distance(first: i64, end: i64) -> u64 {
+    u64::try_from(end - first).unwrap_or(0)
 }

@@ -5,7 +5,9 @@
 //! `since` what live knew; only what falls into the range is written.
 
 use std::io::{self, Write as _};
+use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
 use wulog_schemas::alert::UtcTime;
 use wulog_schemas::signal::{Fact, Signal};
 use wulog_schemas::topic::Topic;
@@ -16,10 +18,12 @@ use crate::log::{LogError, Record};
 use crate::machine::{InRecord, Machine, Output};
 use crate::normalize::NormalizerConfig;
 use crate::pipeline::Pipeline;
+use progress::Progress;
 
 pub mod files;
 pub mod logs;
 pub mod merge;
+pub mod progress;
 
 /// Why a replay stopped.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +76,12 @@ pub struct Results<'a> {
     pub all_hosts: bool,
     /// The configuration that signals record is skipped, so that the given one counts throughout.
     pub what_if: bool,
+    /// Tells a person how far it is.
+    pub progress: Option<Progress>,
+    /// Once this is cancelled, the replay ends before the next record, as if there were no further one.
+    pub stop: CancellationToken,
+    /// Whether it ended so.
+    pub stopped: bool,
     /// Raw records read.
     pub records: u64,
     /// Events written or let go.
@@ -83,6 +93,15 @@ pub struct Results<'a> {
 }
 
 impl Results<'_> {
+    /// Whether the replay goes on; tells how far it is.
+    fn goes_on(&mut self) -> bool {
+        self.stopped = self.stop.is_cancelled();
+        if let Some(progress) = &mut self.progress {
+            progress.tell(self.records, Instant::now());
+        }
+        !self.stopped
+    }
+
     /// Remembers between which log times the records lie.
     fn see(&mut self, record: &Record) {
         let at = UtcTime(record.timestamp_ms);
@@ -118,7 +137,10 @@ impl Results<'_> {
         Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn finish(&mut self) -> io::Result<()> {
+        if let Some(progress) = &mut self.progress {
+            progress.end();
+        }
         [&mut self.events_out, &mut self.signals_out, &mut self.alerts_out]
             .into_iter()
             .flatten()
@@ -144,6 +166,9 @@ pub fn from_raw(
     let mut outputs = Vec::new();
     for record in records {
         let record = record?;
+        if !results.goes_on() {
+            break;
+        }
         results.see(&record);
         if record.timestamp_ms >= results.range.until_ms {
             break;
@@ -155,7 +180,7 @@ pub fn from_raw(
     }
     pipeline.finish(&mut outputs);
     results.write(&outputs)?;
-    Ok(results.flush()?)
+    Ok(results.finish()?)
 }
 
 /// Runs signals through the Detector: the documents are byte for byte those that it wrote, so none is added.
@@ -174,6 +199,9 @@ pub fn from_signals(
     let mut outputs = Vec::new();
     for record in records {
         let record = record?;
+        if !results.goes_on() {
+            break;
+        }
         results.see(&record);
         results.records += 1;
         if results.what_if && is_configuration(&record) {
@@ -184,7 +212,7 @@ pub fn from_signals(
         results.write(&outputs)?;
         outputs.clear();
     }
-    Ok(results.flush()?)
+    Ok(results.finish()?)
 }
 
 fn is_configuration(record: &Record) -> bool {

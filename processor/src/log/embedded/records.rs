@@ -151,6 +151,23 @@ impl Records {
         let connection = open(config)?;
         Ok(Records { path: config.path.clone(), connection, topic, next: offset, page: Vec::new().into_iter() })
     }
+
+    /// The offset of the next record, or of the oldest one behind it, and the end of the topic.
+    ///
+    /// # Errors
+    /// As SQLite says.
+    pub fn offsets(&self) -> Result<(i64, i64), LogError> {
+        let ask = || -> rusqlite::Result<(i64, i64)> {
+            let oldest: Option<i64> = self.connection.query_row(
+                "SELECT min(offset) FROM record WHERE topic = ?1 AND partition = 0 AND offset >= ?2",
+                params![self.topic.suffix(), self.next],
+                |row| row.get(0),
+            )?;
+            let end = topic_end(&self.connection, self.topic, 0)?;
+            Ok((oldest.unwrap_or(end), end))
+        };
+        ask().map_err(|e| error(&self.path, "asking for its offsets", &e))
+    }
 }
 
 impl Iterator for Records {

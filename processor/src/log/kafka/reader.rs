@@ -20,6 +20,8 @@ pub struct PartitionReader {
     brokers: String,
     topic: String,
     partition: i32,
+    /// The offset at which reading begins, or an older one that is deleted.
+    first: i64,
     /// The end offset when reading began: what comes later is not waited for.
     end: i64,
     ended: bool,
@@ -68,13 +70,31 @@ impl PartitionReader {
         ]);
         let consumer =
             BaseConsumer::from_config_and_context(&properties, Quiet).map_err(|e| failed("making a consumer", &e))?;
-        let (_, end) = consumer
+        let (oldest, end) = consumer
             .fetch_watermarks(&topic, partition, CALL_TIMEOUT)
             .map_err(|e| failed("asking for its end offset", &e))?;
+        let first = match offset {
+            Offset::Offset(offset) => offset.clamp(oldest, end),
+            _ => oldest,
+        };
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&topic, partition, offset).map_err(|e| failed("naming offsets", &e))?;
         consumer.assign(&list).map_err(|e| failed("opening it", &e))?;
-        Ok(PartitionReader { consumer, brokers: config.brokers().to_owned(), topic, partition, end, ended: false })
+        Ok(PartitionReader {
+            consumer,
+            brokers: config.brokers().to_owned(),
+            topic,
+            partition,
+            first,
+            end,
+            ended: false,
+        })
+    }
+
+    /// The offset at which reading began, and the one at which it ends.
+    #[must_use]
+    pub fn offsets(&self) -> (i64, i64) {
+        (self.first, self.end)
     }
 
     fn read(&mut self) -> Result<Option<Record>, LogError> {
