@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail, ensure};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use wulog_collector::signals::{StopSignal, stop_signal};
@@ -23,7 +23,7 @@ use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
 use crate::replay::logs::Merge;
 use crate::replay::progress::{Done, Progress, counted};
-use crate::replay::{self, Range, ReplayError, Results, merge};
+use crate::replay::{self, By, Range, ReplayError, Results, merge};
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -54,12 +54,20 @@ pub(super) struct ReplayArgs {
     /// Write the comparison as a page that opens offline.
     #[arg(long, value_name = "FILE", requires = "compare")]
     compare_out: Option<PathBuf>,
-    /// Write only documents at or after this log time: RFC 3339, a date, yesterday, `2h ago`.
+    /// Write only documents at or after this time (see --by): RFC 3339, a date, yesterday, `2h ago`.
     #[arg(long, value_name = "TIME", value_parser = moment::moment)]
     since: Option<DateTime<Utc>>,
-    /// Write only documents before this log time, in the same forms.
+    /// Write only documents before this time (see --by), in the same forms.
     #[arg(long, value_name = "TIME", value_parser = moment::moment)]
     until: Option<DateTime<Utc>>,
+    /// Which time --since and --until mean. By event time an alert counts when the first failures of its hosts reach into
+    /// the range, and a replay reads to the end, since lines may come late.
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
+    /// Begin to read this long before --since, such as 10d or 12h, in place of the oldest record. Faster, but the replay
+    /// does not know what was before: the detector compares with a week, and an incident may be older.
+    #[arg(long, value_name = "AGE", requires = "since", value_parser = moment::age)]
+    warm_up: Option<TimeDelta>,
     #[command(flatten)]
     normalizer: NormalizerArgs,
     #[command(flatten)]
@@ -163,7 +171,7 @@ impl ReplayArgs {
         let stop = Stop::on_signals();
         let mut replayed = Run::called("the replay");
         let ms = |time: Option<DateTime<Utc>>, open: i64| time.map_or(open, |time| time.timestamp_millis());
-        let range = Range { since_ms: ms(self.since, i64::MIN), until_ms: ms(self.until, i64::MAX) };
+        let range = Range { since_ms: ms(self.since, i64::MIN), until_ms: ms(self.until, i64::MAX), by: self.by };
         let mut results = Results {
             all_hosts: self.all_hosts,
             what_if: self.what_if,
@@ -232,6 +240,14 @@ impl ReplayArgs {
                  them, or replay --db or --config, whose alerts are recorded"
             );
         }
+        ensure!(
+            self.compare.is_none() || self.by == By::Log,
+            "--compare counts incidents by their opening, which is a log time: leave out --by event"
+        );
+        ensure!(
+            self.warm_up.is_none() || self.from.logs.is_none(),
+            "--warm-up is for --db and --config: files are read from their beginning"
+        );
         let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
         ensure!(
             self.compare.is_none() || !(is_stdout(&self.events_out) || is_stdout(&self.alerts_out)),
@@ -283,6 +299,12 @@ impl ReplayArgs {
         }
     }
 
+    /// The log time at which reading begins; `None` for the oldest record.
+    fn begin_ms(&self) -> Option<i64> {
+        let begin = self.since?.checked_sub_signed(self.warm_up?)?;
+        Some(begin.timestamp_millis())
+    }
+
     fn replay(&self, results: &mut Results<'_>) -> anyhow::Result<()> {
         let given = self.detector.as_deref().map(StandaloneConfig::read).transpose()?.map(|config| config.detector);
         let normalizer = self.events.over(self.normalizer.config()?);
@@ -305,7 +327,11 @@ impl ReplayArgs {
             }
             (_, Some(db), _) => {
                 let topic = self.stage.topic();
-                let records = embedded::Records::open(&EmbeddedConfig::of_file(db)?, topic)?;
+                let log = EmbeddedConfig::of_file(db)?;
+                let records = match self.begin_ms() {
+                    Some(begin_ms) => embedded::Records::open_since(&log, topic, begin_ms)?,
+                    None => embedded::Records::open(&log, topic)?,
+                };
                 let (first, end) = records.offsets()?;
                 let done = Done::default();
                 results.progress = Progress::on_terminal(distance(first, end), &done);
@@ -324,7 +350,7 @@ impl ReplayArgs {
                 let config = Config::read(file)?;
                 let detector = given.unwrap_or(config.detector);
                 let config = Config { normalizer: self.events.over(config.normalizer), detector, ..config };
-                replay_kafka(&config, self.stage, results)?;
+                replay_kafka(&config, self.stage, self.begin_ms(), results)?;
             }
             (None, None, None) => bail!("one of --logs, --db, --config is needed"),
         }
@@ -332,13 +358,16 @@ impl ReplayArgs {
     }
 }
 
-fn replay_kafka(config: &Config, stage: Stage, results: &mut Results<'_>) -> anyhow::Result<()> {
+fn replay_kafka(config: &Config, stage: Stage, begin_ms: Option<i64>, results: &mut Results<'_>) -> anyhow::Result<()> {
     let partitions = match stage {
         Stage::Raw => config.topics.raw_partitions,
         Stage::Signals => 1,
     };
     let readers = (0..partitions)
-        .map(|partition| PartitionReader::open(&config.kafka, stage.topic(), partition))
+        .map(|partition| match begin_ms {
+            Some(begin_ms) => PartitionReader::open_since(&config.kafka, stage.topic(), partition, begin_ms),
+            None => PartitionReader::open(&config.kafka, stage.topic(), partition),
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let offsets: Vec<(i64, i64)> = readers.iter().map(PartitionReader::offsets).collect();
     let done = Done::default();

@@ -1,19 +1,20 @@
 //! Replay: a stretch of time again through the same machines, into files, without touching what is live.
 //!
 //! From `wulog.signals` the alerts are byte-identical to live. From `wulog.raw` or from log files they are the same
-//! incidents, hosts and onsets. The machines always start from the oldest record there is, so that they know at
-//! `since` what live knew; only what falls into the range is written.
+//! incidents, hosts and onsets. The machines start from the oldest record there is, so that they know at `since` what live
+//! knew, unless somebody asks for a shorter time before `since`; only what falls into the range is written.
 
 use std::io::{self, Write as _};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
-use wulog_schemas::alert::UtcTime;
+use wulog_schemas::alert::{Times, UtcTime};
 use wulog_schemas::signal::{Fact, Signal};
 use wulog_schemas::topic::Topic;
 use wulog_schemas::visible::visible_json;
 
 use crate::detect::{Detector, DetectorConfig};
+use crate::format::event_time_ms;
 use crate::log::{LogError, Record};
 use crate::machine::{InRecord, Machine, Output};
 use crate::normalize::NormalizerConfig;
@@ -44,18 +45,60 @@ pub enum ReplayError {
     Output(#[from] io::Error),
 }
 
-/// Log times that are written: from `since_ms` on, before `until_ms`.
+/// By which time a document is in a [`Range`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// The time that the line says; of an alert, the first failures of its hosts.
+    Event,
+    /// The time at which the log got the record that made the document.
+    #[default]
+    Log,
+}
+
+/// Times whose documents are written: from `since_ms` on, before `until_ms`.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
-    /// First log time that is written, milliseconds since 1970 UTC.
+    /// First time that is written, milliseconds since 1970 UTC.
     pub since_ms: i64,
-    /// First log time that is not.
+    /// First time that is not.
     pub until_ms: i64,
+    /// Which time.
+    pub by: By,
+}
+
+impl Range {
+    /// Whether a document is written. An alert is about the time from its onset to its newest host. A document without an
+    /// event time is judged by its log time.
+    fn holds(&self, output: &Output) -> bool {
+        let of_event = match (self.by, output.topic) {
+            (By::Event, Topic::Events) => event_time_ms(&output.value).map(|at| (at, at)),
+            (By::Event, Topic::Alerts) => alert_times(&output.value),
+            _ => None,
+        };
+        let (first, last) = of_event.unwrap_or((output.timestamp_ms, output.timestamp_ms));
+        first < self.until_ms && last >= self.since_ms
+    }
+
+    /// Whether a record of this log time, and all behind it, make nothing that is written. A line may come long after the time
+    /// that it says, so by event time there is no such record.
+    fn is_over(&self, log_time_ms: i64) -> bool {
+        self.by == By::Log && log_time_ms >= self.until_ms
+    }
+}
+
+/// Onset and newest host of an alert.
+fn alert_times(document: &[u8]) -> Option<(i64, i64)> {
+    #[derive(serde::Deserialize)]
+    struct Document {
+        time: Times,
+    }
+    let Document { time } = serde_json::from_slice(document).ok()?;
+    Some((time.onset.0, time.last_new_host.0.max(time.onset.0)))
 }
 
 impl Default for Range {
     fn default() -> Range {
-        Range { since_ms: i64::MIN, until_ms: i64::MAX }
+        Range { since_ms: i64::MIN, until_ms: i64::MAX, by: By::Log }
     }
 }
 
@@ -114,7 +157,7 @@ impl Results<'_> {
             if let (Topic::Alerts, Some(seen)) = (output.topic, &mut self.alert_seen) {
                 seen(&output.value);
             }
-            if !(self.range.since_ms..self.range.until_ms).contains(&output.timestamp_ms) {
+            if !self.range.holds(output) {
                 continue;
             }
             let out = match output.topic {
@@ -170,7 +213,7 @@ pub fn from_raw(
             break;
         }
         results.see(&record);
-        if record.timestamp_ms >= results.range.until_ms {
+        if results.range.is_over(record.timestamp_ms) {
             break;
         }
         results.records += 1;
@@ -217,4 +260,50 @@ pub fn from_signals(
 
 fn is_configuration(record: &Record) -> bool {
     matches!(Signal::from_bytes(&record.value), Ok(Signal { fact: Fact::Config(_), .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+    /// 2023-03-01 00:00:00 UTC.
+    const DAY: i64 = 1_677_628_800_000;
+
+    fn output(topic: Topic, log_hour: i64, value: &'static str) -> Output {
+        let timestamp_ms = DAY + log_hour * HOUR;
+        Output { topic, key: "".into(), value: Bytes::from_static(value.as_bytes()), timestamp_ms }
+    }
+
+    /// (topic, log time in hours, document, in 10:00-12:00 by log time, in it by event time)
+    #[test]
+    fn a_document_is_in_a_range_by_one_of_its_times() {
+        let alert = r#"{"time":{"onset":"2023-03-01T09:00:00.000Z","ongoing_at_start":false,
+            "last_new_host":"2023-03-01T10:00:00.000Z","opened":"2023-03-01T20:00:00.000Z",
+            "updated":"2023-03-01T20:00:00.000Z"}}"#;
+        for (topic, log_hour, value, by_log, by_event) in [
+            (Topic::Events, 11, r#"{"@timestamp":"2023-03-01T09:59:59.999Z"}"#, true, false),
+            (Topic::Events, 9, r#"{"@timestamp":"2023-03-01T10:00:00.000Z"}"#, false, true),
+            (Topic::Events, 12, r#"{"@timestamp":"2023-03-01T11:59:59.999Z"}"#, false, true),
+            (Topic::Events, 11, r#"{"@timestamp":"2023-03-01T12:00:00.000Z"}"#, true, false),
+            (Topic::Events, 11, "{}", true, true),
+            (Topic::Alerts, 20, alert, false, true),
+            (Topic::Signals, 11, r#"{"log_time":0}"#, true, true),
+        ] {
+            let (since_ms, until_ms) = (DAY + 10 * HOUR, DAY + 12 * HOUR);
+            let output = output(topic, log_hour, value);
+            let is_in = |by| Range { since_ms, until_ms, by }.holds(&output);
+            assert_eq!((is_in(By::Log), is_in(By::Event)), (by_log, by_event), "{value} at {log_hour}:00");
+        }
+    }
+
+    #[test]
+    fn by_event_time_a_replay_reads_to_the_end() {
+        let range = |by| Range { since_ms: DAY, until_ms: DAY + HOUR, by };
+        assert!(!range(By::Log).is_over(DAY + HOUR - 1));
+        assert!(range(By::Log).is_over(DAY + HOUR));
+        assert!(!range(By::Event).is_over(DAY + HOUR));
+    }
 }

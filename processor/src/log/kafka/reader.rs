@@ -49,6 +49,42 @@ impl PartitionReader {
         PartitionReader::open_at(config, topic, partition, Offset::Offset(offset))
     }
 
+    /// Opens a partition at its first record whose timestamp is `since_ms` or later, which the broker finds in its index of
+    /// times. Where there is none, nothing is read.
+    ///
+    /// # Errors
+    /// [`LogError`], naming broker and topic.
+    pub fn open_since(
+        config: &KafkaConfig,
+        topic: Topic,
+        partition: i32,
+        since_ms: i64,
+    ) -> Result<PartitionReader, LogError> {
+        let reader = PartitionReader::open(config, topic, partition)?;
+        let name = topic.name(&config.topic_prefix);
+        let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &name, doing, error);
+        let mut wanted = TopicPartitionList::new();
+        // A broker takes a negative time for a request of another kind.
+        wanted
+            .add_partition_offset(&name, partition, Offset::Offset(since_ms.max(0)))
+            .map_err(|e| failed("naming a time", &e))?;
+        let found = reader
+            .consumer
+            .offsets_for_times(wanted, CALL_TIMEOUT)
+            .map_err(|e| failed("asking for the offset of a time", &e))?;
+        let found = found.find_partition(&name, partition);
+        if let Some(found) = &found {
+            found.error().map_err(|e| failed("asking for the offset of a time", &e))?;
+        }
+        let first = match found.map(|found| found.offset()) {
+            Some(Offset::Offset(offset)) => offset,
+            _ => reader.end,
+        };
+        let mut reader = PartitionReader::open_from(config, topic, partition, first)?;
+        reader.ended = first >= reader.end;
+        Ok(reader)
+    }
+
     fn open_at(
         config: &KafkaConfig,
         topic: Topic,
