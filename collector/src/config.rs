@@ -12,7 +12,7 @@ use serde::Deserialize;
 use wulog_schemas::raw::Source;
 
 use self::written::{Checker, RawConfig};
-use crate::certificates::ReadMachine;
+use crate::certificates::{AskSite, ReadMachine};
 use crate::encoding::EncodingChoice;
 use crate::fence::Fence;
 use crate::kafka::KafkaSettings;
@@ -128,6 +128,8 @@ pub struct CertificateSources {
     pub gathered: bool,
     /// The collector's own host, by this function.
     pub machine: Option<ReadMachine>,
+    /// The TLS certificate of that host's WSUS server, by this function.
+    pub site: Option<AskSite>,
 }
 
 /// A set of files.
@@ -224,7 +226,7 @@ impl Config {
             redact: Vec::new(),
             metrics: None,
             get_windows_update_log: None,
-            certificates: CertificateSources { gathered: true, machine: None },
+            certificates: CertificateSources { gathered: true, machine: None, site: None },
             inputs: vec![Input { host_pattern: Some(pattern), ..Input::new(format!("{dir}/*/*.log")) }],
         }
     }
@@ -410,6 +412,7 @@ mod tests {
         let with = |lines: &str| format!("state_dir = '/s'\n{lines}\n[[input]]\npaths = ['a']\n");
         let parsed = |lines: &str| {
             let sources = Config::parse(&with(lines), "c.toml").unwrap().certificates;
+            assert_eq!(sources.site.is_some(), sources.machine.is_some() && !lines.contains("wsus_site = false"));
             (sources.gathered, sources.machine.is_some())
         };
         assert_eq!(parsed(""), (false, false));
@@ -418,6 +421,8 @@ mod tests {
         assert_eq!(parsed("[certificates]\nenabled = false"), (false, false));
         if cfg!(windows) {
             assert_eq!(parsed("[certificates]\nmachine = true"), (true, true));
+            assert_eq!(parsed("[certificates]\nmachine = true\nwsus_site = true"), (true, true));
+            assert_eq!(parsed("[certificates]\nmachine = true\nwsus_site = false"), (true, true));
             assert_eq!(parsed("[certificates]\nmachine = true\nenabled = false"), (false, false));
         } else {
             check_error(&with("[certificates]\nmachine = true"), &["c.toml:3: certificates.machine: ", "only Windows"]);

@@ -5,6 +5,7 @@ mod access;
 pub mod event_log;
 pub mod machine;
 pub mod service;
+pub(crate) mod site;
 pub(crate) mod stores;
 pub(crate) mod update_log;
 pub(crate) mod update_policy;

@@ -6,13 +6,15 @@
 mod bench;
 
 use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bench::Bench;
 use regex::bytes::Regex;
 use wulog_collector::config::CertificateSources;
 use wulog_collector::redact::Rule;
 use wulog_collector::sink::RawRecord;
-use wulog_schemas::certificate::{Certificate, Inventory, Policy, Store, VERSION};
+use wulog_schemas::certificate::{Certificate, Inventory, Policy, Site, Store, VERSION};
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::{Heartbeat, Kind};
 
@@ -46,13 +48,13 @@ fn trusts(names: &[&str]) {
     let certificates = names.iter().enumerate().map(certificate).collect();
     let store = Store { name: "TrustedPublisher".to_owned(), complete: true, certificates, ..Store::default() };
     let policy = Policy { wu_server: Some("http://ann@wsus".to_owned()), ..Policy::default() };
-    let inventory = Inventory { v: VERSION, taken: 0, stores: vec![store], policy: Some(policy) };
+    let inventory = Inventory { v: VERSION, taken: 0, stores: vec![store], policy: Some(policy), wsus_site: None };
     MACHINE.with_borrow_mut(|machine| machine.0 = inventory);
 }
 
 fn bench() -> Bench {
     MACHINE.with_borrow_mut(|machine| machine.1 = 0);
-    Bench::with(|config| config.certificates = CertificateSources { gathered: true, machine: Some(read) })
+    Bench::with(|config| config.certificates = CertificateSources { gathered: true, machine: Some(read), site: None })
 }
 
 fn records(bench: &Bench, kind: Kind) -> Vec<RawRecord> {
@@ -166,4 +168,50 @@ fn without_the_setting_no_store_is_read() {
     bench.config.certificates = CertificateSources::default();
     bench.pump();
     assert_eq!((sent(&bench).len(), reads()), (0, 0));
+}
+
+/// The WSUS server answers once the test has let go.
+static SERVER: Mutex<usize> = Mutex::new(0);
+
+fn ask() -> Option<Site> {
+    let mut asked = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    *asked += 1;
+    Some(Site { server: "ann@wsus".to_owned(), trusted: Some(true), ..Site::default() })
+}
+
+/// Passes until so many inventories were sent; the WSUS server of each.
+#[track_caller]
+fn sites(bench: &mut Bench, count: usize) -> Vec<Option<Site>> {
+    let begun = Instant::now();
+    while sent(bench).len() < count {
+        assert!(begun.elapsed() < Duration::from_secs(20), "only {} inventories", sent(bench).len());
+        bench.pump();
+    }
+    let site = |record: RawRecord| serde_json::from_slice::<Inventory>(&record.value).unwrap().wsus_site;
+    records(bench, Kind::Certificates).into_iter().map(site).collect()
+}
+
+#[test]
+fn an_inventory_has_the_answer_of_the_wsus_server_and_waits_a_minute_for_it() {
+    trusts(&["a"]);
+    let mut bench = bench();
+    bench.config.certificates.site = Some(ask);
+    bench.config.redact = vec![Rule { regex: Regex::new("ann").unwrap(), replace: "***".to_owned() }];
+    let server = SERVER.lock().unwrap();
+    bench.pump();
+    bench.wait_secs(59);
+    bench.pump();
+    assert_eq!((sent(&bench).len(), reads()), (0, 0));
+    bench.wait_secs(1);
+    assert_eq!(sites(&mut bench, 1), [None]);
+    drop(server);
+    bench.wait_secs(QUARTER_HOUR_SECS);
+    let answer = Some(Site { server: "***@wsus".to_owned(), trusted: Some(true), ..Site::default() });
+    assert_eq!(sites(&mut bench, 2), [None, answer]);
+    // Asked no more often than the stores are read.
+    bench.pump();
+    bench.wait_secs(QUARTER_HOUR_SECS - 61);
+    bench.pump();
+    assert_eq!(reads(), 2);
+    assert!(*SERVER.lock().unwrap() <= reads());
 }

@@ -24,8 +24,9 @@ wine=/usr/lib/wine/wine64
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=$wine
 windows=$WINEPREFIX/drive_c
 wineserver=/usr/lib/wine/wineserver64
-# Ends what runs in this prefix and nothing else.
-trap '$wineserver -k || true' EXIT
+site=
+# Ends what runs in this prefix, the server of the tests, and nothing else.
+trap '$wineserver -k || true; [ -z "$site" ] || kill "$site" || true' EXIT
 
 say 'build'
 cd "$root"
@@ -42,6 +43,18 @@ fi
 # it is waited for, and then one program stays till the end.
 $wineserver -w
 coproc $wine cmd 2> /dev/null
+
+say 'a TLS server in place of WSUS'
+export WULOG_TEST_WSUS_SITE=$CARGO_TARGET_DIR/wsus-site
+rm -rf "$WULOG_TEST_WSUS_SITE"
+mkdir -p "$WULOG_TEST_WSUS_SITE"
+collector/tests/windows/wsus_site.sh "$WULOG_TEST_WSUS_SITE" &
+site=$!
+for _ in {1..60}; do
+  [ ! -e "$WULOG_TEST_WSUS_SITE/port.txt" ] || break
+  sleep 1
+done
+[ -e "$WULOG_TEST_WSUS_SITE/port.txt" ] || fail 'the TLS server does not start'
 
 say 'tests under Wine'
 cargo test --locked --release -p wulog-collector

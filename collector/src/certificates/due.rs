@@ -8,6 +8,7 @@ use wulog_schemas::certificate::Inventory;
 
 use super::ReadMachine;
 use super::gathered::{Files, Seen, files_of, of_files, seen};
+use super::site::SiteQuestion;
 use crate::config::{CertificateSources, Input};
 use crate::redact::{Rule, redact};
 
@@ -55,6 +56,7 @@ pub(crate) enum Owner {
 pub(crate) struct Inventories {
     sources: CertificateSources,
     machine: Machine,
+    site: SiteQuestion,
     folders: BTreeMap<PathBuf, Folder>,
     /// What is still to be looked at in this round. Inventories are read one by one, as far as there is room for them on
     /// their way to the log.
@@ -74,6 +76,8 @@ enum Look {
 struct Machine {
     /// When the stores were read last, or are about to be.
     read_ms: Option<i64>,
+    /// The stores are to be read when the WSUS server has answered.
+    awaits_site: bool,
     sent: Sent,
 }
 
@@ -123,6 +127,7 @@ impl Inventories {
     /// The inventories of these sources; `None` where there is none.
     pub(crate) fn of(sources: CertificateSources) -> Option<Inventories> {
         (sources.gathered || sources.machine.is_some()).then(|| Inventories {
+            site: SiteQuestion::by(sources.site.filter(|_| sources.machine.is_some())),
             sources,
             machine: Machine::default(),
             folders: BTreeMap::new(),
@@ -131,14 +136,22 @@ impl Inventories {
         })
     }
 
-    /// Begins to look at all folders, once a minute, and at the machine's own stores, once in a quarter hour.
+    /// Begins to look at all folders, once a minute, and at the machine's own stores, once in a quarter hour, when the WSUS
+    /// server has answered.
     pub(crate) fn look_when_due(&mut self, inputs: &[Input], now_ms: i64) {
         if !self.round.is_empty() {
             return;
         }
-        if let Some(read) = self.sources.machine.filter(|_| self.machine.is_due(now_ms)) {
-            self.machine.read_ms = Some(now_ms);
-            self.round.push_back(Look::Machine(read));
+        if let Some(read) = self.sources.machine {
+            if !self.machine.awaits_site && self.machine.is_due(now_ms) {
+                self.machine.read_ms = Some(now_ms);
+                self.machine.awaits_site = true;
+                self.site.begin(now_ms);
+            }
+            if self.machine.awaits_site && self.site.is_settled(now_ms) {
+                self.machine.awaits_site = false;
+                self.round.push_back(Look::Machine(read));
+            }
         }
         if self.sources.gathered && self.next_look.is_none_or(|next| Instant::now() >= next) {
             self.next_look = Some(Instant::now() + LOOK_EVERY);
@@ -168,7 +181,7 @@ impl Inventories {
     }
 
     fn look_at_machine(&mut self, read: ReadMachine, rules: &[Rule], now_ms: i64) -> Due {
-        let mut inventory = Inventory { taken: now_ms, ..read() };
+        let mut inventory = Inventory { taken: now_ms, wsus_site: self.site.answer(), ..read() };
         redact_names(&mut inventory, rules);
         self.machine.sent.take(Owner::Machine, inventory, now_ms)
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! HOST/certutil-STORE.txt, HOST/certificates.json -> certificates -> Inventory -> raw record
 //!                       the stores of the machine -> windows::stores -^
+//!         the WSUS server's TLS certificate -> windows::site -----^
 //! ```
 //!
 //! The module `due` decides which inventories are sent now.
@@ -14,11 +15,14 @@
 pub mod certutil;
 pub(crate) mod due;
 pub mod gathered;
+mod site;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use wulog_schemas::certificate::{Certificate, Inventory, Origin, Policy, STORES, Site, Store, VERSION, store_name};
+
+pub use self::site::AskSite;
 
 /// Bytes of an inventory as JSON. A host has 3 to 40 kB; a topic takes records of 1 MB.
 pub const INVENTORY_BYTES_MAX: usize = 256 * 1024;
@@ -127,7 +131,8 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     of_stores(taken, stores, policy, site)
 }
 
-/// Reads the stores and the update policy of the machine that the collector runs on. The caller sets the time.
+/// Reads the stores and the update policy of the machine that the collector runs on. The caller sets the time, and the
+/// WSUS server's certificate, which takes longer.
 pub type ReadMachine = fn() -> Inventory;
 
 /// How to read the machine's own stores; `None` on a system that has no certificate stores.
@@ -138,6 +143,15 @@ pub fn machine_reader() -> Option<ReadMachine> {
         let stores = STORES.into_iter().map(|name| (name, checked(name, crate::windows::stores::read(name))));
         of_stores(0, stores.collect(), crate::windows::update_policy::read(), None)
     });
+    #[cfg(not(windows))]
+    None
+}
+
+/// How to ask the machine's WSUS server for its TLS certificate; `None` on a system that has no such server.
+#[must_use]
+pub fn site_asker() -> Option<AskSite> {
+    #[cfg(windows)]
+    return Some(|| crate::windows::site::ask().map(checked_site));
     #[cfg(not(windows))]
     None
 }

@@ -13,7 +13,7 @@ use super::{
     CertificateSources, Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig,
     UNHEALTHY_AFTER, default_prefix, line_at, with_variables,
 };
-use crate::certificates::machine_reader;
+use crate::certificates::{machine_reader, site_asker};
 use crate::encoding::EncodingChoice;
 use crate::kafka::KafkaSettings;
 use crate::redact::Rule;
@@ -45,6 +45,7 @@ pub(super) struct RawConfig {
 struct RawCertificates {
     enabled: Option<bool>,
     machine: Option<Spanned<bool>>,
+    wsus_site: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -203,7 +204,9 @@ impl Checker<'_> {
             return Err(self.wrong(machine.span().start, message));
         }
         let is_on = raw.enabled.unwrap_or(true);
-        Ok(CertificateSources { gathered: is_on, machine: reader.filter(|_| is_on && wanted.is_some()) })
+        let machine = reader.filter(|_| is_on && wanted.is_some());
+        let site = site_asker().filter(|_| machine.is_some() && raw.wsus_site.unwrap_or(true));
+        Ok(CertificateSources { gathered: is_on, machine, site })
     }
 
     /// A path, on Windows with `%NAME%` replaced.

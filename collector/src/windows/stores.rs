@@ -119,7 +119,7 @@ const NO_SUCH_STORE: u32 = 0x8007_0002;
 const NOT_FOUND: u32 = CRYPT_E_NOT_FOUND.cast_unsigned();
 
 /// An error in the same words in each language of Windows: its HRESULT.
-fn code_text(code: u32) -> String {
+pub(super) fn code_text(code: u32) -> String {
     // Of a code of Win32, HRESULT_FROM_WIN32.
     let hresult = if code <= 0xFFFF { 0x8007_0000 | code } else { code };
     format!("0x{hresult:08X}")
@@ -177,13 +177,13 @@ impl Drop for OpenStore {
     }
 }
 
-fn last_error() -> u32 {
+pub(super) fn last_error() -> u32 {
     // SAFETY: the call only gives a plain value.
     unsafe { GetLastError() }
 }
 
 /// A certificate that Windows has decoded.
-struct Shown<'a> {
+pub(super) struct Shown<'a> {
     context: &'a CERT_CONTEXT,
     info: &'a CERT_INFO,
 }
@@ -193,7 +193,7 @@ impl Shown<'_> {
     ///
     /// # Safety
     /// The context must come from Windows, and be valid as long as the result is used.
-    unsafe fn of<'a>(context: *const CERT_CONTEXT) -> Option<Shown<'a>> {
+    pub(super) unsafe fn of<'a>(context: *const CERT_CONTEXT) -> Option<Shown<'a>> {
         // SAFETY: the caller vouches for the context; its info is decoded with it and lives as long.
         unsafe {
             let context = context.as_ref()?;
@@ -201,7 +201,8 @@ impl Shown<'_> {
         }
     }
 
-    fn read(&self) -> Certificate {
+    /// What the certificate says; the caller knows where it comes from.
+    pub(super) fn read(&self) -> Certificate {
         let info = self.info;
         Certificate {
             // A certificate without a thumbprint is refused by the caller's check, and the store is not complete then.
@@ -318,7 +319,7 @@ unsafe fn bytes<'a>(start: *const u8, len: u32) -> &'a [u8] {
 ///
 /// # Safety
 /// An array that is not empty must be as long as said, and live as long as the slice.
-unsafe fn slice<'a, T>(start: *const T, len: u32) -> &'a [T] {
+pub(super) unsafe fn slice<'a, T>(start: *const T, len: u32) -> &'a [T] {
     if start.is_null() || len == 0 {
         return &[];
     }

@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code)] // putting a certificate into a store is a call that no crate wraps
 
+use std::sync::{Mutex, PoisonError};
+
 use chrono::NaiveDateTime;
 use windows_registry::{Key, LOCAL_MACHINE};
 use windows_sys::Win32::Security::Cryptography::{
@@ -18,9 +20,12 @@ use wulog_schemas::raw::Kind;
 use crate::bench::Bench;
 
 /// Where an administrator's certificates, and those of Group Policy, are in the registry.
-const LOCAL: &str = r"SOFTWARE\Microsoft\SystemCertificates";
+pub(crate) const LOCAL: &str = r"SOFTWARE\Microsoft\SystemCertificates";
 const GROUP_POLICY: &str = r"SOFTWARE\Policies\Microsoft\SystemCertificates";
-const UPDATE_POLICY: &str = r"SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate";
+pub(crate) const UPDATE_POLICY: &str = r"SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate";
+
+/// Held by each test that changes what the machine trusts, or its policy.
+pub(crate) static MACHINE: Mutex<()> = Mutex::new(());
 
 /// A certificate of the test.
 struct Sample {
@@ -73,12 +78,17 @@ impl Sample {
 
 /// Adds a certificate to a store of the machine, as an administrator does.
 fn add(store: &str, sample: &Sample) {
+    add_der(store, sample.der);
+}
+
+/// Adds an encoded certificate to a store of the machine.
+pub(crate) fn add_der(store: &str, der: &[u8]) {
     let name: Vec<u16> = store.encode_utf16().chain([0]).collect();
     // SAFETY: the name ends with a zero, the certificate is as long as said, and the store is closed once.
     unsafe {
         let open = CertOpenStore(CERT_STORE_PROV_SYSTEM_W, 0, 0, CERT_SYSTEM_STORE_LOCAL_MACHINE, name.as_ptr().cast());
         assert!(!open.is_null(), "{store}: {}", std::io::Error::last_os_error());
-        let (der, len) = (sample.der.as_ptr(), sample.der.len() as u32);
+        let (der, len) = (der.as_ptr(), der.len() as u32);
         let how = CERT_STORE_ADD_REPLACE_EXISTING;
         let added = CertAddEncodedCertificateToStore(open, X509_ASN_ENCODING, der, len, how, std::ptr::null_mut());
         assert!(added != 0, "{store}: {}", std::io::Error::last_os_error());
@@ -100,7 +110,7 @@ fn deliver(store: &str, sample: &Sample) {
     LOCAL_MACHINE.create(entry(GROUP_POLICY, store, sample)).unwrap().set_value("Blob", &blob).unwrap();
 }
 
-fn key(path: &str) -> Key {
+pub(crate) fn key(path: &str) -> Key {
     LOCAL_MACHINE.create(path).unwrap()
 }
 
@@ -131,7 +141,7 @@ fn check_root(expected: Option<Certificate>) {
 }
 
 /// Whether the test may change what the machine trusts.
-fn is_wine() -> bool {
+pub(crate) fn is_wine() -> bool {
     // SAFETY: both names end with a zero; the library is in each process.
     unsafe { GetProcAddress(GetModuleHandleA(c"ntdll.dll".as_ptr().cast()), c"wine_get_version".as_ptr().cast()) }
         .is_some()
@@ -158,6 +168,7 @@ fn the_stores_and_the_policy_of_the_machine_are_read() {
         eprintln!("skipped: this test changes what the machine trusts, so it runs under Wine only");
         return;
     }
+    let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let _cleanup = Cleanup;
     check("TrustedPublisher", &[]);
     check("WSUS", &[]);
@@ -207,7 +218,7 @@ fn the_stores_and_the_policy_of_the_machine_are_read() {
 
     // The configuration turns all this on, and the record is that of the collector's own host.
     let mut bench = Bench::new();
-    let text = "state_dir = 's'\n[certificates]\nmachine = true\n[[input]]\npaths = ['a']\n";
+    let text = "state_dir = 's'\n[certificates]\nmachine = true\nwsus_site = false\n[[input]]\npaths = ['a']\n";
     bench.config.certificates = Config::parse(text, "collector.toml").unwrap().certificates;
     bench.pump();
     let records: Vec<_> =

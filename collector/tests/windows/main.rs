@@ -19,6 +19,8 @@ mod machine;
 mod priority;
 #[cfg(windows)]
 mod service;
+#[cfg(windows)]
+mod wsus_site;
 
 #[cfg(not(windows))]
 #[test]

@@ -1,0 +1,156 @@
+//! The question to the WSUS server for its TLS certificate. It is asked by a thread beside the collector's passes, since a
+//! server that does not answer costs half a minute.
+
+use std::thread::{Builder, JoinHandle};
+
+use wulog_schemas::certificate::Site;
+
+/// Asks the WSUS server of the machine that the collector runs on; `None` where the machine has no server with TLS.
+pub type AskSite = fn() -> Option<Site>;
+
+/// The inventory waits for the answer for so long, and then goes out with the answer before.
+const WAIT_MS: i64 = 60 * 1000;
+
+/// A certificate that was shown before stays in the inventory until the server has not answered so many times: a server
+/// that starts again must not make each of its clients send two inventories.
+const MISSES_MAX: usize = 4;
+
+/// How to ask, and what the server has answered.
+#[derive(Debug)]
+pub(crate) struct SiteQuestion {
+    ask: Option<AskSite>,
+    /// The question that is under way, and when it was asked. A thread is not waited for when the collector ends: it holds
+    /// nothing that must be kept, and WinHTTP's timeouts end it.
+    asked: Option<(JoinHandle<Option<Site>>, i64)>,
+    /// The last answer.
+    answer: Option<Site>,
+    /// How many times in succession the server has not answered since then.
+    misses: usize,
+}
+
+impl SiteQuestion {
+    /// Asks by that function, or not at all.
+    pub(crate) fn by(ask: Option<AskSite>) -> SiteQuestion {
+        SiteQuestion { ask, asked: None, answer: None, misses: 0 }
+    }
+
+    /// Asks, unless the question before is still under way.
+    pub(crate) fn begin(&mut self, now_ms: i64) {
+        self.take_answer();
+        let (Some(ask), None) = (self.ask, &self.asked) else { return };
+        match Builder::new().name("wsus-site".to_owned()).spawn(ask) {
+            Ok(thread) => self.asked = Some((thread, now_ms)),
+            Err(error) => tracing::warn!(%error, "the thread that asks the WSUS server cannot be started"),
+        }
+    }
+
+    /// Whether nothing is to be waited for. A clock that was set back must not make the inventory wait.
+    pub(crate) fn is_settled(&mut self, now_ms: i64) -> bool {
+        self.take_answer();
+        self.asked.as_ref().is_none_or(|(_, asked_ms)| now_ms.abs_diff(*asked_ms) >= WAIT_MS.unsigned_abs())
+    }
+
+    /// The last answer.
+    pub(crate) fn answer(&self) -> Option<Site> {
+        self.answer.clone()
+    }
+
+    fn take_answer(&mut self) {
+        let Some((thread, _)) = self.asked.take_if(|(thread, _)| thread.is_finished()) else { return };
+        let Ok(answer) = thread.join() else {
+            tracing::warn!("the thread that asks the WSUS server has panicked");
+            return;
+        };
+        let judged = self.answer.as_ref().filter(|before| before.trusted.is_some());
+        let is_miss = judged
+            .zip(answer.as_ref())
+            .is_some_and(|(before, after)| after.trusted.is_none() && after.server == before.server);
+        self.misses = if is_miss { self.misses + 1 } else { 0 };
+        if !is_miss || self.misses >= MISSES_MAX {
+            self.answer = answer;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
+
+    fn site(server: &str, trusted: Option<bool>) -> Option<Site> {
+        Some(Site { server: server.to_owned(), trusted, ..Site::default() })
+    }
+
+    /// Asks by that function, and waits for the answer.
+    fn ask(question: &mut SiteQuestion, ask: AskSite) -> Option<Site> {
+        question.ask = Some(ask);
+        question.begin(0);
+        let begun = Instant::now();
+        while !question.is_settled(0) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "no answer");
+            std::thread::yield_now();
+        }
+        question.answer()
+    }
+
+    #[test]
+    fn an_answer_outlives_a_server_that_is_away_for_less_than_an_hour() {
+        let mut question = SiteQuestion::by(None);
+        let away: AskSite = || site("a", None);
+        assert_eq!(ask(&mut question, away), site("a", None));
+        assert_eq!(ask(&mut question, || site("a", Some(false))), site("a", Some(false)));
+        for _ in 0..2 {
+            for _ in 1..MISSES_MAX {
+                assert_eq!(ask(&mut question, away), site("a", Some(false)));
+            }
+            assert_eq!(ask(&mut question, || site("a", Some(false))), site("a", Some(false)));
+        }
+        for _ in 1..MISSES_MAX {
+            ask(&mut question, away);
+        }
+        assert_eq!(ask(&mut question, away), site("a", None));
+        // What was said of another server says nothing of this one; neither does anything where the policy names none.
+        assert_eq!(ask(&mut question, || site("a", Some(true))), site("a", Some(true)));
+        assert_eq!(ask(&mut question, || site("b", None)), site("b", None));
+        assert_eq!(ask(&mut question, || None), None);
+    }
+
+    #[test]
+    fn a_panic_leaves_the_answer_before() {
+        let mut question = SiteQuestion::by(None);
+        ask(&mut question, || site("a", Some(true)));
+        assert_eq!(ask(&mut question, || panic!("a fault")), site("a", Some(true)));
+    }
+
+    static SERVER: Mutex<usize> = Mutex::new(0);
+
+    /// Answers when the test lets go of the server.
+    fn slow() -> Option<Site> {
+        let mut asked = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+        *asked += 1;
+        site("a", Some(true))
+    }
+
+    #[test]
+    fn a_server_that_hangs_is_waited_for_a_minute_and_asked_by_one_thread() {
+        let server = SERVER.lock().unwrap();
+        let mut question = SiteQuestion::by(Some(slow));
+        assert!(question.is_settled(0));
+        question.begin(0);
+        assert!(!question.is_settled(0) && !question.is_settled(WAIT_MS - 1));
+        assert!(question.is_settled(WAIT_MS));
+        assert_eq!(question.answer(), None);
+        question.begin(QUARTER_HOUR_MS);
+        drop(server);
+        let begun = Instant::now();
+        while question.asked.is_some() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "no answer");
+            question.is_settled(QUARTER_HOUR_MS);
+        }
+        assert_eq!((question.answer(), *SERVER.lock().unwrap()), (site("a", Some(true)), 1));
+    }
+}
