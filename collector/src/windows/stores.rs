@@ -136,7 +136,7 @@ impl OpenStore {
     fn open(name: &str, location: u32) -> Result<Option<OpenStore>, u32> {
         let name: Vec<u16> = name.encode_utf16().chain([0]).collect();
         let flags =
-            location << CERT_SYSTEM_STORE_LOCATION_SHIFT | CERT_STORE_READONLY_FLAG | CERT_STORE_OPEN_EXISTING_FLAG;
+            (location << CERT_SYSTEM_STORE_LOCATION_SHIFT) | CERT_STORE_READONLY_FLAG | CERT_STORE_OPEN_EXISTING_FLAG;
         // SAFETY: the provider wants a name in UTF-16 that ends with a zero. The first call sets a plain value, so that the
         // code of an earlier call is not taken for the reason of this one.
         let store = unsafe {
@@ -301,7 +301,7 @@ fn serial(number: &CRYPT_INTEGER_BLOB) -> String {
 
 /// Milliseconds since 1970 UTC; `None` for a time that was not decoded.
 fn unix_ms(time: FILETIME) -> Option<i64> {
-    let ticks = u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime);
+    let ticks = (u64::from(time.dwHighDateTime) << 32) | u64::from(time.dwLowDateTime);
     // A tick has 100 ns.
     let ms = i64::try_from(ticks / 10_000).ok()?;
     (ticks > 0).then_some(ms - UNIX_EPOCH_MS)

@@ -18,12 +18,11 @@ use crate::alerts::Book;
 use crate::alerts::command::{from_file, from_records};
 use crate::compare::{self, Comparison, Openings, Run};
 use crate::config::{Config, StandaloneConfig};
-use crate::detect::DetectorConfig;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
 use crate::replay::logs::Merge;
 use crate::replay::progress::{Done, Progress, counted};
-use crate::replay::{self, By, Range, ReplayError, Results, merge};
+use crate::replay::{self, By, Range, ReplayError, Results, TakeDocument, merge};
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -177,7 +176,7 @@ impl ReplayArgs {
             what_if: self.what_if,
             events_out: self.events_out.as_deref().map(output).transpose()?,
             alerts_out: self.alerts_out.as_deref().map(output).transpose()?,
-            alert_seen: other.is_some().then(|| -> Box<dyn FnMut(&[u8])> {
+            alert_seen: other.is_some().then(|| -> TakeDocument<'_> {
                 Box::new(|document| match serde_json::from_slice::<Alert>(document) {
                     Ok(alert) if alert.time.updated.0 < range.until_ms => replayed.take(&alert),
                     Ok(_) => {}

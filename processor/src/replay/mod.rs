@@ -102,6 +102,9 @@ impl Default for Range {
     }
 }
 
+/// Takes a document.
+pub type TakeDocument<'a> = Box<dyn FnMut(&[u8]) + 'a>;
+
 /// Where documents go, one JSON document a line, and how many went there.
 #[derive(Default)]
 pub struct Results<'a> {
@@ -112,7 +115,7 @@ pub struct Results<'a> {
     /// Takes alerts.
     pub alerts_out: Option<Box<dyn io::Write + 'a>>,
     /// Told of each alert document, also of those outside the range.
-    pub alert_seen: Option<Box<dyn FnMut(&[u8]) + 'a>>,
+    pub alert_seen: Option<TakeDocument<'a>>,
     /// The range that is written.
     pub range: Range,
     /// Alerts name all affected hosts, however many they are.

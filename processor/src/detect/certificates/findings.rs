@@ -384,7 +384,7 @@ impl<'a> Sides<'a> {
             Test::PolicyOff => (Condition::PolicyOff, None),
             Test::SiteUntrusted => (Condition::SiteUntrusted, None),
         };
-        let site = (condition == Condition::SiteUntrusted).then(|| self.sites()).unwrap_or_default();
+        let site = if condition == Condition::SiteUntrusted { self.sites() } else { (None, None) };
         let showing = || self.affected.iter().copied().filter(|host| self.holds(*host, test) == Knows::Yes);
         let nearly_all = |count: usize| count as f64 >= AFFECTED_MIN * affected_hosts as f64;
         let mut others: BTreeMap<Other, Vec<String>> = BTreeMap::new();
