@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The files of a post-mortem report in the programs that people open them with: Timesketch's reader of uploads for
-# timeline.jsonl, LibreOffice for hosts.csv, a browser that prints report.html for people. Needs Python 3.11 with `venv`,
-# PyPI, and Debian's `chromium`, `poppler-utils` and `libreoffice-calc`; with CI=true all of them must be there.
+# timeline.jsonl, LibreOffice for hosts.csv, a printing browser for report.html. The script needs Python 3.11 with
+# `venv`, PyPI, and Debian's `chromium`, `poppler-utils` and `libreoffice-calc`; with CI=true all of them must be there.
 # usage: check.sh [FOLDER]      FOLDER has wulog-processor and wulog-fleet; target/release if it is not given
 set -euo pipefail
 cd "$(dirname "$0")/../.."

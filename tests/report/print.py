@@ -16,8 +16,10 @@ WORDS = Path(__file__).resolve().parents[2] / "processor/src/postmortem/words"
 SECTIONS = ["happened", "impact", "curve", "timeline", "shared", "not_shared", "certificates", "checks", "evidence",
             "detection", "affected_list", "leaves_out", "factors_section", "decisions", "actions"]
 SECS_MAX = 120
-# An address that no page has, for the controls.
-ELSEWHERE = "http://wulog-control.invalid/picture.png"
+# The initiator in chromium's log of the network where a request is no page's.
+NO_PAGE = "not an origin"
+# An address that the page does not have, and whose site the browser itself may ask; for the controls.
+ELSEWHERE = "https://fonts.googleapis.com/picture.png"
 
 
 class Browser:
@@ -32,18 +34,19 @@ class Browser:
         page, pdf, net = (self.folder / name for name in ("page.html", "page.pdf", "net.json"))
         page.write_text(html, encoding="utf-8")
         pdf.unlink(missing_ok=True)
-        command = [self.program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={self.folder}/profile",
-                   "--host-resolver-rules=MAP * ~NOTFOUND", f"--log-net-log={net}", "--no-pdf-header-footer",
-                   f"--print-to-pdf={pdf}", page.as_uri()]
+        command = [self.program, "--headless", "--no-sandbox", "--disable-gpu",
+                   f"--user-data-dir={self.folder}/profile", "--host-resolver-rules=MAP * ~NOTFOUND",
+                   f"--log-net-log={net}", "--no-pdf-header-footer", f"--print-to-pdf={pdf}", page.as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECS_MAX, check=False)
         if done.returncode != 0 or not pdf.exists():
             sys.exit(f"the browser printed nothing: {done.stderr[-2000:]}")
         text = subprocess.run(["pdftotext", "-enc", "UTF-8", str(pdf), "-"], capture_output=True, timeout=SECS_MAX,
                               check=True).stdout.decode("utf-8")
-        log = net.read_text(encoding="utf-8", errors="replace")
-        asked = set(re.findall(r'"url":"((?:https?|ftp|wss?):[^"]*)"', log))
-        # What the browser asks for itself, such as updates, goes to its maker.
-        return text, {url for url in asked if not re.match(r"https?://[^/]*\.(google|googleapis|gvt1)\.com[/:]", url)}
+        log = json.loads(net.read_text(encoding="utf-8", errors="replace"))
+        asked = [event["params"] for event in log["events"] if "initiator" in event.get("params", {})]
+        # A request of the page has the page as its initiator; the browser's own requests, to its maker, have none.
+        return text, {request["url"] for request in asked
+                      if request["initiator"] != NO_PAGE and not request["url"].startswith(("file:", "data:"))}
 
 
 def facts(folder: Path, words: dict) -> dict[str, str]:

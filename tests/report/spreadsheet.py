@@ -82,7 +82,8 @@ def main() -> None:
     affected = newest["hosts"]["affected"]
     if len(rows) != 1 + affected:
         sys.exit(f"hosts.csv has {len(rows) - 1} hosts, but {affected} are affected")
-    # Before a name that could be a formula stands an apostrophe; blanks and tabs around the name of a folder are no part of it.
+    # An apostrophe stands before a name that could be a formula. Blanks and tabs around a folder's name are no part of
+    # the host's name.
     listed = {row[0].removeprefix("'") for row in rows}
     for name in names:
         if name.strip() not in listed:

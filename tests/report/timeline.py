@@ -50,7 +50,9 @@ def main() -> None:
 
     rows = text.splitlines()
     broken = json.loads(rows[0])
-    controls = {name: {key: value for key, value in broken.items() if key != name} for name in ("message", "timestamp_desc")}
+    controls = {
+        name: {key: value for key, value in broken.items() if key != name} for name in ("message", "timestamp_desc")
+    }
     controls["time that is none"] = {**broken, "datetime": "soon"}
     controls["two times"] = {**broken, "datetime": "2001-01-01T00:00:00.000+00:00"}
     controls["no JSON"] = None
