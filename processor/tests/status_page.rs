@@ -82,9 +82,8 @@ fn signals() -> Vec<Signal> {
         let certificate = CertificateFact {
             sha1: SHA1.to_owned(),
             subject: "CN=Example <Publishing>".to_owned(),
-            issuer: String::new(),
-            not_before: None,
             not_after: Some(START + 60 * 24 * HOUR),
+            ..CertificateFact::default()
         };
         let store = StoreFacts { name: "TrustedPublisher".to_owned(), complete: true, certificates: vec![certificate] };
         let facts = CertificateFacts {
@@ -92,6 +91,7 @@ fn signals() -> Vec<Signal> {
             taken: START,
             stores: vec![store],
             accept_trusted_publisher_certs: Some(true),
+            ..CertificateFacts::default()
         };
         push(START + 100 + number as i64, Fact::Certificates(facts));
     }
