@@ -50,7 +50,7 @@ pub(crate) fn read(name: &str) -> Store {
 
 fn read_at_most(name: &str, certificates_max: usize) -> Store {
     let mut store = Store { name: name.to_owned(), complete: true, ..Store::default() };
-    let mut failed = |store: &mut Store, what: &str, code: u32| {
+    let failed = |store: &mut Store, what: &str, code: u32| {
         store.complete = false;
         store.error.get_or_insert_with(|| format!("{what} cannot be read: {}", code_text(code)));
     };
