@@ -174,7 +174,7 @@ impl Collector {
             discovery: Discovery::new(config.inputs, Duration::from_millis(limits.rescan_interval_ms)),
             clock,
         };
-        if collector.discovery.reads_own_host() || config.certificates.machine.is_some() {
+        if collector.discovery.reads_own_host() {
             collector.hosts.own();
         }
         Ok(collector)

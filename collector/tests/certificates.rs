@@ -161,15 +161,6 @@ fn what_must_not_leave_the_host_is_replaced_in_names_and_addresses() {
     assert_eq!(inventory.policy.unwrap().wu_server.as_deref(), Some("http://***@wsus"));
 }
 
-#[test]
-fn without_the_setting_no_store_is_read() {
-    trusts(&["a"]);
-    let mut bench = bench();
-    bench.config.certificates = CertificateSources::default();
-    bench.pump();
-    assert_eq!((sent(&bench).len(), reads()), (0, 0));
-}
-
 /// The WSUS server answers once the test has let go.
 static SERVER: Mutex<usize> = Mutex::new(0);
 

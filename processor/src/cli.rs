@@ -6,6 +6,7 @@ mod explain;
 mod files;
 mod moment;
 mod parse;
+mod replay;
 mod report;
 
 use std::fs::File;
@@ -15,31 +16,27 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use wulog_collector::encoding::EncodingChoice;
 use wulog_collector::log_format::LogFormat;
 use wulog_collector::signals::stop_requested;
-use wulog_schemas::topic::Topic;
 
 use crate::alerts::command::AlertsArgs;
 use crate::certificates::command::CertificatesArgs;
 use crate::config::{Config, ConfigError, StandaloneConfig, read_patterns};
 use crate::deliver::command::ChannelsArgs;
 use crate::format::Format;
-use crate::log::embedded::{self, EmbeddedConfig};
-use crate::log::kafka::PartitionReader;
+use crate::log::embedded::EmbeddedConfig;
 use crate::normalize::{Events, Inventory, NormalizerConfig, Patterns, UtcOffset, Zone};
 use crate::pattern_test::PatternTest;
-use crate::replay::logs::Merge;
-use crate::replay::{self, Range, Results};
 use crate::shell::ShellConfig;
 use crate::standalone::Standalone;
-use crate::{replay::merge, run, topics};
+use crate::{run, topics};
 use check::CheckConfigArgs;
 use explain::ExplainArgs;
 use parse::ParseArgs;
+use replay::ReplayArgs;
 use report::ReportArgs;
 
 /// On one machine a tick costs next to nothing, and a person is waiting for the first alert.
@@ -215,62 +212,6 @@ struct StandaloneArgs {
     events: EventArgs,
 }
 
-#[derive(Debug, Args)]
-struct ReplayArgs {
-    #[command(flatten)]
-    from: ReplayFrom,
-    /// What to run again: raw lines, or the signals that the detector saw (byte-identical alerts).
-    #[arg(long, value_enum, default_value_t = Stage::Raw)]
-    stage: Stage,
-    /// Write events here, one JSON document a line; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    events_out: Option<PathBuf>,
-    /// Write alerts here, one JSON document a line; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    alerts_out: Option<PathBuf>,
-    /// Let alerts name all affected hosts, however many they are.
-    #[arg(long)]
-    all_hosts: bool,
-    /// Run the detector with the section `[detector]` of this TOML file.
-    #[arg(long, value_name = "FILE")]
-    detector: Option<PathBuf>,
-    /// Use that configuration also where the signals record another one.
-    #[arg(long, requires = "detector")]
-    what_if: bool,
-    /// Write only documents at or after this log time: RFC 3339, a date, yesterday, `2h ago`.
-    #[arg(long, value_name = "TIME", value_parser = moment::moment)]
-    since: Option<DateTime<Utc>>,
-    /// Write only documents before this log time, in the same forms.
-    #[arg(long, value_name = "TIME", value_parser = moment::moment)]
-    until: Option<DateTime<Utc>>,
-    #[command(flatten)]
-    normalizer: NormalizerArgs,
-    #[command(flatten)]
-    events: EventArgs,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct ReplayFrom {
-    /// A folder of logs of many hosts (DIR/HOST/*.log), in event-time order.
-    #[arg(long, value_name = "DIR")]
-    logs: Option<PathBuf>,
-    /// The SQLite file of `standalone`.
-    #[arg(long, value_name = "FILE")]
-    db: Option<PathBuf>,
-    /// Kafka, as this configuration says; nothing is committed there.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Stage {
-    /// Raw lines: events and alerts.
-    Raw,
-    /// Signals: alerts only.
-    Signals,
-}
-
 impl Cli {
     /// What is logged where `WULOG_LOG` does not say it. The page of `explain` says itself what is wrong with a log.
     #[must_use]
@@ -318,7 +259,7 @@ impl Cli {
             }
             Command::Explain(args) => return args.run(),
             Command::Parse(args) => args.run(),
-            Command::Replay(args) => replay_command(&args),
+            Command::Replay(args) => return args.run(),
             Command::Alerts(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Certificates(args) => args.run(),
@@ -373,98 +314,6 @@ async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()>
                 bail!("the topics are not right:\n  {}", wrong.join("\n  "));
             }
             println!("topics {}.*: fine", config.kafka.topic_prefix);
-        }
-    }
-    Ok(())
-}
-
-fn replay_command(args: &ReplayArgs) -> anyhow::Result<()> {
-    if let (Some(since), Some(until)) = (args.since, args.until)
-        && since >= until
-    {
-        bail!("--since {} is not before --until {}: no time lies between them", since.to_rfc3339(), until.to_rfc3339());
-    }
-    let ms = |time: Option<DateTime<Utc>>, open: i64| time.map_or(open, |time| time.timestamp_millis());
-    let mut results = Results {
-        all_hosts: args.all_hosts,
-        what_if: args.what_if,
-        events_out: args.events_out.as_deref().map(output).transpose()?,
-        alerts_out: args.alerts_out.as_deref().map(output).transpose()?,
-        range: Range { since_ms: ms(args.since, i64::MIN), until_ms: ms(args.until, i64::MAX) },
-        ..Results::default()
-    };
-    let given = args.detector.as_deref().map(StandaloneConfig::read).transpose()?.map(|config| config.detector);
-    if let (Some(file), Stage::Signals, false) = (&args.detector, args.stage, args.what_if) {
-        eprintln!(
-            "wulog-processor: where the signals record a configuration, that one counts and not {}; --what-if uses {0} throughout",
-            file.display()
-        );
-    }
-    let normalizer = args.events.over(args.normalizer.config()?);
-    let detector = given.clone().unwrap_or_default();
-    match (&args.from.logs, &args.from.db, &args.from.config) {
-        (Some(_), _, _) if args.stage == Stage::Signals => {
-            bail!("--logs holds raw lines: --stage signals needs --db or --config")
-        }
-        (Some(folder), _, _) => {
-            let found = replay::logs::find(folder)?;
-            let (logs, refused) = replay::logs::refuse_binary(found, args.normalizer.encoding)?;
-            refused.iter().for_each(|refused| eprintln!("wulog-processor: {refused}"));
-            let inventories = replay::logs::inventories(folder)?;
-            let records = Merge::open(&logs, args.normalizer.encoding, &normalizer)?.with_inventories(inventories);
-            replay::from_raw((&normalizer, &detector), 1, records, &mut results)?;
-        }
-        (_, Some(db), _) => {
-            let log = EmbeddedConfig::of_file(db)?;
-            match args.stage {
-                Stage::Raw => {
-                    let records = embedded::Records::open(&log, Topic::Raw)?.map(|record| Ok(record?));
-                    replay::from_raw((&normalizer, &detector), embedded::PARTITIONS, records, &mut results)?;
-                }
-                Stage::Signals => {
-                    let records = embedded::Records::open(&log, Topic::Signals)?.map(|record| Ok(record?));
-                    replay::from_signals(&detector, records, &mut results)?;
-                }
-            }
-        }
-        (_, _, Some(_)) if !args.normalizer.patterns.is_empty() => {
-            bail!("--config has patterns of its own: name the files of --patterns there, in pattern_files")
-        }
-        (_, _, Some(file)) => {
-            let config = Config::read(file)?;
-            let detector = given.unwrap_or(config.detector);
-            let config = Config { normalizer: args.events.over(config.normalizer), detector, ..config };
-            replay_kafka(&config, args.stage, &mut results)?;
-        }
-        (None, None, None) => bail!("one of --logs, --db, --config is needed"),
-    }
-    let Results { records, events, alerts, log_times, .. } = results;
-    eprintln!("replayed {records} records: {events} events, {alerts} alert documents");
-    let is_ranged = args.since.is_some() || args.until.is_some();
-    if is_ranged && events == 0 && alerts == 0 {
-        match log_times {
-            Some((first, last)) => {
-                eprintln!("no document lies in the range; the records read have log times from {first} to {last}");
-            }
-            None => eprintln!("no document lies in the range, and no record was read"),
-        }
-    }
-    Ok(())
-}
-
-fn replay_kafka(config: &Config, stage: Stage, results: &mut Results<'_>) -> anyhow::Result<()> {
-    let kafka = &config.kafka;
-    match stage {
-        Stage::Raw => {
-            let readers = (0..config.topics.raw_partitions)
-                .map(|partition| PartitionReader::open(kafka, Topic::Raw, partition))
-                .collect::<Result<Vec<_>, _>>()?;
-            let records = merge::by_log_time(readers).map(|record| Ok(record?));
-            replay::from_raw((&config.normalizer, &config.detector), config.topics.raw_partitions, records, results)?;
-        }
-        Stage::Signals => {
-            let records = PartitionReader::open(kafka, Topic::Signals, 0)?.map(|record| Ok(record?));
-            replay::from_signals(&config.detector, records, results)?;
         }
     }
     Ok(())

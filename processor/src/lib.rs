@@ -13,6 +13,7 @@
 //!          `certificates`       = inventories of `certificates`, listed or shown
 //!          `report`             = the `postmortem` of one incident, as files
 //!          `[http] listen`      = the `status` page and its API; a `question` asks the Detector about hosts
+//!          `replay --compare`   = `compare` shows the incidents of two runs side by side
 //! told:    `channels`           = `deliver` brings alerts to people; `http` says how the processor itself is
 //! apart:   `test-patterns`      = a `pattern_test` of the operator's patterns over lines
 //! ```
@@ -26,12 +27,14 @@ pub mod normalize;
 pub mod format;
 pub mod detect;
 pub mod report;
+mod html;
 pub mod deliver;
 pub mod http;
 pub mod alerts;
 pub mod certificates;
 pub mod postmortem;
 pub mod status;
+pub mod compare;
 pub mod log;
 pub mod snapshot;
 pub mod shell;

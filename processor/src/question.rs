@@ -126,7 +126,7 @@ pub struct HostDetails {
     pub first_heard: i64,
     /// Event time of the newest activity, to a quarter of an hour, milliseconds since 1970 UTC.
     pub last_active: Option<i64>,
-    /// The newest scan. One is recorded in a quarter of an hour.
+    /// The newest scan that is recorded: one that failed, or the first that succeeded after a failure.
     pub last_scan: Option<Scan>,
     /// Dimensions of the host and of its operations.
     pub facts: Vec<HostFact>,

@@ -4,6 +4,7 @@ pub mod fleet;
 pub mod foreign_fleet;
 pub mod kafka;
 pub mod rig;
+pub mod embedded;
 pub mod line;
 pub mod process;
 pub mod tenant;

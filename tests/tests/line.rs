@@ -10,13 +10,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use wulog_collector::kafka::KafkaSink;
-use wulog_processor::detect::Detector;
-use wulog_processor::log::embedded::{EmbeddedConfig, EmbeddedLog, EmbeddedSink, Records};
-use wulog_processor::machine::Machine;
-use wulog_processor::normalize::Normalizer;
-use wulog_processor::shell::{Shell, ShellConfig};
+use wulog_processor::log::embedded::{EmbeddedConfig, Records};
 use wulog_schemas::topic::Topic;
 use wulog_tests::documents::is_attempt;
+use wulog_tests::embedded::lived;
 use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, Layout, Truth};
 use wulog_tests::kafka::{self, KafkaTestbed};
 use wulog_tests::line::{Incident, incidents, processor};
@@ -67,31 +64,9 @@ fn as_slices(documents: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
 
 /// The fleet through the embedded log, machines and collectors in lockstep.
 fn through_sqlite(folder: &Path, seed: u64) -> EmbeddedConfig {
-    let log = EmbeddedConfig::at(&folder.join("wulog.db"));
     let fleet = fleet(seed);
     let end_ms = end_ms(&fleet);
-    let sink = log.clone();
-    let mut rig = Rig::new(fleet, folder, Arc::new(AtomicI64::new(0)), move |clock| {
-        Ok(Box::new(EmbeddedSink::open(&sink, clock.clone())?))
-    })
-    .unwrap();
-    let mut normalizer: Shell<Normalizer> = shell(&log, Topic::Raw);
-    let mut detector: Shell<Detector> = shell(&log, Topic::Signals);
-    while rig.fleet().now_ms() < end_ms {
-        rig.step(rig.fleet().now_ms() + STEP_MS).unwrap();
-        to_end(&mut normalizer);
-        to_end(&mut detector);
-    }
-    rig.finish().unwrap();
-    log
-}
-
-fn shell<M: Machine<Config: Default>>(log: &EmbeddedConfig, input: Topic) -> Shell<M> {
-    Shell::new(ShellConfig::default(), M::Config::default(), Box::new(EmbeddedLog::open(log, M::NAME, input).unwrap()))
-}
-
-fn to_end<M: Machine>(shell: &mut Shell<M>) {
-    while !shell.step(Duration::ZERO).unwrap().at_end {}
+    lived(fleet, folder, (end_ms, STEP_MS)).unwrap()
 }
 
 /// `DIR/HOST` for every host of the fleet, as admins gather logs.

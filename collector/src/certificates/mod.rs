@@ -139,21 +139,29 @@ pub type ReadMachine = fn() -> Inventory;
 #[must_use]
 pub fn machine_reader() -> Option<ReadMachine> {
     #[cfg(windows)]
-    return Some(|| {
-        let stores = STORES.into_iter().map(|name| (name, checked(name, crate::windows::stores::read(name))));
-        of_stores(0, stores.collect(), crate::windows::update_policy::read(), None)
-    });
+    {
+        Some(|| {
+            let stores = STORES.into_iter().map(|name| (name, checked(name, crate::windows::stores::read(name))));
+            of_stores(0, stores.collect(), crate::windows::update_policy::read(), None)
+        })
+    }
     #[cfg(not(windows))]
-    None
+    {
+        None
+    }
 }
 
 /// How to ask the machine's WSUS server for its TLS certificate; `None` on a system that has no such server.
 #[must_use]
 pub fn site_asker() -> Option<AskSite> {
     #[cfg(windows)]
-    return Some(|| crate::windows::site::ask().map(checked_site));
+    {
+        Some(|| crate::windows::site::ask().map(checked_site))
+    }
     #[cfg(not(windows))]
-    None
+    {
+        None
+    }
 }
 
 /// The inventory of these stores, without Microsoft's root program and not larger than an inventory may be.

@@ -291,7 +291,10 @@ impl Chain {
             let simple = slice((*self.0).rgpChain, (*self.0).cChain).first().and_then(|simple| simple.as_ref());
             let elements = simple.map_or(&[][..], |simple| slice(simple.rgpElement, simple.cElement));
             let contexts = elements.iter().filter_map(|element| element.as_ref()).map(|element| element.pCertContext);
-            contexts.filter_map(|context| Shown::of(context)).map(|shown| shown.read()).collect()
+            contexts
+                .filter_map(|context| Shown::of(context))
+                .map(|shown| shown.read(shown.sha1().unwrap_or_default(), None))
+                .collect()
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The certificate stores of the machine, as crypt32 shows them.
 //!
 //! Windows shows one store where the registry has several: what an administrator or a program added, what Group Policy
-//! delivered, and what Active Directory delivers to all machines of the forest. The whole store says what is trusted; the
-//! parts of Group Policy and Active Directory, opened beside it, say where each certificate comes from.
+//! delivered, and what Active Directory delivers to all machines of the forest. The parts of Group Policy and Active
+//! Directory are opened beside the whole store, and say where each certificate comes from.
 //!
 //! Stores are opened for reading and only where they exist. Neither the store `My`, nor a store of a user, nor a private
 //! key is opened.
@@ -45,72 +45,72 @@ const UNIX_EPOCH_MS: i64 = 11_644_473_600_000;
 
 /// A store of the machine. A store that does not exist is empty; a store that cannot be read says why.
 pub(crate) fn read(name: &str) -> Store {
-    read_at_most(name, CERTIFICATES_MAX)
+    let part = |origin, what, location| {
+        // Wine has no certificates of Active Directory, and gives no code for this place.
+        let opened =
+            OpenStore::open(name, location).or_else(|code| if code == ERROR_SUCCESS { Ok(None) } else { Err(code) });
+        Part { origin, what, opened }
+    };
+    let parts = [
+        part(Origin::GroupPolicy, "what Group Policy delivered", CERT_SYSTEM_STORE_LOCAL_MACHINE_GROUP_POLICY_ID),
+        part(Origin::Enterprise, "what Active Directory delivered", CERT_SYSTEM_STORE_LOCAL_MACHINE_ENTERPRISE_ID),
+    ];
+    listed(name, parts, OpenStore::open(name, CERT_SYSTEM_STORE_LOCAL_MACHINE_ID), CERTIFICATES_MAX)
 }
 
-fn read_at_most(name: &str, certificates_max: usize) -> Store {
+/// The part of a store that comes from one place.
+struct Part {
+    origin: Origin,
+    /// The place, as an error names it.
+    what: &'static str,
+    /// `None` where the machine has no such part; Windows' code where the part cannot be opened.
+    opened: Result<Option<OpenStore>, u32>,
+}
+
+/// The content of a store: first its parts, and then what the whole store has beside them.
+///
+/// The whole store need not fail where Windows cannot open a part of the store. So each part is read for itself, and a
+/// part that cannot be read makes the store incomplete.
+fn listed(
+    name: &str,
+    parts: impl IntoIterator<Item = Part>,
+    whole: Result<Option<OpenStore>, u32>,
+    certificates_max: usize,
+) -> Store {
     let mut store = Store { name: name.to_owned(), complete: true, ..Store::default() };
-    let failed = |store: &mut Store, what: &str, code: u32| {
-        store.complete = false;
-        store.error.get_or_insert_with(|| format!("{what} cannot be read: {}", code_text(code)));
-    };
-    let open = match OpenStore::open(name, CERT_SYSTEM_STORE_LOCAL_MACHINE_ID) {
-        Ok(Some(open)) => open,
-        Ok(None) => return store,
-        Err(code) => {
-            failed(&mut store, "the store", code);
-            return store;
+    let mut seen = BTreeSet::new();
+    let mut read = |opened: Result<Option<OpenStore>, u32>, origin: Option<Origin>, what: &str| {
+        let read = opened.and_then(|open| {
+            let Some(open) = open else { return Ok(()) };
+            open.for_each(|certificate| {
+                let sha1 = certificate.sha1();
+                // A certificate without a thumbprint stays: the caller's check refuses it, and the store is not complete.
+                if sha1.is_some() && !seen.insert(sha1.clone()) {
+                    return;
+                }
+                if store.certificates.len() < certificates_max {
+                    store.certificates.push(certificate.read(sha1.unwrap_or_default(), origin));
+                } else {
+                    store.unlisted += 1;
+                }
+            })
+        });
+        if let Err(code) = read {
+            store.complete = false;
+            store.error.get_or_insert_with(|| format!("{what} cannot be read: {}", code_text(code)));
         }
+        read.is_ok()
     };
-    // The whole store need not fail where Windows cannot open a part of the store: then the part is missing in what it shows.
-    let parts = [
-        (Origin::GroupPolicy, CERT_SYSTEM_STORE_LOCAL_MACHINE_GROUP_POLICY_ID, "what Group Policy delivered"),
-        (Origin::Enterprise, CERT_SYSTEM_STORE_LOCAL_MACHINE_ENTERPRISE_ID, "what Active Directory delivered"),
-    ];
-    let mut delivered: Vec<(Origin, BTreeSet<String>)> = Vec::new();
     let mut knows_origins = true;
-    for (origin, location, what) in parts {
-        match thumbprints(name, location) {
-            Ok(thumbprints) => delivered.push((origin, thumbprints)),
-            Err(code) => {
-                knows_origins = false;
-                failed(&mut store, what, code);
-            }
-        }
+    for Part { origin, what, opened } in parts {
+        knows_origins &= read(opened, Some(origin), what);
     }
-    let origin_of = |sha1: &str| {
-        let found = delivered.iter().find(|(_, thumbprints)| thumbprints.contains(sha1)).map(|(origin, _)| *origin);
-        found.or(knows_origins.then_some(Origin::Local))
-    };
-    let read = open.for_each(|certificate| {
-        if store.certificates.len() < certificates_max {
-            let certificate = certificate.read();
-            let origin = origin_of(&certificate.sha1);
-            store.certificates.push(Certificate { origin, ..certificate });
-        } else {
-            store.unlisted += 1;
-        }
-    });
-    if let Err(code) = read {
-        failed(&mut store, "the store", code);
-    }
+    read(whole, knows_origins.then_some(Origin::Local), "the store");
     if store.unlisted > 0 {
         store.complete = false;
         store.error.get_or_insert_with(|| format!("only {certificates_max} certificates of the store are listed"));
     }
     store
-}
-
-/// The SHA-1 thumbprints of the certificates that one of the store's sources has delivered.
-fn thumbprints(name: &str, location: u32) -> Result<BTreeSet<String>, u32> {
-    let mut found = BTreeSet::new();
-    match OpenStore::open(name, location) {
-        Ok(Some(open)) => open.for_each(|certificate| found.extend(certificate.sha1()))?,
-        // Where a machine has no such source, some versions say so by this code.
-        Ok(None) | Err(NOT_FOUND) => {}
-        Err(code) => return Err(code),
-    }
-    Ok(found)
 }
 
 /// `ERROR_FILE_NOT_FOUND` as an HRESULT, which some providers give in its place.
@@ -136,9 +136,13 @@ impl OpenStore {
     fn open(name: &str, location: u32) -> Result<Option<OpenStore>, u32> {
         let name: Vec<u16> = name.encode_utf16().chain([0]).collect();
         let flags =
-            location << CERT_SYSTEM_STORE_LOCATION_SHIFT | CERT_STORE_READONLY_FLAG | CERT_STORE_OPEN_EXISTING_FLAG;
-        // SAFETY: the provider wants a name in UTF-16 that ends with a zero.
-        let store = unsafe { CertOpenStore(CERT_STORE_PROV_SYSTEM_W, 0, 0, flags, name.as_ptr().cast()) };
+            (location << CERT_SYSTEM_STORE_LOCATION_SHIFT) | CERT_STORE_READONLY_FLAG | CERT_STORE_OPEN_EXISTING_FLAG;
+        // SAFETY: the provider wants a name in UTF-16 that ends with a zero. The first call sets a plain value, so that the
+        // code of an earlier call is not taken for the reason of this one.
+        let store = unsafe {
+            SetLastError(ERROR_SUCCESS);
+            CertOpenStore(CERT_STORE_PROV_SYSTEM_W, 0, 0, flags, name.as_ptr().cast())
+        };
         if !store.is_null() {
             return Ok(Some(OpenStore(store)));
         }
@@ -201,12 +205,11 @@ impl Shown<'_> {
         }
     }
 
-    /// What the certificate says; the caller knows where it comes from.
-    pub(super) fn read(&self) -> Certificate {
+    /// What the certificate says, with what the caller knows of it.
+    pub(super) fn read(&self, sha1: String, origin: Option<Origin>) -> Certificate {
         let info = self.info;
         Certificate {
-            // A certificate without a thumbprint is refused by the caller's check, and the store is not complete then.
-            sha1: self.sha1().unwrap_or_default(),
+            sha1,
             sha256: Some(hex_digest_bytes(self.der())),
             subject: name(&info.Subject),
             issuer: name(&info.Issuer),
@@ -216,7 +219,7 @@ impl Shown<'_> {
             code_signing: self.signs_code(),
             signature_algorithm: self.signature_algorithm(),
             key_bits: self.key_bits(),
-            origin: None,
+            origin,
         }
     }
 
@@ -227,7 +230,7 @@ impl Shown<'_> {
 
     /// SHA-1 of the encoded certificate. The property of that name is not asked for: it may be stored beside the
     /// certificate, where it may be wrong.
-    fn sha1(&self) -> Option<String> {
+    pub(super) fn sha1(&self) -> Option<String> {
         let (der, mut hash, mut len) = (self.der(), [0u8; SHA1_BYTES], SHA1_BYTES as u32);
         // SAFETY: both lengths are those of their buffers.
         let hashed = unsafe {
@@ -298,7 +301,7 @@ fn serial(number: &CRYPT_INTEGER_BLOB) -> String {
 
 /// Milliseconds since 1970 UTC; `None` for a time that was not decoded.
 fn unix_ms(time: FILETIME) -> Option<i64> {
-    let ticks = u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime);
+    let ticks = (u64::from(time.dwHighDateTime) << 32) | u64::from(time.dwLowDateTime);
     // A tick has 100 ns.
     let ms = i64::try_from(ticks / 10_000).ok()?;
     (ticks > 0).then_some(ms - UNIX_EPOCH_MS)
@@ -346,21 +349,49 @@ mod tests {
         assert!(store.complete && store.error.is_none() && store.certificates.is_empty(), "{store:?}");
     }
 
-    /// Windows refuses a name with a backslash: the part before it would name another machine.
+    /// Windows' code for a refused access.
+    const DENIED: u32 = 5;
+
+    fn open() -> Result<Option<OpenStore>, u32> {
+        OpenStore::open("Root", CERT_SYSTEM_STORE_LOCAL_MACHINE_ID)
+    }
+
+    fn part(opened: Result<Option<OpenStore>, u32>) -> Part {
+        Part { origin: Origin::GroupPolicy, what: "what Group Policy delivered", opened }
+    }
+
     #[test]
     fn a_store_that_cannot_be_opened_says_why() {
-        let store = read(r"\");
-        assert!(!store.complete, "{store:?}");
-        let error = store.error.expect("the store cannot be opened");
-        assert!(error.starts_with("the store cannot be read: 0x8"), "{error}");
+        let store = listed("Root", [part(Ok(None))], Err(DENIED), CERTIFICATES_MAX);
+        assert_eq!((store.complete, store.certificates.len()), (false, 0));
+        assert_eq!(store.error.as_deref(), Some("the store cannot be read: 0x80070005"));
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_opened_makes_the_store_incomplete_and_origins_unknown() {
+        let store = listed("Root", [part(Err(DENIED))], open(), CERTIFICATES_MAX);
+        assert!(!store.complete && store.certificates.len() > 1);
+        assert_eq!(store.error.as_deref(), Some("what Group Policy delivered cannot be read: 0x80070005"));
+        assert!(store.certificates.iter().all(|certificate| certificate.origin.is_none()));
+        // What Group Policy delivered may be all that the store has.
+        assert!(!listed("Root", [part(Err(DENIED))], Ok(None), CERTIFICATES_MAX).complete);
+    }
+
+    #[test]
+    fn a_certificate_is_listed_once_with_the_origin_of_its_part() {
+        let whole = listed("Root", [], open(), CERTIFICATES_MAX);
+        let twice = listed("Root", [part(open())], open(), CERTIFICATES_MAX);
+        assert!(whole.certificates.iter().all(|certificate| certificate.origin == Some(Origin::Local)));
+        assert!(twice.certificates.iter().all(|certificate| certificate.origin == Some(Origin::GroupPolicy)));
+        assert_eq!(twice.certificates.len(), whole.certificates.len());
     }
 
     /// Root is never empty: Wine takes it from Linux.
     #[test]
     fn certificates_beyond_the_bound_are_counted() {
-        let all = read("Root");
+        let all = listed("Root", [], open(), CERTIFICATES_MAX);
         assert!(all.complete && all.certificates.len() > 1, "{:?}", all.error);
-        let one = read_at_most("Root", 1);
+        let one = listed("Root", [], open(), 1);
         assert_eq!((one.certificates.len(), one.unlisted), (1, all.certificates.len() as u64 - 1));
         assert_eq!((one.complete, one.error.as_deref()), (false, Some("only 1 certificates of the store are listed")));
     }

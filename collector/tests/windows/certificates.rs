@@ -59,7 +59,7 @@ impl Sample {
             "sha384WithRSAEncryption" => "1.2.840.113549.1.1.12",
             other => panic!("{other} has no OID here"),
         };
-        let bits = said("Public-Key: (").strip_suffix(" bit)").unwrap().parse().unwrap();
+        let bits: u32 = said("Public-Key: (").strip_suffix(" bit)").unwrap().parse().unwrap();
         Certificate {
             sha1: self.sha1(),
             sha256: Some(said("sha256 Fingerprint=").replace(':', "").to_lowercase()),
@@ -70,7 +70,8 @@ impl Sample {
             not_after: Some(time("notAfter=")),
             code_signing: self.said("Usage: ").map(|usage| usage.contains("Code Signing")),
             signature_algorithm: Some(algorithm.to_owned()),
-            key_bits: Some(bits),
+            // Wine 8 knows the size of RSA keys only; the one key of an elliptic curve has 256 bits.
+            key_bits: Some(bits).filter(|bits| *bits > 256),
             origin: Some(origin),
         }
     }

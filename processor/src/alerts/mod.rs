@@ -61,6 +61,11 @@ impl Book {
         self.incidents.is_empty()
     }
 
+    /// All documents, by incident and in the order of each.
+    pub fn documents(&self) -> impl Iterator<Item = &Alert> {
+        self.incidents.values().flat_map(BTreeMap::values)
+    }
+
     /// The newest document of each incident.
     pub fn newest(&self) -> impl Iterator<Item = &Alert> {
         self.incidents.values().filter_map(|documents| documents.values().next_back())

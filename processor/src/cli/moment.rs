@@ -31,10 +31,22 @@ fn at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
 
 /// `2h ago`, `3 d ago`, `1w ago`.
 fn ago(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let age = text.strip_suffix("ago")?.trim_end();
-    let digits = age.len() - age.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let count: i64 = age[..digits].parse().ok()?;
-    let unit_secs = match age[digits..].trim() {
+    now.checked_sub_signed(length(text.strip_suffix("ago")?)?)
+}
+
+/// A length of time: `10d`, `12 h`.
+///
+/// # Errors
+/// In words for the person at the terminal.
+pub(super) fn age(text: &str) -> Result<TimeDelta, String> {
+    length(text).ok_or_else(|| "no length of time: use 90m, 12h, 10d or 2w".to_owned())
+}
+
+fn length(text: &str) -> Option<TimeDelta> {
+    let text = text.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let count: i64 = text[..digits].parse().ok()?;
+    let unit_secs = match text[digits..].trim() {
         "s" => 1,
         "m" | "min" => 60,
         "h" => 3_600,
@@ -42,7 +54,7 @@ fn ago(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         "w" => 7 * 86_400,
         _ => return None,
     };
-    now.checked_sub_signed(TimeDelta::try_seconds(count.checked_mul(unit_secs)?)?)
+    TimeDelta::try_seconds(count.checked_mul(unit_secs)?)
 }
 
 #[cfg(test)]
@@ -68,6 +80,16 @@ mod tests {
         }
         for text in ["", "ago", "h ago", "2 ago", "-2h ago", "99999999999999d ago", "2023-02-30", "tomorrow", "22:19"] {
             assert!(at(text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_length_has_a_number_and_a_unit() {
+        for (text, secs) in [("90m", 5_400), ("12 h", 43_200), ("10d", 864_000), ("2w", 1_209_600), ("5s", 5)] {
+            assert_eq!(age(text), Ok(TimeDelta::seconds(secs)), "{text}");
+        }
+        for text in ["", "10", "d", "-1d", "10d ago", "1y"] {
+            assert!(age(text).is_err(), "{text}");
         }
     }
 }

@@ -59,10 +59,8 @@ impl Detector {
                 }
                 self.caught_up(host, *caught_up, failing, log_time, raw, out);
             }
-            FactRef::ScanDone { event_time, outcome, .. } => {
-                let time = (*event_time).min(log_time + AHEAD_MAX_MS);
-                self.state.fleet.mark_active(host, time);
-                self.state.fleet.scanned(host, time, *outcome == Outcome::Success);
+            FactRef::ScanDone { event_time, .. } => {
+                self.state.fleet.mark_active(host, (*event_time).min(log_time + AHEAD_MAX_MS));
             }
             _ => self.attempt(host, fact, log_time, raw, out),
         }

@@ -135,10 +135,6 @@ pub(super) struct Host {
     pub(super) unreadable: bool,
     /// True when a limit dropped dimensions of it.
     pub(super) dimensions_cut: bool,
-    /// Whether its newest scan succeeded.
-    scan_succeeded: bool,
-    /// Event time of its newest scan, seconds since 1970, or 0. People ask for it; alerts do not depend on it.
-    scan_secs: u32,
     /// True when this is the place of a host that was forgotten.
     forgotten: bool,
     /// Log time of its first and of its latest signal, seconds since 1970.
@@ -398,14 +394,6 @@ impl Fleet {
             known.active_from_secs = secs_of(time_ms);
         }
         self.activity.mark(&mut known.activity, time_ms);
-    }
-
-    /// Notes the end of a scan.
-    pub(super) fn scanned(&mut self, host: HostIndex, time_ms: i64, succeeded: bool) {
-        let known = &mut self.hosts[host as usize];
-        if secs_of(time_ms) >= known.scan_secs {
-            (known.scan_secs, known.scan_succeeded) = (secs_of(time_ms), succeeded);
-        }
     }
 
     /// Sets a host's dimensions, which come in the order of their names.

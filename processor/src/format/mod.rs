@@ -7,6 +7,7 @@
 //! format keeps what is strange to it (`unmapped`, an attribute, the event itself), under its ECS name. So a new field of
 //! [`Event`] is in every format on the day it is made, and a row gives it a better place.
 
+mod event_time;
 mod fields;
 mod hec;
 mod ocsf;
@@ -17,6 +18,8 @@ mod time;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::Event;
+
+pub(crate) use event_time::event_time_ms;
 
 /// Name of this product, where a format asks who logged.
 const PRODUCT: &str = "wulog";

@@ -3,18 +3,16 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 use serde_json::Value;
 use wulog_schemas::alert::{Alert, CertificateFinding, Exemplar, Factor, State, UtcTime};
 use wulog_schemas::signal::RawPosition;
-use wulog_schemas::visible::visible;
 
 use super::curve::Curve;
 use super::timeline::{self, Entry};
 use super::words::Words;
 use super::{Gap, Incident, ReportError, Style};
+use crate::html;
 
 const TEMPLATE: &str = include_str!("report.html");
 /// The sections of an incident, which the report and the status page share.
@@ -101,44 +99,20 @@ struct HostRow {
 /// Writes the page.
 pub(super) fn html(incident: &Incident, style: Style) -> Result<String, ReportError> {
     let mut data = data(incident, style)?;
-    data["body"] = Value::String(render(SECTIONS, &data)?);
+    data["body"] = Value::String(html::fill("incident.html", SECTIONS, &data)?);
     data["css"] = Value::String(STYLE.to_owned());
-    render(TEMPLATE, &data)
+    Ok(html::fill("report.html", TEMPLATE, &data)?)
 }
 
 /// Writes the sections of the incident alone.
 pub(super) fn sections(incident: &Incident, style: Style) -> Result<String, ReportError> {
-    render(SECTIONS, &data(incident, style)?)
-}
-
-fn render(template: &str, data: &Value) -> Result<String, ReportError> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    Ok(environment.render_str(template, Serde(data))?)
+    Ok(html::fill("incident.html", SECTIONS, &data(incident, style)?)?)
 }
 
 fn data(incident: &Incident, style: Style) -> Result<Value, ReportError> {
     let words = Words::of(style.language);
     let writer = Writer { incident, alert: incident.newest(), words: &words, zone: style.zone };
-    let mut data = serde_json::to_value(writer.page())
-        .map_err(|error| minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.to_string()))?;
-    make_visible(&mut data);
-    Ok(data)
-}
-
-/// A host name may hold characters that turn the order of a text around.
-fn make_visible(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if let std::borrow::Cow::Owned(seen) = visible(text) {
-                *text = seen;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(make_visible),
-        Value::Object(fields) => fields.values_mut().for_each(make_visible),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
+    Ok(html::data(&writer.page())?)
 }
 
 struct Writer<'a> {

@@ -27,6 +27,8 @@ pub struct FileLine {
     pub header: RawHeader,
     /// The line, without its ending.
     pub text: String,
+    /// Bytes of the file that it takes, with its ending.
+    pub file_bytes: usize,
 }
 
 /// The lines of one file.
@@ -134,6 +136,7 @@ impl FileLines {
                 ..RawHeader::default()
             },
             text: String::from_utf8_lossy(&text.bytes).into_owned(),
+            file_bytes: frame.taken,
         }
     }
 

@@ -14,6 +14,7 @@ use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
 use super::ReplayError;
 use super::files::{FileLine, FileLines};
+use super::progress::Done;
 use crate::log::Record;
 use crate::normalize::{FileClock, NormalizerConfig};
 
@@ -283,6 +284,8 @@ pub struct Merge {
     /// How long after the last line the clock is moved once more, so that what waits for time is said.
     settle_ms: i64,
     settled: bool,
+    /// Bytes of the lines given.
+    done: Done,
 }
 
 impl Merge {
@@ -300,6 +303,7 @@ impl Merge {
             next_offset: 0,
             settle_ms: i64::from(config.provisional_wait_secs) * 1_000 + 60_000,
             settled: false,
+            done: Done::default(),
         };
         for log in logs {
             merge.cursors.push(Cursor {
@@ -322,6 +326,12 @@ impl Merge {
     #[must_use]
     pub fn with_inventories(self, inventories: Vec<HostInventory>) -> Merge {
         Merge { inventories: inventories.into(), ..self }
+    }
+
+    /// The same, with the bytes of the lines that are given counted in `done`.
+    #[must_use]
+    pub fn counted(self, done: &Done) -> Merge {
+        Merge { done: Done::clone(done), ..self }
     }
 
     /// The record of the next inventory, where one is due before a line with that place.
@@ -405,7 +415,10 @@ impl Merge {
         self.order.pop();
         let line = self.cursors[at].ahead.pop_front();
         self.enqueue(at)?;
-        Ok(line.map(|(_, line)| self.record(host_id.as_str(), line.header, line.text.into_bytes())))
+        Ok(line.map(|(_, line)| {
+            self.done.set(self.done.get() + line.file_bytes as u64);
+            self.record(host_id.as_str(), line.header, line.text.into_bytes())
+        }))
     }
 }
 

@@ -1,25 +1,30 @@
 //! Replay: a stretch of time again through the same machines, into files, without touching what is live.
 //!
 //! From `wulog.signals` the alerts are byte-identical to live. From `wulog.raw` or from log files they are the same
-//! incidents, hosts and onsets. The machines always start from the oldest record there is, so that they know at
-//! `since` what live knew; only what falls into the range is written.
+//! incidents, hosts and onsets. The machines start from the oldest record there is, so that they know at `since` what live
+//! knew, unless somebody asks for a shorter time before `since`; only what falls into the range is written.
 
 use std::io::{self, Write as _};
+use std::time::Instant;
 
-use wulog_schemas::alert::UtcTime;
+use tokio_util::sync::CancellationToken;
+use wulog_schemas::alert::{Times, UtcTime};
 use wulog_schemas::signal::{Fact, Signal};
 use wulog_schemas::topic::Topic;
 use wulog_schemas::visible::visible_json;
 
 use crate::detect::{Detector, DetectorConfig};
+use crate::format::event_time_ms;
 use crate::log::{LogError, Record};
 use crate::machine::{InRecord, Machine, Output};
 use crate::normalize::NormalizerConfig;
 use crate::pipeline::Pipeline;
+use progress::Progress;
 
 pub mod files;
 pub mod logs;
 pub mod merge;
+pub mod progress;
 
 /// Why a replay stopped.
 #[derive(Debug, thiserror::Error)]
@@ -40,20 +45,65 @@ pub enum ReplayError {
     Output(#[from] io::Error),
 }
 
-/// Log times that are written: from `since_ms` on, before `until_ms`.
+/// By which time a document is in a [`Range`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// The time that the line says; of an alert, the first failures of its hosts.
+    Event,
+    /// The time at which the log got the record that made the document.
+    #[default]
+    Log,
+}
+
+/// Times whose documents are written: from `since_ms` on, before `until_ms`.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
-    /// First log time that is written, milliseconds since 1970 UTC.
+    /// First time that is written, milliseconds since 1970 UTC.
     pub since_ms: i64,
-    /// First log time that is not.
+    /// First time that is not.
     pub until_ms: i64,
+    /// Which time.
+    pub by: By,
+}
+
+impl Range {
+    /// Whether a document is written. An alert is about the time from its onset to its newest host. A document without an
+    /// event time is judged by its log time.
+    fn holds(&self, output: &Output) -> bool {
+        let of_event = match (self.by, output.topic) {
+            (By::Event, Topic::Events) => event_time_ms(&output.value).map(|at| (at, at)),
+            (By::Event, Topic::Alerts) => alert_times(&output.value),
+            _ => None,
+        };
+        let (first, last) = of_event.unwrap_or((output.timestamp_ms, output.timestamp_ms));
+        first < self.until_ms && last >= self.since_ms
+    }
+
+    /// Whether a record of this log time, and all behind it, make nothing that is written. A line may come long after the time
+    /// that it says, so by event time there is no such record.
+    fn is_over(&self, log_time_ms: i64) -> bool {
+        self.by == By::Log && log_time_ms >= self.until_ms
+    }
+}
+
+/// Onset and newest host of an alert.
+fn alert_times(document: &[u8]) -> Option<(i64, i64)> {
+    #[derive(serde::Deserialize)]
+    struct Document {
+        time: Times,
+    }
+    let Document { time } = serde_json::from_slice(document).ok()?;
+    Some((time.onset.0, time.last_new_host.0.max(time.onset.0)))
 }
 
 impl Default for Range {
     fn default() -> Range {
-        Range { since_ms: i64::MIN, until_ms: i64::MAX }
+        Range { since_ms: i64::MIN, until_ms: i64::MAX, by: By::Log }
     }
 }
+
+/// Takes a document.
+pub type TakeDocument<'a> = Box<dyn FnMut(&[u8]) + 'a>;
 
 /// Where documents go, one JSON document a line, and how many went there.
 #[derive(Default)]
@@ -64,12 +114,20 @@ pub struct Results<'a> {
     pub signals_out: Option<Box<dyn io::Write + 'a>>,
     /// Takes alerts.
     pub alerts_out: Option<Box<dyn io::Write + 'a>>,
+    /// Told of each alert document, also of those outside the range.
+    pub alert_seen: Option<TakeDocument<'a>>,
     /// The range that is written.
     pub range: Range,
     /// Alerts name all affected hosts, however many they are.
     pub all_hosts: bool,
     /// The configuration that signals record is skipped, so that the given one counts throughout.
     pub what_if: bool,
+    /// Tells a person how far it is.
+    pub progress: Option<Progress>,
+    /// Once this is cancelled, the replay ends before the next record, as if there were no further one.
+    pub stop: CancellationToken,
+    /// Whether it ended so.
+    pub stopped: bool,
     /// Raw records read.
     pub records: u64,
     /// Events written or let go.
@@ -81,6 +139,15 @@ pub struct Results<'a> {
 }
 
 impl Results<'_> {
+    /// Whether the replay goes on; tells how far it is.
+    fn goes_on(&mut self) -> bool {
+        self.stopped = self.stop.is_cancelled();
+        if let Some(progress) = &mut self.progress {
+            progress.tell(self.records, Instant::now());
+        }
+        !self.stopped
+    }
+
     /// Remembers between which log times the records lie.
     fn see(&mut self, record: &Record) {
         let at = UtcTime(record.timestamp_ms);
@@ -90,7 +157,10 @@ impl Results<'_> {
 
     fn write(&mut self, outputs: &[Output]) -> io::Result<()> {
         for output in outputs {
-            if !(self.range.since_ms..self.range.until_ms).contains(&output.timestamp_ms) {
+            if let (Topic::Alerts, Some(seen)) = (output.topic, &mut self.alert_seen) {
+                seen(&output.value);
+            }
+            if !self.range.holds(output) {
                 continue;
             }
             let out = match output.topic {
@@ -113,7 +183,10 @@ impl Results<'_> {
         Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn finish(&mut self) -> io::Result<()> {
+        if let Some(progress) = &mut self.progress {
+            progress.end();
+        }
         [&mut self.events_out, &mut self.signals_out, &mut self.alerts_out]
             .into_iter()
             .flatten()
@@ -139,8 +212,11 @@ pub fn from_raw(
     let mut outputs = Vec::new();
     for record in records {
         let record = record?;
+        if !results.goes_on() {
+            break;
+        }
         results.see(&record);
-        if record.timestamp_ms >= results.range.until_ms {
+        if results.range.is_over(record.timestamp_ms) {
             break;
         }
         results.records += 1;
@@ -150,7 +226,7 @@ pub fn from_raw(
     }
     pipeline.finish(&mut outputs);
     results.write(&outputs)?;
-    Ok(results.flush()?)
+    Ok(results.finish()?)
 }
 
 /// Runs signals through the Detector: the documents are byte for byte those that it wrote, so none is added.
@@ -169,6 +245,9 @@ pub fn from_signals(
     let mut outputs = Vec::new();
     for record in records {
         let record = record?;
+        if !results.goes_on() {
+            break;
+        }
         results.see(&record);
         results.records += 1;
         if results.what_if && is_configuration(&record) {
@@ -179,9 +258,55 @@ pub fn from_signals(
         results.write(&outputs)?;
         outputs.clear();
     }
-    Ok(results.flush()?)
+    Ok(results.finish()?)
 }
 
 fn is_configuration(record: &Record) -> bool {
     matches!(Signal::from_bytes(&record.value), Ok(Signal { fact: Fact::Config(_), .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+    /// 2023-03-01 00:00:00 UTC.
+    const DAY: i64 = 1_677_628_800_000;
+
+    fn output(topic: Topic, log_hour: i64, value: &'static str) -> Output {
+        let timestamp_ms = DAY + log_hour * HOUR;
+        Output { topic, key: "".into(), value: Bytes::from_static(value.as_bytes()), timestamp_ms }
+    }
+
+    /// (topic, log time in hours, document, in 10:00-12:00 by log time, in it by event time)
+    #[test]
+    fn a_document_is_in_a_range_by_one_of_its_times() {
+        let alert = r#"{"time":{"onset":"2023-03-01T09:00:00.000Z","ongoing_at_start":false,
+            "last_new_host":"2023-03-01T10:00:00.000Z","opened":"2023-03-01T20:00:00.000Z",
+            "updated":"2023-03-01T20:00:00.000Z"}}"#;
+        for (topic, log_hour, value, by_log, by_event) in [
+            (Topic::Events, 11, r#"{"@timestamp":"2023-03-01T09:59:59.999Z"}"#, true, false),
+            (Topic::Events, 9, r#"{"@timestamp":"2023-03-01T10:00:00.000Z"}"#, false, true),
+            (Topic::Events, 12, r#"{"@timestamp":"2023-03-01T11:59:59.999Z"}"#, false, true),
+            (Topic::Events, 11, r#"{"@timestamp":"2023-03-01T12:00:00.000Z"}"#, true, false),
+            (Topic::Events, 11, "{}", true, true),
+            (Topic::Alerts, 20, alert, false, true),
+            (Topic::Signals, 11, r#"{"log_time":0}"#, true, true),
+        ] {
+            let (since_ms, until_ms) = (DAY + 10 * HOUR, DAY + 12 * HOUR);
+            let output = output(topic, log_hour, value);
+            let is_in = |by| Range { since_ms, until_ms, by }.holds(&output);
+            assert_eq!((is_in(By::Log), is_in(By::Event)), (by_log, by_event), "{value} at {log_hour}:00");
+        }
+    }
+
+    #[test]
+    fn by_event_time_a_replay_reads_to_the_end() {
+        let range = |by| Range { since_ms: DAY, until_ms: DAY + HOUR, by };
+        assert!(!range(By::Log).is_over(DAY + HOUR - 1));
+        assert!(range(By::Log).is_over(DAY + HOUR));
+        assert!(!range(By::Event).is_over(DAY + HOUR));
+    }
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
-use wulog_schemas::alert::{Alert, Level, UtcTime};
+use wulog_schemas::alert::{Alert, IncidentKind, Level, UtcTime};
 use wulog_schemas::visible::visible_json;
 
 use super::filter::{Filter, title};
@@ -22,6 +22,7 @@ const MEMBERS_SHOWN: usize = 1_000;
 #[derive(Serialize)]
 pub(super) struct Summary {
     pub(super) id: String,
+    pub(super) kind: IncidentKind,
     pub(super) state: &'static str,
     pub(super) severity: Level,
     pub(super) family: &'static str,
@@ -73,6 +74,7 @@ pub(super) fn summary(known: &Known) -> Summary {
     let alert = &known.newest;
     Summary {
         id: alert.id.clone(),
+        kind: alert.kind,
         state: table::state(alert.state),
         severity: alert.severity.level,
         family: alert.family.as_str(),

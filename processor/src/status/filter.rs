@@ -6,6 +6,7 @@ use wulog_schemas::alert::{Alert, State};
 use wulog_schemas::hresult::Family;
 
 use super::incidents::{Incidents, Known};
+use crate::report::{self, capitalized};
 
 /// Rows of a table, of its CSV file and of its JSON answer.
 pub const ROWS_MAX: usize = 200;
@@ -130,6 +131,7 @@ fn texts(alert: &Alert) -> impl Iterator<Item = &str> {
 #[must_use]
 pub(super) fn title(alert: &Alert) -> Cow<'_, str> {
     match alert.subjects.first() {
+        _ if !alert.kind.is_failures() => Cow::Owned(capitalized(&report::title(alert))),
         Some(known) => Cow::Borrowed(known.name.as_deref().unwrap_or(&known.subject)),
         None => Cow::Owned(alert.family.to_string()),
     }

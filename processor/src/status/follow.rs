@@ -8,17 +8,21 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use wulog_schemas::signal::RawPosition;
 use wulog_schemas::topic::Topic;
 
 use super::Status;
 use crate::log::embedded::{self, EmbeddedConfig};
-use crate::log::kafka::{KafkaConfig, PartitionTail, surroundings};
+use crate::log::kafka::{KafkaConfig, PartitionReader, PartitionTail, surroundings};
 use crate::log::{LogError, Record};
+use crate::postmortem::evidence_of;
 
 /// Records that are read at a time.
 const READ_MAX: usize = 500;
 /// How often an idle log is looked at.
 const POLL: Duration = Duration::from_millis(250);
+/// Characters of a raw line that are kept; the page shows the first of them.
+const LINE_CHARS_MAX: usize = 1_000;
 /// Pause before a log that failed is opened again.
 const RETRY: Duration = Duration::from_secs(5);
 /// How often the pipeline is looked at.
@@ -64,6 +68,22 @@ impl Reader {
             }
         }
     }
+
+    /// The raw line at a position; `None` where it is deleted, or where the log does not answer.
+    fn line(&self, log: &AlertsLog, at: RawPosition) -> Option<String> {
+        let record = match (self, log) {
+            (Reader::Embedded { connection, .. }, _) => {
+                embedded::read(connection, Topic::Raw, at.partition, at.offset, 1).ok()?.into_iter().next()
+            }
+            (Reader::Kafka(_), AlertsLog::Kafka(config)) => {
+                let mut reader = PartitionReader::open_from(config, Topic::Raw, at.partition, at.offset).ok()?;
+                reader.next()?.ok()
+            }
+            (Reader::Kafka(_), AlertsLog::Embedded(_)) => None,
+        };
+        let record = record.filter(|record| record.offset == at.offset)?;
+        Some(String::from_utf8_lossy(&record.value).chars().take(LINE_CHARS_MAX).collect())
+    }
 }
 
 /// Follows the log until `stop`.
@@ -92,6 +112,10 @@ pub(super) fn follow(status: &Status, log: &AlertsLog, stop: &CancellationToken)
                 reader = None;
                 pause(RETRY, stop);
             }
+        }
+        if let (Some(reader), Some(alert)) = (&reader, status.evidence_wanted()) {
+            let lines = evidence_of(&alert).into_iter().filter_map(|at| Some((at, reader.line(log, at)?)));
+            status.evidence_read(&alert, lines.collect());
         }
         if sampled_at.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
             sampled_at = Some(Instant::now());

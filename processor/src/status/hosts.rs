@@ -147,7 +147,7 @@ fn details(host: &HostDetails) -> Markup {
                             Some(scan) => { (time(scan.time)) @if !scan.server.is_empty() { " at " (shown(&scan.server)) } @if scan.succeeded { ", succeeded" } @else { ", " strong { "failed" } } },
                             None => "not recorded",
                         }
-                        br; span.soft { "One scan is recorded in a quarter of an hour." }
+                        br; span.soft { "A scan is recorded when it fails, and when it first succeeds afterwards. \"Last active\" counts every scan." }
                     } }
                     tr { th scope="row" { "Last active" } td { @if let Some(at) = host.last_active { (time(at)) } @else { "never" } } }
                     tr { th scope="row" { "Last heard" } td { (time(host.row.heard)) ", known since " (time(host.first_heard)) } }

@@ -43,7 +43,9 @@ pub(super) async fn page(State(status): State<Arc<Status>>, Path(id): Path<Strin
     let alert = &known.newest;
     let why = members.as_ref().err().map(|why| status.why_unanswered(*why));
     let has_hosts = matches!(members, Ok(Some(_)));
-    let incident = Incident::of_documents(known.documents()).with_members(members.ok().flatten());
+    let incident = Incident::of_documents(known.documents())
+        .with_members(members.ok().flatten())
+        .with_lines(status.evidence(alert));
     let Ok(sections) = incident.sections(STYLE) else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made; please report this\n").into_response();
     };

@@ -24,7 +24,7 @@ mod overview;
 mod pipeline;
 mod table;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
@@ -33,6 +33,8 @@ use axum::routing::get;
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use wulog_schemas::alert::Alert;
+use wulog_schemas::signal::RawPosition;
 
 pub use filter::{Filter, ROWS_MAX};
 pub use follow::AlertsLog;
@@ -48,6 +50,10 @@ use crate::question::{Asker, FleetState, NoAnswer};
 
 /// Samples of a partition's lag: 20 minutes, one each 10 s.
 const SAMPLES_MAX: usize = 120;
+/// Incidents whose raw lines are kept: at most ten lines each.
+const EVIDENCE_MAX: usize = 50;
+/// Incidents whose raw lines wait to be read.
+const EVIDENCE_WANTED_MAX: usize = 8;
 /// Streams of events at a time: half of the connections, so that streams never keep out `/metrics`.
 const STREAMS_MAX: usize = 32;
 
@@ -61,6 +67,7 @@ pub struct Status {
     reading: Mutex<Reading>,
     surroundings: Mutex<Option<Result<Surroundings, String>>>,
     lags: Mutex<BTreeMap<(&'static str, i32), VecDeque<i64>>>,
+    evidence: Mutex<Evidence>,
     metrics: Metrics,
     asker: Asker,
     /// Counts changes of anything that a page shows.
@@ -70,11 +77,19 @@ pub struct Status {
     streams: Semaphore,
 }
 
+/// Raw lines of the incidents that somebody looked at. The follower reads them, so that no page waits for the log.
+#[derive(Debug, Default)]
+struct Evidence {
+    /// By id: the document that the lines were read for, and the lines.
+    known: BTreeMap<String, (u32, BTreeMap<RawPosition, String>)>,
+    wanted: BTreeSet<String>,
+}
+
 /// How far the alerts are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Reading {
     Starting,
-    UpToDate,
+    Done,
     Failed(String),
 }
 
@@ -118,6 +133,7 @@ impl Status {
             reading: Mutex::new(Reading::Starting),
             surroundings: Mutex::default(),
             lags: Mutex::default(),
+            evidence: Mutex::default(),
             metrics: metrics.clone(),
             asker,
             version: watch::Sender::new(1),
@@ -143,12 +159,12 @@ impl Status {
         }
         drop(incidents);
         let mut reading = locked(&self.reading);
-        let now = if is_end { Reading::UpToDate } else { reading.clone() };
+        let now = if is_end { Reading::Done } else { reading.clone() };
         let is_news = changed || *reading != now;
         *reading = now;
         drop(reading);
         // While old documents are read a page would change hundreds of times in a second.
-        if is_news && *locked(&self.reading) == Reading::UpToDate {
+        if is_news && *locked(&self.reading) == Reading::Done {
             self.count_up();
         }
     }
@@ -162,6 +178,37 @@ impl Status {
             self.count_up();
         }
         is_news
+    }
+
+    /// The raw lines of an incident, as far as they are read; others are read next.
+    fn evidence(&self, alert: &Alert) -> BTreeMap<RawPosition, String> {
+        let mut evidence = locked(&self.evidence);
+        let known = evidence.known.get(&alert.id).cloned();
+        let is_current = known.as_ref().is_some_and(|(seq, _)| *seq == alert.seq);
+        if !is_current && evidence.wanted.len() < EVIDENCE_WANTED_MAX {
+            evidence.wanted.insert(alert.id.clone());
+        }
+        known.map(|(_, lines)| lines).unwrap_or_default()
+    }
+
+    /// The newest document of an incident whose raw lines are wanted.
+    fn evidence_wanted(&self) -> Option<Alert> {
+        let id = locked(&self.evidence).wanted.pop_first()?;
+        self.incidents().get(&id).map(|known| known.newest.clone())
+    }
+
+    fn evidence_read(&self, alert: &Alert, lines: BTreeMap<RawPosition, String>) {
+        let mut evidence = locked(&self.evidence);
+        let is_news = evidence.known.get(&alert.id).map(|(_, known)| known).unwrap_or(&BTreeMap::new()) != &lines;
+        evidence.known.insert(alert.id.clone(), (alert.seq, lines));
+        if evidence.known.len() > EVIDENCE_MAX {
+            let other = evidence.known.keys().find(|id| **id != alert.id).cloned();
+            other.and_then(|id| evidence.known.remove(&id));
+        }
+        drop(evidence);
+        if is_news {
+            self.count_up();
+        }
     }
 
     fn surrounded_by(&self, surroundings: Result<Surroundings, String>) {
@@ -215,7 +262,7 @@ impl Status {
         match &*locked(&self.reading) {
             Reading::Starting => problems.push("The alerts are still being read.".to_owned()),
             Reading::Failed(why) => problems.push(format!("The alerts cannot be read: {why}.")),
-            Reading::UpToDate => {}
+            Reading::Done => {}
         }
         if let Some(Err(why)) = &*locked(&self.surroundings) {
             problems.push(format!("Kafka does not say who has which partition: {why}."));
@@ -265,7 +312,7 @@ impl Status {
             self.metrics.partitions().into_iter().map(|known| ((known.machine, known.partition), known)).collect();
         let owners = surroundings.as_ref().and_then(|known| known.as_ref().ok()).map(|known| &known.owners);
         let owned = owners.into_iter().flatten().map(|owner| (owner.machine, owner.partition));
-        let places: std::collections::BTreeSet<(&'static str, i32)> = here.keys().copied().chain(owned).collect();
+        let places: BTreeSet<(&'static str, i32)> = here.keys().copied().chain(owned).collect();
         let partitions = places.into_iter().map(|place| {
             let owner = owners.and_then(|owners| owners.iter().find(|owner| (owner.machine, owner.partition) == place));
             let figures = here.get(&place);

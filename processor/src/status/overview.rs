@@ -96,19 +96,28 @@ fn address(path: &str, filter: &Filter) -> String {
 }
 
 fn verdict(status: &Status, incidents: &Incidents) -> Markup {
-    let (open, problems) = (incidents.open(), status.problems());
+    let problems = status.problems();
+    let (open, warnings): (Vec<&Known>, Vec<&Known>) =
+        incidents.open().into_iter().partition(|known| known.newest.kind.is_failures());
     let affected: u64 = open.iter().map(|known| known.newest.hosts.affected).sum();
     html! {
         section.verdict aria-label="Verdict" {
             @if open.is_empty() {
-                p class={"answer " (if problems.is_empty() { "good" } else { "unsure" })} {
-                    @if problems.is_empty() { "No incident is open." } @else { "No incident is known to be open." }
+                p class={"answer " (if problems.is_empty() && warnings.is_empty() { "good" } else { "unsure" })} {
+                    @if problems.is_empty() && warnings.is_empty() { "No incident is open." }
+                    @else if problems.is_empty() { "No host is known to fail." }
+                    @else { "No incident is known to be open." }
                 }
             } @else {
                 p.answer.bad {
                     @if open.len() == 1 { "One incident is open" } @else { (open.len()) " incidents are open" }
                     ": " (number(affected)) @if affected == 1 { " host fails" } @else { " hosts are affected" } "."
                 }
+            }
+            @match warnings.len() {
+                0 => {},
+                1 => p.problem { "A warning is open: hosts will fail unless somebody acts." },
+                count => p.problem { (count) " warnings are open: hosts will fail unless somebody acts." },
             }
             @for problem in &problems { p.problem { (shown(problem)) } }
         }
@@ -132,12 +141,13 @@ fn open_incidents(incidents: &Incidents) -> Markup {
 
 fn card(known: &Known) -> Markup {
     let alert = &known.newest;
+    let counted = if alert.kind.is_failures() { " active hosts" } else { " hosts with an inventory" };
     html! {
         article.card {
             div.words {
                 h3 { a href={"/incidents/" (alert.id)} { (shown(&title(alert))) } " " (level(alert.severity.level)) }
                 p {
-                    strong { (number(alert.hosts.affected)) " of " (number(alert.hosts.active)) " active hosts" }
+                    strong { (number(alert.hosts.affected)) " of " (number(alert.hosts.active)) (counted) }
                     " (" (percent(alert.hosts.share_of_active)) ")"
                     @if alert.hosts.recovered > 0 { ", " (number(alert.hosts.recovered)) " recovered" }
                     @if let Some(code) = alert.codes.first() { " · " code { (shown(&code.code)) } " " (shown(code.symbol.as_deref().unwrap_or(""))) }
@@ -159,7 +169,9 @@ fn card(known: &Known) -> Markup {
 /// How clearly the cause tells affected hosts from healthy ones.
 fn counts(alert: &Alert) -> Markup {
     html! {
-        @if let Some(found) = alert.certificates.first() {
+        @if !alert.kind.is_failures() {
+            // A warning compares no hosts.
+        } @else if let Some(found) = alert.certificates.first() {
             ", on " (found.affected_hosts) " of " (found.affected_known) " affected and " (found.healthy_hosts) " of "
             (found.healthy_known) " healthy hosts with an inventory"
         } @else if let Some(factor) = alert.common_factors.first() {

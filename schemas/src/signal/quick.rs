@@ -76,8 +76,6 @@ pub enum FactRef<'a> {
     ScanDone {
         /// The host.
         host: HostRefRef<'a>,
-        /// See [`ScanDone::outcome`].
-        outcome: Outcome,
         /// See [`ScanDone::event_time`].
         event_time: i64,
     },
@@ -136,8 +134,8 @@ impl<'a> From<&'a Signal> for SignalRef<'a> {
         let fact = match &signal.fact {
             Fact::HostFacts(facts) => of_host_facts(facts),
             Fact::Attempt(attempt) => of_attempt(attempt),
-            Fact::ScanDone(ScanDone { host, outcome, event_time }) => {
-                FactRef::ScanDone { host: host.into(), outcome: *outcome, event_time: *event_time }
+            Fact::ScanDone(ScanDone { host, event_time, .. }) => {
+                FactRef::ScanDone { host: host.into(), event_time: *event_time }
             }
             Fact::Tick(tick) => FactRef::Tick(*tick),
             Fact::Config(change) => FactRef::Config(change),
@@ -326,8 +324,8 @@ impl<'a> Cursor<'a> {
 
     fn scan_done(&mut self) -> Option<FactRef<'a>> {
         let host = self.host()?;
-        let outcome = outcome(self.string(",\"outcome\":\"")?)?;
-        Some(FactRef::ScanDone { host, outcome, event_time: self.number(",\"event_time\":")? })
+        outcome(self.string(",\"outcome\":\"")?)?;
+        Some(FactRef::ScanDone { host, event_time: self.number(",\"event_time\":")? })
     }
 }
 

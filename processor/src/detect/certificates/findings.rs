@@ -101,6 +101,7 @@ struct Sides<'a> {
     /// Healthy hosts that succeeded at what the affected hosts fail at.
     succeeded: Vec<HostIndex>,
     wsus: Option<HostIndex>,
+    kind: Kind,
     onset: i64,
     /// The certificate that the WSUS machine signs with: the newest one in its store, expired or not.
     signing: BTreeSet<StringId>,
@@ -266,7 +267,7 @@ impl<'a> Sides<'a> {
         };
         let succeeded = healthy.iter().copied().filter(succeeded).collect();
         let signing = wsus.and_then(|wsus| newest(wsus, known, incident.onset)).into_iter().collect();
-        Sides { known, fleet, affected, healthy, succeeded, wsus, onset: incident.onset, signing }
+        Sides { known, fleet, affected, healthy, succeeded, wsus, kind: incident.kind, onset: incident.onset, signing }
     }
 
     fn is_expired(&self, certificate: StringId) -> bool {
@@ -312,7 +313,7 @@ impl<'a> Sides<'a> {
             (with, counted.len() as u64)
         };
         let ((with, all), (other, others)) = (sample(&self.affected), sample(&self.succeeded));
-        let others_show = others >= 10 && 2 * other > others;
+        let others_show = others >= 10 && 2 * other > others && test != Test::SiteUntrusted;
         let affected_do_not = all >= 10 && 2 * with < all;
         others_show || affected_do_not
     }
@@ -330,7 +331,8 @@ impl<'a> Sides<'a> {
         let (with_succeeded, succeeded) = self.count(&self.succeeded, test);
         let (with_healthy, healthy) = self.count(&self.healthy, test);
         let few = |with: u64, all: usize| with as f64 <= CONTRAST_MAX * all as f64;
-        if !few(with_succeeded, succeeded.len()) {
+        // A host that does not trust its server yet has not scanned since: it said so itself, and needs no comparison.
+        if test != Test::SiteUntrusted && !few(with_succeeded, succeeded.len()) {
             return None;
         }
         let tail = |other: u64, others: usize| hypergeometric_tail(with, all, with + other, all + others as u64);
@@ -382,11 +384,12 @@ impl<'a> Sides<'a> {
             Test::PolicyOff => (Condition::PolicyOff, None),
             Test::SiteUntrusted => (Condition::SiteUntrusted, None),
         };
-        let site = (condition == Condition::SiteUntrusted).then(|| self.sites()).unwrap_or_default();
+        let site = if condition == Condition::SiteUntrusted { self.sites() } else { (None, None) };
         let showing = || self.affected.iter().copied().filter(|host| self.holds(*host, test) == Knows::Yes);
         let nearly_all = |count: usize| count as f64 >= AFFECTED_MIN * affected_hosts as f64;
         let mut others: BTreeMap<Other, Vec<String>> = BTreeMap::new();
-        if let (Condition::Missing, Some(pair)) = (condition, pair) {
+        // Only a certificate that signs updates belongs into two stores.
+        if let (Condition::Missing, Some(pair), Kind::Signature) = (condition, pair, self.kind) {
             for store in ["TrustedPublisher", "Root"].into_iter().filter_map(store_id).filter(|other| *other != pair.0)
             {
                 for (wanted, list) in [(Knows::No, Other::Missing), (Knows::Yes, Other::Present)] {
@@ -425,7 +428,7 @@ impl<'a> Sides<'a> {
             healthy_known,
             p_value,
             since: since.map(UtcTime),
-            wsus: pair.and_then(|pair| self.copy_of_wsus(pair.1)),
+            wsus: pair.filter(|_| self.kind == Kind::Signature).and_then(|pair| self.copy_of_wsus(pair.1)),
         }
     }
 

@@ -110,23 +110,16 @@ impl Fleet {
             })
             .collect();
         successes.sort_by(|a, b| (b.time, &a.subject).cmp(&(a.time, &b.subject)));
-        // A scan that ends tells no server; the one that the host is configured to is meant.
-        let wsus = self.dimensions(index).remove("wsus").unwrap_or_default();
-        let ended = (host.scan_secs > 0).then(|| Scan {
-            server: wsus,
-            time: i64::from(host.scan_secs) * 1000,
-            succeeded: host.scan_succeeded,
-        });
-        let failed = failures.iter().filter_map(|failure| {
-            let server = failure.subject.strip_prefix(SERVER)?.to_owned();
-            Some(Scan { server, time: failure.last, succeeded: false })
-        });
-        let last_scan = failed.chain(ended).max_by_key(|scan| scan.time);
+        let scan = |subject: &str, time: i64, succeeded: bool| {
+            subject.strip_prefix(SERVER).map(|server| Scan { server: server.to_owned(), time, succeeded })
+        };
+        let failed = failures.iter().filter_map(|failure| scan(&failure.subject, failure.last, false));
+        let scans = successes.iter().filter_map(|success| scan(&success.subject, success.time, true)).chain(failed);
         HostDetails {
             row: self.row(index, heard_since_ms),
             first_heard: i64::from(host.first_secs) * 1000,
             last_active: host.activity.latest().map(|quarter| quarter * QUARTER_MS),
-            last_scan,
+            last_scan: scans.max_by_key(|scan| scan.time),
             facts: self.facts(index),
             failures,
             successes,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use wulog_schemas::topic::Topic;
 
 use super::append::{checksum, topic_end};
@@ -150,6 +150,39 @@ impl Records {
     pub fn open_from(config: &EmbeddedConfig, topic: Topic, offset: i64) -> Result<Records, LogError> {
         let connection = open(config)?;
         Ok(Records { path: config.path.clone(), connection, topic, next: offset, page: Vec::new().into_iter() })
+    }
+
+    /// Opens the file; reading begins at the first record whose log time is `since_ms` or later.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open_since(config: &EmbeddedConfig, topic: Topic, since_ms: i64) -> Result<Records, LogError> {
+        let records = Records::open(config, topic)?;
+        let question = "SELECT offset FROM record WHERE topic = ?1 AND partition = 0 AND timestamp_ms >= ?2 ORDER BY offset LIMIT 1";
+        let first = records
+            .connection
+            .query_row(question, params![topic.suffix(), since_ms], |row| row.get(0))
+            .optional()
+            .and_then(|first| first.map_or_else(|| topic_end(&records.connection, topic, 0), Ok))
+            .map_err(|e| error(&records.path, "looking for a time in it", &e))?;
+        Ok(Records { next: first, ..records })
+    }
+
+    /// The offset of the next record, or of the oldest one behind it, and the end of the topic.
+    ///
+    /// # Errors
+    /// As SQLite says.
+    pub fn offsets(&self) -> Result<(i64, i64), LogError> {
+        let ask = || -> rusqlite::Result<(i64, i64)> {
+            let oldest: Option<i64> = self.connection.query_row(
+                "SELECT min(offset) FROM record WHERE topic = ?1 AND partition = 0 AND offset >= ?2",
+                params![self.topic.suffix(), self.next],
+                |row| row.get(0),
+            )?;
+            let end = topic_end(&self.connection, self.topic, 0)?;
+            Ok((oldest.unwrap_or(end), end))
+        };
+        ask().map_err(|e| error(&self.path, "asking for its offsets", &e))
     }
 }
 

@@ -20,6 +20,8 @@ pub struct PartitionReader {
     brokers: String,
     topic: String,
     partition: i32,
+    /// The offset at which reading begins, or an older one that is deleted.
+    first: i64,
     /// The end offset when reading began: what comes later is not waited for.
     end: i64,
     ended: bool,
@@ -47,6 +49,42 @@ impl PartitionReader {
         PartitionReader::open_at(config, topic, partition, Offset::Offset(offset))
     }
 
+    /// Opens a partition at its first record whose timestamp is `since_ms` or later, which the broker finds in its index of
+    /// times. Where there is none, nothing is read.
+    ///
+    /// # Errors
+    /// [`LogError`], naming broker and topic.
+    pub fn open_since(
+        config: &KafkaConfig,
+        topic: Topic,
+        partition: i32,
+        since_ms: i64,
+    ) -> Result<PartitionReader, LogError> {
+        let reader = PartitionReader::open(config, topic, partition)?;
+        let name = topic.name(&config.topic_prefix);
+        let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &name, doing, error);
+        let mut wanted = TopicPartitionList::new();
+        // A broker takes a negative time for a request of another kind.
+        wanted
+            .add_partition_offset(&name, partition, Offset::Offset(since_ms.max(0)))
+            .map_err(|e| failed("naming a time", &e))?;
+        let found = reader
+            .consumer
+            .offsets_for_times(wanted, CALL_TIMEOUT)
+            .map_err(|e| failed("asking for the offset of a time", &e))?;
+        let found = found.find_partition(&name, partition);
+        if let Some(found) = &found {
+            found.error().map_err(|e| failed("asking for the offset of a time", &e))?;
+        }
+        let first = match found.map(|found| found.offset()) {
+            Some(Offset::Offset(offset)) => offset,
+            _ => reader.end,
+        };
+        let mut reader = PartitionReader::open_from(config, topic, partition, first)?;
+        reader.ended = first >= reader.end;
+        Ok(reader)
+    }
+
     fn open_at(
         config: &KafkaConfig,
         topic: Topic,
@@ -56,11 +94,29 @@ impl PartitionReader {
         let topic = topic.name(&config.topic_prefix);
         let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &topic, doing, error);
         let consumer = consumer(config, &topic)?;
-        let (_, end) = consumer
+        let (oldest, end) = consumer
             .fetch_watermarks(&topic, partition, CALL_TIMEOUT)
             .map_err(|e| failed("asking for its end offset", &e))?;
+        let first = match offset {
+            Offset::Offset(offset) => offset.clamp(oldest, end),
+            _ => oldest,
+        };
         assign(&consumer, config, &topic, partition, offset)?;
-        Ok(PartitionReader { consumer, brokers: config.brokers().to_owned(), topic, partition, end, ended: false })
+        Ok(PartitionReader {
+            consumer,
+            brokers: config.brokers().to_owned(),
+            topic,
+            partition,
+            first,
+            end,
+            ended: false,
+        })
+    }
+
+    /// The offset at which reading began, and the one at which it ends.
+    #[must_use]
+    pub fn offsets(&self) -> (i64, i64) {
+        (self.first, self.end)
     }
 
     fn read(&mut self) -> Result<Option<Record>, LogError> {

@@ -1,0 +1,315 @@
+//! `replay --compare`: the incidents of two runs side by side, as text and as a page.
+//!
+//! ```text
+//! documents of the live run --> Run --\
+//!                                      +-> Comparison -> view -> text
+//! documents of the replay ----> Run --/                      \-> page
+//! ```
+//!
+//! An incident is compared by its newest document. Documents of [`Transition::Status`] are left out: a replay writes one at
+//! its end, and a live run has no end. The detector's configuration may change which failure counts first, and with it the
+//! id, so incidents whose ids differ are matched by family, time and affected hosts.
+
+mod page;
+mod text;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use wulog_schemas::alert::{Alert, IncidentKind, Level, State, Transition};
+use wulog_schemas::hresult::Family;
+
+pub use page::html;
+pub use text::text;
+
+/// Two incidents with different ids are one when they share this part of the smaller one's hosts.
+const SHARED_MIN: f64 = 0.5;
+
+/// Log times at which an incident must have opened to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Openings {
+    /// The first, milliseconds since 1970 UTC.
+    pub from_ms: i64,
+    /// The last one.
+    pub to_ms: i64,
+}
+
+/// One incident of a run, as its newest document says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// Its id.
+    pub id: String,
+    /// Failures, or a warning of them.
+    pub kind: IncidentKind,
+    /// Family of the failure that opened it.
+    pub family: Family,
+    /// All its families.
+    pub families: BTreeSet<Family>,
+    /// Whether it is over.
+    pub state: State,
+    /// Event time of its first failure, milliseconds since 1970 UTC.
+    pub onset_ms: i64,
+    /// Log time of its opening.
+    pub opened_ms: i64,
+    /// Log time of the newest document.
+    pub updated_ms: i64,
+    /// How many hosts are affected.
+    pub affected: u64,
+    /// The names that the document has.
+    pub names: BTreeSet<String>,
+    /// Whether those are all.
+    pub names_complete: bool,
+    /// How bad it is.
+    pub severity: Level,
+    /// The first common factor, `dimension=value`.
+    pub factor: Option<String>,
+    /// The sentence of the document.
+    pub summary: String,
+    seq: u32,
+}
+
+impl Incident {
+    fn of(alert: &Alert) -> Incident {
+        Incident {
+            id: alert.id.clone(),
+            kind: alert.kind,
+            family: alert.family,
+            families: alert.families.iter().copied().chain([alert.family]).collect(),
+            state: alert.state,
+            onset_ms: alert.time.onset.0,
+            opened_ms: alert.time.opened.0,
+            updated_ms: alert.time.updated.0,
+            affected: alert.hosts.affected,
+            names: alert.hosts.names.iter().cloned().collect(),
+            names_complete: alert.hosts.names_complete,
+            severity: alert.severity.level,
+            factor: alert.common_factors.first().map(|factor| format!("{}={}", factor.dimension, factor.value)),
+            summary: alert.summary.clone(),
+            seq: alert.seq,
+        }
+    }
+
+    /// Whether the two could be one incident: alike in kind and family, and not one after the other.
+    fn could_be(&self, other: &Incident) -> bool {
+        self.kind == other.kind
+            && !self.families.is_disjoint(&other.families)
+            && self.onset_ms <= other.updated_ms
+            && other.onset_ms <= self.updated_ms
+    }
+
+    fn shared_names(&self, other: &Incident) -> usize {
+        self.names.intersection(&other.names).count()
+    }
+
+    fn is_in(&self, openings: Openings) -> bool {
+        (openings.from_ms..=openings.to_ms).contains(&self.opened_ms)
+    }
+}
+
+/// The incidents of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// What the run is called: `live`, `replay`, or the name of a file.
+    pub name: String,
+    incidents: BTreeMap<String, Incident>,
+    configurations: BTreeSet<String>,
+}
+
+impl Run {
+    /// A run without incidents.
+    #[must_use]
+    pub fn called(name: &str) -> Run {
+        Run { name: name.to_owned(), ..Run::default() }
+    }
+
+    /// Takes a document, in any order. A document of status says nothing that both runs say, and is left out.
+    pub fn take(&mut self, alert: &Alert) {
+        if alert.transition == Transition::Status {
+            return;
+        }
+        self.configurations.insert(alert.detector.config_hash.clone());
+        if self.incidents.get(&alert.id).is_none_or(|known| known.seq <= alert.seq) {
+            self.incidents.insert(alert.id.clone(), Incident::of(alert));
+        }
+    }
+}
+
+/// How two incidents were found to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matched {
+    /// By their id.
+    Id,
+    /// By family, time and hosts: so many host names are in both.
+    Hosts(usize),
+}
+
+/// One incident as both runs saw it.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// As the first run saw it.
+    pub live: Incident,
+    /// As the replay saw it.
+    pub again: Incident,
+    /// Why the two are one.
+    pub matched: Matched,
+}
+
+/// Host names that one of two documents has alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Affected in the replay only.
+    pub gained: Vec<String>,
+    /// Affected in the first run only.
+    pub lost: Vec<String>,
+}
+
+impl Pair {
+    /// By how much the replay opened it later, in milliseconds; negative for earlier.
+    #[must_use]
+    pub fn later_ms(&self) -> i64 {
+        self.again.opened_ms.saturating_sub(self.live.opened_ms)
+    }
+
+    /// The hosts of one run only; `None` where a document names some hosts only, so that nobody can tell.
+    #[must_use]
+    pub fn names(&self) -> Option<Names> {
+        let (live, again) = (&self.live, &self.again);
+        (live.names_complete && again.names_complete).then(|| Names {
+            gained: again.names.difference(&live.names).cloned().collect(),
+            lost: live.names.difference(&again.names).cloned().collect(),
+        })
+    }
+
+    /// Whether the runs differ in the opening, hosts, severity, first factor or state.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        let facts = |incident: &Incident| {
+            (incident.opened_ms, incident.affected, incident.severity, incident.factor.clone(), incident.state)
+        };
+        facts(&self.live) != facts(&self.again)
+            || self.names().is_some_and(|names| !names.gained.is_empty() || !names.lost.is_empty())
+    }
+}
+
+/// An incident of one run that is no incident of the other.
+#[derive(Clone, Debug)]
+pub struct Alone {
+    /// The incident.
+    pub incident: Incident,
+    /// The incident of the other run with which it shares most hosts, and how many: a split or a merge shows so.
+    pub shares: Option<(String, usize)>,
+}
+
+/// What two runs have in common, and what they do not.
+#[derive(Debug)]
+pub struct Comparison {
+    /// Names of the runs.
+    pub names: [String; 2],
+    /// The openings that count.
+    pub openings: Openings,
+    /// Incidents of each run that count.
+    pub counted: [usize; 2],
+    /// Incidents of each run that opened outside those times and have no partner within.
+    pub outside: [usize; 2],
+    /// The hashes of the detector's configurations in each run's documents.
+    pub configurations: [BTreeSet<String>; 2],
+    /// Incidents of both runs that differ, by opening.
+    pub different: Vec<Pair>,
+    /// How many incidents are the same in both.
+    pub same: usize,
+    /// Incidents of the first run only, by opening.
+    pub only_live: Vec<Alone>,
+    /// Incidents of the replay only, by opening.
+    pub only_again: Vec<Alone>,
+}
+
+impl Comparison {
+    /// Compares the live run with a replay. An incident counts if it, or the one that it is matched with, opened within
+    /// `openings`.
+    #[must_use]
+    pub fn of(live: &Run, again: &Run, openings: Openings) -> Comparison {
+        let pairs = pairs(live, again);
+        let paired_live: BTreeSet<&str> = pairs.iter().map(|pair| pair.live.id.as_str()).collect();
+        let paired_again: BTreeSet<&str> = pairs.iter().map(|pair| pair.again.id.as_str()).collect();
+        let (within, without): (Vec<_>, Vec<_>) =
+            pairs.iter().cloned().partition(|pair| pair.live.is_in(openings) || pair.again.is_in(openings));
+        let (only_live, live_outside) = alone(live, &paired_live, again, openings);
+        let (only_again, again_outside) = alone(again, &paired_again, live, openings);
+        let counted = [within.len() + only_live.len(), within.len() + only_again.len()];
+        let all = within.len();
+        let mut different: Vec<Pair> = within.into_iter().filter(Pair::differs).collect();
+        different.sort_by(|a, b| (a.live.opened_ms, &a.live.id).cmp(&(b.live.opened_ms, &b.live.id)));
+        Comparison {
+            names: [live.name.clone(), again.name.clone()],
+            openings,
+            counted,
+            outside: [without.len() + live_outside, without.len() + again_outside],
+            configurations: [live.configurations.clone(), again.configurations.clone()],
+            same: all - different.len(),
+            different,
+            only_live,
+            only_again,
+        }
+    }
+
+    /// Whether both runs have the same incidents.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        self.different.is_empty() && self.only_live.is_empty() && self.only_again.is_empty()
+    }
+}
+
+/// Incidents by their id, then those left by their hosts: the pair that shares most comes first, and each incident is in
+/// one pair.
+fn pairs(live: &Run, again: &Run) -> Vec<Pair> {
+    let pair = |live: &Incident, again: &Incident, matched| Pair { live: live.clone(), again: again.clone(), matched };
+    let mut pairs = Vec::new();
+    let mut candidates = Vec::new();
+    for one in live.incidents.values() {
+        if let Some(other) = again.incidents.get(&one.id) {
+            pairs.push(pair(one, other, Matched::Id));
+            continue;
+        }
+        let others = again.incidents.values().filter(|other| !live.incidents.contains_key(&other.id));
+        for other in others.filter(|other| one.could_be(other)) {
+            let shared = one.shared_names(other);
+            let smaller = one.names.len().min(other.names.len());
+            if shared > 0 && shared as f64 >= SHARED_MIN * smaller as f64 {
+                candidates.push((Reverse(shared), one.opened_ms.abs_diff(other.opened_ms), &one.id, &other.id));
+            }
+        }
+    }
+    candidates.sort_unstable();
+    let (mut taken_live, mut taken_again) = (BTreeSet::new(), BTreeSet::new());
+    for (Reverse(shared), _, one, other) in candidates {
+        if !taken_live.contains(one) && !taken_again.contains(other) {
+            taken_live.insert(one);
+            taken_again.insert(other);
+            pairs.push(pair(&live.incidents[one], &again.incidents[other], Matched::Hosts(shared)));
+        }
+    }
+    pairs
+}
+
+/// The incidents of `run` that have no partner: those that opened in time, and the number of the rest.
+fn alone(run: &Run, paired: &BTreeSet<&str>, other: &Run, openings: Openings) -> (Vec<Alone>, usize) {
+    let unpaired = run.incidents.values().filter(|incident| !paired.contains(incident.id.as_str()));
+    let (within, without): (Vec<&Incident>, Vec<&Incident>) = unpaired.partition(|incident| incident.is_in(openings));
+    let mut alone: Vec<Alone> = within
+        .into_iter()
+        .map(|incident| {
+            let near = other.incidents.values().filter(|other| incident.could_be(other));
+            let shares = near
+                .map(|other| (other.id.clone(), incident.shared_names(other)))
+                .filter(|(_, shared)| *shared > 0)
+                .max_by(|(a_id, a), (b_id, b)| a.cmp(b).then(b_id.cmp(a_id)));
+            Alone { incident: incident.clone(), shares }
+        })
+        .collect();
+    alone.sort_by(|a, b| (a.incident.opened_ms, &a.incident.id).cmp(&(b.incident.opened_ms, &b.incident.id)));
+    (alone, without.len())
+}

@@ -1,0 +1,150 @@
+//! How far a replay is, on the standard error of a person at a terminal.
+
+use std::cell::Cell;
+use std::io::{self, IsTerminal, Write};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::log::{LogError, Record};
+
+/// The line is written at most so often.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Work that is done, counted by whoever reads the records: offsets of a log, bytes of files.
+pub type Done = Rc<Cell<u64>>;
+
+/// One line that is overwritten as the replay goes on.
+pub struct Progress {
+    out: Box<dyn Write>,
+    /// All the work, in the unit of `done`.
+    expected: u64,
+    done: Done,
+    began: Instant,
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    /// The progress of work that is counted in `done`; `None` where standard error is no terminal.
+    #[must_use]
+    pub fn on_terminal(expected: u64, done: &Done) -> Option<Progress> {
+        io::stderr().is_terminal().then(|| Progress::to(Box::new(io::stderr()), expected, done, Instant::now()))
+    }
+
+    fn to(out: Box<dyn Write>, expected: u64, done: &Done, began: Instant) -> Progress {
+        Progress { out, expected, done: Rc::clone(done), began, shown: None }
+    }
+
+    /// Tells how far it is, where a second has passed since it was told last.
+    pub(super) fn tell(&mut self, records: u64, now: Instant) {
+        if now.duration_since(self.shown.unwrap_or(self.began)) < EVERY {
+            return;
+        }
+        self.shown = Some(now);
+        let text = line(self.done.get(), self.expected, records, now.duration_since(self.began));
+        // A terminal that is gone is no reason to stop.
+        let _ = write!(self.out, "\r{text}\x1b[K").and_then(|()| self.out.flush());
+    }
+
+    /// Takes the line away.
+    pub(super) fn end(&mut self) {
+        if self.shown.take().is_some() {
+            let _ = write!(self.out, "\r\x1b[K").and_then(|()| self.out.flush());
+        }
+    }
+}
+
+/// `42 %, 1234567 records, 56000 records/s, 3 min left`.
+fn line(done: u64, expected: u64, records: u64, elapsed: Duration) -> String {
+    let secs = elapsed.as_secs_f64().max(0.001);
+    let speed = records as f64 / secs;
+    let counted = format!("{records} records, {speed:.0} records/s");
+    if expected == 0 || done == 0 {
+        return counted;
+    }
+    let share = (done as f64 / expected as f64).min(1.0);
+    let left_secs = secs / share - secs;
+    let left = match left_secs {
+        ..90.0 => format!("{left_secs:.0} s"),
+        90.0..5_400.0 => format!("{:.0} min", left_secs / 60.0),
+        _ => format!("{:.1} h", left_secs / 3_600.0),
+    };
+    format!("{:.0} %, {counted}, {left} left", (share * 100.0).floor())
+}
+
+/// The records of one partition, whose first one has the offset `first` or a later one; counted as they are read.
+pub fn counted<I>(first: i64, done: &Done, records: I) -> impl Iterator<Item = Result<Record, LogError>> + use<I>
+where
+    I: Iterator<Item = Result<Record, LogError>>,
+{
+    let (done, mut next) = (Rc::clone(done), first);
+    records.inspect(move |record| {
+        if let Ok(record) = record {
+            let after = record.offset + 1; // + 1, since `next` names the next record
+            done.set(done.get() + u64::try_from(after - next).unwrap_or(0));
+            next = next.max(after);
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// A terminal that remembers.
+    #[derive(Clone, Default)]
+    struct Screen(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn share_speed_and_the_time_that_is_left() {
+        for (done, expected, records, secs, shown) in [
+            (25, 100, 500, 10, "25 %, 500 records, 50 records/s, 30 s left"),
+            (1, 100, 10, 60, "1 %, 10 records, 0 records/s, 1.6 h left"),
+            (999, 1000, 999, 10, "99 %, 999 records, 100 records/s, 0 s left"),
+            (10, 100, 100, 60, "10 %, 100 records, 2 records/s, 9 min left"),
+            (120, 100, 100, 10, "100 %, 100 records, 10 records/s, 0 s left"),
+            (0, 100, 7, 7, "7 records, 1 records/s"),
+            (5, 0, 7, 7, "7 records, 1 records/s"),
+        ] {
+            assert_eq!(line(done, expected, records, Duration::from_secs(secs)), shown, "{done}/{expected}");
+        }
+    }
+
+    #[test]
+    fn it_is_told_once_a_second_and_taken_away() {
+        let (screen, done, began) = (Screen::default(), Done::default(), Instant::now());
+        let mut progress = Progress::to(Box::new(screen.clone()), 100, &done, began);
+        done.set(50);
+        let mut lines = Vec::new();
+        for ms in [0, 999, 1_000, 1_500, 1_999, 2_000] {
+            progress.tell(10, began + Duration::from_millis(ms));
+            lines.push(screen.0.borrow().iter().filter(|&&byte| byte == b'\r').count());
+        }
+        assert_eq!(lines, [0, 0, 1, 1, 1, 2]);
+        progress.end();
+        assert!(screen.0.borrow().ends_with(b"\r\x1b[K"));
+        let said = screen.0.borrow().len();
+        progress.end();
+        assert_eq!(screen.0.borrow().len(), said, "an empty line is taken away once");
+    }
+
+    #[test]
+    fn deleted_offsets_count_as_done() {
+        let done = Done::default();
+        let records = [7, 8, 12].map(|offset| Ok(Record { offset, ..Record::default() }));
+        assert_eq!(counted(5, &done, records.into_iter()).count(), 3);
+        assert_eq!(done.get(), 8);
+    }
+}
