@@ -9,6 +9,7 @@
 #![allow(unsafe_code)] // calls for which no crate has wrappers
 
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::ptr::{null, null_mut};
 
 use windows_sys::Win32::Networking::WinHttp::{
@@ -20,10 +21,12 @@ use windows_sys::Win32::Networking::WinHttp::{
     WinHttpQueryOption, WinHttpReceiveResponse, WinHttpSendRequest, WinHttpSetOption, WinHttpSetTimeouts,
 };
 use windows_sys::Win32::Security::Cryptography::{
-    AUTHTYPE_SERVER, CERT_CHAIN_CONTEXT, CERT_CHAIN_PARA, CERT_CHAIN_POLICY_PARA, CERT_CHAIN_POLICY_SSL,
-    CERT_CHAIN_POLICY_STATUS, CERT_CONTEXT, CERT_USAGE_MATCH, CTL_USAGE, CertFreeCertificateChain,
-    CertFreeCertificateContext, CertGetCertificateChain, CertVerifyCertificateChainPolicy, HCERTCHAINENGINE,
-    HTTPSPolicyCallbackData, HTTPSPolicyCallbackData_0, USAGE_MATCH_TYPE_AND, szOID_PKIX_KP_SERVER_AUTH,
+    AUTHTYPE_SERVER, CERT_CHAIN_CONTEXT, CERT_CHAIN_ENGINE_CONFIG, CERT_CHAIN_PARA, CERT_CHAIN_POLICY_PARA,
+    CERT_CHAIN_POLICY_SSL, CERT_CHAIN_POLICY_STATUS, CERT_CHAIN_USE_LOCAL_MACHINE_STORE, CERT_CONTEXT,
+    CERT_USAGE_MATCH, CTL_USAGE, CertCreateCertificateChainEngine, CertFreeCertificateChain,
+    CertFreeCertificateChainEngine, CertFreeCertificateContext, CertGetCertificateChain,
+    CertVerifyCertificateChainPolicy, HCERTCHAINENGINE, HTTPSPolicyCallbackData, HTTPSPolicyCallbackData_0,
+    USAGE_MATCH_TYPE_AND, szOID_PKIX_KP_SERVER_AUTH,
 };
 use wulog_schemas::certificate::{Certificate, Site};
 
@@ -37,10 +40,6 @@ const STEP_MS: i32 = 5_000;
 const PAGE: &str = "/ClientWebService/client.asmx";
 
 const HTTPS_PORT: u16 = 443;
-
-/// The chain engine of the machine, which does not look into the stores of an account. The header of Windows has a
-/// number in place of a pointer.
-const HCCE_LOCAL_MACHINE: HCERTCHAINENGINE = 1 as HCERTCHAINENGINE;
 
 /// What the machine says of its WSUS server; `None` where the policy names no server with TLS. The call may take half a
 /// minute.
@@ -108,6 +107,33 @@ impl Drop for ServerCertificate {
     fn drop(&mut self) {
         // SAFETY: the context was given to us, and it is freed once.
         unsafe { CertFreeCertificateContext(self.0) };
+    }
+}
+
+/// What builds chains with the stores of the machine, and not with those of an account. It is made for each question: the
+/// engine that a process shares need not see what came into a store since the process began.
+struct Engine(HCERTCHAINENGINE);
+
+impl Engine {
+    fn of_machine() -> Result<Engine, String> {
+        let config = CERT_CHAIN_ENGINE_CONFIG {
+            // The struct as it was before Windows 7, which each version takes: nothing behind that is set.
+            cbSize: offset_of!(CERT_CHAIN_ENGINE_CONFIG, hExclusiveRoot) as u32,
+            dwFlags: CERT_CHAIN_USE_LOCAL_MACHINE_STORE,
+            dwUrlRetrievalTimeout: STEP_MS.unsigned_abs(),
+            ..Default::default()
+        };
+        let mut engine = null_mut();
+        // SAFETY: the struct has at least the size that it names.
+        let is_made = unsafe { CertCreateCertificateChainEngine(&config, &mut engine) } != 0;
+        if is_made { Ok(Engine(engine)) } else { Err(failed("chains of certificates cannot be built")) }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // SAFETY: the engine was made by us. Chains stay valid without it.
+        unsafe { CertFreeCertificateChainEngine(self.0) };
     }
 }
 
@@ -232,6 +258,7 @@ fn judged(certificate: &ServerCertificate, host: &str) -> Result<Judged, String>
 /// Revocation is not checked: WinHTTP does not check it either unless a program asks for it, and a list that a host without
 /// access to the Internet cannot get would look like a fault of the certificate.
 fn chain_of(certificate: &ServerCertificate) -> Result<Chain, String> {
+    let engine = Engine::of_machine()?;
     let mut usages = [szOID_PKIX_KP_SERVER_AUTH.cast_mut()];
     let wanted = CERT_CHAIN_PARA {
         cbSize: size_of::<CERT_CHAIN_PARA>() as u32,
@@ -247,7 +274,7 @@ fn chain_of(certificate: &ServerCertificate) -> Result<Chain, String> {
     // The struct has the size that it names.
     let is_built = unsafe {
         let store = (*certificate.0).hCertStore;
-        CertGetCertificateChain(HCCE_LOCAL_MACHINE, certificate.0, null(), store, &wanted, 0, null(), &mut chain)
+        CertGetCertificateChain(engine.0, certificate.0, null(), store, &wanted, 0, null(), &mut chain)
     };
     if is_built == 0 || chain.is_null() {
         return Err(failed("the chain of the certificate cannot be built"));

@@ -1,5 +1,5 @@
-//! The TLS certificate of the WSUS server that the policy names. The server is OpenSSL's, which `wsus_site.sh` starts
-//! outside Wine; what the certificates say comes from OpenSSL too.
+//! The TLS certificate of the WSUS server that the policy names. The server is one of Python, which `wsus_site.sh`
+//! starts outside Wine; what the certificates say comes from OpenSSL.
 
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;

@@ -15,18 +15,23 @@ printf '%s\n' 'subjectAltName = DNS:localhost' 'extendedKeyUsage = serverAuth' '
 openssl x509 -req -in server.csr -CA root.pem -CAkey root.key -set_serial 0x51c4 -days 20 -extfile server.ext \
   -out server.pem 2> /dev/null
 openssl x509 -in root.pem -outform der -out root.der
+cat server.pem root.pem > chain.pem
 for name in server root; do
   openssl x509 -in "$name.pem" -noout -fingerprint -sha1 -subject -issuer -nameopt RFC2253,sep_comma_plus_space \
     > "$name.txt"
 done
 
-# The server names its port once it listens.
-mkfifo said 2> /dev/null || true
-openssl s_server -accept 127.0.0.1:0 -cert server.pem -key server.key -cert_chain root.pem -www > said 2>&1 &
-server=$!
-trap 'kill "$server"' EXIT
-trap 'exit 0' TERM INT
-while read -r line; do
-  [[ $line == ACCEPT* ]] || continue
-  echo "${line##*:}" > port.new && mv port.new port.txt
-done < said
+# The port is named once the server listens. `openssl s_server` is not used: it serves one client at a time, and answers no
+# HEAD.
+exec python3 - << 'END'
+import http.server, os, ssl
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("chain.pem", "server.key")
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+with open("port.new", "w") as file:
+    print(server.server_port, file=file)
+os.rename("port.new", "port.txt")
+server.serve_forever()
+END

@@ -16,7 +16,8 @@ exe=$CARGO_TARGET_DIR/$CARGO_BUILD_TARGET/release/wulog-collector.exe
 
 build_packages=(rustc-web cargo-web rust-web-src cmake make perl gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix
   wixl msitools)
-wine_packages=(wine wine64)
+# OpenSSL and Python make the TLS server of the tests.
+wine_packages=(wine wine64 openssl python3)
 
 # Installs what is missing of the packages named; false where they cannot be had.
 cross_install() {
