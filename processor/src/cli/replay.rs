@@ -18,7 +18,6 @@ use crate::alerts::Book;
 use crate::alerts::command::{from_file, from_records};
 use crate::compare::{self, Comparison, Openings, Run};
 use crate::config::{Config, StandaloneConfig};
-use crate::detect::DetectorConfig;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
 use crate::replay::logs::Merge;

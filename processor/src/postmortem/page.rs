@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 use wulog_schemas::alert::{Alert, CertificateFinding, Exemplar, Factor, State, UtcTime};
 use wulog_schemas::signal::RawPosition;
-use wulog_schemas::visible::visible;
 
 use super::curve::Curve;
 use super::timeline::{self, Entry};
