@@ -12,7 +12,6 @@ use wulog_tests::embedded::lived;
 use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, Layout};
 use wulog_tests::process::{Ended, Running, run};
 
-/// Few enough that fewer than eight hosts fail: eight that share a value open an incident whatever `min_hosts` says.
 const HOSTS: usize = 30;
 const STEP_MS: i64 = HOUR_MS / 2;
 /// A loaded machine may take long to begin.

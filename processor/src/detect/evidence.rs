@@ -202,7 +202,7 @@ impl Onsets {
         match clear.or(doubtful) {
             Some((end, judgement, core)) => Some(self.take(judgement, core, end, config)),
             None => {
-                let (judgement, core) = self.judge_slow(time, fleet)?;
+                let (judgement, core) = self.judge_slow(time, fleet, config.min_hosts)?;
                 Some(self.take_exactly(judgement, &core))
             }
         }
@@ -210,13 +210,14 @@ impl Onsets {
 
     /// Hosts that newly fail over days and nearly all have a value that the fleet does not: a cause that strikes three
     /// hosts a day is not many in any day, but its hosts are alike.
-    fn judge_slow(&self, time: i64, fleet: &Fleet) -> Option<(Judgement, Vec<Onset>)> {
+    fn judge_slow(&self, time: i64, fleet: &Fleet, hosts_min: u64) -> Option<(Judgement, Vec<Onset>)> {
+        let hosts_min = SLOW_HOSTS_MIN.max(hosts_min);
         let host = self.within(time - 1, time).next()?.host;
         let pairs = fleet.traits_of(host);
         let tests = (pairs.len() * SLOW_WINDOWS_MS.len()) as f64;
         for window in SLOW_WINDOWS_MS {
             let all: Vec<&Onset> = self.within(time - window, time).take(SLOW_ONSETS_MAX + 1).collect();
-            if (all.len() as u64) < SLOW_HOSTS_MIN || all.len() > SLOW_ONSETS_MAX {
+            if (all.len() as u64) < hosts_min || all.len() > SLOW_ONSETS_MAX {
                 continue;
             }
             for pair in pairs {
@@ -225,7 +226,7 @@ impl Onsets {
                     hosts.into_iter().filter(|host| fleet.knows(*host, *pair) == known).count() as u64
                 };
                 let (with, without) = (has(Knows::Yes), has(Knows::No));
-                if with < SLOW_HOSTS_MIN || (with as f64) < SLOW_SHARE_MIN * (with + without) as f64 {
+                if with < hosts_min || (with as f64) < SLOW_SHARE_MIN * (with + without) as f64 {
                     continue;
                 }
                 let (fleet_with, fleet_known) = fleet.sets().hosts_with(*pair);
