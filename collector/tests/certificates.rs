@@ -206,10 +206,11 @@ fn an_inventory_has_the_answer_of_the_wsus_server_and_waits_a_minute_for_it() {
     let answer = Some(Site { server: "***@wsus".to_owned(), trusted: Some(true), ..Site::default() });
     assert_eq!(sites(&bench), [None, answer]);
     // Nobody is asked more often than the stores are read.
-    let so_far = (asked(), reads());
+    let so_far = reads();
     bench.wait_secs(QUARTER_HOUR_SECS - 1);
     for _ in 0..20 {
         bench.pump();
     }
-    assert_eq!((asked(), reads()), so_far);
+    assert_eq!(reads(), so_far);
+    assert!(asked() <= so_far, "asked {} times", asked());
 }

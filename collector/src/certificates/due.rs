@@ -74,7 +74,7 @@ enum Look {
 /// The inventory of the collector's own host.
 #[derive(Debug, Default)]
 struct Machine {
-    /// When the stores were read last, or are about to be.
+    /// When the stores were read last, or are about to be. The next question to the WSUS server is a pause later.
     read_ms: Option<i64>,
     /// The stores are to be read when the WSUS server has answered.
     awaits_site: bool,
@@ -144,12 +144,12 @@ impl Inventories {
         }
         if let Some(read) = self.sources.machine {
             if !self.machine.awaits_site && self.machine.is_due(now_ms) {
-                self.machine.read_ms = Some(now_ms);
                 self.machine.awaits_site = true;
                 self.site.begin(now_ms);
             }
             if self.machine.awaits_site && self.site.is_settled(now_ms) {
                 self.machine.awaits_site = false;
+                self.machine.read_ms = Some(now_ms);
                 self.round.push_back(Look::Machine(read));
             }
         }
