@@ -54,7 +54,7 @@ pub(super) fn write(
         resolved: incident.resolved_at.map(UtcTime),
     };
     let replay = format!(
-        "wulog-processor replay --config processor.toml --since {} --until {} --alerts-out -",
+        "wulog-processor replay --config processor.toml --stage signals --since {} --until {} --alerts-out -",
         UtcTime(times.onset.0 - DAY_MS),
         UtcTime(now + 1), // + 1, since a range ends before its end
     );

@@ -26,7 +26,7 @@ pub(super) fn of_warning(
 ) -> Alert {
     let (fleet, now) = (context.fleet, context.now);
     let replay = format!(
-        "wulog-processor replay --config processor.toml --since {} --until {} --alerts-out -",
+        "wulog-processor replay --config processor.toml --stage signals --since {} --until {} --alerts-out -",
         UtcTime(warning.opened_at - INVENTORIES_MS),
         UtcTime(now + 1), // + 1, since a range ends before its end
     );
