@@ -10,8 +10,8 @@ use crate::world::{DAY, HOUR, START, World, alerts_with, host, wsus_of};
 const WSUS: u32 = 9_000;
 
 fn config() -> DetectorConfig {
-    let config: DetectorConfig = toml::from_str("[certificate_warnings]").unwrap();
-    config.check().unwrap();
+    let config: DetectorConfig = toml::from_str("[certificate_warnings]").expect("a section");
+    config.check().expect("the default is valid");
     config
 }
 
