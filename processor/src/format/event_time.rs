@@ -83,6 +83,7 @@ mod tests {
             v: VERSION,
             host: "pc-1".to_owned(),
             file: "WindowsUpdate.log".to_owned(),
+            end: 73,
             utc: Some(0),
             read: 1_677_709_200_000,
             ..RawHeader::default()
