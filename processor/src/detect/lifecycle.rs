@@ -5,7 +5,7 @@
 //! the same as another one? Then its document is written.
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::alert::{Level, Transition};
+use wulog_schemas::alert::{Alert, Level, Transition};
 use wulog_schemas::host::hex_digest;
 use wulog_schemas::hresult::Family;
 use wulog_schemas::topic::Topic;
@@ -382,17 +382,27 @@ impl Detector {
             certificates: &self.state.certificates,
             config: &self.config,
             provenance: &self.maker,
-            names_max: if self.all_hosts { usize::MAX } else { self.config.limits.names_in_alert },
+            names_max: self.names_max(),
             now,
         };
-        let mut alert = document::write(&mut self.state.incidents[key], transition, comparison, &context);
+        let alert = document::write(&mut self.state.incidents[key], transition, comparison, &context);
+        self.publish(alert, out);
+    }
+
+    /// Host names in a document.
+    pub(super) fn names_max(&self) -> usize {
+        if self.all_hosts { usize::MAX } else { self.config.limits.names_in_alert }
+    }
+
+    /// Sends a document, with what operators said of its incident.
+    pub(super) fn publish(&mut self, mut alert: Alert, out: &mut Vec<Output>) {
         alert.handling = self.state.orders.handling_of(&alert);
         self.state.orders.end_with(&alert);
         out.push(Output {
             topic: Topic::Alerts,
             value: fit::to_json(&alert, if self.all_hosts { usize::MAX } else { DOCUMENT_BYTES_MAX }).into(),
             key: alert.id.into(),
-            timestamp_ms: now,
+            timestamp_ms: self.state.log_time,
         });
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn take<'a>(
         |before: &Listed| before.lists_as(&now) && scope.at.log_time < before.sent.saturating_add(SEND_AGAIN_MS);
     if before.as_deref().is_some_and(repeats) {
         host.certificates = before;
-        seen(host, &inventory.hash(), inventory.taken, scope, facts);
+        seen(host, &now.hash, inventory.taken, scope, facts);
         return Vec::new();
     }
     let differences = now.differences(before.as_deref());

@@ -9,19 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Alert, Level, Method, NO_WSUS, State as AlertState, Transition};
 use wulog_schemas::host::hex_digest;
-use wulog_schemas::topic::Topic;
 
 use super::super::config::CertificateWarnings;
 use super::super::document::Context;
 use super::super::evidence::DAY_MS;
 use super::super::fleet::{Fleet, HostIndex, Knows};
 use super::super::strings::StringId;
-use super::super::{Detector, State, fit};
+use super::super::{Detector, State};
 use super::wsus::{machine_of, newest, value_of};
 use super::{Certificates, Details, store_id};
 
 mod document;
-use crate::bounds::DOCUMENT_BYTES_MAX;
 use crate::machine::Output;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -108,7 +106,7 @@ impl Detector {
             return;
         }
         let (known, fleet) = (&self.state.certificates, &self.state.fleet);
-        let mut cases = config.map_or_else(BTreeMap::new, |config| cases(known, fleet, config, clock, warnings));
+        let mut cases = self.cases(clock);
         let mut told: Vec<(String, Option<Case>, Transition)> = Vec::new();
         for (id, warning) in warnings.open() {
             match cases.remove(id) {
@@ -155,14 +153,23 @@ impl Detector {
 
     /// The open warnings with what inventories say now.
     fn open_warnings(&self) -> Vec<(String, Option<Case>)> {
-        let State { certificates, fleet, warnings, .. } = &self.state;
-        let config = self.config.certificate_warnings.as_ref();
+        let warnings = &self.state.warnings;
         if warnings.open().next().is_none() {
             return Vec::new();
         }
-        let mut cases = config
-            .map_or_else(BTreeMap::new, |config| cases(certificates, fleet, config, self.state.log_time, warnings));
+        let mut cases = self.cases(self.state.log_time);
         warnings.open().map(|(id, _)| (id.clone(), cases.remove(id))).collect()
+    }
+
+    /// All conditions that hold, by the ids of their warnings; none where warnings are off.
+    fn cases(&self, clock: i64) -> BTreeMap<String, Case> {
+        let Some(config) = &self.config.certificate_warnings else { return BTreeMap::new() };
+        let State { certificates: known, fleet, warnings, .. } = &self.state;
+        let signing: BTreeMap<HostIndex, StringId> =
+            known.hosts.keys().filter_map(|host| Some((*host, newest(*host, known, clock)?))).collect();
+        let mut cases = expiring(known, config, clock, &signing);
+        cases.extend(missing(known, fleet, config, clock, &signing, warnings));
+        cases
     }
 
     /// Notes what is said of a warning, and says it.
@@ -176,21 +183,14 @@ impl Detector {
         }
         let Some(warning) = warnings.by_id.get_mut(&id) else { return };
         warning.change(transition, now);
-        let Some(mut alert) = self.warning_document(&id, case.as_ref(), transition) else { return };
+        let Some(alert) = self.warning_document(&id, case.as_ref(), transition) else { return };
         let Some(warning) = self.state.warnings.by_id.get_mut(&id) else { return };
         warning.seq = alert.seq;
         if let Some(case) = &case {
             warning.hosts = case.affected.len() as u64;
             warning.level = alert.severity.level;
         }
-        alert.handling = self.state.orders.handling_of(&alert);
-        self.state.orders.end_with(&alert);
-        out.push(Output {
-            topic: Topic::Alerts,
-            value: fit::to_json(&alert, if self.all_hosts { usize::MAX } else { DOCUMENT_BYTES_MAX }).into(),
-            key: id.into(),
-            timestamp_ms: now,
-        });
+        self.publish(alert, out);
     }
 
     /// The next document of a warning.
@@ -201,7 +201,7 @@ impl Detector {
             certificates,
             config: &self.config,
             provenance: &self.maker,
-            names_max: if self.all_hosts { usize::MAX } else { self.config.limits.names_in_alert },
+            names_max: self.names_max(),
             now: self.state.log_time,
         };
         Some(document::of_warning(id, warnings.by_id.get(id)?, case, transition, &context))
@@ -288,21 +288,6 @@ impl Warning {
             _ => has_inventory(),
         }
     }
-}
-
-/// All conditions that hold, by the ids of their warnings.
-fn cases(
-    known: &Certificates,
-    fleet: &Fleet,
-    config: &CertificateWarnings,
-    clock: i64,
-    warnings: &Warnings,
-) -> BTreeMap<String, Case> {
-    let signing: BTreeMap<HostIndex, StringId> =
-        known.hosts.keys().filter_map(|host| Some((*host, newest(*host, known, clock)?))).collect();
-    let mut cases = expiring(known, config, clock, &signing);
-    cases.extend(missing(known, fleet, config, clock, &signing, warnings));
-    cases
 }
 
 fn id_of(method: &str, certificate: &str, wsus: &str) -> String {
