@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tracing::warn;
-use wulog_schemas::host::{HostId, canonical_name};
+use wulog_schemas::host::{HostId, canonical_name, name_apart};
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
 use crate::discover::Discovered;
@@ -75,7 +75,7 @@ impl Hosts {
                 (self.known(HostId::of_gathered(name), canonical, zone, labels, false), false)
             }
             first => {
-                let (id, shown) = (HostId::of_gathered_apart(name), format!("{canonical} (folder {name:?})"));
+                let (id, shown) = (HostId::of_gathered_apart(name), name_apart(name));
                 if let Some(first) = first.filter(|_| !self.by_id.contains_key(&id)) {
                     warn!(
                         folder = name,

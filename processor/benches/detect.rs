@@ -8,9 +8,11 @@ mod measure;
 
 use std::time::Instant;
 
+use criterion::measurement::Measurement;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::machine::{InRecord, Machine};
+use wulog_processor::question::{HostSearch, Question};
 use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{
     Attempt, Fact, FactRef, HostFacts, HostRef, Outcome, RawPosition, ScanDone, Signal, SignalRef, Tick, VERSION,
@@ -199,6 +201,29 @@ fn status_mb(name: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024 / 1_000_000)
 }
 
+/// The questions of the status page. The Detector answers them between two batches of signals, so each delays the signals.
+fn time_questions(detector: &Detector) {
+    let hosts =
+        |text: &str, state: &str| Question::Hosts(HostSearch { text: text.to_owned(), state: state.to_owned() });
+    for (name, question) in [
+        ("the fleet", Question::Fleet),
+        ("the first hosts of all", hosts("", "")),
+        ("failing hosts", hosts("", "failing")),
+        ("silent hosts", hosts("", "silent")),
+        ("hosts by a part of the name", hosts("pc-77", "")),
+        ("hosts by a server", hosts("wsus77.corp", "")),
+        ("hosts by an HRESULT", hosts("0x800b0101", "")),
+        ("hosts by nothing that is known", hosts("no such text", "")),
+        ("one host", Question::Host("pc-500000".to_owned())),
+        ("certificates", Question::Certificates),
+    ] {
+        let began = CpuTime.start();
+        let answer = detector.answer(&question);
+        println!("  question for {name}: {} ms of CPU time", CpuTime.end(began).as_millis());
+        assert!(answer.is_some());
+    }
+}
+
 fn memory_and_restart() {
     let config = DetectorConfig::default();
     let before = status_mb("VmRSS").unwrap_or_default();
@@ -212,6 +237,7 @@ fn memory_and_restart() {
         began.elapsed().as_secs_f64(),
         filled - before
     );
+    time_questions(&detector);
     let bytes = detector.snapshot();
     let peak = status_mb("VmHWM").unwrap_or_default();
     println!("  its snapshot: {} MB; the peak with it: {} MB", bytes.len() / 1_000_000, peak - before);

@@ -60,6 +60,12 @@ pub fn canonical_name(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
+/// The name of the host of a folder that is kept apart from a host of the same name; see [`HostId::of_gathered_apart`].
+#[must_use]
+pub fn name_apart(folder: &str) -> String {
+    format!("{} (folder {folder:?})", canonical_name(folder))
+}
+
 /// SHA-256 over parts with a separator that cannot stand in them, as 64 lower-case hex digits.
 #[must_use]
 pub fn hex_digest(parts: &[&str]) -> String {

@@ -16,10 +16,6 @@ def is_integer(value):
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
-# Deprecated attributes that wulog still writes: object and name. OCSF 1.6 prefers `ptid`, but that change would rename
-# an attribute that readers of wulog's events may search by.
-DEPRECATED_IN_USE = {("process", "tid")}
-
 # The types that the schema does not define by another one.
 PRIMITIVES = {
     "string_t": lambda value: isinstance(value, str),
@@ -77,7 +73,7 @@ class Ocsf:
                 profile = ", with the profiles of the document" if name in definition["attributes"] else ""
                 yield f"{prefix}{name}: {definition['name']} has no such attribute{profile}"
             else:
-                if "@deprecated" in attributes[name] and (definition["name"], name) not in DEPRECATED_IN_USE:
+                if "@deprecated" in attributes[name]:
                     yield f"{prefix}{name}: deprecated since OCSF {attributes[name]['@deprecated']['since']}"
                 yield from self.attribute_errors(prefix + name, attributes[name], inner, profiles)
                 yield from caption_errors(prefix, name, attributes[name], value)

@@ -30,11 +30,12 @@ pub fn binary(name: &str) -> PathBuf {
                 "build",
                 "--quiet",
                 "--release",
-                "--package",
-                "wulog-processor",
-                "--package",
-                "wulog-collector",
+                "--workspace",
                 "--bins",
+                // A test among the targets lets the libraries have the features that `cargo test` gives them: without it, all
+                // of the processor would be built a second time.
+                "--test",
+                "quiet",
             ])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .status();

@@ -6,7 +6,6 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use wulog_collector::certificates::gathered;
 use wulog_collector::fence::Fence;
-use wulog_schemas::host::{HostId, canonical_name};
 use wulog_schemas::signal::{CertificateFacts, Fact, HostRef, Signal};
 use wulog_schemas::topic::Topic;
 
@@ -112,8 +111,7 @@ fn of_files(dir: &Path, book: &mut Book) -> anyhow::Result<()> {
     for found in logs::inventories(dir)? {
         let read = gathered::of_folder(&found.folder, &Fence::at(&found.folder));
         let inventory = read.with_context(|| format!("{}: cannot be read", found.folder.display()))?;
-        let host =
-            HostRef { id: HostId::of_gathered(&found.host).as_str().to_owned(), name: canonical_name(&found.host) };
+        let host = HostRef { id: found.host_id.as_str().to_owned(), name: found.host };
         if let Some(inventory) = inventory {
             book.add(CertificateFacts::of(host, &inventory));
         }

@@ -26,7 +26,7 @@ impl FileArgs {
     /// The files, each with its host.
     pub(super) fn logs(&self) -> Vec<HostLog> {
         let host = self.host.as_deref().unwrap_or("localhost");
-        self.files.iter().map(|path| HostLog { host: host.to_owned(), path: path.clone() }).collect()
+        self.files.iter().map(|path| HostLog::new(host, path.clone())).collect()
     }
 
     /// Warns where the files look like those of several hosts. Who names the host has decided it.

@@ -31,7 +31,7 @@ const MOVED: [(&str, &str); 21] = [
     ("device.manufacturer", "device.vendor_name"),
     ("device.model.name", "device.model"),
     ("process.pid", "actor.process.pid"),
-    ("process.thread.id", "actor.process.tid"),
+    ("process.thread.id", "actor.process.ptid"),
     ("process.name", "actor.process.name"),
     ("process.executable", "actor.process.path"),
     ("user.id", "actor.user.uid"),

@@ -49,13 +49,13 @@ pub struct FileLines {
 }
 
 impl FileLines {
-    /// The lines of `path`, which belongs to the host called `host`.
+    /// The lines of `path`, which belongs to the host of that name.
     #[must_use]
     pub fn new(path: &Path, host: &str, encoding: EncodingChoice) -> FileLines {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         FileLines {
             path: path.to_owned(),
-            host: wulog_schemas::host::canonical_name(host),
+            host: host.to_owned(),
             source: Source::of_file_name(&name),
             encoding,
             stream: (path == Path::new(STANDARD_INPUT)).then(|| Box::new(io::stdin()) as Box<dyn Read>),
@@ -191,7 +191,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("WindowsUpdate.log");
         std::fs::write(&path, bytes).unwrap();
-        FileLines::new(&path, "PC-1", EncodingChoice::Auto)
+        FileLines::new(&path, "pc-1", EncodingChoice::Auto)
             .map(|line| line.unwrap())
             .map(|line| (line.header.offset, line.header.end, line.text))
             .collect()

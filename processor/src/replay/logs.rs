@@ -4,16 +4,15 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use wulog_collector::certificates::FileKind;
 use wulog_collector::certificates::gathered;
 use wulog_collector::encoding::EncodingChoice;
 use wulog_collector::fence::Fence;
-use wulog_collector::path_text::shown;
 use wulog_schemas::host::{HostId, canonical_name};
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
 use super::ReplayError;
 use super::files::{FileLine, FileLines};
+use super::folders::{HostFolder, host_folders};
 use super::progress::Done;
 use crate::log::Record;
 use crate::normalize::{FileClock, NormalizerConfig};
@@ -34,52 +33,38 @@ const FIRST_LINES: usize = 16;
 const MODIFIED_AHEAD_MAX_MS: i64 = 26 * 3600 * 1000;
 
 /// A log file and the host that it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostLog {
-    /// Host name.
+    /// Id of the host.
+    pub host_id: HostId,
+    /// Name of the host.
     pub host: String,
     /// The file.
     pub path: PathBuf,
 }
 
-/// Name endings of files that are gathered in place of a log and are none: `find` gives them where a host has nothing else,
-/// so that its absence is explained.
-const BINARY_EXTENSIONS: [&str; 8] = ["etl", "evtx", "evt", "zip", "gz", "cab", "7z", "rar"];
+impl HostLog {
+    /// A file of the host with that name.
+    #[must_use]
+    pub fn new(host: &str, path: PathBuf) -> HostLog {
+        HostLog { host_id: HostId::of_gathered(host), host: canonical_name(host), path }
+    }
+}
 
 /// The files of `DIR/HOST/*.log`, as admins gather them on a share, in a stable order.
 ///
 /// # Errors
 /// When the folder cannot be read or holds no such file.
 pub fn find(folder: &Path) -> Result<Vec<HostLog>, ReplayError> {
-    let failed = |path: &Path, why| ReplayError::File { path: path.display().to_string(), why };
     let mut found = Vec::new();
-    for host in std::fs::read_dir(folder).map_err(|why| failed(folder, why))? {
-        let host = host.map_err(|why| failed(folder, why))?.path();
-        if !host.is_dir() {
-            continue;
-        }
-        let name = host.file_name().map(|name| shown(Path::new(name)).into_owned()).unwrap_or_default();
-        let (mut logs, mut others) = (Vec::new(), Vec::new());
-        for file in std::fs::read_dir(&host).map_err(|why| failed(&host, why))? {
-            let path = file.map_err(|why| failed(&host, why))?.path();
-            let is = |other: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(other));
-            let into = if is("log") {
-                &mut logs
-            } else if BINARY_EXTENSIONS.into_iter().any(is) {
-                &mut others
-            } else {
-                continue;
-            };
-            if path.is_file() {
-                into.push(HostLog { host: name.clone(), path });
-            }
-        }
-        found.append(if logs.is_empty() { &mut others } else { &mut logs });
+    for HostFolder { host_id, host, logs, others, .. } in host_folders(folder)? {
+        let paths = if logs.is_empty() { others } else { logs };
+        let log = |path| HostLog { host_id: host_id.clone(), host: host.clone(), path };
+        found.extend(paths.into_iter().map(log));
     }
-    found.sort();
     if found.is_empty() {
         let why = std::io::Error::new(std::io::ErrorKind::NotFound, "no log there: expected DIR/HOST/*.log");
-        return Err(failed(folder, why));
+        return Err(ReplayError::File { path: folder.display().to_string(), why });
     }
     Ok(found)
 }
@@ -126,11 +111,13 @@ fn refusal(log: &HostLog, encoding: EncodingChoice) -> Option<ReplayError> {
 }
 
 /// The folder of a host that holds files about its certificates.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostInventory {
     /// When the newest of the files was written, milliseconds since 1970 UTC.
     pub taken: i64,
-    /// Host name.
+    /// Id of the host.
+    pub host_id: HostId,
+    /// Name of the host.
     pub host: String,
     /// The folder.
     pub folder: PathBuf,
@@ -141,28 +128,16 @@ pub struct HostInventory {
 /// # Errors
 /// When a folder cannot be read.
 pub fn inventories(dir: &Path) -> Result<Vec<HostInventory>, ReplayError> {
-    let failed = |path: &Path, why| ReplayError::File { path: path.display().to_string(), why };
-    let mut found = Vec::new();
-    for folder in std::fs::read_dir(dir).map_err(|why| failed(dir, why))? {
-        let folder = folder.map_err(|why| failed(dir, why))?.path();
-        if !folder.is_dir() {
-            continue;
-        }
-        let mut taken = None;
-        for file in std::fs::read_dir(&folder).map_err(|why| failed(&folder, why))? {
-            let file = file.map_err(|why| failed(&folder, why))?;
-            if FileKind::of_file_name(&file.file_name().to_string_lossy()).is_none() {
-                continue;
-            }
-            let modified = file.metadata().and_then(|data| data.modified()).map_err(|why| failed(&file.path(), why))?;
-            taken = taken.max(Some(chrono::DateTime::<chrono::Utc>::from(modified).timestamp_millis()));
-        }
-        if let (Some(taken), Some(name)) = (taken, folder.file_name()) {
-            let host = shown(Path::new(name)).into_owned();
-            found.push(HostInventory { taken, host, folder });
-        }
-    }
-    found.sort();
+    let inventory = |found: HostFolder| {
+        Some(HostInventory {
+            taken: found.inventory_ms?,
+            host_id: found.host_id,
+            host: found.host,
+            folder: found.folder,
+        })
+    };
+    let mut found: Vec<HostInventory> = host_folders(dir)?.into_iter().filter_map(inventory).collect();
+    found.sort_by(|a, b| (a.taken, &a.folder).cmp(&(b.taken, &b.folder)));
     Ok(found)
 }
 
@@ -307,7 +282,7 @@ impl Merge {
         };
         for log in logs {
             merge.cursors.push(Cursor {
-                host_id: HostId::of_gathered(&log.host),
+                host_id: log.host_id.clone(),
                 lines: FileLines::new(&log.path, &log.host, encoding),
                 clock: FileClock::new(config, None),
                 ahead: VecDeque::new(),
@@ -338,8 +313,7 @@ impl Merge {
     fn next_inventory(&mut self, place: i64) -> Option<Record> {
         loop {
             let next = self.inventories.front().filter(|next| next.taken <= place)?;
-            let host_id = HostId::of_gathered(&next.host);
-            let host = canonical_name(&next.host);
+            let (host_id, host) = (next.host_id.clone(), next.host.clone());
             if self.greeted.insert(host_id.clone()) {
                 return Some(self.greeting(&host_id, &host));
             }

@@ -22,6 +22,7 @@ use crate::pipeline::Pipeline;
 use progress::Progress;
 
 pub mod files;
+mod folders;
 pub mod logs;
 pub mod merge;
 pub mod progress;

@@ -13,8 +13,7 @@ mod without_end;
 
 /// Explains files as those of the host `pc-0042`.
 fn explained(paths: &[PathBuf]) -> Explanation {
-    let logs: Vec<HostLog> =
-        paths.iter().map(|path| HostLog { host: "pc-0042".to_owned(), path: path.clone() }).collect();
+    let logs: Vec<HostLog> = paths.iter().map(|path| HostLog::new("pc-0042", path.clone())).collect();
     let files = paths.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
     let sheet = Sheet { host: "pc-0042".to_owned(), files, width: 80, lines: 24 };
     explain(&logs, EncodingChoice::Auto, &NormalizerConfig::default(), &sheet).unwrap()
