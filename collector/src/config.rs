@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::Regex;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 use wulog_schemas::raw::Source;
 
 use self::written::{Checker, RawConfig};
@@ -62,7 +63,7 @@ pub struct HostConfig {
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bounds of memory, lines and times.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Memory for lines that are read and not acknowledged, in all queues together; then reading stops, since the file is
@@ -183,6 +184,12 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         message: String,
     },
+}
+
+/// JSON Schema of the configuration, with the words that describe each key.
+#[must_use]
+pub fn schema() -> Schema {
+    SchemaGenerator::default().into_root_schema_for::<RawConfig>()
 }
 
 /// Takes the host from `.../HOST/FILE`, with either kind of slash.

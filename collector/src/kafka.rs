@@ -28,7 +28,7 @@ use self::watchdog::Watchdog;
 use crate::record::Record;
 use crate::sink::{Delivery, Sink, SinkError, Ticket};
 
-pub use self::settings::{KafkaSettings, WrongSetting};
+pub use self::settings::{KafkaSettings, KafkaValue, WrongSetting};
 
 /// How long the first contact may take, the one time that the sink blocks.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A bucket of bytes that fills with time. It holds one second's worth; a read may overdraw it, and then the next one
 /// waits until that is paid back, so that the average holds whatever the size of a read.
@@ -14,7 +15,7 @@ pub struct TokenBucket {
 }
 
 /// How the operating system ranks the collector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// As it was started.

@@ -4,10 +4,12 @@
 //! (`{ file = "PATH" }`, which systemd's `LoadCredential` and Kubernetes fill). Both binaries use this module, so both
 //! take the same forms and hide the same values.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::disk::open_regular;
@@ -90,6 +92,29 @@ impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
         deserializer.deserialize_any(Form)
     }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The value itself, `{ file = \"PATH\" }`, or `{ env = \"NAME\" }`.",
+            "anyOf": [{ "type": "string" }, elsewhere("file"), elsewhere("env")]
+        })
+    }
+}
+
+/// JSON Schema of a value that is kept in a file or in the environment.
+pub(crate) fn elsewhere(place: &str) -> Schema {
+    json_schema!({
+        "type": "object",
+        "properties": { place: { "type": "string" } },
+        "required": [place],
+        "additionalProperties": false
+    })
 }
 
 /// Reads the three forms of a secret. Its own errors name no value, unlike serde's.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use wulog_collector::clock::Clock;
 use wulog_collector::config::HostConfig;
-use wulog_collector::kafka::KafkaSettings;
+use wulog_collector::kafka::{KafkaSettings, KafkaValue};
 use wulog_collector::machine::Machine;
 use wulog_collector::secret::{readable_by_all, toml_error};
 use wulog_collector::toml_key::place_of;
@@ -54,19 +55,33 @@ pub enum ConfigError {
     },
 }
 
-/// The configuration as written. It has no `Debug`, since secrets may stand in it.
-#[derive(Default, Deserialize)]
+// It has no `Debug`, since secrets may stand in it.
+/// The configuration of `wulog-processor`.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
+    /// Prefix of the five topics and of the consumer groups, one a tenant. Default: `wulog`.
     topic_prefix: Option<String>,
+    /// Name of this processor: the same after a restart, and different from those of other running processors. Default: the
+    /// machine's name.
     instance: Option<String>,
+    /// Files of your own patterns, beside this file.
     pattern_files: Vec<PathBuf>,
+    /// Properties of librdkafka by their names, such as `bootstrap.servers`. Any value may be `{ file = "PATH" }` or
+    /// `{ env = "NAME" }`; none is ever printed. Transactions and `read_committed` are always on.
+    #[schemars(with = "BTreeMap<String, KafkaValue>")]
     kafka: BTreeMap<String, Spanned<toml::Value>>,
+    /// How `topics create` makes the topics.
     topics: TopicsConfig,
+    /// How the loop around each machine runs.
     processor: RawLoop,
+    /// From lines to events.
     normalizer: NormalizerConfig,
+    /// From signals to alerts.
     detector: DetectorConfig,
+    /// The channels that report incidents.
     channels: Vec<RawChannel>,
+    /// The status page, its API, metrics and health.
     http: Option<HttpConfig>,
 }
 
@@ -79,6 +94,13 @@ struct RawStandalone {
     detector: DetectorConfig,
     channels: Vec<RawChannel>,
     http: Option<HttpConfig>,
+}
+
+/// JSON Schema of the configuration of `run`, with the words that describe each key. That of `standalone` has a part of
+/// these sections: `pattern_files`, `normalizer`, `detector`, `channels` and `http`.
+#[must_use]
+pub fn schema() -> Schema {
+    SchemaGenerator::default().into_root_schema_for::<RawConfig>()
 }
 
 /// The checked configuration of `standalone`.
@@ -131,12 +153,16 @@ struct PatternFile {
     patterns: Patterns,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawLoop {
+    /// Records of one transaction at most. Default: 5000.
     batch_records_max: Option<usize>,
+    /// A partition without a record for so many seconds gets a tick, which moves log time; 0 writes no ticks. Default: 60.
     tick_after_idle_secs: Option<u64>,
+    /// A machine's state is saved after so many records ... Default: 500000.
     snapshot_after_records: Option<u64>,
+    /// ... or after so many seconds with a record. Default: 300.
     snapshot_after_secs: Option<u64>,
 }
 

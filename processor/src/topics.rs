@@ -5,7 +5,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use wulog_schemas::topic::Topic;
 
@@ -20,7 +21,7 @@ const REASON_WAIT: Duration = Duration::from_millis(500);
 const DAY_MS: i64 = 86_400_000;
 
 /// The `[topics]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TopicsConfig {
     /// Partitions of `raw`, and so of `events` and `state`: fixed for life, since a host's lines must stay in one.

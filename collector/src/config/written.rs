@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 use wulog_schemas::raw::Source;
@@ -15,83 +16,137 @@ use super::{
 };
 use crate::certificates::{machine_reader, site_asker};
 use crate::encoding::EncodingChoice;
-use crate::kafka::KafkaSettings;
+use crate::kafka::{KafkaSettings, KafkaValue};
 use crate::redact::Rule;
 use crate::toml_key::{key_at, place_of};
 
-#[derive(Deserialize)]
+/// The configuration of `wulog-collector`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
+    /// Prefix of the topics, one a tenant: lines go to `PREFIX.raw`. Default: `wulog`.
+    #[schemars(with = "Option<String>")]
     topic_prefix: Option<Spanned<String>>,
+    /// Directory in which the collector keeps how far it has shipped each file. Each collector needs a directory of its own.
+    #[schemars(with = "String")]
     state_dir: Spanned<String>,
+    /// The host that the collector runs on. What is not set here is asked of the machine.
     #[serde(default)]
     host: RawHost,
+    /// Properties of librdkafka by their names, such as `bootstrap.servers`. Any value may be `{ file = "PATH" }` or
+    /// `{ env = "NAME" }`; none is ever printed. `acks=all` and idempotence are always on.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, KafkaValue>")]
     kafka: BTreeMap<String, Spanned<toml::Value>>,
+    /// What the collector may take of the machine.
+    #[schemars(with = "Option<Limits>")]
     limits: Option<Spanned<Limits>>,
+    /// On Windows 10 and later: have `Get-WindowsUpdateLog` make a log of the traces from time to time.
     get_windows_update_log: Option<RawGet>,
+    /// Ship inventories of certificate stores.
     certificates: Option<RawCertificates>,
+    /// What is replaced in each line before it is shipped. The rules apply in their order.
     #[serde(default)]
     redact: Vec<RawRule>,
+    /// Metrics for Prometheus at `/metrics`, and `/healthz`.
     metrics: Option<RawMetrics>,
+    /// The files that are read. The first input that names a file has it.
     #[serde(default)]
+    #[schemars(with = "Vec<RawInput>")]
     input: Vec<Spanned<RawInput>>,
 }
 
-/// The section alone turns inventories of gathered hosts on. `enabled = false` turns all inventories off without deleting
-/// the section.
-#[derive(Deserialize)]
+/// The section alone turns inventories of gathered hosts on.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawCertificates {
+    /// `false` turns all inventories off without deleting the section. Default: `true`.
     enabled: Option<bool>,
+    /// Reads the stores of the machine that the collector runs on; only Windows has them. Default: `false`.
+    #[schemars(with = "Option<bool>")]
     machine: Option<Spanned<bool>>,
+    /// With `machine`: asks the machine's WSUS server for its TLS certificate. Default: `true`.
     wsus_site: Option<bool>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawHost {
+    /// Computer name.
+    #[schemars(with = "Option<String>")]
     name: Option<Spanned<String>>,
+    /// Host id, in place of the hash of the machine's id and its name.
+    #[schemars(with = "Option<String>")]
     id: Option<Spanned<String>>,
+    /// IANA time zone, such as `Europe/Berlin`.
+    #[schemars(with = "Option<String>")]
     time_zone: Option<Spanned<String>>,
+    /// Labels such as `site` and `ring`. They reach events and alerts.
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawInput {
+    /// Files, or globs such as `/srv/wulogs/*/*.log`.
+    #[schemars(with = "Vec<String>")]
     paths: Vec<Spanned<String>>,
+    /// Which log the files are. Default: the file's name tells.
     source: Option<Source>,
+    /// `auto`, `utf-8`, `utf-16le`, `windows-1252`, or another label of the WHATWG's list. Default: `auto`.
+    #[schemars(with = "Option<String>")]
     encoding: Option<Spanned<String>>,
+    /// Regular expression that takes the host from the path, by a group `host`. Without it the files belong to the host that
+    /// the collector runs on.
+    #[schemars(with = "Option<String>")]
     host_pattern: Option<Spanned<String>>,
+    /// Whether links may lead out of the folder of `paths`. Otherwise a file behind such a link is not read: who owns a
+    /// folder there could have the collector ship any file that it may read.
     #[serde(default)]
     follow_links_outside: bool,
+    /// IANA time zone of gathered hosts.
+    #[schemars(with = "Option<String>")]
     time_zone: Option<Spanned<String>>,
+    /// Labels of gathered hosts, beside those of `[host]`.
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawRule {
+    /// Regular expression.
+    #[schemars(with = "String")]
     regex: Spanned<String>,
+    /// Replacement; `${1}` is the first group.
+    #[schemars(with = "String")]
     replace: Spanned<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawMetrics {
+    /// `IP:PORT` at which metrics are served.
+    #[schemars(with = "String")]
     listen: Spanned<String>,
+    /// Whether `listen` may be an address that other machines reach.
     #[serde(default)]
     allow_remote: bool,
+    /// `/healthz` answers 503 when Kafka has acknowledged nothing for so many seconds though lines are on their way. Default:
+    /// 300.
+    #[schemars(with = "Option<u64>")]
     unhealthy_after_secs: Option<Spanned<u64>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawGet {
+    /// The log that is made. An input must name it to be read.
+    #[schemars(with = "String")]
     log_path: Spanned<String>,
+    /// Minutes between two logs, 5 to 1440.
+    #[schemars(with = "u64")]
     every_min: Spanned<u64>,
 }
 

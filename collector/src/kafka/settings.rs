@@ -1,6 +1,7 @@
 //! librdkafka's properties as a configuration has them: read, checked, never shown, and between our defaults and what
 //! must hold.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
@@ -8,10 +9,11 @@ use std::path::Path;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::Spanned;
 
 use super::properties::refused;
-use crate::secret::{FORMS, Origin, Secret, readable_by_all};
+use crate::secret::{FORMS, Origin, Secret, elsewhere, readable_by_all};
 
 /// Used where the configuration says nothing, under any of the names that librdkafka has for a property.
 const DEFAULTS: [(&[&str], &str); 4] = [
@@ -59,6 +61,22 @@ pub struct KafkaSettings {
     values: BTreeMap<String, String>,
     /// Where the secrets among them were found, by key.
     secrets: Vec<(String, Origin)>,
+}
+
+/// A value of the `[kafka]` table as written, for the JSON Schema of a configuration.
+pub struct KafkaValue;
+
+impl JsonSchema for KafkaValue {
+    fn schema_name() -> Cow<'static, str> {
+        "KafkaValue".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The value itself, `{ file = \"PATH\" }`, or `{ env = \"NAME\" }`.",
+            "anyOf": [{ "type": ["string", "number", "boolean"] }, elsewhere("file"), elsewhere("env")]
+        })
+    }
 }
 
 /// A value of the `[kafka]` table that cannot be used. The message names the key and never the value.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wulog_collector::secret::Secret;
 use wulog_schemas::alert::{Level, Transition};
@@ -33,7 +34,7 @@ pub struct WrongChannel {
 }
 
 /// How a channel is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KindName {
     /// Alertmanager's API v2.
@@ -47,7 +48,7 @@ pub enum KindName {
 }
 
 /// Which documents a channel sends after an outage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Delivery {
     /// Every transition, in order.
@@ -57,7 +58,7 @@ pub enum Delivery {
 }
 
 /// What happened to an incident, as the key `transitions` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Happening {
     /// A transition of the document.
@@ -67,7 +68,7 @@ pub enum Happening {
 }
 
 /// The word `raised`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Raised {
     /// See [`Happening::Raised`].
@@ -75,7 +76,7 @@ pub enum Raised {
 }
 
 /// Language of the summary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     /// English, as the document has it.
@@ -86,7 +87,7 @@ pub enum Language {
 }
 
 /// What happens to documents of an incident that an operator has silenced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Silenced {
     /// They wait until the silence ends, and only the newest is sent then.
@@ -96,13 +97,17 @@ pub enum Silenced {
 }
 
 /// Hours in which a channel sends only what is severe.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawQuiet {
+    /// Time of day at which they begin, `HH:MM`.
     from: String,
+    /// Time of day at which they end, `HH:MM`; before `from` it is on the next day.
     until: String,
+    /// IANA time zone of both. Default: UTC.
     #[serde(default)]
     time_zone: Option<String>,
+    /// Documents of this severity and above are sent all the same. Default: `critical`.
     #[serde(default)]
     except_severity: Option<Level>,
 }
@@ -121,7 +126,7 @@ pub struct Quiet {
 }
 
 /// TLS of mail and syslog.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     /// Plain text.
@@ -133,7 +138,7 @@ pub enum Tls {
 }
 
 /// Form of a syslog message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SyslogForm {
     /// Structured data, and the summary as the message.
@@ -144,43 +149,77 @@ pub enum SyslogForm {
 }
 
 /// A `[[channels]]` table as written.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "the keys are described in deploy/config/channels.toml")]
 pub struct RawChannel {
+    /// Name of the channel: part of its consumer group's name and of metrics.
     pub(super) name: String,
+    /// How the channel is spoken to.
     kind: KindName,
+    /// The least severity that is sent. The end of an incident that was sent is sent too. Default: `low`.
     min_severity: Option<Level>,
+    /// What must have happened: transitions, or `raised`. Without it every document is sent.
     transitions: Option<Vec<Happening>>,
+    /// Families of codes of which one must be among the incident's. Default: all.
     families: Option<Vec<Family>>,
+    /// For each of these dimensions, one of the values must be a common factor of the incident.
     labels: Option<BTreeMap<String, Vec<String>>>,
+    /// Hours in which only what is severe is sent.
     quiet: Option<RawQuiet>,
+    /// What happens to documents of an incident that an operator has silenced. Default: `send` for syslog, otherwise `hold`.
     silenced: Option<Silenced>,
+    /// Language of the summary. Default: `en`.
     language: Option<Language>,
+    /// Which documents are sent after an outage. Default: `state` for Alertmanager and the presets `pagerduty` and
+    /// `servicenow`, otherwise `journal`.
     delivery: Option<Delivery>,
+    /// Seconds that the channel waits for an answer, 1 to 120. Default: 15.
     timeout_secs: Option<u64>,
+    /// PEM file of CAs that are trusted beside the system's.
     ca_file: Option<PathBuf>,
+    /// PEM file of the certificate chain that the channel shows; with `client_key`.
     client_certificate: Option<PathBuf>,
+    /// PEM file of the key of `client_certificate`.
     client_key: Option<PathBuf>,
+    /// Address of the endpoint (alertmanager, webhook).
     url: Option<Secret>,
+    /// Headers of each request (alertmanager, webhook).
     headers: Option<BTreeMap<String, Secret>>,
+    /// Value of `Authorization: Bearer` (alertmanager, webhook).
     bearer_token: Option<Secret>,
+    /// Key of the signature by Standard Webhooks, at least 16 bytes (webhook).
     hmac_key: Option<Secret>,
+    /// Proxy of the endpoint, `http://HOST:PORT` (alertmanager, webhook).
     proxy: Option<Secret>,
+    /// Sends the document in a CloudEvents envelope (webhook).
     cloudevents: Option<bool>,
+    /// Body for a service: `pagerduty`, `servicenow`, `teams`, `slack`, `thehive` or `ntfy` (webhook).
     preset: Option<String>,
+    /// File of your own template of the body (webhook).
     template: Option<PathBuf>,
+    /// Values that the template or preset asks for, such as `routing_key` (webhook).
     values: Option<BTreeMap<String, Secret>>,
+    /// Address of your own page about an incident; `{id}` becomes the incident's id (alertmanager, webhook).
     link: Option<String>,
+    /// Seconds after which an open incident is sent again (alertmanager). Default: 60.
     resend_secs: Option<u64>,
+    /// `HOST:PORT` (mail, syslog).
     server: Option<String>,
+    /// How the connection is protected (mail, syslog). Default: `starttls` for mail, `tls` for syslog.
     tls: Option<Tls>,
+    /// User of the mail server (mail).
     username: Option<String>,
+    /// Password of the user (mail).
     password: Option<Secret>,
+    /// Sender (mail).
     from: Option<String>,
+    /// Recipients (mail).
     to: Option<Vec<String>>,
+    /// Form of the message (syslog). Default: `rfc5424`.
     format: Option<SyslogForm>,
+    /// Facility by RFC 5424, 0 to 23 (syslog). Default: 13.
     facility: Option<u8>,
+    /// `HOSTNAME` of the messages (syslog). Default: the processor's instance.
     source: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::Level;
 use wulog_schemas::host::hex_digest;
@@ -12,13 +13,13 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// The section `[detector]` of the processor's configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectorConfig {
     /// Sliding windows of event time. Several together, since hosts scan every 17-22 h: a short one is quick on a big
     /// outbreak, a long one sees a small one. None may be longer than a day.
     pub windows_secs: Vec<u64>,
-    /// An incident opens where the fleet's history predicts what is seen with less than this probability.
+    /// An incident opens where the fleet's history predicts so many failing hosts with less than this probability.
     pub alpha: f64,
     /// Fewer hosts than this never open an incident, however improbable; operator rules apart.
     pub min_hosts: u64,
@@ -62,7 +63,7 @@ pub struct DetectorConfig {
 
 /// At least so many hosts, or such a share of the active ones, newly failing within a time. Each family is counted for
 /// itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Name, as alerts show it.
@@ -90,7 +91,7 @@ pub struct Rule {
 }
 
 /// Which conditions of certificates that sign updates open a warning, where hosts send inventories.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CertificateWarnings {
     /// A certificate in use expires within so many days.
@@ -114,7 +115,7 @@ pub struct Wrong {
 }
 
 /// Bounds. Each says what gives way when it is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Memory of hosts, names, failures and incidents, in MiB. When it is used up, hosts are forgotten: first those that were

@@ -16,6 +16,7 @@ mod severity;
 mod time;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::Event;
 
@@ -28,7 +29,7 @@ const PRODUCT: &str = "wulog";
 const PRODUCT_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The formats of events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// Elastic Common Schema 9.4, the Normalizer's own.

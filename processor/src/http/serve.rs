@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -26,17 +27,17 @@ const CONNECTION_MAX: Duration = Duration::from_secs(30);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The `[http]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Where to listen.
+    /// `IP:PORT` to listen at.
     pub listen: SocketAddr,
     /// Whether `listen` may be reachable from other machines. The figures name channels and families, no hosts.
     #[serde(default)]
     pub allow_remote: bool,
-    /// The token that the status page and its API ask for, from the file that `token_file` names. Beyond loopback the page
-    /// needs one.
+    /// File of the token that the status page and its API ask for. Beyond loopback the page needs one.
     #[serde(default, rename = "token_file", deserialize_with = "token_of_file")]
+    #[schemars(with = "Option<String>")]
     pub token: Option<Secret>,
 }
 

@@ -1,15 +1,16 @@
 //! What an operator can set for the Normalizer. Values are checked when they are read.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::inventory::Inventory;
-use super::patterns::Patterns;
+use super::patterns::{PatternConfig, Patterns};
 use super::time::{UtcOffset, Zone};
 use crate::bounds::DOCUMENT_BYTES_MAX;
 use crate::format::Format;
 
 /// Which lines become events. Signals, and so alerts, are the same with both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Events {
     /// Every line.
@@ -20,12 +21,14 @@ pub enum Events {
 }
 
 /// `[normalize]` of the processor's configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NormalizerConfig {
     /// Offset of local times where nothing better is known: `+02:00`. Absent: UTC is assumed, and flagged.
+    #[schemars(with = "Option<String>")]
     pub utc_offset: Option<UtcOffset>,
     /// IANA time zone where nothing better is known; goes before `utc_offset`.
+    #[schemars(with = "Option<String>")]
     pub time_zone: Option<Zone>,
     /// How long a failure whose outcome is open waits for a success before it counts. Healthy third-party installs log
     /// 0x800B0109 and succeed within seconds.
@@ -41,9 +44,11 @@ pub struct NormalizerConfig {
     /// The format of events.
     pub format: Format,
     /// The operator's own patterns.
+    #[schemars(with = "Vec<PatternConfig>")]
     pub patterns: Patterns,
     /// A file of the hosts there are: names, or domain suffixes such as `*.corp.example.com`, one a line. Hosts that it does not
     /// name give events, but no signals and so no alerts. Without it every host counts.
+    #[schemars(with = "Option<String>")]
     pub inventory: Inventory,
     /// New hosts that count within a quarter hour of log time, over all partitions. Further ones give events, but count only
     /// when a later quarter hour has room for them. Absent: every host counts at once.
@@ -53,7 +58,7 @@ pub struct NormalizerConfig {
 }
 
 /// Bounds on the state; beyond one, the oldest is forgotten.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Hosts of one partition. A forgotten host's lines would be taken again if they were sent again.

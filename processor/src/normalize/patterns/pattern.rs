@@ -3,6 +3,7 @@
 use std::fmt;
 
 use regex::{Regex, RegexBuilder};
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -24,7 +25,7 @@ const PROGRAM_BYTES_MAX: usize = 1 << 20;
 const CAPTURES_MAX: usize = 16;
 
 /// `[[normalizer.patterns]]`, or `[[patterns]]` in a file of patterns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatternConfig {
     /// Stands in `wu.pattern` of the lines that match: letters, digits, `.`, `_` and `-`.
@@ -59,7 +60,7 @@ pub struct PatternConfig {
 }
 
 /// When a line counts as a failed attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Counts {
     /// The client gave up: whatever comes after.
