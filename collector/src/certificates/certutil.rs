@@ -8,8 +8,8 @@
 //! must not turn into certificates that are missing. Certificate revocation lists and trust lists stand in the same
 //! output; they have no serial number before an issuer and are no certificates.
 //!
-//! Dates are written in the order of the user's region. One order must fit all dates of an output; where several orders
-//! fit, a clock of 12 hours decides for the month first, a clock of 24 hours for the day first.
+//! Dates are written in the order of the user's region. One order must fit all dates of a host's outputs; where several
+//! orders fit, a clock of 12 hours decides for the month first, a clock of 24 hours for the day first.
 
 use chrono::NaiveDate;
 use wulog_schemas::certificate::Certificate;
@@ -58,9 +58,24 @@ pub struct Listing {
     pub incomplete: Option<String>,
 }
 
-/// Reads an output of `certutil -store`. Any text is acceptable.
+/// Reads an output of `certutil -store` by itself. Any text is acceptable.
 #[must_use]
 pub fn parse(text: &str) -> Listing {
+    let output = read(text);
+    let order = output.order();
+    output.listing(order)
+}
+
+/// An output that was read, but for the order of its dates.
+#[derive(Debug)]
+pub(super) struct Output {
+    entries: Vec<Entry>,
+    /// The last line, where the output has one.
+    end: Option<String>,
+}
+
+/// Reads an output of `certutil -store`. Any text is acceptable.
+pub(super) fn read(text: &str) -> Output {
     let mut entries: Vec<Entry> = Vec::new();
     let mut end = None;
     for line in text.lines().map(str::trim_end) {
@@ -76,18 +91,40 @@ pub fn parse(text: &str) -> Listing {
     if end.is_none() {
         entries.pop();
     }
-    let order = DateOrder::of(entries.iter().flat_map(|entry| &entry.dates));
-    let unreadable = entries.iter().filter(|entry| entry.is_unreadable()).count();
-    let certificates = entries.into_iter().filter_map(|entry| entry.certificate(order)).collect();
-    let incomplete = match end.map(|line| (line, error_code(line))) {
-        None => Some("the output ends before its last line".to_owned()),
-        Some((_, None)) | Some((_, Some(NO_SUCH_STORE))) if unreadable > 0 => {
-            Some(format!("{unreadable} entries cannot be read"))
-        }
-        Some((_, None)) | Some((_, Some(NO_SUCH_STORE))) => None,
-        Some((line, Some(_))) => Some(line.to_owned()),
-    };
-    Listing { certificates, incomplete }
+    Output { entries, end: end.map(str::to_owned) }
+}
+
+/// The order of the dates in all outputs of one host, which has one region: a store of few certificates may have dates
+/// that fit several orders. `None` where no order fits them all.
+pub(super) fn common_order<'a>(outputs: impl Iterator<Item = &'a Output> + Clone) -> Option<DateOrder> {
+    DateOrder::of_all(outputs.flat_map(Output::dates))
+}
+
+impl Output {
+    fn dates(&self) -> impl Iterator<Item = &RawDate> + Clone {
+        self.entries.iter().flat_map(|entry| &entry.dates)
+    }
+
+    /// The order of the dates by this output alone.
+    pub(super) fn order(&self) -> DateOrder {
+        DateOrder::of_all(self.dates()).unwrap_or(DateOrder::likely(self.dates()))
+    }
+
+    /// What the output says, with dates in that order.
+    pub(super) fn listing(self, order: DateOrder) -> Listing {
+        let unreadable = self.entries.iter().filter(|entry| entry.is_unreadable()).count();
+        let certificates = self.entries.into_iter().filter_map(|entry| entry.certificate(order)).collect();
+        let end = self.end.as_deref();
+        let incomplete = match end.map(|line| (line, error_code(line))) {
+            None => Some("the output ends before its last line".to_owned()),
+            Some((_, None)) | Some((_, Some(NO_SUCH_STORE))) if unreadable > 0 => {
+                Some(format!("{unreadable} entries cannot be read"))
+            }
+            Some((_, None)) | Some((_, Some(NO_SUCH_STORE))) => None,
+            Some((line, Some(_))) => Some(line.to_owned()),
+        };
+        Listing { certificates, incomplete }
+    }
 }
 
 /// What stands between the bars of an entry's header.
@@ -318,7 +355,7 @@ enum Half {
 
 /// The order of day, month and year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DateOrder {
+pub(super) enum DateOrder {
     YearMonthDay,
     DayMonthYear,
     MonthDayYear,
@@ -392,17 +429,21 @@ impl RawDate {
 }
 
 impl DateOrder {
-    fn of<'a>(dates: impl Iterator<Item = &'a RawDate> + Clone) -> DateOrder {
+    /// The likeliest order that fits all dates.
+    fn of_all<'a>(dates: impl Iterator<Item = &'a RawDate> + Clone) -> Option<DateOrder> {
         use DateOrder::{DayMonthYear, MonthDayYear, YearMonthDay};
+        let fits = |order: &DateOrder| dates.clone().all(|date| date.millis(*order).is_some());
+        [DateOrder::likely(dates.clone()), DayMonthYear, MonthDayYear, YearMonthDay].into_iter().find(fits)
+    }
+
+    fn likely<'a>(dates: impl Iterator<Item = &'a RawDate> + Clone) -> DateOrder {
         if dates.clone().any(|date| date.begins_with_year) {
-            return YearMonthDay;
+            return DateOrder::YearMonthDay;
         }
-        let fits = |order: DateOrder| dates.clone().all(|date| date.millis(order).is_some());
-        let likely = match dates.clone().next() {
-            Some(date) if date.half.is_some() && !date.has_dots => MonthDayYear,
-            _ => DayMonthYear,
-        };
-        [likely, DayMonthYear, MonthDayYear, YearMonthDay].into_iter().find(|order| fits(*order)).unwrap_or(likely)
+        match dates.clone().next() {
+            Some(date) if date.half.is_some() && !date.has_dots => DateOrder::MonthDayYear,
+            _ => DateOrder::DayMonthYear,
+        }
     }
 }
 

@@ -85,7 +85,11 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     let taken = files.last().map_or(0, |file| file.modified_ms);
     let (mut stores, mut policy, mut site): (BTreeMap<&str, Store>, _, _) = (BTreeMap::new(), None, None);
     let mut origins: BTreeMap<(&str, String), Origin> = BTreeMap::new();
-    for file in files {
+    let read =
+        |file: &InventoryFile| matches!(file.kind, FileKind::Certutil(..)).then(|| certutil::read(&text(&file.bytes)));
+    let outputs: Vec<Option<certutil::Output>> = files.iter().map(read).collect();
+    let order = certutil::common_order(outputs.iter().flatten());
+    for (file, output) in files.into_iter().zip(outputs) {
         let text = text(&file.bytes);
         match file.kind {
             FileKind::Json => match serde_json::from_str::<Inventory>(&without_lone_surrogates(&text)) {
@@ -105,7 +109,9 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
                 Err(error) => tracing::warn!(%error, "certificates.json is not JSON of its schema and is not used"),
             },
             FileKind::Certutil(store, origin) => {
-                let listing = certutil::parse(&text);
+                let Some(output) = output else { continue };
+                let order = order.unwrap_or_else(|| output.order());
+                let listing = output.listing(order);
                 let error = file.error.or(listing.incomplete);
                 if let Some(origin) = origin {
                     let thumbprints = listing.certificates.iter().map(|certificate| certificate.sha1.clone());

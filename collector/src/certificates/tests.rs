@@ -137,6 +137,38 @@ fn the_order_of_a_date_is_that_of_all_dates_of_the_output() {
     check("3-4-2030 12:06 AM", "3-4-2030 12:06 AM", utc(2030, 3, 4, 0, 6));
 }
 
+/// A host has one region: where the dates of one store fit two orders, those of another store decide.
+#[test]
+fn the_order_of_a_date_is_that_of_all_stores_of_the_host() {
+    let output = |sha1: &str, from: &str, until: &str| {
+        format!(
+            "Root\n================ Certificate 0 ================\nSerial Number: 1a2b\nIssuer: CN=Publishing\n \
+             NotBefore: {from}\n NotAfter: {until}\nSubject: CN=Publishing\nCert Hash(sha1): {sha1}\n\
+             CertUtil: -store command completed successfully.\n"
+        )
+    };
+    let (signer, root) = ("b2".repeat(20), "c3".repeat(20));
+    let doubtful = output(&signer, "4/12/2022 10:00 AM", "3/12/2024 10:00 AM");
+    let clear = output(&root, "25/06/2011 9:00 AM", "25/06/2031 9:00 AM");
+    let end_of = |files: &[(&str, &str)]| {
+        let files = files.iter().map(|(name, text)| file(name, 0, text.as_bytes())).collect();
+        let stores = inventory(files).stores;
+        stores.iter().flat_map(|store| &store.certificates).find(|found| found.sha1 == signer).unwrap().not_after
+    };
+    let publisher = ("certutil-TrustedPublisher.txt", doubtful.as_str());
+    assert_eq!(end_of(&[publisher, ("certutil-Root.txt", &clear)]), utc(2024, 12, 3, 10, 0));
+    assert_eq!(end_of(&[("certutil-Disallowed.txt", &clear), publisher]), utc(2024, 12, 3, 10, 0));
+    // Alone, a clock of 12 hours speaks for the month first.
+    assert_eq!(end_of(&[publisher]), utc(2024, 3, 12, 10, 0));
+    // Files of two regions are each read by themselves.
+    let american = output(&root, "06/25/2011 9:00 AM", "06/25/2031 9:00 AM");
+    let both = format!("{clear}{clear}");
+    assert_eq!(
+        end_of(&[("certutil-Root.txt", &american), ("certutil-CA.txt", &both), publisher]),
+        utc(2024, 3, 12, 10, 0)
+    );
+}
+
 #[test]
 fn a_store_is_whole_only_if_its_output_is() {
     let end = "CertUtil: -store command completed successfully.";

@@ -24,11 +24,22 @@ pub struct Book {
 /// One certificate in one store, over all hosts.
 #[derive(Debug, Default)]
 struct Row<'a> {
-    /// Any host's words on it.
-    certificate: Option<&'a CertificateFact>,
+    /// What hosts say of it.
+    said: Vec<&'a CertificateFact>,
     with: Vec<&'a str>,
     /// Hosts whose store was read completely and does not hold it.
     without: Vec<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    /// What most hosts say of the certificate: in the outputs of few, day and month may be taken for each other.
+    fn certificate(&self) -> Option<&'a CertificateFact> {
+        let mut counts: BTreeMap<Option<i64>, (usize, &CertificateFact)> = BTreeMap::new();
+        for said in &self.said {
+            counts.entry(said.not_after).or_insert((0, said)).0 += 1;
+        }
+        counts.into_values().max_by_key(|(count, _)| *count).map(|(_, said)| said)
+    }
 }
 
 impl Book {
@@ -67,7 +78,7 @@ impl Book {
         for (host, found) in stores() {
             for certificate in &found.certificates {
                 let row = rows.entry(&certificate.sha1).or_default();
-                row.certificate.get_or_insert(certificate);
+                row.said.push(certificate);
                 row.with.push(host);
             }
         }

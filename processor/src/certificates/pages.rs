@@ -70,13 +70,13 @@ pub fn missing(book: &Book) -> String {
 }
 
 fn until(row: &Row<'_>) -> String {
-    let end = row.certificate.and_then(|certificate| certificate.not_after);
+    let end = row.certificate().and_then(|certificate| certificate.not_after);
     let day = end.and_then(DateTime::from_timestamp_millis).map(|end| end.format("%Y-%m-%d").to_string());
     day.unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn subject(row: &Row<'_>) -> String {
-    visible(row.certificate.map_or("", |certificate| &certificate.subject)).into_owned()
+    visible(row.certificate().map_or("", |certificate| &certificate.subject)).into_owned()
 }
 
 fn names(hosts: &[&str]) -> String {

@@ -102,6 +102,23 @@ fn a_certificate_in_use_is_warned_of_before_it_expires_and_until_it_is_renewed()
     assert!(opened.remediation.iter().all(|step| step.command.is_some()));
 }
 
+/// `3/12/2026` is one day or another by the region of who ran `certutil`; most hosts decide which.
+#[test]
+fn few_hosts_with_other_dates_decide_nothing() {
+    let (right, wrong) = (certificate(1, -700, 300), certificate(1, -500, 20));
+    for is_wrong in [[true, false, false], [false, true, false], [false, false, true]] {
+        let mut world = fleet(20);
+        for index in 0..80 {
+            // One host in ten, at the beginning, in the middle or at the end.
+            let place = usize::from(index >= 8) + usize::from(index >= 72);
+            let is_wrong = is_wrong[place] && (place != 1 || index % 8 == 0);
+            client(&mut world, index, START + HOUR + i64::from(index), &[if is_wrong { &wrong } else { &right }]);
+        }
+        wsus(&mut world, 1, START + DAY, &[&right]);
+        assert_eq!(life(&warnings(world)), [], "{is_wrong:?}");
+    }
+}
+
 #[test]
 fn what_nobody_signs_with_may_expire() {
     let (old, new) = (certificate(1, -700, 20), certificate(2, -30, 800));

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::certificate::STORES;
 use wulog_schemas::signal::{CertificateFact, CertificateFacts};
 
-pub(super) use findings::Findings;
+pub(super) use findings::{Findings, wsus_of};
 pub(super) use warnings::Warnings;
 
 use super::Detector;
@@ -69,6 +69,8 @@ struct Details {
     issuer: String,
     not_before: Option<i64>,
     not_after: Option<i64>,
+    /// Inventories that agree on these dates, less those that have others; see [`Details::vote`].
+    votes: u32,
     /// Whether Group Policy delivers it to a host.
     by_policy: bool,
 }
@@ -120,6 +122,26 @@ impl Detector {
 }
 
 impl Details {
+    /// Takes the dates that most inventories have (the majority vote of Boyer and Moore): `certutil` writes some dates so
+    /// that day and month can be taken for each other, and few hosts with such dates must not decide.
+    fn vote(&mut self, not_before: Option<i64>, not_after: Option<i64>) {
+        if not_before.is_none() && not_after.is_none() {
+            return;
+        }
+        let are_alike = |one: Option<i64>, two: Option<i64>| {
+            one.zip(two).is_none_or(|(one, two)| one.abs_diff(two) <= CLOCK_DOUBT_MS.unsigned_abs())
+        };
+        if self.votes == 0 {
+            (self.not_before, self.not_after, self.votes) = (not_before, not_after, 1);
+        } else if are_alike(self.not_before, not_before) && are_alike(self.not_after, not_after) {
+            self.not_before = self.not_before.or(not_before);
+            self.not_after = self.not_after.or(not_after);
+            self.votes = self.votes.saturating_add(1);
+        } else {
+            self.votes -= 1;
+        }
+    }
+
     fn bytes(&self) -> u64 {
         DETAILS_BYTES + (self.subject.len() + self.issuer.len()) as u64
     }
@@ -250,8 +272,7 @@ impl Certificates {
         if details.subject.is_empty() {
             (details.subject, details.issuer) = (cut(&certificate.subject), cut(&certificate.issuer));
         }
-        details.not_before = details.not_before.or(certificate.not_before);
-        details.not_after = details.not_after.or(certificate.not_after);
+        details.vote(certificate.not_before, certificate.not_after);
         details.by_policy |= certificate.by_policy;
         self.bytes += details.bytes();
         Some(id)
