@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use wulog_schemas::alert::{
-    Alert, CodeCount, Contrast, Evidence, Exemplar, Factor, Growth, Handling, Hosts, IncidentKind, Level, Provenance,
-    RawRange, SCHEMA, Severity, State, SubjectCount, Times, Transition, UtcTime,
+    Alert, CodeCount, Contrast, Evidence, Exemplar, Factor, Growth, Handling, Hosts, IncidentKind, Level, NO_WSUS,
+    Provenance, RawRange, SCHEMA, Severity, State, SubjectCount, Times, Transition, UtcTime,
 };
 
 use super::activity::quarter;
-use super::certificates::{Certificates, Findings};
+use super::certificates::{Certificates, Findings, wsus_of};
 use super::config::DetectorConfig;
 use super::evidence::{DAY_MS, Onset, secs_to_ms};
 use super::factors::Comparison;
@@ -61,8 +61,9 @@ pub(super) fn write(
     let hosts = hosts(incident, &comparison, context, &replay);
     let subjects = subjects(incident, fleet);
     let found = Findings::of(incident, &comparison, context);
-    let mut remediation =
-        remedy::of_incident(incident.family, &incident.families, &codes, &subjects, &comparison.factors);
+    let (wsus, has_publisher) = (wsus_of(incident, fleet), found.are_cause());
+    let (family, families) = (incident.family, &incident.families);
+    let mut remediation = remedy::of_incident(family, families, &codes, &subjects, wsus.as_deref(), has_publisher);
     found.answer(&mut remediation);
     let alert = Alert {
         schema: SCHEMA.to_owned(),
@@ -254,6 +255,7 @@ fn summary(
     let (said, first) = (&comparison.said, comparison.factors.first());
     let of_hosts = first.filter(|factor| !matches!(factor.dimension.as_str(), "update" | "file" | "server"));
     let whose = of_hosts.map_or(String::new(), |factor| match factor.dimension.as_str() {
+        "wsus" if factor.value == NO_WSUS => " without a WSUS server".to_owned(),
         "wsus" => format!(" of {}", factor.value),
         dimension => format!(" with {dimension} {}", factor.value),
     });
@@ -279,6 +281,10 @@ fn summary(
         ),
     };
     let others = match (of_hosts, said.others_failed) {
+        // An update that was offered to these hosts alone would fail on the others too, for all that is known.
+        (Some(_), 0) if said.subject.is_some() && said.others_tried == 0 => {
+            format!("; none of the {} other hosts has tried it", said.others_healthy)
+        }
         (Some(_), 0) => format!("; none of the {} other hosts does", said.others_healthy),
         (Some(_), failed) => format!("; so do {failed} of the {} other hosts", failed + said.others_healthy),
         (None, _) => match first {

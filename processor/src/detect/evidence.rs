@@ -216,7 +216,9 @@ impl Onsets {
         let pairs = fleet.traits_of(host);
         let tests = (pairs.len() * SLOW_WINDOWS_MS.len()) as f64;
         for window in SLOW_WINDOWS_MS {
-            let all: Vec<&Onset> = self.within(time - window, time).take(SLOW_ONSETS_MAX + 1).collect();
+            let still_fails = |onset: &&Onset| fleet.still_fails(onset);
+            let all: Vec<&Onset> =
+                self.within(time - window, time).filter(still_fails).take(SLOW_ONSETS_MAX + 1).collect();
             if (all.len() as u64) < hosts_min || all.len() > SLOW_ONSETS_MAX {
                 continue;
             }
@@ -265,7 +267,8 @@ impl Onsets {
         }
         let (begin, from) = (end - secs_to_ms(config.horizon_secs), end - DAY_MS);
         let at_it = |onset: &&Onset| onset.subject == subject;
-        let core: Vec<Onset> = self.within(from, end).filter(at_it).cloned().collect();
+        let core: Vec<Onset> =
+            self.within(from, end).filter(at_it).filter(|onset| fleet.still_fails(onset)).cloned().collect();
         let seen = core.len() as u64;
         if seen < config.min_hosts || core.iter().any(|onset| onset.late) {
             return None;
@@ -324,14 +327,28 @@ impl Onsets {
             return None;
         }
         let judgement = self.compare(seen, from, end, Method::GammaPoisson, view);
+        if judgement.p_well_kept >= judgement.alpha {
+            return None;
+        }
+        // Only hosts that still fail are news. They are counted where all together stand out, since this asks each host.
+        let failing = self.still_failing(from, end, view.fleet);
+        if failing < config.min_hosts {
+            return None;
+        }
+        let judgement = self.compare(failing, from, end, Method::GammaPoisson, view);
         (judgement.p_well_kept < judgement.alpha).then_some(judgement)
+    }
+
+    /// Onsets after `from` up to `to` of hosts that have not recovered since.
+    fn still_failing(&self, from: i64, to: i64, fleet: &Fleet) -> u64 {
+        self.within(from, to).filter(|onset| fleet.still_fails(onset)).count() as u64
     }
 
     /// The floor for small fleets, where a day's window is all that there is.
     fn judge_share(&self, end: i64, view: View<'_>) -> Option<Judgement> {
         let View { fleet, config, .. } = view;
         let from = end - DAY_MS;
-        let seen = self.within(from, end).count() as u64;
+        let seen = self.still_failing(from, end, fleet);
         let enough = seen >= config.min_hosts
             && seen as f64 >= config.small_fleet_share * fleet.activity.hosts_since(from) as f64;
         enough.then(|| self.compare(seen, from, end, Method::SmallFleet, view))
@@ -384,7 +401,8 @@ impl Onsets {
     /// before it is a bystander, and stays one whatever the order in which records come.
     fn narrow(&self, judgement: Judgement, end: i64, view: View<'_>) -> (Judgement, Vec<Onset>) {
         let config = view.config;
-        let core: Vec<Onset> = self.within(end - secs_to_ms(judgement.window_secs), end).cloned().collect();
+        let in_window = self.within(end - secs_to_ms(judgement.window_secs), end);
+        let core: Vec<Onset> = in_window.filter(|onset| view.fleet.still_fails(onset)).cloned().collect();
         let starts = 1..=core.len().saturating_sub(usize::try_from(config.min_hosts).unwrap_or(usize::MAX));
         let narrower = starts.map(|first| {
             let seen = (core.len() - first) as u64;
@@ -426,6 +444,11 @@ impl Onsets {
         }
         let onsets = keys.iter().filter_map(|key| self.0.remove(key)).collect();
         Cluster { judgement, onsets }
+    }
+
+    /// Takes out the onset of a host at that time.
+    pub(super) fn take_one(&mut self, time: i64, host: HostIndex) -> Option<Onset> {
+        self.0.remove(&(time, host))
     }
 
     /// A cluster of just these.

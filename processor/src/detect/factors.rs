@@ -82,6 +82,8 @@ pub(super) struct Said {
     pub(super) tried: u64,
     /// Healthy active hosts without the first factor.
     pub(super) others_healthy: u64,
+    /// Those of them that tried the update.
+    pub(super) others_tried: u64,
     /// Affected hosts without it, or of which nobody knows.
     pub(super) others_failed: u64,
 }
@@ -177,6 +179,7 @@ fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fle
         failed,
         tried: failed + inside.into_iter().filter(tried).count() as u64,
         others_healthy: outside.len() as u64,
+        others_tried: outside.into_iter().filter(tried).count() as u64,
         others_failed: members.len() as u64 - failed,
     }
 }

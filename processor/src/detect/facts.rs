@@ -178,7 +178,12 @@ impl Detector {
         }
         let late = arrival == Arrival::Live && since < log_time - DAY_MS;
         let time = if late { log_time } else { since };
-        if host.last_counted(family).is_some_and(|at| (time - at).abs() < DAY_MS) {
+        if let Some(counted) = host.last_counted(family).filter(|at| (time - at).abs() < DAY_MS) {
+            // A host that had recovered is evidence again, and counts at its first failure.
+            let loose = self.state.onsets.get_mut(&family).and_then(|onsets| onsets.take_one(counted, index));
+            if let Some(onset) = loose {
+                self.newly_failing(Onset { subject, ..onset }, family, out);
+            }
             return;
         }
         host.set_counted(family, time);

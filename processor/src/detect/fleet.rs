@@ -15,6 +15,7 @@ use wulog_schemas::signal::HostRefRef;
 use super::activity::{FleetActivity, HostActivity};
 use super::attempts::Attempts;
 use super::config::Limits;
+use super::evidence::Onset;
 use super::lookup::{Lookup, hash};
 use super::name::Name;
 use super::sets::{Pair, SetId, Sets};
@@ -452,6 +453,11 @@ impl Fleet {
     /// The host's own dimensions.
     pub(super) fn traits_of(&self, host: HostIndex) -> &[Pair] {
         self.sets.pairs(self.hosts[host as usize].traits)
+    }
+
+    /// Whether the host of an onset has not succeeded since at all that it failed at in that family.
+    pub(super) fn still_fails(&self, onset: &Onset) -> bool {
+        self.hosts[onset.host as usize].failing().iter().any(|failing| failing.family == onset.family)
     }
 
     /// Whether a host has a value, as far as is known: a host of which the dimension was never heard says nothing.

@@ -301,6 +301,13 @@ impl Incident {
         }
     }
 
+    /// Counts the members that had recovered before they became members: a cluster takes in who failed earlier.
+    pub(super) fn recover_all(&mut self, fleet: &Fleet) {
+        for host in self.members.keys().copied().collect::<Vec<HostIndex>>() {
+            self.recover(host, fleet);
+        }
+    }
+
     /// What is to be told after a host joined, at log time `now`.
     pub(super) fn after_join(&mut self, now: i64, config: &DetectorConfig) -> Option<Transition> {
         let new = self.hosts() - self.notified_hosts.min(self.hosts());

@@ -89,7 +89,9 @@ impl Detector {
 
     /// Looks whether the operator's rules are met by a loose onset.
     fn judge_rules(&mut self, onset: &Onset, family: Family, out: &mut Vec<Output>) {
-        let Some(onsets) = self.state.onsets.get_mut(&family).filter(|onsets| onsets.has(onset)) else { return };
+        let Some(onsets) = self.state.onsets.get_mut(&family).filter(|onsets| onsets.has(onset)) else {
+            return;
+        };
         if self.config.rules.is_empty() {
             return;
         }
@@ -134,11 +136,8 @@ impl Detector {
                 else {
                     continue;
                 };
-                let fails = |onset: &&Onset| {
-                    let failing = self.state.fleet.hosts[onset.host as usize].failing();
-                    failing.iter().any(|failing| failing.family == family)
-                };
-                let failing = cluster.onsets.iter().filter(fails).count() as u64;
+                let fleet = &self.state.fleet;
+                let failing = cluster.onsets.iter().filter(|onset| fleet.still_fails(onset)).count() as u64;
                 if failing >= self.config.min_hosts && 2 * failing >= cluster.onsets.len() as u64 {
                     self.open(cluster, family, out);
                 } else {
@@ -199,6 +198,7 @@ impl Detector {
         });
         if let Some(key) = again {
             state.incidents[key].reopen(cluster, now);
+            state.incidents[key].recover_all(&state.fleet);
             self.hold_rules(key, &newest, family);
             self.tell(key, Transition::Reopened, out);
             return;
@@ -206,6 +206,7 @@ impl Detector {
         let rule = cluster.judgement.rule.clone();
         let mut incident =
             Incident::open(self.id_for(family, &cluster.onsets), family, self.kind_of(&cluster), cluster, now);
+        incident.recover_all(&self.state.fleet);
         if !incident.judgement.convinces() && !self.has_a_cause(&incident, newest.time) {
             let onsets = self.state.onsets.entry(family).or_default();
             for member in incident.members.into_values() {
@@ -258,6 +259,7 @@ impl Detector {
         for member in cluster.members.into_values() {
             incident.join(member.onset, now);
         }
+        incident.recover_all(&self.state.fleet);
         if let Some(transition) = incident.after_join(now, &self.config) {
             self.tell(key, transition, out);
         }

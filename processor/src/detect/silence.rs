@@ -67,7 +67,9 @@ pub(super) fn of_loose(onsets: &mut Onsets, background: &Background, view: View<
     let failed: Vec<&Onset> = onsets.within(from, background.heard_since).collect();
     let went_silent = |onset: &&&Onset| {
         let latest = fleet.hosts[onset.host as usize].activity.latest().unwrap_or(0);
-        background.is_silent(onset.host, fleet) && latest <= quarter(onset.since + WENT_ON_MS)
+        fleet.still_fails(onset)
+            && background.is_silent(onset.host, fleet)
+            && latest <= quarter(onset.since + WENT_ON_MS)
     };
     let silent: Vec<Onset> = failed.iter().filter(went_silent).map(|onset| (*onset).clone()).collect();
     let p_value = background.p_value(silent.len() as u64, failed.len() as u64);

@@ -330,6 +330,7 @@ fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
     let alike = || failing.iter().filter(|failure| failure.family.is_some() && cause_of(story, failure) == cause);
     let families: BTreeSet<Family> = alike().filter_map(|failure| failure.family).collect();
     let codes: Vec<&str> = alike().filter_map(|failure| failure.code.as_deref()).collect();
+    let names: Vec<String> = alike().filter_map(|failure| story.name_of(failure.update.as_deref()?)).collect();
     remedy::steps(&remedy::Trouble {
         cause,
         family,
@@ -337,6 +338,7 @@ fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
         codes: &codes,
         wsus,
         server: server_of(first),
+        of_microsoft: remedy::is_of_microsoft(story.wsus.as_deref(), names.iter().map(String::as_str)),
         affected: THIS_HOST,
     })
 }

@@ -98,7 +98,11 @@ fn a_document_says_what_happened() {
     assert_eq!(last.severity.level, Level::High);
     let who = format!("50 of the 50 hosts of wsus1.corp.example:8530 that tried {THIRD_PARTY} fail to download it");
     assert!(last.summary.starts_with(&who), "{}", last.summary);
-    assert!(last.summary.contains("none of the 150 other hosts does (50 of 200 hosts, 25.0 %)"), "{}", last.summary);
+    assert!(
+        last.summary.contains("none of the 150 other hosts has tried it (50 of 200 hosts, 25.0 %)"),
+        "{}",
+        last.summary
+    );
     assert!(last.remediation.iter().any(|step| step.command.as_deref() == Some("certutil -store TrustedPublisher")));
 }
 

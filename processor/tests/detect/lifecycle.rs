@@ -88,6 +88,25 @@ fn incidents_that_turn_out_to_be_one_are_merged() {
     assert!(open[0].time.opened <= merged[0].time.opened, "the older one goes on");
 }
 
+/// Some hosts have recovered before the others make an incident of it: they are affected and recovered, and the incident
+/// ends when the others have recovered too.
+#[test]
+fn hosts_that_recovered_before_the_incident_opened_count_as_recovered() {
+    let mut world = healthy(60, 28, ONSET + 3 * DAY);
+    for index in 0..12 {
+        let time = ONSET + i64::from(index) * MINUTE;
+        fail(&mut world, index, time, THIRD_PARTY, Family::UntrustedRoot);
+        let repaired = if index < 3 { time + MINUTE / 2 } else { ONSET + DAY };
+        world.succeed(index, repaired, THIRD_PARTY);
+    }
+    let alerts = world.alerts();
+    let last = alerts.last().unwrap();
+    assert_eq!(ids(&alerts).len(), 1);
+    assert_eq!((last.state, last.hosts.affected, last.hosts.recovered), (State::Resolved, 12, 12));
+    let opened = alerts.first().unwrap();
+    assert_eq!(opened.hosts.recovered, 3);
+}
+
 /// Two servers break in the same hour, each at its own update. As long as nothing tells them apart they are one.
 #[test]
 fn two_causes_in_one_hour_are_split() {

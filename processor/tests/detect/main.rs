@@ -1,5 +1,6 @@
 //! The Detector on small fleets whose cause is known.
 
+mod certificates;
 mod handling;
 mod incidents;
 mod laws;

@@ -69,6 +69,43 @@ fn a_monday_morning_is_no_cluster() {
     quiet(world);
 }
 
+/// Hosts that fail one scan each, `apart` from each other, in a fleet that is well; what comes after is said by `then`.
+fn one_failed_scan_each(hosts: u32, failing: u32, apart: i64, mut then: impl FnMut(&mut World, u32, i64)) -> World {
+    let mut world = World::new(hosts, 31);
+    world.live(START, START + 8 * DAY, |world, index, time| world.succeed(index, time, MONTHLY));
+    for index in 0..failing {
+        let time = START + 7 * DAY + i64::from(index) * apart;
+        world.attempt(index, time, SERVER, Some((Family::Tls, "0x80072f8f", time)));
+        then(&mut world, index, time);
+    }
+    world
+}
+
+const SERVER: &str = "server:wsus1.corp.example:8531";
+
+#[test]
+fn hosts_that_recover_within_minutes_are_no_cluster() {
+    for (hosts, failing, apart) in [(20, 3, 30 * MINUTE), (60, 15, 12 * MINUTE), (60, 12, 2 * HOUR)] {
+        let recovers = |world: &mut World, index, time| world.attempt(index, time + 2 * MINUTE, SERVER, None);
+        quiet(one_failed_scan_each(hosts, failing, apart, recovers));
+        let alerts = one_failed_scan_each(hosts, failing, apart, |_, _, _| {}).alerts();
+        assert!(!alerts.is_empty(), "{hosts} hosts: without a success after the failure it is a cluster");
+    }
+}
+
+/// A host that recovers and fails again for good is news, though its first failure was counted already.
+#[test]
+fn hosts_that_recover_and_fail_again_are_a_cluster() {
+    let fails_again = |world: &mut World, index, time| {
+        world.attempt(index, time + MINUTE, SERVER, None);
+        let again = time + 5 * HOUR;
+        world.attempt(index, again, SERVER, Some((Family::Tls, "0x80072f8f", again)));
+    };
+    let alerts = one_failed_scan_each(60, 15, 2 * MINUTE, fails_again).alerts();
+    assert_eq!(alerts.last().expect("an incident").hosts.affected, 15);
+    assert!(alerts[0].time.opened.0 >= START + 7 * DAY + 5 * HOUR, "{}", alerts[0].time.opened);
+}
+
 #[test]
 fn two_hosts_are_no_cluster() {
     let mut world = World::new(20, 9);

@@ -105,6 +105,8 @@ struct Sides<'a> {
     onset: i64,
     /// The certificate that the WSUS machine signs with: the newest one in its store, expired or not.
     signing: BTreeSet<StringId>,
+    /// Certificates that may sign updates: those in Trusted Publishers of any host, and that one.
+    publishing: BTreeSet<StringId>,
 }
 
 impl Findings {
@@ -170,6 +172,11 @@ impl Findings {
         }
     }
 
+    /// Whether a certificate is the cause.
+    pub(in super::super) fn are_cause(&self) -> bool {
+        self.is_cause
+    }
+
     /// Marks the steps that inventories have answered.
     pub(in super::super) fn answer(&self, steps: &mut [Step]) {
         for step in steps {
@@ -206,12 +213,10 @@ fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
         }
         return tests;
     }
-    let hosts = || sides.affected.iter().chain(&sides.healthy).copied();
-    let mut publishing: BTreeSet<StringId> = hosts().flat_map(|host| known.in_store(host, publisher)).collect();
-    publishing.extend(&sides.signing);
+    let publishing = &sides.publishing;
     if is_of(&[Family::UntrustedRoot, Family::Chain, Family::Policy]) {
         tests.insert(Test::PolicyOff);
-        for certificate in &publishing {
+        for certificate in publishing {
             tests.insert(Test::Missing((publisher, *certificate)));
             let issuer = known.details.get(certificate).map_or("", |details| details.issuer.as_str());
             if issuer.is_empty() {
@@ -254,7 +259,7 @@ impl<'a> Sides<'a> {
         let with_inventory = |host: &HostIndex| known.hosts.contains_key(host);
         let affected: Vec<HostIndex> = incident.members.keys().copied().filter(with_inventory).collect();
         let mut healthy: Vec<HostIndex> = healthy_hosts(incident, fleet).into_iter().filter(with_inventory).collect();
-        let server = wsus_of(incident, fleet);
+        let server = wsus_of(incident, fleet).filter(|server| server != NO_WSUS);
         let wsus = server.as_deref().and_then(|server| machine_of(server, known, fleet));
         // The WSUS machine is no client whose stores could be compared.
         healthy.retain(|host| Some(*host) != wsus);
@@ -266,8 +271,14 @@ impl<'a> Sides<'a> {
             Kind::Server => server.is_some() && server == value_of(*host, "wsus", fleet).map(str::to_owned),
         };
         let succeeded = healthy.iter().copied().filter(succeeded).collect();
-        let signing = wsus.and_then(|wsus| newest(wsus, known, incident.onset)).into_iter().collect();
-        Sides { known, fleet, affected, healthy, succeeded, wsus, kind: incident.kind, onset: incident.onset, signing }
+        let signing: BTreeSet<StringId> =
+            wsus.and_then(|wsus| newest(wsus, known, incident.onset)).into_iter().collect();
+        let mut publishing = signing.clone();
+        for host in affected.iter().chain(&healthy) {
+            publishing.extend(store_id("TrustedPublisher").into_iter().flat_map(|store| known.in_store(*host, store)));
+        }
+        let (kind, onset) = (incident.kind, incident.onset);
+        Sides { known, fleet, affected, healthy, succeeded, wsus, kind, onset, signing, publishing }
     }
 
     fn is_expired(&self, certificate: StringId) -> bool {
@@ -388,8 +399,9 @@ impl<'a> Sides<'a> {
         let showing = || self.affected.iter().copied().filter(|host| self.holds(*host, test) == Knows::Yes);
         let nearly_all = |count: usize| count as f64 >= AFFECTED_MIN * affected_hosts as f64;
         let mut others: BTreeMap<Other, Vec<String>> = BTreeMap::new();
-        // Only a certificate that signs updates belongs into two stores.
-        if let (Condition::Missing, Some(pair), Kind::Signature) = (condition, pair, self.kind) {
+        // Only a certificate that signs updates belongs into two stores, and into the store `WSUS`: its CA does not.
+        let signer = pair.filter(|pair| self.kind == Kind::Signature && self.publishing.contains(&pair.1));
+        if let (Condition::Missing, Some(pair)) = (condition, signer) {
             for store in ["TrustedPublisher", "Root"].into_iter().filter_map(store_id).filter(|other| *other != pair.0)
             {
                 for (wanted, list) in [(Knows::No, Other::Missing), (Knows::Yes, Other::Present)] {
@@ -428,7 +440,7 @@ impl<'a> Sides<'a> {
             healthy_known,
             p_value,
             since: since.map(UtcTime),
-            wsus: pair.filter(|_| self.kind == Kind::Signature).and_then(|pair| self.copy_of_wsus(pair.1)),
+            wsus: signer.and_then(|pair| self.copy_of_wsus(pair.1)),
         }
     }
 
@@ -503,6 +515,17 @@ impl<'a> Sides<'a> {
         })
     }
 
+    /// The certificate that signs updates: this one itself, or the one that this CA issued, where it is one alone.
+    fn signer_of(&self, certificate: StringId) -> Option<StringId> {
+        if self.publishing.contains(&certificate) {
+            return Some(certificate);
+        }
+        let details = |id: &StringId| self.known.details.get(id);
+        let subject = details(&certificate).map(|details| &details.subject).filter(|subject| !subject.is_empty())?;
+        let mut issued = self.publishing.iter().filter(|id| details(id).is_some_and(|found| found.issuer == *subject));
+        issued.next().filter(|_| issued.next().is_none()).copied()
+    }
+
     /// What inventories say to the commands of steps.
     fn answers(&self, first: Option<&Found>) -> Vec<(&'static str, Where, String)> {
         let mut answers = Vec::new();
@@ -524,13 +547,14 @@ impl<'a> Sides<'a> {
             .and_then(|name| self.known.thumbprints.find(&name.sha1))
             .or_else(|| Some(*self.signing.iter().next()?).filter(|_| self.signing.len() == 1));
         if let Some(certificate) = certificate {
-            let name = words::certificate(&self.name(certificate));
-            for (command, store) in [
-                ("certutil -store TrustedPublisher", "TrustedPublisher"),
-                ("certutil -store Root", "Root"),
-                ("certutil -store Disallowed", "Disallowed"),
+            let signer = self.signer_of(certificate);
+            for (command, store, certificate) in [
+                ("certutil -store TrustedPublisher", "TrustedPublisher", signer),
+                ("certutil -store Root", "Root", Some(certificate)),
+                ("certutil -store Disallowed", "Disallowed", signer),
             ] {
-                let Some(store) = store_id(store) else { continue };
+                let (Some(store), Some(certificate)) = (store_id(store), certificate) else { continue };
+                let name = words::certificate(&self.name(certificate));
                 for (place, hosts) in [(Where::Affected, &self.affected), (Where::Healthy, &self.healthy)] {
                     let (with, counted) = self.count(hosts, Test::Distrusted((store, certificate)));
                     if !counted.is_empty() {
@@ -559,11 +583,11 @@ enum Other {
     Present,
 }
 
-/// The WSUS server that nearly all members have.
-fn wsus_of(incident: &Incident, fleet: &Fleet) -> Option<String> {
+/// The WSUS server that nearly all members have; [`NO_WSUS`] where they have none.
+pub(in super::super) fn wsus_of(incident: &Incident, fleet: &Fleet) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for host in incident.members.keys() {
-        if let Some(server) = value_of(*host, "wsus", fleet).filter(|server| *server != NO_WSUS) {
+        if let Some(server) = value_of(*host, "wsus", fleet) {
             *counts.entry(server).or_default() += 1;
         }
     }

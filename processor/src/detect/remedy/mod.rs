@@ -5,12 +5,13 @@
 //! Microsoft's. Family and codes then choose and order the steps. Each command exists in every Windows that the step can
 //! concern, and runs on the machine that the step names. Words in capitals stand for a file or certificate of the reader.
 
+mod microsoft;
 mod signature;
 mod tls;
 
 use std::collections::BTreeSet;
 
-use wulog_schemas::alert::{Cause, CodeCount, Factor, NO_WSUS, Step, SubjectCount, cause};
+use wulog_schemas::alert::{Cause, CodeCount, NO_WSUS, Step, SubjectCount, cause};
 use wulog_schemas::hresult::Family;
 
 /// Steps in a document.
@@ -34,6 +35,8 @@ pub(crate) struct Trouble<'a> {
     pub(crate) wsus: Option<&'a str>,
     /// Server that the failing operation talked to, `host[:port]`.
     pub(crate) server: Option<&'a str>,
+    /// Whether Microsoft signed the updates that fail, so that no publishing certificate has a part in it.
+    pub(crate) of_microsoft: bool,
     /// How a step names a machine that fails.
     pub(crate) affected: &'a str,
 }
@@ -62,16 +65,25 @@ impl Trouble<'_> {
     }
 }
 
-/// The steps for an incident: those of its first family first, each family with the cause that its subjects tell.
+/// Whether Microsoft signed updates with these titles, for hosts that have this WSUS server ([`NO_WSUS`] for none): a host
+/// without one has all of its updates from Microsoft.
+pub(crate) fn is_of_microsoft<'a>(wsus: Option<&str>, titles: impl IntoIterator<Item = &'a str>) -> bool {
+    let mut titles = titles.into_iter().peekable();
+    wsus == Some(NO_WSUS) || titles.peek().is_some() && titles.all(microsoft::is_title)
+}
+
+/// The steps for an incident: those of its first family first, each family with the cause that its subjects tell. `wsus` is
+/// the server that its hosts have, [`NO_WSUS`] for none; `has_publisher` says that a publishing certificate is the cause.
 pub(super) fn of_incident(
     family: Family,
     families: &BTreeSet<Family>,
     codes: &[CodeCount],
     subjects: &[SubjectCount],
-    factors: &[Factor],
+    wsus: Option<&str>,
+    has_publisher: bool,
 ) -> Vec<Step> {
-    let wsus = factors.iter().find(|factor| factor.dimension == "wsus").map(|factor| factor.value.as_str());
-    let wsus = wsus.filter(|wsus| *wsus != NO_WSUS);
+    let of_microsoft =
+        !has_publisher && is_of_microsoft(wsus, subjects.iter().filter_map(|count| count.name.as_deref()));
     let server = subjects.iter().find_map(|count| count.subject.strip_prefix("server:"));
     let server = server.filter(|server| *server != "unknown");
     // An incident that took in another one may have both: updates that are refused, and a server that is not trusted.
@@ -81,7 +93,9 @@ pub(super) fn of_incident(
     for family in std::iter::once(family).chain(families.iter().copied().filter(|other| *other != family)) {
         let operation = if has_updates && family != Family::Tls { "download" } else { "scan" };
         let cause = cause(family, operation, server, wsus);
-        let trouble = Trouble { cause, family, families, codes: &codes, wsus, server, affected: "an affected host" };
+        let affected = "an affected host";
+        let wsus = wsus.filter(|wsus| *wsus != NO_WSUS);
+        let trouble = Trouble { cause, family, families, codes: &codes, wsus, server, of_microsoft, affected };
         add(&mut all, of_family(&trouble, family));
     }
     all.truncate(STEPS_MAX);
@@ -109,6 +123,7 @@ fn add(all: &mut Vec<Step>, steps: Vec<Step>) {
 
 fn of_family(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     match trouble.cause {
+        Some(Cause::UpdateSignature) if trouble.of_microsoft => microsoft::steps(trouble, family),
         Some(Cause::UpdateSignature) => signature::steps(trouble, family),
         Some(Cause::WsusTls) => tls::of_wsus(trouble, family),
         Some(Cause::MicrosoftTls) => tls::of_microsoft(trouble),

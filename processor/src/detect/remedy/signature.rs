@@ -152,14 +152,19 @@ fn bad_signature(trouble: &Trouble<'_>) -> Vec<Step> {
             "Is the file signed, and by whom? FILE.cab: the update's file below WsusContent.",
             SIGNER,
         ),
-        trouble.affected(
-            "Windows 7 and Server 2008 only: are SHA-2 signatures understood (KB4474419 with KB4490628, on Server 2008 \
-             with KB4493730)?",
-            "powershell -Command \"Get-HotFix | Where-Object { 'KB4474419','KB4490628','KB4493730' -contains $_.HotFixID }\"",
-        ),
+        sha2_support(trouble),
         trouble.affected("Does a proxy or a virus scanner change downloads?", PROXY),
         publishing_certificate(trouble),
     ]
+}
+
+/// Microsoft signs with SHA-2 alone since 2019.
+pub(super) fn sha2_support(trouble: &Trouble<'_>) -> Step {
+    trouble.affected(
+        "Windows 7 and Server 2008 only: are SHA-2 signatures understood (KB4474419 with KB4490628, on Server 2008 with \
+         KB4493730)?",
+        "powershell -Command \"Get-HotFix | Where-Object { 'KB4474419','KB4490628','KB4493730' -contains $_.HotFixID }\"",
+    )
 }
 
 fn revocation(trouble: &Trouble<'_>) -> Vec<Step> {
@@ -183,7 +188,7 @@ fn verify(trouble: &Trouble<'_>, check: &str) -> Step {
     trouble.affected(check, "certutil -verify -urlfetch PUBLISHING.cer")
 }
 
-fn metadata(trouble: &Trouble<'_>) -> Vec<Step> {
+pub(super) fn metadata(trouble: &Trouble<'_>) -> Vec<Step> {
     vec![
         trouble
             .affected("Is the host's clock right? Update metadata has time stamps, which are checked.", super::CLOCK),

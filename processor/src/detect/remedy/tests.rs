@@ -11,7 +11,8 @@ fn trouble(cause: Option<Cause>, family: Family, codes: &'static [&'static str])
         _ => None,
     };
     let families = BTreeSet::from([family]);
-    steps(&Trouble { cause, family, families: &families, codes, wsus: Some(WSUS), server, affected: "a client" })
+    let (wsus, of_microsoft, affected) = (Some(WSUS), false, "a client");
+    steps(&Trouble { cause, family, families: &families, codes, wsus, server, of_microsoft, affected })
 }
 
 fn commands(steps: &[Step]) -> Vec<&str> {
@@ -142,6 +143,7 @@ fn several_families_give_each_command_once() {
         family: Family::Expired,
         families: &families,
         codes: &[],
+        of_microsoft: false,
         wsus: None,
         server: None,
         affected: "a client",
@@ -153,4 +155,47 @@ fn several_families_give_each_command_once() {
     assert_eq!(seen.len(), count);
     assert!(count <= STEPS_MAX);
     assert_eq!(all[0].on.as_deref(), Some("the WSUS server"));
+}
+
+/// Titles as Microsoft's catalog has them, and as organizations name what they publish themselves.
+#[test]
+fn an_update_that_microsoft_signed_needs_no_publishing_certificate() {
+    let of_microsoft = [
+        "Windows Malicious Software Removal Tool x64 - November 2019 (KB890830)",
+        "2019-09 Servicing Stack Update for Windows 7 for x64-based Systems (KB4516655)",
+        "2024-03 Cumulative Update for Windows 10 Version 22H2 for x64-based Systems (KB5035845)",
+        "2024-03 Kumulatives Update für Windows 10 Version 22H2 für x64-basierte Systeme (KB5035845)",
+        "Security Update for Microsoft Office 2016 (KB5002575) 64-Bit Edition",
+        "Security Intelligence Update for Microsoft Defender Antivirus - KB2267602",
+        "Windows-Tool zum Entfernen bösartiger Software x64 – v5.122 (KB890830)",
+    ];
+    let own = ["VideoTool 3.2 (KB9990001)", "7-Zip for Windows 23.01 (x64)", "Contoso VPN Client 4.2.1 (x64)"];
+    for title in of_microsoft {
+        assert!(is_of_microsoft(Some(WSUS), [title]), "{title}");
+    }
+    for title in own {
+        assert!(!is_of_microsoft(Some(WSUS), [title]), "{title}");
+        assert!(!is_of_microsoft(Some(WSUS), [of_microsoft[0], title]), "{title}");
+        assert!(is_of_microsoft(Some(NO_WSUS), [title]), "a host without WSUS has all updates from Microsoft");
+    }
+    assert!(!is_of_microsoft(Some(WSUS), []) && !is_of_microsoft(None, []), "nobody knows");
+    for family in [Family::UntrustedRoot, Family::Chain, Family::Signature, Family::Expired, Family::Distrust] {
+        let subject = SubjectCount { subject: "update:1".to_owned(), name: Some(of_microsoft[0].to_owned()), hosts: 5 };
+        let families = BTreeSet::from([family]);
+        let steps = of_incident(family, &families, &[], &[subject], Some(WSUS), false);
+        position(&steps, "KB4474419");
+        position(&steps, "Microsoft Root Certificate Authority");
+        let has = |part: &str| commands(&steps).iter().any(|command| command.contains(part));
+        assert!(!has("-store WSUS") && !has("TrustedPublisher") && !has("AcceptTrusted"), "{family:?}");
+        assert!(steps.iter().all(|step| step.on.as_deref() == Some("an affected host")), "{steps:#?}");
+    }
+}
+
+/// Where no line names the server, hosts that have none asked Microsoft's services.
+#[test]
+fn a_scan_of_hosts_without_wsus_never_leads_to_iis() {
+    let subject = SubjectCount { subject: "server:unknown".to_owned(), name: None, hosts: 5 };
+    let steps = of_incident(Family::Tls, &BTreeSet::from([Family::Tls]), &[], &[subject], Some(NO_WSUS), false);
+    assert_eq!(position(&steps, "netsh winhttp show proxy"), 0);
+    assert!(!commands(&steps).iter().any(|command| command.contains("sslcert")), "{steps:#?}");
 }

@@ -1,0 +1,74 @@
+//! What an alert says of certificates, where inventories tell which one is missing.
+
+use wulog_schemas::alert::{Alert, Condition, Step};
+use wulog_schemas::signal::{CertificateFact, CertificateFacts, Fact, StoreFacts};
+
+use crate::world::{DAY, HOUR, MINUTE, START, THIRD_PARTY, World, host, wsus_of};
+
+const AUTHORITY: &str = "CN=Example Root CA";
+
+fn certificate(byte: &str, subject: &str, issuer: &str) -> CertificateFact {
+    CertificateFact {
+        sha1: byte.repeat(20),
+        subject: subject.to_owned(),
+        issuer: issuer.to_owned(),
+        not_before: Some(START - 100 * DAY),
+        not_after: Some(START + 1000 * DAY),
+        by_policy: false,
+    }
+}
+
+fn signer() -> CertificateFact {
+    certificate("b2", "CN=Example Publishing", AUTHORITY)
+}
+
+fn authority() -> CertificateFact {
+    certificate("c3", AUTHORITY, "")
+}
+
+/// The signer is in Trusted Publishers everywhere. The CA that issued it is missing in Trusted Root on the clients of one
+/// server, which fail at the update that the others install.
+fn lacking_the_authority() -> Alert {
+    let mut world = World::new(80, 5);
+    let onset = START + 2 * DAY;
+    world.live(START, START + 3 * DAY, |_, _, _| {});
+    for index in 0..80 {
+        let fails = wsus_of(index) == 1;
+        let root = if fails { vec![] } else { vec![authority()] };
+        let store = |name: &str, certificates| StoreFacts { name: name.to_owned(), complete: true, certificates };
+        let stores = vec![store("TrustedPublisher", vec![signer()]), store("Root", root), store("Disallowed", vec![])];
+        let facts = CertificateFacts { host: host(index), taken: START + DAY, stores, ..CertificateFacts::default() };
+        world.push(index, START + DAY, Fact::Certificates(facts));
+        let time = onset + i64::from(index) * MINUTE;
+        if fails {
+            world.fail(index, time, THIRD_PARTY);
+        } else {
+            world.succeed(index, time - 2 * HOUR, THIRD_PARTY);
+        }
+    }
+    world.alerts().pop().expect("an incident")
+}
+
+/// A CA belongs into Trusted Root alone. The steps about Trusted Publishers are about the certificate that it issued.
+#[test]
+fn a_missing_authority_is_delivered_to_trusted_root_alone() {
+    let alert = lacking_the_authority();
+    let found = &alert.certificates[0];
+    let name = found.certificate.as_ref().expect("a certificate");
+    assert_eq!((found.condition, &name.sha1), (Condition::Missing, &authority().sha1));
+    assert_eq!(found.store.as_deref(), Some("Root"));
+    assert!(found.also_missing_in.is_empty() && found.wsus.is_none(), "{found:?}");
+    assert!(found.fix.contains("Trusted Root") && !found.fix.contains("Trusted Publishers"), "{}", found.fix);
+    assert!(!found.says.contains("Trusted Publishers") && !found.says.contains("WSUS"), "{}", found.says);
+    for (command, sha1, answer) in [
+        ("certutil -store Root", authority().sha1, "is there on 0 of 20 affected"),
+        ("certutil -store TrustedPublisher", signer().sha1, "is there on 20 of 20 affected"),
+        ("certutil -store Disallowed", signer().sha1, "is there on 0 of 20 affected"),
+    ] {
+        let of_affected =
+            |step: &&Step| step.command.as_deref() == Some(command) && step.on.as_deref() == Some("an affected host");
+        let step = alert.remediation.iter().find(of_affected).expect("the step");
+        let answered = step.answered.as_deref().expect("an answer");
+        assert!(answered.contains(&sha1) && answered.contains(answer), "{command}: {answered}");
+    }
+}
