@@ -73,7 +73,7 @@ pub struct Limits {
     pub bytes_per_second: u64,
     /// How the operating system ranks the collector; `below-normal` lets others go first.
     pub priority: Priority,
-    /// The producer is made anew after so long without an acknowledgement while lines are on their way.
+    /// The producer is recreated after so many seconds without an acknowledgement while lines are on their way.
     pub no_ack_rebuild_secs: u64,
     /// Bytes of one line in the file; what is longer is cut and marked. The longest real lines (driver lists, XML) have
     /// about 10 KiB, and three times 64 KiB, the worst that decoding makes of it, still fits Kafka's 1 MB message.

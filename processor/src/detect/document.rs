@@ -77,7 +77,7 @@ pub(super) fn write(
             Phase::Merged => State::Merged,
         },
         transition,
-        summary: found.complete(summary(incident, &hosts, &codes, &times, &comparison, fleet)),
+        summary: found.complete(summary(incident, &hosts, &codes, &times, &comparison, (fleet, has_publisher))),
         family: incident.family,
         families: incident.families.iter().copied().collect(),
         severity: severity(incident, &hosts, &growth, comparison.factors.first()),
@@ -242,13 +242,14 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
 }
 
 /// One sentence: who fails at what, how many of those that could have failed, and how everybody else fares.
+/// `is_certificate` says that a certificate is the cause, which a sentence of its own names.
 fn summary(
     incident: &Incident,
     hosts: &Hosts,
     codes: &[CodeCount],
     times: &Times,
     comparison: &Comparison,
-    fleet: &Fleet,
+    (fleet, is_certificate): (&Fleet, bool),
 ) -> String {
     let code = codes.first().map_or("a trust failure", |code| code.symbol.as_deref().unwrap_or(&code.code));
     let since = &times.onset.to_string()[..16].replace('T', " ");
@@ -289,6 +290,7 @@ fn summary(
         (Some(_), failed) => format!("; so do {failed} of the {} other hosts", failed + said.others_healthy),
         (None, _) => match first {
             Some(_) => String::new(),
+            None if is_certificate => String::new(),
             None => "; nothing stands out that they share".to_owned(),
         },
     };
