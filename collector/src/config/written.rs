@@ -13,7 +13,7 @@ use super::{
     CertificateSources, Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig,
     UNHEALTHY_AFTER, default_prefix, line_at, with_variables,
 };
-use crate::certificates::{machine_reader, site_asker};
+use crate::certificates::{failed_file_reader, machine_reader, site_asker};
 use crate::encoding::EncodingChoice;
 use crate::kafka::KafkaSettings;
 use crate::redact::Rule;
@@ -46,6 +46,7 @@ struct RawCertificates {
     enabled: Option<bool>,
     machine: Option<Spanned<bool>>,
     wsus_site: Option<bool>,
+    failed_files: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -206,7 +207,8 @@ impl Checker<'_> {
         let is_on = raw.enabled.unwrap_or(true);
         let machine = reader.filter(|_| is_on && wanted.is_some());
         let site = site_asker().filter(|_| machine.is_some() && raw.wsus_site.unwrap_or(true));
-        Ok(CertificateSources { gathered: is_on, machine, site })
+        let failed_files = failed_file_reader().filter(|_| machine.is_some() && raw.failed_files.unwrap_or(true));
+        Ok(CertificateSources { gathered: is_on, machine, site, failed_files })
     }
 
     /// A path, on Windows with `%NAME%` replaced.
