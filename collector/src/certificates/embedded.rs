@@ -189,6 +189,17 @@ mod tests {
         }
     }
 
+    /// What osslsigncode takes out of the same files; `make.sh` beside them made both.
+    #[test]
+    fn the_message_is_the_one_that_osslsigncode_extracts() {
+        let cabinet: &[u8] = include_bytes!("../../tests/windows/signed/chain.cab");
+        let program: &[u8] = include_bytes!("../../tests/windows/signed/stamped.exe");
+        let unsigned: &[u8] = include_bytes!("../../tests/windows/signed/unsigned.cab");
+        assert_eq!(found(cabinet.to_vec()).unwrap(), include_bytes!("../../tests/windows/signed/chain.p7"));
+        assert_eq!(found(program.to_vec()).unwrap(), include_bytes!("../../tests/windows/signed/stamped.p7"));
+        assert_eq!(found(unsigned.to_vec()), None);
+    }
+
     proptest! {
         /// A file may hold anything.
         #[test]
