@@ -23,12 +23,7 @@ const SELF: &str = include_str!("signed/self.txt");
 fn openssl(text: &str) -> [String; 4] {
     let said = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     let hex = |key: &str| said(key).replace(':', "").to_lowercase();
-    [
-        hex("sha1 Fingerprint="),
-        hex("sha256 Fingerprint="),
-        said("subject=").to_owned(),
-        said("issuer=").to_owned(),
-    ]
+    [hex("sha1 Fingerprint="), hex("sha256 Fingerprint="), said("subject=").to_owned(), said("issuer=").to_owned()]
 }
 
 fn read(certificate: &Certificate) -> [String; 4] {
@@ -66,8 +61,11 @@ impl Drop for Downloads {
 
 /// What the machine says of the files with these paths.
 fn found(paths: &[&str]) -> Vec<FailedFile> {
-    let line =
-        |path: &&str| FailedLine { path: (*path).to_owned(), error: "0x800b0109".to_owned(), seen_ms: 1_700_000_000_000 };
+    let line = |path: &&str| FailedLine {
+        path: (*path).to_owned(),
+        error: "0x800b0109".to_owned(),
+        seen_ms: 1_700_000_000_000,
+    };
     failed_file_reader().expect("Windows has such files")(paths.iter().map(line).collect())
 }
 
@@ -166,7 +164,8 @@ fn a_link_out_of_the_folder_is_not_followed() {
     };
     for (target, link, path) in [(elsewhere.path(), "folder", r"folder\other.cab"), (&other, "file.cab", "file.cab")] {
         let link = format!("{}/{link}", unix(&downloads.0));
-        let made = Command::new("cmd").args(["/c", "start", "/wait", "/unix", "/bin/ln", "-s", &unix(target), &link]).status();
+        let made =
+            Command::new("cmd").args(["/c", "start", "/wait", "/unix", "/bin/ln", "-s", &unix(target), &link]).status();
         assert!(made.unwrap().success(), "{link}");
         assert_eq!(fs::read(downloads.path(path)).unwrap(), CHAIN, "the link leads to the file");
         assert_eq!(found(&[&downloads.path(path)]), [], "{path}");

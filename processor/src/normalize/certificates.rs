@@ -270,7 +270,7 @@ fn summary(inventory: &Inventory, differences: &[Difference]) -> String {
         && inventory.wsus_site.is_none()
         && inventory.failed_files.is_empty();
     if is_withdrawn {
-        return "Inventory of certificates: its files were deleted, so that nothing is known of the host's certificates"
+        return "Inventory of certificates: nothing is known, since its files were deleted or cannot be used"
             .to_owned();
     }
     let stores: Vec<String> = inventory.stores.iter().map(store).collect();

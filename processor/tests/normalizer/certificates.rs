@@ -150,12 +150,18 @@ fn a_file_that_was_not_trusted_is_a_document_and_its_signer_is_in_the_signal() {
     assert_eq!(event["wu"]["certificate"], expected);
     assert_eq!(event["related"]["hash"], json!([A]));
     // The document is no failure of its own: nobody may count it as one.
-    assert_eq!((&event["event"]["outcome"], &event["error"], &event["wu"]["family"]), (&json!("unknown"), &Value::Null, &Value::Null));
-    let message = format!("The file {path}, which was not trusted (0x800b0109), is signed with the certificate CN=Example Publisher ({A}), without a time stamp");
+    assert_eq!(
+        (&event["event"]["outcome"], &event["error"], &event["wu"]["family"]),
+        (&json!("unknown"), &Value::Null, &Value::Null)
+    );
+    let message = format!(
+        "The file {path}, which was not trusted (0x800b0109), is signed with the certificate CN=Example Publisher ({A}), without a time stamp"
+    );
     assert_eq!(event["message"], message);
     let signals = certificate_signals(&feed);
     assert_eq!(signals.len(), 1);
-    let signer = json!({"sha1": A, "subject": "CN=Example Publisher", "issuer": "CN=CA", "not_after": 1_893_456_000_000_i64});
+    let signer =
+        json!({"sha1": A, "subject": "CN=Example Publisher", "issuer": "CN=CA", "not_after": 1_893_456_000_000_i64});
     assert_eq!(signals[0]["failed_signers"], json!([{"certificate": signer}]));
 
     // Another file, and one without a signature.
