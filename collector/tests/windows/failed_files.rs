@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use wulog_collector::certificates::{FailedLine, failed_file_reader};
 use wulog_schemas::certificate::{Certificate, FailedFile};
@@ -162,16 +163,22 @@ fn a_link_out_of_the_folder_is_not_followed() {
         let said = Command::new("winepath").arg("-u").arg(path).output().unwrap();
         String::from_utf8(said.stdout).unwrap().trim().to_owned()
     };
+    // Wine does not wait for a program of Linux.
+    let linux = |program: &[&str], path: &str, makes: bool| {
+        let ended = Command::new("cmd").args(["/c", "start", "/wait", "/unix"]).args(program).status().unwrap();
+        assert!(ended.success(), "{program:?}");
+        let begun = Instant::now();
+        while fs::exists(path).unwrap() != makes {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{program:?} does nothing");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
     for (target, link, path) in [(elsewhere.path(), "folder", r"folder\other.cab"), (&other, "file.cab", "file.cab")] {
-        let link = format!("{}/{link}", unix(&downloads.0));
-        let made =
-            Command::new("cmd").args(["/c", "start", "/wait", "/unix", "/bin/ln", "-s", &unix(target), &link]).status();
-        assert!(made.unwrap().success(), "{link}");
-        assert_eq!(fs::read(downloads.path(path)).unwrap(), CHAIN, "the link leads to the file");
-        assert_eq!(found(&[&downloads.path(path)]), [], "{path}");
-        fs::remove_file(downloads.path(path.split('\\').next().unwrap()))
-            .or_else(|_| fs::remove_dir(downloads.path(path.split('\\').next().unwrap())))
-            .unwrap();
+        let (link, path) = (format!("{}/{link}", unix(&downloads.0)), downloads.path(path));
+        linux(&["/bin/ln", "-sfn", &unix(target), &link], &path, true);
+        assert_eq!(fs::read(&path).unwrap(), CHAIN, "the link leads to the file");
+        assert_eq!(found(&[&path]), [], "{path}");
+        linux(&["/bin/rm", &link], &path, false);
     }
     assert!(other.exists());
 }
