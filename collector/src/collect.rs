@@ -456,8 +456,14 @@ impl Collector {
                 continue;
             }
             let origin = self.origin(index, now_ms);
+            // The own host's log tells which files its update client did not trust.
+            let is_own = self.hosts.is_own(self.tails[index].host);
+            let mut failed_files = self.inventories.as_mut().filter(|_| is_own).and_then(Inventories::failed_files);
             for Line { value, lossy, truncated, offset, end, gain } in lines.drain(..) {
                 pass.truncated += u64::from(truncated);
+                if let Some(failed_files) = &mut failed_files {
+                    failed_files.note(&value, now_ms);
+                }
                 let value = redact(&self.redact, &value);
                 let place = Place { offset, end, crc: gain.mark.crc, lossy, truncated };
                 let ticket = self.shipper.submit(origin.line(place, &value), Owner::Line(index));

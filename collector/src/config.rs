@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::raw::Source;
 
 use self::written::{Checker, RawConfig};
-use crate::certificates::{AskSite, ReadMachine};
+use crate::certificates::{AskSite, ReadFailed, ReadMachine};
 use crate::encoding::EncodingChoice;
 use crate::fence::Fence;
 use crate::kafka::KafkaSettings;
@@ -131,6 +131,8 @@ pub struct CertificateSources {
     pub machine: Option<ReadMachine>,
     /// The TLS certificate of that host's WSUS server, by this function.
     pub site: Option<AskSite>,
+    /// The signers of files that the host's update client did not trust, by this function.
+    pub failed_files: Option<ReadFailed>,
 }
 
 /// A set of files.
@@ -233,7 +235,7 @@ impl Config {
             redact: Vec::new(),
             metrics: None,
             get_windows_update_log: None,
-            certificates: CertificateSources { gathered: true, machine: None, site: None },
+            certificates: CertificateSources { gathered: true, ..CertificateSources::default() },
             inputs: vec![Input { host_pattern: Some(pattern), ..Input::new(format!("{dir}/*/*.log")) }],
         }
     }
@@ -420,6 +422,8 @@ mod tests {
         let parsed = |lines: &str| {
             let sources = Config::parse(&with(lines), "c.toml").unwrap().certificates;
             assert_eq!(sources.site.is_some(), sources.machine.is_some() && !lines.contains("wsus_site = false"));
+            let reads_files = sources.machine.is_some() && !lines.contains("failed_files = false");
+            assert_eq!(sources.failed_files.is_some(), reads_files);
             (sources.gathered, sources.machine.is_some())
         };
         assert_eq!(parsed(""), (false, false));
@@ -430,6 +434,7 @@ mod tests {
             assert_eq!(parsed("[certificates]\nmachine = true"), (true, true));
             assert_eq!(parsed("[certificates]\nmachine = true\nwsus_site = true"), (true, true));
             assert_eq!(parsed("[certificates]\nmachine = true\nwsus_site = false"), (true, true));
+            assert_eq!(parsed("[certificates]\nmachine = true\nfailed_files = false"), (true, true));
             assert_eq!(parsed("[certificates]\nmachine = true\nenabled = false"), (false, false));
         } else {
             check_error(&with("[certificates]\nmachine = true"), &["c.toml:3: certificates.machine: ", "only Windows"]);

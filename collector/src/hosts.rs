@@ -55,6 +55,11 @@ impl Hosts {
         self.known(id, name, time_zone, self.labels.clone(), own_clock)
     }
 
+    /// Whether a host is the one that the collector runs on.
+    pub(crate) fn is_own(&self, host: usize) -> bool {
+        self.list[host].id == self.machine.id
+    }
+
     /// A host that is known by its folder, and whether it is kept apart from another.
     ///
     /// Names of computers ignore case and blanks, those of folders need not: whoever makes a folder `pc-1 ` beside `PC-1`

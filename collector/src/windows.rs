@@ -2,9 +2,11 @@
 //! call stands beside its other half, in [`crate::disk`] and [`crate::signals`].
 
 mod access;
+mod download;
 pub mod event_log;
 pub mod machine;
 pub mod service;
+pub(crate) mod signer;
 pub(crate) mod site;
 pub(crate) mod stores;
 pub(crate) mod update_log;

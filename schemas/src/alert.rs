@@ -18,7 +18,7 @@ mod cause;
 mod certificate;
 
 pub use cause::{Cause, NO_WSUS, cause, is_microsoft};
-pub use certificate::{CertificateFinding, CertificateName, Condition, WsusCopy};
+pub use certificate::{CertificateFinding, CertificateName, Condition, FileSigner, WsusCopy};
 
 /// Names this contract and its version in every document.
 pub const SCHEMA: &str = "wulog.alert/1.0.0";

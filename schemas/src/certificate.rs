@@ -39,6 +39,32 @@ pub struct Inventory {
     /// The TLS certificate of the host's WSUS server; absent where nobody looked, or the server is asked without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wsus_site: Option<Site>,
+    /// Files that the update client did not trust, as the host's log says, and that were still there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_files: Vec<FailedFile>,
+}
+
+/// A downloaded file that the update client did not trust, and the signer that the file names.
+///
+/// Nobody has verified the signature again: the file itself says who signed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailedFile {
+    /// Path of the file, as the log names it.
+    pub path: String,
+    /// Why the client did not trust the file, as an HRESULT: `0x%08x`.
+    pub error: String,
+    /// When the collector read the first line that says so, milliseconds since 1970 UTC.
+    #[serde(default)]
+    pub seen: i64,
+    /// The certificate of the signer; absent where the file carries no signature that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<Certificate>,
+    /// Whether the signature carries a time stamp. Without one, the signature is invalid once the certificate expires.
+    #[serde(default)]
+    pub has_timestamp: bool,
+    /// Certificates of the issuers in the file, the signer's own issuer first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Certificate>,
 }
 
 /// What a TLS server showed to the host, and whether the host trusts it.

@@ -318,7 +318,7 @@ pub struct FileFields<'a> {
     /// What the check said.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub code_signature: Option<SignatureFields<'a>>,
-    /// The certificate that an inventory lists.
+    /// The certificate that an inventory lists, or the one with which the file is signed.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub x509: Option<X509Fields<'a>>,
 }
@@ -360,9 +360,9 @@ pub struct NameFields<'a> {
 /// `wu.certificate.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateFields<'a> {
-    /// The store that holds or held the certificate: `TrustedPublisher`.
-    #[serde(borrow)]
-    pub store: Text<'a>,
+    /// The store that holds or held the certificate: `TrustedPublisher`; absent for the signer of a file.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<Text<'a>>,
     /// SHA-1 thumbprint, 40 hex digits.
     #[serde(borrow)]
     pub sha1: Text<'a>,
@@ -372,6 +372,9 @@ pub struct CertificateFields<'a> {
     /// Who put it there: `group_policy`, `enterprise`, `local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<crate::certificate::Origin>,
+    /// For the signer of a file: whether the signature carries a time stamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_timestamp: Option<bool>,
 }
 
 /// `file.code_signature.*`

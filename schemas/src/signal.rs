@@ -12,7 +12,7 @@ mod certificates;
 mod quick;
 mod read;
 
-pub use certificates::{CertificateFact, CertificateFacts, SiteFacts, StoreFacts};
+pub use certificates::{CertificateFact, CertificateFacts, SignerFacts, SiteFacts, StoreFacts};
 pub use quick::{FactRef, FailingRef, HostRefRef, SignalRef, UnreadableRef};
 
 use crate::alert::Provenance;

@@ -264,6 +264,46 @@ fn the_alert_says_where_the_certificate_is_and_which_steps_are_answered() {
     assert!(elsewhere.certificates[0].fix.contains("store WSUS"), "{}", elsewhere.certificates[0].fix);
 }
 
+/// The WSUS machines send no inventory, and the clients whose inventory is JSON name the signer of a file.
+#[test]
+fn the_signer_of_the_failing_file_takes_the_place_of_the_wsus_machine() {
+    let bench = Bench::new(1, 100, Cause::UntrustedRoot);
+    bench.write_inventories(RootCause::NotDelivered, 100);
+    let certificate = certificate_of(bench.fleet.spec(), RootCause::NotDelivered);
+    let clients: std::collections::BTreeMap<&str, usize> =
+        bench.fleet.hosts().map(|host| (host.name.as_str(), host.wsus)).collect();
+    let mut named = 0;
+    for entry in std::fs::read_dir(bench.dir.path()).unwrap() {
+        let (folder, file) = (entry.as_ref().unwrap().path(), entry.unwrap().path().join("certificates.json"));
+        let host = folder.file_name().unwrap().to_str().unwrap().to_ascii_lowercase();
+        match clients.get(host.as_str()) {
+            None => std::fs::remove_dir_all(&folder).unwrap(),
+            Some(&SERVER) if file.exists() => {
+                let modified = file.metadata().unwrap().modified().unwrap();
+                let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+                json["failed_files"] = serde_json::json!([{
+                    "path": r"C:\Windows\SoftwareDistribution\Download\7c1e0b6a\9f31c2e7", "error": "0x800b0109",
+                    "signer": {"sha1": certificate.sha1, "subject": certificate.subject, "issuer": certificate.subject},
+                }]);
+                std::fs::write(&file, json.to_string()).unwrap();
+                std::fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+                named += 1;
+            }
+            Some(_) => {}
+        }
+    }
+    let family = bench.fleet.truth().unwrap().family;
+    let found = alerts(bench.dir.path(), &DetectorConfig::default());
+    let alert = found.into_iter().find(|alert| alert.family == family).unwrap();
+    assert!(names(&alert, RootCause::NotDelivered, &certificate), "{:?}", alert.certificates);
+    let signer = alert.certificates[0].file_signer.clone().expect("the files name their signer");
+    assert_eq!((signer.sha1.as_str(), signer.has_timestamp), (certificate.sha1.as_str(), false));
+    assert!(named > 2 && signer.hosts > 2 && signer.hosts <= named && signer.hosts == signer.hosts_known, "{signer:?}");
+    let words = format!("it is the signer of the failing file on {} of {} affected hosts", signer.hosts, signer.hosts);
+    assert!(alert.summary.contains(&words), "{}", alert.summary);
+    expect_valid(&schema("alert"), &serde_json::to_vec(&alert).unwrap());
+}
+
 /// Hosts without an inventory are unknown: the numbers count those with one alone.
 #[test]
 fn a_host_without_an_inventory_is_never_counted_as_lacking() {

@@ -1,19 +1,20 @@
 //! Which inventories are to be sent now: on a change, every week, and at most once in a quarter hour for each host.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use wulog_schemas::certificate::Inventory;
+use tracing::warn;
+use wulog_schemas::certificate::{Inventory, VERSION};
 
 use super::ReadMachine;
-use super::gathered::{Files, Seen, files_of, of_files, seen};
+use super::failed::FailedFiles;
+use super::gathered::{Files, Seen, files_of, has_lost_files, of_files, seen};
 use super::site::SiteQuestion;
 use crate::config::{CertificateSources, Input};
 use crate::redact::{Rule, redact};
 
 /// How often folders are looked at for new inventories.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY_MS: i64 = 60 * 1000;
 
 /// An inventory goes out again after so long without a change, so that a processor that lost its state learns it again.
 const REPEAT_AFTER_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -24,6 +25,10 @@ const PAUSE_MS: i64 = 15 * 60 * 1000;
 
 /// A file that shows no whole store may still be written to; for so long after its last change it is read again later.
 const SETTLE_MS: i64 = 60 * 1000;
+
+/// Files that are gone for so long were deleted. A program that gathers files may delete them and write them anew, and a
+/// share is slow.
+const GONE_AFTER_MS: i64 = 60 * 60 * 1000;
 
 /// An inventory that was read.
 #[derive(Debug)]
@@ -57,11 +62,12 @@ pub(crate) struct Inventories {
     sources: CertificateSources,
     machine: Machine,
     site: SiteQuestion,
+    failed: Option<FailedFiles>,
     folders: BTreeMap<PathBuf, Folder>,
     /// What is still to be looked at in this round. Inventories are read one by one, as far as there is room for them on
     /// their way to the log.
     round: VecDeque<Look>,
-    next_look: Option<Instant>,
+    looked_ms: Option<i64>,
 }
 
 /// One thing to look at in a round.
@@ -69,6 +75,8 @@ pub(crate) struct Inventories {
 enum Look {
     Machine(ReadMachine),
     Folder(Files),
+    /// A folder of this input that held an inventory and shows none.
+    Gone(usize, PathBuf),
 }
 
 /// The inventory of the collector's own host.
@@ -76,16 +84,20 @@ enum Look {
 struct Machine {
     /// When the stores were read last, or are about to be. The next question to the WSUS server is a pause later.
     read_ms: Option<i64>,
-    /// The stores are to be read when the WSUS server has answered.
-    awaits_site: bool,
+    /// The stores are to be read when the WSUS server has answered, and the signers of files are known.
+    awaits_answers: bool,
     sent: Sent,
 }
 
 /// The inventory in one folder.
 #[derive(Debug, Default)]
 struct Folder {
+    /// The input that the folder belongs to.
+    input: usize,
     /// The files, as they were when they were read.
     seen: Vec<Seen>,
+    /// Since when the folder shows none of them.
+    gone_since_ms: Option<i64>,
     sent: Sent,
 }
 
@@ -128,36 +140,53 @@ impl Inventories {
     pub(crate) fn of(sources: CertificateSources) -> Option<Inventories> {
         (sources.gathered || sources.machine.is_some()).then(|| Inventories {
             site: SiteQuestion::by(sources.site.filter(|_| sources.machine.is_some())),
+            failed: sources.failed_files.filter(|_| sources.machine.is_some()).map(FailedFiles::by),
             sources,
             machine: Machine::default(),
             folders: BTreeMap::new(),
             round: VecDeque::new(),
-            next_look: None,
+            looked_ms: None,
         })
     }
 
+    /// What notes the files that lines of the machine's own log name, where their signers are wanted.
+    pub(crate) fn failed_files(&mut self) -> Option<&mut FailedFiles> {
+        self.failed.as_mut()
+    }
+
     /// Begins to look at all folders, once a minute, and at the machine's own stores, once in a quarter hour, when the WSUS
-    /// server has answered.
+    /// server has answered and the signers of files are known.
     pub(crate) fn look_when_due(&mut self, inputs: &[Input], now_ms: i64) {
         if !self.round.is_empty() {
             return;
         }
         if let Some(read) = self.sources.machine {
-            if !self.machine.awaits_site && self.machine.is_due(now_ms) {
-                self.machine.awaits_site = true;
+            if !self.machine.awaits_answers && self.machine.is_due(now_ms) {
+                self.machine.awaits_answers = true;
                 self.site.begin(now_ms);
+                if let Some(failed) = &mut self.failed {
+                    failed.begin(now_ms);
+                }
             }
-            if self.machine.awaits_site && self.site.is_settled(now_ms) {
-                self.machine.awaits_site = false;
+            let is_settled = self.machine.awaits_answers
+                && self.site.is_settled(now_ms)
+                && self.failed.as_mut().is_none_or(|failed| failed.is_settled(now_ms));
+            if is_settled {
+                self.machine.awaits_answers = false;
                 self.machine.read_ms = Some(now_ms);
                 self.round.push_back(Look::Machine(read));
             }
         }
-        if self.sources.gathered && self.next_look.is_none_or(|next| Instant::now() >= next) {
-            self.next_look = Some(Instant::now() + LOOK_EVERY);
+        let must_look = |looked_ms: i64| now_ms.abs_diff(looked_ms) >= LOOK_EVERY_MS.unsigned_abs();
+        if self.sources.gathered && self.looked_ms.is_none_or(must_look) {
+            self.looked_ms = Some(now_ms);
             for (input, config) in inputs.iter().enumerate().filter(|(_, config)| config.host_pattern.is_some()) {
                 self.round.extend(files_of(input, config).into_iter().map(Look::Folder));
             }
+            let found: BTreeSet<&PathBuf> = self.round.iter().filter_map(Look::folder).collect();
+            let gone = self.folders.iter().filter(|(path, folder)| !folder.seen.is_empty() && !found.contains(path));
+            let gone: Vec<Look> = gone.map(|(path, folder)| Look::Gone(folder.input, path.clone())).collect();
+            self.round.extend(gone);
         }
     }
 
@@ -172,6 +201,7 @@ impl Inventories {
             let due = match look {
                 Look::Machine(read) => Some(self.look_at_machine(read, rules, now_ms)),
                 Look::Folder(files) => self.look_at_folder(files, rules, now_ms),
+                Look::Gone(input, folder) => self.look_for_gone_files(input, folder, now_ms),
             };
             if due.is_some() {
                 return due;
@@ -181,7 +211,8 @@ impl Inventories {
     }
 
     fn look_at_machine(&mut self, read: ReadMachine, rules: &[Rule], now_ms: i64) -> Due {
-        let mut inventory = Inventory { taken: now_ms, wsus_site: self.site.answer(), ..read() };
+        let failed_files = self.failed.as_ref().map(FailedFiles::answer).unwrap_or_default();
+        let mut inventory = Inventory { taken: now_ms, wsus_site: self.site.answer(), failed_files, ..read() };
         redact_names(&mut inventory, rules);
         self.machine.sent.take(Owner::Machine, inventory, now_ms)
     }
@@ -190,6 +221,7 @@ impl Inventories {
         let Files { input, folder, paths, fence } = files;
         let seen = seen(&paths);
         let known = self.folders.entry(folder).or_default();
+        (known.input, known.gone_since_ms) = (input, None);
         let is_news = known.seen != seen && known.sent.has_paused(now_ms);
         if !is_news && !known.sent.must_repeat(now_ms) {
             return None;
@@ -204,6 +236,34 @@ impl Inventories {
         let owner = Owner::Gathered { input, path: paths.into_iter().next()? };
         Some(known.sent.take(owner, inventory, now_ms))
     }
+
+    /// The inventory of a host whose files were deleted: it lists nothing, so that nothing is known of the host any more.
+    fn look_for_gone_files(&mut self, input: usize, folder: PathBuf, now_ms: i64) -> Option<Due> {
+        let is_deleted = has_lost_files(&folder);
+        let known = self.folders.get_mut(&folder)?;
+        // The share is away, or was; the wait begins anew when the folder can be read.
+        let since_ms = known.gone_since_ms.filter(|since_ms| is_deleted && *since_ms <= now_ms);
+        known.gone_since_ms = is_deleted.then(|| since_ms.unwrap_or(now_ms));
+        let is_over = since_ms.is_some_and(|since_ms| now_ms - since_ms >= GONE_AFTER_MS);
+        if !is_over || !known.sent.has_paused(now_ms) {
+            return None;
+        }
+        let path = std::mem::take(&mut known.seen).into_iter().next()?.path;
+        known.gone_since_ms = None;
+        warn!(folder = %folder.display(), "the files of an inventory of certificates were deleted");
+        let inventory = Inventory { v: VERSION, taken: now_ms, ..Inventory::default() };
+        Some(known.sent.take(Owner::Gathered { input, path }, inventory, now_ms))
+    }
+}
+
+impl Look {
+    /// The folder whose files are to be read.
+    fn folder(&self) -> Option<&PathBuf> {
+        match self {
+            Look::Folder(files) => Some(&files.folder),
+            Look::Machine(_) | Look::Gone(..) => None,
+        }
+    }
 }
 
 /// Replaces what must not leave the host in all texts that somebody chose: names and addresses.
@@ -214,10 +274,15 @@ fn redact_names(inventory: &mut Inventory, rules: &[Rule]) {
         servers.push(&mut site.server);
         shown.extend(&mut site.chain);
     }
+    let mut paths = Vec::new();
+    for file in &mut inventory.failed_files {
+        paths.push(&mut file.path);
+        shown.extend(file.signer.iter_mut().chain(&mut file.chain));
+    }
     let names = in_stores.chain(shown).flat_map(|certificate| [&mut certificate.subject, &mut certificate.issuer]);
     let policy = inventory.policy.iter_mut();
     servers.extend(policy.flat_map(|policy| [&mut policy.wu_server, &mut policy.wu_status_server]).flatten());
-    for text in names.chain(servers) {
+    for text in names.chain(servers).chain(paths) {
         *text = String::from_utf8_lossy(&redact(rules, text.as_bytes())).into_owned();
     }
 }

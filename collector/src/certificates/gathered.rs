@@ -80,7 +80,7 @@ pub(super) struct Files {
 /// A file as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     len: u64,
     pub(super) modified_ms: i64,
 }
@@ -93,6 +93,21 @@ pub(super) fn seen(paths: &[PathBuf]) -> Vec<Seen> {
         Some(Seen { path: path.clone(), len: data.len(), modified_ms })
     };
     paths.iter().filter_map(seen_at).collect()
+}
+
+/// Whether a folder that held inventory files is there and holds none any more.
+///
+/// A folder that cannot be read, or that is empty, says nothing: a share that is away looks so.
+pub(super) fn has_lost_files(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    let mut any = false;
+    for entry in entries {
+        match entry {
+            Ok(entry) if kind_of(&entry.path()).is_none() => any = true,
+            _ => return false,
+        }
+    }
+    any
 }
 
 /// The inventory files of an input, by folder, and the fence that they must be in.

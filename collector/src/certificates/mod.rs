@@ -4,6 +4,7 @@
 //! HOST/certutil-STORE.txt, HOST/certificates.json -> certificates -> Inventory -> raw record
 //!                       the stores of the machine -> windows::stores -^
 //!         the WSUS server's TLS certificate -> windows::site -----^
+//!   lines about files that are not trusted -> failed -> windows::signer -^
 //! ```
 //!
 //! The module `due` decides which inventories are sent now.
@@ -12,16 +13,23 @@
 //! `certutil -grouppolicy -store STORE` goes to `certutil-grouppolicy-STORE.txt` and tells what Group Policy delivered.
 //! The time of an inventory of files is the time at which the newest file was written.
 
+mod aside;
 pub mod certutil;
 pub(crate) mod due;
+#[cfg(any(windows, test))]
+pub(crate) mod embedded;
+pub(crate) mod failed;
 pub mod gathered;
 mod site;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use wulog_schemas::certificate::{Certificate, Inventory, Origin, Policy, STORES, Site, Store, VERSION, store_name};
+use wulog_schemas::certificate::{
+    Certificate, FailedFile, Inventory, Origin, STORES, Site, Store, VERSION, store_name,
+};
 
+pub use self::failed::{FailedLine, ReadFailed};
 pub use self::site::AskSite;
 
 /// Bytes of an inventory as JSON. A host has 3 to 40 kB; a topic takes records of 1 MB.
@@ -30,8 +38,11 @@ pub const INVENTORY_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a distinguished name; a longer one is cut. Names of certificates in use have some 200 bytes.
 const NAME_BYTES_MAX: usize = 512;
 
-/// Certificates of a site's chain; longer chains are not in use.
-const CHAIN_MAX: usize = 8;
+/// Certificates of the chain of a site or of a file's signer; longer chains are not in use.
+pub(crate) const CHAIN_MAX: usize = 8;
+
+/// Bytes of all failed files of an inventory as JSON. A file with the chain of its signer has some 3 kB.
+const FAILED_FILES_BYTES_MAX: usize = 64 * 1024;
 
 /// The name of the file that the PowerShell script writes.
 const JSON_NAME: &str = "certificates.json";
@@ -83,7 +94,7 @@ pub struct InventoryFile {
 pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     files.sort_by_key(|file| (file.modified_ms, file.kind));
     let taken = files.last().map_or(0, |file| file.modified_ms);
-    let (mut stores, mut policy, mut site): (BTreeMap<&str, Store>, _, _) = (BTreeMap::new(), None, None);
+    let (mut stores, mut rest) = (BTreeMap::new(), Inventory { taken, ..Inventory::default() });
     let mut origins: BTreeMap<(&str, String), Origin> = BTreeMap::new();
     let read =
         |file: &InventoryFile| matches!(file.kind, FileKind::Certutil(..)).then(|| certutil::read(&text(&file.bytes)));
@@ -94,8 +105,9 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
         match file.kind {
             FileKind::Json => match serde_json::from_str::<Inventory>(&without_lone_surrogates(&text)) {
                 Ok(said) if said.v == VERSION && file.error.is_none() => {
-                    policy = said.policy.or(policy);
-                    site = said.wsus_site.or(site);
+                    rest.policy = said.policy.or(rest.policy);
+                    rest.wsus_site = said.wsus_site.or(rest.wsus_site);
+                    rest.failed_files = said.failed_files;
                     for store in said.stores {
                         if let Some(name) = store_name(&store.name) {
                             stores.insert(name, checked(name, store));
@@ -134,11 +146,11 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
         let certificates = stores.get_mut(store).into_iter().flat_map(|store| &mut store.certificates);
         certificates.filter(|certificate| certificate.sha1 == sha1).for_each(|found| found.origin = Some(origin));
     }
-    of_stores(taken, stores, policy, site)
+    of_stores(rest, stores)
 }
 
-/// Reads the stores and the update policy of the machine that the collector runs on. The caller sets the time, and the
-/// WSUS server's certificate, which takes longer.
+/// Reads the stores and the update policy of the machine that the collector runs on. The caller sets the time, and what
+/// takes longer: the WSUS server's certificate, and the signers of files.
 pub type ReadMachine = fn() -> Inventory;
 
 /// How to read the machine's own stores; `None` on a system that has no certificate stores.
@@ -148,7 +160,8 @@ pub fn machine_reader() -> Option<ReadMachine> {
     {
         Some(|| {
             let stores = STORES.into_iter().map(|name| (name, checked(name, crate::windows::stores::read(name))));
-            of_stores(0, stores.collect(), crate::windows::update_policy::read(), None)
+            let policy = crate::windows::update_policy::read();
+            of_stores(Inventory { policy, ..Inventory::default() }, stores.collect())
         })
     }
     #[cfg(not(windows))]
@@ -170,12 +183,27 @@ pub fn site_asker() -> Option<AskSite> {
     }
 }
 
-/// The inventory of these stores, without Microsoft's root program and not larger than an inventory may be.
-fn of_stores(taken: i64, mut stores: BTreeMap<&str, Store>, policy: Option<Policy>, site: Option<Site>) -> Inventory {
+/// How to read the signers of downloaded files that the update client did not trust; `None` on a system that has no such
+/// files.
+#[must_use]
+pub fn failed_file_reader() -> Option<ReadFailed> {
+    #[cfg(windows)]
+    {
+        Some(|lines| checked_files(crate::windows::signer::read(lines)))
+    }
+    #[cfg(not(windows))]
+    {
+        None
+    }
+}
+
+/// The inventory of these stores, without Microsoft's root program and not larger than an inventory may be; `rest` has all
+/// but the stores.
+fn of_stores(rest: Inventory, mut stores: BTreeMap<&str, Store>) -> Inventory {
     without_root_program(&mut stores);
     let stores = STORES.into_iter().filter_map(|name| stores.remove(name)).collect();
-    let wsus_site = site.map(checked_site);
-    bounded(Inventory { v: VERSION, taken, stores, policy, wsus_site }, INVENTORY_BYTES_MAX)
+    let (wsus_site, failed_files) = (rest.wsus_site.map(checked_site), checked_files(rest.failed_files));
+    bounded(Inventory { v: VERSION, stores, wsus_site, failed_files, ..rest }, INVENTORY_BYTES_MAX)
 }
 
 /// What Group Policy delivered is a part of the store; the rest was not looked at.
@@ -206,6 +234,25 @@ fn checked_site(mut site: Site) -> Site {
     site.chain.truncate(CHAIN_MAX);
     site.chain = site.chain.into_iter().filter_map(checked_certificate).collect();
     site
+}
+
+/// The files with bounded texts and chains, and with valid thumbprints; a file without a valid code is none.
+fn checked_files(files: Vec<FailedFile>) -> Vec<FailedFile> {
+    let checked = |mut file: FailedFile| {
+        let digits = file.error.strip_prefix("0x").filter(|digits| digits.len() == 8)?;
+        file.error = format!("0x{:08x}", u32::from_str_radix(digits, 16).ok()?);
+        file.path.truncate(file.path.floor_char_boundary(failed::PATH_BYTES_MAX));
+        file.signer = file.signer.and_then(checked_certificate);
+        file.chain.truncate(CHAIN_MAX);
+        file.chain = file.chain.into_iter().filter_map(checked_certificate).collect();
+        Some(file)
+    };
+    let mut left = FAILED_FILES_BYTES_MAX;
+    let fits = |file: &FailedFile| {
+        let size = serde_json::to_vec(file).map_or(0, |json| json.len());
+        left.checked_sub(size).map(|rest| left = rest).is_some()
+    };
+    files.into_iter().take(failed::FILES_MAX).filter_map(checked).filter(fits).collect()
 }
 
 /// The store with valid thumbprints alone, in their order, each once.

@@ -1,15 +1,12 @@
 //! The question to the WSUS server for its TLS certificate. It is asked by a thread beside the collector's passes, since a
 //! server that does not answer costs half a minute.
 
-use std::thread::{Builder, JoinHandle};
-
 use wulog_schemas::certificate::Site;
+
+use super::aside::Aside;
 
 /// Asks the WSUS server of the machine that the collector runs on; `None` where the machine has no server with TLS.
 pub type AskSite = fn() -> Option<Site>;
-
-/// The inventory waits for the answer for so long, and then goes out with the answer before.
-const WAIT_MS: i64 = 60 * 1000;
 
 /// A certificate that was shown before stays in the inventory until the server has not answered so many times: a server
 /// that starts again must not make each of its clients send two inventories.
@@ -19,9 +16,8 @@ const MISSES_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct SiteQuestion {
     ask: Option<AskSite>,
-    /// The question that is under way, and when it was asked. A thread is not waited for when the collector ends: it holds
-    /// nothing that must be kept, and WinHTTP's timeouts end it.
-    asked: Option<(JoinHandle<Option<Site>>, i64)>,
+    /// The question that is under way; WinHTTP's timeouts end it.
+    aside: Aside<Option<Site>>,
     /// The last answer.
     answer: Option<Site>,
     /// How many times in succession the server has not answered since then.
@@ -31,23 +27,21 @@ pub(crate) struct SiteQuestion {
 impl SiteQuestion {
     /// Asks by that function, or not at all.
     pub(crate) fn by(ask: Option<AskSite>) -> SiteQuestion {
-        SiteQuestion { ask, asked: None, answer: None, misses: 0 }
+        SiteQuestion { ask, aside: Aside::new("wsus-site"), answer: None, misses: 0 }
     }
 
     /// Asks, unless the question before is still under way.
     pub(crate) fn begin(&mut self, now_ms: i64) {
         self.take_answer();
-        let (Some(ask), None) = (self.ask, &self.asked) else { return };
-        match Builder::new().name("wsus-site".to_owned()).spawn(ask) {
-            Ok(thread) => self.asked = Some((thread, now_ms)),
-            Err(error) => tracing::warn!(%error, "the thread that asks the WSUS server cannot be started"),
+        if let Some(ask) = self.ask {
+            self.aside.begin(ask, now_ms);
         }
     }
 
-    /// Whether nothing is to be waited for. A clock that was set back must not make the inventory wait.
+    /// Whether nothing is to be waited for.
     pub(crate) fn is_settled(&mut self, now_ms: i64) -> bool {
         self.take_answer();
-        self.asked.as_ref().is_none_or(|(_, asked_ms)| now_ms.abs_diff(*asked_ms) >= WAIT_MS.unsigned_abs())
+        !self.aside.is_awaited(now_ms)
     }
 
     /// The last answer.
@@ -56,11 +50,7 @@ impl SiteQuestion {
     }
 
     fn take_answer(&mut self) {
-        let Some((thread, _)) = self.asked.take_if(|(thread, _)| thread.is_finished()) else { return };
-        let Ok(answer) = thread.join() else {
-            tracing::warn!("the thread that asks the WSUS server has panicked");
-            return;
-        };
+        let Some(answer) = self.aside.answer() else { return };
         let judged = self.answer.as_ref().filter(|before| before.trusted.is_some());
         let is_miss = judged
             .zip(answer.as_ref())
@@ -77,6 +67,7 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
     use std::time::{Duration, Instant};
 
+    use super::super::aside::WAIT_MS;
     use super::*;
 
     const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
@@ -147,7 +138,7 @@ mod tests {
         question.begin(QUARTER_HOUR_MS);
         drop(server);
         let begun = Instant::now();
-        while question.asked.is_some() {
+        while question.aside.is_under_way() {
             assert!(begun.elapsed() < Duration::from_secs(20), "no answer");
             question.is_settled(QUARTER_HOUR_MS);
         }

@@ -3,6 +3,8 @@
 use chrono::NaiveDate;
 use proptest::prelude::*;
 
+use wulog_schemas::certificate::Policy;
+
 use super::certutil::{Listing, parse};
 use super::*;
 

@@ -14,7 +14,7 @@ use super::{
     CertificateSources, Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig,
     UNHEALTHY_AFTER, default_prefix, line_at, with_variables,
 };
-use crate::certificates::{machine_reader, site_asker};
+use crate::certificates::{failed_file_reader, machine_reader, site_asker};
 use crate::encoding::EncodingChoice;
 use crate::kafka::{KafkaSettings, KafkaValue};
 use crate::redact::Rule;
@@ -67,6 +67,7 @@ struct RawCertificates {
     machine: Option<Spanned<bool>>,
     /// With `machine`: asks the machine's WSUS server for its TLS certificate. Default: `true`.
     wsus_site: Option<bool>,
+    failed_files: Option<bool>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -261,7 +262,8 @@ impl Checker<'_> {
         let is_on = raw.enabled.unwrap_or(true);
         let machine = reader.filter(|_| is_on && wanted.is_some());
         let site = site_asker().filter(|_| machine.is_some() && raw.wsus_site.unwrap_or(true));
-        Ok(CertificateSources { gathered: is_on, machine, site })
+        let failed_files = failed_file_reader().filter(|_| machine.is_some() && raw.failed_files.unwrap_or(true));
+        Ok(CertificateSources { gathered: is_on, machine, site, failed_files })
     }
 
     /// A path, on Windows with `%NAME%` replaced.

@@ -12,6 +12,8 @@ mod checkpoint;
 #[cfg(windows)]
 mod event_log;
 #[cfg(windows)]
+mod failed_files;
+#[cfg(windows)]
 mod follow;
 #[cfg(windows)]
 mod machine;

@@ -46,6 +46,10 @@ impl Book {
     /// Takes an inventory, in the order in which inventories were sent.
     pub fn add(&mut self, facts: CertificateFacts) {
         let name = if facts.host.name.is_empty() { facts.host.id.clone() } else { facts.host.name.clone() };
+        if facts.is_withdrawn() {
+            self.hosts.remove(&name);
+            return;
+        }
         match self.hosts.get_mut(&name) {
             Some(known) if facts.unchanged => known.taken = facts.taken,
             None if facts.unchanged => {}

@@ -9,12 +9,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::certificate::{Certificate, Inventory, STORES, Store};
+use wulog_schemas::certificate::{Certificate, FailedFile, Inventory, STORES, Store};
 use wulog_schemas::event::{
     Action, CertificateFields, ECS_VERSION, Ecs, Event, EventFields, EventKind, EventOutcome, EventType, FileFields,
-    HostFields, LogFields, NameFields, OsFields, RawFields, RelatedFields, ServiceFields, TimeSource, WuFields,
-    X509Fields, certificate_event_id,
+    HostFields, LogFields, NameFields, OsFields, RawFields, RelatedFields, ServiceFields, SignatureFields, TimeSource,
+    WuFields, X509Fields, certificate_event_id,
 };
+use wulog_schemas::host::hex_digest;
+use wulog_schemas::hresult;
 use wulog_schemas::signal::{CertificateFacts, Fact, HostRef};
 
 use super::document::sub_second;
@@ -33,6 +35,9 @@ const SEEN_AGAIN_MS: i64 = 20 * 3600 * 1000;
 /// Certificates that are remembered of a host; an inventory of 256 KiB has fewer.
 const REMEMBERED_MAX: usize = 4_096;
 
+/// Files that the update client did not trust, of one inventory; a collector sends eight.
+const FILES_MAX: usize = 16;
+
 /// Stores of which the first inventory gives a document a certificate: what others put there concerns updates.
 const TOLD_AT_FIRST: [&str; 3] = ["TrustedPublisher", "Disallowed", "WSUS"];
 
@@ -48,6 +53,9 @@ pub(super) struct Listed {
     accept_trusted_publisher_certs: Option<bool>,
     /// The TLS certificate of the WSUS server, and whether the host trusts it.
     site: Option<(Thumbprint, bool)>,
+    /// The files that the update client did not trust, by a digest of the path, the signer and whether there is a time
+    /// stamp.
+    failed_files: Vec<String>,
     /// Log time of the last signal that listed them.
     sent: i64,
     /// See [`Inventory::hash`].
@@ -62,6 +70,17 @@ struct Difference {
     action: Action,
     store: u8,
     thumbprint: Thumbprint,
+}
+
+/// What one document is about.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    /// The inventory as a whole.
+    Inventory,
+    /// A certificate that came or went.
+    Difference(Difference),
+    /// A file that the update client did not trust.
+    File(&'a FailedFile),
 }
 
 /// Takes an inventory of a host; gives the documents that it makes.
@@ -82,6 +101,9 @@ pub(super) fn take<'a>(
         return Vec::new();
     }
     let differences = now.differences(before.as_deref());
+    let is_new_file =
+        |file: &&FailedFile| before.as_deref().is_none_or(|before| !before.failed_files.contains(&digest(file)));
+    let files: Vec<&FailedFile> = inventory.failed_files.iter().take(FILES_MAX).filter(is_new_file).collect();
     let is_news = before.as_deref().is_none_or(|before| !before.lists_as(&now));
     host.certificates = Some(Box::new(now));
     let named = HostRef { id: scope.id.to_owned(), name: host.name().to_owned() };
@@ -91,10 +113,12 @@ pub(super) fn take<'a>(
         return Vec::new();
     }
     let host = &*host;
-    let mut events = vec![event(host, scope, raw, inventory, None, summary(inventory, &differences))];
-    for difference in differences.iter().take(DOCUMENTS_MAX) {
-        let message = String::new();
-        events.push(event(host, scope, raw, inventory, Some(*difference), message));
+    let mut events = vec![event(host, scope, raw, inventory, Subject::Inventory, summary(inventory, &differences))];
+    for difference in differences.into_iter().take(DOCUMENTS_MAX) {
+        events.push(event(host, scope, raw, inventory, Subject::Difference(difference), String::new()));
+    }
+    for file in files {
+        events.push(event(host, scope, raw, inventory, Subject::File(file), of_file(file)));
     }
     events
 }
@@ -124,6 +148,7 @@ impl Listed {
                 .wsus_site
                 .as_ref()
                 .and_then(|site| Some((thumbprint(&site.chain.first()?.sha1)?, site.trusted?))),
+            failed_files: inventory.failed_files.iter().take(FILES_MAX).map(digest).collect(),
             sent: log_time,
             hash: inventory.hash(),
             seen: inventory.taken.min(log_time),
@@ -145,8 +170,14 @@ impl Listed {
 
     /// Whether both list the same.
     fn lists_as(&self, other: &Listed) -> bool {
-        (&self.certificates, self.complete, self.accept_trusted_publisher_certs, self.site)
-            == (&other.certificates, other.complete, other.accept_trusted_publisher_certs, other.site)
+        (&self.certificates, self.complete, self.accept_trusted_publisher_certs, self.site, &self.failed_files)
+            == (
+                &other.certificates,
+                other.complete,
+                other.accept_trusted_publisher_certs,
+                other.site,
+                &other.failed_files,
+            )
     }
 
     /// What came and went since the inventory before. A store that one of the two did not read completely tells nothing.
@@ -197,6 +228,33 @@ fn hex(thumbprint: Thumbprint) -> String {
     thumbprint.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// By what a file is known again: 16 hex digits.
+fn digest(file: &FailedFile) -> String {
+    let signer = file.signer.as_ref().map_or("", |signer| signer.sha1.as_str());
+    hex_digest(&[&file.path, signer, if file.has_timestamp { "time stamp" } else { "" }])[..16].to_owned()
+}
+
+/// What the document of a file says.
+fn of_file(file: &FailedFile) -> String {
+    let FailedFile { path, error, signer, has_timestamp, .. } = file;
+    let Some(signer) = signer else {
+        return format!("The file {path}, which was not trusted ({error}), carries no signature that can be read");
+    };
+    let stamp = if *has_timestamp { "with" } else { "without" };
+    let name = named(&signer.sha1, Some(signer));
+    format!(
+        "The file {path}, which was not trusted ({error}), is signed with the certificate {name}, {stamp} a time stamp"
+    )
+}
+
+/// `CN=Example (9595...)`
+fn named(sha1: &str, certificate: Option<&Certificate>) -> String {
+    match certificate.map(|certificate| certificate.subject.as_str()) {
+        None | Some("") => sha1.to_owned(),
+        Some(subject) => format!("{subject} ({sha1})"),
+    }
+}
+
 /// `Inventory of certificates: TrustedPublisher 2, Root 31 (not complete: ...); 1 added, 0 removed`
 fn summary(inventory: &Inventory, differences: &[Difference]) -> String {
     let store = |store: &Store| {
@@ -207,6 +265,14 @@ fn summary(inventory: &Inventory, differences: &[Difference]) -> String {
         };
         format!("{} {}{partial}", store.name, store.certificates.len())
     };
+    let is_withdrawn = inventory.stores.is_empty()
+        && inventory.policy.is_none()
+        && inventory.wsus_site.is_none()
+        && inventory.failed_files.is_empty();
+    if is_withdrawn {
+        return "Inventory of certificates: nothing is known, since its files were deleted or cannot be used"
+            .to_owned();
+    }
     let stores: Vec<String> = inventory.stores.iter().map(store).collect();
     let count = |action: Action| differences.iter().filter(|difference| difference.action == action).count();
     let (added, removed) = (count(Action::CertificateAdded), count(Action::CertificateRemoved));
@@ -221,7 +287,11 @@ fn summary(inventory: &Inventory, differences: &[Difference]) -> String {
         };
         format!("; the TLS certificate of {} {state}", site.server)
     });
-    format!("Inventory of certificates: {stores}{changes}{site}")
+    let files = match inventory.failed_files.len() {
+        0 => String::new(),
+        count => format!("; files that were not trusted: {count}"),
+    };
+    format!("Inventory of certificates: {stores}{changes}{site}{files}")
 }
 
 fn event<'a>(
@@ -229,18 +299,29 @@ fn event<'a>(
     scope: Scope<'_>,
     raw: RawFields,
     inventory: &'a Inventory,
-    difference: Option<Difference>,
+    subject: Subject<'a>,
     message: String,
 ) -> Event<'a> {
-    let action = difference.map_or(Action::CertificateInventory, |difference| difference.action);
+    let (difference, file) = match subject {
+        Subject::Inventory => (None, None),
+        Subject::Difference(difference) => (Some(difference), None),
+        Subject::File(file) => (None, Some(file)),
+    };
+    let action = match subject {
+        Subject::Inventory => Action::CertificateInventory,
+        Subject::Difference(difference) => difference.action,
+        Subject::File(_) => Action::CertificateSigner,
+    };
     let name_of_action = serde_json::to_value(action).ok().and_then(|name| name.as_str().map(str::to_owned));
     let store = difference.map(|difference| STORES[usize::from(difference.store)]);
-    let sha1 = difference.map(|difference| hex(difference.thumbprint));
+    let signer = file.and_then(|file| file.signer.as_ref());
+    let sha1 = difference.map(|difference| hex(difference.thumbprint)).or_else(|| Some(signer?.sha1.clone()));
     let listed = store.zip(sha1.as_deref()).and_then(|(store, sha1)| {
         inventory.store(store)?.certificates.iter().find(|certificate| certificate.sha1 == sha1)
     });
-    let message = match (difference, store, &sha1) {
-        (Some(_), Some(store), Some(sha1)) => told(action, store, sha1, listed),
+    let certificate = listed.or(signer);
+    let message = match (store, &sha1) {
+        (Some(store), Some(sha1)) => told(action, store, sha1, listed),
         _ => message,
     };
     let host_name = host.name();
@@ -265,7 +346,7 @@ fn event<'a>(
             id: certificate_event_id(
                 scope.id,
                 scope.at.raw,
-                store.unwrap_or_default(),
+                store.or(file.map(|file| file.path.as_str())).unwrap_or_default(),
                 sha1.as_deref().unwrap_or_default(),
                 name_of_action.as_deref().unwrap_or_default(),
             ),
@@ -284,7 +365,11 @@ fn event<'a>(
         process: None,
         dll: None,
         user: None,
-        file: listed.map(|certificate| FileFields { path: None, code_signature: None, x509: Some(x509(certificate)) }),
+        file: (certificate.is_some() || file.is_some()).then(|| FileFields {
+            path: file.map(|file| text(&file.path)),
+            code_signature: file.map(refused),
+            x509: certificate.map(x509),
+        }),
         package: None,
         service: ServiceFields { name: "wuauserv".into(), type_: "windows-update".into(), version: None },
         url: None,
@@ -298,11 +383,12 @@ fn event<'a>(
         tags: Vec::new(),
         labels: labels(&host.labels),
         wu: WuFields {
-            certificate: store.zip(sha1).map(|(store, sha1)| CertificateFields {
-                store: store.into(),
+            certificate: sha1.map(|sha1| CertificateFields {
+                store: store.map(Cow::Borrowed),
                 sha1: sha1.into(),
-                sha256: listed.and_then(|certificate| certificate.sha256.as_deref()).map(Cow::Borrowed),
+                sha256: certificate.and_then(|certificate| certificate.sha256.as_deref()).map(Cow::Borrowed),
                 origin: listed.and_then(|certificate| certificate.origin),
+                has_timestamp: file.map(|file| file.has_timestamp),
             }),
             ..WuFields::new(TimeSource::Log, raw)
         },
@@ -314,13 +400,19 @@ fn labels(labels: &BTreeMap<String, String>) -> Option<Cow<'_, BTreeMap<String, 
 }
 
 fn told(action: Action, store: &str, sha1: &str, listed: Option<&Certificate>) -> String {
-    let subject = listed.map(|certificate| certificate.subject.as_str()).unwrap_or_default();
-    let name = if subject.is_empty() { sha1.to_owned() } else { format!("{subject} ({sha1})") };
+    let name = named(sha1, listed);
     match action {
         Action::CertificateRemoved => format!("The certificate {name} is no longer in {store}"),
         Action::CertificateAdded => format!("The certificate {name} is new in {store}"),
         _ => format!("The certificate {name} is in {store}"),
     }
+}
+
+/// What the update client said of a file.
+fn refused(file: &FailedFile) -> SignatureFields<'_> {
+    let code = file.error.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let known = code.and_then(|code| hresult::lookup(code));
+    SignatureFields { trusted: false, status: known.map(|known| known.symbol.into()) }
 }
 
 fn x509(certificate: &Certificate) -> X509Fields<'_> {

@@ -125,7 +125,7 @@ struct Malformed(String);
 
 impl Machine for Normalizer {
     const NAME: &'static str = "normalizer";
-    const FORMAT: u32 = 7;
+    const FORMAT: u32 = 8;
     type Config = NormalizerConfig;
 
     fn new(config: &NormalizerConfig, partition: i32, partitions: i32) -> Self {

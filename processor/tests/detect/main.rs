@@ -8,6 +8,7 @@ mod lifecycle;
 mod printed;
 mod quiet;
 mod rules;
+mod signers;
 mod state;
 mod warnings;
 mod world;

@@ -119,3 +119,75 @@ fn an_inventory_that_is_no_json_is_a_pipeline_error() {
         (&json!("pipeline_error"), &json!("malformed_record"))
     );
 }
+
+/// An inventory of nothing but a file that was not trusted.
+fn failed_file(path: &str, signer: Option<&str>) -> Value {
+    let signer = signer.map(|sha1| {
+        json!({"sha1": sha1, "sha256": "ab".repeat(32), "subject": "CN=Example Publisher", "issuer": "CN=CA",
+            "serial": "0a1b", "not_after": 1_893_456_000_000_i64})
+    });
+    let mut inventory = listing(&[], true);
+    inventory["failed_files"] = json!([{"path": path, "error": "0x800b0109", "seen": 1_668_380_000_000_i64,
+        "signer": signer, "has_timestamp": false, "chain": [{"sha1": B, "subject": "CN=CA"}]}]);
+    inventory
+}
+
+#[test]
+fn a_file_that_was_not_trusted_is_a_document_and_its_signer_is_in_the_signal() {
+    let mut feed = Feed::live();
+    let path = r"C:\Windows\SoftwareDistribution\Download\7c1e\9f31";
+    send(&mut feed, &failed_file(path, Some(A)));
+    send(&mut feed, &failed_file(path, Some(A)));
+    let is_signer = |event: &Value| event["event"]["action"] == "certificate-signer";
+    let events: Vec<Value> = feed.events().into_iter().filter(is_signer).collect();
+    assert_eq!(events.len(), 1, "the same file is told once");
+    let event = &events[0];
+    assert_eq!(event["file"]["path"], path);
+    assert_eq!(event["file"]["code_signature"], json!({"trusted": false, "status": "CERT_E_UNTRUSTEDROOT"}));
+    assert_eq!(event["file"]["x509"]["subject"]["distinguished_name"], "CN=Example Publisher");
+    assert_eq!(event["file"]["x509"]["not_after"], "2030-01-01T00:00:00.000Z");
+    let expected = json!({"sha1": A, "sha256": "ab".repeat(32), "has_timestamp": false});
+    assert_eq!(event["wu"]["certificate"], expected);
+    assert_eq!(event["related"]["hash"], json!([A]));
+    // The document is no failure of its own: nobody may count it as one.
+    assert_eq!(
+        (&event["event"]["outcome"], &event["error"], &event["wu"]["family"]),
+        (&json!("unknown"), &Value::Null, &Value::Null)
+    );
+    let message = format!(
+        "The file {path}, which was not trusted (0x800b0109), is signed with the certificate CN=Example Publisher ({A}), without a time stamp"
+    );
+    assert_eq!(event["message"], message);
+    let signals = certificate_signals(&feed);
+    assert_eq!(signals.len(), 1);
+    let signer =
+        json!({"sha1": A, "subject": "CN=Example Publisher", "issuer": "CN=CA", "not_after": 1_893_456_000_000_i64});
+    assert_eq!(signals[0]["failed_signers"], json!([{"certificate": signer}]));
+
+    // Another file, and one without a signature.
+    send(&mut feed, &failed_file(&format!("{path}2"), Some(A)));
+    send(&mut feed, &failed_file(path, None));
+    let ids: std::collections::BTreeSet<String> =
+        feed.events().iter().filter(|event| is_signer(event)).map(|event| event["event"]["id"].to_string()).collect();
+    assert_eq!(ids.len(), 3);
+    let last = feed.events().into_iter().rfind(is_signer).unwrap();
+    assert!(last["message"].as_str().unwrap().ends_with("carries no signature that can be read"));
+    assert_eq!(last["wu"]["certificate"], Value::Null);
+    assert!(certificate_signals(&feed).pop().unwrap().get("failed_signers").is_none());
+}
+
+#[test]
+fn an_inventory_whose_files_were_deleted_says_so_once() {
+    let mut feed = Feed::live();
+    send(&mut feed, &listing(&[A], true));
+    let withdrawn = json!({"v": 1, "taken": 1_668_390_000_000_i64, "stores": []});
+    send(&mut feed, &withdrawn);
+    send(&mut feed, &withdrawn);
+    let event = feed.events().pop().unwrap();
+    assert_eq!(event["event"]["action"], "certificate-inventory");
+    assert!(event["message"].as_str().unwrap().contains("its files were deleted"));
+    // Nothing was removed from a store: nobody has looked.
+    assert_eq!(said(&feed).len(), 3);
+    let last = certificate_signals(&feed).pop().unwrap();
+    assert_eq!((&last["stores"], certificate_signals(&feed).len()), (&json!([]), 2));
+}

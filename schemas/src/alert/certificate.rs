@@ -50,6 +50,10 @@ pub struct CertificateFinding {
     /// What the inventory of the WSUS machine says; absent where it sends none, or its name is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wsus: Option<WsusCopy>,
+    /// The signer of the files that affected hosts did not trust, where the certificate is the signer's or that of the
+    /// signer's issuer; absent where inventories name no signer, or different ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_signer: Option<FileSigner>,
 }
 
 /// What is wrong with a certificate.
@@ -90,4 +94,17 @@ pub struct WsusCopy {
     pub host: String,
     /// Whether the certificate is in the machine's store `WSUS`.
     pub has_certificate: bool,
+}
+
+/// The signer that files name which affected hosts did not trust.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileSigner {
+    /// SHA-1 thumbprint of the signer's certificate, 40 hex digits.
+    pub sha1: String,
+    /// Affected hosts that name this signer.
+    pub hosts: u64,
+    /// Affected hosts that name any signer.
+    pub hosts_known: u64,
+    /// Whether each signature carries a time stamp.
+    pub has_timestamp: bool,
 }

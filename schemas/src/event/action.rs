@@ -101,6 +101,8 @@ pub enum Action {
     CertificateAdded,
     /// A certificate went from a store since the inventory before.
     CertificateRemoved,
+    /// A file that the update client did not trust names its signer.
+    CertificateSigner,
     /// The raw record is no log line.
     PipelineError,
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HostRef;
-use crate::certificate::{Certificate, Inventory, Origin, Site, Store};
+use crate::certificate::{Certificate, FailedFile, Inventory, Origin, Site, Store};
 
 /// The certificates that a host trusts or distrusts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,19 @@ pub struct CertificateFacts {
     /// The TLS certificate of the host's WSUS server; absent where nobody looked, or the server could not be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wsus_site: Option<SiteFacts>,
+    /// The signers of files that the host's update client did not trust, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_signers: Vec<SignerFacts>,
+}
+
+/// The signer of files that the update client did not trust.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignerFacts {
+    /// The certificate of the signer.
+    pub certificate: CertificateFact,
+    /// Whether each signature carries a time stamp.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_timestamp: bool,
 }
 
 /// The TLS certificate that a server showed to the host.
@@ -90,7 +103,32 @@ impl CertificateFacts {
                 .as_ref()
                 .map(|policy| policy.accept_trusted_publisher_certs),
             wsus_site: inventory.wsus_site.as_ref().and_then(SiteFacts::of),
+            failed_signers: SignerFacts::of(&inventory.failed_files),
         }
+    }
+
+    /// Whether nothing is known of the host any more: the files of its inventory were deleted.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        !self.unchanged
+            && self.stores.is_empty()
+            && self.accept_trusted_publisher_certs.is_none()
+            && self.wsus_site.is_none()
+            && self.failed_signers.is_empty()
+    }
+}
+
+impl SignerFacts {
+    fn of(files: &[FailedFile]) -> Vec<SignerFacts> {
+        let mut signers: Vec<SignerFacts> = Vec::new();
+        for (file, signer) in files.iter().filter_map(|file| Some((file, file.signer.as_ref()?))) {
+            match signers.iter_mut().find(|known| known.certificate.sha1 == signer.sha1) {
+                Some(known) => known.has_timestamp &= file.has_timestamp,
+                None => signers
+                    .push(SignerFacts { certificate: CertificateFact::of(signer), has_timestamp: file.has_timestamp }),
+            }
+        }
+        signers
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{
     Attempt, CertificateFacts, ConfigChange, Fact, Failing, HostFacts, HostRef, Order, Outcome, RawPosition, ScanDone,
-    Signal, SiteFacts, StoreFacts, Tick, Unreadable,
+    Signal, SignerFacts, SiteFacts, StoreFacts, Tick, Unreadable,
 };
 use crate::alert::Provenance;
 use crate::handling::{Action, Scope};
@@ -53,6 +53,7 @@ struct Fields<'a> {
     stores: Option<Vec<StoreFacts>>,
     accept_trusted_publisher_certs: Option<bool>,
     wsus_site: Option<SiteFacts>,
+    failed_signers: Option<Vec<SignerFacts>>,
 }
 
 impl<'de> Deserialize<'de> for Signal {
@@ -133,6 +134,7 @@ impl Fields<'_> {
                 stores: needed(self.stores, "stores")?,
                 accept_trusted_publisher_certs: self.accept_trusted_publisher_certs,
                 wsus_site: self.wsus_site,
+                failed_signers: self.failed_signers.unwrap_or_default(),
             }),
             kind => return Err(Lacking::Kind(kind.to_owned())),
         })
@@ -204,7 +206,8 @@ mod tests {
             json!({"kind": "certificates", "host": host, "taken": 4, "accept_trusted_publisher_certs": true,
                 "stores": [{"name": "WSUS", "complete": true, "certificates": certificates}],
                 "wsus_site": {"server": "wsus:8531", "trusted": false, "code": "0x800b0109",
-                    "certificate": certificates[0]}}),
+                    "certificate": certificates[0]},
+                "failed_signers": [{"certificate": certificates[0], "has_timestamp": true}]}),
             &["host", "taken", "stores"],
         );
         check(

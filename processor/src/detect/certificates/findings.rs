@@ -3,7 +3,8 @@
 //! A certificate is named only where three things agree: it is one that signs updates, or the issuer of one; what is wrong
 //! with it can cause failures of the incident's family; and the affected hosts show it while hosts that succeeded at the
 //! same update do not. The last is proven by hosts; or by the WSUS machine, where its own inventory says which certificate
-//! signs. Hosts without an inventory are counted on neither side.
+//! signs; or by the files that affected hosts did not trust, where inventories name the signers. Hosts without an inventory
+//! are counted on neither side.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use super::super::incident::Incident;
 use super::super::sets::Pair;
 use super::super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
 use super::super::strings::StringId;
+use super::signers::FileSigners;
 use super::wsus::{machine_of, newest, value_of};
 use super::{CLOCK_DOUBT_MS, Certificates, store_id, store_name, words};
 
@@ -63,9 +65,20 @@ struct Found {
     ln_p: f64,
     /// Hosts that were counted: affected ones, and those that they were compared with.
     counted: (Vec<HostIndex>, Vec<HostIndex>),
-    /// Whether the WSUS machine says that this certificate signs.
-    signs: bool,
+    /// How it is known that this certificate signs.
+    signs: Signs,
     test: Test,
+}
+
+/// How it is known that a certificate signs what hosts fail at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Signs {
+    /// Nobody says so: hosts that succeeded must tell.
+    Unknown,
+    /// The WSUS machine signs with it. Or the hosts tried it themselves: a TLS certificate.
+    Said,
+    /// The files name it that affected hosts did not trust.
+    InFiles,
 }
 
 /// What a condition is about.
@@ -105,8 +118,11 @@ struct Sides<'a> {
     onset: i64,
     /// The certificate that the WSUS machine signs with: the newest one in its store, expired or not.
     signing: BTreeSet<StringId>,
-    /// Certificates that may sign updates: those in Trusted Publishers of any host, and that one.
+    /// Certificates that may sign updates: those in Trusted Publishers of any host, that one, and signers of
+    /// files that hosts did not trust.
     publishing: BTreeSet<StringId>,
+    /// The signers of the files that the affected hosts did not trust.
+    files: FileSigners,
 }
 
 impl Findings {
@@ -233,7 +249,10 @@ fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
         tests.extend(publishing.iter().map(|certificate| Test::Distrusted((disallowed, *certificate))));
     }
     if is_of(&[Family::Expired]) {
-        let expired = publishing.iter().filter(|certificate| sides.is_expired(**certificate));
+        // A signature with a time stamp stays valid.
+        let expired = publishing
+            .iter()
+            .filter(|certificate| sides.is_expired(**certificate) && !sides.files.outlive_expiry(**certificate));
         tests.extend(expired.map(|certificate| Test::Expired((publisher, *certificate))));
     }
     tests
@@ -273,12 +292,15 @@ impl<'a> Sides<'a> {
         let succeeded = healthy.iter().copied().filter(succeeded).collect();
         let signing: BTreeSet<StringId> =
             wsus.and_then(|wsus| newest(wsus, known, incident.onset)).into_iter().collect();
+        let files =
+            if incident.kind == Kind::Signature { FileSigners::of(&affected, known) } else { FileSigners::default() };
         let mut publishing = signing.clone();
         for host in affected.iter().chain(&healthy) {
             publishing.extend(store_id("TrustedPublisher").into_iter().flat_map(|store| known.in_store(*host, store)));
         }
+        publishing.extend(files.publishing(known));
         let (kind, onset) = (incident.kind, incident.onset);
-        Sides { known, fleet, affected, healthy, succeeded, wsus, kind, onset, signing, publishing }
+        Sides { known, fleet, affected, healthy, succeeded, wsus, kind, onset, signing, publishing, files }
     }
 
     fn is_expired(&self, certificate: StringId) -> bool {
@@ -338,7 +360,7 @@ impl<'a> Sides<'a> {
         if with == 0 || (with as f64) < AFFECTED_MIN * all as f64 {
             return None;
         }
-        let signs = self.is_signing(test);
+        let signs = self.signs(test);
         let (with_succeeded, succeeded) = self.count(&self.succeeded, test);
         let (with_healthy, healthy) = self.count(&self.healthy, test);
         let few = |with: u64, all: usize| with as f64 <= CONTRAST_MAX * all as f64;
@@ -352,7 +374,7 @@ impl<'a> Sides<'a> {
             && healthy.len() as u64 >= CONSENSUS_HOSTS_MIN
             && few(with_healthy, healthy.len())
             && tail(with_healthy, healthy.len()) <= CONSENSUS_P_MAX;
-        if !signs && !by_success && !by_consensus {
+        if signs == Signs::Unknown && !by_success && !by_consensus {
             return None;
         }
         let (other, others) =
@@ -366,19 +388,22 @@ impl<'a> Sides<'a> {
         Some(Found { value: words::value(&document), document, ln_p, counted: (affected, others), signs, test })
     }
 
-    /// Whether nobody needs to guess: the WSUS machine signs with the certificate, or with one that it issued; or the hosts
-    /// themselves tried the server's TLS certificate.
-    fn is_signing(&self, test: Test) -> bool {
+    /// Whether nobody needs to guess: the files are signed with the certificate, or with one that it issued; the WSUS machine
+    /// signs so; or the hosts themselves tried the server's TLS certificate.
+    fn signs(&self, test: Test) -> Signs {
         if test == Test::SiteUntrusted {
-            return true;
+            return Signs::Said;
         }
-        let (Test::Missing(pair) | Test::Distrusted(pair) | Test::Expired(pair)) = test else { return false };
+        let (Test::Missing(pair) | Test::Distrusted(pair) | Test::Expired(pair)) = test else { return Signs::Unknown };
+        if self.files.signer_of(pair.1, self.known).is_some() {
+            return Signs::InFiles;
+        }
         let subject = self.known.details.get(&pair.1).map_or("", |details| details.subject.as_str());
         let is_issuer = |signing: &StringId| {
             let issuer = self.known.details.get(signing).map_or("", |details| details.issuer.as_str());
             !issuer.is_empty() && issuer == subject
         };
-        self.signing.contains(&pair.1) || self.signing.iter().any(is_issuer)
+        if self.signing.contains(&pair.1) || self.signing.iter().any(is_issuer) { Signs::Said } else { Signs::Unknown }
     }
 
     fn document(
@@ -441,6 +466,9 @@ impl<'a> Sides<'a> {
             p_value,
             since: since.map(UtcTime),
             wsus: signer.and_then(|pair| self.copy_of_wsus(pair.1)),
+            file_signer: pair
+                .and_then(|pair| self.files.signer_of(pair.1, self.known))
+                .and_then(|signer| self.files.evidence(signer, self.known)),
         }
     }
 
@@ -496,7 +524,7 @@ impl<'a> Sides<'a> {
 
     /// Whether a finding explains the hosts at least as well as each factor does, among the hosts that have inventories.
     fn explains_as_well(&self, found: &Found, comparison: &Comparison) -> bool {
-        if found.signs {
+        if found.signs > Signs::Unknown {
             return true;
         }
         let (affected, others) = &found.counted;
@@ -542,9 +570,16 @@ impl<'a> Sides<'a> {
                 answers.push(("certutil -store WSUS", Where::Wsus, text));
             }
         }
+        for signer in self.files.iter() {
+            if let Some(evidence) = self.files.evidence(signer, self.known) {
+                let text = words::signer(&words::certificate(&self.name(signer)), &evidence);
+                answers.push(("SignerCertificate, TimeStamperCertificate\"", Where::Wsus, text));
+            }
+        }
         let of_finding = first.and_then(|found| found.document.certificate.as_ref());
         let certificate = of_finding
             .and_then(|name| self.known.thumbprints.find(&name.sha1))
+            .or_else(|| self.files.iter().next())
             .or_else(|| Some(*self.signing.iter().next()?).filter(|_| self.signing.len() == 1));
         if let Some(certificate) = certificate {
             let signer = self.signer_of(certificate);

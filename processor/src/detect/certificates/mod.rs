@@ -8,6 +8,7 @@
 
 mod findings;
 mod inventory;
+mod signers;
 mod warnings;
 mod words;
 mod wsus;
@@ -33,12 +34,16 @@ const CERTIFICATES_MAX: usize = 50_000;
 /// Changes that are remembered of a host, the latest ones.
 const CHANGES_MAX: usize = 32;
 
+/// Signers of failed files that are remembered of a host; an inventory lists eight files.
+const SIGNERS_MAX: usize = 8;
+
 /// Bytes of a name; the Normalizer cuts names before.
 const NAME_BYTES_MAX: usize = 512;
 
 /// Memory of a host's entry, of a change in it, and of the details of a certificate beside its texts.
-const HOST_BYTES: u64 = 104;
+const HOST_BYTES: u64 = 128;
 const CHANGE_BYTES: u64 = 24;
+const SIGNER_BYTES: u64 = 8;
 const DETAILS_BYTES: u64 = 128;
 
 /// `certutil` writes local times without an offset.
@@ -86,6 +91,9 @@ struct HostStores {
     accept_trusted_publisher_certs: Option<bool>,
     /// The TLS certificate that the host's WSUS server showed, and whether the host trusts it.
     site: Option<(StringId, bool)>,
+    /// The certificates with which files are signed that the host's update client did not trust, and whether each of their
+    /// signatures carries a time stamp.
+    signers: Vec<(StringId, bool)>,
     /// Certificates that came or went between two inventories, and when the second one was taken.
     changes: Vec<Change>,
 }
@@ -115,6 +123,8 @@ impl Detector {
         self.stay_in_budget(&facts.host.id);
         match self.state.fleet.host((&facts.host).into(), log_time, &self.config.limits) {
             Some(host) if facts.unchanged => self.state.certificates.saw(host, facts.taken.min(log_time)),
+            // The host is unknown from now on, as if it had never sent an inventory.
+            Some(host) if facts.is_withdrawn() => self.state.certificates.forget_hosts(&BTreeSet::from([host])),
             Some(host) => self.state.certificates.set(host, facts, log_time),
             None => self.state.counts.beyond_limits += 1,
         }
@@ -149,7 +159,7 @@ impl Details {
 
 impl HostStores {
     fn bytes(&self) -> u64 {
-        HOST_BYTES + CHANGE_BYTES * self.changes.len() as u64
+        HOST_BYTES + CHANGE_BYTES * self.changes.len() as u64 + SIGNER_BYTES * self.signers.len() as u64
     }
 }
 
@@ -190,8 +200,9 @@ impl Certificates {
         let mut used = vec![false; self.thumbprints.numbers()];
         let of_changes = self.hosts.values().flat_map(|known| known.changes.iter().map(|change| change.pair));
         let of_sites = self.hosts.values().filter_map(|known| known.site).map(|(thumbprint, _)| thumbprint);
+        let of_files = self.hosts.values().flat_map(|known| known.signers.iter().map(|(thumbprint, _)| *thumbprint));
         let of_stores = self.sets.all_pairs().chain(of_changes).map(|(_, thumbprint)| thumbprint);
-        for thumbprint in of_stores.chain(of_sites) {
+        for thumbprint in of_stores.chain(of_sites).chain(of_files) {
             used[thumbprint as usize] = true;
         }
         self.thumbprints.keep(&used);
@@ -229,6 +240,9 @@ impl Certificates {
         pairs.dedup();
         let site = facts.wsus_site.as_ref();
         let site = site.and_then(|site| Some((self.thumbprint(&site.certificate)?, site.trusted)));
+        let signers = facts.failed_signers.iter().take(SIGNERS_MAX);
+        let signers = signers.filter_map(|signer| Some((self.thumbprint(&signer.certificate)?, signer.has_timestamp)));
+        let signers = signers.collect();
         let was_known = self.hosts.contains_key(&host);
         let known = self.hosts.entry(host).or_default();
         self.bytes -= if was_known { known.bytes() } else { 0 };
@@ -251,6 +265,7 @@ impl Certificates {
         known.set = self.sets.change(known.set, &pairs);
         known.complete = complete;
         known.site = site;
+        known.signers = signers;
         known.seen = facts.taken.min(log_time);
         known.accept_trusted_publisher_certs = facts.accept_trusted_publisher_certs;
         self.bytes += known.bytes();

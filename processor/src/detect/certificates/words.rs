@@ -1,6 +1,6 @@
 //! What a finding says, in sentences.
 
-use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, UtcTime};
+use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, FileSigner, UtcTime};
 
 /// `CN=Example Publishing (thumbprint 9595..., valid until 2027-01-01)`
 pub(super) fn certificate(name: &CertificateName) -> String {
@@ -54,21 +54,24 @@ pub(super) fn says(finding: &CertificateFinding) -> String {
             let lost = |since: UtcTime| format!("; an inventory of {} shows it removed", day(since));
             text.push_str(&finding.since.map_or_else(String::new, lost));
             text.push_str(&of_wsus(finding));
+            text.push_str(&of_files(finding));
             text + "."
         }
         Condition::Distrusted => {
             let since = finding.since.map(|since| format!(", since {} at the latest", day(since))).unwrap_or_default();
             format!(
-                "the certificate {name} is in {store} on {affected_hosts} of {} and on {healthy_hosts} of {}{since}.",
+                "the certificate {name} is in {store} on {affected_hosts} of {} and on {healthy_hosts} of {}{since}{}.",
                 affected(*affected_known),
-                healthy(*healthy_known)
+                healthy(*healthy_known),
+                of_files(finding)
             )
         }
         Condition::Expired => format!(
-            "the certificate {name} has expired; {affected_hosts} of {} have it in {store}, and {healthy_hosts} of {}{}.",
+            "the certificate {name} has expired; {affected_hosts} of {} have it in {store}, and {healthy_hosts} of {}{}{}.",
             affected(*affected_known),
             healthy(*healthy_known),
-            of_wsus(finding)
+            of_wsus(finding),
+            of_files(finding)
         ),
         Condition::SiteUntrusted => {
             let elsewhere = |other| format!("; hosts that trust the server are shown {}", certificate(other));
@@ -127,6 +130,27 @@ fn of_wsus(finding: &CertificateFinding) -> String {
     let Some(copy) = &finding.wsus else { return String::new() };
     let has = if copy.has_certificate { "has it" } else { "does not have it" };
     format!("; the WSUS machine {} {has} in its store WSUS", copy.host)
+}
+
+/// What the files say that affected hosts did not trust.
+fn of_files(finding: &CertificateFinding) -> String {
+    let Some(signer) = &finding.file_signer else { return String::new() };
+    let is_own = finding.certificate.as_ref().is_some_and(|certificate| certificate.sha1 == signer.sha1);
+    let what = if is_own { "it is" } else { &format!("it issued the certificate {},", signer.sha1) };
+    let FileSigner { hosts, hosts_known, .. } = signer;
+    let stamp = match finding.condition {
+        Condition::Expired => ", without a time stamp",
+        _ => "",
+    };
+    format!("; {what} the signer of the failing file on {hosts} of {hosts_known} affected hosts that name one{stamp}")
+}
+
+/// What inventories say to the question who signed a file.
+pub(super) fn signer(name: &str, FileSigner { hosts, hosts_known, has_timestamp, .. }: &FileSigner) -> String {
+    let stamp = if *has_timestamp { "with" } else { "without" };
+    format!(
+        "{name} is the signer of the failing file, {stamp} a time stamp, on {hosts} of {hosts_known} affected hosts that name one"
+    )
 }
 
 /// The one step that fixes it. `on_wsus` says whether the WSUS machine has the certificate, where that is known.

@@ -143,6 +143,7 @@ fn finding(
         p_value: 1.0,
         since: case.and_then(|case| case.since).filter(|since| *since > 0).map(UtcTime),
         wsus: (!warning.wsus.is_empty()).then(|| WsusCopy { host: warning.wsus.clone(), has_certificate: true }),
+        file_signer: None,
     };
     finding.says = words::warns(&finding, now);
     finding.fix = words::fix(&finding, None);
