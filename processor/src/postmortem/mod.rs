@@ -10,11 +10,15 @@
 //! A source may lack a part: a file of alerts has no signals, and raw lines are deleted before alerts are. The report is
 //! written from the parts that are there, and names the [`Gap`]s.
 
+mod certificates;
 mod curve;
 mod hosts;
 mod page;
+mod phrases;
+mod sentences;
 pub(crate) mod spreadsheet;
 mod timeline;
+mod wording;
 mod words;
 
 use std::collections::BTreeMap;
@@ -25,6 +29,8 @@ use chrono_tz::Tz;
 use wulog_schemas::alert::Alert;
 use wulog_schemas::signal::RawPosition;
 use wulog_schemas::visible::visible_json;
+
+use wording::Wording;
 
 pub use hosts::{AffectedHost, ConfigurationChange, HostHistory};
 pub(crate) use page::{STYLE, path_segment, percent};
@@ -44,6 +50,8 @@ pub struct Incident {
     /// The raw lines of the evidence.
     lines: BTreeMap<RawPosition, String>,
     gaps: Vec<Gap>,
+    /// A command that writes the documents again, where it is another one than the newest document names.
+    replay: Option<String>,
     /// Whether it is shown on the status page, which has a page of each host.
     is_live: bool,
 }
@@ -102,8 +110,16 @@ impl Incident {
             changes: Vec::new(),
             lines: BTreeMap::new(),
             gaps: vec![Gap::NoSignals, Gap::NoLines],
+            replay: None,
             is_live: false,
         }
+    }
+
+    /// Names the command that writes the documents again, for a source that the documents do not name.
+    #[must_use]
+    pub fn replayed_by(mut self, command: String) -> Incident {
+        self.replay = Some(command);
+        self
     }
 
     /// Adds the hosts' failures and recoveries from signals.
@@ -166,7 +182,7 @@ impl Incident {
         let files = [
             ("report.html", page::html(self, style)?.into_bytes()),
             ("hosts.csv", spreadsheet::csv(&self.hosts)),
-            ("timeline.jsonl", timeline::jsonl(self)),
+            ("timeline.jsonl", timeline::jsonl(self, &Wording::of(style))),
             ("alert.json", (visible_json(&alert).into_owned() + "\n").into_bytes()),
         ];
         for (name, bytes) in files {
