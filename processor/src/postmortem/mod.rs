@@ -67,8 +67,8 @@ pub enum Gap {
     NoLines,
     /// The status page of this process knows no single hosts of the incident.
     NoHosts,
-    /// The Detector knows which hosts have recovered, and not when.
-    NoRecoveryTimes,
+    /// The Detector keeps the newest success of a host, and not the first.
+    NewestSuccess,
 }
 
 /// How the report is written.
@@ -153,7 +153,9 @@ impl Incident {
             self.gaps.push(Gap::NoHosts);
             return self;
         };
-        self.gaps.push(Gap::NoRecoveryTimes);
+        if members.iter().any(|member| member.recovered) {
+            self.gaps.push(Gap::NewestSuccess);
+        }
         self.hosts = members.into_iter().map(AffectedHost::from).collect();
         self
     }

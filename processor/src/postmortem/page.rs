@@ -11,7 +11,7 @@ use super::sentences::Writer;
 use super::timeline::{self, Entry};
 use super::wording::Wording;
 use super::{Gap, Incident, ReportError, Style};
-use crate::html;
+use crate::html::{self, OfflinePage};
 
 const TEMPLATE: &str = include_str!("report.html");
 /// The sections of an incident, which the report and the status page share.
@@ -102,8 +102,11 @@ struct HostRow {
 pub(super) fn html(incident: &Incident, style: Style) -> Result<String, ReportError> {
     let mut data = data(incident, style)?;
     data["body"] = Value::String(html::fill("incident.html", SECTIONS, &data)?);
-    data["css"] = Value::String(STYLE.to_owned());
-    Ok(html::fill("report.html", TEMPLATE, &data)?)
+    let body = html::fill("report.html", TEMPLATE, &data)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let title = format!("{}: {} ({})", text(&data["w"]["title"]), text(&data["heading"]), text(&data["id"]));
+    let page = OfflinePage { lang: &text(&data["w"]["lang"]), title: &title, style: STYLE, body: &body };
+    Ok(page.html()?)
 }
 
 /// Writes the sections of the incident alone.

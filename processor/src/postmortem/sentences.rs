@@ -150,7 +150,7 @@ impl Writer<'_> {
                 Gap::NamesCut => wording.with("gap_names_cut", &[("named", &named), ("affected", &affected)]),
                 Gap::NoLines => wording.get("gap_no_lines").to_owned(),
                 Gap::NoHosts => wording.get("gap_no_hosts").to_owned(),
-                Gap::NoRecoveryTimes => wording.get("gap_no_recovery_times").to_owned(),
+                Gap::NewestSuccess => wording.get("gap_newest_success").to_owned(),
             })
             .collect();
         let missing = incident.hosts.iter().filter(|host| host.first_failure.is_none()).count() as u64;
