@@ -70,7 +70,7 @@ fn the_files_say_when_each_host_failed_and_recovered() {
         let recovered = if number < REPAIRED { UtcTime(repaired_at(number)).to_string() } else { String::new() };
         let begin = format!("pc-{number:02},{},0x800b0109,{UPDATE},", UtcTime(failed_at(number)));
         let row = rows.iter().find(|row| row.starts_with(&begin)).unwrap_or_else(|| panic!("{begin}: {rows:#?}"));
-        assert!(row.contains(&format!(">,{recovered},0,")) && row.ends_with(&format!(",{WSUS}")), "{row}");
+        assert!(row.contains(&format!(" (KB9990001),{recovered},0,")) && row.ends_with(&format!(",{WSUS}")), "{row}");
     }
 
     let page = &files["report.html"];
@@ -107,7 +107,7 @@ fn a_german_report_is_german() {
     for sentence in english {
         assert!(!page.contains(sentence.as_str()), "{sentence:?} is English");
     }
-    for word in [" hosts", "Affected", "Healthy", "opened", "growing", "resolved", "gamma", "auf Englisch zitiert"] {
+    for word in [" hosts ", "hosts (", "Affected", "Healthy", "opened", "growing", "resolved", "gamma", "auf Englisch zitiert"] {
         assert!(!page.contains(word), "{word:?} is in the German page");
     }
     assert!(page.contains("WSUS-Server wsus-2.corp.example:8530") && page.contains("behoben 2019-11-1"));

@@ -249,9 +249,10 @@ fn the_pages_say_what_the_log_holds() {
 #[test]
 fn an_incident_says_when_each_host_recovered() {
     let (bench, id) = Bench::with_incident();
-    append(&bench.log, repair());
+    // The Detector keeps the newest successes of a host, so the repair must be among them.
+    append(&bench.log, repair().into_iter().filter(|signal| signal.log_time < START + 56 * HOUR).collect());
     let address = format!("/api/v1/incidents/{id}");
-    eventually("the repair", || bench.json(&address)["incident"]["hosts"]["recovered"] == REPAIRED);
+    eventually("the repair", || bench.json(&address)["hosts"][REPAIRED - 1]["recovered"] == true);
     let hosts = bench.json(&address)["hosts"].clone();
     for number in 0..STRICKEN {
         let expect = (number < REPAIRED).then(|| UtcTime(repaired_at(number)).to_string());
@@ -326,7 +327,7 @@ fn a_host_says_which_files_are_read_and_how_far() {
     assert_eq!((&of_file(FILE)["lag_bytes"], &of_file(FILE)["losses"]), (&Value::from(1_234), &Value::from(2)));
     assert_eq!((&of_file("D:\\new.log")["lag_bytes"], &of_file("D:\\new.log")["read_bytes"]), (&99.into(), &0.into()));
     let page = bench.page("/hosts/pc-07");
-    expect(&page, &["1,333 bytes", "&lt;b&gt;WindowsUpdate.log", "2019-11-13 02:07", "lines may have been missed"]);
+    expect(&page, &["1\u{a0}333 bytes", "&lt;b&gt;WindowsUpdate.log", "2019-11-13 02:07", "lines may have been missed"]);
 }
 
 #[test]

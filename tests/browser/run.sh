@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The status page in a real browser: three widths, light and dark, keyboard only, axe-core, script off, hostile host names,
-# live updates; and the pages of `report` and `replay --compare-out`, from the disk. Screenshots go to target/browser/. It needs Debian's `chromium` and Node.js; with CI=true both must be there.
+# live updates; and the pages of `report` and `replay --compare-out`, from the disk. Screenshots go to target/browser/. It
+# needs Debian's `chromium` and Node.js; with CI=true both must be there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -195,6 +195,12 @@ impl Incident {
     }
 }
 
+/// Whether a sentence of the Detector has a German one; the tests of those who write sentences ask.
+#[cfg(test)]
+pub(crate) fn has_german(sentence: &str) -> bool {
+    phrases::Phrases::german().find(sentence).is_some()
+}
+
 /// The positions of an incident's evidence in `wulog.raw`.
 #[must_use]
 pub fn evidence_of(alert: &Alert) -> Vec<RawPosition> {
