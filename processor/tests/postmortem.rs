@@ -107,7 +107,9 @@ fn a_german_report_is_german() {
     for sentence in english {
         assert!(!page.contains(sentence.as_str()), "{sentence:?} is English");
     }
-    for word in [" hosts ", "hosts (", "Affected", "Healthy", "opened", "growing", "resolved", "gamma", "auf Englisch zitiert"] {
+    for word in
+        [" hosts ", "hosts (", "Affected", "Healthy", "opened", "growing", "resolved", "gamma", "auf Englisch zitiert"]
+    {
         assert!(!page.contains(word), "{word:?} is in the German page");
     }
     assert!(page.contains("WSUS-Server wsus-2.corp.example:8530") && page.contains("behoben 2019-11-1"));

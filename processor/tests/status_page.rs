@@ -327,7 +327,10 @@ fn a_host_says_which_files_are_read_and_how_far() {
     assert_eq!((&of_file(FILE)["lag_bytes"], &of_file(FILE)["losses"]), (&Value::from(1_234), &Value::from(2)));
     assert_eq!((&of_file("D:\\new.log")["lag_bytes"], &of_file("D:\\new.log")["read_bytes"]), (&99.into(), &0.into()));
     let page = bench.page("/hosts/pc-07");
-    expect(&page, &["1\u{a0}333 bytes", "&lt;b&gt;WindowsUpdate.log", "2019-11-13 02:07", "lines may have been missed"]);
+    expect(
+        &page,
+        &["1\u{a0}333 bytes", "&lt;b&gt;WindowsUpdate.log", "2019-11-13 02:07", "lines may have been missed"],
+    );
 }
 
 #[test]

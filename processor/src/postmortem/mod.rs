@@ -195,6 +195,11 @@ impl Incident {
     }
 }
 
+/// What people call a dimension, in English.
+pub(crate) fn dimension_in_words(name: &str) -> String {
+    Wording::of(Style { language: Language::En, zone: Tz::UTC }).dimension(name)
+}
+
 /// Whether a sentence of the Detector has a German one; the tests of those who write sentences ask.
 #[cfg(test)]
 pub(crate) fn has_german(sentence: &str) -> bool {

@@ -212,7 +212,11 @@ impl Wording {
     /// The text of a gap in this language.
     fn gap(&self, gap: &str, text: &str) -> String {
         match gap {
-            "share" => self.decimal(&text.replace(".0 %", " %")),
+            // Rounded as every other share of the page.
+            "share" => match text.trim_end_matches(" %").parse::<f64>() {
+                Ok(share) => self.percent(share / 100.0),
+                Err(_) => text.to_owned(),
+            },
             "level" => self.words.find(&format!("level_{text}")).unwrap_or(text).to_owned(),
             "factor" => text.split_once(' ').map_or(text.to_owned(), |(dimension, value)| self.pair(dimension, value)),
             "certificate" => self.phrase(text),
@@ -287,8 +291,8 @@ mod tests {
             ),
             (
                 "33.3 % of the active hosts are affected",
-                "33.3 % of the active hosts are affected",
-                "33,3 % der aktiven Rechner sind betroffen",
+                "33 % of the active hosts are affected",
+                "33 % der aktiven Rechner sind betroffen",
             ),
             (
                 "a rule of yours asks for high: x",

@@ -12,10 +12,11 @@ use wulog_schemas::hresult::lookup;
 use super::Status;
 use super::filter::parameter;
 use super::layout::{Page, Place, number, shown, time, wrong};
-use crate::postmortem::path_segment;
+use crate::postmortem::{dimension_in_words, path_segment};
 use crate::question::{
     Answer, HOST_STATES, HostDetails, HostFiles, HostInventory, HostList, HostRow, HostSearch, NoAnswer, Question,
 };
+use crate::report::capitalized;
 
 /// Certificates of a host that its page shows.
 const CERTIFICATES_SHOWN: usize = 300;
@@ -188,7 +189,7 @@ fn details(known: &Host) -> Markup {
                     tr { th scope="row" { "Last active" } td { @if let Some(at) = host.last_active { (time(at)) } @else { "never" } } }
                     tr { th scope="row" { "Last heard" } td { (time(host.row.heard)) ", known since " (time(host.first_heard)) } }
                     tr { th scope="row" { "Host id" } td { code { (shown(&host.row.id)) } } }
-                    @for fact in &host.facts { tr { th scope="row" { (shown(&fact.dimension)) } td { (shown(&fact.value)) } } }
+                    @for fact in &host.facts { tr { th scope="row" { (shown(&capitalized(&dimension_in_words(&fact.dimension)))) } td { (shown(&fact.value)) } } }
                     @if !host.incidents.is_empty() {
                         tr { th scope="row" { "Open incidents" } td { @for id in &host.incidents { a href={"/incidents/" (id)} { (id) } " " } } }
                     }

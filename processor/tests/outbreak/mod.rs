@@ -10,43 +10,39 @@ use wulog_schemas::signal::{
     Tick, VERSION,
 };
 
-pub const START: i64 = 1_573_430_400_000;
-pub const MINUTE: i64 = 60_000;
-pub const HOUR: i64 = 60 * MINUTE;
-pub const UPDATE: &str = "update:8468427e-6555-e8d9-5360-9cbc1d52a0bb";
-pub const TITLE: &str = "VideoTool <3.2> (KB9990001)";
+pub(crate) const START: i64 = 1_573_430_400_000;
+pub(crate) const MINUTE: i64 = 60_000;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const UPDATE: &str = "update:8468427e-6555-e8d9-5360-9cbc1d52a0bb";
+pub(crate) const TITLE: &str = "VideoTool <3.2> (KB9990001)";
 /// Server of the stricken hosts.
-pub const WSUS: &str = "wsus-2.corp.example:8530";
+pub(crate) const WSUS: &str = "wsus-2.corp.example:8530";
 /// A certificate that the healthy hosts trust.
-pub const SHA1: &str = "e6b62c608d1204182112155303a59941656fbd62";
+pub(crate) const SHA1: &str = "e6b62c608d1204182112155303a59941656fbd62";
 /// A name that no host should have, and any may.
-pub const HOSTILE: &str = "=cmd|' /C calc'!A0<script>alert(1)</script>\u{202e}\"x";
-pub const FLEET: usize = 40;
-pub const STRICKEN: usize = 8;
+pub(crate) const HOSTILE: &str = "=cmd|' /C calc'!A0<script>alert(1)</script>\u{202e}\"x";
+pub(crate) const FLEET: usize = 40;
+pub(crate) const STRICKEN: usize = 8;
 /// Of the stricken, those that succeed in the end: all but one.
-pub const REPAIRED: usize = 7;
+pub(crate) const REPAIRED: usize = 7;
 
 /// Name of a host by its number; the first one is hostile.
-#[must_use]
-pub fn name(host: usize) -> String {
+pub(crate) fn name(host: usize) -> String {
     if host == 0 { HOSTILE.to_owned() } else { format!("pc-{host:02}") }
 }
 
 /// When a stricken host fails, and when a host of the healthy ones succeeds at the update.
-#[must_use]
-pub fn failed_at(number: usize) -> i64 {
+pub(crate) fn failed_at(number: usize) -> i64 {
     START + 50 * HOUR + number as i64 * MINUTE
 }
 
 /// When a repaired host succeeds at the update.
-#[must_use]
-pub fn repaired_at(number: usize) -> i64 {
+pub(crate) fn repaired_at(number: usize) -> i64 {
     START + 52 * HOUR + number as i64 * MINUTE
 }
 
 /// Two days of a fleet that succeeds, then an hour in which some hosts fail.
-#[must_use]
-pub fn outbreak() -> Vec<Signal> {
+pub(crate) fn outbreak() -> Vec<Signal> {
     let mut script = Script::default();
     for number in 0..FLEET {
         script.push(START + number as i64, Fact::HostFacts(facts(number)));
@@ -65,8 +61,7 @@ pub fn outbreak() -> Vec<Signal> {
 }
 
 /// What follows on [`outbreak`]: the repair of all stricken hosts but one, and a day of peace.
-#[must_use]
-pub fn repair() -> Vec<Signal> {
+pub(crate) fn repair() -> Vec<Signal> {
     let mut script = Script { offset: 1_000_000, ..Script::default() };
     for number in 0..REPAIRED {
         script.push(repaired_at(number), attempt(number, repaired_at(number), UPDATE, false));
