@@ -301,7 +301,7 @@ fn a_host_says_which_files_are_read_and_how_far() {
         partition: 0,
         timestamp_ms: START + 51 * HOUR,
         key: format!("{:032x}", 7).as_str().into(),
-        header: Some(header.to_bytes().into()),
+        header: Some(header.to_bytes()),
         value: Some(value.into()),
     };
     let mut log = EmbeddedLog::open(&bench.log, "test", Topic::Raw).unwrap();

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
-use wulog_tests::embedded::lived;
-use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, Layout};
+use wulog_tests::embedded::{lived, outbreak_on_the_second_day};
+use wulog_tests::fleet::{DAY_MS, HOUR_MS};
 use wulog_tests::process::{Ended, Running, run};
 
 const HOSTS: usize = 30;
@@ -17,22 +17,12 @@ const STEP_MS: i64 = HOUR_MS / 2;
 /// A loaded machine may take long to begin.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A day of peace, then a day in which every host of one server fails. Sites in UTC, since files alone don't say their zone.
-fn fleet(seed: u64, hosts: usize) -> Fleet {
-    let mut spec = FleetSpec::new(seed, hosts).with_outbreak(1, DAY_MS, Cause::UntrustedRoot);
-    spec.layout = Layout::Sites;
-    for site in spec.wsus.iter_mut().flat_map(|wsus| &mut wsus.sites) {
-        (site.zone, site.utc_minutes) = ("Etc/UTC".to_owned(), 0);
-    }
-    Fleet::new(spec)
-}
-
 /// One log for all tests, which only read it.
 fn db() -> &'static str {
     static LOG: OnceLock<(tempfile::TempDir, String)> = OnceLock::new();
     let (_, path) = LOG.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let fleet = fleet(31, HOSTS);
+        let fleet = outbreak_on_the_second_day(31, HOSTS);
         let end_ms = fleet.spec().start_ms + 2 * DAY_MS;
         let log = lived(fleet, folder.path(), (end_ms, STEP_MS)).unwrap();
         let path = log.path.to_str().unwrap().to_owned();
@@ -92,7 +82,7 @@ fn a_stricter_configuration_opens_later_or_not_at_all() {
 
 #[test]
 fn incidents_that_opened_outside_the_range_do_not_count() {
-    let before = (fleet(31, HOSTS).spec().start_ms + DAY_MS / 2) / 1_000;
+    let before = (outbreak_on_the_second_day(31, HOSTS).spec().start_ms + DAY_MS / 2) / 1_000;
     let until = chrono::DateTime::from_timestamp(before, 0).unwrap().to_rfc3339();
     let early = replay(&["--stage", "signals", "--compare", "live", "--until", &until]);
     expect(&early, &["No difference: 0 incidents are the same"]);
@@ -104,7 +94,7 @@ fn incidents_that_opened_outside_the_range_do_not_count() {
 fn files_have_no_live_run_but_may_be_compared_with_documents() {
     let folder = tempfile::tempdir().unwrap();
     let logs = folder.path().join("logs");
-    let mut fleet = fleet(32, 20);
+    let mut fleet = outbreak_on_the_second_day(32, 20);
     let end_ms = fleet.spec().start_ms + 2 * DAY_MS;
     for host in fleet.hosts() {
         std::fs::create_dir_all(logs.join(&host.name)).unwrap();
@@ -187,7 +177,7 @@ fn a_range_by_event_time_holds_the_lines_that_say_these_times() {
         (folder.path().join("all.jsonl"), folder.path().join("ranged.jsonl"), folder.path().join("alerts.jsonl"));
     replay(&["--events-out", all.to_str().unwrap()]).expect_success();
     let all = documents(&all);
-    let begin = fleet(31, HOSTS).spec().start_ms + DAY_MS / 2 + STEP_MS / 2;
+    let begin = outbreak_on_the_second_day(31, HOSTS).spec().start_ms + DAY_MS / 2 + STEP_MS / 2;
     let end = begin + 4 * HOUR_MS;
     let (since, until) = (rfc3339(begin), rfc3339(end));
     let between = |by: &'static str| {
@@ -212,7 +202,7 @@ fn a_range_by_event_time_holds_the_lines_that_say_these_times() {
         documents(&alerts)
     };
     assert!(alerts_between(begin, end).is_empty(), "nobody has failed yet");
-    let outbreak = fleet(31, HOSTS).spec().start_ms + DAY_MS;
+    let outbreak = outbreak_on_the_second_day(31, HOSTS).spec().start_ms + DAY_MS;
     let found = alerts_between(outbreak, outbreak + DAY_MS);
     assert!(!found.is_empty());
     for alert in found {
@@ -224,7 +214,7 @@ fn a_range_by_event_time_holds_the_lines_that_say_these_times() {
 #[test]
 fn a_warm_up_reads_less_and_writes_the_same_events() {
     let folder = tempfile::tempdir().unwrap();
-    let since = rfc3339(fleet(31, HOSTS).spec().start_ms + 30 * HOUR_MS);
+    let since = rfc3339(outbreak_on_the_second_day(31, HOSTS).spec().start_ms + 30 * HOUR_MS);
     let replayed = |name: &str, more: &[&str]| {
         let path = folder.path().join(name);
         let out = ["--since", &since, "--events-out", path.to_str().unwrap()];
@@ -276,7 +266,7 @@ fn progress_is_one_line_on_a_terminal() {
 /// Many hosts with the same lines, enough work for some seconds; and how many lines they are.
 fn many_logs(folder: &Path) -> (PathBuf, usize) {
     let logs = folder.join("logs");
-    let mut fleet = fleet(33, 20);
+    let mut fleet = outbreak_on_the_second_day(33, 20);
     let end_ms = fleet.spec().start_ms + 2 * DAY_MS;
     let mut lines = 0;
     for (host, bytes) in fleet.lines_until(end_ms) {

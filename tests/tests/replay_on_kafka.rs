@@ -8,8 +8,8 @@ use serde_json::Value;
 use wulog_processor::log::Record;
 use wulog_processor::log::embedded::Records;
 use wulog_schemas::topic::Topic;
-use wulog_tests::embedded::lived;
-use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS};
+use wulog_tests::embedded::{lived, outbreak_on_the_second_day};
+use wulog_tests::fleet::{DAY_MS, HOUR_MS};
 use wulog_tests::kafka::{self, or_skip, unique_prefix};
 use wulog_tests::process::{Running, eventually, run};
 
@@ -22,7 +22,8 @@ fn a_replay_of_kafka_is_compared_with_the_live_run() {
     let (prefix, folder) = (unique_prefix("compare"), tempfile::tempdir().unwrap());
     let config = folder.path().join("processor.toml");
     let text = format!(
-        "topic_prefix = '{prefix}'\ninstance = 'one'\n[topics]\nraw_partitions = 1\n\
+        "topic_prefix = '{prefix}'\ninstance = 'one'\n[topics]\nraw_partitions = 1\nsimulated = true\n\
+         [processor]\ntick_after_idle_secs = 0\n\
          [kafka]\n'bootstrap.servers' = '{}'\n'session.timeout.ms' = 6000\n",
         broker.bootstrap(),
     );
@@ -30,8 +31,8 @@ fn a_replay_of_kafka_is_compared_with_the_live_run() {
     let config = config.to_str().unwrap();
     run("wulog-processor", &["topics", "create", "--config", config]).expect_success();
 
-    // A day of peace, then a day in which every host of one server fails: their signals, as an embedded log has them.
-    let fleet = Fleet::new(FleetSpec::new(31, 30).with_outbreak(1, DAY_MS, Cause::UntrustedRoot));
+    // The signals of a fleet, as an embedded log has them.
+    let fleet = outbreak_on_the_second_day(31, 30);
     let end_ms = fleet.spec().start_ms + 2 * DAY_MS;
     let log = lived(fleet, folder.path(), (end_ms, HOUR_MS / 2)).unwrap();
     let producer: BaseProducer = broker.client_config().create().unwrap();
