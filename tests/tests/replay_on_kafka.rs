@@ -48,7 +48,7 @@ fn a_replay_of_kafka_is_compared_with_the_live_run() {
 
     let live = Running::start("wulog-processor", &["run", "--config", config]);
     let listed = || run("wulog-processor", &["alerts", "list", "--all", "--config", config]).stdout;
-    eventually("the incident of the live run", LIMIT, || listed().contains("wu-"));
+    eventually("the incident of the live run", LIMIT, || listed().contains("untrusted_root"));
     live.terminate_within(Duration::from_secs(60)).expect_success();
 
     let replay = |more: &[&str]| {
@@ -69,7 +69,7 @@ fn a_replay_of_kafka_is_compared_with_the_live_run() {
     assert!(std::fs::read_to_string(&page).unwrap().contains("<h2>Only in the live run</h2>"));
 
     // Nothing was committed or written there: the live run is what it was.
-    assert_eq!(listed().matches("wu-").count(), 1, "{}", listed());
+    assert_eq!(listed().matches("untrusted_root").count(), 1, "{}", listed());
     let alerts = broker.read_topic(&format!("{prefix}.alerts"));
     let ids: std::collections::BTreeSet<String> = alerts
         .iter()
