@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use wulog_schemas::visible::visible;
 
+const OFFLINE_PAGE: &str = include_str!("html/page.html");
+
 /// Fills a template with data.
 ///
 /// # Errors
@@ -35,6 +37,30 @@ pub(crate) fn fill(name: &str, template: &str, data: &Value) -> Result<String, m
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_template(name, template)?;
     environment.get_template(name)?.render(Serde(data))
+}
+
+/// A page that opens offline: without script, style sheet or picture from elsewhere.
+#[derive(Serialize)]
+pub(crate) struct OfflinePage<'a> {
+    /// Language of the text: `en`, `de`.
+    pub(crate) lang: &'a str,
+    pub(crate) title: &'a str,
+    /// Style sheet.
+    pub(crate) style: &'a str,
+    /// Content as HTML, in which every value is escaped.
+    pub(crate) body: &'a str,
+}
+
+impl OfflinePage<'_> {
+    /// The page as HTML.
+    ///
+    /// # Errors
+    /// When the template has a fault.
+    pub(crate) fn html(&self) -> Result<String, minijinja::Error> {
+        let mut data = serde_json::to_value(self).expect("a page is plain data");
+        make_visible(&mut data["title"]);
+        fill("page.html", OFFLINE_PAGE, &data)
+    }
 }
 
 /// A host name may hold characters that turn the order of a text around.

@@ -8,6 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use wulog_collector::log_format::{self, LogFormat};
 use wulog_processor::cli::Cli;
 use wulog_processor::config::ConfigError;
+use wulog_processor::replay::progress::BeforeLogLines;
 use wulog_schemas::visible::visible;
 
 const EXIT_FAILED: u8 = 1;
@@ -18,7 +19,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("WULOG_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.log_filter()));
-    tracing_subscriber::registry().with(filter).with(log_format::layer(cli.log_format)).init();
+    tracing_subscriber::registry().with(filter).with(BeforeLogLines).with(log_format::layer(cli.log_format)).init();
     let log_format = cli.log_format;
     match cli.run().await {
         Ok(code) => code,

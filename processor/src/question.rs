@@ -27,6 +27,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(3);
 const FLEET_AGE_MAX: Duration = Duration::from_secs(2);
 /// Hosts of an answer to [`Question::Hosts`].
 pub const HOSTS_MAX: usize = 200;
+/// Files of an answer to [`Question::Files`].
+pub const FILES_MAX: usize = 100;
 /// Hosts of an answer to [`Question::Members`].
 pub const MEMBERS_MAX: usize = 20_000;
 /// Certificates of an answer to [`Question::Certificates`].
@@ -41,6 +43,8 @@ pub enum Question {
     Hosts(HostSearch),
     /// The hosts of this name.
     Host(String),
+    /// The log files of the host with this id, which the Normalizer of its partition knows.
+    Files(String),
     /// The affected hosts of the incident with this id.
     Members(String),
     /// The certificates in the stores of hosts that send inventories.
@@ -69,6 +73,8 @@ pub enum Answer {
     Hosts(HostList),
     /// To [`Question::Host`]: the hosts of that name, each with its id.
     Host(Vec<HostDetails>),
+    /// To [`Question::Files`].
+    Files(HostFiles),
     /// To [`Question::Members`]; `None` where the machine knows no such incident any more.
     Members(Option<Vec<MemberHost>>),
     /// To [`Question::Certificates`].
@@ -214,6 +220,47 @@ pub struct StoredCertificate {
     pub not_after: Option<i64>,
 }
 
+/// The log files of a host, and how far they are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HostFiles {
+    /// The files, the one with the newest line first.
+    pub files: Vec<HostFile>,
+    /// Files that are known and not listed.
+    pub unlisted: u64,
+    /// What the host's collector said last; `None` where it said nothing since this process began to read the partition.
+    pub collector: Option<CollectorState>,
+}
+
+/// A log file of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HostFile {
+    /// Path on the host, or on the share from which it was gathered.
+    pub file: String,
+    /// Event time of its newest line, milliseconds since 1970 UTC; `None` where no line has a time.
+    pub newest: Option<i64>,
+    /// Bytes of decoded text that are read, counted from where reading began or the file was replaced.
+    pub read_bytes: u64,
+    /// Bytes in the file that the collector has not shipped yet; `None` without its word.
+    pub lag_bytes: Option<u64>,
+    /// Times that lines may have been missed; `None` without the collector's word.
+    pub losses: Option<u64>,
+}
+
+/// The newest heartbeat of a host's collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CollectorState {
+    /// Log time of the heartbeat, milliseconds since 1970 UTC.
+    pub at: i64,
+    /// Whether all that the files held was shipped.
+    pub caught_up: bool,
+    /// Files that the collector follows.
+    pub files: u64,
+    /// Bytes in all files that are not shipped yet.
+    pub lag_bytes: u64,
+    /// Times that lines of any file may have been missed.
+    pub losses: u64,
+}
+
 /// An affected host of an incident.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberHost {
@@ -229,6 +276,9 @@ pub struct MemberHost {
     pub title: String,
     /// Whether it has succeeded since.
     pub recovered: bool,
+    /// Event time of its newest success at something that the incident is about, milliseconds since 1970 UTC; `None` where
+    /// it has not recovered, or where the Detector keeps no such success any more.
+    pub recovered_at: Option<i64>,
     /// Partition and offset of the first failure in `wulog.raw`.
     pub raw: (i32, i64),
     /// The host's dimensions.

@@ -41,7 +41,9 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
     let (metrics, loops) = (Metrics::new(), Loops::new(Instant::now()));
     let server = config.http.as_ref().map(Server::bind).transpose()?;
     let (asker, questions) = question::channel();
-    let status = Arc::new(Status::new(AlertsLog::Kafka(Box::new(config.kafka.clone())), &metrics, asker));
+    let (file_asker, file_questions) = question::channel();
+    let status = Status::new(AlertsLog::Kafka(Box::new(config.kafka.clone())), &metrics, asker);
+    let status = Arc::new(status.asking_for_files(file_asker));
     let channels = config
         .channels
         .iter()
@@ -51,7 +53,8 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
     let no_ticks = ShellConfig { tick_after_idle: None, ..config.shell.clone() };
     let mut normalizer = on_kafka::<Normalizer>(config, ticks, Topic::Raw, config.normalizer.clone())?
         .noting_in(&metrics)
-        .watched_in(&loops);
+        .watched_in(&loops)
+        .answering(file_questions);
     let mut detector = on_kafka::<Detector>(config, no_ticks, Topic::Signals, config.detector.clone())?
         .noting_in(&metrics)
         .watched_in(&loops)

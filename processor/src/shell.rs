@@ -219,13 +219,14 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Answers the questions that wait, from the first live machine. A machine that panics on a question stays as it was,
+    /// Answers the questions that wait, from the first live machine that has an answer. A machine that panics on a question stays as it was,
     /// since a question changes nothing.
     fn answer(&mut self) {
         let Some(questions) = &mut self.questions else { return };
-        let live = self.slots.values().find(|slot| slot.is_live()).map(|slot| &slot.machine);
+        let slots = &self.slots;
         questions.answer_all(|question| {
-            let answered = catch_unwind(AssertUnwindSafe(|| live.and_then(|machine| machine.answer(question))));
+            let mut live = slots.values().filter(|slot| slot.is_live());
+            let answered = catch_unwind(AssertUnwindSafe(|| live.find_map(|slot| slot.machine.answer(question))));
             answered.unwrap_or_else(|_| {
                 error!(machine = M::NAME, ?question, "panicked on this question of the status page; please report it");
                 None

@@ -81,8 +81,12 @@ impl Standalone {
         let sink = EmbeddedSink::open(&self.log, Clock::System)?;
         let collector = Collector::new(self.collector_config()?, Box::new(sink), Clock::System)?;
         let (metrics, loops) = (Metrics::new(), Loops::new(Instant::now()));
-        let mut normalizer =
-            self.shell::<Normalizer>(Topic::Raw, self.normalizer.clone())?.noting_in(&metrics).watched_in(&loops);
+        let (file_asker, file_questions) = question::channel();
+        let mut normalizer = self
+            .shell::<Normalizer>(Topic::Raw, self.normalizer.clone())?
+            .noting_in(&metrics)
+            .watched_in(&loops)
+            .answering(file_questions);
         let (asker, questions) = question::channel();
         let mut detector = self
             .shell::<Detector>(Topic::Signals, self.detector.clone())?
@@ -90,7 +94,8 @@ impl Standalone {
             .watched_in(&loops)
             .answering(questions);
         let server = self.http.as_ref().map(Server::bind).transpose()?;
-        let status = Arc::new(Status::new(AlertsLog::Embedded(self.log.clone()), &metrics, asker));
+        let status = Status::new(AlertsLog::Embedded(self.log.clone()), &metrics, asker);
+        let status = Arc::new(status.asking_for_files(file_asker));
         let channels = self
             .channels
             .iter()

@@ -15,91 +15,16 @@ use wulog_processor::postmortem::{HostHistory, Incident, Style, evidence_of};
 use wulog_processor::replay::{Results, from_signals};
 use wulog_schemas::alert::{Alert, Provenance, State, UtcTime};
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{
-    Attempt, ConfigChange, Fact, HostFacts, HostRef, Outcome, RawPosition, Signal, Tick, VERSION,
-};
+use wulog_schemas::signal::{Attempt, ConfigChange, Fact, HostRef, Outcome, RawPosition, Signal, VERSION};
 use wulog_schemas::topic::Topic;
 
-const START: i64 = 1_573_430_400_000;
-const MINUTE: i64 = 60_000;
-const HOUR: i64 = 60 * MINUTE;
-const UPDATE: &str = "update:8468427e-6555-e8d9-5360-9cbc1d52a0bb";
-/// A name that no host should have, and any may.
-const HOSTILE: &str = "=cmd|' /C calc'!A0<script>alert(1)</script>\u{202e}\"x";
-const FLEET: usize = 40;
-const STRICKEN: usize = 8;
-/// Of the stricken, those that succeed in the end: all but one.
-const REPAIRED: usize = 7;
+mod outbreak;
 
-fn name(host: usize) -> String {
-    if host == 0 { HOSTILE.to_owned() } else { format!("pc-{host:02}") }
-}
+use outbreak::{FLEET, HOUR, REPAIRED, START, STRICKEN, UPDATE, WSUS, failed_at, outbreak, repair, repaired_at};
 
-/// Two days of a fleet that succeeds, then an hour in which some hosts fail, then their repair.
+/// The outbreak and its repair.
 fn signals() -> Vec<Signal> {
-    let mut signals = Vec::new();
-    let mut offset = 0;
-    let mut push = |at: i64, fact: Fact| {
-        offset += 1;
-        signals.push(Signal { v: VERSION, log_time: at, raw: RawPosition { partition: 0, offset }, fact });
-    };
-    let host = |host: usize| HostRef { id: format!("{host:032x}"), name: name(host) };
-    let attempt = |number: usize, at: i64, subject: &str, fails: bool| {
-        let dimensions: BTreeMap<String, String> = [("title".to_owned(), "VideoTool <3.2>".to_owned())].into();
-        Fact::Attempt(Attempt {
-            host: host(number),
-            subject: subject.to_owned(),
-            outcome: if fails { Outcome::Failure } else { Outcome::Success },
-            family: fails.then_some(Family::UntrustedRoot),
-            code: fails.then(|| "0x800b0109".to_owned()),
-            operation: "install".to_owned(),
-            dimensions,
-            event_time: at,
-            since: at,
-            late: false,
-        })
-    };
-    for number in 0..FLEET {
-        let wsus = if number < STRICKEN { "wsus-2" } else { "wsus-1" };
-        let facts = HostFacts {
-            host: host(number),
-            dimensions: [("wsus".to_owned(), wsus.to_owned())].into(),
-            caught_up: true,
-            last_event_time: Some(START),
-            ..HostFacts::default()
-        };
-        push(START + number as i64, Fact::HostFacts(facts));
-    }
-    for hour in 0..48 {
-        let at = START + HOUR + hour * HOUR;
-        for number in 0..FLEET {
-            push(at + number as i64, attempt(number, at + number as i64, &format!("update:{hour:032}"), false));
-        }
-        push(at + MINUTE, Fact::Tick(Tick { partitions: 1 }));
-    }
-    for number in 0..FLEET {
-        push(failed_at(number), attempt(number, failed_at(number), UPDATE, number < STRICKEN));
-    }
-    push(START + 51 * HOUR, Fact::Tick(Tick { partitions: 1 }));
-    for number in 0..REPAIRED {
-        push(repaired_at(number), attempt(number, repaired_at(number), UPDATE, false));
-    }
-    for hour in 53..80 {
-        for number in 0..FLEET {
-            let at = START + hour * HOUR + number as i64;
-            push(at, attempt(number, at, &format!("update:{hour:032}"), false));
-        }
-        push(START + hour * HOUR + MINUTE, Fact::Tick(Tick { partitions: 1 }));
-    }
-    signals
-}
-
-fn failed_at(number: usize) -> i64 {
-    START + 50 * HOUR + number as i64 * MINUTE
-}
-
-fn repaired_at(number: usize) -> i64 {
-    START + 52 * HOUR + number as i64 * MINUTE
+    outbreak().into_iter().chain(repair()).collect()
 }
 
 fn incident() -> (Incident, Alert) {
@@ -121,8 +46,12 @@ fn incident() -> (Incident, Alert) {
 }
 
 fn written(incident: &Incident, language: Language) -> BTreeMap<String, String> {
+    written_in(incident, Style { language, zone: chrono_tz::Europe::Berlin })
+}
+
+fn written_in(incident: &Incident, style: Style) -> BTreeMap<String, String> {
     let folder = tempfile::tempdir().unwrap();
-    incident.write(folder.path(), Style { language, zone: chrono_tz::Europe::Berlin }).unwrap();
+    incident.write(folder.path(), style).unwrap();
     let names = ["report.html", "hosts.csv", "timeline.jsonl", "alert.json"];
     names.map(|name| (name.to_owned(), fs::read_to_string(folder.path().join(name)).unwrap())).into()
 }
@@ -141,7 +70,7 @@ fn the_files_say_when_each_host_failed_and_recovered() {
         let recovered = if number < REPAIRED { UtcTime(repaired_at(number)).to_string() } else { String::new() };
         let begin = format!("pc-{number:02},{},0x800b0109,{UPDATE},", UtcTime(failed_at(number)));
         let row = rows.iter().find(|row| row.starts_with(&begin)).unwrap_or_else(|| panic!("{begin}: {rows:#?}"));
-        assert!(row.contains(&format!(">,{recovered},0,")) && row.ends_with(",wsus-2"), "{row}");
+        assert!(row.contains(&format!(" (KB9990001),{recovered},0,")) && row.ends_with(&format!(",{WSUS}")), "{row}");
     }
 
     let page = &files["report.html"];
@@ -149,14 +78,89 @@ fn the_files_say_when_each_host_failed_and_recovered() {
     text(&format!("{STRICKEN} of {FLEET} active hosts"));
     text("0x800b0109 CERT_E_UNTRUSTEDROOT");
     text("2019-11-13 02:00:00 (03:00)");
-    text("wsus-2");
+    text(&format!("WSUS server {WSUS}"));
     if newest.state == State::Resolved {
         text("resolved at");
     }
     assert_eq!(page.matches("<rect class=\"bar\"").count(), 1, "all failed within one hour");
 
-    let german = &written(&incident, Language::De)["report.html"];
-    assert!(german.contains("<html lang=\"de\">") && german.contains("Betroffene Rechner"));
+    text(">onset 2019-11-13 02:00 UTC (03:00)<");
+    assert!(page.contains("in parentheses in Europe&#x2f;Berlin"));
+    let utc = &written_in(&incident, Style { language: Language::En, zone: chrono_tz::UTC })["report.html"];
+    assert!(utc.contains("Times are in UTC.") && !utc.contains("parentheses") && !utc.contains("02:00:00 ("));
+}
+
+/// The text of a page, without its elements.
+fn text_of(page: &str) -> String {
+    let body = page.split("<body>").nth(1).unwrap();
+    seen(
+        &body
+            .split('<')
+            .filter_map(|element| element.split_once('>'))
+            .map(|(_, text)| text)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    )
+}
+
+/// A page as its reader sees it.
+fn seen(page: &str) -> String {
+    let entities = [("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    entities.iter().fold(page.to_owned(), |page, (entity, text)| page.replace(entity, text))
+}
+
+#[test]
+fn a_german_report_is_german() {
+    let (incident, newest) = incident();
+    let files = written(&incident, Language::De);
+    let page = seen(&files["report.html"]);
+    assert!(page.contains("<html lang=\"de\">") && page.contains("Betroffene Rechner"));
+    let english = newest.remediation.iter().flat_map(|step| [Some(&step.check), step.on.as_ref()]).flatten();
+    let english = english.chain(&newest.severity.reasons).chain([&newest.summary]);
+    for sentence in english {
+        assert!(!page.contains(sentence.as_str()), "{sentence:?} is English");
+    }
+    for word in
+        [" hosts ", "hosts (", "Affected", "Healthy", "opened", "growing", "resolved", "gamma", "auf Englisch zitiert"]
+    {
+        assert!(!text_of(&files["report.html"]).contains(word), "{word:?} is in the German page");
+    }
+    assert!(
+        page.contains("WSUS-Server wsus-2.corp.example:8530") && page.contains(">Beginn 2019-11-13 02:00 UTC (03:00)<")
+    );
+    assert!(files["timeline.jsonl"].contains("scheiterte erstmals"));
+
+    // A sentence that this version does not know is quoted, and the page says so.
+    let mut other = newest;
+    other.severity.reasons.push("a sentence of another version".to_owned());
+    let page = &written(&Incident::of_documents(vec![other]), Language::De)["report.html"];
+    assert!(page.contains("a sentence of another version") && page.contains("auf Englisch zitiert"));
+}
+
+#[test]
+fn a_row_of_the_timeline_says_what_is_new() {
+    let (incident, newest) = incident();
+    let page = &written(&incident, Language::En)["report.html"];
+    assert_eq!(page.matches(&newest.summary).count(), 0, "no summary is repeated");
+    let timeline: Vec<Value> = written(&incident, Language::En)["timeline.jsonl"]
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let said = |what: &str| timeline.iter().filter(|row| row["message"].as_str().unwrap().contains(what)).count();
+    assert_eq!(said("#1 opened: "), 1);
+    assert_eq!(said(&format!("{STRICKEN} in all")), 1, "{timeline:#?}");
+    assert_eq!(said(&format!("{REPAIRED} of {STRICKEN} affected hosts have recovered")), 1, "{timeline:#?}");
+}
+
+#[test]
+fn the_command_of_the_source_stands_at_the_end() {
+    let (incident, newest) = incident();
+    assert!(seen(&written(&incident, Language::En)["report.html"]).contains(&newest.replay));
+    let page = seen(
+        &written(&incident.replayed_by("wulog-processor replay --logs my".to_owned()), Language::En)["report.html"],
+    );
+    assert!(page.contains("The same document again: wulog-processor replay --logs my<"));
+    assert!(!page.contains("processor.toml"));
 }
 
 /// What `lib/utils.py` of Timesketch asks of a row: `message`, `datetime` in ISO 8601, and `timestamp_desc`.

@@ -18,101 +18,18 @@ use wulog_processor::log::{Log, Write};
 use wulog_processor::shell::ShellConfig;
 use wulog_processor::standalone::Standalone;
 use wulog_processor::status::openapi;
-use wulog_schemas::alert::Alert;
+use wulog_schemas::alert::{Alert, UtcTime};
 use wulog_schemas::handling::{Action, Order, Scope};
-use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{
-    Attempt, CertificateFact, CertificateFacts, Fact, HostFacts, HostRef, Outcome, RawPosition, Signal, StoreFacts,
-    Tick, VERSION,
-};
+use wulog_schemas::raw::{FileStatus, Heartbeat, Kind, RawHeader};
+use wulog_schemas::signal::{Fact, Outcome, RawPosition, Signal, VERSION};
 use wulog_schemas::topic::Topic;
 
-const START: i64 = 1_573_430_400_000;
-const MINUTE: i64 = 60_000;
-const HOUR: i64 = 60 * MINUTE;
-const UPDATE: &str = "update:8468427e-6555-e8d9-5360-9cbc1d52a0bb";
-const TITLE: &str = "VideoTool <3.2> (KB9990001)";
-const SHA1: &str = "e6b62c608d1204182112155303a59941656fbd62";
-/// A name that no host should have, and any may.
-const HOSTILE: &str = "=cmd|' /C calc'!A0<script>alert(1)</script>\u{202e}\"x";
-const FLEET: usize = 40;
-const STRICKEN: usize = 8;
+mod outbreak;
+
+use outbreak::{FLEET, HOSTILE, HOUR, REPAIRED, SHA1, START, STRICKEN, outbreak, repair, repaired_at};
+
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn name(host: usize) -> String {
-    if host == 0 { HOSTILE.to_owned() } else { format!("pc-{host:02}") }
-}
-
-/// Two days of a fleet that succeeds, then an hour in which some hosts fail.
-fn signals() -> Vec<Signal> {
-    let mut signals = Vec::new();
-    let mut offset = 0;
-    let mut push = |at: i64, fact: Fact| {
-        offset += 1;
-        signals.push(Signal { v: VERSION, log_time: at, raw: RawPosition { partition: 0, offset }, fact });
-    };
-    let host = |host: usize| HostRef { id: format!("{host:032x}"), name: name(host) };
-    let attempt = |number: usize, at: i64, subject: &str, fails: bool| {
-        Fact::Attempt(Attempt {
-            host: host(number),
-            subject: subject.to_owned(),
-            outcome: if fails { Outcome::Failure } else { Outcome::Success },
-            family: fails.then_some(Family::UntrustedRoot),
-            code: fails.then(|| "0x800b0109".to_owned()),
-            operation: "install".to_owned(),
-            dimensions: BTreeMap::from([("title".to_owned(), TITLE.to_owned())]),
-            event_time: at,
-            since: at,
-            late: false,
-        })
-    };
-    for number in 0..FLEET {
-        let wsus = if number < STRICKEN { "wsus-2.corp.example:8530" } else { "wsus-1.corp.example:8530" };
-        let facts = HostFacts {
-            host: host(number),
-            dimensions: BTreeMap::from([("wsus".to_owned(), wsus.to_owned())]),
-            caught_up: true,
-            last_event_time: Some(START),
-            ..HostFacts::default()
-        };
-        push(START + number as i64, Fact::HostFacts(facts));
-    }
-    for number in STRICKEN..FLEET {
-        let certificate = CertificateFact {
-            sha1: SHA1.to_owned(),
-            subject: "CN=Example <Publishing>".to_owned(),
-            not_after: Some(START + 60 * 24 * HOUR),
-            ..CertificateFact::default()
-        };
-        let store = StoreFacts { name: "TrustedPublisher".to_owned(), complete: true, certificates: vec![certificate] };
-        let facts = CertificateFacts {
-            host: host(number),
-            taken: START,
-            stores: vec![store],
-            accept_trusted_publisher_certs: Some(true),
-            ..CertificateFacts::default()
-        };
-        push(START + 100 + number as i64, Fact::Certificates(facts));
-    }
-    for hour in 0..48 {
-        let at = START + HOUR + hour * HOUR;
-        for number in 0..FLEET {
-            push(at + number as i64, attempt(number, at + number as i64, &format!("update:{hour:032}"), false));
-        }
-        push(at + MINUTE, Fact::Tick(Tick { partitions: 1 }));
-    }
-    for number in 0..FLEET {
-        let at = failed_at(number);
-        push(at, attempt(number, at, UPDATE, number < STRICKEN));
-    }
-    push(START + 51 * HOUR, Fact::Tick(Tick { partitions: 1 }));
-    signals
-}
-
-fn failed_at(number: usize) -> i64 {
-    START + 50 * HOUR + number as i64 * MINUTE
-}
 
 /// `standalone` in this process, over a log that holds the signals.
 struct Bench {
@@ -142,7 +59,7 @@ impl Bench {
         std::fs::write(path("s.toml"), http).unwrap();
         let config = StandaloneConfig::read(&path("s.toml")).unwrap();
         let log = EmbeddedConfig::at(&path("wulog.db"));
-        append(&log, signals());
+        append(&log, outbreak());
         append_line(&log);
         let standalone = Standalone {
             logs: path("logs"),
@@ -227,7 +144,7 @@ impl Drop for Bench {
 /// The raw record of the first failure: what stands in a log is anybody's text.
 fn append_line(log: &EmbeddedConfig) {
     let mut sink = EmbeddedLog::open(log, "test", Topic::Raw).unwrap();
-    let offsets = signals().into_iter().find_map(|signal| match signal.fact {
+    let offsets = outbreak().into_iter().find_map(|signal| match signal.fact {
         Fact::Attempt(attempt) if attempt.outcome == Outcome::Failure => Some(signal.raw.offset),
         _ => None,
     });
@@ -292,7 +209,8 @@ fn the_pages_say_what_the_log_holds() {
         &incident,
         &["What affected hosts share", "wsus-2.corp.example:8530", "CERT_E_UNTRUSTEDROOT", "&#x2f;hosts&#x2f;pc-07"],
     );
-    expect(&incident, &["First failures of 8 hosts over time", "The time at which a single host recovered"]);
+    expect(&incident, &["First failures of 8 hosts over time"]);
+    assert!(!incident.contains("newest success"), "nobody has recovered");
     // A page does not wait for raw lines; who looks again sees them.
     eventually("the raw line of the first failure", || {
         bench.page(&format!("/incidents/{id}")).contains("&lt;&#x2f;pre&gt;")
@@ -326,6 +244,93 @@ fn the_pages_say_what_the_log_holds() {
     expect(&bench.page("/certificates"), &["CN=Example &lt;Publishing&gt;", "TrustedPublisher: 32", "2020-01-10"]);
     expect(&bench.page("/pipeline"), &["detector 0", "normalizer 0", "No channel is configured"]);
     assert_eq!(bench.get("/incidents/wu-0").status, 404);
+}
+
+#[test]
+fn an_incident_says_when_each_host_recovered() {
+    let (bench, id) = Bench::with_incident();
+    // The Detector keeps the newest successes of a host, so the repair must be among them.
+    append(&bench.log, repair().into_iter().filter(|signal| signal.log_time < START + 56 * HOUR).collect());
+    let address = format!("/api/v1/incidents/{id}");
+    eventually("the repair", || bench.json(&address)["hosts"][REPAIRED - 1]["recovered"] == true);
+    let hosts = bench.json(&address)["hosts"].clone();
+    for number in 0..STRICKEN {
+        let expect = (number < REPAIRED).then(|| UtcTime(repaired_at(number)).to_string());
+        let host = &hosts[number];
+        assert_eq!(host["recovered"], number < REPAIRED, "{host}");
+        assert_eq!(host["recovered_at"].as_str().map(str::to_owned), expect, "{host}");
+    }
+    let page = bench.page(&format!("/incidents/{id}"));
+    expect(&page, &["2019-11-13 04:06:00", "newest success", "<polyline class=\"recovered\""]);
+}
+
+#[test]
+fn a_host_says_which_files_are_read_and_how_far() {
+    let (bench, _) = Bench::with_incident();
+    let unknown = bench.json("/api/v1/hosts/pc-07");
+    assert!(unknown["hosts"][0]["files"].is_null());
+    expect(unknown["hosts"][0]["files_unknown"].as_str().unwrap(), &["No record of this host"]);
+    expect(&bench.page("/hosts/pc-07"), &["No record of this host"]);
+
+    const FILE: &str = "C:\\Windows\\<b>WindowsUpdate.log";
+    let line = "2019-11-13\t02:07:00:000\t1234\t5678\tAgent\t*************\n";
+    let text = line.trim_end();
+    let header = RawHeader {
+        v: 1,
+        host: "pc-07".to_owned(),
+        file: FILE.to_owned(),
+        epoch: "9f2c61d0a4e7b511".to_owned(),
+        end: line.len() as u64,
+        hash: "1c291ca3".to_owned(),
+        utc: Some(0),
+        ..RawHeader::default()
+    };
+    let file = |file: &str, lag_bytes: u64, losses: u64| FileStatus {
+        file: file.to_owned(),
+        lag_bytes,
+        losses,
+        ..FileStatus::default()
+    };
+    let beat = Heartbeat {
+        files: vec![file(FILE, 1_234, 2), file("D:\\new.log", 99, 0), file("D:\\idle.log", 0, 0)],
+        ..Heartbeat::default()
+    };
+    let of_host = RawHeader { v: 1, kind: Kind::Heartbeat, host: "pc-07".to_owned(), ..RawHeader::default() };
+    let write = |header: &RawHeader, value: Vec<u8>| Write {
+        topic: Topic::Raw,
+        partition: 0,
+        timestamp_ms: START + 51 * HOUR,
+        key: format!("{:032x}", 7).as_str().into(),
+        header: Some(header.to_bytes()),
+        value: Some(value.into()),
+    };
+    let mut log = EmbeddedLog::open(&bench.log, "test", Topic::Raw).unwrap();
+    log.commit(&[write(&header, text.into())], &BTreeMap::new()).unwrap();
+    let files = || bench.json("/api/v1/hosts/pc-07")["hosts"][0]["files"].clone();
+    eventually("the line", || files()["files"][0]["read_bytes"] == line.len());
+    assert!(files()["collector"].is_null() && files()["files"][0]["lag_bytes"].is_null(), "no heartbeat came");
+
+    log.commit(&[write(&of_host, serde_json::to_vec(&beat).unwrap())], &BTreeMap::new()).unwrap();
+    eventually("the heartbeat", || files()["collector"].is_object());
+    let known = files();
+    assert_eq!(known["collector"]["lag_bytes"], 1_234 + 99);
+    assert_eq!(
+        (&known["collector"]["files"], &known["collector"]["caught_up"]),
+        (&Value::from(3), &Value::from(false))
+    );
+    let of_file = |name: &str| {
+        let files = known["files"].as_array().unwrap();
+        files.iter().find(|file| file["file"] == name).cloned().unwrap_or_else(|| panic!("{name}: {files:?}"))
+    };
+    let newest = UtcTime(of_file(FILE)["newest"].as_i64().unwrap()).to_string();
+    assert_eq!(newest, "2019-11-13T02:07:00.000Z");
+    assert_eq!((&of_file(FILE)["lag_bytes"], &of_file(FILE)["losses"]), (&Value::from(1_234), &Value::from(2)));
+    assert_eq!((&of_file("D:\\new.log")["lag_bytes"], &of_file("D:\\new.log")["read_bytes"]), (&99.into(), &0.into()));
+    let page = bench.page("/hosts/pc-07");
+    expect(
+        &page,
+        &["1\u{a0}333 bytes", "&lt;b&gt;WindowsUpdate.log", "2019-11-13 02:07", "lines may have been missed"],
+    );
 }
 
 #[test]

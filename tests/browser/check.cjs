@@ -5,7 +5,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { chromium } = require("playwright-core");
 
-const [, , executablePath, base, out, processor, db] = process.argv;
+const [, , executablePath, base, out, processor, db, work] = process.argv;
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const WIDTHS = [320, 768, 1440];
 const HOSTILE = '"><img src=x onerror=alert(1)>';
@@ -30,14 +30,14 @@ const json = async (address) => {
 };
 
 // A page that may neither complain, nor open a dialog, nor load anything from elsewhere.
-const open = async (context, complaints) => {
+const open = async (context, complaints, site = base) => {
   const page = await context.newPage();
   page.on("console", (said) => { if (said.type() === "error") complaints.push(`${page.url()}: ${said.text()}`); });
   page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error.message}`));
   page.on("dialog", (dialog) => { complaints.push(`${page.url()}: a dialog: ${dialog.message()}`); dialog.dismiss(); });
   page.on("request", (request) => {
     const from = request.url();
-    if (!from.startsWith(base) && !from.startsWith("data:")) complaints.push(`${page.url()}: loads ${from}`);
+    if (!from.startsWith(site) && !from.startsWith("data:")) complaints.push(`${page.url()}: loads ${from}`);
   });
   return page;
 };
@@ -69,6 +69,37 @@ const looks = async (browser, pages, complaints) => {
     }
   }
   expect(complaints.length === 0, `the browser complains:\n  ${[...new Set(complaints)].join("\n  ")}`);
+};
+
+// Pages that the command line writes: they open from a disk, without a server.
+const offline = async (browser, incident, complaints) => {
+  const run = (...args) => execFileSync(processor, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const strict = path.join(work, "strict.toml");
+  fs.writeFileSync(strict, "[detector]\nmin_hosts = 1000\n");
+  const later = path.join(work, "later.toml");
+  fs.writeFileSync(later, "[detector]\nmin_hosts = 6\n");
+  const compared = (detector, file) => run("replay", "--db", db, "--stage", "signals", "--detector", detector, "--what-if",
+    "--compare", "live", "--compare-out", path.join(work, file));
+  compared(strict, "compare.html");
+  compared(later, "compare-later.html");
+  run("report", incident, "--db", db, "--out", path.join(work, "en"));
+  run("report", incident, "--db", db, "--out", path.join(work, "de"), "--lang", "de", "--zone", "Europe/Berlin");
+  const pages = { compare: "compare.html", "compare-later": "compare-later.html", report: "en/report.html", "report-de": "de/report.html" };
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [320, 800, 1400]) {
+      const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true });
+      const page = await open(context, complaints, "file:");
+      for (const [name, file] of Object.entries(pages)) {
+        const where = `${name}, ${width} px, ${colorScheme}`;
+        await page.goto(`file://${path.resolve(work, file)}`);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        if (wide > 0) complaints.push(`${where}: the page is ${wide} px wider than the window`);
+        await accessible(page, where, complaints);
+        await page.screenshot({ path: path.join(out, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+      }
+      await context.close();
+    }
+  }
 };
 
 const keyboard = async (browser, incident, complaints) => {
@@ -192,11 +223,12 @@ const main = async () => {
     await withoutScript(browser, incident, complaints);
     await hostile(browser, complaints);
     await live(browser, incident, complaints);
+    await offline(browser, incident, complaints);
   } finally {
     await browser.close();
   }
   expect(complaints.length === 0, `the browser complains:\n  ${[...new Set(complaints)].join("\n  ")}`);
-  console.log(`browser: ${Object.keys(pages).length} pages at ${WIDTHS.join(", ")} px in light and dark, keyboard, no script, hostile names, live updates: all well`);
+  console.log(`browser: ${Object.keys(pages).length} pages at ${WIDTHS.join(", ")} px in light and dark, keyboard, no script, hostile names, live updates, and 4 pages from the disk: all well`);
 };
 
 main().catch((error) => { console.error(`browser: ${error.message}`); process.exit(1); });

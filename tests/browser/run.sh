@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The status page in a real browser: three widths, light and dark, keyboard only, axe-core, script off, hostile host names,
-# live updates. Screenshots go to target/browser/. It needs Debian's `chromium` and Node.js; with CI=true both must be there.
+# live updates; and the pages of `report` and `replay --compare-out`, from the disk. Screenshots go to target/browser/. It
+# needs Debian's `chromium` and Node.js; with CI=true both must be there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -57,4 +58,4 @@ EOF
 processor=$!
 
 NODE_PATH="$PWD/$out/node_modules" node tests/browser/check.cjs "$chromium" "http://127.0.0.1:$port" "$out" \
-  "$binaries/wulog-processor" "$work/wulog.db" || { tail -n 20 "$work/stderr" >&2; exit 1; }
+  "$binaries/wulog-processor" "$work/wulog.db" "$work" || { tail -n 20 "$work/stderr" >&2; exit 1; }

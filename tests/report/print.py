@@ -49,16 +49,30 @@ class Browser:
                       if request["initiator"] != NO_PAGE and not request["url"].startswith(("file:", "data:"))}
 
 
+def filled(pattern: str, values: dict) -> str:
+    """Returns a pattern of the words with its gaps filled: `{active} {active?host:hosts}`."""
+    def text(gap: re.Match) -> str:
+        name, _, forms = gap.group(1).partition("?")
+        return forms.split(":")[values[name] != 1] if forms else str(values[name])
+    return re.sub(r"\{([^}]*)\}", text, pattern)
+
+
+def first_factor(alert: dict, words: dict) -> str:
+    """Returns what a reader finds of the first factor: the thumbprint of a certificate, else dimension and value."""
+    factor = alert["common_factors"][0]
+    if factor["dimension"] == "certificate":
+        return alert["certificates"][0]["certificate"]["sha1"]
+    return f"{words['dimension_' + factor['dimension']]} {factor['value']}"
+
+
 def facts(folder: Path, words: dict) -> dict[str, str]:
     """Returns what a reader must find on paper, by the name of the fact."""
     alert = json.loads((folder / "alert.json").read_text(encoding="utf-8"))
-    factor = alert["common_factors"][0]
     hosts = alert["hosts"]
-    of_active = words["of_active"].split(" (")[0]
     return {
         "id": alert["id"],
-        "first factor": f"{factor['dimension']} {factor['value']}",
-        "hosts": of_active.format(affected=hosts["affected"], active=hosts["active"]),
+        "first factor": first_factor(alert, words),
+        "hosts": filled(words["of_active"].split(" (")[0], hosts),
         "title": f"{words['title']}: {alert['subjects'][0]['name']}",
     }
 

@@ -12,8 +12,20 @@ use wulog_processor::normalize::Normalizer;
 use wulog_processor::shell::{Shell, ShellConfig};
 use wulog_schemas::topic::Topic;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Cause, DAY_MS, Fleet, FleetSpec, Layout};
 use crate::rig::Rig;
+
+/// A day of peace, then a day in which every host of one server fails. Sites are in UTC, since files alone don't say their
+/// zone.
+#[must_use]
+pub fn outbreak_on_the_second_day(seed: u64, hosts: usize) -> Fleet {
+    let mut spec = FleetSpec::new(seed, hosts).with_outbreak(1, DAY_MS, Cause::UntrustedRoot);
+    spec.layout = Layout::Sites;
+    for site in spec.wsus.iter_mut().flat_map(|wsus| &mut wsus.sites) {
+        (site.zone, site.utc_minutes) = ("Etc/UTC".to_owned(), 0);
+    }
+    Fleet::new(spec)
+}
 
 /// Lets `fleet` live until `end_ms`, `step_ms` at a time, and gives the log at `FOLDER/wulog.db`.
 ///

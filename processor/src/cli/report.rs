@@ -99,22 +99,24 @@ impl ReportArgs {
         let place = Topic::Alerts.name(&kafka.topic_prefix);
         let book = from_records(&place, PartitionReader::open(kafka, Topic::Alerts, 0)?)?;
         let documents = self.documents(&book, &place)?;
+        let again = replayed_from(newest(&documents), &format!("--config {}", quoted(path)));
         let signals = || PartitionReader::open(kafka, Topic::Signals, 0);
         let documents = with_all_names(documents, &config.detector, signals)?;
         let history = history_of(&documents, signals()?)?;
         let lines = lines_at(&documents, |at| PartitionReader::open_from(kafka, Topic::Raw, at.partition, at.offset))?;
-        Ok(Incident::of_documents(documents).with_history(&history).with_lines(lines))
+        Ok(Incident::of_documents(documents).with_history(&history).with_lines(lines).replayed_by(again))
     }
 
     fn of_embedded(&self, path: &Path) -> anyhow::Result<Incident> {
         let log = EmbeddedConfig::of_file(path)?;
         let place = format!("{}, topic alerts", path.display());
         let documents = self.documents(&from_records(&place, Records::open(&log, Topic::Alerts)?)?, &place)?;
+        let again = replayed_from(newest(&documents), &format!("--db {}", quoted(path)));
         let signals = || Records::open(&log, Topic::Signals);
         let documents = with_all_names(documents, &DetectorConfig::default(), signals)?;
         let history = history_of(&documents, signals()?)?;
         let lines = lines_at(&documents, |at| Records::open_from(&log, Topic::Raw, at.offset))?;
-        Ok(Incident::of_documents(documents).with_history(&history).with_lines(lines))
+        Ok(Incident::of_documents(documents).with_history(&history).with_lines(lines).replayed_by(again))
     }
 
     fn of_logs(&self, folder: &Path) -> anyhow::Result<Incident> {
@@ -150,8 +152,47 @@ impl ReportArgs {
                 wanted.retain(|other| *other != at);
             }
         }
-        Ok(Incident::of_documents(documents).with_history(&history).with_lines(lines))
+        let read_as = reading_options(std::env::args().skip(1)).into_iter().map(|option| format!(" {option}"));
+        let again = format!(
+            "wulog-processor replay --logs {}{} --all-hosts --alerts-out -",
+            quoted(folder),
+            read_as.collect::<String>()
+        );
+        Ok(Incident::of_documents(documents).with_history(&history).with_lines(lines).replayed_by(again))
     }
+}
+
+/// The command of a document, which names a configuration, for the log that the report was made from.
+fn replayed_from(newest: Option<&Alert>, here: &str) -> String {
+    let Some(alert) = newest else { return String::new() };
+    // The report has a document with all names where its own one was cut short.
+    let command = alert.hosts.full_list.as_ref().unwrap_or(&alert.replay);
+    command.replace("replay --config processor.toml", &format!("replay {here}"))
+}
+
+/// The options among `arguments` that say how logs are read, as they were typed: a replay needs the same ones.
+fn reading_options(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    const OPTIONS: [&str; 4] = ["--utc-offset", "--time-zone", "--encoding", "--patterns"];
+    let mut found = Vec::new();
+    let mut arguments = arguments.skip(1); // 1, since the first one is `report`
+    while let Some(argument) = arguments.next() {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (argument, None),
+        };
+        if OPTIONS.contains(&name.as_str()) {
+            let value = value.or_else(|| arguments.next()).unwrap_or_default();
+            found.push(format!("{name}={}", quoted(Path::new(&value))));
+        }
+    }
+    found
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:,@%=".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn newest(documents: &[Alert]) -> Option<&Alert> {
@@ -232,4 +273,30 @@ where
 
 fn line(record: &Record) -> String {
     String::from_utf8_lossy(&record.value).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_reads_logs_as_the_report_did() {
+        let options = |line: &str| reading_options(line.split(' ').map(str::to_owned)).join(" ");
+        assert_eq!(options("report wu-1 --logs d --out o"), "");
+        assert_eq!(
+            options(
+                "report wu-1 --utc-offset -02:00 --logs d --encoding=windows-1252 --patterns a.toml --patterns b.toml"
+            ),
+            "--utc-offset=-02:00 --encoding=windows-1252 --patterns=a.toml --patterns=b.toml"
+        );
+    }
+
+    #[test]
+    fn a_path_is_one_word() {
+        for (path, expect) in
+            [("logs/a-1", "logs/a-1"), ("my logs", "'my logs'"), ("it's", "'it'\\''s'"), ("$x", "'$x'")]
+        {
+            assert_eq!(quoted(Path::new(path)), expect);
+        }
+    }
 }

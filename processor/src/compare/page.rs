@@ -2,14 +2,20 @@
 
 use super::Comparison;
 use super::view::View;
-use crate::html;
+use crate::html::{self, OfflinePage};
+use crate::postmortem::STYLE;
 
 const TEMPLATE: &str = include_str!("compare.html");
+/// What the page needs beside the style sheet of reports.
+const OWN_STYLE: &str = include_str!("compare.css");
 
 /// The comparison as HTML without script, style sheet or picture from elsewhere.
 ///
 /// # Errors
 /// When the template has a fault.
 pub fn html(comparison: &Comparison) -> Result<String, minijinja::Error> {
-    html::render("compare.html", TEMPLATE, &View::of(comparison))
+    let view = View::of(comparison);
+    let body = html::render("compare.html", TEMPLATE, &view)?;
+    let title = format!("{} and {} compared", view.runs[0], view.runs[1]);
+    OfflinePage { lang: "en", title: &title, style: &format!("{STYLE}{OWN_STYLE}"), body: &body }.html()
 }

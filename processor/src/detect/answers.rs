@@ -8,6 +8,7 @@ use super::State;
 use super::config::DetectorConfig;
 use super::evidence::{Onset, secs_to_ms};
 use super::fleet::{HostIndex, HostState};
+use super::incident::Member;
 use super::strings::StringId;
 use crate::question::{
     Answer, FleetState, HOSTS_MAX, HostDetails, HostList, HostRow, HostSearch, MEMBERS_MAX, MemberHost, Question,
@@ -17,9 +18,9 @@ use crate::question::{
 const SAME_NAME_MAX: usize = 10;
 
 /// The answer to a question.
-pub(super) fn answer(state: &State, config: &DetectorConfig, question: &Question) -> Answer {
+pub(super) fn answer(state: &State, config: &DetectorConfig, question: &Question) -> Option<Answer> {
     let heard_since = state.log_time.saturating_sub(secs_to_ms(config.silent_secs));
-    match question {
+    Some(match question {
         Question::Fleet => Answer::Fleet(fleet(state, heard_since)),
         Question::Hosts(search) => Answer::Hosts(hosts(state, heard_since, search)),
         Question::Host(name) => {
@@ -27,8 +28,10 @@ pub(super) fn answer(state: &State, config: &DetectorConfig, question: &Question
             Answer::Host(found.map(|host| details(state, heard_since, host)).collect())
         }
         Question::Members(id) => Answer::Members(members(state, id)),
+        // Which files a host has is not in signals; Normalizers know.
+        Question::Files(_) => return None,
         Question::Certificates => Answer::Certificates(state.certificates.of_fleet(state.log_time)),
-    }
+    })
 }
 
 fn fleet(state: &State, heard_since: i64) -> FleetState {
@@ -104,6 +107,13 @@ fn details(state: &State, heard_since: i64, host: HostIndex) -> HostDetails {
 fn members(state: &State, id: &str) -> Option<Vec<MemberHost>> {
     let incident = state.incidents.all().find(|incident| incident.id == id)?;
     let text = |id: StringId| state.fleet.strings.text(id).to_owned();
+    let recovered_at = |host: HostIndex, member: &Member| {
+        let since = member.onset.since;
+        let successes = state.fleet.hosts[host as usize].successes_since(since);
+        let of_incident = successes
+            .filter(|(subject, _)| incident.subjects.contains_key(subject) || *subject == member.onset.subject);
+        of_incident.map(|(_, time)| time).min().filter(|_| member.recovered)
+    };
     let known = |host: &HostIndex| state.fleet.hosts.get(*host as usize).is_some_and(|host| !host.is_forgotten());
     let mut members: Vec<MemberHost> = incident
         .members
@@ -116,6 +126,7 @@ fn members(state: &State, id: &str) -> Option<Vec<MemberHost>> {
             subject: text(member.onset.subject),
             title: state.fleet.name_of_subject(member.onset.subject).unwrap_or_default().to_owned(),
             recovered: member.recovered,
+            recovered_at: recovered_at(*host, member),
             raw: (member.onset.raw.partition, member.onset.raw.offset),
             dimensions: state.fleet.dimensions(*host),
         })

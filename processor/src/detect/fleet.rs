@@ -582,6 +582,12 @@ impl Host {
         self.succeeded.iter().filter(move |success| success.time() >= from).map(|success| success.subject)
     }
 
+    /// The subjects at which it succeeded at or after `from`, with the time of the newest success at each.
+    pub(super) fn successes_since(&self, from: i64) -> impl Iterator<Item = (StringId, i64)> {
+        let since = self.succeeded.iter().filter(move |success| success.time() >= from);
+        since.map(|success| (success.subject, success.time()))
+    }
+
     /// Whether a limit dropped a success at or after `from`: then nobody knows at what.
     pub(super) fn dropped_success_since(&self, from: i64) -> bool {
         i64::from(self.success_dropped_secs) * 1000 >= from

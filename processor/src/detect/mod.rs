@@ -225,7 +225,7 @@ impl Machine for Detector {
     }
 
     fn answer(&self, question: &Question) -> Option<Answer> {
-        Some(answers::answer(&self.state, &self.config, question))
+        answers::answer(&self.state, &self.config, question)
     }
 
     fn adopt(&mut self, documents: &[Vec<u8>]) -> Vec<String> {

@@ -76,6 +76,11 @@ impl File {
         &mut self.epochs[at]
     }
 
+    /// The offset in the latest epoch up to which it is read.
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.epochs.last().map_or(0, Epoch::end)
+    }
+
     /// True for a line that an earlier epoch had brought: it is not newer than what came before.
     pub(super) fn is_reread(&mut self, stated: Option<i64>) -> bool {
         let Some(until) = self.reread_until else { return false };

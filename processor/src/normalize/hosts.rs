@@ -66,6 +66,11 @@ impl Hosts {
         (host, DueTimes { due: &mut self.due, bytes: &mut self.bytes })
     }
 
+    /// The host of that id, where it is known.
+    pub(super) fn known(&self, id: &str) -> Option<&Host> {
+        self.by_id.get(id)
+    }
+
     /// How many hosts are known.
     pub(super) fn len(&self) -> usize {
         self.by_id.len()

@@ -33,6 +33,13 @@ pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &Limits) {
     identity(&mut header.epoch, EPOCH_BYTES_MAX);
 }
 
+/// A path as [`header`] leaves it.
+pub(super) fn path<'a>(path: &'a str, limits: &Limits) -> Cow<'a, str> {
+    let mut path = Cow::Borrowed(path);
+    identity(&mut path, limits.path_bytes_max.max(EPOCH_BYTES_MAX));
+    path
+}
+
 fn identity(text: &mut Cow<'_, str>, bytes_max: usize) {
     if text.len() > bytes_max {
         let digest = &hex_digest(&[text])[..DIGEST_DIGITS];

@@ -60,6 +60,7 @@ use crate::http::metrics::Figure;
 use crate::log_time::{self, LogClock, Said, Step, Verdict};
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::parse::{Entry, LocalTime, parse};
+use crate::question::{Answer, Question};
 use document::Documents;
 use gate::{Admission, Gate};
 use host::{Facts, Host, Moment, Scope};
@@ -182,6 +183,14 @@ impl Machine for Normalizer {
 
     fn figures(&self) -> Vec<Figure> {
         self.set_aside().figures(self.hosts_known(), self.bytes(), self.bytes_max(), self.unreadable)
+    }
+
+    fn answer(&self, question: &Question) -> Option<Answer> {
+        match question {
+            Question::Files(id) => Some(Answer::Files(self.state.hosts.known(id)?.files_read())),
+            // What hosts fail at, the Detector answers.
+            _ => None,
+        }
     }
 
     fn snapshot(&self) -> Vec<u8> {

@@ -67,6 +67,11 @@ impl Epoch {
         if offset < self.rewound_until { Position::Rewound } else { Position::New }
     }
 
+    /// The offset after the last line that was taken.
+    pub(super) fn end(&self) -> u64 {
+        self.ranges.last().map_or(0, |range| range.1)
+    }
+
     fn is_far(&self, offset: u64) -> bool {
         self.ranges.last().is_some_and(|last| offset > last.1.saturating_add(FAR_BYTES))
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, SecondsFormat};
 
 use super::Incident;
-use super::words::Words;
+use super::wording::Wording;
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 300.0;
@@ -74,11 +74,11 @@ impl Curve {
     }
 
     /// The picture. Every text in it is a number, a time or a word of ours.
-    pub(super) fn svg(&self, incident: &Incident, words: &Words) -> String {
+    pub(super) fn svg(&self, incident: &Incident, wording: &Wording) -> String {
         let mut svg = String::new();
         let all: u64 = self.failures.iter().sum();
         let highest = self.failures.iter().copied().max().unwrap_or(1).max(1);
-        let described = words.with("curve_described", &[("hosts", &all.to_string()), ("most", &highest.to_string())]);
+        let described = wording.with("curve_described", &[("hosts", &all.to_string()), ("most", &highest.to_string())]);
         let _ = write!(
             svg,
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{described}\"><title>{described}</title>"
@@ -93,14 +93,14 @@ impl Curve {
                 "<rect class=\"bar\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\"><title>{}: {count}</title></rect>",
                 BOTTOM - height,
                 (width - 1.0).max(1.0),
-                minute(self.start + self.step * i64::from(bar)),
+                wording.minute(self.start + self.step * i64::from(bar)),
             );
         }
         self.line(&mut svg, "total", &self.failures, all);
         if self.recoveries.iter().any(|count| *count > 0) {
             self.line(&mut svg, "recovered", &self.recoveries, all);
         }
-        self.marks(&mut svg, incident, words);
+        self.marks(&mut svg, incident, wording);
         svg.push_str("</svg>");
         svg
     }
@@ -142,7 +142,7 @@ impl Curve {
         let _ = write!(svg, "<polyline class=\"{class}\" points=\"{points}\"/>");
     }
 
-    fn marks(&self, svg: &mut String, incident: &Incident, words: &Words) {
+    fn marks(&self, svg: &mut String, incident: &Incident, wording: &Wording) {
         let time = incident.newest().time.clone();
         let others = incident.documents.iter().skip(1).rev().take(DOCUMENTS_MAX);
         for alert in others {
@@ -151,8 +151,8 @@ impl Curve {
                 svg,
                 "<path class=\"document\" d=\"M{x:.1} {BOTTOM}v-8\"><title>#{} {} {}</title></path>",
                 alert.seq,
-                alert.transition,
-                minute(alert.time.updated.0)
+                wording.get(&format!("transition_{}", alert.transition)),
+                wording.minute(alert.time.updated.0)
             );
         }
         let marks = [
@@ -170,8 +170,8 @@ impl Curve {
                  <text x=\"{:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{} {}</text>",
                 y - 8.0,
                 x + shift,
-                words.get(word),
-                &minute(at.0)[11..]
+                wording.get(word),
+                wording.minute(at.0)
             );
         }
     }

@@ -199,7 +199,7 @@ impl From<MemberHost> for AffectedHost {
             code: member.code,
             subject: member.subject,
             title: member.title,
-            recovered: None,
+            recovered: member.recovered_at,
             has_recovered: member.recovered,
             raw: Some(RawPosition { partition, offset }),
             dimensions: member.dimensions,

@@ -10,11 +10,15 @@
 //! A source may lack a part: a file of alerts has no signals, and raw lines are deleted before alerts are. The report is
 //! written from the parts that are there, and names the [`Gap`]s.
 
+mod certificates;
 mod curve;
 mod hosts;
 mod page;
+mod phrases;
+mod sentences;
 pub(crate) mod spreadsheet;
 mod timeline;
+mod wording;
 mod words;
 
 use std::collections::BTreeMap;
@@ -25,6 +29,8 @@ use chrono_tz::Tz;
 use wulog_schemas::alert::Alert;
 use wulog_schemas::signal::RawPosition;
 use wulog_schemas::visible::visible_json;
+
+use wording::Wording;
 
 pub use hosts::{AffectedHost, ConfigurationChange, HostHistory};
 pub(crate) use page::{STYLE, path_segment, percent};
@@ -44,6 +50,8 @@ pub struct Incident {
     /// The raw lines of the evidence.
     lines: BTreeMap<RawPosition, String>,
     gaps: Vec<Gap>,
+    /// A command that writes the documents again, where it is another one than the newest document names.
+    replay: Option<String>,
     /// Whether it is shown on the status page, which has a page of each host.
     is_live: bool,
 }
@@ -59,8 +67,8 @@ pub enum Gap {
     NoLines,
     /// The status page of this process knows no single hosts of the incident.
     NoHosts,
-    /// The Detector knows which hosts have recovered, and not when.
-    NoRecoveryTimes,
+    /// The Detector keeps the newest success of a host, and not the first.
+    NewestSuccess,
 }
 
 /// How the report is written.
@@ -102,8 +110,16 @@ impl Incident {
             changes: Vec::new(),
             lines: BTreeMap::new(),
             gaps: vec![Gap::NoSignals, Gap::NoLines],
+            replay: None,
             is_live: false,
         }
+    }
+
+    /// Names the command that writes the documents again, for a source that the documents do not name.
+    #[must_use]
+    pub fn replayed_by(mut self, command: String) -> Incident {
+        self.replay = Some(command);
+        self
     }
 
     /// Adds the hosts' failures and recoveries from signals.
@@ -137,7 +153,9 @@ impl Incident {
             self.gaps.push(Gap::NoHosts);
             return self;
         };
-        self.gaps.push(Gap::NoRecoveryTimes);
+        if members.iter().any(|member| member.recovered) {
+            self.gaps.push(Gap::NewestSuccess);
+        }
         self.hosts = members.into_iter().map(AffectedHost::from).collect();
         self
     }
@@ -166,7 +184,7 @@ impl Incident {
         let files = [
             ("report.html", page::html(self, style)?.into_bytes()),
             ("hosts.csv", spreadsheet::csv(&self.hosts)),
-            ("timeline.jsonl", timeline::jsonl(self)),
+            ("timeline.jsonl", timeline::jsonl(self, &Wording::of(style))),
             ("alert.json", (visible_json(&alert).into_owned() + "\n").into_bytes()),
         ];
         for (name, bytes) in files {
@@ -175,6 +193,17 @@ impl Incident {
         }
         Ok(())
     }
+}
+
+/// What people call a dimension, in English.
+pub(crate) fn dimension_in_words(name: &str) -> String {
+    Wording::of(Style { language: Language::En, zone: Tz::UTC }).dimension(name)
+}
+
+/// Whether a sentence of the Detector has a German one; the tests of those who write sentences ask.
+#[cfg(test)]
+pub(crate) fn has_german(sentence: &str) -> bool {
+    phrases::Phrases::german().find(sentence).is_some()
 }
 
 /// The positions of an incident's evidence in `wulog.raw`.

@@ -2,11 +2,14 @@
 //!
 //! `timeline.jsonl` is what Timesketch imports: each row has `message`, `datetime` (ISO 8601) and `timestamp_desc`.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
-use wulog_schemas::alert::{Alert, Transition, UtcTime};
+use wulog_schemas::alert::{Alert, IncidentKind, Transition, UtcTime};
 use wulog_schemas::visible::visible_json;
 
 use super::Incident;
+use super::wording::Wording;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -46,7 +49,7 @@ pub(super) struct Entry {
     /// Milliseconds since 1970 UTC.
     pub(super) at: i64,
     pub(super) kind: Kind,
-    /// Host name, name of the transition, operator, or hash of the configuration.
+    /// Host name, name of the transition, operator, or certificate.
     pub(super) who: String,
     pub(super) says: String,
 }
@@ -66,19 +69,23 @@ struct Row<'a> {
 }
 
 /// All events but those of single hosts.
-pub(super) fn of_incident(incident: &Incident) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = incident.documents.iter().map(document).collect();
-    entries
-        .extend(incident.documents.iter().filter(|alert| alert.transition == Transition::Handled).flat_map(handling));
-    for finding in &incident.newest().certificates {
-        if let Some(since) = finding.since {
-            let who = finding.certificate.as_ref().map(|certificate| certificate.sha1.clone()).unwrap_or_default();
-            entries.push(Entry { at: since.0, kind: Kind::Certificate, who, says: finding.says.clone() });
-        }
+pub(super) fn of_incident(incident: &Incident, wording: &Wording) -> Vec<Entry> {
+    let documents = &incident.documents;
+    let previous = std::iter::once(None).chain(documents.iter().map(Some));
+    let mut entries: Vec<Entry> =
+        documents.iter().zip(previous).map(|(alert, previous)| document(alert, previous, wording)).collect();
+    entries.extend(documents.iter().filter(|alert| alert.transition == Transition::Handled).flat_map(handling));
+    let newest = incident.newest();
+    for finding in &newest.certificates {
+        let Some(since) = finding.since else { continue };
+        let certificate = finding.certificate.as_ref();
+        let who = certificate.map(|name| if name.subject.is_empty() { &name.sha1 } else { &name.subject });
+        let who = who.cloned().unwrap_or_default();
+        entries.push(Entry { at: since.0, kind: Kind::Certificate, who, says: wording.finding(finding, newest) });
     }
     for change in &incident.changes {
-        let says = format!("wulog {}", change.version);
-        entries.push(Entry { at: change.at, kind: Kind::Configuration, who: change.hash.clone(), says });
+        let says = wording.with("row_configuration", &[("hash", &change.hash), ("version", &change.version)]);
+        entries.push(Entry { at: change.at, kind: Kind::Configuration, who: String::new(), says });
     }
     entries.sort_by_key(|entry| entry.at);
     // A handled incident says an older remark again in each document.
@@ -86,12 +93,118 @@ pub(super) fn of_incident(incident: &Incident) -> Vec<Entry> {
     entries
 }
 
-fn document(alert: &Alert) -> Entry {
+fn document(alert: &Alert, previous: Option<&Alert>, wording: &Wording) -> Entry {
     Entry {
         at: alert.time.updated.0,
         kind: Kind::Document,
-        who: format!("#{} {}", alert.seq, alert.transition),
-        says: alert.summary.clone(),
+        who: format!("#{} {}", alert.seq, wording.get(&format!("transition_{}", alert.transition))),
+        says: News { alert, previous, wording }.says(),
+    }
+}
+
+/// What a document says that the one before it did not.
+struct News<'a> {
+    alert: &'a Alert,
+    previous: Option<&'a Alert>,
+    wording: &'a Wording,
+}
+
+impl News<'_> {
+    fn says(&self) -> String {
+        let News { alert, previous, wording } = *self;
+        let mut said = match alert.kind {
+            IncidentKind::Failures => self.of_failures(),
+            IncidentKind::Warning => vec![self.of_warning()],
+        };
+        if previous.is_none_or(|previous| previous.severity.level != alert.severity.level) {
+            said.push(wording.with("row_severity", &[("level", wording.level(alert.severity.level))]));
+        }
+        // A certificate is the cause where it is the first factor; each document names it again.
+        let cause = |alert: &Alert| {
+            let first = alert.common_factors.first().map(|factor| factor.dimension.as_str());
+            let is_cause = first == Some("certificate") || alert.kind == IncidentKind::Warning;
+            alert.certificates.first().filter(|_| is_cause).and_then(|finding| finding.certificate.clone())
+        };
+        if cause(alert).is_some() && previous.and_then(cause) != cause(alert) {
+            let cause = wording.condition(&alert.certificates[0]);
+            said.push(wording.with("row_cause", &[("cause", &cause)]));
+        }
+        said.retain(|sentence| !sentence.is_empty());
+        said.join(" ")
+    }
+
+    fn of_failures(&self) -> Vec<String> {
+        let News { alert, previous, wording } = *self;
+        let say = |name: &str| self.hosts(name);
+        let mut said = Vec::new();
+        match alert.transition {
+            Transition::Opened => said.push(say("row_opened")),
+            Transition::Reopened => said.extend([say("row_reopened"), say("row_opened")]),
+            Transition::Growing => {}
+            Transition::Stable => said.push(say("row_stable")),
+            Transition::Resolved => said.push(say("row_recovered")),
+            Transition::Silent => said.push(say("row_silent")),
+            Transition::Expired => said.push(say("row_expired")),
+            Transition::Status => said.push(say("row_status")),
+            Transition::Handled => said.push(say("row_handled")),
+            Transition::Split | Transition::Merged => {
+                let before = previous.map(|previous| previous.related.clone()).unwrap_or_default();
+                let related = &alert.related;
+                for (name, now, before) in [
+                    ("row_split_into", &related.split_into, &before.split_into),
+                    ("row_merged_from", &related.merged_from, &before.merged_from),
+                ] {
+                    let new: Vec<&str> = now.iter().filter(|id| !before.contains(id)).map(String::as_str).collect();
+                    if !new.is_empty() {
+                        said.push(wording.with(name, &[("ids", &new.join(", "))]));
+                    }
+                }
+                if let Some(into) = &related.merged_into {
+                    said.push(wording.with("row_merged_into", &[("ids", into)]));
+                }
+            }
+        }
+        if let Some(previous) = previous {
+            match alert.hosts.affected.cmp(&previous.hosts.affected) {
+                Ordering::Greater => said.push(say("row_more")),
+                Ordering::Less => said.push(say("row_fewer")),
+                Ordering::Equal => {}
+            }
+        }
+        let recovered = previous.map_or(0, |previous| previous.hosts.recovered);
+        if alert.transition != Transition::Resolved && alert.hosts.recovered != recovered {
+            said.push(say("row_recovered"));
+        }
+        said
+    }
+
+    fn of_warning(&self) -> String {
+        match self.alert.transition {
+            Transition::Resolved => self.hosts("row_warning_over"),
+            Transition::Expired => self.hosts("row_warning_given_up"),
+            Transition::Handled => self.hosts("row_handled"),
+            _ => self.hosts("row_warning"),
+        }
+    }
+
+    /// A sentence about numbers of hosts.
+    fn hosts(&self, name: &str) -> String {
+        let News { alert, previous, wording } = *self;
+        let hosts = &alert.hosts;
+        let before = previous.map_or(0, |previous| previous.hosts.affected);
+        wording.with(
+            name,
+            &[
+                ("affected", &hosts.affected.to_string()),
+                ("active", &hosts.active.to_string()),
+                ("share", &wording.percent(hosts.share_of_active)),
+                ("new", &hosts.affected.saturating_sub(before).to_string()),
+                ("fewer", &before.saturating_sub(hosts.affected).to_string()),
+                ("recovered", &hosts.recovered.to_string()),
+                ("silent", &hosts.silent.to_string()),
+                ("code", &wording.code(alert)),
+            ],
+        )
     }
 }
 
@@ -104,60 +217,61 @@ fn handling(alert: &Alert) -> Vec<Entry> {
 }
 
 /// The events of single hosts.
-fn of_hosts(incident: &Incident) -> impl Iterator<Item = Entry> {
-    incident.hosts.iter().flat_map(|host| {
-        let failed = host.first_failure.map(|at| Entry {
-            at,
-            kind: Kind::HostFailed,
-            who: host.name.clone(),
-            says: format!("{} at {}", host.code, host.subject),
-        });
-        let recovered = host.recovered.map(|at| Entry {
-            at,
-            kind: Kind::HostRecovered,
-            who: host.name.clone(),
-            says: host.subject.clone(),
-        });
-        failed.into_iter().chain(recovered)
+fn of_hosts(incident: &Incident, wording: &Wording) -> impl Iterator<Item = Entry> {
+    let alert = incident.newest();
+    incident.hosts.iter().flat_map(move |host| {
+        let subject = wording.subject_of(&host.subject, alert);
+        let entry =
+            |at: Option<i64>, kind: Kind, says: String| at.map(|at| Entry { at, kind, who: host.name.clone(), says });
+        let failed = wording.with("row_failed", &[("code", &host.code), ("subject", &subject)]);
+        let failed = entry(host.first_failure, Kind::HostFailed, failed);
+        failed.into_iter().chain(entry(host.recovered, Kind::HostRecovered, subject))
     })
 }
 
-/// The first host that failed, the last one, and the first and the last that recovered: what the page shows of hosts.
-pub(super) fn turning_points(incident: &Incident) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = of_hosts(incident).collect();
+/// The first host that failed, the last one, and the first and the last that recovered, each with the name of the word for
+/// it: what the page shows of hosts.
+pub(super) fn turning_points(incident: &Incident, wording: &Wording) -> Vec<(&'static str, Entry)> {
+    let mut entries: Vec<Entry> = of_hosts(incident, wording).collect();
     entries.sort_by_key(|entry| entry.at);
-    let mut points: Vec<Entry> = Vec::new();
-    for kind in [Kind::HostFailed, Kind::HostRecovered] {
-        let of_kind = || entries.iter().filter(|entry| entry.kind == kind);
-        points.extend(of_kind().next().cloned());
-        points.extend(of_kind().next_back().filter(|last| !points.contains(last)).cloned());
+    let mut points: Vec<(&'static str, Entry)> = Vec::new();
+    for (kind, first, last) in [
+        (Kind::HostFailed, "kind_host_failed_first", "kind_host_failed_last"),
+        (Kind::HostRecovered, "kind_host_recovered_first", "kind_host_recovered_last"),
+    ] {
+        let mut of_kind = entries.iter().filter(|entry| entry.kind == kind);
+        points.extend(of_kind.next().map(|entry| (first, entry.clone())));
+        points.extend(of_kind.next_back().map(|entry| (last, entry.clone())));
     }
     points
 }
 
-/// All events, one JSON object a line.
-pub(super) fn jsonl(incident: &Incident) -> Vec<u8> {
-    let mut entries = of_incident(incident);
-    entries.extend(of_hosts(incident));
+/// All events, one JSON object a line. Messages are in the language of the report; `timestamp_desc` and `kind` are the same
+/// in every language, since searches name them.
+pub(super) fn jsonl(incident: &Incident, wording: &Wording) -> Vec<u8> {
+    let mut entries = of_incident(incident, wording);
+    entries.extend(of_hosts(incident, wording));
     entries.sort_by_key(|entry| entry.at);
     let id = incident.newest().id.as_str();
     let mut text = String::new();
     for entry in &entries {
-        let is_of_host = matches!(entry.kind, Kind::HostFailed | Kind::HostRecovered);
-        let verb = match entry.kind {
-            Kind::HostFailed => "failed first: ",
-            Kind::HostRecovered => "recovered: ",
-            _ => "",
+        let (message, host) = match entry.kind {
+            Kind::HostFailed => ("message_host_failed", Some(entry.who.as_str())),
+            Kind::HostRecovered => ("message_host_recovered", Some(entry.who.as_str())),
+            _ => ("message_other", None),
         };
         let row = Row {
-            message: format!("{} {verb}{}", entry.who, entry.says).trim().to_owned(),
+            message: match entry.who.as_str() {
+                "" => entry.says.clone(),
+                who => wording.with(message, &[("who", who), ("says", &entry.says)]).trim().to_owned(),
+            },
             datetime: UtcTime(entry.at).to_string().replace('Z', "+00:00"),
             timestamp_desc: entry.kind.described(),
             timestamp: entry.at.saturating_mul(1_000),
             data_type: "wulog:incident",
             kind: entry.kind,
             incident: id,
-            host: is_of_host.then_some(&*entry.who),
+            host,
         };
         let json = serde_json::to_string(&row).expect("a row holds strings and numbers");
         text.push_str(&visible_json(&json));

@@ -26,22 +26,40 @@ impl Words {
     }
 
     pub(super) fn get<'a>(&'a self, name: &'a str) -> &'a str {
-        self.0.get(name).map_or(name, String::as_str)
+        self.find(name).unwrap_or(name)
     }
 
-    /// A sentence with its gaps filled: `{hosts} hosts`. A value is put in as it is, so it must be escaped afterwards.
-    pub(super) fn with(&self, name: &str, values: &[(&str, &str)]) -> String {
-        let mut rest = self.get(name);
-        let mut text = String::new();
-        while let Some((before, (gap, after))) =
-            rest.split_once('{').and_then(|(before, from)| Some((before, from.split_once('}')?)))
-        {
-            text.push_str(before);
-            text.push_str(values.iter().find(|(name, _)| *name == gap).map_or("", |(_, value)| value));
-            rest = after;
-        }
-        text + rest
+    /// The word of this name; `None` where there is none, as for a value of a newer version.
+    pub(super) fn find(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
+
+    /// A sentence with its gaps filled: `{hosts} hosts`, or `{hosts} {hosts?host:hosts}` with a form for one and one for
+    /// other numbers. A value is put in as it is, so it must be escaped afterwards.
+    pub(super) fn with(&self, name: &str, values: &[(&str, &str)]) -> String {
+        filled(self.get(name), values)
+    }
+}
+
+/// A pattern with its gaps filled, see [`Words::with`].
+pub(super) fn filled(pattern: &str, values: &[(&str, &str)]) -> String {
+    let value = |wanted: &str| values.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| *value);
+    let mut rest = pattern;
+    let mut text = String::new();
+    while let Some((before, (gap, after))) =
+        rest.split_once('{').and_then(|(before, from)| Some((before, from.split_once('}')?)))
+    {
+        text.push_str(before);
+        text.push_str(match gap.split_once('?') {
+            None => value(gap),
+            Some((number, forms)) => {
+                let (one, many) = forms.split_once(':').unwrap_or((forms, forms));
+                if value(number) == "1" { one } else { many }
+            }
+        });
+        rest = after;
+    }
+    text + rest
 }
 
 #[cfg(test)]
@@ -51,7 +69,8 @@ mod tests {
     use super::*;
 
     fn gaps(text: &str) -> BTreeSet<&str> {
-        text.split('{').skip(1).filter_map(|from| from.split_once('}')).map(|(gap, _)| gap).collect()
+        let gaps = text.split('{').skip(1).filter_map(|from| from.split_once('}')).map(|(gap, _)| gap);
+        gaps.map(|gap| gap.split_once('?').map_or(gap, |(number, _)| number)).collect()
     }
 
     #[test]
@@ -65,7 +84,13 @@ mod tests {
 
     #[test]
     fn a_value_with_braces_fills_one_gap_only() {
-        let words = Words([("line".to_owned(), "{a} and {b}".to_owned())].into());
-        assert_eq!(words.with("line", &[("a", "{b}"), ("b", "x")]), "{b} and x");
+        assert_eq!(filled("{a} and {b}", &[("a", "{b}"), ("b", "x")]), "{b} and x");
+    }
+
+    #[test]
+    fn one_host_is_no_hosts() {
+        for (number, expect) in [("0", "0 hosts"), ("1", "1 host"), ("2", "2 hosts"), ("11", "11 hosts")] {
+            assert_eq!(filled("{n} {n?host:hosts}", &[("n", number)]), expect);
+        }
     }
 }

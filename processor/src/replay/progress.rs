@@ -3,7 +3,11 @@
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
 
 use crate::log::{LogError, Record};
 
@@ -12,6 +16,25 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Work that is done, counted by whoever reads the records: offsets of a log, bytes of files.
 pub type Done = Rc<Cell<u64>>;
+
+/// Takes the line away.
+const CLEAR: &[u8] = b"\r\x1b[K";
+
+/// Whether a line stands on standard error. A process has one standard error, so this is global.
+static IS_SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Takes the line of the progress away before a line of the log is written: it would else begin behind the progress. Stands
+/// before the layer that writes.
+#[derive(Clone, Copy, Debug)]
+pub struct BeforeLogLines;
+
+impl<S: Subscriber> Layer<S> for BeforeLogLines {
+    fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+        if IS_SHOWN.swap(false, Ordering::Relaxed) {
+            let _ = io::stderr().write_all(CLEAR);
+        }
+    }
+}
 
 /// One line that is overwritten as the replay goes on.
 pub struct Progress {
@@ -43,12 +66,14 @@ impl Progress {
         let text = line(self.done.get(), self.expected, records, now.duration_since(self.began));
         // A terminal that is gone is no reason to stop.
         let _ = write!(self.out, "\r{text}\x1b[K").and_then(|()| self.out.flush());
+        IS_SHOWN.store(true, Ordering::Relaxed);
     }
 
     /// Takes the line away.
     pub(super) fn end(&mut self) {
         if self.shown.take().is_some() {
-            let _ = write!(self.out, "\r\x1b[K").and_then(|()| self.out.flush());
+            let _ = self.out.write_all(CLEAR).and_then(|()| self.out.flush());
+            IS_SHOWN.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -56,6 +56,7 @@ struct Member {
     subject: String,
     title: String,
     recovered: bool,
+    recovered_at: Option<UtcTime>,
     raw_partition: i32,
     raw_offset: i64,
 }
@@ -182,6 +183,7 @@ fn member(member: MemberHost) -> Member {
         subject: member.subject,
         title: member.title,
         recovered: member.recovered,
+        recovered_at: member.recovered_at.map(UtcTime),
         raw_partition: member.raw.0,
         raw_offset: member.raw.1,
     }

@@ -6,15 +6,17 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
+use serde::Serialize;
 use wulog_schemas::hresult::lookup;
 
 use super::Status;
 use super::filter::parameter;
 use super::layout::{Page, Place, number, shown, time, wrong};
-use crate::postmortem::path_segment;
+use crate::postmortem::{dimension_in_words, path_segment};
 use crate::question::{
-    Answer, HOST_STATES, HostDetails, HostInventory, HostList, HostRow, HostSearch, NoAnswer, Question,
+    Answer, HOST_STATES, HostDetails, HostFiles, HostInventory, HostList, HostRow, HostSearch, NoAnswer, Question,
 };
+use crate::report::capitalized;
 
 /// Certificates of a host that its page shows.
 const CERTIFICATES_SHOWN: usize = 300;
@@ -38,11 +40,45 @@ pub(super) async fn search(status: &Status, search: HostSearch) -> Result<HostLi
     }
 }
 
+/// A host as its page shows it.
+#[derive(Serialize)]
+pub(super) struct Host {
+    /// What the Detector knows.
+    #[serde(flatten)]
+    details: HostDetails,
+    /// What the Normalizer of the host's partition knows; `None` where this process does not have it.
+    files: Option<HostFiles>,
+    /// Why `files` is `None`.
+    files_unknown: Option<String>,
+}
+
 /// The hosts of a name.
-pub(super) async fn named(status: &Status, name: String) -> Result<Vec<HostDetails>, NoAnswer> {
-    match status.asker.ask(Question::Host(name)).await? {
-        Answer::Host(hosts) => Ok(hosts),
-        _ => Err(NoAnswer::Busy),
+pub(super) async fn named(status: &Status, name: String) -> Result<Vec<Host>, NoAnswer> {
+    let details = match status.asker.ask(Question::Host(name)).await? {
+        Answer::Host(hosts) => hosts,
+        _ => return Err(NoAnswer::Busy),
+    };
+    let mut hosts = Vec::with_capacity(details.len());
+    for details in details {
+        let (files, files_unknown) = match files_of(status, &details.row.id).await {
+            Ok(files) => (Some(files), None),
+            Err(why) => (None, Some(why)),
+        };
+        hosts.push(Host { details, files, files_unknown });
+    }
+    Ok(hosts)
+}
+
+/// The files of the host with this id, or why they are not known.
+async fn files_of(status: &Status, id: &str) -> Result<HostFiles, String> {
+    let elsewhere = "No record of this host is known to the Normalizers of this process. With several processors, another \
+                     one may read the host's partition: see the page of the pipeline, and open the status page there.";
+    let asker = status.file_asker.as_ref().ok_or_else(|| elsewhere.to_owned())?;
+    match asker.ask(Question::Files(id.to_owned())).await {
+        Ok(Answer::Files(files)) => Ok(files),
+        Ok(_) | Err(NoAnswer::Elsewhere) => Err(elsewhere.to_owned()),
+        Err(NoAnswer::Busy) => Err("The Normalizers of this process are busy; ask again in some seconds.".to_owned()),
+        Err(NoAnswer::TooMany) => Err("Too many questions in this second; ask again in a second.".to_owned()),
     }
 }
 
@@ -124,7 +160,7 @@ pub(super) async fn page(State(status): State<Arc<Status>>, Path(name): Path<Str
     }
     let page = Page {
         place: Place::Hosts,
-        title: found[0].row.name.clone(),
+        title: found[0].details.row.name.clone(),
         fixed: html! {},
         live: html! {
             @if found.len() > 1 { p.problem { (found.len()) " machines have this name, each with an id of its own." } }
@@ -135,7 +171,8 @@ pub(super) async fn page(State(status): State<Arc<Status>>, Path(name): Path<Str
     page.answer(&status)
 }
 
-fn details(host: &HostDetails) -> Markup {
+fn details(known: &Host) -> Markup {
+    let host = &known.details;
     html! {
         section {
             h2 { "Facts" }
@@ -152,7 +189,7 @@ fn details(host: &HostDetails) -> Markup {
                     tr { th scope="row" { "Last active" } td { @if let Some(at) = host.last_active { (time(at)) } @else { "never" } } }
                     tr { th scope="row" { "Last heard" } td { (time(host.row.heard)) ", known since " (time(host.first_heard)) } }
                     tr { th scope="row" { "Host id" } td { code { (shown(&host.row.id)) } } }
-                    @for fact in &host.facts { tr { th scope="row" { (shown(&fact.dimension)) } td { (shown(&fact.value)) } } }
+                    @for fact in &host.facts { tr { th scope="row" { (shown(&capitalized(&dimension_in_words(&fact.dimension)))) } td { (shown(&fact.value)) } } }
                     @if !host.incidents.is_empty() {
                         tr { th scope="row" { "Open incidents" } td { @for id in &host.incidents { a href={"/incidents/" (id)} { (id) } " " } } }
                     }
@@ -185,6 +222,13 @@ fn details(host: &HostDetails) -> Markup {
             }
         }
         section {
+            h2 { "Log files" }
+            @match (&known.files, &known.files_unknown) {
+                (Some(files), _) => (files_read(files)),
+                (None, why) => p { (shown(why.as_deref().unwrap_or_default())) },
+            }
+        }
+        section {
             h2 { "Certificates" }
             @match &host.inventory {
                 Some(inventory) => (certificates(inventory)),
@@ -197,6 +241,38 @@ fn details(host: &HostDetails) -> Markup {
 fn symbol(code: &str) -> &'static str {
     let value = code.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok());
     value.and_then(lookup).map_or("", |entry| entry.symbol)
+}
+
+fn files_read(known: &HostFiles) -> Markup {
+    html! {
+        @match &known.collector {
+            Some(collector) => p {
+                "The collector said at " (time(collector.at)) ": "
+                @if collector.caught_up { strong { "everything is shipped" } } @else { strong { (number(collector.lag_bytes)) " bytes are not shipped yet" } }
+                " of " (number(collector.files)) @if collector.files == 1 { " file" } @else { " files" }
+                @if collector.losses > 0 { "; lines may have been missed " (number(collector.losses)) " times, when a file was replaced before it was read" }
+                "."
+            },
+            None => p.soft { "The collector has not spoken since this process began to read; it does so every quarter of an hour." },
+        }
+        @if !known.files.is_empty() {
+            div.scroll tabindex="0" role="region" aria-label="Log files" {
+                table.wide {
+                    thead { tr { @for name in ["File", "Newest line", "Bytes read", "Bytes to read"] { th scope="col" { (name) } } } }
+                    tbody { @for file in &known.files {
+                        tr {
+                            th scope="row" { (shown(&file.file)) @if file.losses.unwrap_or(0) > 0 { br; span.soft { "lines may have been missed" } } }
+                            td.time { @if let Some(at) = file.newest { (time(at)) } @else { "-" } }
+                            td.number { (number(file.read_bytes)) }
+                            td.number { @if let Some(bytes) = file.lag_bytes { (number(bytes)) } @else { "not known" } }
+                        }
+                    } }
+                }
+            }
+            p.soft { "Bytes are counted as text in UTF-8, from where reading began or the file was replaced." }
+        }
+        @if known.unlisted > 0 { p.soft { (number(known.unlisted)) " more files are not listed." } }
+    }
 }
 
 fn certificates(inventory: &HostInventory) -> Markup {

@@ -70,6 +70,8 @@ pub struct Status {
     evidence: Mutex<Evidence>,
     metrics: Metrics,
     asker: Asker,
+    /// Asks the Normalizers of this process; `None` where nobody answers about files.
+    file_asker: Option<Asker>,
     /// Counts changes of anything that a page shows.
     version: watch::Sender<u64>,
     /// What was shown of the pipeline when the version was last counted up for it.
@@ -136,10 +138,17 @@ impl Status {
             evidence: Mutex::default(),
             metrics: metrics.clone(),
             asker,
+            file_asker: None,
             version: watch::Sender::new(1),
             shown: Mutex::default(),
             streams: Semaphore::new(STREAMS_MAX),
         }
+    }
+
+    /// Asks `asker` for the files of hosts.
+    #[must_use]
+    pub fn asking_for_files(self, asker: Asker) -> Status {
+        Status { file_asker: Some(asker), ..self }
     }
 
     /// Follows the alerts until `stop`.

@@ -231,3 +231,52 @@ fn healthy(hosts: u64) -> String {
 fn day(time: UtcTime) -> String {
     time.to_string()[..10].to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postmortem::has_german;
+
+    #[test]
+    fn every_fix_and_every_answer_has_a_german_sentence() {
+        let name = CertificateName { sha1: "e6b6".to_owned(), subject: "CN=A".to_owned(), not_after: Some(UtcTime(0)) };
+        let conditions = [
+            Condition::Missing,
+            Condition::Distrusted,
+            Condition::Expired,
+            Condition::Expires,
+            Condition::SiteUntrusted,
+            Condition::PolicyOff,
+        ];
+        for condition in conditions {
+            for (on_wsus, other) in [(None, None), (Some(false), Some(name.clone())), (Some(true), Some(name.clone()))]
+            {
+                let finding = CertificateFinding {
+                    condition,
+                    says: String::new(),
+                    fix: String::new(),
+                    certificate: Some(name.clone()),
+                    store: Some("TrustedPublisher".to_owned()),
+                    also_missing_in: other.iter().map(|_| "Root".to_owned()).collect(),
+                    present_in: Vec::new(),
+                    former: None,
+                    shown_elsewhere: other,
+                    affected_hosts: 1,
+                    affected_known: 1,
+                    healthy_hosts: 0,
+                    healthy_known: 1,
+                    p_value: 0.0,
+                    since: None,
+                    wsus: None,
+                };
+                let fix = fix(&finding, on_wsus);
+                assert!(has_german(&fix), "{fix:?}");
+            }
+        }
+        for of_affected in [true, false] {
+            let answer = is_there(&certificate(&name), 1, 2, of_affected);
+            assert!(has_german(&answer), "{answer:?}");
+        }
+        assert!(has_german(&certificate(&name)));
+    }
+}

@@ -9,12 +9,14 @@ use wulog_schemas::hresult;
 use wulog_schemas::raw::Heartbeat;
 use wulog_schemas::signal::{Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone};
 
+mod files;
 mod legibility;
 mod outcomes;
 mod weight;
 
 pub(super) use outcomes::Success;
 
+use files::Shipped;
 use legibility::Legibility;
 use outcomes::Subject;
 use weight::Weight;
@@ -84,6 +86,9 @@ pub(super) struct Host {
     /// Form of its latest line that has one.
     #[serde(skip)]
     form: Option<Form>,
+    /// What its collector said last of its files.
+    #[serde(skip)]
+    shipped: Option<Shipped>,
     name: String,
     pub(super) zone: Option<Zone>,
     pub(super) labels: BTreeMap<String, String>,
@@ -226,6 +231,7 @@ impl Host {
 
     pub(super) fn heartbeat(&mut self, beat: Heartbeat, scope: Scope<'_>, out: &mut Facts) {
         self.heard = true;
+        self.shipped = Some(Shipped::of(&beat, scope));
         if let (Some(hash), Some(seen)) = (&beat.certificates, beat.certificates_seen) {
             certificates::seen(self, hash, seen, scope, out);
         }

@@ -235,3 +235,38 @@ fn steps(warning: &Warning) -> Vec<Step> {
         ],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postmortem::has_german;
+
+    #[test]
+    fn every_step_has_a_german_sentence() {
+        for method in [Method::CertificateExpires, Method::CertificateMissing] {
+            for wsus in ["", "wsus-2"] {
+                let warning = Warning {
+                    method,
+                    sha1: "e6b6".to_owned(),
+                    subject: "CN=A".to_owned(),
+                    not_after: None,
+                    wsus: wsus.to_owned(),
+                    state: State::Open,
+                    seq: 1,
+                    opened_at: 0,
+                    ended_at: None,
+                    level: Level::Low,
+                    hosts: 1,
+                };
+                for step in steps(&warning) {
+                    assert!(has_german(&step.check), "{:?}", step.check);
+                    assert!(step.on.as_deref().is_some_and(has_german), "{:?}", step.on);
+                }
+            }
+        }
+        for hours in [1, 5, 72] {
+            let reason = format!("{} until the certificate expires", words::days(hours * 3_600_000));
+            assert!(has_german(&reason), "{reason:?}");
+        }
+    }
+}
