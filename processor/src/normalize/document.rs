@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use wulog_schemas::alert::NO_WSUS;
-use wulog_schemas::event::{EventId, EventOutcome, OpenOperation, RawFields};
+use wulog_schemas::event::{EventId, EventOutcome, OpenOperation, RawFields, hex_digits};
 use wulog_schemas::hresult::{self, Codes};
-use wulog_schemas::raw::RawHeaderRef;
+use wulog_schemas::raw::{LineHash, RawHeaderRef};
 
 use super::classify::Meaning;
 use super::flags::Flags;
@@ -169,9 +169,10 @@ fn event(json: &mut Json, line: &Line<'_>, created: &[u8], heads: &mut Heads, me
         json.raw(",\"timezone\":").offset(minutes);
     }
     json.raw(",\"id\":\"").id(line.id).raw("\",\"sequence\":").number(header.offset);
-    if !header.hash.is_empty() {
-        json.raw(",\"hash\":\"").escaped(&header.hash).raw("\"");
-    }
+    match &header.hash {
+        LineHash::Crc(crc) => json.raw(",\"hash\":\"").bytes(&hex_digits(*crc)).raw("\""),
+        LineHash::Text(text) => json.optional_text(",\"hash\":", Some(&**text).filter(|text| !text.is_empty())),
+    };
     json.raw(",\"original\":\"");
     original(json, line, message);
     json.raw("\"}");

@@ -16,6 +16,7 @@ mod config;
 mod document;
 mod pipeline_error;
 mod file;
+mod files;
 mod flags;
 mod fold;
 mod gate;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::certificate::Inventory as CertificateInventory;
 use wulog_schemas::event::{EventOutcome, FileId, Form, RawFields};
-use wulog_schemas::raw::{HeaderReader, Heartbeat, Kind, RawHeaderRef, VERSION};
+use wulog_schemas::raw::{HeaderReader, Heartbeat, Kind, LineHash, RawHeaderRef, VERSION};
 use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
@@ -422,7 +423,8 @@ fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, 
     let Scope { id: key, at, config } = into.scope;
     let limits = &config.limits;
     let hash = hash_of(header, record.value);
-    let file = host.file(&header.file, limits);
+    let place = host.file(&header.file, limits);
+    let file = &mut host.files[place];
     let epoch = file.epoch(&header.epoch, || FileId::new(key, &header.file, &header.epoch), limits);
     let epoch_id = epoch.id;
     let position = epoch.take(header.offset, header.end, hash, limits);
@@ -448,7 +450,8 @@ fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, 
     let line = || HeldLine::new(record, position, epoch_id);
     if let Some(begun) = Wrapped::begun(&entry, &text, line, header.end, at.log_time) {
         // Another file of the name may have taken its place while the record before was written.
-        host.file(&header.file, limits).wrapped = Some(begun);
+        let place = host.file(&header.file, limits);
+        host.files[place].wrapped = Some(begun);
         return;
     }
     let raw = document::raw_fields(record);
@@ -478,11 +481,14 @@ fn flush(host: &mut Host, wrapped: Wrapped, into: &mut Into<'_>) {
 
 /// CRC-32 of a line, as its header says it.
 fn hash_of(header: &RawHeaderRef<'_>, value: &[u8]) -> u32 {
-    u32::from_str_radix(&header.hash, 16).unwrap_or_else(|_| crc32fast::hash(value))
+    match &header.hash {
+        LineHash::Crc(crc) => *crc,
+        LineHash::Text(text) => u32::from_str_radix(text, 16).unwrap_or_else(|_| crc32fast::hash(value)),
+    }
 }
 
 /// Writes the event of a line, and takes what it says of its host.
-fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: Entry<'_>, into: &mut Into<'_>) {
+fn write(host: &mut Host, placed: &Placed<'_>, text: &str, mut entry: Entry<'_>, into: &mut Into<'_>) {
     let Placed { header, position, epoch: epoch_id, .. } = *placed;
     let scope = into.scope;
     let Scope { id: key, at, config } = scope;
@@ -492,27 +498,31 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: Entry<'_>, int
         header_min: header.utc.filter(|minutes| OFFSETS_MIN.contains(minutes)),
         ..Offsets::of_config(config)
     };
-    let file = host.file(&header.file, limits);
-    if let Some(strange) = file.kind.take(&entry)
+    let place = host.file(&header.file, limits);
+    let kind = &mut host.files[place].kind;
+    if let Some(strange) = kind.take(&entry)
         && into.notices.len() < NOTICES_MAX
     {
         into.notices.push(strange.notice(&header.host, &header.file));
     }
-    let form = file.kind.form_of(&entry);
-    let entry = if form.is_foreign() { entry.of_other_program(form) } else { entry };
+    let form = kind.form_of(&entry);
+    if form.is_foreign() {
+        entry.make_foreign(form);
+    }
     host.count_line();
     if !form.is_foreign() {
         observe::learn(host, &entry, scope);
     }
-    // Looked up again: `learn` needed the whole host, so the first borrow had to end.
-    let file = host.files.get_mut(&*header.file).expect("it was looked up, and made where it was missing, above");
+    let file = &mut host.files[place];
     let stated = file.time.stated(&entry, &offsets);
     let counts = file.kind.counts(&entry, stated.is_some());
     let reread = file.is_reread(stated.as_ref().map(|time| time.millis));
     let time = stamp::event_time(stated, &entry, file, header, at.log_time);
     let flags = stamp::flags(&time, &entry, header, position, reread, placed.lossy, at.log_time);
-    let hash = hash_of(header, placed.value);
-    let file_id = if position == Position::Rewound { epoch_id.rewound(hash) } else { epoch_id };
+    let file_id = match position {
+        Position::Rewound => epoch_id.rewound(hash_of(header, placed.value)),
+        Position::New | Position::Repeat => epoch_id,
+    };
     let id = file_id.line(header.offset);
     let continues = file.continues(&entry, id, epoch_id, header.offset, header.end);
     let thread = file.threads.of(&entry, limits);
