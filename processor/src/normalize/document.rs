@@ -56,10 +56,14 @@ impl Line<'_> {
     ///
     /// Failing events are grouped by server, group and build; other lines carry only what they say themselves, since a
     /// document of each line would grow by a tenth.
+    #[inline]
     fn host_fact(&self, dimension: &str) -> Option<&str> {
         let wanted = self.meaning.outcome == EventOutcome::Failure && !self.entry.form.is_foreign();
-        let fact = wanted.then(|| self.dimensions.get(dimension)).flatten().map(String::as_str);
-        fact.filter(|value| *value != NO_WSUS)
+        if wanted { self.known_fact(dimension) } else { None }
+    }
+
+    fn known_fact(&self, dimension: &str) -> Option<&str> {
+        self.dimensions.get(dimension).map(String::as_str).filter(|value| *value != NO_WSUS)
     }
 }
 

@@ -95,8 +95,10 @@ pub(super) fn updates_found(entry: &Entry<'_>) -> Option<u32> {
     let text = match &entry.report {
         Some(report) => {
             const FINISHED: u32 = 147;
-            let at = report.text.find(|c: char| c.is_ascii_digit()).filter(|_| report.event_id == FINISHED)?;
-            &report.text[at..]
+            if report.event_id != FINISHED {
+                return None;
+            }
+            &report.text[report.text.find(|c: char| c.is_ascii_digit())?..]
         }
         None => {
             let rest = entry.body.strip_prefix("Found ")?;

@@ -109,26 +109,54 @@ impl Entry<'_> {
 /// Takes a line apart.
 #[must_use]
 pub fn parse(line: &str) -> Entry<'_> {
-    let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
-    // Filled in where it stands: an entry has nearly a kilobyte, and copies of it took more time than finding its time column.
-    let mut entry = Entry::text(line);
-    match report::reporting_events(line) {
-        Some(report) => entry.take_reporting_event(report),
-        None => entry.take_columns(columns::split(line), line),
-    }
-    if matches!(entry.form, Form::Text | Form::Message)
-        && entry.time.is_none()
-        && entry.report.is_none()
-        && let Some(report) = report::copied(line)
-    {
-        entry = Entry::text(line);
-        entry.take_reporting_event(report);
-    }
-    (entry.action, entry.outcome) = action::describe(&entry);
+    let mut entry = Entry::default();
+    entry.read(line);
     entry
 }
 
+/// A line of which nothing is known.
+impl Default for Entry<'_> {
+    fn default() -> Self {
+        Entry {
+            form: Form::Text,
+            time: None,
+            pid: None,
+            tid: None,
+            component: None,
+            level: None,
+            message: "",
+            body: "",
+            hresult: None,
+            codes: Codes::default(),
+            report: None,
+            facts: Facts::default(),
+            action: Action::Log,
+            outcome: EventOutcome::Unknown,
+        }
+    }
+}
+
 impl<'a> Entry<'a> {
+    /// Takes a line apart, into an entry of which nothing is known.
+    ///
+    /// In place: an entry has nearly a kilobyte, so each copy of it takes as long as finding the time column.
+    pub(crate) fn read(&mut self, line: &'a str) {
+        let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
+        match report::reporting_events(line) {
+            Some(report) => self.take_reporting_event(report),
+            None => self.take_columns(columns::split(line), line),
+        }
+        if matches!(self.form, Form::Text | Form::Message)
+            && self.time.is_none()
+            && self.report.is_none()
+            && let Some(report) = report::copied(line)
+        {
+            *self = Entry::default();
+            self.take_reporting_event(report);
+        }
+        (self.action, self.outcome) = action::describe(self);
+    }
+
     /// True where an outcome may be taken from words. Looking at each word costs, and a failure code says enough, except of
     /// a transfer, which fails with a word and a code that may be of something else.
     fn words_decide(&self) -> bool {
@@ -203,27 +231,8 @@ impl<'a> Entry<'a> {
     /// The line as a part of the record above, which has its fields: what looks like columns in it is text.
     #[must_use]
     pub fn continuation(line: &'a str) -> Entry<'a> {
-        Entry::text(line.trim())
-    }
-
-    /// A line of which nothing is known.
-    fn text(line: &'a str) -> Entry<'a> {
-        Entry {
-            form: Form::Text,
-            time: None,
-            pid: None,
-            tid: None,
-            component: None,
-            level: None,
-            message: line,
-            body: line,
-            hresult: None,
-            codes: Codes::default(),
-            report: None,
-            facts: Facts::default(),
-            action: Action::Log,
-            outcome: EventOutcome::Unknown,
-        }
+        let message = line.trim();
+        Entry { message, body: message, ..Entry::default() }
     }
 }
 
