@@ -95,3 +95,32 @@ impl Serialize for Files {
         serializer.collect_map(self.iter())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_by_path_in_whatever_order_they_came() {
+        let mut files = Files::default();
+        for (newest, path) in ["m", "a", "z", "b"].into_iter().enumerate() {
+            let place = files.add(path);
+            files[place].newest = newest as i64;
+        }
+        assert_eq!(files.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["a", "b", "m", "z"]);
+        assert_eq!(files.get_mut("z").map(|file| file.newest), Some(2));
+        assert_eq!(files.remove("m").map(|file| file.newest), Some(0));
+        assert!(files.get_mut("m").is_none() && files.remove("m").is_none() && files.get_mut("").is_none());
+        assert_eq!(files.len(), 3);
+    }
+
+    /// A snapshot of the time when files were a tree is still one.
+    #[test]
+    fn files_are_written_and_read_as_a_map() {
+        let map: BTreeMap<String, File> = ["b", "a"].map(|path| (path.to_owned(), File::default())).into();
+        let bytes = postcard::to_stdvec(&map).unwrap();
+        let files: Files = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(files.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(postcard::to_stdvec(&files).unwrap(), bytes);
+    }
+}

@@ -181,3 +181,15 @@ pub(super) fn topic(body: &str) -> Option<Topic> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_attribute_the_first_counts() {
+        let columns = r#"<time="1" date="2" time="3" x=4 thread="" type="cut off"#;
+        let found = attributes(columns, ["date", "time", "thread", "type", "file"]);
+        assert_eq!(found, [Some("2"), Some("1"), Some(""), None, None]);
+    }
+}

@@ -168,6 +168,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn words_that_hold_a_mark_are_found_with_the_keys() {
+        let check = |body: &str, expect: Words| {
+            let mut facts = Facts::default();
+            pairs(body, &mut facts);
+            assert_eq!(facts.words, expect, "{body}");
+        };
+        check("sent to http://w:8530/x", Words::URL);
+        check("sent (cV: abc.1)", Words::CORRELATION);
+        check("cV = abc.1 to https://w/", Words::CORRELATION.or(Words::URL));
+        check("cV= abc.1, a: b = c, at http:/x", Words::default());
+    }
+
+    #[test]
     fn proxies_in_all_spellings() {
         let check = |body: &str, expect: Option<&str>| {
             let mut facts = Facts::default();
