@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod hash;
 mod read;
 
+pub use hash::LineHash;
 pub use read::HeaderReader;
 
 /// The name of the one header.
@@ -203,7 +205,7 @@ pub struct RawHeaderRef<'a> {
     pub end: u64,
     /// See [`RawHeader::hash`].
     #[serde(borrow, default)]
-    pub hash: Cow<'a, str>,
+    pub hash: LineHash<'a>,
     /// See [`RawHeader::read`].
     #[serde(default)]
     pub read: i64,

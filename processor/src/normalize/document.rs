@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use wulog_schemas::alert::NO_WSUS;
-use wulog_schemas::event::{EventId, EventOutcome, OpenOperation, RawFields};
+use wulog_schemas::event::{EventId, EventOutcome, OpenOperation, RawFields, hex_digits};
 use wulog_schemas::hresult::{self, Codes};
-use wulog_schemas::raw::RawHeaderRef;
+use wulog_schemas::raw::{LineHash, RawHeaderRef};
 
 use super::classify::Meaning;
 use super::flags::Flags;
@@ -56,10 +56,14 @@ impl Line<'_> {
     ///
     /// Failing events are grouped by server, group and build; other lines carry only what they say themselves, since a
     /// document of each line would grow by a tenth.
+    #[inline]
     fn host_fact(&self, dimension: &str) -> Option<&str> {
         let wanted = self.meaning.outcome == EventOutcome::Failure && !self.entry.form.is_foreign();
-        let fact = wanted.then(|| self.dimensions.get(dimension)).flatten().map(String::as_str);
-        fact.filter(|value| *value != NO_WSUS)
+        if wanted { self.known_fact(dimension) } else { None }
+    }
+
+    fn known_fact(&self, dimension: &str) -> Option<&str> {
+        self.dimensions.get(dimension).map(String::as_str).filter(|value| *value != NO_WSUS)
     }
 }
 
@@ -169,9 +173,10 @@ fn event(json: &mut Json, line: &Line<'_>, created: &[u8], heads: &mut Heads, me
         json.raw(",\"timezone\":").offset(minutes);
     }
     json.raw(",\"id\":\"").id(line.id).raw("\",\"sequence\":").number(header.offset);
-    if !header.hash.is_empty() {
-        json.raw(",\"hash\":\"").escaped(&header.hash).raw("\"");
-    }
+    match &header.hash {
+        LineHash::Crc(crc) => json.raw(",\"hash\":\"").bytes(&hex_digits(*crc)).raw("\""),
+        LineHash::Text(text) => json.optional_text(",\"hash\":", Some(&**text).filter(|text| !text.is_empty())),
+    };
     json.raw(",\"original\":\"");
     original(json, line, message);
     json.raw("\"}");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::config::NormalizerConfig;
@@ -55,14 +56,16 @@ impl Hosts {
         if self.bytes > bytes_max {
             self.make_room(bytes_max, id);
         }
-        if !self.by_id.contains_key(id) {
-            if self.by_id.len() >= limits.hosts_max.max(1) {
-                self.forget(limits.hosts_max / 16 + 1, 0, id);
-            }
-            let id: Arc<str> = id.into();
-            self.by_id.insert(Arc::clone(&id), Host::new(id, at.log_time));
+        if self.by_id.len() >= limits.hosts_max.max(1) && !self.by_id.contains_key(id) {
+            self.forget(limits.hosts_max / 16 + 1, 0, id);
         }
-        let host = self.by_id.get_mut(id).expect("inserted above");
+        let host = match self.by_id.entry_ref(id) {
+            EntryRef::Occupied(known) => known.into_mut(),
+            EntryRef::Vacant(place) => {
+                let id: Arc<str> = id.into();
+                place.insert_with_key(Arc::clone(&id), Host::new(id, at.log_time))
+            }
+        };
         (host, DueTimes { due: &mut self.due, bytes: &mut self.bytes })
     }
 

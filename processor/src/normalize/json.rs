@@ -105,7 +105,13 @@ impl Json {
     }
 
     /// A string, escaped, whose quotes the names around it bring.
+    #[inline]
     pub(super) fn escaped(&mut self, text: &str) -> &mut Json {
+        // Nothing stands behind the message of nearly every line.
+        if text.is_empty() { self } else { self.escaped_text(text) }
+    }
+
+    fn escaped_text(&mut self, text: &str) -> &mut Json {
         self.ensure(text.len() * ESCAPE_BYTES + STEP_BYTES);
         self.end += escape(text.as_bytes(), &mut self.room[self.end..]);
         self

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::host::hex_digest;
-use wulog_schemas::raw::{Heartbeat, RawHeaderRef};
+use wulog_schemas::raw::{Heartbeat, LineHash, RawHeaderRef};
 
 use super::config::Limits;
 use super::thread::cut;
@@ -26,8 +26,10 @@ pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &Limits) {
     if header.host.len() > name_bytes_max {
         header.host = Cow::Owned(cut(&header.host, name_bytes_max).to_owned());
     }
-    if header.hash.len() > HASH_BYTES_MAX {
-        header.hash = Cow::Owned(cut(&header.hash, HASH_BYTES_MAX).to_owned());
+    if let LineHash::Text(text) = &mut header.hash
+        && text.len() > HASH_BYTES_MAX
+    {
+        *text = Cow::Owned(cut(text, HASH_BYTES_MAX).to_owned());
     }
     identity(&mut header.file, limits.path_bytes_max.max(EPOCH_BYTES_MAX));
     identity(&mut header.epoch, EPOCH_BYTES_MAX);
@@ -94,7 +96,7 @@ mod tests {
                 host: long(""),
                 file: long(file),
                 epoch: long(""),
-                hash: long(""),
+                hash: LineHash::Text(long("")),
                 ..RawHeaderRef::default()
             };
             header(&mut bounded, &limits);
@@ -103,7 +105,7 @@ mod tests {
         let (one, other) = (bounded("1"), bounded("2"));
         assert_ne!(one.file, other.file);
         assert_eq!(one, bounded("1"));
-        assert_eq!((one.host.len(), one.file.len(), one.epoch.len(), one.hash.len()), (256, 1024, 64, 64));
+        assert_eq!((one.host.len(), one.file.len(), one.epoch.len(), one.hash.to_string().len()), (256, 1024, 64, 64));
     }
 
     #[test]

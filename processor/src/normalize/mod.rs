@@ -16,6 +16,7 @@ mod config;
 mod document;
 mod pipeline_error;
 mod file;
+mod files;
 mod flags;
 mod fold;
 mod gate;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::certificate::Inventory as CertificateInventory;
 use wulog_schemas::event::{EventOutcome, FileId, Form, RawFields};
-use wulog_schemas::raw::{HeaderReader, Heartbeat, Kind, RawHeaderRef, VERSION};
+use wulog_schemas::raw::{HeaderReader, Heartbeat, Kind, LineHash, RawHeaderRef, VERSION};
 use wulog_schemas::signal::{self, Fact, RawPosition, Signal, Tick};
 use wulog_schemas::topic::Topic;
 
@@ -431,7 +432,8 @@ fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, 
     let Scope { id: key, at, config } = into.scope;
     let limits = &config.limits;
     let hash = hash_of(header, record.value);
-    let file = host.file(&header.file, limits);
+    let place = host.file(&header.file, limits);
+    let file = &mut host.files[place];
     let epoch = file.epoch(&header.epoch, || FileId::new(key, &header.file, &header.epoch), limits);
     let epoch_id = epoch.id;
     let position = epoch.take(header.offset, header.end, hash, limits);
@@ -439,7 +441,8 @@ fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, 
         return;
     }
     let text = text(record.value);
-    let entry = parse(&text);
+    let mut entry = Entry::default();
+    entry.read(&text);
     if let Some(held) = file.wrapped.as_mut() {
         let belongs = held.belongs(&entry, &text, epoch_id, header.offset);
         if belongs != Belongs::No {
@@ -457,13 +460,14 @@ fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, 
     let line = || HeldLine::new(record, position, epoch_id);
     if let Some(begun) = Wrapped::begun(&entry, &text, line, header.end, at.log_time) {
         // Another file of the name may have taken its place while the record before was written.
-        host.file(&header.file, limits).wrapped = Some(begun);
+        let place = host.file(&header.file, limits);
+        host.files[place].wrapped = Some(begun);
         return;
     }
     let raw = document::raw_fields(record);
     let lossy = matches!(text, Cow::Owned(_));
     let placed = Placed { header, value: record.value, raw, position, epoch: epoch_id, lossy };
-    write(host, &placed, &text, entry, into);
+    write(host, &placed, &text, &mut entry, into);
 }
 
 /// Writes the lines of a record that is as complete as it gets: the first with the fields of all.
@@ -477,21 +481,24 @@ fn flush(host: &mut Host, wrapped: Wrapped, into: &mut Into<'_>) {
         let lossy = matches!(text, Cow::Owned(_));
         let (position, epoch) = (line.position, line.epoch);
         let placed = Placed { header: &header, value: &line.value, raw, position, epoch, lossy };
-        let entry = match number {
+        let mut entry = match number {
             0 => parse(&joined),
             _ => Entry::continuation(&text),
         };
-        write(host, &placed, &text, entry, into);
+        write(host, &placed, &text, &mut entry, into);
     }
 }
 
 /// CRC-32 of a line, as its header says it.
 fn hash_of(header: &RawHeaderRef<'_>, value: &[u8]) -> u32 {
-    u32::from_str_radix(&header.hash, 16).unwrap_or_else(|_| crc32fast::hash(value))
+    match &header.hash {
+        LineHash::Crc(crc) => *crc,
+        LineHash::Text(text) => u32::from_str_radix(text, 16).unwrap_or_else(|_| crc32fast::hash(value)),
+    }
 }
 
 /// Writes the event of a line, and takes what it says of its host.
-fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: Entry<'_>, into: &mut Into<'_>) {
+fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: &mut Entry<'_>, into: &mut Into<'_>) {
     let Placed { header, position, epoch: epoch_id, .. } = *placed;
     let scope = into.scope;
     let Scope { id: key, at, config } = scope;
@@ -501,49 +508,54 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: Entry<'_>, int
         header_min: header.utc.filter(|minutes| OFFSETS_MIN.contains(minutes)),
         ..Offsets::of_config(config)
     };
-    let file = host.file(&header.file, limits);
-    if let Some(strange) = file.kind.take(&entry)
+    let place = host.file(&header.file, limits);
+    let kind = &mut host.files[place].kind;
+    if let Some(strange) = kind.take(entry)
         && into.notices.len() < NOTICES_MAX
     {
         into.notices.push(strange.notice(&header.host, &header.file));
     }
-    let form = file.kind.form_of(&entry);
-    let entry = if form.is_foreign() { entry.of_other_program(form) } else { entry };
+    let form = kind.form_of(entry);
+    if form.is_foreign() {
+        entry.make_foreign(form);
+    }
+    let entry = &*entry;
     host.count_line();
     if !form.is_foreign() {
-        observe::learn(host, &entry, scope);
+        observe::learn(host, entry, scope);
     }
-    // Looked up again: `learn` needed the whole host, so the first borrow had to end.
-    let file = host.files.get_mut(&*header.file).expect("it was looked up, and made where it was missing, above");
-    let stated = file.time.stated(&entry, &offsets);
-    let counts = file.kind.counts(&entry, stated.is_some());
+    let file = &mut host.files[place];
+    let stated = file.time.stated(entry, &offsets);
+    let counts = file.kind.counts(entry, stated.is_some());
     let reread = file.is_reread(stated.as_ref().map(|time| time.millis));
-    let time = stamp::event_time(stated, &entry, file, header, at.log_time);
-    let flags = stamp::flags(&time, &entry, header, position, reread, placed.lossy, at.log_time);
-    let hash = hash_of(header, placed.value);
-    let file_id = if position == Position::Rewound { epoch_id.rewound(hash) } else { epoch_id };
+    let time = stamp::event_time(stated, entry, file, header, at.log_time);
+    let flags = stamp::flags(&time, entry, header, position, reread, placed.lossy, at.log_time);
+    let file_id = match position {
+        Position::Rewound => epoch_id.rewound(hash_of(header, placed.value)),
+        Position::New | Position::Repeat => epoch_id,
+    };
     let id = file_id.line(header.offset);
-    let continues = file.continues(&entry, id, epoch_id, header.offset, header.end);
-    let thread = file.threads.of(&entry, limits);
+    let continues = file.continues(entry, id, epoch_id, header.offset, header.end);
+    let thread = file.threads.of(entry, limits);
     let operation = match form {
         form if form.is_foreign() => None,
         // Configuration Manager has no sections: each line says what it is about.
         Form::WuaHandler => {
-            thread.follow(&entry, limits.value_bytes_max);
+            thread.follow(entry, limits.value_bytes_max);
             classify::operation_of(entry.action)
         }
-        _ => thread.follow(&entry, limits.value_bytes_max),
+        _ => thread.follow(entry, limits.value_bytes_max),
     };
     if !form.is_foreign() {
-        observe::name_updates(into.titles, &entry, thread, limits);
+        observe::name_updates(into.titles, entry, thread, limits);
     }
     let process = file.time.process(entry.pid).filter(|_| !form.is_foreign());
-    let matched = config.patterns.find(text, &entry, limits.value_bytes_max);
+    let matched = config.patterns.find(text, entry, limits.value_bytes_max);
     let labels = matched.as_ref().map_or(Cow::Borrowed(&host.labels), |matched| matched.beside(&host.labels));
-    let meaning = classify::meaning(&entry, operation, continues.is_some(), matched.as_ref());
+    let meaning = classify::meaning(entry, operation, continues.is_some(), matched.as_ref());
     let names_own = entry.facts.update.is_some() && meaning.outcome == EventOutcome::Failure;
     let is_of_update = names_own || classify::is_of_update(&meaning, operation);
-    let update = is_of_update.then(|| thread.update_of(&entry, operation)).flatten();
+    let update = is_of_update.then(|| thread.update_of(entry, operation)).flatten();
     let line = document::Line {
         meaning,
         name: update.as_deref().and_then(|update| into.titles.of(update)),
@@ -552,12 +564,12 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: Entry<'_>, int
         host_id: key,
         header,
         original: text,
-        entry: &entry,
+        entry,
         time: &time,
         flags,
         id,
         continues,
-        path: thread.path_of(&entry),
+        path: thread.path_of(entry),
         client_build: entry.facts.client_version.or_else(|| process.and_then(|process| process.build.as_deref())),
         process_name: process.and_then(|process| process.name.as_deref()),
         dimensions: &host.dimensions,
@@ -570,16 +582,16 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: Entry<'_>, int
         let value = bounds::fit_event(config.format, into.documents.line(&line), document_bytes_max(config));
         into.out.push(Output { topic: Topic::Events, key: Arc::clone(&host.id), value, timestamp_ms: at.log_time });
     }
-    let own = classify::trust_failure(&entry);
+    let own = classify::trust_failure(entry);
     let trust = matched.as_ref().map_or(own, |matched| matched.trust(own));
     let clock = file.time.clock_millis();
-    host.saw_line(&entry, time.millis, scope);
+    host.saw_line(entry, time.millis, scope);
     if counts {
         host.saw_time(time.millis);
     }
     if counts && !reread {
         let seen = Seen {
-            entry: &entry,
+            entry,
             trust,
             action: meaning.action,
             open: operation,

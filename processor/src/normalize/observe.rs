@@ -113,18 +113,20 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
         return;
     }
     host.settle_folds(scope, out);
-    let Some(file) = host.files.get_mut(seen.file) else {
+    let Ok(place) = host.files.place(seen.file) else {
         return;
     };
-    let thread = file.threads.of(entry, &scope.config.limits).clone();
+    // Taken out and put back: the host changes meanwhile, and a copy of a thread is a dozen allocations.
+    let limits = &scope.config.limits;
+    let thread = std::mem::take(host.files[place].threads.of(entry, limits));
     if refused || seen.trust.is_some() {
         let update = thread.update_of(entry, seen.open);
         for file in host.files.values_mut() {
             file.folds.refused(update.as_deref(), thread.path_of(entry), seen.thread_ids());
         }
     }
-    if let (Some(failure), Some(file)) = (failure(seen, &thread, scope), host.files.get_mut(seen.file)) {
-        for failure in file.folds.add(failure, scope.config.limits.pending_per_file_max) {
+    if let Some(failure) = failure(seen, &thread, scope) {
+        for failure in host.files[place].folds.add(failure, limits.pending_per_file_max) {
             host.failed(failure, scope, out);
         }
     }
@@ -134,6 +136,7 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
     if let Some(outcome) = classify::scan_done(entry, thread.scan_code) {
         scanned(host, seen, outcome, &thread, scope, out);
     }
+    *host.files[place].threads.of(entry, limits) = thread;
 }
 
 fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure> {

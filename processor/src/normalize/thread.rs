@@ -95,8 +95,10 @@ pub(super) fn updates_found(entry: &Entry<'_>) -> Option<u32> {
     let text = match &entry.report {
         Some(report) => {
             const FINISHED: u32 = 147;
-            let at = report.text.find(|c: char| c.is_ascii_digit()).filter(|_| report.event_id == FINISHED)?;
-            &report.text[at..]
+            if report.event_id != FINISHED {
+                return None;
+            }
+            &report.text[report.text.find(|c: char| c.is_ascii_digit())?..]
         }
         None => {
             let rest = entry.body.strip_prefix("Found ")?;
@@ -263,13 +265,12 @@ fn is_worked_on(entry: &Entry<'_>) -> bool {
     use Action::{MetadataSync, ScanEnd, ScanFailed, ScanProgress, ScanStart, SelfUpdate};
     let is_of_scan =
         matches!(entry.action, ScanStart | ScanProgress | ScanEnd | ScanFailed | MetadataSync | SelfUpdate);
-    let says = |words: &str| memchr::memmem::find(entry.body.as_bytes(), words.as_bytes()).is_some();
     entry.report.is_none()
         && (!is_of_scan || entry.form == Form::WuaHandler)
         // A line that is only an id lists a part of the update above.
         && !entry.body.starts_with('{')
         && !entry.body.starts_with("LogHistory called")
-        && !["valuat", "pplicab", "upersed"].into_iter().any(says)
+        && !["valuat", "pplicab", "upersed"].into_iter().any(|word| entry.body.contains(word))
 }
 
 fn open_operation(operation: Operation) -> Option<OpenOperation> {

@@ -69,10 +69,10 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
     if facts.trust == Some(Trust::Rejected) || failed && has(Words::DOWNLOAD_FAILED) || is_failed_transfer(facts) {
         return Action::DownloadFailed;
     }
-    if facts.said.denied && memchr::memmem::find(body.as_bytes(), b"ownload").is_some() {
+    if facts.said.denied && body.contains("ownload") {
         return Action::DownloadFailed;
     }
-    if facts.said.denied && memchr::memmem::find(body.as_bytes(), b"nstall").is_some() {
+    if facts.said.denied && body.contains("nstall") {
         return Action::InstallFailed;
     }
     if facts.trust.is_some() {

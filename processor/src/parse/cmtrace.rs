@@ -33,34 +33,47 @@ pub(super) fn split(line: &str) -> Option<Columns<'_>> {
         let (message, columns) = rest.rsplit_once(END)?;
         return current(message, columns);
     }
+    // Nearly no line has the first character of those columns, and one byte is found faster than three.
+    memchr::memchr(b'$', line.as_bytes())?;
     let (message, columns) = line.rsplit_once(OLD_COLUMNS)?;
     old(message, columns)
 }
 
 /// True for the first line of a record that goes on in the next line.
 pub(crate) fn is_open(line: &str) -> bool {
-    line.trim_start().starts_with(BEGIN) && memchr::memmem::find(line.as_bytes(), END.as_bytes()).is_none()
+    line.trim_start().starts_with(BEGIN) && !line.contains(END)
 }
 
 fn current<'a>(message: &'a str, columns: &'a str) -> Option<Columns<'a>> {
-    let attribute = |name: &str| {
-        let at = columns.find(name)?;
-        columns[at + name.len()..].split_once('"').map(|(value, _)| value)
-    };
-    let component = attribute("component=\"")?;
+    let [component, time, date, thread, kind] = attributes(columns, ["component", "time", "date", "thread", "type"]);
+    let component = component?;
     Some(Columns {
         form: form(component),
-        time: attribute("time=\"").zip(attribute("date=\"")).and_then(|(time, date)| at(date, time)),
+        time: time.zip(date).and_then(|(time, date)| at(date, time)),
         pid: None,
-        tid: attribute("thread=\"").and_then(|thread| thread.parse().ok()),
+        tid: thread.and_then(|thread| thread.parse().ok()),
         component: Some(component).filter(|component| !component.is_empty()),
-        level: match attribute("type=\"") {
+        level: match kind {
             Some("2") => Some(Level::Warning),
             Some("3") => Some(Level::Error),
             _ => None,
         },
         message: trim(message),
     })
+}
+
+/// The values of the attributes `NAME="VALUE"` of these names, of each the first, found in one pass.
+fn attributes<'a, const NAMES: usize>(columns: &'a str, names: [&str; NAMES]) -> [Option<&'a str>; NAMES] {
+    let mut values = [None; NAMES];
+    for at in memchr::memchr_iter(b'=', columns.as_bytes()) {
+        let Some(value) = columns[at + 1..].strip_prefix('"') else { continue };
+        for (found, name) in values.iter_mut().zip(names) {
+            if found.is_none() && columns[..at].ends_with(name) {
+                *found = memchr::memchr(b'"', value.as_bytes()).map(|end| &value[..end]);
+            }
+        }
+    }
+    values
 }
 
 /// `WUAHandler><04-12-2021 09:12:30.961-60><thread=5508 (0x1584)>`
@@ -146,8 +159,7 @@ pub(super) enum Topic {
 /// What a line of WUAHandler is about.
 pub(super) fn topic(body: &str) -> Option<Topic> {
     use section::Phase::{End, Start};
-    let has =
-        |words: &[&str]| words.iter().any(|word| memchr::memmem::find(body.as_bytes(), word.as_bytes()).is_some());
+    let has = |words: &[&str]| words.iter().any(|word| body.contains(word));
     // What a search is to find, said before it begins, ends none.
     let is_criterion = has(&["Scan results will include", "Search Criteria"]);
     if is_criterion || body.contains("Update (") && body.contains("): ") {
@@ -168,4 +180,16 @@ pub(super) fn topic(body: &str) -> Option<Topic> {
         return Some(Topic::Settings);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_attribute_the_first_counts() {
+        let columns = r#"<time="1" date="2" time="3" x=4 thread="" type="cut off"#;
+        let found = attributes(columns, ["date", "time", "thread", "type", "file"]);
+        assert_eq!(found, [Some("2"), Some("1"), Some(""), None, None]);
+    }
 }

@@ -69,8 +69,8 @@ fn owned(text: &str) -> Option<Taken<'static>> {
 }
 
 /// The first field, the separator behind it and the rest.
-fn first_field(line: &str) -> Option<(&str, char, &str)> {
-    [',', ';', '\t'].into_iter().find_map(|separator| {
+fn first_field(line: &str) -> Option<(&str, u8, &str)> {
+    [b',', b';', b'\t'].into_iter().find_map(|separator| {
         let (value, rest) = field(line, separator)?;
         let is_short = value.len() <= "2023. 03. 01 22:19:01.4037009".len() + SEPARATORS_BYTES_MAX;
         is_short.then_some((value, separator, rest))
@@ -81,15 +81,21 @@ fn first_field(line: &str) -> Option<(&str, char, &str)> {
 const SEPARATORS_BYTES_MAX: usize = 16;
 
 /// The next field without its quotes, and what stands behind its separator.
-fn field(text: &str, separator: char) -> Option<(&str, &str)> {
+fn field(text: &str, separator: u8) -> Option<(&str, &str)> {
     let text = text.trim_start_matches(' ');
     match text.strip_prefix('"') {
         Some(inner) => {
-            let (value, rest) = inner.split_once('"')?;
-            Some((value, rest.strip_prefix(separator)?))
+            let (value, rest) = split_at(inner, b'"')?;
+            Some((value, rest.strip_prefix(char::from(separator))?))
         }
-        None => text.split_once(separator),
+        None => split_at(text, separator),
     }
+}
+
+/// What stands before and behind the first such byte.
+fn split_at(text: &str, ascii: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(ascii, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// The last column to its closing quote; columns behind it are none of Windows Update's.

@@ -135,8 +135,7 @@ pub(super) fn without_trace_prefix(text: &str) -> &str {
 
 /// True for `Unknown( 15): GUID=... (No Format Information found).`, and for the row of numbers that tracerpt makes of one.
 pub(super) fn is_undecoded(body: &str) -> bool {
-    let has = |words: &str| memchr::memmem::find(body.as_bytes(), words.as_bytes()).is_some();
-    body.starts_with("Unknown(") && (has("No Format Information found") || has("), 0, 0, 0, 0,"))
+    body.starts_with("Unknown(") && (body.contains("No Format Information found") || body.contains("), 0, 0, 0, 0,"))
 }
 
 /// Takes the facts of `body`, a message without bullet and level. In place: they are many, and a copy costs.

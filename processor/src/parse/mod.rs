@@ -57,6 +57,8 @@ pub use words::Words;
 use wulog_schemas::event::{Action, EventOutcome, Form};
 use wulog_schemas::hresult::{Codes, find_hresults, is_failure};
 
+use columns::Columns;
+
 /// One log line, taken apart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry<'a> {
@@ -107,87 +109,54 @@ impl Entry<'_> {
 /// Takes a line apart.
 #[must_use]
 pub fn parse(line: &str) -> Entry<'_> {
-    let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
-    let mut entry = match report::reporting_events(line) {
-        Some(report) => of_reporting_events(report),
-        None => of_windows_update(line),
-    };
-    if matches!(entry.form, Form::Text | Form::Message)
-        && entry.time.is_none()
-        && entry.report.is_none()
-        && let Some(report) = report::copied(line)
-    {
-        entry = of_reporting_events(report);
-    }
-    (entry.action, entry.outcome) = action::describe(&entry);
+    let mut entry = Entry::default();
+    entry.read(line);
     entry
 }
 
-fn of_reporting_events(report: Report<'_>) -> Entry<'_> {
-    Entry {
-        form: Form::ReportingEvents,
-        time: report.time,
-        pid: None,
-        tid: None,
-        component: None,
-        level: None,
-        message: report.text,
-        body: report.text,
-        hresult: None,
-        codes: Codes::default(),
-        facts: reported_facts(&report),
-        report: None,
-        action: Action::Log,
-        outcome: EventOutcome::Unknown,
+/// A line of which nothing is known.
+impl Default for Entry<'_> {
+    fn default() -> Self {
+        Entry {
+            form: Form::Text,
+            time: None,
+            pid: None,
+            tid: None,
+            component: None,
+            level: None,
+            message: "",
+            body: "",
+            hresult: None,
+            codes: Codes::default(),
+            report: None,
+            facts: Facts::default(),
+            action: Action::Log,
+            outcome: EventOutcome::Unknown,
+        }
     }
-    .with_report(report)
-}
-
-fn of_windows_update(line: &str) -> Entry<'_> {
-    let columns = columns::split(line);
-    let message = message::without_trace_prefix(columns.message);
-    let (level, body) = message::level_and_body(message);
-    let mut entry = Entry {
-        form: columns.form,
-        time: columns.time,
-        pid: columns.pid,
-        tid: columns.tid,
-        component: columns.component,
-        level: level.or(columns.level),
-        message,
-        body,
-        hresult: None,
-        codes: Codes::default(),
-        report: None,
-        facts: Facts::default(),
-        action: Action::Log,
-        outcome: EventOutcome::Unknown,
-    };
-    if entry.form.is_foreign() {
-        // Their codes are named; their words mean something else.
-        entry.set_codes(find_hresults(body));
-        return entry;
-    }
-    if let Some(report) = report::report_event(body) {
-        entry.facts = reported_facts(&report);
-        return entry.with_report(report);
-    }
-    message::facts(message, body, columns.component, &mut entry.facts);
-    if entry.form == Form::WuaHandler {
-        cmtrace::facts(body, &mut entry.facts);
-        entry.facts.origin = cmtrace::origin(line);
-    }
-    // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
-    if !entry.facts.undecoded && entry.facts.subject != Some(Subject::Configuration) {
-        entry.set_codes(find_hresults(body));
-    }
-    if entry.words_decide() {
-        entry.facts.said = said::said(body);
-    }
-    entry
 }
 
 impl<'a> Entry<'a> {
+    /// Takes a line apart, into an entry of which nothing is known.
+    ///
+    /// In place: an entry has nearly a kilobyte, so each copy of it takes as long as finding the time column.
+    pub(crate) fn read(&mut self, line: &'a str) {
+        let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
+        match report::reporting_events(line) {
+            Some(report) => self.take_reporting_event(report),
+            None => self.take_columns(columns::split(line), line),
+        }
+        if matches!(self.form, Form::Text | Form::Message)
+            && self.time.is_none()
+            && self.report.is_none()
+            && let Some(report) = report::copied(line)
+        {
+            *self = Entry::default();
+            self.take_reporting_event(report);
+        }
+        (self.action, self.outcome) = action::describe(self);
+    }
+
     /// True where an outcome may be taken from words. Looking at each word costs, and a failure code says enough, except of
     /// a transfer, which fails with a word and a code that may be of something else.
     fn words_decide(&self) -> bool {
@@ -197,13 +166,53 @@ impl<'a> Entry<'a> {
                 && has(Words::FAILED.or(Words::DOWNLOAD_FAILED).or(Words::INSTALL_ENDED).or(Words::SCAN_FAILED))
     }
 
+    /// Takes a record of ReportingEvents.log.
+    fn take_reporting_event(&mut self, report: Report<'a>) {
+        self.form = Form::ReportingEvents;
+        self.time = report.time;
+        (self.message, self.body) = (report.text, report.text);
+        self.take_report(report);
+    }
+
+    /// Takes the columns of `line`, and what its message says.
+    fn take_columns(&mut self, columns: Columns<'a>, line: &'a str) {
+        let message = message::without_trace_prefix(columns.message);
+        let (level, body) = message::level_and_body(message);
+        self.form = columns.form;
+        (self.time, self.pid, self.tid) = (columns.time, columns.pid, columns.tid);
+        self.component = columns.component;
+        self.level = level.or(columns.level);
+        (self.message, self.body) = (message, body);
+        if self.form.is_foreign() {
+            // Their codes are named; their words mean something else.
+            self.set_codes(find_hresults(body));
+            return;
+        }
+        if let Some(report) = report::report_event(body) {
+            self.take_report(report);
+            return;
+        }
+        message::facts(message, body, columns.component, &mut self.facts);
+        if self.form == Form::WuaHandler {
+            cmtrace::facts(body, &mut self.facts);
+            self.facts.origin = cmtrace::origin(line);
+        }
+        // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
+        if !self.facts.undecoded && self.facts.subject != Some(Subject::Configuration) {
+            self.set_codes(find_hresults(body));
+        }
+        if self.words_decide() {
+            self.facts.said = said::said(body);
+        }
+    }
+
     /// Takes a report, whose column decides over the codes in its text unless one of those is the cause.
-    fn with_report(mut self, report: Report<'a>) -> Entry<'a> {
+    fn take_report(&mut self, report: Report<'a>) {
         let mut codes = Codes::of(report.hresult);
         find_hresults(report.text).all().for_each(|code| codes.add(code));
         self.set_codes(codes);
+        self.facts = reported_facts(&report);
         self.report = Some(report);
-        self
     }
 
     fn set_codes(&mut self, codes: Codes) {
@@ -211,39 +220,19 @@ impl<'a> Entry<'a> {
         self.codes = codes;
     }
 
-    /// The same line as part of a log of another program: what it says is not said of the Windows Update client.
-    #[must_use]
-    pub fn of_other_program(self, form: Form) -> Entry<'a> {
-        Entry {
-            form,
-            report: None,
-            facts: Facts::default(),
-            action: Action::Log,
-            outcome: EventOutcome::Unknown,
-            ..self
-        }
+    /// Makes the line part of a log of another program: what it says is not said of the Windows Update client.
+    pub fn make_foreign(&mut self, form: Form) {
+        self.form = form;
+        self.report = None;
+        self.facts = Facts::default();
+        (self.action, self.outcome) = (Action::Log, EventOutcome::Unknown);
     }
 
     /// The line as a part of the record above, which has its fields: what looks like columns in it is text.
     #[must_use]
     pub fn continuation(line: &'a str) -> Entry<'a> {
         let message = line.trim();
-        Entry {
-            form: Form::Text,
-            time: None,
-            pid: None,
-            tid: None,
-            component: None,
-            level: None,
-            message,
-            body: message,
-            hresult: None,
-            codes: Codes::default(),
-            report: None,
-            facts: Facts::default(),
-            action: Action::Log,
-            outcome: EventOutcome::Unknown,
-        }
+        Entry { message, body: message, ..Entry::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::message::{Facts, bounded};
+use super::words::Words;
 
 /// What the first key of a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +14,10 @@ pub enum Subject {
     Search,
 }
 
-/// Takes the values of `body`.
+/// Takes the values of `body`, and adds to its words those that hold an `=` or `:`.
 pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) {
     for at in memchr::memchr2_iter(b'=', b':', body.as_bytes()) {
+        facts.words = facts.words.or(word_around(body.as_bytes(), at));
         let key = body[..at].trim_end();
         let value = body[at + 1..].trim_start();
         if facts.subject.is_none() {
@@ -48,6 +50,17 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) {
             Some(b'y') if ends_with(key, "proxy") => proxy(value, facts),
             _ => {}
         }
+    }
+}
+
+/// The word that the `=` or `:` at `at` is a part of.
+fn word_around(body: &[u8], at: usize) -> Words {
+    let (before, mark) = body.split_at(at);
+    match mark {
+        [b':', ..] if before.ends_with(b"cV") => Words::CORRELATION,
+        [b'=', ..] if before.ends_with(b"cV ") => Words::CORRELATION,
+        [b':', b'/', b'/', ..] => Words::URL,
+        _ => Words::default(),
     }
 }
 
@@ -153,6 +166,19 @@ fn subject(key: &str) -> Option<Subject> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_that_hold_a_mark_are_found_with_the_keys() {
+        let check = |body: &str, expect: Words| {
+            let mut facts = Facts::default();
+            pairs(body, &mut facts);
+            assert_eq!(facts.words, expect, "{body}");
+        };
+        check("sent to http://w:8530/x", Words::URL);
+        check("sent (cV: abc.1)", Words::CORRELATION);
+        check("cV = abc.1 to https://w/", Words::CORRELATION.or(Words::URL));
+        check("cV= abc.1, a: b = c, at http:/x", Words::default());
+    }
 
     #[test]
     fn proxies_in_all_spellings() {

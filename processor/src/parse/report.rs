@@ -240,7 +240,8 @@ impl<'a> Cursor<'a> {
     /// The next field; where the tabs are lost, the next word.
     fn field(&mut self) -> &'a str {
         if self.separator == Separator::Tab {
-            let (field, rest) = self.rest.split_once('\t').unwrap_or((self.rest, ""));
+            let end = memchr::memchr(b'\t', self.rest.as_bytes());
+            let (field, rest) = end.map_or((self.rest, ""), |end| (&self.rest[..end], &self.rest[end + 1..]));
             self.rest = rest;
             return field.trim_matches(' ');
         }

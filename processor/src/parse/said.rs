@@ -24,7 +24,7 @@ pub struct Said {
 const NEGATION_WORDS_MAX: usize = 3;
 
 /// Words that negate a word after them.
-const NEGATIONS: [&str; 16] = [
+static NEGATIONS: [&str; 16] = [
     "not", "never", "no", "without", "cannot", "can't", "didn't", "wasn't", "isn't", "couldn't", "neither", "nor",
     "unable", "nicht", "pas", "kein",
 ];
@@ -87,7 +87,7 @@ pub(super) fn said(text: &str) -> Said {
 }
 
 fn kind(word: &str) -> Option<Kind> {
-    const WORDS: [(&str, Kind); 19] = [
+    static WORDS: [(&str, Kind); 19] = [
         ("succeeded", Kind::Success),
         ("succeeds", Kind::Success),
         ("successfully", Kind::Success),
@@ -108,11 +108,15 @@ fn kind(word: &str) -> Option<Kind> {
         ("échouées", Kind::Failure),
         ("échec", Kind::Failure),
     ];
+    // No known word is shorter or longer, and most words are.
+    if !(5..=17).contains(&word.len()) {
+        return None;
+    }
     // Names of functions, `SendRequestSucceeded`, are words of their own.
     let is = |known: &str| {
         if word.is_ascii() { word.eq_ignore_ascii_case(known) } else { word.to_lowercase() == known }
     };
-    WORDS.into_iter().find(|(known, _)| known.len() == word.len() && is(known)).map(|(_, kind)| kind)
+    WORDS.iter().find(|(known, _)| known.len() == word.len() && is(known)).map(|(_, kind)| *kind)
 }
 
 /// True for two words that negate their whole clause: `none of the updates`, `not all updates`.

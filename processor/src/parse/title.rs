@@ -7,6 +7,10 @@
 //! Échec de l'installation : l'installation de la mise à jour suivante a échoué avec l'erreur 0x800b0109 : VideoTool 3.2.
 //! ```
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
 use super::message::{Facts, bounded, kb};
 
 /// Words that announce the title, in lower case: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian.
@@ -39,12 +43,18 @@ fn announced(text: &str) -> Option<&str> {
     // The announcement stands before the title, so a colon must follow it.
     let last_colon = memchr::memrchr(b':', text.as_bytes())?;
     let head = &text[..last_colon];
-    let ends = ANNOUNCEMENTS.into_iter().filter_map(|words| {
-        let at = memchr::memmem::find(head.as_bytes(), words.as_bytes())?;
-        Some(at + words.len())
-    });
-    behind_colon(&text[ends.min()?..])
+    let announcement = ANNOUNCEMENT.find(head)?;
+    behind_colon(&text[announcement.end()..])
 }
+
+/// Finds the announcement that ends first. Made once: a search for each of the words took twenty times as long.
+static ANNOUNCEMENT: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .match_kind(MatchKind::Standard)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(ANNOUNCEMENTS)
+        .expect("a few short words make a small automaton")
+});
 
 /// The third part of `HEAD: SENTENCE: TITLE`, whatever the language.
 fn third(text: &str) -> Option<&str> {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{Kind, RawHeader, RawHeaderRef, Source};
+use super::{Kind, LineHash, RawHeader, RawHeaderRef, Source};
 use crate::json;
 
 /// Reads header after header. The lines of a file come in runs, and their headers are the same up to the offset: that part
@@ -15,7 +15,9 @@ use crate::json;
 pub struct HeaderReader {
     /// The last line's header up to the digits of its offset; empty where nothing was read.
     head: String,
-    /// What stands in it.
+    /// The same from when the line was read on: lines that are read together have that in common.
+    end: Vec<u8>,
+    /// What stands in both.
     known: RawHeader,
 }
 
@@ -44,17 +46,18 @@ impl HeaderReader {
     }
 
     /// The header that begins as the one before and goes on with its offset.
-    fn with_tail<'a>(&'a self, tail: &'a [u8]) -> Option<RawHeaderRef<'a>> {
-        let known = &self.known;
+    fn with_tail<'a>(&'a mut self, tail: &'a [u8]) -> Option<RawHeaderRef<'a>> {
         let mut tail = Tail { rest: tail };
         let offset = tail.digits()?;
         let end = tail.take(b",\"end\":").then(|| tail.digits())??;
         let hash = tail.take(b",\"hash\":\"").then(|| tail.hash())??;
-        let read = tail.take(b",\"read\":").then(|| tail.digits())??.try_into().ok()?;
-        let utc = if tail.take(b",\"utc\":") { Some(tail.minutes()?) } else { None };
-        let lossy = tail.take(b",\"lossy\":true");
-        let truncated = tail.take(b",\"truncated\":true");
-        (tail.rest == b"}").then_some(RawHeaderRef {
+        if self.end.is_empty() || tail.rest != self.end {
+            self.end.clear();
+            read_end(tail.rest, &mut self.known)?;
+            self.end.extend_from_slice(tail.rest);
+        }
+        let known = &self.known;
+        Some(RawHeaderRef {
             v: known.v,
             kind: Kind::Line,
             host: Cow::Borrowed(&known.host),
@@ -63,13 +66,23 @@ impl HeaderReader {
             epoch: Cow::Borrowed(&known.epoch),
             offset,
             end,
-            hash: Cow::Borrowed(hash),
-            read,
-            utc,
-            lossy,
-            truncated,
+            hash: LineHash::Crc(hash),
+            read: known.read,
+            utc: known.utc,
+            lossy: known.lossy,
+            truncated: known.truncated,
         })
     }
+}
+
+/// Reads what stands behind the hash into `known`.
+fn read_end(text: &[u8], known: &mut RawHeader) -> Option<()> {
+    let mut tail = Tail { rest: text };
+    known.read = tail.take(b",\"read\":").then(|| tail.digits())??.try_into().ok()?;
+    known.utc = if tail.take(b",\"utc\":") { Some(tail.minutes()?) } else { None };
+    known.lossy = tail.take(b",\"lossy\":true");
+    known.truncated = tail.take(b",\"truncated\":true");
+    (tail.rest == b"}").then_some(())
 }
 
 /// Reads what stands before the offset into `known`, in the memory that it has; gives the rest.
@@ -146,7 +159,7 @@ struct Tail<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Tail<'a> {
+impl Tail<'_> {
     /// Passes over `text`, where it stands here.
     fn take(&mut self, text: &[u8]) -> bool {
         let rest = self.rest.strip_prefix(text);
@@ -176,16 +189,11 @@ impl<'a> Tail<'a> {
         Some(value)
     }
 
-    /// The hash and its closing quote, as collectors write it: eight hex digits.
-    fn hash(&mut self) -> Option<&'a str> {
-        let (hash, rest) = self.rest.split_first_chunk::<8>()?;
-        // All eight without a branch.
-        let is_hex = |byte: u8| byte.is_ascii_digit() | (byte.wrapping_sub(b'a') < 6) | (byte.wrapping_sub(b'A') < 6);
-        if !hash.iter().fold(true, |all, byte| all & is_hex(*byte)) {
-            return None;
-        }
+    /// The hash and its closing quote, as collectors write it.
+    fn hash(&mut self) -> Option<u32> {
+        let (digits, rest) = self.rest.split_first_chunk()?;
         self.rest = rest.strip_prefix(b"\"")?;
-        std::str::from_utf8(hash).ok()
+        LineHash::crc(digits)
     }
 
     fn minutes(&mut self) -> Option<i32> {
@@ -243,7 +251,7 @@ mod tests {
                 epoch: seen.epoch.into_owned(),
                 offset: seen.offset,
                 end: seen.end,
-                hash: seen.hash.into_owned(),
+                hash: seen.hash.to_string(),
                 read: seen.read,
                 utc: seen.utc,
                 lossy: seen.lossy,

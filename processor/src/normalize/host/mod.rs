@@ -26,6 +26,7 @@ use super::attempt::Proof;
 use super::certificates::{self, Listed};
 use super::config::{Limits, NormalizerConfig};
 use super::file::File;
+use super::files::Files;
 use super::fold::{Failure, Step};
 use super::gate::Admission;
 use super::known::Told;
@@ -92,7 +93,7 @@ pub(super) struct Host {
     name: String,
     pub(super) zone: Option<Zone>,
     pub(super) labels: BTreeMap<String, String>,
-    pub(super) files: BTreeMap<String, File>,
+    pub(super) files: Files,
     /// Records of files that were forgotten while the record was held.
     #[serde(skip)]
     forgotten: Vec<Wrapped>,
@@ -126,17 +127,19 @@ impl Host {
         Host { id, first_log: log_time, last_log: log_time, ..Host::default() }
     }
 
-    /// The file of that name, made where it is new. Where there are too many, the oldest is forgotten.
-    pub(super) fn file(&mut self, name: &str, limits: &Limits) -> &mut File {
-        if !self.files.contains_key(name) {
-            if self.files.len() >= limits.files_per_host_max.max(1) {
-                let oldest = self.files.iter().min_by_key(|(_, file)| file.newest).map(|(name, _)| name.clone());
-                let oldest = oldest.and_then(|name| self.files.remove(&name));
-                self.forgotten.extend(oldest.and_then(|file| file.wrapped));
-            }
-            self.files.insert(name.to_owned(), File::default());
+    /// Place of the file of that path, made where it is new. Where there are too many, the oldest is forgotten.
+    pub(super) fn file(&mut self, path: &str, limits: &Limits) -> usize {
+        self.files.place(path).unwrap_or_else(|_| self.add_file(path, limits))
+    }
+
+    #[cold]
+    fn add_file(&mut self, path: &str, limits: &Limits) -> usize {
+        if self.files.len() >= limits.files_per_host_max.max(1) {
+            let oldest = self.files.iter().min_by_key(|(_, file)| file.newest).map(|(path, _)| path.to_owned());
+            let oldest = oldest.and_then(|path| self.files.remove(&path));
+            self.forgotten.extend(oldest.and_then(|file| file.wrapped));
         }
-        self.files.get_mut(name).expect("inserted above")
+        self.files.add(path)
     }
 
     /// True where a record of one of its files goes on in a line that has not come.

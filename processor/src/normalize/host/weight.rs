@@ -65,7 +65,7 @@ impl Host {
     /// Forgets the half of the files whose newest line is oldest, and weighs the host again.
     pub(in super::super) fn forget_older_half(&mut self) {
         let mut oldest: Vec<(i64, String)> =
-            self.files.iter().map(|(name, file)| (file.newest, name.clone())).collect();
+            self.files.iter().map(|(path, file)| (file.newest, path.to_owned())).collect();
         oldest.sort_unstable();
         for (_, name) in oldest.drain(..oldest.len() / 2) {
             self.forgotten.extend(self.files.remove(&name).and_then(|file| file.wrapped));
