@@ -61,7 +61,18 @@ impl Wording {
             let has = if copy.has_certificate { "says_wsus_has" } else { "says_wsus_lacks" };
             text += &self.with(has, &[("host", &copy.host)]);
         }
-        text + "."
+        text + &self.signer(finding) + "."
+    }
+
+    /// What the files say that affected hosts did not trust.
+    fn signer(&self, finding: &CertificateFinding) -> String {
+        let Some(signer) = &finding.file_signer else { return String::new() };
+        let is_own = finding.certificate.as_ref().is_some_and(|certificate| certificate.sha1 == signer.sha1);
+        let (affected, known) = (signer.hosts.to_string(), signer.hosts_known.to_string());
+        let values = [("certificate", signer.sha1.as_str()), ("affected", &affected), ("known", &known)];
+        let text = self.with(if is_own { "says_signer" } else { "says_issuer" }, &values);
+        let has_no_stamp = finding.condition == Condition::Expired;
+        text + if has_no_stamp { self.get("says_no_stamp") } else { "" }
     }
 
     /// Who has the certificate, and what the affected hosts have in place of it.
@@ -195,6 +206,7 @@ mod tests {
             p_value: 0.0,
             since: None,
             wsus: Some(WsusCopy { host: "wsus-ber".to_owned(), has_certificate: true }),
+            file_signer: None,
         }
     }
 

@@ -136,7 +136,8 @@ mod tests {
         let wsus = [None, Some("wsus-2:8530")];
         let mut sentences = BTreeSet::new();
         for (cause, family) in causes.into_iter().flat_map(|cause| Family::ALL.map(|family| (cause, family))) {
-            for (codes, wsus) in codes.iter().flat_map(|code| wsus.map(|wsus| ([*code], wsus))) {
+            let cases = codes.iter().flat_map(|code| wsus.map(|wsus| ([*code], wsus)));
+            for (codes, wsus, of_microsoft) in cases.flat_map(|(code, wsus)| [false, true].map(|of| (code, wsus, of))) {
                 let families = BTreeSet::from([family]);
                 let trouble = Trouble {
                     cause,
@@ -145,6 +146,7 @@ mod tests {
                     codes: &codes,
                     wsus,
                     server: wsus,
+                    of_microsoft,
                     affected: "an affected host",
                 };
                 sentences.extend(steps(&trouble).into_iter().flat_map(|step| [Some(step.check), step.on]).flatten());

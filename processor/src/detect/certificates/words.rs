@@ -268,6 +268,7 @@ mod tests {
                     p_value: 0.0,
                     since: None,
                     wsus: None,
+                    file_signer: None,
                 };
                 let fix = fix(&finding, on_wsus);
                 assert!(has_german(&fix), "{fix:?}");

@@ -61,7 +61,7 @@ impl Host {
             .map(|(path, file)| {
                 let said = self.shipped.as_ref().and_then(|shipped| shipped.of_file(path));
                 HostFile {
-                    file: path.clone(),
+                    file: path.to_owned(),
                     newest: (file.newest > i64::MIN).then_some(file.newest),
                     read_bytes: file.read_bytes(),
                     lag_bytes: said.map(|(lag_bytes, _)| lag_bytes),
@@ -71,7 +71,7 @@ impl Host {
             .collect();
         // A file of which the collector has shipped nothing yet.
         let unread = self.shipped.iter().flat_map(|shipped| &shipped.lagging);
-        let unread = unread.filter(|(path, ..)| !self.files.contains_key(&**path));
+        let unread = unread.filter(|(path, ..)| self.files.place(path).is_err());
         files.extend(unread.map(|(path, lag_bytes, losses)| HostFile {
             file: path.to_string(),
             lag_bytes: Some(*lag_bytes),
