@@ -10,6 +10,8 @@
 
 use wulog_schemas::event::Form;
 
+use std::ops::Range;
+
 use super::Level;
 use super::columns::{Columns, trim};
 use super::message::{Facts, bounded};
@@ -105,8 +107,10 @@ pub(super) fn origin(line: &str) -> Option<Origin<'_>> {
     Some(Origin { function: None, file: Some(file), line: number.parse().ok() })
 }
 
-/// Takes what only WUAHandler says: `1. Update (Missing): TITLE (GUID, REVISION)`, and the server that it sets.
-pub(super) fn facts<'a>(body: &'a str, facts: &mut Facts<'a>) {
+/// Takes what only WUAHandler says: `1. Update (Missing): TITLE (GUID, REVISION)`, and the server that it sets. Gives where
+/// the title stands.
+pub(super) fn facts<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<usize>> {
+    let mut name = None;
     if let Some((_, rest)) = body.split_once("Update (").filter(|(number, _)| number.trim_end().ends_with('.'))
         && let Some((_, rest)) = rest.split_once("): ")
         && let Some((title, id)) = rest.rsplit_once(" (")
@@ -126,6 +130,7 @@ pub(super) fn facts<'a>(body: &'a str, facts: &mut Facts<'a>) {
     if facts.url.is_some() && SERVER.into_iter().any(|mark| body.contains(mark)) {
         facts.wsus = facts.url;
     }
+    name
 }
 
 /// What a line of WUAHandler is about, as far as its words tell.
@@ -149,6 +154,8 @@ pub(super) fn topic(body: &str) -> Option<Topic> {
     let has =
         |words: &[&str]| words.iter().any(|word| memchr::memmem::find(body.as_bytes(), word.as_bytes()).is_some());
     // What a search is to find, said before it begins, ends none.
+        let start = title.as_ptr().addr() - body.as_ptr().addr();
+        name = Some(start..start + title.len());
     let is_criterion = has(&["Scan results will include", "Search Criteria"]);
     if is_criterion || body.contains("Update (") && body.contains("): ") {
         return Some(Topic::Found);

@@ -28,6 +28,7 @@ mod trust;
 mod ids;
 mod guid;
 mod pairs;
+mod names;
 mod url;
 mod sls;
 mod origin;
@@ -172,22 +173,34 @@ fn of_windows_update(line: &str) -> Entry<'_> {
         entry.facts = reported_facts(&report);
         return entry.with_report(report);
     }
-    message::facts(message, body, columns.component, &mut entry.facts);
+    let mut name = message::facts(message, body, columns.component, &mut entry.facts);
     if entry.form == Form::WuaHandler {
-        cmtrace::facts(body, &mut entry.facts);
+        name = cmtrace::facts(body, &mut entry.facts).or(name);
         entry.facts.origin = cmtrace::origin(line);
     }
-    // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
-    if !entry.facts.undecoded && entry.facts.subject != Some(Subject::Configuration) {
-        entry.set_codes(find_hresults(body));
+    entry.judge(body);
+    // Few lines have names, and only those that would have an outcome by them are looked at for quotes.
+    if name.is_none() && (entry.is_failure() || entry.facts.words.any(Words::FAILED)) {
+        name = names::quoted(body);
     }
-    if entry.words_decide() {
-        entry.facts.said = said::said(body);
+    if let Some(name) = name {
+        let hidden = names::hidden(body, name);
+        message::hide_name(body, &hidden, &mut entry.facts);
+        entry.judge(&hidden);
     }
     entry
 }
 
 impl<'a> Entry<'a> {
+    /// Takes the codes of `body`, and what its words say of an outcome.
+    fn judge(&mut self, body: &str) {
+        // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
+        if !self.facts.undecoded && self.facts.subject != Some(Subject::Configuration) {
+            self.set_codes(find_hresults(body));
+        }
+        self.facts.said = if self.words_decide() { said::said(body) } else { Said::default() };
+    }
+
     /// True where an outcome may be taken from words. Looking at each word costs, and a failure code says enough, except of
     /// a transfer, which fails with a word and a code that may be of something else.
     fn words_decide(&self) -> bool {
@@ -200,7 +213,10 @@ impl<'a> Entry<'a> {
     /// Takes a report, whose column decides over the codes in its text unless one of those is the cause.
     fn with_report(mut self, report: Report<'a>) -> Entry<'a> {
         let mut codes = Codes::of(report.hresult);
-        find_hresults(report.text).all().for_each(|code| codes.add(code));
+        // What the update is called is no result.
+        let name = title::name(report.text, report.update.is_some());
+        let end = name.map_or(report.text.len(), |name| name.as_ptr().addr() - report.text.as_ptr().addr());
+        find_hresults(&report.text[..end]).all().for_each(|code| codes.add(code));
         self.set_codes(codes);
         self.report = Some(report);
         self

@@ -2,9 +2,10 @@
 //!
 //! Spellings: `0x800b0109`, `hr = 80070057`, `error: 800b0109`, `[80072F8F]`, `(80072ee7)`, `-2145107943`,
 //! `with 2148204800`, `Exit code = 0x240001`, `hr=0x0`. Look-alikes: heads of GUIDs, file hashes, flags
-//! (`0x00000080`), pointers, byte counts, HTTP and SOAP status numbers, `(00000000)`.
+//! (`0x00000080`), pointers, byte counts, HTTP and SOAP status numbers, `(00000000)`, parts of URLs, paths and names of files.
 
 mod cue;
+mod name;
 
 use super::{Codes, is_failure};
 
@@ -53,7 +54,9 @@ pub fn find_hresults(text: &str) -> Codes {
         let start = digit - bytes[at..digit].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
         let end = digit + bytes[digit..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
         at = end;
-        if let Some(code) = code_of_word(bytes, start, end) {
+        if let Some(code) = code_of_word(bytes, start, end)
+            && !name::is_around(bytes, start, end)
+        {
             codes.add(code);
         }
     }
