@@ -188,6 +188,9 @@ fn of_windows_update(line: &str) -> Entry<'_> {
         message::hide_name(body, &hidden, &mut entry.facts);
         entry.judge(&hidden);
     }
+    if entry.form == Form::WuaHandler && cmtrace::ends_well(body) {
+        entry.facts.said.succeeded = !entry.facts.said.denied;
+    }
     entry
 }
 
