@@ -4,6 +4,7 @@
 //! become thousands of events of garbage.
 
 use crate::encoding::{Encoding, EncodingChoice};
+use crate::record_head;
 
 /// Bytes of a file's start that tell what it is. A buffer of a trace has 4 KiB at least; its header is far shorter.
 pub const HEAD_BYTES: usize = 4 * 1024;
@@ -40,7 +41,7 @@ impl Binary {
             return Some(Binary::Zeros);
         }
         let encoding = choice.sniff(head).map_or(Encoding::Utf8, |(encoding, _)| encoding);
-        if is_text(head, encoding) || is_text(without_zeros(head), encoding) {
+        if is_text(head, encoding) || is_text(without_zeros(head), encoding) || begins_with_record(head, encoding) {
             return None;
         }
         Some(if is_trace(head) { Binary::Trace } else { Binary::Other })
@@ -138,6 +139,15 @@ fn is_text(head: &[u8], encoding: Encoding) -> bool {
     scars == 0 || !is_scarred && head[0] != 0 && !is_trace(head)
 }
 
+/// True where the first line is a record: whatever follows, a log begins here, and another program may have appended to it in
+/// another encoding.
+fn begins_with_record(head: &[u8], encoding: Encoding) -> bool {
+    let text = encoding.decode(head, true);
+    let zeros = text.bytes.iter().take_while(|byte| **byte == 0).count();
+    let line = text.bytes[zeros..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    record_head::at_start(line) == Some(true) && is_text(line, Encoding::Utf8)
+}
+
 /// True for the header of a trace's first buffer: its size, then how much of it is used.
 fn is_trace(head: &[u8]) -> bool {
     const BUFFER_BYTES: std::ops::RangeInclusive<u32> = 4 * 1024..=16 * 1024 * 1024;
@@ -189,6 +199,11 @@ mod tests {
         check(&crashed(b"2019-03-05\t07:41:00:421\t 912\t1b0c\tAgent\tx\r\n"), None);
         check(&crashed(&utf16("{G}\t2024-03-07 x\r\n", true)), None);
         check(&crashed(b"name-of-a-format"), Some(Binary::Other));
+        // A log of 8 bits a character to which UTF-16 was appended, and one with zero bytes between two lines.
+        let line = b"2019-03-05\t07:41:00:421\t 912\t1b0c\tAgent\tx\r\n";
+        check(&[&line[..], &utf16("2020/02/10 09:00:02.1234567 1 2 Agent x\r\n", false)].concat(), None);
+        check(&[&line[..], &[0; 300], line].concat(), None);
+        check(&[&[0; 300][..], line].concat(), None);
         // A console's colors and a stray control character.
         check(b"\x1b[31mWindowsUpdate\x1b[0m 2019-03-05 07:41:00:421 912 1b0c Agent \x01 x\r\n", None);
         let shift_jis = EncodingChoice::parse("shift_jis").unwrap();

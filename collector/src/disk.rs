@@ -26,7 +26,7 @@ pub(crate) fn stands(anchor: &Anchor, lines: usize, framer: &Framer, bytes: &[u8
         };
         let Some(frame) = frame else { break };
         at += frame.taken;
-        marks.push(LineMark::new(&framer.encoding().decode(&frame.content, frame.truncated).bytes, frame.line_bytes));
+        marks.push(LineMark::new(&frame.text().bytes, frame.line_bytes));
     }
     // There may be one more: the ending of a line that had none when it was sent.
     marks.len() >= lines && anchor.ends_with(&marks[marks.len() - lines..])
@@ -65,7 +65,7 @@ pub(crate) fn each_line(
                 Step::Line(frame) => {
                     at += frame.taken;
                     position += frame.line_bytes;
-                    let text = framer.encoding().decode(&frame.content, frame.truncated);
+                    let text = frame.text();
                     if line(LineMark::new(&text.bytes, frame.line_bytes), position).is_break() {
                         return Ok(());
                     }

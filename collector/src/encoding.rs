@@ -93,6 +93,22 @@ impl Encoding {
         }
     }
 
+    /// Decodes one line, which may be of another encoding than its file: without the zero bytes before it, and as UTF-16
+    /// where a file of 8 bits a character has a line of it.
+    ///
+    /// Split at its byte 0x0A, such a line begins with the other half of the newline before it and ends in half a character.
+    #[must_use]
+    pub fn decode_line<'a>(self, line: &'a [u8], cut: bool) -> Text<'a> {
+        let zeros = line.iter().take_while(|byte| **byte == 0).count() / self.unit() * self.unit();
+        let line = &line[zeros..];
+        if self.unit() > 1 || memchr::memchr(0, line).is_none() || !is_utf16(line, cut) {
+            return self.decode(line, cut);
+        }
+        let Text { bytes, lossy } = Encoding::Utf16Le.decode(line, cut);
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(&bytes).to_vec();
+        Text { bytes: Cow::Owned(bytes), lossy }
+    }
+
     /// Decodes one line. Of a `cut` line a character that was cut in half at the end is left out.
     #[must_use]
     pub fn decode<'a>(self, line: &'a [u8], cut: bool) -> Text<'a> {
@@ -112,6 +128,18 @@ impl Encoding {
         Text { bytes: Cow::Owned(text.into_bytes()), lossy }
     }
 }
+
+/// True for the bytes of a line of UTF-16, low byte first, without the zero before it that is left of the newline before.
+fn is_utf16(line: &[u8], cut: bool) -> bool {
+    let (units, rest) = line.as_chunks::<2>();
+    let text = units.strip_prefix(&[[0xFF, 0xFE]]).unwrap_or(units);
+    let plain = text.iter().filter(|[low, high]| *high == 0 && *low != 0).count();
+    let begins_plain = text.iter().take(2).all(|[low, high]| *high == 0 && *low != 0);
+    !text.is_empty() && begins_plain && plain * UNITS_PER_PLAIN >= text.len() && (rest.is_empty() || cut)
+}
+
+/// Of so many characters of a line of UTF-16 one is plain at least: a record has a date, a time and ids.
+const UNITS_PER_PLAIN: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,15 @@
 //! keeps no bytes of its own: the file is the buffer, and a half-written last line is simply read again. The one
 //! exception is a line longer than the limit: its start is kept, its rest is passed over, and it comes out marked when
 //! its ending is seen. However the bytes are cut into chunks, the lines are the same.
+//!
+//! Files are not always of one piece: a program appends to a file in another encoding, or a crash leaves zero bytes between
+//! two records. Each line says by its own bytes how it is read, so that a reader that begins in the middle of a file finds
+//! the same lines.
 
 use std::borrow::Cow;
 
-use crate::encoding::Encoding;
+use crate::encoding::{Encoding, Text};
+use crate::record_head;
 
 /// Splits one version of a file into lines.
 #[derive(Clone, Debug)]
@@ -16,9 +21,23 @@ pub struct Framer {
     line_bytes_max: usize,
     /// Ends a line: LF, or CR in a file that has no LF.
     newline: u8,
-    /// The start of a line that is too long and whose ending is not seen yet, and how many of its bytes were taken.
-    overlong: Option<(Vec<u8>, u64)>,
+    /// A line that is too long and whose ending is not seen yet.
+    overlong: Option<Overlong>,
+    /// Zero bytes before the line, taken because they are more than a line may have.
+    zeros: u64,
 }
+
+/// The start of a line that is too long.
+#[derive(Clone, Debug)]
+struct Overlong {
+    start: Vec<u8>,
+    /// Bytes taken so far.
+    taken: u64,
+    encoding: Encoding,
+}
+
+/// Fewest zero bytes inside of a line that divide it: what a crash left between half a line and the next record.
+const DIVIDING_ZEROS_MIN: usize = 8;
 
 /// Lines that end with CR alone before a file is believed to have no LF: half of a CRLF may be there for a moment.
 const CR_LINES_MIN: usize = 2;
@@ -26,14 +45,36 @@ const CR_LINES_MIN: usize = 2;
 /// One line, still encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// The line without its ending.
+    /// The line without its ending; of a line with more zero bytes before it than a line may have, without those.
     pub content: Cow<'a, [u8]>,
+    /// How this line is read.
+    pub encoding: Encoding,
     /// How many of the bytes given were used.
     pub taken: usize,
     /// How many bytes of the file the line and its ending are.
     pub line_bytes: u64,
     /// True where the line was longer than the limit.
     pub truncated: bool,
+}
+
+impl Frame<'_> {
+    /// The line as text.
+    #[must_use]
+    pub fn text(&self) -> Text<'_> {
+        self.encoding.decode_line(&self.content, self.truncated)
+    }
+}
+
+/// Where a line ends.
+enum End {
+    At {
+        at: usize,
+        /// Bytes of the ending.
+        ending: usize,
+        encoding: Encoding,
+    },
+    /// No ending in sight for a line of this encoding.
+    Unseen(Encoding),
 }
 
 /// What the framer says to the bytes that it was given.
@@ -53,7 +94,7 @@ impl Framer {
     #[must_use]
     pub fn new(encoding: Encoding, line_bytes_max: usize) -> Framer {
         let whole_units = line_bytes_max / encoding.unit() * encoding.unit();
-        Framer { encoding, line_bytes_max: whole_units.max(encoding.unit()), newline: b'\n', overlong: None }
+        Framer { encoding, line_bytes_max: whole_units.max(encoding.unit()), newline: b'\n', overlong: None, zeros: 0 }
     }
 
     /// The same framer for a file that begins with `head`: where lines end with CR alone, as after a conversion for an old
@@ -76,21 +117,34 @@ impl Framer {
     /// Bytes taken since the last line ended; more than zero only inside a line that is too long.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
-        self.overlong.as_ref().map_or(0, |(_, taken)| *taken)
+        self.zeros + self.overlong.as_ref().map_or(0, |overlong| overlong.taken)
     }
 
     /// Looks for the next line at the start of `bytes`.
     pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        let encoding = match self.end(bytes) {
+            End::At { at, ending, encoding } => {
+                return Step::Line(match self.dividing_zeros(&bytes[..at], encoding) {
+                    Some((start, end)) => self.line(&bytes[..start], end - start, encoding),
+                    None => self.line(&bytes[..at], ending, encoding),
+                });
+            }
+            End::Unseen(encoding) => encoding,
+        };
         let unit = self.encoding.unit();
-        if let Some(at) = self.newline(bytes) {
-            return Step::Line(self.line(&bytes[..at], unit));
-        }
         let whole = bytes.len() / unit * unit;
+        // + 1 unit, since the last one may be the CR of a line that just fits; and what tells a line of another encoding.
+        let fits = self.line_bytes_max + unit + self.lookahead();
         match &mut self.overlong {
-            Some((_, taken)) => *taken += whole as u64,
-            // + 1 unit, since the last one may be the CR of a line that just fits.
-            None if whole > self.line_bytes_max + unit => {
-                self.overlong = Some((bytes[..self.line_bytes_max].to_vec(), whole as u64));
+            Some(overlong) => overlong.taken += whole as u64,
+            None if whole > fits => {
+                let zeros = self.leading_zeros(bytes);
+                if zeros > 0 {
+                    self.zeros += zeros as u64;
+                    return Step::Wait { taken: zeros };
+                }
+                let start = bytes[..self.line_bytes_max].to_vec();
+                self.overlong = Some(Overlong { start, taken: whole as u64, encoding });
             }
             None => return Step::Wait { taken: 0 },
         }
@@ -99,7 +153,11 @@ impl Framer {
 
     /// The last line of a file that has no ending and will get none.
     pub fn finish<'a>(&mut self, bytes: &'a [u8]) -> Option<Frame<'a>> {
-        (!bytes.is_empty() || self.overlong.is_some()).then(|| self.line(bytes, 0))
+        let is_left = !bytes.is_empty() || self.held_bytes() > 0;
+        let encoding = match self.end(bytes) {
+            End::At { encoding, .. } | End::Unseen(encoding) => encoding,
+        };
+        is_left.then(|| self.line(bytes, 0, encoding))
     }
 
     /// How many bytes at the start of `bytes` are a line ending; `None` when there are too few to tell.
@@ -117,38 +175,106 @@ impl Framer {
         }
     }
 
-    fn line<'a>(&mut self, body: &'a [u8], ending: usize) -> Frame<'a> {
+    fn line<'a>(&mut self, body: &'a [u8], ending: usize, encoding: Encoding) -> Frame<'a> {
         let taken = body.len() + ending;
-        if let Some((start, before)) = self.overlong.take() {
-            return Frame { content: Cow::Owned(start), taken, line_bytes: before + taken as u64, truncated: true };
+        let zeros = std::mem::take(&mut self.zeros);
+        let line_bytes = zeros + taken as u64;
+        if let Some(Overlong { start, taken: before, encoding }) = self.overlong.take() {
+            let line_bytes = before + line_bytes;
+            return Frame { content: Cow::Owned(start), encoding, taken, line_bytes, truncated: true };
         }
-        let unit = self.encoding.unit();
+        let skipped = if zeros > 0 || body.len() > self.line_bytes_max { self.leading_zeros(body) } else { 0 };
+        let body = &body[skipped..];
+        let unit = encoding.unit();
         let cr = self.newline == b'\n'
             && ending > 0
             && body.len() >= unit
-            && self.is_unit(&body[body.len() - unit..], b'\r');
+            && is_unit(encoding, &body[body.len() - unit..], b'\r');
         let content = &body[..body.len() - if cr { unit } else { 0 }];
         let truncated = content.len() > self.line_bytes_max;
         let content = &content[..content.len().min(self.line_bytes_max)];
-        Frame { content: Cow::Borrowed(content), taken, line_bytes: taken as u64, truncated }
+        Frame { content: Cow::Borrowed(content), encoding, taken, line_bytes, truncated }
     }
 
-    /// Where the first encoded newline starts.
-    fn newline(&self, bytes: &[u8]) -> Option<usize> {
-        match self.encoding {
-            Encoding::Utf8 | Encoding::CodePage(_) => memchr::memchr(self.newline, bytes),
-            Encoding::Utf16Le | Encoding::Utf16Be => memchr::memchr_iter(self.newline, bytes)
-                .map(|at| at / 2 * 2)
-                .find(|&at| bytes.get(at..at + 2).is_some_and(|unit| self.is_unit(unit, self.newline))),
+    /// Where the line at the start of `bytes` ends.
+    fn end(&self, bytes: &[u8]) -> End {
+        let own = self.encoding;
+        let unseen = self.overlong.as_ref().map_or(own, |overlong| overlong.encoding);
+        let narrow = |at: Option<usize>| match at {
+            Some(at) => End::At { at, ending: 1, encoding: Encoding::Utf8 },
+            None => End::Unseen(Encoding::Utf8),
+        };
+        if own.unit() == 1 {
+            return match memchr::memchr(self.newline, bytes) {
+                Some(at) => End::At { at, ending: 1, encoding: own },
+                None => End::Unseen(unseen),
+            };
         }
+        // A line of 8 bits a character that was appended to a file of UTF-16.
+        let zeros = self.leading_zeros(bytes);
+        let is_narrow = match &self.overlong {
+            Some(overlong) => overlong.encoding.unit() == 1,
+            None => record_head::at_start(&bytes[zeros..]) == Some(true),
+        };
+        if is_narrow {
+            return narrow(memchr::memchr(self.newline, bytes));
+        }
+        for at in memchr::memchr_iter(self.newline, bytes) {
+            let even = at / 2 * 2;
+            if bytes.get(even..even + 2).is_some_and(|unit| self.is_unit(unit, self.newline)) {
+                return End::At { at: even, ending: 2, encoding: own };
+            }
+            if self.overlong.is_some() || at >= zeros + self.line_bytes_max {
+                continue;
+            }
+            // Other text of 8 bits ends here, since a record follows: its first line ends at the first newline.
+            match record_head::at_start(&bytes[at + 1..]) {
+                Some(true) => return narrow(memchr::memchr(self.newline, bytes)),
+                Some(false) => {}
+                None => return End::Unseen(own),
+            }
+        }
+        End::Unseen(unseen)
+    }
+
+    /// Bytes behind a newline that are looked at to tell whether a record of another encoding follows.
+    fn lookahead(&self) -> usize {
+        if self.encoding.unit() == 1 { 0 } else { record_head::BYTES }
+    }
+
+    /// Zero bytes, in whole units, that `bytes` begins with.
+    fn leading_zeros(&self, bytes: &[u8]) -> usize {
+        let unit = self.encoding.unit();
+        bytes.iter().take_while(|byte| **byte == 0).count() / unit * unit
+    }
+
+    /// Where the zero bytes stand that divide a line that has text before and behind them.
+    fn dividing_zeros(&self, line: &[u8], encoding: Encoding) -> Option<(usize, usize)> {
+        if encoding.unit() > 1 || self.held_bytes() > 0 || line.len() > self.line_bytes_max {
+            return None;
+        }
+        let mut from = 0;
+        while let Some(start) = memchr::memchr(0, &line[from..]).map(|at| from + at) {
+            let end = start + line[start..].iter().take_while(|byte| **byte == 0).count();
+            if start > 0 && end - start >= DIVIDING_ZEROS_MIN {
+                let has_text = line[end..].iter().any(|byte| !byte.is_ascii_whitespace());
+                return has_text.then_some((start, end));
+            }
+            from = end;
+        }
+        None
     }
 
     fn is_unit(&self, unit: &[u8], ascii: u8) -> bool {
-        match self.encoding {
-            Encoding::Utf8 | Encoding::CodePage(_) => unit == [ascii],
-            Encoding::Utf16Le => unit == [ascii, 0],
-            Encoding::Utf16Be => unit == [0, ascii],
-        }
+        is_unit(self.encoding, unit, ascii)
+    }
+}
+
+fn is_unit(encoding: Encoding, unit: &[u8], ascii: u8) -> bool {
+    match encoding {
+        Encoding::Utf8 | Encoding::CodePage(_) => unit == [ascii],
+        Encoding::Utf16Le => unit == [ascii, 0],
+        Encoding::Utf16Be => unit == [0, ascii],
     }
 }
 
@@ -247,6 +373,68 @@ mod tests {
         assert_eq!((&*frame.content, frame.taken, frame.line_bytes, frame.truncated), (&b"1234"[..], 2, 12, true));
     }
 
+    /// Texts of a file, read as a replay does.
+    fn texts(encoding: Encoding, max: usize, bytes: &[u8]) -> Vec<String> {
+        let mut framer = Framer::new(encoding, max);
+        let (mut texts, mut at) = (Vec::new(), 0);
+        loop {
+            let frame = match framer.step(&bytes[at..]) {
+                Step::Line(frame) => Some(frame),
+                Step::Wait { taken: 0 } => framer.finish(&bytes[at..]),
+                Step::Wait { taken } => {
+                    at += taken;
+                    continue;
+                }
+            };
+            let Some(frame) = frame else { return texts };
+            at += frame.taken;
+            texts.push(String::from_utf8(frame.text().bytes.into_owned()).unwrap());
+        }
+    }
+
+    fn utf16(text: &str) -> Vec<u8> {
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn lines_of_another_encoding_are_read_as_they_are() {
+        let (first, second) =
+            ("2015-06-10\t09:00:02:123\t988\tx", "2020/02/10 09:00:02.1234567 1 2 Agent Prüfung 更新");
+        let lines = [first, second, "", "{6C0F3A52-91DE} y", second];
+        // UTF-16 behind 8 bits, as PowerShell 5.1 appends.
+        let mut file = format!("{first}\r\n").into_bytes();
+        file.extend(utf16(&lines[1..].iter().map(|line| format!("{line}\r\n")).collect::<String>()));
+        let mut expect = lines.map(str::to_owned).to_vec();
+        expect.push(String::new()); // the high byte of the last newline, which a later line takes with it
+        assert_eq!(texts(Encoding::Utf8, 1000, &file), expect);
+        file.pop();
+        expect.pop();
+        assert_eq!(texts(Encoding::Utf8, 1000, &file), expect);
+        // 8 bits behind UTF-16, as a console appends, with a line that is no record.
+        let mut file = utf16(&format!("{first}\r\n{second}\r\n"));
+        file.extend(format!("{first}\r\nand on\r\n\r\n{first}\r\n").into_bytes());
+        file.extend(utf16(&format!("{second}\r\n")));
+        assert_eq!(texts(Encoding::Utf16Le, 1000, &file), [first, second, first, "and on", "", first, second]);
+    }
+
+    #[test]
+    fn zero_bytes_before_a_line_are_skipped() {
+        let line = "2015-06-10\t09:00:02:123\t988\tx";
+        let zeros = vec![0; 4096];
+        let file = [format!("{line}\r\n").as_bytes(), &zeros, format!("{line}\r\n").as_bytes()].concat();
+        for max in [1000, 10_000] {
+            assert_eq!(texts(Encoding::Utf8, max, &file), [line, line], "{max}");
+        }
+        let file = [&utf16(&format!("{line}\r\n"))[..], &zeros, &utf16(&format!("{line}\r\n"))].concat();
+        for max in [1000, 10_000] {
+            assert_eq!(texts(Encoding::Utf16Le, max, &file), [line, line], "{max}");
+        }
+        // Half a line, zero bytes and the next record.
+        let file = [&b"2015-06-10\t09:0"[..], &zeros, format!("{line}\n").as_bytes()].concat();
+        assert_eq!(texts(Encoding::Utf8, 10_000, &file), ["2015-06-10\t09:0", line]);
+        assert_eq!(texts(Encoding::Utf8, 100, b"a\0b\n"), ["a\0b"]);
+    }
+
     #[test]
     fn an_ending_that_comes_late_is_recognized() {
         let check = |bytes: &[u8], expect| assert_eq!(Framer::new(Encoding::Utf8, 8).leading_ending(bytes), expect);
@@ -261,7 +449,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_chunking_gives_the_same_lines(
-            bytes in prop::collection::vec(prop::sample::select(vec![b'a', b'\r', b'\n', 0, 0, 0xC3]), 0..80),
+            bytes in prop::collection::vec(prop::sample::select(vec![&b"a"[..], b"\r", b"\n", b"\0", b"\0", b"\xC3", b"\n2015-06-1", b"\0\0\0\0\0\0\0\0"]), 0..80)
+                .prop_map(|parts| parts.concat()),
             cuts in prop::collection::vec(0usize..100, 0..8),
             which in 0usize..3,
         ) {

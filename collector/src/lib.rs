@@ -12,6 +12,7 @@ pub mod binary;
 pub mod encoding;
 pub mod follow;
 pub mod frame;
+mod record_head;
 
 mod beside;
 pub mod certificates;

@@ -86,7 +86,7 @@ impl Tail {
             };
             let Some(frame) = frame else { break };
             at += frame.taken;
-            let text = framer.encoding().decode(&frame.content, frame.truncated);
+            let text = frame.text();
             let mark = LineMark::new(&text.bytes, frame.line_bytes + self.lead);
             // Where no line is before it, the first line is the proof.
             if self.read.anchor.is_empty() && self.read.first.is_some_and(|first| first != mark.crc) {

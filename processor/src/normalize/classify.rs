@@ -93,10 +93,17 @@ pub(super) fn success(entry: &Entry<'_>, action: Action) -> Option<Success> {
         Action::DownloadSucceeded => step(Operation::Download),
         Action::InstallSucceeded if entry.outcome == EventOutcome::Success => whole(Operation::Install),
         _ if entry.facts.update.is_none() => None,
+        Action::DownloadEnd if entry.form == Form::WuaHandler => ended_well(entry, Operation::Download),
+        Action::InstallEnd if entry.form == Form::WuaHandler => ended_well(entry, Operation::Install),
         _ if entry.body.contains("already downloaded and are valid") => whole(Operation::Download),
         _ if is_history_of_success(entry.body) => whole(Operation::Install),
         _ => None,
     }
+}
+
+/// `Update 1 (GUID) finished installing (0x00000000), Reboot Required? No` of WUAHandler.log.
+fn ended_well(entry: &Entry<'_>, operation: Operation) -> Option<Success> {
+    (entry.outcome == EventOutcome::Success).then_some(Success { operation, is_whole: true })
 }
 
 /// `LogHistory called. idUpdate={G}.1, resultMapped=00000000, resultUnMapped=0000`

@@ -60,7 +60,7 @@ use crate::format::{self, Format};
 use crate::http::metrics::Figure;
 use crate::log_time::{self, LogClock, Said, Step, Verdict};
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
-use crate::parse::{Entry, LocalTime, parse};
+use crate::parse::{Entry, LocalTime, parse, restored};
 use crate::question::{Answer, Question};
 use document::Documents;
 use gate::{Admission, Gate};
@@ -443,6 +443,14 @@ fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, 
     let text = text(record.value);
     let mut entry = Entry::default();
     entry.read(&text);
+    // Nearly every line has a form, or continues one that has.
+    let original = if is_formless(&entry) { restored(&text) } else { None };
+    if let Some(restored) = original.as_deref().map(parse)
+        && restored.form.is_record()
+        && restored.time.is_some()
+    {
+        entry = restored;
+    }
     if let Some(held) = file.wrapped.as_mut() {
         let belongs = held.belongs(&entry, &text, epoch_id, header.offset);
         if belongs != Belongs::No {
@@ -487,6 +495,11 @@ fn flush(host: &mut Host, wrapped: Wrapped, into: &mut Into<'_>) {
         };
         write(host, &placed, &text, &mut entry, into);
     }
+}
+
+/// True for a line in which neither columns nor a time were read.
+fn is_formless(entry: &Entry<'_>) -> bool {
+    entry.form == Form::Text && entry.time.is_none() && entry.report.is_none()
 }
 
 /// CRC-32 of a line, as its header says it.

@@ -43,7 +43,8 @@ fn outcome(entry: &Entry<'_>) -> EventOutcome {
         || matches!(facts.trust, Some(Trust::Untrusted | Trust::Failed | Trust::Rejected))
         || facts.words.any(Words::RESULT_FAILED)
         || is_failed_transfer(facts);
-    let succeeded = facts.trust == Some(Trust::Trusted) || facts.said.succeeded || entry.hresult.is_some();
+    let succeeded =
+        facts.trust == Some(Trust::Trusted) || facts.said.succeeded || entry.hresult.is_some() && !facts.said.failed;
     match (failed, succeeded) {
         (true, _) => EventOutcome::Failure,
         (false, true) => EventOutcome::Success,

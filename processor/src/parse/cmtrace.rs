@@ -4,9 +4,13 @@
 //! ```text
 //! <![LOG[message]LOG]!><time="09:12:30.961-60" date="04-12-2021" component="WUAHandler" context="" type="3" thread="5508" file="x.cpp:12">
 //! message  $$<WUAHandler><04-12-2021 09:12:30.961-60><thread=5508 (0x1584)>
+//! message  $$<WUAHandler><Mon Apr 12 09:12:30.961 2021 W. Europe Standard Time><thread=5508 (0x1584)>
+//! message TAB WUAHandler TAB 4/12/2021 9:12:30 AM TAB 5508 (0x1584)                       as the viewer CMTrace copies them
 //! ```
 //!
 //! A message may go on over lines, and its time stands at the end of the last.
+
+use std::ops::Range;
 
 use wulog_schemas::event::Form;
 
@@ -14,7 +18,7 @@ use super::Level;
 use super::columns::{Columns, trim};
 use super::message::{Facts, bounded};
 use super::origin::Origin;
-use super::other_time::{bias, clock, clock_fraction, number};
+use super::other_time::{bias, clock, clock_fraction, day_first, number};
 use super::time::{LocalTime, at_day};
 use super::{guid, section};
 
@@ -34,9 +38,30 @@ pub(super) fn split(line: &str) -> Option<Columns<'_>> {
         return current(message, columns);
     }
     // Nearly no line has the first character of those columns, and one byte is found faster than three.
-    memchr::memchr(b'$', line.as_bytes())?;
-    let (message, columns) = line.rsplit_once(OLD_COLUMNS)?;
-    old(message, columns)
+    if memchr::memchr(b'$', line.as_bytes()).is_some()
+        && let Some((message, columns)) = line.rsplit_once(OLD_COLUMNS)
+    {
+        return old(message, columns);
+    }
+    if line.trim_end().ends_with(')') { copied(line) } else { None }
+}
+
+/// The columns that the viewer CMTrace shows and copies; the time is in the form of the user's culture.
+fn copied(line: &str) -> Option<Columns<'_>> {
+    let mut fields = line.trim_end().rsplitn(4, '\t');
+    let (thread, moment, component, message) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let (tid, hex) = thread.split_once(" (0x")?;
+    let is_thread = hex.strip_suffix(')').is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let (time, _) = day_first(moment).filter(|_| is_thread && !component.is_empty())?;
+    Some(Columns {
+        form: form(component),
+        time: Some(time).filter(LocalTime::is_plausible),
+        pid: None,
+        tid: tid.parse().ok(),
+        component: Some(component),
+        level: None,
+        message: trim(message),
+    })
 }
 
 /// True for the first line of a record that goes on in the next line.
@@ -85,7 +110,7 @@ fn old<'a>(message: &'a str, columns: &'a str) -> Option<Columns<'a>> {
     let end = tid.bytes().take_while(u8::is_ascii_digit).count();
     Some(Columns {
         form: form(component),
-        time: at(date, time),
+        time: at(date, time).or_else(|| with_weekday(moment)),
         pid: None,
         tid: tid[..end].parse().ok(),
         component: Some(component),
@@ -109,6 +134,19 @@ fn at(date: &str, time: &str) -> Option<LocalTime> {
     Some(LocalTime { secs: at_day(year.into(), month, day)? + i64::from(of_day), nanos, offset_min })
 }
 
+/// `Tue Mar 12 09:12:30.961 2024 W. Europe Standard Time`, as SMS 2003 wrote it; the zone's name says no offset.
+fn with_weekday(moment: &str) -> Option<LocalTime> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = moment.split_ascii_whitespace().skip(1);
+    let (month, day, of_day, year) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let month = (1..).zip(MONTHS).find_map(|(number, name)| (name == month).then_some(number))?;
+    let (of_day, rest) = clock(of_day, ':')?;
+    let (nanos, _) = clock_fraction(rest).unwrap_or((0, rest));
+    let (day, _) = number(day, 1, 2)?;
+    let (year, _) = number(year, 4, 4)?;
+    Some(LocalTime { secs: at_day(year.into(), month, day)? + i64::from(of_day), nanos, offset_min: None })
+}
+
 /// Where in the code a record was written: `file="sourcemanager.cpp:1234"`.
 pub(super) fn origin(line: &str) -> Option<Origin<'_>> {
     let (_, columns) = line.rsplit_once(END)?;
@@ -118,14 +156,18 @@ pub(super) fn origin(line: &str) -> Option<Origin<'_>> {
     Some(Origin { function: None, file: Some(file), line: number.parse().ok() })
 }
 
-/// Takes what only WUAHandler says: `1. Update (Missing): TITLE (GUID, REVISION)`, and the server that it sets.
-pub(super) fn facts<'a>(body: &'a str, facts: &mut Facts<'a>) {
+/// Takes what only WUAHandler says: `1. Update (Missing): TITLE (GUID, REVISION)`, and the server that it sets. Gives where
+/// the title stands.
+pub(super) fn facts<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<usize>> {
+    let mut name = None;
     if let Some((_, rest)) = body.split_once("Update (").filter(|(number, _)| number.trim_end().ends_with('.'))
         && let Some((_, rest)) = rest.split_once("): ")
         && let Some((title, id)) = rest.rsplit_once(" (")
         && let Some((update, rest)) = guid::take(id)
     {
         facts.title = bounded(title.trim());
+        let start = title.as_ptr().addr() - body.as_ptr().addr();
+        name = Some(start..start + title.len());
         facts.update = Some(update).filter(|update| !guid::is_nil(update));
         let revision = rest.trim_start_matches([',', ' ']).trim_end_matches([')', ' ']);
         facts.revision = revision.parse().ok();
@@ -139,6 +181,27 @@ pub(super) fn facts<'a>(body: &'a str, facts: &mut Facts<'a>) {
     if facts.url.is_some() && SERVER.into_iter().any(|mark| body.contains(mark)) {
         facts.wsus = facts.url;
     }
+    name
+}
+
+/// True for the end of an operation with a success code: `Update 1 (GUID) finished installing (0x00000000), ...`,
+/// `Installation of updates completed. Error = 0x00000000`. Without a code, `Installation of updates completed.` follows
+/// failed installations too.
+pub(super) fn ends_well(body: &str) -> bool {
+    use section::Phase::End;
+    let ended = (body.contains("finished ") || body.contains("ompleted")) && has_success_code(body);
+    ended && matches!(topic(body), Some(Topic::Scan(End) | Topic::Download(End) | Topic::Install(End)))
+}
+
+/// True for `0x00000000`, for a success code of the update client such as `0x00240005`, and for `(0)` and `= 0`.
+fn has_success_code(body: &str) -> bool {
+    /// Upper half of the success codes of the update client.
+    const UPDATE_CLIENT: u32 = 0x0024;
+    let is_success =
+        |digits: &str| u32::from_str_radix(digits, 16).is_ok_and(|code| code == 0 || code >> 16 == UPDATE_CLIENT);
+    let mut words = body.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_decimal = || body.contains("(0)") || body.trim_end_matches(['.', ' ']).ends_with("= 0");
+    words.any(|word| word.strip_prefix("0x").is_some_and(is_success)) || is_decimal()
 }
 
 /// What a line of WUAHandler is about, as far as its words tell.
@@ -172,8 +235,15 @@ pub(super) fn topic(body: &str) -> Option<Topic> {
     if has(&["ownload"]) {
         return Some(Topic::Download(phase));
     }
-    if has(&["nstallation of updates", "nstall updates", "nstallation job", "finished installing", "nstall completed"])
-    {
+    const INSTALL: [&str; 6] = [
+        "nstallation of updates",
+        "nstall updates",
+        "nstallation job",
+        "nstallation result",
+        "finished installing",
+        "nstall completed",
+    ];
+    if has(&INSTALL) {
         return Some(Topic::Install(phase));
     }
     if has(&["Managed server", "Update Source", "roup policy settings", "Group Policy"]) {
@@ -184,12 +254,82 @@ pub(super) fn topic(body: &str) -> Option<Topic> {
 
 #[cfg(test)]
 mod tests {
+    use wulog_schemas::event::{Action, EventOutcome};
+
+    use super::super::parse;
     use super::*;
+
+    fn record(message: &str, kind: u8) -> String {
+        format!(
+            r#"<![LOG[{message}]LOG]!><time="09:12:30.961-60" date="03-12-2024" component="WUAHandler" context="" type="{kind}" thread="5508" file="x.cpp:1">"#
+        )
+    }
 
     #[test]
     fn of_each_attribute_the_first_counts() {
         let columns = r#"<time="1" date="2" time="3" x=4 thread="" type="cut off"#;
         let found = attributes(columns, ["date", "time", "thread", "type", "file"]);
         assert_eq!(found, [Some("2"), Some("1"), Some(""), None, None]);
+    }
+
+    #[test]
+    fn operations_end_by_their_code_or_their_words() {
+        use Action::{DownloadEnd, DownloadFailed, InstallEnd, InstallFailed, InstallStart, ScanEnd, ScanFailed};
+        use EventOutcome::{Failure, Success, Unknown};
+        let check = |message: &str, kind: u8, expect: (Action, EventOutcome)| {
+            let line = record(message, kind);
+            let entry = parse(&line);
+            assert_eq!((entry.action, entry.outcome), expect, "{message}");
+        };
+        let update = "Update 1 (6c0f3a52-91de-4b3a-a6e2-5b8d7c31f0a4)";
+        check(&format!("{update} finished installing (0x00000000), Reboot Required? No"), 1, (InstallEnd, Success));
+        check(&format!("{update} finished installing (0x0), Reboot Required? Yes"), 1, (InstallEnd, Success));
+        check(&format!("{update} finished installing (0x00240005), Reboot Required? Yes"), 1, (InstallEnd, Success));
+        check(&format!("{update} finished installing (0x800b0109), Reboot Required? No"), 1, (InstallFailed, Failure));
+        check(&format!("{update} finished installing (0x00000000)"), 3, (InstallFailed, Failure));
+        check(&format!("{update} finished downloading (0x00000000)"), 1, (DownloadEnd, Success));
+        check(&format!("{update} finished downloading (0x8024b303)"), 3, (DownloadFailed, Failure));
+        check("Async installation of updates started.", 1, (InstallStart, Unknown));
+        check("Async install completed.", 1, (InstallEnd, Unknown));
+        check("Async install completed (0x80240022).", 3, (InstallFailed, Failure));
+        check("Installation of updates completed.", 1, (InstallEnd, Unknown));
+        check("Installation of updates completed. Error = 0x00000000", 1, (InstallEnd, Success));
+        check("Installation of updates completed. Error = 0.", 1, (InstallEnd, Success));
+        check("Installation of updates completed. Error = 0x80240022", 3, (InstallFailed, Failure));
+        check("Installation job encountered some failures. Error = 0x80240022. Commit Result = 0x00000001.", 3, {
+            (InstallFailed, Failure)
+        });
+        check("Failed to get final installation result of updates. Error = 0x80004002", 3, (InstallFailed, Failure));
+        check("Scan completed successfully.", 1, (ScanEnd, Success));
+        check("Successfully completed scan.", 1, (ScanEnd, Success));
+        check("OnSearchComplete - Successfully completed scan", 1, (ScanEnd, Success));
+        check("Async searching completed.", 1, (ScanEnd, Unknown));
+        check("Async searching completed (0x00000000).", 1, (ScanEnd, Success));
+        check("Scan failed with error = 0x80072f8f.", 3, (ScanFailed, Failure));
+    }
+
+    /// The expected seconds are those of `date -u -d ... +%s`.
+    #[test]
+    fn other_columns_of_a_record_have_its_time() {
+        let check = |line: &str, form: Form, secs: i64, tid: u32| {
+            let entry = parse(line);
+            let found = (entry.form, entry.time.map(|time| time.secs), entry.tid, entry.message);
+            assert_eq!(found, (form, Some(secs), Some(tid), "Scan failed with error = 0x800b0109."), "{line}");
+        };
+        let message = "Scan failed with error = 0x800b0109.";
+        let wua = Form::WuaHandler;
+        check(&format!("{message}\tWUAHandler\t3/12/2024 9:12:30 AM\t5508 (0x1584)"), wua, 1_710_234_750, 5508);
+        check(&format!("{message}\tWUAHandler\t12.03.2024 09:12:30\t5508 (0x1584)"), wua, 1_710_234_750, 5508);
+        check(
+            &format!("{message}\tScanAgent\t3/12/2024 9:12:30 AM\t5508 (0x1584)"),
+            Form::CmTrace,
+            1_710_234_750,
+            5508,
+        );
+        let sms = "<Tue Mar 12 09:12:30.961 2024 W. Europe Standard Time><thread=5508 (0x1584)>";
+        check(&format!("{message}  $$<WUAHandler>{sms}"), wua, 1_710_234_750, 5508);
+        for line in ["a\tb\t3/12/2024 9:12:30 AM\t(0x1584)", "a\tb\tc\td (0x1)", "(x)"] {
+            assert_eq!(parse(line).form, Form::Text, "{line}");
+        }
     }
 }

@@ -144,11 +144,14 @@ fn own<'a>(taken: &Taken<'a>) -> Option<Columns<'a>> {
 /// How far into a line a search tool's prefix is looked for: a path of Windows and a line number.
 const PREFIX_BYTES_MAX: usize = 300;
 
-/// A line behind the name of its file and a line number, `C:\logs\wu.txt:12:2019-03-05 ...`, or behind `> ` of a quoting mail.
+/// A line behind the name of its file and a line number, `C:\logs\wu.txt:12:2019-03-05 ...`, behind `> ` of a quoting mail, or
+/// behind a header of syslog.
 fn behind_prefix(line: &str) -> Option<Columns<'_>> {
     let head = &line.as_bytes()[..line.len().min(PREFIX_BYTES_MAX)];
-    memchr::memchr2_iter(b':', b'>', head).find_map(|at| {
-        let rest = line[at + 1..].trim_start();
+    // A header of syslog ends in `TAG: `, in `- ` or in a bracket, and a list may number its lines in brackets.
+    let ends_prefix = |(at, byte): (usize, &u8)| matches!(byte, b':' | b'>' | b'-' | b']' | b'|').then_some(at);
+    head.iter().enumerate().filter_map(ends_prefix).find_map(|at| {
+        let rest = line[at + 1..].trim_start_matches(['\u{feff}', ' ', '\t']);
         let starts = rest.as_bytes().first().is_some_and(u8::is_ascii_digit);
         let taken = starts.then(|| time::take(rest)).flatten().filter(|taken| taken.fraction)?;
         own(&taken).filter(|columns| columns.pid.is_some())
@@ -160,7 +163,9 @@ pub(super) fn braces_behind_prefix(line: &str) -> Option<&str> {
     let head = &line.as_bytes()[..line.len().min(PREFIX_BYTES_MAX)];
     let at = memchr::memchr(b'{', head)?;
     let before = line[..at].trim_end();
-    (before.is_empty() || before.ends_with([':', '>', '|', '"', '`', '*', '-', '\u{2022}'])).then(|| &line[at..])
+    // A list numbers its lines, and a table quotes its fields.
+    let is_number = before.trim_matches(['"', ',', ';', '|', ' ', '\t']).bytes().all(|byte| byte.is_ascii_digit());
+    (is_number || before.ends_with([':', '>', '|', '"', '`', '*', '-', '\u{2022}'])).then(|| &line[at..])
 }
 
 /// What `Select-String` and other tools put before a line: `C:\Windows\WindowsUpdate.log:2264:`, or a slip of the keyboard.

@@ -1,10 +1,11 @@
 //! What a message says: level, bullets, and the facts in it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::ids::ids;
 use super::origin::{Origin, origin};
-use super::pairs::{Subject, pairs};
+use super::pairs::{Subject, pairs, words_of_marks};
 use super::said::Said;
 use super::section::{Section, section};
 use super::sls::service_location;
@@ -138,14 +139,20 @@ pub(super) fn is_undecoded(body: &str) -> bool {
     body.starts_with("Unknown(") && (body.contains("No Format Information found") || body.contains("), 0, 0, 0, 0,"))
 }
 
-/// Takes the facts of `body`, a message without bullet and level. In place: they are many, and a copy costs.
-pub(super) fn facts<'a>(message: &str, body: &'a str, component: Option<&str>, facts: &mut Facts<'a>) {
+/// Takes the facts of `body`, a message without bullet and level, and gives where a name stands in it. In place: they are
+/// many, and a copy costs.
+pub(super) fn facts<'a>(
+    message: &str,
+    body: &'a str,
+    component: Option<&str>,
+    facts: &mut Facts<'a>,
+) -> Option<Range<usize>> {
     if body.is_empty() {
-        return;
+        return None;
     }
     if is_undecoded(body) {
         facts.undecoded = true;
-        return;
+        return None;
     }
     facts.words = Words::of(body);
     let said = without_failed(body);
@@ -157,7 +164,7 @@ pub(super) fn facts<'a>(message: &str, body: &'a str, component: Option<&str>, f
     }
     sentences(body, facts);
     ids(body, facts);
-    pairs(body, facts);
+    let name = pairs(body, facts);
     if facts.words.any(Words::URL) {
         url(body, facts);
     }
@@ -169,6 +176,18 @@ pub(super) fn facts<'a>(message: &str, body: &'a str, component: Option<&str>, f
     }
     rare(body, facts);
     facts.kb = facts.title.and_then(kb).or_else(|| kb(body));
+    name
+}
+
+/// Takes back what was read from a name: `hidden` is `body` without it.
+pub(super) fn hide_name<'a>(body: &'a str, hidden: &str, facts: &mut Facts<'a>) {
+    facts.words = Words::of(hidden).or(words_of_marks(hidden));
+    facts.trust = None;
+    facts.path = None;
+    trust(without_failed(body).unwrap_or(body), facts);
+    if !facts.words.any(Words::URL) {
+        facts.url = None;
+    }
 }
 
 /// What follows `*FAILED* [80072F8F] `; copies by way of Markdown lose the stars.

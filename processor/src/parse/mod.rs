@@ -28,6 +28,8 @@ mod trust;
 mod ids;
 mod guid;
 mod pairs;
+mod names;
+mod restored;
 mod url;
 mod sls;
 mod origin;
@@ -47,6 +49,7 @@ pub use origin::Origin;
 pub use pairs::Subject;
 pub use report::{Report, Verdict};
 pub(crate) use report::{awaits_time, fields_read, is_begun as is_begun_report, is_dated as is_dated_report};
+pub(crate) use restored::restored;
 pub use said::Said;
 pub use section::{By, Operation, Phase, Section};
 pub use time::{LocalTime, time_text};
@@ -192,24 +195,42 @@ impl<'a> Entry<'a> {
             self.take_report(report);
             return;
         }
-        message::facts(message, body, columns.component, &mut self.facts);
+        let mut name = message::facts(message, body, columns.component, &mut self.facts);
         if self.form == Form::WuaHandler {
-            cmtrace::facts(body, &mut self.facts);
+            name = cmtrace::facts(body, &mut self.facts).or(name);
             self.facts.origin = cmtrace::origin(line);
         }
+        self.judge(body);
+        // Few lines have names, and only those that would have an outcome by them are looked at for quotes.
+        if name.is_none() && (self.is_failure() || self.facts.words.any(Words::FAILED)) {
+            name = names::quoted(body);
+        }
+        if let Some(name) = name {
+            let hidden = names::hidden(body, name);
+            message::hide_name(body, &hidden, &mut self.facts);
+            self.judge(&hidden);
+        }
+        if self.form == Form::WuaHandler && cmtrace::ends_well(body) {
+            self.facts.said.succeeded = !self.facts.said.denied;
+        }
+    }
+
+    /// Takes the codes of `body`, and what its words say of an outcome.
+    fn judge(&mut self, body: &str) {
         // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
         if !self.facts.undecoded && self.facts.subject != Some(Subject::Configuration) {
             self.set_codes(find_hresults(body));
         }
-        if self.words_decide() {
-            self.facts.said = said::said(body);
-        }
+        self.facts.said = if self.words_decide() { said::said(body) } else { Said::default() };
     }
 
     /// Takes a report, whose column decides over the codes in its text unless one of those is the cause.
     fn take_report(&mut self, report: Report<'a>) {
         let mut codes = Codes::of(report.hresult);
-        find_hresults(report.text).all().for_each(|code| codes.add(code));
+        // What the update is called is no result.
+        let name = title::name(report.text, report.update.is_some());
+        let end = name.map_or(report.text.len(), |name| name.as_ptr().addr() - report.text.as_ptr().addr());
+        find_hresults(&report.text[..end]).all().for_each(|code| codes.add(code));
         self.set_codes(codes);
         self.facts = reported_facts(&report);
         self.report = Some(report);

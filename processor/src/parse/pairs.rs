@@ -1,8 +1,10 @@
 //! `Key = value` and `Key: value`: found at their `=` and `:`, so that one pass serves all keys.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::message::{Facts, bounded};
+use super::names;
 use super::words::Words;
 
 /// What the first key of a message is about.
@@ -14,16 +16,29 @@ pub enum Subject {
     Search,
 }
 
-/// Takes the values of `body`, and adds to its words those that hold an `=` or `:`.
-pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) {
+/// Takes the values of `body`, adds to its words those that hold an `=` or `:`, and gives where the first value stands that
+/// is a name. What looks like a key inside of a name is none.
+pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<usize>> {
+    let mut name: Option<Range<usize>> = None;
     for at in memchr::memchr2_iter(b'=', b':', body.as_bytes()) {
         facts.words = facts.words.or(word_around(body.as_bytes(), at));
+        if name.as_ref().is_some_and(|name| at < name.end) {
+            continue;
+        }
         let key = body[..at].trim_end();
         let value = body[at + 1..].trim_start();
         if facts.subject.is_none() {
             facts.subject = subject(key);
         }
         if value.is_empty() {
+            continue;
+        }
+        if let Some(found) = names::of_key(body, key, body.len() - value.len()) {
+            if key.ends_with("itle") {
+                let title = body[found.clone()].trim_end().trim_matches('"');
+                facts.title = bounded(title).filter(|title| *title != "<NULL>");
+            }
+            name.get_or_insert(found);
             continue;
         }
         // Told apart by the last letter, then compared in full.
@@ -35,9 +50,6 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) {
             Some(b'd') if key.ends_with("Proxy List used") => proxy(value, facts),
             Some(b't') if ends_with(key, "proxy list") => proxy(value, facts),
             Some(b'r') if ends_with(key, "proxy server") => proxy(value, facts),
-            Some(b'e') if key.ends_with("Title") => {
-                facts.title = bounded(value.trim_end().trim_end_matches('"')).filter(|title| *title != "<NULL>");
-            }
             Some(b'l') if key.ends_with("Computer Model") => facts.model = bounded(value.trim_end()).map(Cow::Borrowed),
             Some(b'L') if key.ends_with(" URL") && key.contains("WSUS ") => {
                 facts.wsus = bounded(value.trim_matches(['"', ' ']));
@@ -51,6 +63,13 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) {
             _ => {}
         }
     }
+    name
+}
+
+/// The words of `body` that hold an `=` or `:`.
+pub(super) fn words_of_marks(body: &str) -> Words {
+    let marks = memchr::memchr2_iter(b'=', b':', body.as_bytes());
+    marks.fold(Words::default(), |words, at| words.or(word_around(body.as_bytes(), at)))
 }
 
 /// The word that the `=` or `:` at `at` is a part of.

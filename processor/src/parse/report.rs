@@ -3,6 +3,8 @@
 //! ```text
 //! {instance} time+zone namespace event source {update} revision hresult app result category text [correlation vector]
 //! ```
+//!
+//! A table that was exported has `,`, `;` or `|` between its fields, with or without quotes around them.
 
 use wulog_schemas::hresult::parse_hresult;
 
@@ -186,8 +188,16 @@ fn record(text: &str) -> Option<Report<'_>> {
     if memchr::memchr_iter(b'\t', text.as_bytes()).take(FIELDS).count() + 1 >= FIELDS && separated.is_some() {
         return separated;
     }
-    let rest = rest.strip_prefix(BLANKS)?.trim_start();
-    fields(instance, Cursor { rest, separator: Separator::Blanks }).or(separated)
+    let Some(rest) = rest.strip_prefix(BLANKS) else { return exported(instance, rest) };
+    fields(instance, Cursor { rest: rest.trim_start(), separator: Separator::Blanks }).or(separated)
+}
+
+/// A record of a table whose first field ends at `rest`: `","2024-03-07 06:01:52:781+0100","1",...`.
+fn exported<'a>(instance: &'a str, rest: &'a str) -> Option<Report<'a>> {
+    let rest = rest.strip_prefix('"').unwrap_or(rest);
+    let separator = rest.chars().next().filter(|c| matches!(c, ',' | ';' | '|'))?;
+    let cursor = Cursor { rest: &rest[1..], separator: Separator::Char(separator) };
+    fields(instance, cursor).filter(|report| report.time.is_some())
 }
 
 fn fields<'a>(instance: &'a str, mut cursor: Cursor<'a>) -> Option<Report<'a>> {
@@ -228,6 +238,8 @@ enum Separator {
     Tab,
     /// Any run of tabs and blanks.
     Blanks,
+    /// That of a table, whose fields may have quotes around them.
+    Char(char),
 }
 
 /// What of the record is still to be read.
@@ -245,14 +257,31 @@ impl<'a> Cursor<'a> {
             self.rest = rest;
             return field.trim_matches(' ');
         }
+        if let Separator::Char(separator) = self.separator {
+            return self.cell(separator);
+        }
         let text = behind_blanks(self.rest);
         let (field, rest) = text.split_at(text.find(BLANKS).unwrap_or(text.len()));
         self.rest = behind_blanks(rest);
         field
     }
 
+    /// The next field of a table, without its quotes. Quotes inside of it stay doubled.
+    fn cell(&mut self, separator: char) -> &'a str {
+        let text = self.rest.trim_start_matches(' ');
+        let Some(inner) = text.strip_prefix('"') else {
+            let (field, rest) = text.split_once(separator).unwrap_or((text, ""));
+            self.rest = rest;
+            return field.trim_matches(' ');
+        };
+        let is_end = |at: &usize| inner[at + 1..].is_empty() || inner[at + 1..].starts_with(separator);
+        let end = memchr::memchr_iter(b'"', inner.as_bytes()).find(is_end);
+        self.rest = end.and_then(|end| inner.get(end + 2..)).unwrap_or_default();
+        inner[..end.unwrap_or(inner.len())].trim_matches(' ')
+    }
+
     fn time(&mut self) -> Option<LocalTime> {
-        if self.separator == Separator::Tab {
+        if self.separator != Separator::Blanks {
             return time::take(self.field()).map(|taken| taken.time);
         }
         let taken = time::take(self.rest)?;
@@ -263,7 +292,7 @@ impl<'a> Cursor<'a> {
     /// `182`, or `182 [AGENT_INSTALLING_FAILED]` since Windows 8.1.
     fn event_id(&mut self) -> Option<(u32, Option<&'a str>)> {
         let field = self.field();
-        let (id, name) = if self.separator == Separator::Tab {
+        let (id, name) = if self.separator != Separator::Blanks {
             field.split_once(' ').unwrap_or((field, ""))
         } else {
             let end = if self.rest.starts_with('[') { self.rest.find(']').map_or(0, |end| end + 1) } else { 0 };
@@ -278,7 +307,7 @@ impl<'a> Cursor<'a> {
     /// An app name holds blanks and ends before the word of a result that a category follows; without one, before the
     /// first word of a result.
     fn app_and_result(&mut self) -> (&'a str, &'a str) {
-        if self.separator == Separator::Tab {
+        if self.separator != Separator::Blanks {
             return (self.field(), self.field());
         }
         let rest = self.rest;
@@ -302,7 +331,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn category(&mut self) -> &'a str {
-        if self.separator == Separator::Tab {
+        if self.separator != Separator::Blanks {
             return self.field();
         }
         let known = CATEGORIES.into_iter().find(|category| self.rest.starts_with(category)).map_or(0, str::len);
@@ -320,7 +349,17 @@ impl<'a> Cursor<'a> {
             return (text.trim(), (!correlation.is_empty()).then_some(correlation));
         }
         let text = self.rest.trim();
-        match text.rsplit_once(BLANKS) {
+        let last = match self.separator {
+            // Without quotes, a text may hold the separator, and is what stands before the last field.
+            Separator::Char(separator) if !text.starts_with('"') => text.rsplit_once(separator),
+            Separator::Char(separator) => {
+                let text = self.cell(separator);
+                let correlation = self.cell(separator);
+                return (text.trim(), (!correlation.is_empty()).then_some(correlation));
+            }
+            _ => text.rsplit_once(BLANKS),
+        };
+        match last {
             Some((before, last)) if is_correlation_vector(last) => (before.trim_end(), Some(last)),
             _ => (text, None),
         }
@@ -360,6 +399,32 @@ mod tests {
             ["  ", "\t", "> ", "C:\\a b\\ReportingEvents.log:12:", "ReportingEvents.log-44-", "* ", "- ", "\u{2022} "]
         {
             check(&format!("{prefix}{}", RECORD.replace('\t', " ")));
+        }
+    }
+
+    /// As `Import-Csv`, a spreadsheet or a tool that numbers lines writes them.
+    #[test]
+    fn exported_tables_have_the_fields_of_the_record() {
+        for separator in [",", ";", "|"] {
+            check(&RECORD.replace('\t', separator));
+            let quoted = format!("\"{}\"", RECORD.replace('\t', &format!("\"{separator}\"")));
+            check(&quoted);
+            check(&format!("17{separator}{quoted}"));
+            check(&format!("\"17\"{separator}{quoted}"));
+        }
+        check(&format!("   17  {RECORD}"));
+        check(&format!("17\t{RECORD}"));
+        // Quotes around the field that needs them only, a separator in a text without quotes, and a correlation vector.
+        let text = "Installation Failure: it failed, as before: Reader, 24.2.";
+        let line = RECORD.replace("Error: Download failed.", text) + "\tabcDEFghijkLMNOP.1.0.2";
+        let expect = reporting_events(&line).expect("it is a record");
+        for table in [line.replace('\t', ","), line.replace('\t', ",").replace(text, &format!("\"{text}\""))] {
+            assert_eq!(reporting_events(&table), Some(expect.clone()), "{table}");
+        }
+        assert_eq!((expect.text, expect.correlation), (text, Some("abcDEFghijkLMNOP.1.0.2")));
+        // Lists of GUIDs are no records.
+        for line in ["{5812EE3F-B242-BD00-E263-35F7A0085A4D},{5812EE3F-B242-BD00-E263-35F7A0085A4D},1,2,3", "{}, 1"] {
+            assert_eq!(reporting_events(line), None, "{line}");
         }
     }
 

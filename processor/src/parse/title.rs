@@ -13,8 +13,9 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::message::{Facts, bounded, kb};
 
-/// Words that announce the title, in lower case: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian.
-const ANNOUNCEMENTS: [&str; 10] = [
+/// Words that announce the title, in lower case: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian,
+/// Chinese, Japanese, Korean.
+const ANNOUNCEMENTS: [&str; 14] = [
     "the following update",
     "folgende",
     "suivante",
@@ -25,6 +26,10 @@ const ANNOUNCEMENTS: [&str; 10] = [
     "następując",
     "следующ",
     "следующее",
+    "以下更新",
+    "下列更新",
+    "次の更新",
+    "다음 업데이트",
 ];
 
 /// Words that end in a full stop of their own.
@@ -33,18 +38,21 @@ const ABBREVIATIONS: [&str; 12] =
 
 /// The facts of a report's text. Only a report that names an update has a title.
 pub(super) fn reported(text: &str, has_update: bool) -> Facts<'_> {
-    let title = announced(text).or_else(|| has_update.then(|| third(text)).flatten());
-    let title = title.map(|title| without_full_stop(behind_code(title))).and_then(bounded);
+    let title = name(text, has_update).and_then(bounded);
     Facts { kb: title.and_then(kb).or_else(|| kb(text)), title, ..Facts::default() }
 }
 
-/// What stands behind the colon that follows an announcement.
+/// The title in a report's text, however long.
+pub(super) fn name(text: &str, has_update: bool) -> Option<&str> {
+    let title = announced(text).or_else(|| has_update.then(|| third(text)).flatten());
+    title.map(|title| without_full_stop(behind_code(title)))
+}
+
+/// What stands behind the end of the sentence that announces a title: a colon, or a full stop as in `Das folgende Update
+/// wurde installiert. TITLE`.
 fn announced(text: &str) -> Option<&str> {
-    // The announcement stands before the title, so a colon must follow it.
-    let last_colon = memchr::memrchr(b':', text.as_bytes())?;
-    let head = &text[..last_colon];
-    let announcement = ANNOUNCEMENT.find(head)?;
-    behind_colon(&text[announcement.end()..])
+    let announcement = ANNOUNCEMENT.find(text)?;
+    behind_sentence(&text[announcement.end()..])
 }
 
 /// Finds the announcement that ends first. Made once: a search for each of the words took twenty times as long.
@@ -56,6 +64,19 @@ static ANNOUNCEMENT: LazyLock<AhoCorasick> = LazyLock::new(|| {
         .expect("a few short words make a small automaton")
 });
 
+/// What stands behind the first colon or full stop with a blank behind it, or behind the first wide colon.
+fn behind_sentence(text: &str) -> Option<&str> {
+    let (end, mark) = text.char_indices().find(|(at, c)| match c {
+        ':' | '.' => text[at + 1..].starts_with(BLANKS),
+        '\u{ff1a}' => true,
+        _ => false,
+    })?;
+    Some(text[end + mark.len_utf8()..].trim()).filter(|rest| !rest.is_empty())
+}
+
+/// What follows the colon of a sentence.
+const BLANKS: [char; 4] = [' ', '\u{a0}', '\u{202f}', '\t'];
+
 /// The third part of `HEAD: SENTENCE: TITLE`, whatever the language.
 fn third(text: &str) -> Option<&str> {
     behind_colon(text).and_then(behind_colon)
@@ -66,16 +87,18 @@ fn behind_colon(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     let at = memchr::memchr_iter(b':', bytes).find(|at| {
         let rest = &text[at + 1..];
-        rest.starts_with([' ', '\u{a0}', '\u{202f}', '\t'])
+        rest.starts_with(BLANKS)
     })?;
     Some(text[at + 1..].trim()).filter(|rest| !rest.is_empty())
 }
 
-/// The title behind a code that has a colon of its own: `Error: 0x800b0109: VideoTool 3.2`.
+/// The title behind a code that has a colon of its own: `Error: 0x800b0109: VideoTool 3.2`, `(hiba: 0x800b0109): VideoTool`.
 fn behind_code(title: &str) -> &str {
-    let behind = title.strip_prefix("0x").and_then(|rest| rest.split_once(':'));
-    match behind.filter(|(code, _)| code.trim_end().bytes().all(|byte| byte.is_ascii_hexdigit())) {
-        Some((_, rest)) if !rest.trim().is_empty() => rest.trim(),
+    let Some(rest) = title.trim_start_matches(['(', '[']).strip_prefix("0x") else { return title };
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    let rest = rest.trim_start_matches([')', ']', '\u{ff09}']).trim_start_matches(BLANKS);
+    match rest.strip_prefix([':', '\u{ff1a}']).map(str::trim) {
+        Some(rest) if !rest.is_empty() => rest,
         _ => title,
     }
 }
@@ -145,6 +168,20 @@ mod tests {
             ),
             ("安装失败: 安装以下更新时失败，错误 0x800b0109: VideoTool 3.2。", "VideoTool 3.2"),
             ("安装失败: 安装以下更新时失败，错误: 0x800b0109: VideoTool 3.2。", "VideoTool 3.2"),
+            ("安装失败：Windows 无法安装以下更新，错误为 0x800b0109：VideoTool 3.2。", "VideoTool 3.2"),
+            ("설치 실패: 0x800b0109 오류로 인해 다음 업데이트를 설치하지 못했습니다. VideoTool 3.2", "VideoTool 3.2"),
+            (
+                "Installation erfolgreich: Das folgende Update wurde installiert. VideoTool 3.2 (KB9990001)",
+                "VideoTool 3.2 (KB9990001)",
+            ),
+            (
+                "Installation erfolgreich: Das folgende Update wurde installiert. VideoTool: Codecs 3.2.",
+                "VideoTool: Codecs 3.2",
+            ),
+            (
+                "Telepítési hiba: A Windows nem tudta telepíteni a következő frissítést (hiba: 0x800b0109): VideoTool 3.2.",
+                "VideoTool 3.2",
+            ),
         ];
         for (text, title) in cases {
             assert_eq!(reported(text, true).title, Some(title), "{text}");

@@ -116,8 +116,8 @@ impl FileLines {
         Ok(read)
     }
 
-    fn line(&mut self, framer: &Framer, frame: &Frame<'_>) -> FileLine {
-        let text = framer.encoding().decode(&frame.content, frame.truncated);
+    fn line(&mut self, frame: &Frame<'_>) -> FileLine {
+        let text = frame.text();
         let hash = format!("{:08x}", crc32fast::hash(&text.bytes));
         let offset = self.offset;
         self.offset += text.bytes.len() as u64 + 1; // + 1 for the line ending, whatever it was
@@ -152,7 +152,7 @@ impl FileLines {
                     }
                     Step::Line(frame) => (Some(frame), None),
                 };
-                let found = step.or(last).map(|frame| (self.line(&framer, &frame), frame.taken));
+                let found = step.or(last).map(|frame| (self.line(&frame), frame.taken));
                 self.buffer = bytes;
                 self.framer = Some(framer);
                 if let Some((line, taken)) = found {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
 use wulog_collector::encoding::EncodingChoice;
-use wulog_collector::frame::{Framer, Step};
+use wulog_collector::frame::{Frame, Framer, Step};
 use wulog_processor::machine::Machine as _;
 use wulog_processor::normalize::{Normalizer, NormalizerConfig};
 use wulog_schemas::raw::{RawHeader, VERSION};
@@ -71,8 +71,8 @@ fn read(file: &[u8], choice: EncodingChoice, cuts: &[Index]) -> Vec<String> {
     ends.sort_unstable();
     ends.push(file.len());
     let (mut framer, mut at, mut lines) = (None, 0, Vec::new());
-    let mut push = |framer: &Framer, content: &[u8]| {
-        let text = framer.encoding().decode(content, false);
+    let mut push = |frame: &Frame<'_>| {
+        let text = frame.text();
         assert!(!text.lossy);
         lines.push(String::from_utf8(text.bytes.into_owned()).unwrap());
     };
@@ -85,13 +85,13 @@ fn read(file: &[u8], choice: EncodingChoice, cuts: &[Index]) -> Vec<String> {
         let framer = framer.as_mut().unwrap();
         while let Step::Line(frame) = framer.step(&file[at..end]) {
             at += frame.taken;
-            push(framer, &frame.content);
+            push(&frame);
         }
     }
     if let Some(mut framer) = framer
         && let Some(frame) = framer.finish(&file[at..])
     {
-        push(&framer, &frame.content);
+        push(&frame);
     }
     lines
 }

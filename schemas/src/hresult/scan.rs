@@ -2,9 +2,10 @@
 //!
 //! Spellings: `0x800b0109`, `hr = 80070057`, `error: 800b0109`, `[80072F8F]`, `(80072ee7)`, `-2145107943`,
 //! `with 2148204800`, `Exit code = 0x240001`, `hr=0x0`. Look-alikes: heads of GUIDs, file hashes, flags
-//! (`0x00000080`), pointers, byte counts, HTTP and SOAP status numbers, `(00000000)`.
+//! (`0x00000080`), pointers, byte counts, HTTP and SOAP status numbers, `(00000000)`, parts of URLs, paths and names of files.
 
 mod cue;
+mod name;
 
 use super::{Codes, is_failure};
 
@@ -53,7 +54,9 @@ pub fn find_hresults(text: &str) -> Codes {
         let start = digit - bytes[at..digit].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
         let end = digit + bytes[digit..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
         at = end;
-        if let Some(code) = code_of_word(bytes, start, end) {
+        if let Some(code) = code_of_word(bytes, start, end)
+            && !name::is_around(bytes, start, end)
+        {
             codes.add(code);
         }
     }
@@ -79,14 +82,15 @@ fn code_of_word(bytes: &[u8], start: usize, end: usize) -> Option<u32> {
     }
 }
 
-/// `0x800b0109`, and `0x0` or `0x240001` where the line calls it a result.
+/// `0x800b0109`, and `0x0` or `0x240001` where the line calls it a result; zero also behind `error = `.
 fn prefixed(bytes: &[u8], start: usize, end: usize) -> Option<u32> {
     let code = parse_hex(&bytes[start + 2..end])?;
     let cue = cue::before(bytes, start);
     if !is_failure(code) {
         // At the end of a line that is cut off, the first digits of a failure look like a success: `Exit code = 0x80244`.
         let is_cut_off = end == bytes.len() && bytes[start + "0x".len()] >= b'8';
-        return (cue.is_result() && !is_cut_off).then_some(code);
+        let is_result = cue.is_result() || code == 0 && cue.is_error();
+        return (is_result && !is_cut_off).then_some(code);
     }
     let credible = is_credible(code) || cue.is_strong() || cue.is_error();
     (credible && !cue.is_other_number() && !cue::is_measured(bytes, end)).then_some(code)

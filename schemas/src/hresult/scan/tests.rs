@@ -94,6 +94,38 @@ fn every_spelling() {
 }
 
 #[test]
+fn a_part_of_a_name_is_no_code() {
+    for text in [
+        "Url = https://support.contoso.example/kb?error=0x800B0109",
+        "Got URL <https://support.contoso.example/0x800b0109/fix?hr=80070005>",
+        r"Validating signature for C:\Windows\SoftwareDistribution\Download\0x800b0109\fix.cab:",
+        r"Validating signature for C:\Updates\Fix for error 0x800B0109 (x64)\setup.exe",
+        "Downloading fix-0x800b0109-x64.cab",
+        "Downloading Fix_for_error 0x800B0109.msu to the cache",
+    ] {
+        assert_eq!(find_hresult(text), None, "{text}");
+    }
+    for (text, expect) in [
+        ("https://w:8531/a.cab failed, hr=0x80072ee2", 0x8007_2EE2),
+        ("Send request to <https://w:8531/x?error=0x800B0109> failed: 0x80072ee2", 0x8007_2EE2),
+        (r"C:\Windows\x.cab failed with 0x800b0109 (onecore\base\x.cpp:12)", 0x800B_0109),
+        (r"WARNING: Error: 0x800b0109 when verifying trust for C:\a b\c.cab", 0x800B_0109),
+        (r"C:\a\b.log: error 0x800b0109 from \\server\share", 0x800B_0109),
+        ("It failed with 0x800b0109.", 0x800B_0109),
+        ("It failed with 0x800b0109.Retrying", 0x800B_0109),
+    ] {
+        assert_eq!(find_hresult(text), Some(expect), "{text}");
+    }
+}
+
+#[test]
+fn zero_behind_the_word_error_is_a_success() {
+    assert_eq!(find_hresult("Install call completed, reboot required = No, error = 0x00000000"), Some(0));
+    assert_eq!(find_hresult("flags = 0x00000000"), None);
+    assert_eq!(find_hresult("error = 0x00000007"), None);
+}
+
+#[test]
 fn all_codes_of_a_line_are_listed_once_in_their_order() {
     let cases: [(&str, &[u32]); 6] = [
         ("Exit Code: 0x80246008, Extended Code: 0x80070422", &[0x8024_6008, 0x8007_0422]),

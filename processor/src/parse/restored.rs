@@ -1,0 +1,109 @@
+//! Lines that another program wrapped or changed, as they were: looked at only where a line has no form.
+//!
+//! ```text
+//! {"@timestamp":"...","message":"2015-06-10\t09:00:02:123\t 988\t1a4c\tAgent\t..."}     as a shipper of logs writes JSON
+//! 2015-06-10\t09:00:02:123\t 988\t1a4c\tAgent\t...                                       with the escapes of a program
+//! 2015-06-10 &nbsp; 09:00:02:123 ...                                                     from a web page, or with U+00A0
+//! ```
+
+use serde_json::Value;
+
+/// Fields in which shippers of logs put a line, the likeliest first.
+const FIELDS: [&str; 6] = ["message", "Message", "log", "line", "event", "_raw"];
+
+/// Longest line that is looked at. Lines of logs are far shorter, and a stranger's must not cost much.
+const BYTES_MAX: usize = 16 * 1024;
+
+/// The line that `text` holds, where it holds one in another spelling.
+pub(crate) fn restored(text: &str) -> Option<String> {
+    let text = text.trim_matches(['\u{feff}', '\r', '\n', ' ']);
+    if text.len() > BYTES_MAX {
+        return None;
+    }
+    if text.starts_with("{\"") {
+        return message_of(text);
+    }
+    let has = |words: &str| memchr::memmem::find(text.as_bytes(), words.as_bytes()).is_some();
+    let (spaces, entities, escapes) = (has("\u{a0}"), has("&nbsp;"), has("\\t"));
+    if !spaces && !entities && !escapes {
+        return None;
+    }
+    let mut line = text.replace(['\u{a0}', '\u{202f}'], " ");
+    if entities {
+        line = without_tags(&line.replace("&nbsp;", " "));
+        // The last one first, so that an ampersand makes no other entity.
+        for (entity, letter) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")] {
+            line = line.replace(entity, letter);
+        }
+    }
+    if escapes {
+        line = line.replace("\\t", "\t");
+    }
+    Some(line)
+}
+
+/// The text of the field of a JSON object that holds a line.
+fn message_of(text: &str) -> Option<String> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(text) else { return None };
+    let found = FIELDS.into_iter().find_map(|name| fields.remove(name));
+    let found = match found? {
+        // `"event": {"original": "..."}`
+        Value::Object(mut inner) => inner.remove("original")?,
+        value => value,
+    };
+    let Value::String(line) = found else { return None };
+    // A message of several lines is no line.
+    Some(line.trim_end_matches(['\r', '\n']).to_owned()).filter(|line| !line.contains('\n'))
+}
+
+/// `<p>LINE<br />` without the tags at its ends.
+fn without_tags(line: &str) -> String {
+    let mut line = line.trim();
+    while let Some((_, rest)) = line.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+        line = rest.trim_start();
+    }
+    while let Some(start) = line.strip_suffix('>').and_then(|rest| rest.rfind('<')) {
+        line = line[..start].trim_end();
+    }
+    line.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    const LINE: &str =
+        "2015-06-10\t09:00:02:123\t 988\t1a4c\tAgent\t  * WARNING: Failed to synchronize, error = 0x80072EE2";
+
+    #[test]
+    fn wrapped_lines_have_the_columns_of_the_line() {
+        let json = serde_json::json!({"@timestamp": "2015-06-10T07:00:05Z", "message": LINE, "host": {"name": "PC01"}});
+        let nested = serde_json::json!({"event": {"original": LINE}});
+        for text in [
+            json.to_string(),
+            nested.to_string(),
+            LINE.replace('\t', "\u{a0}\u{a0} "),
+            LINE.replace('\t', "\\t"),
+            format!("<p>{}<br />", LINE.replace('\t', " &nbsp; ")),
+        ] {
+            assert_eq!(parse(&text).time, None, "{text}");
+            let line = restored(&text).unwrap_or_else(|| panic!("{text}"));
+            let (entry, expect) = (parse(&line), parse(LINE));
+            assert_eq!(
+                (entry.form, entry.time, entry.pid, entry.tid),
+                (expect.form, expect.time, expect.pid, expect.tid)
+            );
+            assert_eq!((entry.component, entry.hresult, entry.body), (expect.component, expect.hresult, expect.body));
+        }
+    }
+
+    #[test]
+    fn other_text_stays() {
+        for text in
+            ["", "Windows Update Agent", "{\"a\": 1}", "{\"message\": 5}", "{\"message\": \"a\\nb\"}", "{\"", "{}"]
+        {
+            assert_eq!(restored(text), None, "{text}");
+        }
+    }
+}
