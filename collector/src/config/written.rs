@@ -67,6 +67,7 @@ struct RawCertificates {
     machine: Option<Spanned<bool>>,
     /// With `machine`: asks the machine's WSUS server for its TLS certificate. Default: `true`.
     wsus_site: Option<bool>,
+    /// With `machine`: reads who signed the downloaded files that lines of the machine's log call not trusted. Default: `true`.
     failed_files: Option<bool>,
 }
 

@@ -145,7 +145,7 @@ struct User {
 #[allow(dead_code, reason = "see above")]
 struct Process {
     pid: u32,
-    tid: Option<u32>,
+    ptid: Option<u32>,
     name: Option<String>,
     path: Option<String>,
 }
@@ -250,7 +250,7 @@ fn a_named_update_is_an_application_with_a_lifecycle() {
             ("/app/uid", json!("8468427e-6555-e8d9-5360-9cbc1d52a0bb")),
             ("/actor/app_name", json!("AutomaticUpdatesWuApp")),
             ("/actor/process/pid", json!(952)),
-            ("/actor/process/tid", json!(0x5b4)),
+            ("/actor/process/ptid", json!(0x5b4)),
             ("/device/uid", json!(KEY)),
             ("/device/hostname", json!("pc-0042")),
             ("/metadata/event_code", json!("161")),
@@ -290,7 +290,7 @@ fn an_error_of_no_update_is_an_application_error() {
             ("/time_dt", json!("2023-03-01T22:19:01.814360600Z")),
             ("/metadata/original_time", json!("2023/03/01 22:19:01.8143606")),
             ("/metadata/product/name", json!("Windows Update Agent")),
-            ("/actor/process/tid", json!(14968)),
+            ("/actor/process/ptid", json!(14968)),
             ("/status_code", json!("0x80072f8f")),
             ("/app", Value::Null),
         ],
