@@ -141,6 +141,6 @@ fn lines_of_the_corpus_allocate_little() {
     assert!(lines > 400, "{lines} lines");
     let average = allocations as f64 / lines as f64;
     println!("{lines} lines, {average:.2} allocations each, {without} without any");
-    // 2.2 before the corpus had records that are wrapped, which are kept until they are whole, and all codes of a line.
-    assert!(average < 2.4, "{average:.2} allocations for each of {lines} lines");
+    // 2.2 before the corpus had lines that other programs wrapped, which are restored with ten allocations each.
+    assert!(average < 2.5, "{average:.2} allocations for each of {lines} lines");
 }

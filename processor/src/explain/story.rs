@@ -310,6 +310,9 @@ impl Story {
             Action::InstallFailed => ("install", true),
             Action::UninstallFailed => ("uninstall", true),
             Action::ScanEnd => ("scan", event.event.outcome == EventOutcome::Failure),
+            // Configuration Manager ends an operation with the update and its code.
+            Action::DownloadEnd if is_success_of_handler(event) => ("download", false),
+            Action::InstallEnd if is_success_of_handler(event) => ("install", false),
             Action::DownloadSucceeded => ("download", false),
             Action::InstallSucceeded => ("install", false),
             Action::UninstallSucceeded => ("uninstall", false),
@@ -375,6 +378,13 @@ impl Story {
     pub(super) fn has_told(&self) -> bool {
         self.lines > 0 && self.unreadable().is_none()
     }
+}
+
+/// True for a success at an update that a line of WUAHandler.log names.
+fn is_success_of_handler(event: &Event<'_>) -> bool {
+    event.wu.form == Some(Form::WuaHandler)
+        && event.event.outcome == EventOutcome::Success
+        && event.wu.update_id.is_some()
 }
 
 /// What a failure is counted by, and a success ends.

@@ -229,8 +229,11 @@ impl<'a> Entry<'a> {
         let mut codes = Codes::of(report.hresult);
         // What the update is called is no result.
         let name = title::name(report.text, report.update.is_some());
-        let end = name.map_or(report.text.len(), |name| name.as_ptr().addr() - report.text.as_ptr().addr());
-        find_hresults(&report.text[..end]).all().for_each(|code| codes.add(code));
+        let start = name.map_or(report.text.len(), |name| name.as_ptr().addr() - report.text.as_ptr().addr());
+        let behind = &report.text[start + name.unwrap_or_default().len()..];
+        for said in [&report.text[..start], behind] {
+            find_hresults(said).all().for_each(|code| codes.add(code));
+        }
         self.set_codes(codes);
         self.facts = reported_facts(&report);
         self.report = Some(report);

@@ -11,6 +11,7 @@
 //! No code, no word of an outcome and no family is taken from a name. Names inside of a URL or a path are left out where
 //! codes are looked for, see `wulog_schemas::hresult`.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Keys whose value is a name, in lower case.
@@ -38,7 +39,7 @@ pub(super) fn of_key(body: &str, key: &str, value_at: usize) -> Option<Range<usi
 }
 
 /// Where in `value` a comma stands that a key and `=` follow.
-fn until_next_key(value: &str) -> usize {
+pub(super) fn until_next_key(value: &str) -> usize {
     let is_key = |at: &usize| {
         value[at + 1..].split_once('=').is_some_and(|(key, _)| {
             let key = key.trim();
@@ -72,13 +73,17 @@ pub(super) fn quoted(body: &str) -> Option<Range<usize>> {
     })
 }
 
-/// `body` with a filler in place of a name: bytes keep their places, and the filler is no word and no number.
-pub(super) fn hidden(body: &str, name: Range<usize>) -> String {
+/// `body` without a name. A filler stands for a name that more follows, so that bytes keep their places; it is no word and
+/// no number.
+pub(super) fn hidden(body: &str, name: Range<usize>) -> Cow<'_, str> {
+    if name.end == body.len() {
+        return Cow::Borrowed(&body[..name.start]);
+    }
     let mut hidden = String::with_capacity(body.len());
     hidden.push_str(&body[..name.start]);
     hidden.extend(std::iter::repeat_n('_', name.len()));
     hidden.push_str(&body[name.end..]);
-    hidden
+    Cow::Owned(hidden)
 }
 
 #[cfg(test)]

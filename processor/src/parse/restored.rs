@@ -24,22 +24,17 @@ pub(crate) fn restored(text: &str) -> Option<String> {
         return message_of(text);
     }
     let has = |words: &str| memchr::memmem::find(text.as_bytes(), words.as_bytes()).is_some();
-    let (spaces, entities, escapes) = (has("\u{a0}"), has("&nbsp;"), has("\\t"));
-    if !spaces && !entities && !escapes {
-        return None;
+    if has("&nbsp;") {
+        // The ampersand comes last, so that it makes no other entity.
+        const ENTITIES: [(&str, &str); 5] =
+            [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")];
+        let replace = |line: String, (entity, letter): (&str, &str)| line.replace(entity, letter);
+        return Some(ENTITIES.into_iter().fold(without_tags(text), replace));
     }
-    let mut line = text.replace(['\u{a0}', '\u{202f}'], " ");
-    if entities {
-        line = without_tags(&line.replace("&nbsp;", " "));
-        // The last one first, so that an ampersand makes no other entity.
-        for (entity, letter) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")] {
-            line = line.replace(entity, letter);
-        }
+    if has("\u{a0}") {
+        return Some(text.replace(['\u{a0}', '\u{202f}'], " "));
     }
-    if escapes {
-        line = line.replace("\\t", "\t");
-    }
-    Some(line)
+    has("\\t").then(|| text.replace("\\t", "\t"))
 }
 
 /// The text of the field of a JSON object that holds a line.

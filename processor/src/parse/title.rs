@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::message::{Facts, bounded, kb};
+use super::names;
 
 /// Words that announce the title, in lower case: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian,
 /// Chinese, Japanese, Korean.
@@ -45,7 +46,8 @@ pub(super) fn reported(text: &str, has_update: bool) -> Facts<'_> {
 /// The title in a report's text, however long.
 pub(super) fn name(text: &str, has_update: bool) -> Option<&str> {
     let title = announced(text).or_else(|| has_update.then(|| third(text)).flatten());
-    title.map(|title| without_full_stop(behind_code(title)))
+    let title = title.map(behind_code);
+    title.map(|title| without_full_stop(&title[..names::until_next_key(title)]))
 }
 
 /// What stands behind the end of the sentence that announces a title: a colon, or a full stop as in `Das folgende Update
@@ -71,8 +73,18 @@ fn behind_sentence(text: &str) -> Option<&str> {
         '\u{ff1a}' => true,
         _ => false,
     })?;
-    Some(text[end + mark.len_utf8()..].trim()).filter(|rest| !rest.is_empty())
+    let rest = text[end + mark.len_utf8()..].trim();
+    // `... del seguente aggiornamento. Errore 0x800b0109: TITLE`
+    let code = rest.find("0x").filter(|at| mark == '.' && rest[..*at].split(' ').count() <= CODE_WORDS_MAX + 1);
+    let title = match code.map(|at| (&rest[at..], behind_code(&rest[at..]))) {
+        Some((with_code, title)) if title.len() < with_code.len() => title,
+        _ => rest,
+    };
+    Some(title).filter(|title| !title.is_empty())
 }
+
+/// Words before a code that stands alone between a full stop and a colon: `Codice errore 0x800b0109: `.
+const CODE_WORDS_MAX: usize = 3;
 
 /// What follows the colon of a sentence.
 const BLANKS: [char; 4] = [' ', '\u{a0}', '\u{202f}', '\t'];
@@ -171,12 +183,20 @@ mod tests {
             ("安装失败：Windows 无法安装以下更新，错误为 0x800b0109：VideoTool 3.2。", "VideoTool 3.2"),
             ("설치 실패: 0x800b0109 오류로 인해 다음 업데이트를 설치하지 못했습니다. VideoTool 3.2", "VideoTool 3.2"),
             (
+                "Errore di installazione: impossibile installare il seguente aggiornamento. Errore 0x800b0109: VideoTool 3.2.",
+                "VideoTool 3.2",
+            ),
+            (
                 "Installation erfolgreich: Das folgende Update wurde installiert. VideoTool 3.2 (KB9990001)",
                 "VideoTool 3.2 (KB9990001)",
             ),
             (
                 "Installation erfolgreich: Das folgende Update wurde installiert. VideoTool: Codecs 3.2.",
                 "VideoTool: Codecs 3.2",
+            ),
+            (
+                "Installation Failure: Windows failed to install the following update with error 0x8024200b: Reader 4.1 (KB9990002), resultUnMapped=800B0109",
+                "Reader 4.1 (KB9990002)",
             ),
             (
                 "Telepítési hiba: A Windows nem tudta telepíteni a következő frissítést (hiba: 0x800b0109): VideoTool 3.2.",

@@ -47,6 +47,28 @@ fn expect(name: &str, explanation: &Explanation, verdict: Verdict, has: &[&str],
     }
 }
 
+/// Configuration Manager's handler: a download that failed, and the installation that succeeded later.
+#[test]
+fn an_installation_of_the_handler_is_a_success() {
+    let line = |message: &str, time: &str, kind: u8| {
+        format!(
+            "<![LOG[{message}]LOG]!><time=\"{time}-60\" date=\"03-12-2024\" component=\"WUAHandler\" context=\"\" \
+             type=\"{kind}\" thread=\"5508\" file=\"updateagent.cpp:1101\">\r\n"
+        )
+    };
+    let row = "1. Update (Missing): Contoso Reader 24.2 (6c0f3a52-91de-4b3a-a6e2-5b8d7c31f0a4, 1)";
+    let done = "Update 1 (6c0f3a52-91de-4b3a-a6e2-5b8d7c31f0a4) finished installing (0x00000000), Reboot Required? No";
+    let text = [
+        line(row, "09:12:30.961", 1),
+        line("Failed to download updates to the WUAgent datastore. Error = 0x8024b303.", "09:12:31.000", 3),
+        line(row, "15:00:01.000", 1),
+        line(done, "15:03:00.000", 1),
+        line("Async install completed.", "15:03:01.000", 1),
+    ];
+    let page = of_bytes("WUAHandler.log", text.concat().as_bytes());
+    expect("handler", &page, Verdict::Healthy, &["1 installed", "Contoso Reader 24.2"], &["CHECK"]);
+}
+
 /// Windows 7: the third party's update is refused, another one is installed.
 #[test]
 fn a_refused_signature_is_named_with_update_server_and_stores() {

@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
-use wulog_collector::encoding::EncodingChoice;
+use wulog_collector::encoding::{Encoding, EncodingChoice};
 use wulog_collector::frame::{Frame, Framer, Step};
 use wulog_processor::machine::Machine as _;
 use wulog_processor::normalize::{Normalizer, NormalizerConfig};
@@ -78,7 +78,9 @@ fn read(file: &[u8], choice: EncodingChoice, cuts: &[Index]) -> Vec<String> {
     };
     for end in ends {
         if framer.is_none() {
-            let Some((encoding, mark_bytes)) = choice.sniff(&file[..end]) else { continue };
+            // One byte alone tells nothing; at its end a file is taken for UTF-8.
+            let whole = (end == file.len() && !file.is_empty()).then_some((Encoding::Utf8, 0));
+            let Some((encoding, mark_bytes)) = choice.sniff(&file[..end]).or(whole) else { continue };
             at = mark_bytes as usize;
             framer = Some(Framer::new(encoding, 1 << 20));
         }

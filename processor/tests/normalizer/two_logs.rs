@@ -50,3 +50,25 @@ fn a_failure_that_one_log_alone_reports_counts_too() {
     // It waits for the other log to name its update, in vain.
     assert_eq!(fed(&[&other_code, REPORT]).verdicts(), [OF_UPDATE, "failure unknown 0x800b0101"]);
 }
+
+/// `finished installing (0x00000000)` of the update ends the failure of its download.
+#[test]
+fn an_installation_that_succeeds_ends_the_failure_of_its_update() {
+    let at = |message: &str, time: &str, kind: u8| {
+        format!(
+            "<![LOG[{message}]LOG]!><time=\"{time}-60\" date=\"11-03-2011\" component=\"WUAHandler\" context=\"\" \
+             type=\"{kind}\" thread=\"7712\" file=\"cwuahandler.cpp:1788\">"
+        )
+    };
+    let row = "1. Update (Missing): Contoso Reader 24.2 (8468427e-6555-e8d9-5360-9cbc1d52a0bb, 1)";
+    let done = "Update 1 (8468427E-6555-E8D9-5360-9CBC1D52A0BB) finished installing (0x00000000), Reboot Required? No";
+    let feed = fed(&[
+        &at(row, "10:22:48.000", 1),
+        &of_handler("0x800b0109"),
+        &at(row, "15:00:01.000", 1),
+        &at(done, "15:03:00.000", 1),
+    ]);
+    let update = "update:8468427e-6555-e8d9-5360-9cbc1d52a0bb";
+    assert_eq!(feed.verdicts(), [OF_UPDATE.to_owned(), format!("success {update}")]);
+    assert!(feed.host_facts().last().unwrap().failing.is_empty());
+}
