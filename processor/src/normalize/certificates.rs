@@ -411,7 +411,7 @@ fn told(action: Action, store: &str, sha1: &str, listed: Option<&Certificate>) -
 /// What the update client said of a file.
 fn refused(file: &FailedFile) -> SignatureFields<'_> {
     let code = file.error.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
-    let known = code.and_then(|code| hresult::lookup(code));
+    let known = code.and_then(hresult::lookup);
     SignatureFields { trusted: false, status: known.map(|known| known.symbol.into()) }
 }
 
