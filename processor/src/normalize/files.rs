@@ -42,6 +42,11 @@ impl Files {
         Some(self.0.remove(place).1)
     }
 
+    /// Frees the memory of files that were taken out.
+    pub(super) fn give_back_room(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()
