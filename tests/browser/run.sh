@@ -41,7 +41,7 @@ hosts=${WULOG_BROWSER_HOSTS:-120}
 start=$(date -u -d '3 days ago' +%Y-%m-%dT%H:00:00Z)
 "$binaries/wulog-fleet" --out "$work/logs" --hosts "$hosts" --days 3 --start "$start" --outbreak 56 --inventories 60 \
   --root-cause former
-first=$(find "$work/logs" -mindepth 1 -maxdepth 1 -type d | sort | head -n 1)
+first=$(find "$work/logs" -mindepth 1 -maxdepth 1 -type d | sort | sed -n 1p)
 cp -r "$first" "$work/logs/"'"><img src=x onerror=alert(1)>'
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
