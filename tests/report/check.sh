@@ -27,7 +27,7 @@ trap 'rm -rf "$work"' EXIT
 # spreadsheet could take for a formula.
 "$bin/wulog-fleet" --out "$work/logs" --hosts 60 --days 4 --outbreak 56 --inventories 60 --root-cause former > /dev/null
 failing='failed postprocessing.*(800b0109|800b0004|8024b303)'
-stricken=$(grep -rliE "$failing" "$work/logs" | sort | head -n 1)
+stricken=$(grep -rliE "$failing" "$work/logs" | sort | sed -n 1p)
 [ -n "$stricken" ] || { echo 'report: no host of the simulated fleet fails' >&2; exit 1; }
 names=('büro-österreich-ß' '=1+1' '+1+1' '-1+1' '@sum(a1:a9)' $'\t=2+2' ' =3+3')
 for name in "${names[@]}"; do
