@@ -21,6 +21,7 @@ fi
 python() { "$cache/venv/bin/python" -B "$@"; }
 
 python "$here/self_test.py"
+python "$here/powershell.py" deploy/windows/certificates.ps1
 
 rm -rf "$out" && mkdir -p "$out"
 "$bin/wulog-fleet" --out "$out/fleet" --hosts 40 --days 3 --outbreak 24 --inventories 60 --root-cause former > /dev/null
