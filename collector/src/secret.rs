@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
+use serde_json::{Value, json};
 
 use crate::disk::open_regular;
 use crate::toml_key::key_at;
@@ -100,20 +101,23 @@ impl JsonSchema for Secret {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "The value itself, `{ file = \"PATH\" }`, or `{ env = \"NAME\" }`.",
-            "anyOf": [{ "type": "string" }, elsewhere("file"), elsewhere("env")]
-        })
+        schema_of_forms(&json!("string"))
     }
 }
 
-/// JSON Schema of a value that is kept in a file or in the environment.
-pub(crate) fn elsewhere(place: &str) -> Schema {
+/// JSON Schema of a value that stands in the configuration as one of these types, or is kept in a file or in the environment.
+pub(crate) fn schema_of_forms(types: &Value) -> Schema {
+    let elsewhere = |place: &str| {
+        json_schema!({
+            "type": "object",
+            "properties": { place: { "type": "string" } },
+            "required": [place],
+            "additionalProperties": false
+        })
+    };
     json_schema!({
-        "type": "object",
-        "properties": { place: { "type": "string" } },
-        "required": [place],
-        "additionalProperties": false
+        "description": "The value itself, `{ file = \"PATH\" }`, or `{ env = \"NAME\" }`.",
+        "anyOf": [{ "type": types }, elsewhere("file"), elsewhere("env")]
     })
 }
 

@@ -51,19 +51,11 @@ const OID_ENHANCED_KEY_USAGE: &str = "2.5.29.37";
 
 /// What an output of `certutil -store` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub(super) struct Listing {
     /// The certificates, in the order of the output.
-    pub certificates: Vec<Certificate>,
+    pub(super) certificates: Vec<Certificate>,
     /// Why the output does not show the whole store; `None` where it does.
-    pub incomplete: Option<String>,
-}
-
-/// Reads an output of `certutil -store` by itself. Any text is acceptable.
-#[must_use]
-pub fn parse(text: &str) -> Listing {
-    let output = read(text);
-    let order = output.order();
-    output.listing(order)
+    pub(super) incomplete: Option<String>,
 }
 
 /// An output that was read, but for the order of its dates.
@@ -110,7 +102,7 @@ impl Output {
         DateOrder::of_all(self.dates()).unwrap_or(DateOrder::likely(self.dates()))
     }
 
-    /// What the output says, with dates in that order.
+    /// The certificates of the output, with dates in that order.
     pub(super) fn listing(self, order: DateOrder) -> Listing {
         let unreadable = self.entries.iter().filter(|entry| entry.is_unreadable()).count();
         let certificates = self.entries.into_iter().filter_map(|entry| entry.certificate(order)).collect();

@@ -149,7 +149,7 @@ impl Inventories {
         })
     }
 
-    /// What notes the files that lines of the machine's own log name, where their signers are wanted.
+    /// Notes of the files that lines of the machine's own log name, where their signers are wanted.
     pub(crate) fn failed_files(&mut self) -> Option<&mut FailedFiles> {
         self.failed.as_mut()
     }

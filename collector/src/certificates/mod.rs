@@ -14,7 +14,7 @@
 //! The time of an inventory of files is the time at which the newest file was written.
 
 mod aside;
-pub mod certutil;
+mod certutil;
 pub(crate) mod due;
 #[cfg(any(windows, test))]
 pub(crate) mod embedded;
@@ -101,9 +101,8 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     let outputs: Vec<Option<certutil::Output>> = files.iter().map(read).collect();
     let order = certutil::common_order(outputs.iter().flatten());
     for (file, output) in files.into_iter().zip(outputs) {
-        let text = text(&file.bytes);
         match file.kind {
-            FileKind::Json => match serde_json::from_str::<Inventory>(&without_lone_surrogates(&text)) {
+            FileKind::Json => match serde_json::from_str::<Inventory>(&without_lone_surrogates(&text(&file.bytes))) {
                 Ok(said) if said.v == VERSION && file.error.is_none() => {
                     rest.policy = said.policy.or(rest.policy);
                     rest.wsus_site = said.wsus_site.or(rest.wsus_site);

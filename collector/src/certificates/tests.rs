@@ -5,12 +5,19 @@ use proptest::prelude::*;
 
 use wulog_schemas::certificate::Policy;
 
-use super::certutil::{Listing, parse};
+use super::certutil::Listing;
 use super::*;
 
 fn utc(year: i32, month: u32, day: u32, hour: u32, minute: u32) -> Option<i64> {
     let date = NaiveDate::from_ymd_opt(year, month, day).unwrap();
     Some(date.and_hms_opt(hour, minute, 0).unwrap().and_utc().timestamp_millis())
+}
+
+/// Reads an output by itself, without the other stores of the host.
+fn parse(text: &str) -> Listing {
+    let output = certutil::read(text);
+    let order = output.order();
+    output.listing(order)
 }
 
 fn listing(bytes: &[u8]) -> Listing {

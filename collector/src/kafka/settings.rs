@@ -9,11 +9,12 @@ use std::path::Path;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::json;
 use toml::Spanned;
 
 use super::properties::refused;
-use crate::secret::{FORMS, Origin, Secret, elsewhere, readable_by_all};
+use crate::secret::{FORMS, Origin, Secret, readable_by_all, schema_of_forms};
 
 /// Used where the configuration says nothing, under any of the names that librdkafka has for a property.
 const DEFAULTS: [(&[&str], &str); 4] = [
@@ -72,10 +73,7 @@ impl JsonSchema for KafkaValue {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "The value itself, `{ file = \"PATH\" }`, or `{ env = \"NAME\" }`.",
-            "anyOf": [{ "type": ["string", "number", "boolean"] }, elsewhere("file"), elsewhere("env")]
-        })
+        schema_of_forms(&json!(["string", "number", "boolean"]))
     }
 }
 

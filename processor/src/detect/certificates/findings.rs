@@ -398,11 +398,7 @@ impl<'a> Sides<'a> {
         if self.files.signer_of(pair.1, self.known).is_some() {
             return Signs::InFiles;
         }
-        let subject = self.known.details.get(&pair.1).map_or("", |details| details.subject.as_str());
-        let is_issuer = |signing: &StringId| {
-            let issuer = self.known.details.get(signing).map_or("", |details| details.issuer.as_str());
-            !issuer.is_empty() && issuer == subject
-        };
+        let is_issuer = |signing: &StringId| self.known.has_issued(pair.1, *signing);
         if self.signing.contains(&pair.1) || self.signing.iter().any(is_issuer) { Signs::Said } else { Signs::Unknown }
     }
 
@@ -548,9 +544,7 @@ impl<'a> Sides<'a> {
         if self.publishing.contains(&certificate) {
             return Some(certificate);
         }
-        let details = |id: &StringId| self.known.details.get(id);
-        let subject = details(&certificate).map(|details| &details.subject).filter(|subject| !subject.is_empty())?;
-        let mut issued = self.publishing.iter().filter(|id| details(id).is_some_and(|found| found.issuer == *subject));
+        let mut issued = self.publishing.iter().filter(|id| self.known.has_issued(certificate, **id));
         issued.next().filter(|_| issued.next().is_none()).copied()
     }
 

@@ -293,6 +293,14 @@ impl Certificates {
         Some(id)
     }
 
+    /// Whether a certificate issued another one.
+    fn has_issued(&self, authority: StringId, certificate: StringId) -> bool {
+        let (authority, certificate) = (self.details.get(&authority), self.details.get(&certificate));
+        authority.zip(certificate).is_some_and(|(authority, certificate)| {
+            !certificate.issuer.is_empty() && certificate.issuer == authority.subject
+        })
+    }
+
     /// Whether a host has a certificate in a store.
     fn knows(&self, host: HostIndex, pair: Pair) -> Knows {
         let Some(known) = self.hosts.get(&host) else { return Knows::Unknown };

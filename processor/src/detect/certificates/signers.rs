@@ -80,9 +80,7 @@ impl FileSigners {
         if self.signers.contains_key(&certificate) {
             return Some(certificate);
         }
-        let subject = inventories.details.get(&certificate).map(|details| details.subject.as_str())?;
-        let issued = |signer: &StringId| inventories.details.get(signer).is_some_and(|found| found.issuer == subject);
-        self.iter().filter(|_| !subject.is_empty()).find(issued)
+        self.iter().find(|signer| inventories.has_issued(certificate, *signer))
     }
 
     /// What an alert says of a signer.

@@ -3,7 +3,7 @@
 use wulog_schemas::alert::Step;
 use wulog_schemas::hresult::Family;
 
-use super::{PROXY, Trouble, clock, signature};
+use super::{Trouble, clock, root_updates, signature};
 
 /// Whether a title is one of Microsoft's own updates. An organization may publish a program "for Windows" by itself, so
 /// that this word alone says nothing.
@@ -48,17 +48,13 @@ pub(super) fn steps(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
         "The same for the root of updates before 2011.",
         "certutil -store Root \"Microsoft Root Certificate Authority 2010\"",
     );
-    let root_updates = trouble.affected(
-        "Do updates of root certificates arrive? A value of 0x1 turns them off; no value means that they do.",
-        r"reg query HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot /v DisableRootAutoUpdate",
-    );
-    let disallowed =
-        trouble.affected("Has somebody distrusted it (Untrusted Certificates)?", "certutil -store Disallowed");
+    let root_updates = root_updates(trouble);
+    let disallowed = signature::disallowed(trouble);
     let file = trouble.affected(
         "Who signed the file that the host has, and is it whole? FILE: below C:\\Windows\\SoftwareDistribution\\Download.",
         "powershell -Command \"Get-AuthenticodeSignature FILE | Format-List Status, StatusMessage, SignerCertificate\"",
     );
-    let proxy = trouble.affected("Does a proxy or a virus scanner change downloads?", PROXY);
+    let proxy = signature::changed_downloads(trouble);
     let clock = clock(trouble);
     match family {
         Family::Metadata => signature::metadata(trouble),

@@ -139,5 +139,12 @@ fn clock(trouble: &Trouble<'_>) -> Step {
     trouble.affected("Is the host's clock right? A wrong date makes valid certificates invalid.", CLOCK)
 }
 
+fn root_updates(trouble: &Trouble<'_>) -> Step {
+    trouble.affected(
+        "Do updates of root certificates arrive? A value of 0x1 turns them off; no value means that they do.",
+        r"reg query HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot /v DisableRootAutoUpdate",
+    )
+}
+
 #[cfg(test)]
 mod tests;

@@ -75,7 +75,7 @@ fn earlier_certificate(trouble: &Trouble<'_>) -> Step {
     )
 }
 
-fn disallowed(trouble: &Trouble<'_>) -> Step {
+pub(super) fn disallowed(trouble: &Trouble<'_>) -> Step {
     trouble.affected("Has somebody distrusted it (Untrusted Certificates)?", "certutil -store Disallowed")
 }
 
@@ -153,9 +153,13 @@ fn bad_signature(trouble: &Trouble<'_>) -> Vec<Step> {
             SIGNER,
         ),
         sha2_support(trouble),
-        trouble.affected("Does a proxy or a virus scanner change downloads?", PROXY),
+        changed_downloads(trouble),
         publishing_certificate(trouble),
     ]
+}
+
+pub(super) fn changed_downloads(trouble: &Trouble<'_>) -> Step {
+    trouble.affected("Does a proxy or a virus scanner change downloads?", PROXY)
 }
 
 /// Microsoft signs with SHA-2 alone since 2019.

@@ -3,7 +3,7 @@
 use wulog_schemas::alert::Step;
 use wulog_schemas::hresult::Family;
 
-use super::{PROXY, Trouble, clock};
+use super::{PROXY, Trouble, clock, root_updates};
 
 /// The name in the certificate is not the one that was called.
 const WRONG_NAME: [&str; 3] = ["0x80072f06", "0x800b010f", "0x80090322"];
@@ -99,10 +99,7 @@ pub(super) fn of_microsoft(trouble: &Trouble<'_>) -> Vec<Step> {
             "Is Microsoft's root in Trusted Root?",
             "certutil -store Root \"Microsoft Root Certificate Authority 2011\"",
         ),
-        trouble.affected(
-            "Do updates of root certificates arrive? A value of 0x1 turns them off; no value means that they do.",
-            r"reg query HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot /v DisableRootAutoUpdate",
-        ),
+        root_updates(trouble),
         trouble.affected(
             "Is the host meant to ask Microsoft at all? 0x1 keeps a WSUS client from it.",
             r"reg query HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate /v DoNotConnectToWindowsUpdateInternetLocations",
