@@ -125,12 +125,28 @@ fn shipped(broker: &KafkaTestbed, folder: &Path, first_ms: i64) -> Heard {
         if there == wanted && before == sizes() && before[1] > 0 {
             break there;
         }
-        assert!(began.elapsed() < Duration::from_secs(120), "{before:?} records, {} alerts", there.len());
+        let late = || not_as_wanted(&there, &wanted);
+        assert!(began.elapsed() < Duration::from_secs(120), "{before:?} records then, {:?} now; {}", sizes(), late());
     };
     drop(running);
     rules_are_compared_with_what_hosts_report(Path::new(config));
     the_report_knows_each_host(config, &folder.join("report"), alerts.last().unwrap());
     Heard::of(&alerts)
+}
+
+/// Where the alerts of the topic leave those that a replay of the signals gives, for the message of a failure.
+fn not_as_wanted(there: &[Vec<u8>], wanted: &[Vec<u8>]) -> String {
+    let first = there.iter().zip(wanted).position(|(there, wanted)| there != wanted);
+    let text =
+        |documents: &[Vec<u8>], at: usize| documents.get(at).map(|json| String::from_utf8_lossy(json).into_owned());
+    let at = first.unwrap_or_else(|| there.len().min(wanted.len()));
+    format!(
+        "{} alerts, {} wanted; the first that differs is number {at}:\nthere  {:?}\nwanted {:?}",
+        there.len(),
+        wanted.len(),
+        text(there, at),
+        text(wanted, at)
+    )
 }
 
 /// The report from Kafka has a row for each host that the newest document names, and the raw lines of its evidence.
