@@ -11,10 +11,7 @@ use crate::normalize::{Normalizer, NormalizerConfig};
 /// A Normalizer for each raw partition, and the Detector behind them.
 pub struct Pipeline {
     normalizers: Vec<Normalizer>,
-    detector: Detector,
-    /// The offset that the next signal gets.
-    next_signal: i64,
-    scratch: Vec<Output>,
+    detector: DetectorStage,
 }
 
 impl Pipeline {
@@ -23,9 +20,7 @@ impl Pipeline {
     pub fn new(normalizer: &NormalizerConfig, detector: &DetectorConfig, partitions: i32) -> Pipeline {
         Pipeline {
             normalizers: (0..partitions).map(|partition| Normalizer::new(normalizer, partition, partitions)).collect(),
-            detector: Detector::new(detector, 0, 1),
-            next_signal: 0,
-            scratch: Vec::new(),
+            detector: DetectorStage::new(detector),
         }
     }
 
@@ -40,7 +35,7 @@ impl Pipeline {
     pub fn finish(&mut self, out: &mut Vec<Output>) {
         for normalizer in &mut self.normalizers {
             normalizer.end_of_files();
-            normalizer.take_notices().iter().for_each(|notice| tracing::warn!("{notice}"));
+            tell_notices(normalizer);
         }
         self.detector.finish(out);
     }
@@ -53,8 +48,31 @@ impl Pipeline {
         };
         let first = out.len();
         apply_or_skip(normalizer, record, out);
-        normalizer.take_notices().iter().for_each(|notice| tracing::warn!("{notice}"));
-        for output in &out[first..] {
+        tell_notices(normalizer);
+        self.detector.apply(first, out);
+    }
+}
+
+/// A Detector that takes its signals from among the outputs of Normalizers.
+pub(crate) struct DetectorStage {
+    detector: Detector,
+    /// The offset that the next signal gets.
+    next_signal: i64,
+    alerts: Vec<Output>,
+}
+
+impl DetectorStage {
+    pub(crate) fn new(config: &DetectorConfig) -> DetectorStage {
+        DetectorStage { detector: Detector::new(config, 0, 1), next_signal: 0, alerts: Vec::new() }
+    }
+
+    pub(crate) fn naming_all_hosts(self) -> DetectorStage {
+        DetectorStage { detector: self.detector.naming_all_hosts(), ..self }
+    }
+
+    /// Takes the signals among `outputs[first..]`, and appends the alerts that come of them.
+    pub(crate) fn apply(&mut self, first: usize, outputs: &mut Vec<Output>) {
+        for output in &outputs[first..] {
             if output.topic == Topic::Signals {
                 let signal = InRecord {
                     partition: 0,
@@ -65,15 +83,25 @@ impl Pipeline {
                     value: &output.value,
                 };
                 self.next_signal += 1;
-                apply_or_skip(&mut self.detector, &signal, &mut self.scratch);
+                apply_or_skip(&mut self.detector, &signal, &mut self.alerts);
             }
         }
-        out.append(&mut self.scratch);
+        outputs.append(&mut self.alerts);
+    }
+
+    /// Says what is still open after the last signal.
+    pub(crate) fn finish(&mut self, out: &mut Vec<Output>) {
+        self.detector.finish(out);
     }
 }
 
+/// Logs what a Normalizer has to tell a person.
+pub(crate) fn tell_notices(normalizer: &mut Normalizer) {
+    normalizer.take_notices().iter().for_each(|notice| tracing::warn!("{notice}"));
+}
+
 /// As the shell does, but without going back: in memory there is no snapshot to go back to.
-fn apply_or_skip<M: Machine>(machine: &mut M, record: &InRecord<'_>, out: &mut Vec<Output>) {
+pub(crate) fn apply_or_skip<M: Machine>(machine: &mut M, record: &InRecord<'_>, out: &mut Vec<Output>) {
     let before = out.len();
     if catch_unwind(AssertUnwindSafe(|| machine.apply(record, out))).is_err() {
         tracing::error!(

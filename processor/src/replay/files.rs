@@ -38,7 +38,7 @@ pub struct FileLines {
     source: Source,
     encoding: EncodingChoice,
     /// Standard input or a pipe, which is read once and never reopened.
-    stream: Option<Box<dyn Read>>,
+    stream: Option<Box<dyn Read + Send>>,
     framer: Option<Framer>,
     /// Where in the file `buffer` ends.
     position: u64,
@@ -58,7 +58,7 @@ impl FileLines {
             host: host.to_owned(),
             source: Source::of_file_name(&name),
             encoding,
-            stream: (path == Path::new(STANDARD_INPUT)).then(|| Box::new(io::stdin()) as Box<dyn Read>),
+            stream: (path == Path::new(STANDARD_INPUT)).then(|| Box::new(io::stdin()) as Box<dyn Read + Send>),
             framer: None,
             position: 0,
             buffer: Vec::new(),
@@ -104,6 +104,9 @@ impl FileLines {
             }
             if kind.is_file() {
                 file.seek(SeekFrom::Start(self.position))?;
+                let left = kind.len().saturating_sub(self.position).min(CHUNK_BYTES);
+                // + 1, so that one read fills the buffer and the next one finds the end.
+                self.buffer.reserve_exact(usize::try_from(left).unwrap_or(0) + 1);
                 return file.take(CHUNK_BYTES).read_to_end(&mut self.buffer);
             }
             self.stream = Some(Box::new(file));

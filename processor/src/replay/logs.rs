@@ -1,8 +1,8 @@
 //! Log files of many hosts as one stream in event-time order.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use wulog_collector::certificates::gathered;
 use wulog_collector::encoding::EncodingChoice;
@@ -11,26 +11,13 @@ use wulog_schemas::host::{HostId, canonical_name};
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
 use super::ReplayError;
-use super::files::{FileLine, FileLines};
+use super::cursor::Cursor;
+use super::files::FileLines;
 use super::folders::{HostFolder, host_folders};
 use super::progress::Done;
+use super::read_ahead::LinesInOrder;
 use crate::log::Record;
 use crate::normalize::{FileClock, NormalizerConfig};
-
-/// Lines looked at for the first one with a time; before it a file has no place in the order.
-const UNDATED_LINES_MAX: usize = 1_000;
-
-/// Lines further ahead of the line before than this are looked at together, before they get a place.
-const JUMP_MS: i64 = 6 * 3600 * 1000;
-
-/// Lines of a jump that are looked at; what goes on for longer is no slip of a clock.
-const JUMP_LINES_MAX: usize = 1_000;
-
-/// Lines at the beginning of a file by which its first one is judged.
-const FIRST_LINES: usize = 16;
-
-/// A file holds no line from later than it was written, time zones apart.
-const MODIFIED_AHEAD_MAX_MS: i64 = 26 * 3600 * 1000;
 
 /// A log file and the host that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,115 +128,11 @@ pub fn inventories(dir: &Path) -> Result<Vec<HostInventory>, ReplayError> {
     Ok(found)
 }
 
-/// One file's place in the merge.
-struct Cursor {
-    host_id: HostId,
-    lines: FileLines,
-    clock: FileClock,
-    /// Lines read ahead, with their place in the order.
-    ahead: VecDeque<(i64, FileLine)>,
-    /// Place of the last line read: a file's own order is never changed.
-    last: Option<i64>,
-    /// True for the only file of a merge: no other file's order depends on its clock, so each of its times is believed.
-    alone: bool,
-}
-
-impl Cursor {
-    fn read(&mut self) -> Result<Option<FileLine>, ReplayError> {
-        let next = self.lines.next().transpose();
-        next.map_err(|why| ReplayError::File { path: self.lines.path().display().to_string(), why })
-    }
-
-    /// Reads until the next line with a place is known; false at the end of the file.
-    fn fill(&mut self) -> Result<bool, ReplayError> {
-        let mut undated = Vec::new();
-        while self.ahead.is_empty() {
-            let Some(line) = self.read()? else {
-                let place = self.last.unwrap_or_else(|| self.modified_ms());
-                self.ahead.extend(undated.drain(..).map(|line| (place, line)));
-                break;
-            };
-            match (self.clock.at(&line.text), self.last) {
-                (Some(at), Some(last)) if at <= last.saturating_add(JUMP_MS) => {
-                    self.last = Some(at.max(last));
-                    self.ahead.push_back((at.max(last), line));
-                }
-                (Some(at), last) if self.alone => {
-                    let place = at.max(last.unwrap_or(at));
-                    self.last = Some(place);
-                    self.ahead.extend(undated.drain(..).chain([line]).map(|line| (place, line)));
-                }
-                (Some(at), last) => {
-                    let rest = if last.is_none() { FIRST_LINES } else { JUMP_LINES_MAX };
-                    self.place_jump(std::mem::take(&mut undated), (at, line), rest)?;
-                }
-                (None, Some(last)) => self.ahead.push_back((last, line)),
-                (None, None) => {
-                    undated.push(line);
-                    if undated.len() > UNDATED_LINES_MAX {
-                        let place = self.modified_ms();
-                        self.last = Some(place);
-                        self.ahead.extend(undated.drain(..).map(|line| (place, line)));
-                    }
-                }
-            }
-        }
-        Ok(!self.ahead.is_empty())
-    }
-
-    /// Places lines that begin far ahead of those before, or begin the file. Where the file returns to the time before within
-    /// `rest` lines, or is older than they say, their clock was wrong: they stay where they stand, and the Normalizer sees
-    /// that they are dated ahead of log time.
-    fn place_jump(&mut self, undated: Vec<FileLine>, first: (i64, FileLine), rest: usize) -> Result<(), ReplayError> {
-        let start = first.0;
-        let mut jump = vec![first];
-        let mut back = None;
-        while jump.len() < rest {
-            let Some(line) = self.read()? else { break };
-            let at = self.clock.at(&line.text).unwrap_or(start);
-            if at < start.saturating_sub(JUMP_MS) {
-                back = Some((at, line));
-                break;
-            }
-            jump.push((at, line));
-        }
-        let modified = self.modified_ms();
-        let is_wrong = back.is_some() || start > modified.saturating_add(MODIFIED_AHEAD_MAX_MS);
-        let before = self.last.or(back.as_ref().map(|(at, _)| *at)).unwrap_or(start.min(modified));
-        if is_wrong {
-            tracing::warn!(
-                file = %self.lines.path().display(),
-                lines = jump.len(),
-                "lines are dated far ahead of the lines around them; they are placed where they stand, and flagged"
-            );
-        }
-        let place = if is_wrong { before } else { start };
-        self.ahead.extend(undated.into_iter().map(|line| (place, line)));
-        let mut last = place;
-        for (at, line) in jump.into_iter().chain(back) {
-            if !is_wrong || at <= before.saturating_add(JUMP_MS) {
-                last = last.max(at);
-            }
-            self.ahead.push_back((last, line));
-        }
-        self.last = Some(last);
-        Ok(())
-    }
-
-    /// When the file was last written: the best guess where no line says a time.
-    fn modified_ms(&self) -> i64 {
-        let modified = std::fs::metadata(self.lines.path()).and_then(|data| data.modified());
-        // Standard input was written until now.
-        let at = modified.unwrap_or_else(|_| std::time::SystemTime::now());
-        chrono::DateTime::<chrono::Utc>::from(at).timestamp_millis()
-    }
-}
-
 /// The raw records that live would have seen, of one partition, in event-time order. Log time is the running maximum
 /// of event time.
 pub struct Merge {
-    cursors: Vec<Cursor>,
-    order: BinaryHeap<Reverse<(i64, usize)>>,
+    logs: Vec<HostLog>,
+    lines: LinesInOrder,
     /// Hosts whose heartbeat is out: it says that nothing of theirs is missing.
     greeted: BTreeSet<HostId>,
     /// Inventories of certificates that are still to come, the oldest first.
@@ -269,9 +152,13 @@ impl Merge {
     /// # Errors
     /// When one cannot be read.
     pub fn open(logs: &[HostLog], encoding: EncodingChoice, config: &NormalizerConfig) -> Result<Merge, ReplayError> {
-        let mut merge = Merge {
-            cursors: Vec::with_capacity(logs.len()),
-            order: BinaryHeap::new(),
+        let file = |log: &HostLog| {
+            let lines = FileLines::new(&log.path, &log.host, encoding);
+            Cursor::new(lines, FileClock::new(config, None), logs.len() == 1)
+        };
+        Ok(Merge {
+            logs: logs.to_vec(),
+            lines: LinesInOrder::open(logs.iter().map(file).collect())?,
             greeted: BTreeSet::new(),
             inventories: VecDeque::new(),
             log_time_ms: i64::MIN,
@@ -279,21 +166,7 @@ impl Merge {
             settle_ms: i64::from(config.provisional_wait_secs) * 1_000 + 60_000,
             settled: false,
             done: Done::default(),
-        };
-        for log in logs {
-            merge.cursors.push(Cursor {
-                host_id: log.host_id.clone(),
-                lines: FileLines::new(&log.path, &log.host, encoding),
-                clock: FileClock::new(config, None),
-                ahead: VecDeque::new(),
-                last: None,
-                alone: logs.len() == 1,
-            });
-        }
-        for at in 0..merge.cursors.len() {
-            merge.enqueue(at)?;
-        }
-        Ok(merge)
+        })
     }
 
     /// The same with inventories of certificates. Each comes at its time among the lines. One that was taken after the last
@@ -333,16 +206,6 @@ impl Merge {
         }
     }
 
-    fn enqueue(&mut self, at: usize) -> Result<(), ReplayError> {
-        let cursor = &mut self.cursors[at];
-        if cursor.fill()?
-            && let Some((place, _)) = cursor.ahead.front()
-        {
-            self.order.push(Reverse((*place, at)));
-        }
-        Ok(())
-    }
-
     fn record(&mut self, key: &str, mut header: RawHeader, value: Vec<u8>) -> Record {
         header.read = self.log_time_ms;
         let offset = self.next_offset;
@@ -366,7 +229,7 @@ impl Merge {
     }
 
     fn step(&mut self) -> Result<Option<Record>, ReplayError> {
-        let Some(&Reverse((place, at))) = self.order.peek() else {
+        let Some((place, file)) = self.lines.peek()? else {
             if self.settled || self.next_offset == 0 {
                 return Ok(None);
             }
@@ -381,16 +244,12 @@ impl Merge {
         if let Some(record) = self.next_inventory(place) {
             return Ok(Some(record));
         }
-        let host_id = self.cursors[at].host_id.clone();
+        let HostLog { host_id, host, .. } = self.logs[file].clone();
         if self.greeted.insert(host_id.clone()) {
-            let host = self.cursors[at].ahead.front().map(|(_, line)| line.header.host.clone()).unwrap_or_default();
             return Ok(Some(self.greeting(&host_id, &host)));
         }
-        self.order.pop();
-        let line = self.cursors[at].ahead.pop_front();
-        self.enqueue(at)?;
-        Ok(line.map(|(_, line)| {
-            self.done.set(self.done.get() + line.file_bytes as u64);
+        Ok(self.lines.next().map(|line| {
+            self.done.fetch_add(line.file_bytes as u64, Ordering::Relaxed);
             self.record(host_id.as_str(), line.header, line.text.into_bytes())
         }))
     }

@@ -5,6 +5,7 @@
 //! knew, unless somebody asks for a shorter time before `since`; only what falls into the range is written.
 
 use std::io::{self, Write as _};
+use std::thread;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -18,14 +19,18 @@ use crate::format::event_time_ms;
 use crate::log::{LogError, Record};
 use crate::machine::{InRecord, Machine, Output};
 use crate::normalize::NormalizerConfig;
-use crate::pipeline::Pipeline;
+use crate::pipeline::DetectorStage;
 use progress::Progress;
+use stages::{Normalized, Stages};
 
+mod cursor;
 pub mod files;
 mod folders;
 pub mod logs;
 pub mod merge;
 pub mod progress;
+mod read_ahead;
+mod stages;
 
 /// Why a replay stopped.
 #[derive(Debug, thiserror::Error)]
@@ -150,8 +155,8 @@ impl Results<'_> {
     }
 
     /// Remembers between which log times the records lie.
-    fn see(&mut self, record: &Record) {
-        let at = UtcTime(record.timestamp_ms);
+    fn see(&mut self, timestamp_ms: i64) {
+        let at = UtcTime(timestamp_ms);
         let (first, last) = self.log_times.unwrap_or((at, at));
         self.log_times = Some((first, last.max(at)));
     }
@@ -195,7 +200,7 @@ impl Results<'_> {
     }
 }
 
-/// Runs raw records, merged by log time, through both machines. Each incident that is still open in the end gets a
+/// Runs raw records, merged by log time, through both machines, which take them on threads of their own. Each incident that is still open in the end gets a
 /// document with its state.
 ///
 /// # Errors
@@ -203,29 +208,31 @@ impl Results<'_> {
 pub fn from_raw(
     (normalizer, detector): (&NormalizerConfig, &DetectorConfig),
     partitions: i32,
-    records: impl Iterator<Item = Result<Record, ReplayError>>,
+    records: impl Iterator<Item = Result<Record, ReplayError>> + Send,
     results: &mut Results<'_>,
 ) -> Result<(), ReplayError> {
-    let mut pipeline = Pipeline::new(normalizer, detector, partitions);
+    let mut detector = DetectorStage::new(detector);
     if results.all_hosts {
-        pipeline = pipeline.naming_all_hosts();
+        detector = detector.naming_all_hosts();
     }
+    thread::scope(|scope| {
+        for normalized in Stages::start(scope, normalizer, partitions, records) {
+            let Normalized { timestamp_ms, mut outputs } = normalized?;
+            if !results.goes_on() {
+                break;
+            }
+            results.see(timestamp_ms);
+            if results.range.is_over(timestamp_ms) {
+                break;
+            }
+            results.records += 1;
+            detector.apply(0, &mut outputs);
+            results.write(&outputs)?;
+        }
+        Ok::<(), ReplayError>(())
+    })?;
     let mut outputs = Vec::new();
-    for record in records {
-        let record = record?;
-        if !results.goes_on() {
-            break;
-        }
-        results.see(&record);
-        if results.range.is_over(record.timestamp_ms) {
-            break;
-        }
-        results.records += 1;
-        pipeline.apply(&record.as_input(), &mut outputs);
-        results.write(&outputs)?;
-        outputs.clear();
-    }
-    pipeline.finish(&mut outputs);
+    detector.finish(&mut outputs);
     results.write(&outputs)?;
     Ok(results.finish()?)
 }
@@ -249,7 +256,7 @@ pub fn from_signals(
         if !results.goes_on() {
             break;
         }
-        results.see(&record);
+        results.see(record.timestamp_ms);
         results.records += 1;
         if results.what_if && is_configuration(&record) {
             continue;

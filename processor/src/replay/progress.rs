@@ -1,9 +1,8 @@
 //! How far a replay is, on the standard error of a person at a terminal.
 
-use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
-use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::{Event, Subscriber};
@@ -15,7 +14,7 @@ use crate::log::{LogError, Record};
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Work that is done, counted by whoever reads the records: offsets of a log, bytes of files.
-pub type Done = Rc<Cell<u64>>;
+pub type Done = Arc<AtomicU64>;
 
 /// Takes the line away.
 const CLEAR: &[u8] = b"\r\x1b[K";
@@ -54,7 +53,7 @@ impl Progress {
     }
 
     fn to(out: Box<dyn Write>, expected: u64, done: &Done, began: Instant) -> Progress {
-        Progress { out, expected, done: Rc::clone(done), began, shown: None }
+        Progress { out, expected, done: Arc::clone(done), began, shown: None }
     }
 
     /// Tells how far it is, where a second has passed since it was told last.
@@ -63,7 +62,7 @@ impl Progress {
             return;
         }
         self.shown = Some(now);
-        let text = line(self.done.get(), self.expected, records, now.duration_since(self.began));
+        let text = line(self.done.load(Ordering::Relaxed), self.expected, records, now.duration_since(self.began));
         // A terminal that is gone is no reason to stop.
         let _ = write!(self.out, "\r{text}\x1b[K").and_then(|()| self.out.flush());
         IS_SHOWN.store(true, Ordering::Relaxed);
@@ -101,11 +100,11 @@ pub fn counted<I>(first: i64, done: &Done, records: I) -> impl Iterator<Item = R
 where
     I: Iterator<Item = Result<Record, LogError>>,
 {
-    let (done, mut next) = (Rc::clone(done), first);
+    let (done, mut next) = (Arc::clone(done), first);
     records.inspect(move |record| {
         if let Ok(record) = record {
             let after = record.offset + 1; // + 1, since `next` names the next record
-            done.set(done.get() + u64::try_from(after - next).unwrap_or(0));
+            done.fetch_add(u64::try_from(after - next).unwrap_or(0), Ordering::Relaxed);
             next = next.max(after);
         }
     })
@@ -114,6 +113,7 @@ where
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::rc::Rc;
 
     use super::*;
 
@@ -151,7 +151,7 @@ mod tests {
     fn it_is_told_once_a_second_and_taken_away() {
         let (screen, done, began) = (Screen::default(), Done::default(), Instant::now());
         let mut progress = Progress::to(Box::new(screen.clone()), 100, &done, began);
-        done.set(50);
+        done.store(50, Ordering::Relaxed);
         let mut lines = Vec::new();
         for ms in [0, 999, 1_000, 1_500, 1_999, 2_000] {
             progress.tell(10, began + Duration::from_millis(ms));
@@ -170,6 +170,6 @@ mod tests {
         let done = Done::default();
         let records = [7, 8, 12].map(|offset| Ok(Record { offset, ..Record::default() }));
         assert_eq!(counted(5, &done, records.into_iter()).count(), 3);
-        assert_eq!(done.get(), 8);
+        assert_eq!(done.load(Ordering::Relaxed), 8);
     }
 }

@@ -1,0 +1,244 @@
+//! The stages of a replay, each on a thread of its own: reading, the Normalizers, and whoever takes what they give.
+//!
+//! ```text
+//! records -> batches -> Normalizers (partitions shared out over threads) -> in the order of the records -> caller
+//! ```
+//!
+//! Which thread is faster changes nothing in what comes out: the outputs of the records come in the records' order.
+
+use std::num::NonZero;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, Scope};
+
+use super::ReplayError;
+use crate::log::Record;
+use crate::machine::{InRecord, Machine, Output};
+use crate::normalize::{Normalizer, NormalizerConfig};
+use crate::pipeline::{apply_or_skip, tell_notices};
+
+/// Records that change threads together: enough that changing threads costs little, few enough that all stages start soon.
+const BATCH_RECORDS: usize = 256;
+
+/// Bytes of values at which a batch is complete: lines may be long.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Batches that wait between two stages.
+const BATCHES_WAITING: usize = 4;
+
+/// Threads of this process that the machine runs side by side.
+pub(super) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// What the Normalizers gave for one record.
+pub(super) struct Normalized {
+    /// The record's timestamp, milliseconds since 1970 UTC.
+    pub timestamp_ms: i64,
+    /// Events and signals, in order.
+    pub outputs: Vec<Output>,
+}
+
+/// The records of one batch in their order: timestamp, and the thread that has the record's Normalizer; `None` where the
+/// replay has no such partition.
+type Order = Vec<(i64, Option<usize>)>;
+
+/// For each record of a batch that a thread got, in order, what its Normalizer gave.
+type Batch = Vec<Vec<Output>>;
+
+/// What the records become, in their order.
+pub(super) struct Stages {
+    orders: Receiver<Result<Order, ReplayError>>,
+    order: std::vec::IntoIter<(i64, Option<usize>)>,
+    workers: Vec<Worker>,
+}
+
+/// The side of a thread of Normalizers on which batches come out.
+struct Worker {
+    batches: Receiver<Batch>,
+    batch: std::vec::IntoIter<Vec<Output>>,
+}
+
+impl Stages {
+    /// Starts the threads. They end with the records, or when this is dropped.
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        config: &'scope NormalizerConfig,
+        partitions: i32,
+        records: impl Iterator<Item = Result<Record, ReplayError>> + Send + 'scope,
+    ) -> Stages {
+        let count = usize::try_from(partitions).unwrap_or(0).clamp(1, cores());
+        let (mut inputs, mut workers) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let (input, to_normalize) = sync_channel(BATCHES_WAITING);
+            let (output, batches) = sync_channel(BATCHES_WAITING);
+            scope.spawn(move || normalize(config, (number, count), partitions, &to_normalize, &output));
+            inputs.push(input);
+            workers.push(Worker { batches, batch: Vec::new().into_iter() });
+        }
+        let (to_orders, orders) = sync_channel(BATCHES_WAITING);
+        scope.spawn(move || read(records, partitions, &inputs, &to_orders));
+        Stages { orders, order: Vec::new().into_iter(), workers }
+    }
+}
+
+impl Iterator for Stages {
+    type Item = Result<Normalized, ReplayError>;
+
+    fn next(&mut self) -> Option<Result<Normalized, ReplayError>> {
+        let (timestamp_ms, worker) = loop {
+            if let Some(next) = self.order.next() {
+                break next;
+            }
+            match self.orders.recv() {
+                Ok(Ok(order)) => self.order = order.into_iter(),
+                Ok(Err(error)) => return Some(Err(error)),
+                // The records have ended.
+                Err(_) => return None,
+            }
+        };
+        let outputs = worker.map_or(Some(Vec::new()), |worker| self.workers[worker].next())?;
+        Some(Ok(Normalized { timestamp_ms, outputs }))
+    }
+}
+
+impl Worker {
+    fn next(&mut self) -> Option<Vec<Output>> {
+        loop {
+            if let Some(outputs) = self.batch.next() {
+                return Some(outputs);
+            }
+            self.batch = self.batches.recv().ok()?.into_iter();
+        }
+    }
+}
+
+/// Reads records and shares them out, until they end or nobody takes what becomes of them.
+///
+/// A batch goes to all threads before the next one begins, and the caller takes batches in the same order: so no queue
+/// that is full can wait for one that is empty.
+fn read(
+    records: impl Iterator<Item = Result<Record, ReplayError>>,
+    partitions: i32,
+    inputs: &[SyncSender<Vec<Record>>],
+    orders: &SyncSender<Result<Order, ReplayError>>,
+) {
+    let mut order = Order::new();
+    let mut shares: Vec<Vec<Record>> = inputs.iter().map(|_| Vec::new()).collect();
+    let mut bytes = 0;
+    let share_out = |order: &mut Order, shares: &mut [Vec<Record>]| {
+        let shared = shares.iter_mut().zip(inputs).filter(|(share, _)| !share.is_empty());
+        let mut sent = shared.map(|(share, input)| input.send(std::mem::take(share)).is_ok());
+        sent.all(|sent| sent) && orders.send(Ok(std::mem::take(order))).is_ok()
+    };
+    for record in records {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                // Nobody waits for the error any more where the replay has ended.
+                let _ = share_out(&mut order, &mut shares) && orders.send(Err(error)).is_ok();
+                return;
+            }
+        };
+        let partition = usize::try_from(record.partition).ok().filter(|_| record.partition < partitions);
+        let worker = partition.map(|partition| partition % inputs.len());
+        order.push((record.timestamp_ms, worker));
+        bytes += record.value.len();
+        if let Some(worker) = worker {
+            shares[worker].push(record);
+        }
+        if order.len() >= BATCH_RECORDS || bytes >= BATCH_BYTES {
+            bytes = 0;
+            if !share_out(&mut order, &mut shares) {
+                return;
+            }
+        }
+    }
+    let _ = share_out(&mut order, &mut shares);
+}
+
+/// Runs the Normalizers of one thread, `number` of `count`: those of the partitions `number`, `number + count`, ...
+fn normalize(
+    config: &NormalizerConfig,
+    (number, count): (usize, usize),
+    partitions: i32,
+    input: &Receiver<Vec<Record>>,
+    output: &SyncSender<Batch>,
+) {
+    let numbers = (0..partitions).skip(number).step_by(count);
+    let mut normalizers: Vec<Normalizer> =
+        numbers.map(|partition| Normalizer::new(config, partition, partitions)).collect();
+    while let Ok(records) = input.recv() {
+        let apply = |record: &Record| {
+            let mut outputs = Vec::new();
+            let partition = usize::try_from(record.partition).unwrap_or(0);
+            let record: InRecord<'_> = record.as_input();
+            if let Some(normalizer) = normalizers.get_mut(partition / count) {
+                apply_or_skip(normalizer, &record, &mut outputs);
+                tell_notices(normalizer);
+            }
+            outputs
+        };
+        if output.send(records.iter().map(apply).collect()).is_err() {
+            break;
+        }
+    }
+    for normalizer in &mut normalizers {
+        normalizer.end_of_files();
+        tell_notices(normalizer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(partition: i32, offset: i64) -> Record {
+        // No header: each record becomes an event that names it.
+        Record { partition, offset, timestamp_ms: 1_700_000_000_000 + offset, ..Record::default() }
+    }
+
+    /// Which partition and offset each event of the outputs names.
+    fn places(outputs: &[Output]) -> Vec<(i32, i64)> {
+        let events = outputs.iter().filter(|output| output.topic == wulog_schemas::topic::Topic::Events);
+        let place = |output: &Output| {
+            let event: serde_json::Value = serde_json::from_slice(&output.value).unwrap();
+            let raw = &event["wu"]["raw"];
+            (i32::try_from(raw["partition"].as_i64().unwrap()).unwrap(), raw["offset"].as_i64().unwrap())
+        };
+        events.map(place).collect()
+    }
+
+    #[test]
+    fn outputs_come_in_the_order_of_the_records() {
+        let config = NormalizerConfig::default();
+        // Most records are of one partition, so that its thread is behind those of the others.
+        let given: Vec<(i32, i64)> =
+            (0..5_000).map(|offset| (if offset % 7 == 0 { 1 + (offset % 3) as i32 } else { 0 }, offset)).collect();
+        let records: Vec<_> = given.iter().map(|&(partition, offset)| Ok(record(partition, offset))).collect();
+        let taken: Vec<(i32, i64)> = thread::scope(|scope| {
+            let stages = Stages::start(scope, &config, 4, records.into_iter());
+            stages.flat_map(|normalized| places(&normalized.unwrap().outputs)).collect()
+        });
+        assert_eq!(taken, given);
+    }
+
+    #[test]
+    fn an_error_comes_behind_the_records_before_it() {
+        let config = NormalizerConfig::default();
+        let error = || Err(ReplayError::Output(std::io::Error::other("gone")));
+        let records = (0..700).map(|offset| Ok(record(0, offset))).chain([error()]).chain([Ok(record(0, 700))]);
+        thread::scope(|scope| {
+            let mut stages = Stages::start(scope, &config, 1, records);
+            assert_eq!(stages.by_ref().take_while(Result::is_ok).count(), 700);
+            assert!(stages.next().is_none(), "nothing is read behind an error");
+        });
+    }
+
+    #[test]
+    fn records_that_nobody_takes_are_left() {
+        let config = NormalizerConfig::default();
+        let endless = (0..).map(|offset| Ok(record((offset % 3) as i32, offset)));
+        let taken = thread::scope(|scope| Stages::start(scope, &config, 2, endless).take(1_000).count());
+        assert_eq!(taken, 1_000);
+    }
+}
