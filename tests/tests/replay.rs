@@ -280,5 +280,5 @@ fn many_logs(folder: &Path) -> (PathBuf, usize) {
     (logs, lines)
 }
 
-/// Copies of each host: some hundred thousand lines.
-const COPIES: usize = 40;
+/// Copies of each host: half a million lines, which take longer than the second after which progress is shown.
+const COPIES: usize = 120;
