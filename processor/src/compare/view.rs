@@ -4,6 +4,7 @@ use serde::Serialize;
 use wulog_schemas::alert::{State, UtcTime};
 
 use super::{Alone, Comparison, Incident, Matched, Pair};
+use crate::postmortem::dimension_in_words;
 use crate::report::{hosts_of, short};
 
 /// Host names listed for each incident and direction.
@@ -186,9 +187,15 @@ fn cells(incident: &Incident) -> [(&'static str, String); 5] {
         ("opened", short(UtcTime(incident.opened_ms))),
         ("hosts", incident.affected.to_string()),
         ("severity", incident.severity.to_string()),
-        ("first factor", incident.factor.clone().unwrap_or_else(|| NOTHING.to_owned())),
+        ("first factor", incident.factor.as_deref().map_or_else(|| NOTHING.to_owned(), in_words)),
         ("state", state.to_owned()),
     ]
+}
+
+/// `WSUS server wsus-2` of `wsus=wsus-2`.
+fn in_words(factor: &str) -> String {
+    let (dimension, value) = factor.split_once('=').unwrap_or((factor, ""));
+    format!("{} {value}", dimension_in_words(dimension))
 }
 
 fn changed<T: PartialEq>(live: &T, again: &T) -> String {

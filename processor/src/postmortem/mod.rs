@@ -26,7 +26,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
-use wulog_schemas::alert::Alert;
+use wulog_schemas::alert::{Alert, IncidentKind};
 use wulog_schemas::signal::RawPosition;
 use wulog_schemas::visible::visible_json;
 
@@ -198,6 +198,16 @@ impl Incident {
 /// What people call a dimension, in English.
 pub(crate) fn dimension_in_words(name: &str) -> String {
     Wording::of(Style { language: Language::En, zone: Tz::UTC }).dimension(name)
+}
+
+/// What failed and why, in one or two sentences: what a notification says.
+pub(crate) fn what_and_why(alert: &Alert, language: Language) -> String {
+    let incident = Incident::of_documents(vec![alert.clone()]);
+    let wording = Wording::of(Style { language, zone: Tz::UTC });
+    let sentences = sentences::Writer { incident: &incident, alert, wording: &wording }.happened();
+    // The second sentence of a warning says that it is one, the last of all how it ended: the notification says both itself.
+    let said = if alert.kind == IncidentKind::Warning { 1 } else { 2 };
+    sentences[..said].join(" ")
 }
 
 /// Whether a sentence of the Detector has a German one; the tests of those who write sentences ask.
