@@ -22,6 +22,9 @@ use crate::hresult::Family;
 /// The contract's version; readers accept this one and the one before.
 pub const VERSION: u8 = 1;
 
+/// The dimension of a success that no line states: a later scan does not offer the update any more.
+pub const NOT_OFFERED: (&str, &str) = ("evidence", "not_offered");
+
 /// One record of `wulog.signals`. The record key is the host id (`tick/PARTITION` for a tick).
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(title = "wulog signal")]

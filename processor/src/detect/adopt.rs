@@ -14,7 +14,7 @@ use super::apart::Kind;
 use super::config::DetectorConfig;
 use super::evidence::{Cluster, Judgement, Onset};
 use super::fleet::{Fleet, HostIndex};
-use super::incident::{Incident, Phase};
+use super::incident::{Incident, Phase, Recovery};
 use super::incidents::{Incidents, Key};
 
 /// Takes over the incidents of `documents`, the newest of each id. Gives the ids of those that were not there.
@@ -125,7 +125,7 @@ fn from_document(document: &Alert, onsets: Vec<Onset>, fleet: &Fleet) -> Inciden
     let cluster = Cluster { judgement: Judgement::of_document(&document.detection), onsets };
     let mut incident =
         Incident::open(document.id.clone(), document.family, kind_of(document), cluster, document.time.opened.0);
-    recovered.into_iter().for_each(|host| incident.recover(host, fleet));
+    recovered.into_iter().for_each(|host| incident.recover(host, Recovery::Success, fleet));
     incident.families.extend(document.families.iter().copied());
     incident.unseen = document.hosts.affected.saturating_sub(incident.members.len() as u64);
     incident.knows_onset(document.time.onset.0);

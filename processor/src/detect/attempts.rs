@@ -1,6 +1,8 @@
 //! How often each update was tried of late: what its failures are held against.
 //!
-//! A new update at which three of three hosts fail is news long before three failures are many for the fleet.
+//! A new update at which three of three hosts fail is news long before three failures are many for the fleet. How many
+//! hosts have ever succeeded is counted too: a host remembers its last successes alone, and daily definition updates
+//! take the place of all others within a week.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,8 @@ struct Recent {
     yesterday: u32,
     /// Whether the newest and the day before saw a success.
     succeeded: [bool; 2],
+    /// Hosts that have succeeded, and have not failed since.
+    hosts: u32,
 }
 
 impl Attempts {
@@ -35,15 +39,38 @@ impl Attempts {
         if day < self.day - 1 {
             return;
         }
+        let is_today = day == self.day;
+        let recent = self.recent(subject);
+        let is_first = recent.today + recent.yesterday == 0;
+        let count = if is_today { &mut recent.today } else { &mut recent.yesterday };
+        *count = count.saturating_add(1);
+        recent.succeeded[usize::from(!is_today)] |= succeeded;
+        self.live += u64::from(is_first);
+    }
+
+    /// A host that had not succeeded at `subject` has.
+    pub(super) fn succeeded_first(&mut self, subject: StringId) {
+        let hosts = &mut self.recent(subject).hosts;
+        *hosts = hosts.saturating_add(1);
+    }
+
+    /// A host that had succeeded at `subject` fails there.
+    pub(super) fn failed_after_success(&mut self, subject: StringId) {
+        let hosts = &mut self.recent(subject).hosts;
+        *hosts = hosts.saturating_sub(1);
+    }
+
+    /// Hosts that have succeeded at a subject and not failed there since, however long ago.
+    pub(super) fn succeeded_hosts(&self, subject: StringId) -> u64 {
+        self.counts.get(subject as usize).map_or(0, |recent| recent.hosts.into())
+    }
+
+    fn recent(&mut self, subject: StringId) -> &mut Recent {
         let place = subject as usize;
         if place >= self.counts.len() {
             self.counts.resize(place + 1, Recent::default());
         }
-        let recent = &mut self.counts[place];
-        self.live += u64::from(recent.today + recent.yesterday == 0);
-        let count = if day == self.day { &mut recent.today } else { &mut recent.yesterday };
-        *count = count.saturating_add(1);
-        recent.succeeded[usize::from(day != self.day)] |= succeeded;
+        &mut self.counts[place]
     }
 
     /// Forgets subjects whose strings were forgotten.
@@ -70,6 +97,7 @@ impl Attempts {
                 today: 0,
                 yesterday: if is_next { recent.today } else { 0 },
                 succeeded: [false, is_next && recent.succeeded[0]],
+                hosts: recent.hosts,
             };
         }
         self.live = self.counts.iter().filter(|recent| recent.yesterday > 0).count() as u64;
@@ -113,5 +141,17 @@ mod tests {
         attempts.mark(1, 110 * DAY_MS, false);
         assert!(!attempts.has_succeeded(3));
         assert_eq!((attempts.at(3), attempts.at(1), attempts.live()), (0, 1, 1));
+    }
+
+    #[test]
+    fn hosts_that_have_succeeded_are_counted_for_longer() {
+        let mut attempts = Attempts::default();
+        (0..3).for_each(|_| attempts.succeeded_first(7));
+        attempts.mark(7, 10 * DAY_MS, true);
+        attempts.mark(1, 90 * DAY_MS, true);
+        attempts.failed_after_success(7);
+        assert_eq!((attempts.at(7), attempts.succeeded_hosts(7), attempts.succeeded_hosts(8)), (0, 2, 0));
+        attempts.forget(&[7]);
+        assert_eq!(attempts.succeeded_hosts(7), 0);
     }
 }

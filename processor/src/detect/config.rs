@@ -214,6 +214,25 @@ impl DetectorConfig {
             let why = format!("badly_kept_share = {} must be at least 0 and below 1", self.badly_kept_share);
             return wrong("badly_kept_share", why);
         }
+        if self.min_hosts == 0 {
+            return wrong("min_hosts", "min_hosts must be at least 1".to_owned());
+        }
+        let limits = &self.limits;
+        for (name, value) in [
+            ("memory_mib_max", limits.memory_mib_max),
+            ("hosts", limits.hosts),
+            ("strings", limits.strings),
+            ("string_bytes", limits.string_bytes),
+            ("onsets_per_family", limits.onsets_per_family),
+            ("incidents", limits.incidents),
+        ] {
+            if value == 0 {
+                return wrong(
+                    &format!("limits.{name}"),
+                    format!("{name} = 0 leaves no room for anything: nothing would be detected"),
+                );
+            }
+        }
         if self.windows_secs.iter().any(|secs| *secs == 0 || *secs > DAY) {
             return wrong("windows_secs", "windows_secs must lie between 1 s and one day".to_owned());
         }
@@ -338,6 +357,8 @@ mod tests {
     fn what_can_be_configured() {
         check("", "");
         check("alpha = 1e-6\nlimits.hosts = 1000", "");
+        check("min_hosts = 0", "min_hosts must be at least 1");
+        check("limits.incidents = 0", "incidents = 0 leaves no room");
         check(
             "[[rules]]\nname = 'pilot'\nmin_hosts = 2\nwithin_secs = 3600\nfamilies = ['tls']\nseverity = 'high'\nwhere = { 'label.ring' = 'pilot' }",
             "",

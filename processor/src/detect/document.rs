@@ -230,7 +230,15 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
     level = level.max(incident.severity_min);
     let over = match incident.phase {
         Phase::Spreading | Phase::Stable => None,
-        Phase::Resolved => Some("it is over: the affected hosts have succeeded".to_owned()),
+        Phase::Resolved => Some(match (incident.recovered, incident.withdrawn()) {
+            (_, 0) => "it is over: the affected hosts have succeeded".to_owned(),
+            (recovered, withdrawn) if withdrawn < recovered => format!(
+                "it is over: {} of the affected hosts have succeeded, and the update is no longer offered to {withdrawn}",
+                recovered - withdrawn
+            ),
+            _ => "the update is no longer offered to the affected hosts; none has shown that it trusts the certificate"
+                .to_owned(),
+        }),
         Phase::Expired => Some("nobody new has failed for long; it was never seen to be solved".to_owned()),
         Phase::Merged => incident.kin.merged_into.as_ref().map(|id| format!("it goes on as {id}")),
     };
@@ -263,9 +271,14 @@ fn summary(
     let name = said
         .subject
         .map(|subject| fleet.name_of_subject(subject).unwrap_or_else(|| fleet.strings.text(subject)).to_owned());
-    let past = times.resolved.is_some();
+    // An incident that expired was never seen to be solved.
+    let past = times.resolved.is_some() && incident.phase != Phase::Expired;
     let operations = operations(incident, fleet);
-    let fail = if past { "failed" } else { "newly fail" };
+    let fail = match incident.phase {
+        _ if past => "failed",
+        Phase::Expired => "fail",
+        _ => "newly fail",
+    };
     let (who, does) = match (name, verb_of_update(&operations)) {
         (Some(name), Some(verb)) => (
             format!("{} of the {} hosts{whose} that tried {name}", said.failed, said.tried.max(said.failed)),
@@ -294,7 +307,10 @@ fn summary(
             None => "; nothing stands out that they share".to_owned(),
         },
     };
-    let total = format!("{} of {} hosts, {}", hosts.affected, hosts.active, percent(hosts.share_of_active));
+    let mut total = format!("{} of {} hosts, {}", hosts.affected, hosts.active, percent(hosts.share_of_active));
+    if hosts.recovered > 0 && incident.phase != Phase::Resolved {
+        total.push_str(&format!("; {} of them have recovered", hosts.recovered));
+    }
     let unread =
         if hosts.unreadable > 0 { format!(" {} hosts cannot be read.", hosts.unreadable) } else { String::new() };
     format!("{who} {does} with {code} since {since} UTC{others} ({total}).{unread}")

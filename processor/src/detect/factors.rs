@@ -2,8 +2,8 @@
 //!
 //! Healthy hosts are those active since a day before the onset that fail at nothing of the incident's families and are
 //! not newly failing at anything else. For a dimension of hosts (WSUS server, build, label) all of them are compared;
-//! for a caller, those whose callers are known; for an update, only those that succeeded at some update meanwhile,
-//! since a host that tried nothing proves nothing. An update that nobody else tried is the carrier of the cause as
+//! for a caller, those whose callers are known; for an update, only those that succeeded at some update meanwhile or
+//! at this one at any time, since a host that tried nothing proves nothing. An update that nobody else tried is the carrier of the cause as
 //! easily as the cause: it comes after any host dimension that stands out. A factor that makes no difference among the
 //! hosts that have the first one comes last and says so. Probabilities are exact; what counts as standing out takes
 //! into account how many dimensions were looked at, so that scattered hosts get no cause by chance.
@@ -128,17 +128,19 @@ pub(super) fn compare_members(members: &Members, incident: &Incident, view: View
     candidates.retain(|candidate| stands_out(&candidate.factor, tests, config));
     rank(&mut candidates, members, &groups.healthy, fleet, from, config);
     let cause = candidates.first().and_then(clear_cause);
-    let said = said(members, candidates.first(), &groups.healthy, fleet, from);
+    let said = said(members, candidates.first(), &groups.healthy, fleet);
     let same_first_factor_healthy = candidates.first().map_or(0, |first| first.with_healthy);
     candidates.truncate(FACTORS_MAX);
     for candidate in &candidates {
         dimensions.remove(&candidate.factor.dimension);
     }
     let same_subject = |host: &&HostIndex| {
-        fleet.hosts[**host as usize].succeeded_since(from).any(|subject| incident.subjects.contains_key(&subject))
+        fleet.hosts[**host as usize].succeeded().any(|subject| incident.subjects.contains_key(&subject))
     };
+    let known = groups.healthy.iter().filter(same_subject).count() as u64;
+    let ever = incident.subjects.keys().map(|subject| succeeded_ever(*subject, &groups.healthy, fleet)).max();
     Comparison {
-        same_subject_succeeded: groups.healthy.iter().filter(same_subject).count() as u64,
+        same_subject_succeeded: known.max(ever.unwrap_or_default()),
         values: candidates.iter().map(|candidate| candidate.value).collect(),
         factors: candidates.into_iter().map(|candidate| candidate.factor).collect(),
         not_common: dimensions.into_iter().filter(|name| !unknown.contains(name)).collect(),
@@ -153,8 +155,13 @@ pub(super) fn compare_members(members: &Members, incident: &Incident, view: View
     }
 }
 
+/// Healthy hosts that have succeeded at a subject, however long ago; at most all of them.
+fn succeeded_ever(subject: StringId, healthy: &[HostIndex], fleet: &Fleet) -> u64 {
+    fleet.attempts.succeeded_hosts(subject).min(healthy.len() as u64)
+}
+
 /// Counts what the summary says.
-fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fleet: &Fleet, from: i64) -> Said {
+fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fleet: &Fleet) -> Said {
     let mut counts: BTreeMap<StringId, u64> = BTreeMap::new();
     for member in members.values() {
         for subject in subjects_of(member.onset.host, member, fleet) {
@@ -170,16 +177,25 @@ fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fle
         Some(value) => members.iter().filter(|(host, member)| member_has(**host, member, value, fleet)).count() as u64,
         None => members.len() as u64,
     };
-    let with = |host: &&HostIndex| value.is_none_or(|value| healthy_has(**host, value, fleet, from));
-    let tried =
-        |host: &&HostIndex| subject.is_none_or(|subject| healthy_has(**host, Value::Subject(subject), fleet, from));
+    let with = |host: &&HostIndex| value.is_none_or(|value| healthy_has(**host, value, fleet));
+    let tried = |host: &&HostIndex| subject.is_none_or(|subject| healthy_has(**host, Value::Subject(subject), fleet));
     let (inside, outside): (Vec<&HostIndex>, Vec<&HostIndex>) = healthy.iter().partition(with);
+    let (others_healthy, mut tried_inside) = (outside.len() as u64, inside.into_iter().filter(tried).count() as u64);
+    let mut others_tried = outside.into_iter().filter(tried).count() as u64;
+    // Of those whose success is forgotten nobody knows whether they have the value.
+    let ever = subject.map_or(0, |subject| succeeded_ever(subject, healthy, fleet));
+    let forgotten = ever.saturating_sub(tried_inside + others_tried);
+    if value.is_none() {
+        tried_inside += forgotten
+    } else {
+        others_tried += forgotten.min(others_healthy)
+    }
     Said {
         subject,
         failed,
-        tried: failed + inside.into_iter().filter(tried).count() as u64,
-        others_healthy: outside.len() as u64,
-        others_tried: outside.into_iter().filter(tried).count() as u64,
+        tried: failed + tried_inside,
+        others_healthy,
+        others_tried,
         others_failed: members.len() as u64 - failed,
     }
 }
@@ -307,11 +323,11 @@ fn member_has(host: HostIndex, member: &Member, value: Value, fleet: &Fleet) -> 
     }
 }
 
-fn healthy_has(host: HostIndex, value: Value, fleet: &Fleet, from: i64) -> bool {
+fn healthy_has(host: HostIndex, value: Value, fleet: &Fleet) -> bool {
     match value {
         Value::Host(pair) => fleet.traits_of(host).contains(&pair),
         Value::Operation(pair) => fleet.operations_of(host).contains(&pair),
-        Value::Subject(subject) => fleet.hosts[host as usize].succeeded_since(from).any(|known| known == subject),
+        Value::Subject(subject) => fleet.hosts[host as usize].succeeded().any(|known| known == subject),
     }
 }
 
@@ -342,14 +358,20 @@ fn candidates(
     let mut candidates = Vec::with_capacity(counts.len());
     for (value, with) in counts {
         let all = could_tell(value).max(with);
-        let healthy_with = with_healthy.get(&value).copied().unwrap_or_default();
+        let mut healthy_with = with_healthy.get(&value).copied().unwrap_or_default();
+        // Hosts whose success at this very subject is forgotten.
+        let forgotten_with = match value {
+            Value::Subject(subject) => succeeded_ever(subject, healthy, fleet).saturating_sub(healthy_with),
+            _ => 0,
+        };
+        healthy_with += forgotten_with;
         let is_subject = matches!(value, Value::Subject(_));
         if is_subject && healthy_with == 0 && tally.forgotten > tally.tried {
             forgotten.insert(dimension_of(value, fleet).0.to_owned());
             continue;
         }
         let untried = is_subject && healthy_with == 0;
-        let base = if untried { tally.hosts } else { tally.comparable(value, fleet) };
+        let base = if untried { tally.hosts } else { tally.comparable(value, fleet) + forgotten_with };
         let factor = factor(value, fleet, (with, all), (healthy_with, base), untried);
         let ln_p = ln_hypergeometric_tail(with, all, with + healthy_with, all + base);
         candidates.push(Candidate { value, factor, ln_p, with_healthy: healthy_with });
@@ -424,7 +446,7 @@ fn rank(
         candidates.iter().filter_map(|c| if let Value::Subject(s) = c.value { Some(s) } else { None }).collect();
     let with_first = members.iter().filter(|(host, member)| member_has(**host, member, first, fleet));
     let among_affected = Tally::of_members(with_first, fleet);
-    let healthy_with_first = healthy.iter().copied().filter(|host| healthy_has(*host, first, fleet, from));
+    let healthy_with_first = healthy.iter().copied().filter(|host| healthy_has(*host, first, fleet));
     let among_healthy = Tally::of_healthy(healthy_with_first, &wanted, fleet, from);
     let (affected_values, healthy_values) = (among_affected.values(fleet), among_healthy.values(fleet));
     for candidate in candidates.iter_mut().skip(1).filter(|candidate| !candidate.factor.untried_elsewhere) {

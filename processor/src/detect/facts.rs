@@ -1,12 +1,13 @@
 //! Signals -> what is known of hosts, and the decision whether a failure makes its host a newly failing one.
 
 use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::{FactRef, FailingRef, HostRefRef, Outcome, RawPosition};
+use wulog_schemas::signal::{FactRef, FailingRef, HostRefRef, NOT_OFFERED, Outcome, RawPosition};
 
 use super::Detector;
 use super::budget::ONSET_BYTES;
 use super::evidence::{DAY_MS, Onset, secs_to_ms};
 use super::fleet::{HostIndex, Verdict};
+use super::incident::Recovery;
 use super::strings::StringId;
 use crate::machine::Output;
 
@@ -132,9 +133,18 @@ impl Detector {
         }
         match (outcome, family) {
             (Outcome::Success, _) => {
-                if self.state.fleet.hosts[host as usize].succeed(subject, time, &limits) {
+                let is_withdrawn = dimensions.contains(&NOT_OFFERED);
+                if !is_withdrawn && !self.state.fleet.hosts[host as usize].succeeded().any(|known| known == subject) {
+                    self.state.fleet.attempts.succeeded_first(subject);
+                }
+                let incidents = &self.state.incidents;
+                let is_told_of = |subject| {
+                    incidents.all().any(|incident| incident.is_open() && incident.subjects.contains_key(&subject))
+                };
+                if self.state.fleet.hosts[host as usize].succeed(subject, time, &limits, is_told_of) {
+                    let why = if is_withdrawn { Recovery::Withdrawal } else { Recovery::Success };
                     for incident in self.state.incidents.all_mut() {
-                        incident.recover(host, &self.state.fleet);
+                        incident.recover(host, why, &self.state.fleet);
                     }
                 }
             }
@@ -161,9 +171,14 @@ impl Detector {
         let Failure { host: index, subject, family, since, .. } = *failure;
         let horizon = secs_to_ms(self.config.horizon_secs);
         let host = &mut self.state.fleet.hosts[index as usize];
+        let had_succeeded = host.succeeded().any(|known| known == subject);
+        let is_first = !host.failing().iter().any(|failing| failing.subject == subject);
         let Some(place) = host.fail(subject, family, since, failure.time, &self.config.limits) else {
             return;
         };
+        if had_succeeded && is_first {
+            self.state.fleet.attempts.failed_after_success(subject);
+        }
         if arrival == Arrival::Away || host.failing_at(place).verdict != Verdict::Waiting {
             return;
         }

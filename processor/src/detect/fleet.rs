@@ -582,6 +582,16 @@ impl Host {
         self.succeeded.iter().filter(move |success| success.time() >= from).map(|success| success.subject)
     }
 
+    /// Subjects at which it succeeded, as far as they are kept.
+    pub(super) fn succeeded(&self) -> impl Iterator<Item = StringId> {
+        self.succeeded.iter().map(|success| success.subject)
+    }
+
+    /// The same, with the time of the newest success at each.
+    pub(super) fn successes(&self) -> impl Iterator<Item = (StringId, i64)> {
+        self.succeeded.iter().map(|success| (success.subject, success.time()))
+    }
+
     /// The subjects at which it succeeded at or after `from`, with the time of the newest success at each.
     pub(super) fn successes_since(&self, from: i64) -> impl Iterator<Item = (StringId, i64)> {
         let since = self.succeeded.iter().filter(move |success| success.time() >= from);
@@ -599,12 +609,19 @@ impl Host {
         !succeeded && !self.failing().iter().any(|failing| failing.subject == subject && failing.last > from)
     }
 
-    /// Notes a success. True when it ends a failure at that subject.
-    pub(super) fn succeed(&mut self, subject: StringId, time: i64, limits: &Limits) -> bool {
+    /// Notes a success. True when it ends a failure at that subject. Where the host has no room for one more, the oldest
+    /// goes at whose subject no open incident fails, since documents count who succeeded there.
+    pub(super) fn succeed(
+        &mut self,
+        subject: StringId,
+        time: i64,
+        limits: &Limits,
+        is_told_of: impl Fn(StringId) -> bool,
+    ) -> bool {
         match self.succeeded.iter_mut().find(|known| known.subject == subject) {
             Some(known) if known.time() < time => *known = Success::of(subject, time),
             Some(_) => {}
-            None => self.push_success(Success::of(subject, time), limits),
+            None => self.push_success(Success::of(subject, time), limits, is_told_of),
         }
         let Some(trouble) = &mut self.trouble else { return false };
         let before = trouble.failing.len();
@@ -613,7 +630,7 @@ impl Host {
         trouble.failing.len() < before
     }
 
-    fn push_success(&mut self, success: Success, limits: &Limits) {
+    fn push_success(&mut self, success: Success, limits: &Limits, is_told_of: impl Fn(StringId) -> bool) {
         if self.succeeded.len() < limits.succeeded_per_host.max(1) {
             if self.succeeded.len() == self.succeeded.capacity() {
                 // Two more at a time: what a vector would add by itself stays empty on most hosts.
@@ -622,13 +639,11 @@ impl Host {
             self.succeeded.push(success);
             return;
         }
-        let ages = self.succeeded.iter().enumerate().min_by_key(|(_, success)| success.time());
-        if let Some((oldest, dropped)) = ages.map(|(place, success)| (place, *success)) {
-            let dropped = if dropped.time() <= success.time() {
-                std::mem::replace(&mut self.succeeded[oldest], success)
-            } else {
-                success
-            };
+        let worth = |success: &Success| (is_told_of(success.subject), success.time());
+        let worths = self.succeeded.iter().map(worth).enumerate();
+        if let Some((place, least)) = worths.min_by_key(|(_, worth)| *worth) {
+            let dropped =
+                if least <= worth(&success) { std::mem::replace(&mut self.succeeded[place], success) } else { success };
             self.success_dropped_secs = self.success_dropped_secs.max(dropped.secs);
         }
     }

@@ -106,6 +106,18 @@ pub(super) enum Phase {
 pub(super) struct Member {
     pub(super) onset: Onset,
     pub(super) recovered: bool,
+    /// Whether it has recovered because the update is no longer offered to it: it may trust the certificate as little as
+    /// before.
+    pub(super) withdrawn: bool,
+}
+
+/// Why a host fails at a subject no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// It succeeded.
+    Success,
+    /// The update is no longer offered to it.
+    Withdrawal,
 }
 
 impl Kin {
@@ -155,11 +167,17 @@ impl Incident {
         incident
     }
 
+    /// Begins anew with a cluster of the same cause. Hosts that had recovered and do not fail again leave: who reads
+    /// the document asks how many fail now, and since when. The documents before it name them.
     pub(super) fn reopen(&mut self, cluster: Cluster, now: i64) {
         self.phase = Phase::Spreading;
         self.resolved_at = None;
         self.judgement = cluster.judgement;
         self.notified_silent = 0;
+        self.members.retain(|_, member| !member.recovered);
+        (self.recovered, self.unseen, self.notified_hosts) = (0, 0, 0);
+        self.count_subjects();
+        (self.onset, self.onset_told) = (i64::MAX, None);
         for onset in cluster.onsets {
             self.join(onset, now);
         }
@@ -260,7 +278,7 @@ impl Incident {
                     self.recovered -= 1;
                 }
                 // The first failure stays the evidence; only recovery starts anew, at the new subject.
-                member.recovered = false;
+                (member.recovered, member.withdrawn) = (false, false);
                 member.onset.subject = onset.subject;
             }
             None => {
@@ -269,7 +287,7 @@ impl Incident {
                     self.unseen -= 1;
                 }
                 *self.subjects.entry(onset.subject).or_default() += 1;
-                self.members.insert(onset.host, Member { onset, recovered: false });
+                self.members.insert(onset.host, Member { onset, recovered: false, withdrawn: false });
             }
         }
     }
@@ -283,7 +301,7 @@ impl Incident {
             return false;
         };
         if member.recovered {
-            member.recovered = false;
+            (member.recovered, member.withdrawn) = (false, false);
             member.onset.subject = subject;
             self.recovered -= 1;
         }
@@ -292,11 +310,12 @@ impl Incident {
 
     /// A member succeeded at something that it had failed at. It has recovered once it fails at nothing else of the
     /// incident's families: a repair may show at another update than the first failure did.
-    pub(super) fn recover(&mut self, host: HostIndex, fleet: &Fleet) {
+    pub(super) fn recover(&mut self, host: HostIndex, why: Recovery, fleet: &Fleet) {
         let Some(member) = self.members.get_mut(&host) else { return };
         let fails = fleet.hosts[host as usize].failing().iter().any(|failing| self.families.contains(&failing.family));
         if !member.recovered && !fails {
             member.recovered = true;
+            member.withdrawn = why == Recovery::Withdrawal;
             self.recovered += 1;
         }
     }
@@ -304,7 +323,7 @@ impl Incident {
     /// Counts the members that had recovered before they became members: a cluster takes in who failed earlier.
     pub(super) fn recover_all(&mut self, fleet: &Fleet) {
         for host in self.members.keys().copied().collect::<Vec<HostIndex>>() {
-            self.recover(host, fleet);
+            self.recover(host, Recovery::Success, fleet);
         }
     }
 
@@ -354,6 +373,11 @@ impl Incident {
     pub(super) fn expire(&mut self, now: i64) {
         self.phase = Phase::Expired;
         self.resolved_at = Some(now);
+    }
+
+    /// Members that have recovered only because the update is no longer offered to them.
+    pub(super) fn withdrawn(&self) -> u64 {
+        self.members.values().filter(|member| member.recovered && member.withdrawn).count() as u64
     }
 
     /// Whether the members share a value still: one by which many came in that do not have it is no cause.

@@ -10,7 +10,7 @@ use super::apart::{are_separate, known_subject};
 use super::evidence::{Cluster, DAY_MS};
 use super::factors::{self, Comparison};
 use super::fleet::HostIndex;
-use super::incident::{Incident, Member};
+use super::incident::{Incident, Member, Recovery};
 use super::incidents::Key;
 use crate::machine::Output;
 
@@ -141,8 +141,9 @@ impl Detector {
         incident.families = incident.members.values().map(|member| member.onset.family).collect();
         incident.families.insert(incident.family);
         let id = incident.id.clone();
-        let recovered: Vec<HostIndex> =
-            gone.iter().filter(|member| member.recovered).map(|member| member.onset.host).collect();
+        let recovery = |member: &Member| if member.withdrawn { Recovery::Withdrawal } else { Recovery::Success };
+        let recovered: Vec<(HostIndex, Recovery)> =
+            gone.iter().filter(|member| member.recovered).map(|member| (member.onset.host, recovery(member))).collect();
         let cluster = Cluster {
             judgement: incident.judgement.clone(),
             onsets: gone.into_iter().map(|member| member.onset).collect(),
@@ -150,7 +151,7 @@ impl Detector {
         let mut other =
             Incident::open(self.id_for(family, &cluster.onsets), family, self.kind_of(&cluster), cluster, now);
         other.families = families;
-        recovered.into_iter().for_each(|host| other.recover(host, &self.state.fleet));
+        recovered.into_iter().for_each(|(host, why)| other.recover(host, why, &self.state.fleet));
         let incident = &mut self.state.incidents[key];
         other.joined_at = incident.joined_at;
         other.severity_min = incident.severity_min;

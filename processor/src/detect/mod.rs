@@ -169,7 +169,7 @@ pub struct Counts {
 
 impl Machine for Detector {
     const NAME: &'static str = "detector";
-    const FORMAT: u32 = 11;
+    const FORMAT: u32 = 12;
     const INPUT: Topic = Topic::Signals;
     const ADOPTS: Option<Topic> = Some(Topic::Alerts);
     type Config = DetectorConfig;

@@ -60,8 +60,9 @@ impl Tally {
             tally.add_sets(host);
             let forgotten = host.dropped_success_since(from);
             let mut tried = false;
-            for subject in host.succeeded_since(from) {
-                tried = true;
+            for (subject, time) in host.successes() {
+                // Who succeeded at this very subject has tried it, however long ago.
+                tried |= time >= from || wanted.contains(&subject);
                 if wanted.contains(&subject) {
                     let counts = if forgotten { &mut tally.subjects_of_forgotten } else { &mut tally.subjects };
                     *counts.entry(subject).or_default() += 1;

@@ -1,7 +1,7 @@
 //! What an alert says of certificates, where inventories tell which one is missing.
 
 use wulog_schemas::alert::{Alert, Condition, Step};
-use wulog_schemas::signal::{CertificateFact, CertificateFacts, Fact, StoreFacts};
+use wulog_schemas::signal::{CertificateFact, CertificateFacts, Fact, HostRef, StoreFacts};
 
 use crate::world::{DAY, HOUR, MINUTE, START, THIRD_PARTY, World, host, wsus_of};
 
@@ -71,4 +71,43 @@ fn a_missing_authority_is_delivered_to_trusted_root_alone() {
         let answered = step.answered.as_deref().expect("an answer");
         assert!(answered.contains(&sha1) && answered.contains(answer), "{command}: {answered}");
     }
+}
+
+/// A vendor of drivers is in Trusted Publishers of the hosts that install the update, and of none that fails at it. The
+/// WSUS machine signs with another certificate, which all hosts have: so neither is the cause.
+#[test]
+fn a_publisher_that_signs_nothing_of_wsus_is_no_cause() {
+    let vendor = || certificate("d4", "CN=Example Drivers Inc", "CN=Public CA");
+    let alert = |signs: fn() -> Option<CertificateFact>| {
+        let mut world = World::new(81, 7);
+        let onset = START + 2 * DAY;
+        world.live(START, START + 3 * DAY, |_, _, _| {});
+        for index in 0..80 {
+            let fails = wsus_of(index) == 1;
+            let publishers = if fails { vec![signer()] } else { vec![signer(), vendor()] };
+            let store = |name: &str, certificates| StoreFacts { name: name.to_owned(), complete: true, certificates };
+            let stores = vec![store("TrustedPublisher", publishers), store("Root", vec![authority()])];
+            let facts =
+                CertificateFacts { host: host(index), taken: START + DAY, stores, ..CertificateFacts::default() };
+            world.push(index, START + DAY, Fact::Certificates(facts));
+            let time = onset + i64::from(index) * MINUTE;
+            if fails {
+                world.fail(index, time, THIRD_PARTY);
+            } else {
+                world.succeed(index, time - 2 * HOUR, THIRD_PARTY);
+            }
+        }
+        if let Some(certificate) = signs() {
+            let machine = HostRef { id: "f".repeat(32), name: "wsus1.corp.example".to_owned() };
+            let stores = vec![StoreFacts { name: "WSUS".to_owned(), complete: true, certificates: vec![certificate] }];
+            let facts = CertificateFacts { host: machine, taken: START + DAY, stores, ..CertificateFacts::default() };
+            world.push(80, START + DAY, Fact::Certificates(facts));
+        }
+        world.alerts().pop().expect("an incident")
+    };
+    let with_machine = alert(|| Some(signer()));
+    assert!(with_machine.certificates.is_empty(), "{:#?}", with_machine.certificates);
+    assert!(!with_machine.summary.contains("Cause"), "{}", with_machine.summary);
+    // Where no machine says what signs, what tells the hosts apart is all there is.
+    assert_eq!(alert(|| None).certificates[0].certificate.as_ref().unwrap().sha1, vendor().sha1);
 }

@@ -7,6 +7,7 @@ mod laws;
 mod lifecycle;
 mod printed;
 mod quiet;
+mod recurrence;
 mod rules;
 mod signers;
 mod state;

@@ -352,7 +352,7 @@ impl<'a> Sides<'a> {
     }
 
     fn found(&self, test: Test) -> Option<Found> {
-        if self.is_hopeless(test) {
+        if self.is_hopeless(test) || self.is_refuted(test) {
             return None;
         }
         let (with, affected) = self.count(&self.affected, test);
@@ -386,6 +386,24 @@ impl<'a> Sides<'a> {
         document.fix = words::fix(&document, of_wsus);
         document.says = words::says(&document);
         Some(Found { value: words::value(&document), document, ln_p, counted: (affected, others), signs, test })
+    }
+
+    /// Whether inventories refute that the certificate signs what hosts fail at: the WSUS machine signs with another one of
+    /// another name, which the affected hosts have wherever they need it. Trusted Publishers holds the certificates of
+    /// driver vendors too.
+    fn is_refuted(&self, test: Test) -> bool {
+        let Test::Missing((_, certificate)) = test else { return false };
+        if self.signing.is_empty() || self.signs(test) != Signs::Unknown {
+            return false;
+        }
+        let subject_of = |id: &StringId| self.known.details.get(id).map(|details| details.subject.as_str());
+        let is_of_same_name = |signing: &StringId| subject_of(signing) == subject_of(&certificate);
+        let Some(publisher) = store_id("TrustedPublisher") else { return false };
+        let have_it = |signing: &StringId| {
+            let (lack, counted) = self.count(&self.affected, Test::Missing((publisher, *signing)));
+            !counted.is_empty() && lack as f64 <= CONTRAST_MAX * counted.len() as f64
+        };
+        !self.signing.iter().any(is_of_same_name) && self.signing.iter().all(have_it)
     }
 
     /// Whether nobody needs to guess: the files are signed with the certificate, or with one that it issued; the WSUS machine

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::NO_WSUS;
 use wulog_schemas::hresult::{self, Family};
-use wulog_schemas::signal::{Attempt, Fact, Outcome};
+use wulog_schemas::signal::{Attempt, Fact, NOT_OFFERED, Outcome};
 
 use super::{DAY_MS, Facts, Host, Said, Scope};
 use crate::normalize::attempt::{Operation, Proof};
@@ -287,7 +287,8 @@ impl Host {
             .collect();
         for (subject, operation) in over {
             let mut success = Success { operation, ..success.like() };
-            success.dimensions.insert("evidence".to_owned(), "not_offered".to_owned());
+            let (name, value) = NOT_OFFERED;
+            success.dimensions.insert(name.to_owned(), value.to_owned());
             success.dimensions.extend(subject.strip_prefix("update:").map(|it| ("update".to_owned(), it.to_owned())));
             self.succeed(&subject, success, Weight::Repair, scope, out);
         }
