@@ -37,8 +37,8 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
     if !topics_are_right(config, &manager, stop).await? {
         return Ok(());
     }
-    config.normalizer.inventory.watch(stop);
     let (metrics, loops) = (Metrics::new(), Loops::new(Instant::now()));
+    config.normalizer.inventory.watch(stop, telling(&metrics));
     let server = config.http.as_ref().map(Server::bind).transpose()?;
     let (asker, questions) = question::channel();
     let (file_asker, file_questions) = question::channel();
@@ -83,6 +83,12 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()
             join_all(threads, &manager, &loops, stop)
         })
     })
+}
+
+/// Tells the status page of trouble with the inventory of hosts.
+pub(crate) fn telling(metrics: &Metrics) -> impl Fn(Option<String>) + Send + 'static {
+    let metrics = metrics.clone();
+    move |what| metrics.problem("inventory", what)
 }
 
 /// A channel over its queue.

@@ -3,7 +3,7 @@
 
 mod printer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use anyhow::Context;
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use wulog_collector::Collector;
 use wulog_collector::clock::Clock;
 use wulog_collector::encoding::EncodingChoice;
 use wulog_collector::service_manager::{Loops, Rounds, ServiceManager};
+use wulog_collector::{Collector, Pass};
 use wulog_schemas::topic::Topic;
 
 use crate::deliver::ChannelConfig;
@@ -32,6 +32,12 @@ use printer::Printer;
 
 /// How often the logs are looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often it is looked at whether logs are still read and written.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Lines that wait for the database for longer than this are told of.
+const UNWRITTEN_MAX: Duration = Duration::from_secs(15);
 
 /// How long what is on its way may take once told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -76,11 +82,11 @@ impl Standalone {
         self.warn_of_hosts_without_log();
         let _lock = embedded::Lock::take(&self.log.path)?;
         embedded::open(&self.log)?;
-        self.normalizer.inventory.watch(stop);
         embedded::check_in_background(self.log.path.clone());
         let sink = EmbeddedSink::open(&self.log, Clock::System)?;
         let collector = Collector::new(self.collector_config()?, Box::new(sink), Clock::System)?;
         let (metrics, loops) = (Metrics::new(), Loops::new(Instant::now()));
+        self.normalizer.inventory.watch(stop, crate::run::telling(&metrics));
         let (file_asker, file_questions) = question::channel();
         let mut normalizer = self
             .shell::<Normalizer>(Topic::Raw, self.normalizer.clone())?
@@ -104,20 +110,22 @@ impl Standalone {
                 crate::run::runner(channel, &metrics, &loops, Box::new(queue))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let mut printer = Printer::open(&self.log, self.alerts_out.as_deref())?;
+        let has_other_ears = self.alerts_out.is_some() || self.http.is_some() || !self.channels.is_empty();
+        let mut printer = Printer::open(&self.log, self.alerts_out.as_deref(), has_other_ears)?;
         let (manager, reading) = (ServiceManager::from_env(), loops.add(Instant::now()));
         manager.ready();
         std::thread::scope(|scope| {
+            let metrics = &metrics;
+            let watched = Watched { logs: &self.logs, metrics, rounds: &reading };
             let mut threads = vec![
-                ("collector", scope.spawn(move || collect(collector, &reading, stop))),
+                ("collector", scope.spawn(move || collect(collector, &watched, stop))),
                 ("normalizer", scope.spawn(move || Ok(normalizer.run(stop)?))),
                 ("detector", scope.spawn(move || Ok(detector.run(stop)?))),
-                ("printer", scope.spawn(move || printer.run(stop))),
+                ("printer", scope.spawn(move || printer.run(metrics, stop))),
             ];
             for mut channel in channels {
                 threads.push(("channel", scope.spawn(move || Ok(channel.run(stop)?))));
             }
-            let metrics = &metrics;
             if let Some(server) = server {
                 let followed = Arc::clone(&status);
                 threads.push(("status page", scope.spawn(move || followed.run(stop))));
@@ -158,12 +166,47 @@ impl Standalone {
     }
 }
 
+/// What is looked at while logs are read.
+struct Watched<'a> {
+    logs: &'a Path,
+    metrics: &'a Metrics,
+    rounds: &'a Rounds,
+}
+
+impl Watched<'_> {
+    /// Why nothing is read or written, as far as is known after a pass; `written` is when a record was written last.
+    fn ready(&self, pass: &Pass, written: Instant) -> Result<(), String> {
+        let waits = written.elapsed();
+        if pass.in_flight > 0 && waits > UNWRITTEN_MAX {
+            let secs = waits.as_secs();
+            return Err(format!(
+                "no line could be written to the database for {secs} s; the log of this process says why"
+            ));
+        }
+        // A share that is not mounted is an empty folder.
+        let is_there = std::fs::read_dir(self.logs).is_ok_and(|mut entries| entries.next().is_some());
+        if pass.hosts > 0 && !is_there {
+            return Err(format!("{} is empty or cannot be read: is the share mounted?", self.logs.display()));
+        }
+        Ok(())
+    }
+}
+
 /// Ships what the logs hold until `stop`; then keeps what is acknowledged.
-fn collect(mut collector: Collector, rounds: &Rounds, stop: &CancellationToken) -> anyhow::Result<()> {
+fn collect(mut collector: Collector, watched: &Watched<'_>, stop: &CancellationToken) -> anyhow::Result<()> {
     let mut greeted = false;
+    let mut written = Instant::now();
+    let mut looked: Option<Instant> = None;
     while !stop.is_cancelled() {
-        rounds.turn(Instant::now());
+        watched.rounds.turn(Instant::now());
         let pass = collector.pass(POLL_INTERVAL)?;
+        if pass.acked > 0 || pass.in_flight == 0 {
+            written = Instant::now();
+        }
+        if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+            looked = Some(Instant::now());
+            watched.metrics.round("collector", watched.ready(&pass, written));
+        }
         if pass.caught_up && !greeted {
             greeted = true;
             info!(

@@ -58,6 +58,7 @@ struct Shared {
     channel_age: Family<Labels, FloatGauge>,
     channel_seconds: Family<Labels, Histogram>,
     parts: Mutex<BTreeMap<&'static str, Part>>,
+    problems: Mutex<BTreeMap<&'static str, String>>,
     /// The labels of each machine's figures.
     figures: Mutex<BTreeMap<&'static str, Vec<Labels>>>,
     /// Partitions that have a lag, by machine.
@@ -151,6 +152,7 @@ impl Metrics {
             channel_age: Family::default(),
             channel_seconds: Family::new_with_constructor(histogram),
             parts: Mutex::default(),
+            problems: Mutex::default(),
             figures: Mutex::default(),
             partitions: Mutex::default(),
             channels: Mutex::default(),
@@ -242,6 +244,36 @@ impl Metrics {
         let _ = shared.channel_failed.get_or_create(&labels);
         let _ = shared.channel_parked.get_or_create(&labels);
         ChannelMetrics { metrics: self.clone(), labels }
+    }
+
+    /// A thread that runs no machine went round its loop; `ready` says whether it does its work.
+    pub fn round(&self, name: &'static str, ready: Result<(), String>) {
+        self.parts().insert(name, Part { alive: Instant::now(), ready });
+    }
+
+    /// Something that `of` names is wrong, or no longer is. It keeps nothing from going on, but an operator must know.
+    pub fn problem(&self, of: &'static str, what: Option<String>) {
+        let mut problems = locked(&self.0.problems);
+        match what {
+            Some(what) => drop(problems.insert(of, what)),
+            None => drop(problems.remove(of)),
+        }
+    }
+
+    /// What is wrong, in words.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = locked(&self.0.problems).values().cloned().collect();
+        for machine in ["normalizer", "detector"] {
+            let count = self.0.panics.get(&vec![("machine", machine.to_owned())]).map_or(0, |counter| counter.get());
+            if count > 0 {
+                problems.push(format!(
+                    "The {machine} has skipped {count} records since this process started, because each made it fail: its log \
+                     names them. Please report them; what they tell is not detected."
+                ));
+            }
+        }
+        problems
     }
 
     /// The partitions of this process, by machine.

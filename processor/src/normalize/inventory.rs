@@ -61,7 +61,7 @@ impl Inventory {
     /// The same with a relative path taken as below `folder`, and read.
     ///
     /// # Errors
-    /// In words, naming the file.
+    /// In words, naming the file. A file without a name is an error too: it would leave out every host.
     pub fn read_in(mut self, folder: &Path) -> Result<Inventory, String> {
         self.path = self.path.map(|path| folder.join(path));
         self.read()?;
@@ -71,12 +71,20 @@ impl Inventory {
     fn read(&self) -> Result<(), String> {
         let Some(path) = &self.path else { return Ok(()) };
         let failed = |why: String| format!("{}: the inventory of hosts cannot be read: {why}", path.display());
-        let bytes = fs::metadata(path).map_err(|e| failed(e.to_string()))?.len();
+        let metadata = fs::metadata(path).map_err(|e| failed(e.to_string()))?;
+        if !metadata.is_file() {
+            return Err(failed("it is not a regular file".to_owned()));
+        }
+        let bytes = metadata.len();
         if bytes > FILE_BYTES_MAX {
             return Err(failed(format!("it has {bytes} bytes, more than {FILE_BYTES_MAX}")));
         }
         let text = fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-        *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Names::of(&text));
+        let names = Names::of(&text);
+        if names.exact.is_empty() && names.suffixes.is_empty() {
+            return Err(failed("it names no host, which would leave out all of them".to_owned()));
+        }
+        *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(names);
         Ok(())
     }
 
@@ -88,8 +96,8 @@ impl Inventory {
     }
 
     /// Reads the file again whenever it changes, in a thread of its own, until `stop`. A file that cannot be read leaves the
-    /// names as they were, and is warned of.
-    pub fn watch(&self, stop: &CancellationToken) {
+    /// names as they were; `tell` gets the reason, and `None` once the file is read again.
+    pub fn watch(&self, stop: &CancellationToken, tell: impl Fn(Option<String>) + Send + 'static) {
         let Some(path) = self.path.clone() else { return };
         let (inventory, stop) = (self.clone(), stop.clone());
         std::thread::spawn(move || {
@@ -103,9 +111,13 @@ impl Inventory {
                 known = now;
                 match inventory.read() {
                     Ok(()) => {
-                        tracing::info!(path = %path.display(), "the inventory of hosts has changed and is read again")
+                        tracing::info!(path = %path.display(), "the inventory of hosts has changed and is read again");
+                        tell(None);
                     }
-                    Err(why) => tracing::warn!("{why}; the names that it had stay"),
+                    Err(why) => {
+                        tracing::error!("{why}; the names that it had stay");
+                        tell(Some(format!("{why}. The names that it had stay.")));
+                    }
                 }
             }
         });
@@ -169,6 +181,9 @@ mod tests {
         std::fs::write(folder.path().join("hosts.txt"), "pc-2\n").unwrap();
         inventory.read().unwrap();
         assert!(!copy.names("pc-1") && copy.names("pc-2"));
+        std::fs::write(folder.path().join("hosts.txt"), "# nobody\n*\n").unwrap();
+        assert!(inventory.read().unwrap_err().contains("names no host"));
+        assert!(copy.names("pc-2"), "an export that failed leaves out nobody");
         std::fs::remove_file(folder.path().join("hosts.txt")).unwrap();
         assert!(inventory.read().unwrap_err().contains("hosts.txt"));
         assert!(copy.names("pc-2"));

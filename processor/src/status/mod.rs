@@ -268,6 +268,7 @@ impl Status {
         if let Err(why) = self.metrics.readiness(Instant::now()) {
             problems.push(format!("This process is not ready: {why}."));
         }
+        problems.extend(self.metrics.problems());
         match &*locked(&self.reading) {
             Reading::Starting => problems.push("The alerts are still being read.".to_owned()),
             Reading::Failed(why) => problems.push(format!("The alerts cannot be read: {why}.")),
