@@ -39,9 +39,19 @@ pub(super) fn trust_failure(entry: &Entry<'_>) -> Option<TrustFailure> {
         },
         // Configuration Manager says how its call ended, not what happened on the way.
         None if entry.form == Form::WuaHandler => entry.outcome == EventOutcome::Failure,
-        None => entry.facts.trust == Some(Trust::Rejected) || code == FINAL_TRUST_CODE,
+        None => entry.facts.trust == Some(Trust::Rejected) || code == FINAL_TRUST_CODE || ends_operation(entry),
     };
     Some(TrustFailure { code, family, definite })
+}
+
+/// True for the line with which an installation or the download of an update ends.
+fn ends_operation(entry: &Entry<'_>) -> bool {
+    entry.facts.words.any(Words::INSTALL_ENDED) || is_history(entry.body)
+}
+
+/// True for a line of the history of an update, which is written when its operation is over.
+pub(super) fn is_history(body: &str) -> bool {
+    body.starts_with("LogHistory called")
 }
 
 /// The family of a line's code; codes in the log of another program have none. Windows 7 calls a signature of SHA-2 "not found" when it throws the update away.
@@ -158,7 +168,7 @@ pub(super) fn operation(entry: &Entry<'_>, action: Action, open: Option<OpenOper
         // The agent synchronizes metadata in a scan; a file's signature is checked by Misc.
         (_, Some("Misc" | "MISC")) => Operation::Verification,
         _ if family == Family::Metadata => Operation::Scan,
-        _ if entry.body.starts_with("LogHistory called") => Operation::Install,
+        _ if is_history(entry.body) => Operation::Install,
         _ => Operation::Verification,
     }
 }

@@ -127,7 +127,7 @@ struct Malformed(String);
 
 impl Machine for Normalizer {
     const NAME: &'static str = "normalizer";
-    const FORMAT: u32 = 8;
+    const FORMAT: u32 = 9;
     type Config = NormalizerConfig;
 
     fn new(config: &NormalizerConfig, partition: i32, partitions: i32) -> Self {

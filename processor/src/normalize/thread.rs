@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Action, Form, OpenOperation};
 
+use super::classify;
 use super::config::Limits;
 use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words, end_of_scheme};
 
@@ -20,6 +21,9 @@ pub(super) struct Thread {
     pub(super) update: Option<String>,
     /// True once the operation named several updates, by id or by title: then a line without an id belongs to none for sure.
     several: bool,
+    /// Number of the work item on this thread: an operation, or one update of it. What fails in one item is not what
+    /// fails in another.
+    pub(super) item: u32,
     /// Title that was read last.
     title: Option<String>,
     /// KB of that title.
@@ -114,6 +118,18 @@ pub(super) fn updates_found(entry: &Entry<'_>) -> Option<u32> {
 pub(super) struct Threads(BTreeMap<(u32, u32), Thread>);
 
 impl Threads {
+    /// The update that the process of a line of the handler installs, where the handler's own thread names none: the agent
+    /// waits on a thread of its own, which names it.
+    pub(super) fn update_in_work(&self, entry: &Entry<'_>) -> Option<&str> {
+        let of_handler = entry.component.is_some_and(|component| component.eq_ignore_ascii_case("Handler"));
+        let pid = entry.pid.filter(|_| of_handler && entry.report.is_none())?;
+        let installs = |thread: &&Thread| thread.open.is_some_and(|(open, _)| open == OpenOperation::Install);
+        let mut waiting = self.0.range((pid, 0)..=(pid, u32::MAX)).map(|(_, thread)| thread).filter(installs);
+        let named = waiting.find_map(|thread| thread.update.as_deref())?;
+        // Two calls at once leave open whose handler this is.
+        waiting.all(|thread| thread.update.as_deref().is_none_or(|update| update == named)).then_some(named)
+    }
+
     /// The open operation of a line's thread.
     pub(super) fn of(&mut self, entry: &Entry<'_>, limits: &Limits) -> &mut Thread {
         let key = (entry.pid.unwrap_or_default(), entry.tid.unwrap_or_default());
@@ -178,7 +194,15 @@ impl Thread {
         let operation = open_operation(section.operation);
         match (&mut self.open, operation) {
             (Some((open, depth)), Some(operation)) if *open == operation => *depth = depth.saturating_add(1),
-            _ => *self = Thread { open: operation.map(|operation| (operation, 1)), ..Thread::default() },
+            _ => {
+                let (open, item) = (operation.map(|operation| (operation, 1)), self.item.wrapping_add(1));
+                *self = Thread { open, item, ..Thread::default() };
+                return;
+            }
+        }
+        // The handler begins a section for each update, on the agent's thread within the agent's own.
+        if operation == Some(OpenOperation::Install) {
+            self.item = self.item.wrapping_add(1);
         }
     }
 
@@ -207,9 +231,15 @@ impl Thread {
         if self.open.is_some_and(|(open, _)| open == OpenOperation::Scan) {
             return;
         }
-        let begins =
-            entry.body.starts_with("Generating download request") || entry.body.starts_with("Starting install");
-        if begins {
+        const BEGINS: [&str; 3] = ["Generating download request", "Starting install", "Preparing update for install"];
+        if BEGINS.into_iter().any(|begin| entry.body.starts_with(begin)) {
+            if self.update.as_deref().is_some_and(|known| known != update) {
+                self.item = self.item.wrapping_add(1);
+            }
+            if self.several && !self.title_is_new {
+                // The last title of a list is that of another update as likely as not.
+                (self.title, self.kb) = (None, None);
+            }
             self.several = false;
             keep(&mut self.update, update);
         } else if self.update.as_deref().is_some_and(|known| known != update) {
@@ -227,6 +257,11 @@ impl Thread {
             return None;
         }
         Some((self.title.as_deref()?, self.kb.as_deref()))
+    }
+
+    /// True where the operation named several updates.
+    pub(super) fn has_several(&self) -> bool {
+        self.several
     }
 
     /// The title of the update that the operation is about, where it names only one.
@@ -269,7 +304,7 @@ fn is_worked_on(entry: &Entry<'_>) -> bool {
         && (!is_of_scan || entry.form == Form::WuaHandler)
         // A line that is only an id lists a part of the update above.
         && !entry.body.starts_with('{')
-        && !entry.body.starts_with("LogHistory called")
+        && !classify::is_history(entry.body)
         && !["valuat", "pplicab", "upersed"].into_iter().any(|word| entry.body.contains(word))
 }
 

@@ -1,6 +1,7 @@
 //! The Normalizer from raw records to documents: what a line becomes, and what a host's lines amount to.
 
 mod attempts;
+mod calls;
 mod certificates;
 mod chain;
 mod events;
