@@ -106,6 +106,10 @@ impl Seen<'_> {
 /// Folds what a line says of certificate trust.
 pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &mut Facts) {
     let entry = seen.entry;
+    // What is taken away was trusted once, and that it goes says nothing of what comes.
+    if classify::is_of_uninstallation(entry, seen.action, seen.open) {
+        return;
+    }
     // Few lines say anything of trust or end a scan; only for them the file is looked up and the thread worth a copy.
     let success = classify::success(entry, seen.action);
     let refused = seen.action == Action::DownloadFailed;
@@ -137,7 +141,7 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
     if let Some(success) = success {
         succeeded(host, seen, success, (&thread, update), scope, out);
     }
-    if let Some(outcome) = classify::scan_done(entry, thread.scan_code) {
+    if let Some(outcome) = classify::scan_done(entry, thread.scan_code()) {
         scanned(host, seen, outcome, &thread, scope, out);
     }
     *host.files[place].threads.of(entry, limits) = thread;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Action, Form, OpenOperation};
+use wulog_schemas::hresult::is_failure;
 
 use super::classify;
 use super::config::Limits;
@@ -36,8 +37,8 @@ pub(super) struct Thread {
     pub(super) service: Option<String>,
     /// `host[:port]` of the last URL.
     pub(super) server: Option<String>,
-    /// First failure code since the scan began.
-    pub(super) scan_code: Option<u32>,
+    /// Exit code of the scan, where it is one of a failure.
+    exit_code: Option<u32>,
     /// What the open scan, or the last one, talked to and found.
     pub(super) scan: Scan,
 }
@@ -53,6 +54,8 @@ const LISTED_MAX: usize = 256;
 pub(super) struct Scan {
     /// `Found N updates`.
     pub(super) found: Option<u32>,
+    /// Code of the latest failure in it that nothing has made good: a call that fails is made again.
+    failed: Option<u32>,
     /// Updates that it listed one by one, lower case.
     listed: Vec<String>,
     /// `host[:port]` of the servers that it talked to.
@@ -77,6 +80,9 @@ impl Scan {
         let facts = &entry.facts;
         if let Some(found) = updates_found(entry) {
             self.found = Some(found);
+            self.failed = None;
+        } else if entry.action == Action::ScanFailed || classify::trust_failure(entry).is_some() {
+            self.failed = entry.hresult.filter(|_| entry.is_failure()).or(self.failed);
         }
         if let Some(update) = facts.update.filter(|_| facts.words.any(Words::SEARCH_RESULT)) {
             let update = lower(update);
@@ -174,15 +180,17 @@ impl Thread {
                 self.scan.talked_to(cut(&server, value_bytes_max));
             }
         }
-        if let Some(code) = entry.hresult.filter(|_| entry.is_failure() && entry.report.is_none()) {
-            // "Exit code = 0x8024402C" stands before the END of a failed search; other codes on the way do not decide.
-            if facts.words.any(Words::EXIT_CODE.or(Words::RETURNED_CODE)) {
-                self.scan_code = Some(code);
-            }
-        }
         let open = self.open.map(|(operation, _)| operation);
         if scans {
             self.scan.follow(entry);
+        }
+        if let Some(code) = entry.hresult.filter(|_| entry.report.is_none()) {
+            // "Exit code = 0x8024402C" stands before the END of a search and decides how it ended.
+            if is_failure(code) && facts.words.any(Words::EXIT_CODE.or(Words::RETURNED_CODE)) {
+                self.exit_code = Some(code);
+            } else if !is_failure(code) && facts.words.any(Words::EXIT_CODE) {
+                (self.exit_code, self.scan.failed) = (None, None);
+            }
         }
         match section.filter(|section| section.phase == Phase::End) {
             Some(section) => self.end(section),
@@ -277,6 +285,11 @@ impl Thread {
             let is_about = entry.report.is_none() && open != Some(OpenOperation::Scan);
             self.update.as_deref().filter(|_| is_about).map(Cow::Borrowed)
         })
+    }
+
+    /// Code of the failure with which the scan on this thread ends, unless its END says how it ended.
+    pub(super) fn scan_code(&self) -> Option<u32> {
+        self.exit_code.or(self.scan.failed)
     }
 
     /// True where the line ends a search, which the caller asks about before the thread goes on.
