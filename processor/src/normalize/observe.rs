@@ -292,5 +292,9 @@ fn scanned(host: &mut Host, seen: &Seen<'_>, outcome: Outcome, thread: &Thread, 
             }
         }
     }
-    host.scanned(outcome, seen.time, scope, out);
+    let is_report = entry.report.is_some();
+    let of_thread = |value: &'_ Option<String>| value.as_deref().filter(|_| !is_report).map(str::to_owned);
+    let (server, service) = (of_thread(&thread.server), of_thread(&thread.service));
+    let subject = host.subject_of_scan(server.as_deref(), service.as_deref(), scope);
+    host.scanned(outcome, subject, seen.time, scope, out);
 }

@@ -67,3 +67,44 @@ fn a_scan_that_found_its_updates_succeeded() {
     assert_eq!(fed(&[&[START, URL, CALL, SYNC, ENDS_WELL]]), well);
     assert_eq!(fed(&[&[START, URL, CALL, SYNC, ("Agent", "Exit code = 0x00000000"), END]]), well);
 }
+
+/// The servers of a successful scan are told as those of a failed one.
+#[test]
+fn a_scan_tells_the_server_that_it_reached() {
+    let scan = |messages: &[(&str, &str)]| {
+        let mut feed = Feed::live();
+        feed.lines(&lines(61, messages));
+        feed.tick(10 * 60_000);
+        let signals = feed.signals();
+        let scans: Vec<_> = signals.iter().filter(|signal| signal["kind"] == "scan_done").collect();
+        assert_eq!(scans.len(), 1);
+        scans[0].get("subject").and_then(|subject| subject.as_str()).map(str::to_owned)
+    };
+    let wsus = ("Agent", "WSUS server: https://wsus-a.corp.example:8531");
+    let store = ("Agent", "ServiceID = {855E8A7C-ECB4-4CA3-B045-1DFA50104289} Third party service");
+    assert_eq!(scan(&[START, URL, FOUND, END]).as_deref(), Some(SERVER));
+    assert_eq!(scan(&[wsus, START, FOUND, END]).as_deref(), Some(SERVER), "the configured one");
+    assert_eq!(scan(&[wsus, START, store, FOUND, END]), None, "a scan of another service");
+    assert_eq!(scan(&[START, FOUND, END]), None);
+}
+
+/// Scans of other services stand between those of the WSUS server.
+#[test]
+fn a_quarter_of_an_hour_counts_for_each_server() {
+    let store = (
+        "ProtocolTalker",
+        "ServiceId = {855E8A7C-ECB4-4CA3-B045-1DFA50104289}, Server URL = https://fe3.delivery.mp.microsoft.com/ClientWebService/client.asmx",
+    );
+    let mut feed = Feed::live();
+    for minute in 0..6 {
+        feed.lines(&lines(60 + 2 * minute, &[START, store, FOUND, END]));
+        feed.lines(&lines(61 + 2 * minute, &[START, URL, FOUND, END]));
+    }
+    let servers: Vec<String> = feed
+        .signals()
+        .iter()
+        .filter(|signal| signal["kind"] == "scan_done")
+        .map(|signal| signal["subject"].to_string())
+        .collect();
+    assert_eq!(servers, ["\"server:fe3.delivery.mp.microsoft.com\"".to_owned(), format!("\"{SERVER}\"")]);
+}
