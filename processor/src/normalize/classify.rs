@@ -228,9 +228,7 @@ fn action(entry: &Entry<'_>, open: Option<OpenOperation>, continues: bool) -> Ac
 pub(super) fn is_of_uninstallation(entry: &Entry<'_>, action: Action, open: Option<OpenOperation>) -> bool {
     match &entry.report {
         Some(report) => matches!(report.event_id, 221..=225),
-        None => {
-            open == Some(OpenOperation::Uninstall) || operation_of(action) == Some(OpenOperation::Uninstall)
-        }
+        None => open == Some(OpenOperation::Uninstall) || operation_of(action) == Some(OpenOperation::Uninstall),
     }
 }
 

@@ -32,6 +32,7 @@ mod notable;
 mod observe;
 mod patterns;
 mod position;
+mod proxy;
 mod limit;
 mod stamp;
 mod thread;

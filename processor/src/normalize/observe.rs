@@ -12,6 +12,7 @@ use super::classify::{self, TrustFailure};
 use super::config::Limits;
 use super::fold::{Done, Failure, Step};
 use super::host::{Facts, Host, Scope, Success};
+use super::proxy;
 use super::thread::{Thread, cut, lower, server_of_url, updates_found};
 use super::titles::{Bounds, Titles, Told};
 use crate::parse::Entry;
@@ -41,6 +42,9 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
         if !host.dimensions.get("os_build").is_some_and(|known| says_less(known)) {
             host.set_dimension("os_build", Some(build), scope);
         }
+    }
+    if (facts.proxy.is_some() || facts.no_proxy) && entry.outcome != EventOutcome::Failure {
+        proxy::learn(host, entry, scope);
     }
     if let Some(group) = facts.target_group {
         host.set_dimension("target_group", Some(group), scope);

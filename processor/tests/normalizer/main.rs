@@ -11,6 +11,7 @@ mod laws;
 mod names;
 mod notable;
 mod patterns;
+mod proxies;
 mod scans;
 mod streams;
 mod traps;

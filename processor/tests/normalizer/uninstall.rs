@@ -44,16 +44,30 @@ fn a_successful_uninstallation_ends_no_failure() {
 /// The same by the lines of WindowsUpdate.log: by the section, or by the words of the line itself.
 #[test]
 fn lines_of_an_uninstallation_are_no_attempt() {
-    let line = |ms: u32, message: &str| format!("2026/03/02 08:05:00.{ms:03}0000 1840  9000  Handler         {message}");
+    let line =
+        |ms: u32, message: &str| format!("2026/03/02 08:05:00.{ms:03}0000 1840  9000  Handler         {message}");
     let starting = format!("Starting uninstall of CBS update {UPDATE}");
     let section = |end: &str| {
-        [line(1, "* START * CBS Uninstall"), line(2, &starting), line(3, end), line(4, "* END * CBS Uninstall")].join("\n")
+        [line(1, "* START * CBS Uninstall"), line(2, &starting), line(3, end), line(4, "* END * CBS Uninstall")]
+            .join("\n")
     };
     let endings = [
-        ("*FAILED* [800B0109] Completed uninstall of CBS update with type=0, requiresReboot=0, installerError=1, hr=0x800b0109", "uninstall-failed"),
-        ("*FAILED* [800B0109] Completed install of CBS update with type=0, requiresReboot=0, installerError=1, hr=0x800b0109", "uninstall-failed"),
-        ("Completed uninstall of CBS update with type=0, requiresReboot=0, installerError=0, hr=0x0", "uninstall-succeeded"),
-        ("Command line install completed. Return code = 0x00000000, Result = Succeeded, Reboot required = false", "uninstall-succeeded"),
+        (
+            "*FAILED* [800B0109] Completed uninstall of CBS update with type=0, requiresReboot=0, installerError=1, hr=0x800b0109",
+            "uninstall-failed",
+        ),
+        (
+            "*FAILED* [800B0109] Completed install of CBS update with type=0, requiresReboot=0, installerError=1, hr=0x800b0109",
+            "uninstall-failed",
+        ),
+        (
+            "Completed uninstall of CBS update with type=0, requiresReboot=0, installerError=0, hr=0x0",
+            "uninstall-succeeded",
+        ),
+        (
+            "Command line install completed. Return code = 0x00000000, Result = Succeeded, Reboot required = false",
+            "uninstall-succeeded",
+        ),
     ];
     for (end, action) in endings {
         let feed = fed(&section(end));
@@ -73,8 +87,10 @@ fn lines_of_an_uninstallation_are_no_attempt() {
 /// The agent's call around it: its history tells of an uninstallation too.
 #[test]
 fn the_history_of_an_uninstallation_is_no_installation() {
-    let line = |ms: u32, message: &str| format!("2026/03/02 08:05:00.{ms:03}0000 1840  4000  Agent           {message}");
-    let history = |code: &str| format!("LogHistory called. idUpdate={{{UPDATE}}}.1, resultMapped={code}, resultUnMapped=0");
+    let line =
+        |ms: u32, message: &str| format!("2026/03/02 08:05:00.{ms:03}0000 1840  4000  Agent           {message}");
+    let history =
+        |code: &str| format!("LogHistory called. idUpdate={{{UPDATE}}}.1, resultMapped={code}, resultUnMapped=0");
     for code in ["00000000", "800B0109"] {
         let lines = [
             line(1, "* START * Uninstalling updates CallerId = wusa"),

@@ -110,6 +110,8 @@ pub(super) struct Host {
     last_event: Option<i64>,
     /// Event time of the last [`ScanDone`] by its subject, which is empty where it is not known.
     scanned: BTreeMap<String, i64>,
+    /// True once a line that is not of a download told the proxy.
+    pub(super) proxy_is_of_scans: bool,
     /// Log time of the last [`HostFacts`].
     facts_sent: Option<i64>,
     /// Log time since which the facts are not what was sent, and lines since then.
