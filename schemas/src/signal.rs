@@ -57,7 +57,7 @@ pub enum Fact {
     HostFacts(HostFacts),
     /// One operation on one update ended.
     Attempt(Attempt),
-    /// A scan ended; at most every 15 minutes a host.
+    /// A scan ended; at most every 15 minutes a host and server.
     ScanDone(ScanDone),
     /// A partition's clock moved on.
     Tick(Tick),
@@ -83,7 +83,8 @@ pub struct HostRef {
 pub struct HostFacts {
     /// The host.
     pub host: HostRef,
-    /// Dimensions by name: `wsus` (`host[:port]`), `client_build`, `os_build`, `target_group`, `label.NAME` ...
+    /// Dimensions by name: `wsus` (`host[:port]`), `proxy` (`host[:port]`, several with `;`
+    /// between them, or `none`), `client_build`, `os_build`, `target_group`, `label.NAME` ...
     pub dimensions: BTreeMap<String, String>,
     /// What the host fails at now: one entry for each subject and family.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -181,6 +182,9 @@ pub struct ScanDone {
     pub outcome: Outcome,
     /// When the line says that it ended, milliseconds since 1970 UTC.
     pub event_time: i64,
+    /// The server that was scanned, as the [`Attempt::subject`] of a scan names it; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 /// What the detector runs with from this record on: written by the processor itself when it starts with another

@@ -329,8 +329,8 @@ impl Rule {
 }
 
 /// The dimensions that the Normalizer makes; labels have names of the operator's choice.
-const DIMENSIONS: [&str; 9] =
-    ["wsus", "target_group", "client_build", "os_build", "os_version", "update", "file", "server", "caller"];
+const DIMENSIONS: [&str; 10] =
+    ["wsus", "proxy", "target_group", "client_build", "os_build", "os_version", "update", "file", "server", "caller"];
 
 /// The dimension that a misspelt name stands for: the same letters, but for case and separators.
 fn meant_by(name: &str) -> Option<&'static str> {

@@ -160,7 +160,8 @@ fn object(story: &Story, failure: &Failure) -> String {
         ("install", Some(name)) => format!("the installation of {name}"),
         ("install", None) => "the installation of an update".to_owned(),
         (UNNAMED, _) => "the update client".to_owned(),
-        ("uninstall", Some(name)) => format!("the removal of {name}"),
+        ("uninstall", Some(name)) => format!("the uninstallation of {name}"),
+        ("uninstall", None) => "the uninstallation of an update".to_owned(),
         (operation, Some(name)) => format!("the {operation} of {name}"),
         (operation, None) => format!("the {operation} of an update"),
     }

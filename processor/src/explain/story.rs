@@ -367,7 +367,9 @@ impl Story {
         if installed {
             self.failures.remove(&key("download", update));
         }
-        if let Some(update) = update.filter(|_| operation != "scan" && self.successes.len() < KEPT_MAX) {
+        if let Some(update) =
+            update.filter(|_| matches!(operation, "download" | "install") && self.successes.len() < KEPT_MAX)
+        {
             let known = self.successes.entry(update.to_owned()).or_insert(Success { installed, at });
             known.installed |= installed;
             known.at = at;

@@ -27,7 +27,7 @@ pub(super) enum Operation {
     Verification,
     /// A download, the check of what was downloaded included.
     Download,
-    /// An installation or uninstallation.
+    /// An installation. An uninstallation is no attempt.
     Install,
 }
 

@@ -39,9 +39,19 @@ pub(super) fn trust_failure(entry: &Entry<'_>) -> Option<TrustFailure> {
         },
         // Configuration Manager says how its call ended, not what happened on the way.
         None if entry.form == Form::WuaHandler => entry.outcome == EventOutcome::Failure,
-        None => entry.facts.trust == Some(Trust::Rejected) || code == FINAL_TRUST_CODE,
+        None => entry.facts.trust == Some(Trust::Rejected) || code == FINAL_TRUST_CODE || ends_operation(entry),
     };
     Some(TrustFailure { code, family, definite })
+}
+
+/// True for the line with which an installation or the download of an update ends.
+fn ends_operation(entry: &Entry<'_>) -> bool {
+    entry.facts.words.any(Words::INSTALL_ENDED) || is_history(entry.body)
+}
+
+/// True for a line of the history of an update, which is written when its operation is over.
+pub(super) fn is_history(body: &str) -> bool {
+    body.starts_with("LogHistory called")
 }
 
 /// The family of a line's code; codes in the log of another program have none. Windows 7 calls a signature of SHA-2 "not found" when it throws the update away.
@@ -131,7 +141,8 @@ pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Out
             _ => None,
         },
         None if super::thread::Thread::ends_scan(entry) => {
-            let failed = scan_code.or(entry.hresult).is_some_and(is_failure);
+            let own = entry.hresult.filter(|code| !is_failure(*code));
+            let failed = own.or(scan_code).or(entry.hresult).is_some_and(is_failure);
             Some(if failed { Outcome::Failure } else { Outcome::Success })
         }
         None => None,
@@ -143,7 +154,7 @@ pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Out
 pub(super) fn operation(entry: &Entry<'_>, action: Action, open: Option<OpenOperation>, family: Family) -> Operation {
     match entry.report.as_ref().map(|report| report.event_id) {
         Some(161..=170) => return Operation::Download,
-        Some(181..=204 | 221..=225 | 521..=546) => return Operation::Install,
+        Some(181..=204 | 521..=546) => return Operation::Install,
         Some(141..=158) => return Operation::Scan,
         _ => {}
     }
@@ -153,12 +164,12 @@ pub(super) fn operation(entry: &Entry<'_>, action: Action, open: Option<OpenOper
     match (action, entry.component) {
         (Action::ScanFailed, _) => Operation::Scan,
         (Action::DownloadFailed, _) | (_, Some("DnldMgr" | "DownloadManager" | "DWNLDMGR")) => Operation::Download,
-        (Action::InstallFailed | Action::UninstallFailed, _) | (_, Some("Handler" | "HANDLER")) => Operation::Install,
+        (Action::InstallFailed, _) | (_, Some("Handler" | "HANDLER")) => Operation::Install,
         _ if family == Family::Tls => Operation::Scan,
         // The agent synchronizes metadata in a scan; a file's signature is checked by Misc.
         (_, Some("Misc" | "MISC")) => Operation::Verification,
         _ if family == Family::Metadata => Operation::Scan,
-        _ if entry.body.starts_with("LogHistory called") => Operation::Install,
+        _ if is_history(entry.body) => Operation::Install,
         _ => Operation::Verification,
     }
 }
@@ -202,7 +213,22 @@ fn action(entry: &Entry<'_>, open: Option<OpenOperation>, continues: bool) -> Ac
         Action::OperationFailed if open == Some(OpenOperation::Scan) && entry.facts.words.any(Words::EXIT_CODE) => {
             Action::ScanFailed
         }
+        // The handler ends both with the same words.
+        action if open == Some(OpenOperation::Uninstall) => match action {
+            Action::InstallStart => Action::UninstallStart,
+            Action::InstallSucceeded => Action::UninstallSucceeded,
+            Action::InstallFailed => Action::UninstallFailed,
+            action => action,
+        },
         action => action,
+    }
+}
+
+/// True for a line that tells of an uninstallation, by itself or by the operation of its thread.
+pub(super) fn is_of_uninstallation(entry: &Entry<'_>, action: Action, open: Option<OpenOperation>) -> bool {
+    match &entry.report {
+        Some(report) => matches!(report.event_id, 221..=225),
+        None => open == Some(OpenOperation::Uninstall) || operation_of(action) == Some(OpenOperation::Uninstall),
     }
 }
 
@@ -215,6 +241,9 @@ pub(super) fn operation_of(action: Action) -> Option<OpenOperation> {
         }
         Action::InstallStart | Action::InstallEnd | Action::InstallSucceeded | Action::InstallFailed => {
             Some(OpenOperation::Install)
+        }
+        Action::UninstallStart | Action::UninstallEnd | Action::UninstallSucceeded | Action::UninstallFailed => {
+            Some(OpenOperation::Uninstall)
         }
         _ => None,
     }

@@ -32,6 +32,8 @@ const LINES_MAX: usize = 32;
 pub(super) struct Failure {
     pub(super) pid: Option<u32>,
     pub(super) tid: Option<u32>,
+    /// Number of the work item on its thread.
+    pub(super) item: u32,
     /// File of the trust check.
     pub(super) path: Option<String>,
     /// Update id, lower case.
@@ -44,6 +46,8 @@ pub(super) struct Failure {
     pub(super) definite: bool,
     /// True where no later line can tell more: REPORT EVENT.
     pub(super) reported: bool,
+    /// True for a line that sums up what another thread did: REPORT EVENT, and the history of an update.
+    pub(super) sums_up: bool,
     pub(super) operation: Operation,
     pub(super) dimensions: BTreeMap<String, String>,
     /// Event time of the first line, milliseconds since 1970 UTC.
@@ -72,11 +76,11 @@ impl Failure {
     /// True where `line` belongs to the operation of `self`.
     fn takes(&self, line: &Failure) -> bool {
         let apart = self.clock.abs_diff(line.clock) > FOLD_MS.unsigned_abs();
-        // REPORT EVENT comes from another thread of the same process.
-        let same_thread = self.pid == line.pid && (self.tid == line.tid || line.reported);
+        let same_item = self.tid == line.tid && self.item == line.item;
+        let same_work = self.pid == line.pid && (same_item || line.sums_up);
         let agree = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
         !apart
-            && same_thread
+            && same_work
             && self.family == line.family
             && agree(&self.update, &line.update)
             && agree(&self.path, &line.path)
@@ -104,6 +108,19 @@ impl Failure {
             self.dimensions.entry(name).or_insert(value);
         }
     }
+}
+
+/// What a success says of its thread.
+#[derive(Debug)]
+pub(super) struct Done<'a> {
+    pub(super) pid: Option<u32>,
+    pub(super) tid: Option<u32>,
+    /// Number of the work item on the thread.
+    pub(super) item: u32,
+    /// The file that was checked, or that was checked last where the success is that of an update.
+    pub(super) path: Option<&'a str>,
+    /// Update id, lower case.
+    pub(super) update: Option<&'a str>,
 }
 
 /// A step of an operation that went well, and that a refusal may still follow.
@@ -193,11 +210,13 @@ impl Folds {
         self.steps.retain(|step| step.update.as_deref() != Some(update));
     }
 
-    /// Drops what a success on the same thread disproves: all that is not about another file.
-    pub(super) fn thread_succeeded(&mut self, pid: Option<u32>, tid: Option<u32>, path: Option<&str>) {
+    /// Drops what a success in the same work item of a thread disproves: all that is not about another file or update.
+    pub(super) fn item_succeeded(&mut self, done: &Done<'_>) {
         self.open.retain(|failure| {
-            let other_path = matches!((failure.path.as_deref(), path), (Some(a), Some(b)) if a != b);
-            failure.definite || failure.pid != pid || failure.tid != tid || other_path
+            let other_path = matches!((failure.path.as_deref(), done.path), (Some(a), Some(b)) if a != b);
+            let other_update = failure.update.is_some() && failure.update.as_deref() != done.update;
+            let other_item = (failure.pid, failure.tid, failure.item) != (done.pid, done.tid, done.item);
+            failure.definite || other_item || other_path || other_update
         });
     }
 

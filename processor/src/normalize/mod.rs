@@ -32,6 +32,7 @@ mod notable;
 mod observe;
 mod patterns;
 mod position;
+mod proxy;
 mod limit;
 mod stamp;
 mod thread;
@@ -127,7 +128,7 @@ struct Malformed(String);
 
 impl Machine for Normalizer {
     const NAME: &'static str = "normalizer";
-    const FORMAT: u32 = 8;
+    const FORMAT: u32 = 9;
     type Config = NormalizerConfig;
 
     fn new(config: &NormalizerConfig, partition: i32, partitions: i32) -> Self {

@@ -10,8 +10,9 @@ use wulog_schemas::signal::Outcome;
 use super::attempt::{Operation, Proof};
 use super::classify::{self, TrustFailure};
 use super::config::Limits;
-use super::fold::{Failure, Step};
+use super::fold::{Done, Failure, Step};
 use super::host::{Facts, Host, Scope, Success};
+use super::proxy;
 use super::thread::{Thread, cut, lower, server_of_url, updates_found};
 use super::titles::{Bounds, Titles, Told};
 use crate::parse::Entry;
@@ -41,6 +42,9 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
         if !host.dimensions.get("os_build").is_some_and(|known| says_less(known)) {
             host.set_dimension("os_build", Some(build), scope);
         }
+    }
+    if (facts.proxy.is_some() || facts.no_proxy) && entry.outcome != EventOutcome::Failure {
+        proxy::learn(host, entry, scope);
     }
     if let Some(group) = facts.target_group {
         host.set_dimension("target_group", Some(group), scope);
@@ -106,6 +110,10 @@ impl Seen<'_> {
 /// Folds what a line says of certificate trust.
 pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &mut Facts) {
     let entry = seen.entry;
+    // What is taken away was trusted once, and that it goes says nothing of what comes.
+    if classify::is_of_uninstallation(entry, seen.action, seen.open) {
+        return;
+    }
     // Few lines say anything of trust or end a scan; only for them the file is looked up and the thread worth a copy.
     let success = classify::success(entry, seen.action);
     let refused = seen.action == Action::DownloadFailed;
@@ -119,33 +127,38 @@ pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &
     // Taken out and put back: the host changes meanwhile, and a copy of a thread is a dozen allocations.
     let limits = &scope.config.limits;
     let thread = std::mem::take(host.files[place].threads.of(entry, limits));
+    let update = match thread.update_of(entry, seen.open) {
+        Some(update) => Some(update),
+        None => host.files[place].threads.update_in_work(entry).map(|update| Cow::Owned(update.to_owned())),
+    };
+    let update = update.as_deref();
     if refused || seen.trust.is_some() {
-        let update = thread.update_of(entry, seen.open);
         for file in host.files.values_mut() {
-            file.folds.refused(update.as_deref(), thread.path_of(entry), seen.thread_ids());
+            file.folds.refused(update, thread.path_of(entry), seen.thread_ids());
         }
     }
-    if let Some(failure) = failure(seen, &thread, scope) {
+    if let Some(failure) = failure(seen, &thread, update, scope) {
         for failure in host.files[place].folds.add(failure, limits.pending_per_file_max) {
             host.failed(failure, scope, out);
         }
     }
     if let Some(success) = success {
-        succeeded(host, seen, success, &thread, scope, out);
+        succeeded(host, seen, success, (&thread, update), scope, out);
     }
-    if let Some(outcome) = classify::scan_done(entry, thread.scan_code) {
+    if let Some(outcome) = classify::scan_done(entry, thread.scan_code()) {
         scanned(host, seen, outcome, &thread, scope, out);
     }
     *host.files[place].threads.of(entry, limits) = thread;
 }
 
-fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure> {
+/// The failure of a line, where `update` is the one that the line is about.
+fn failure(seen: &Seen<'_>, thread: &Thread, update: Option<&str>, scope: Scope<'_>) -> Option<Failure> {
     let entry = seen.entry;
     let trust = seen.trust?;
     let reported = entry.report.is_some();
     let operation = classify::operation(entry, seen.action, seen.open, trust.family);
     let is_scan = operation == Operation::Scan;
-    let update = thread.update_of(entry, seen.open).filter(|_| !is_scan).map(Cow::into_owned);
+    let update = update.filter(|_| !is_scan).map(str::to_owned);
     // A scan that gave up has no other outcome to wait for.
     let definite = trust.definite || is_scan && seen.action == Action::ScanFailed;
     let wait_secs = if definite { scope.config.update_wait_secs } else { scope.config.provisional_wait_secs };
@@ -163,6 +176,7 @@ fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure
     Some(Failure {
         pid: entry.pid,
         tid: entry.tid,
+        item: thread.item,
         path: path.map(|path| cut(path, scope.config.limits.value_bytes_max).to_owned()),
         update,
         server,
@@ -170,6 +184,7 @@ fn failure(seen: &Seen<'_>, thread: &Thread, scope: Scope<'_>) -> Option<Failure
         family: trust.family,
         definite,
         reported,
+        sums_up: reported || classify::is_history(entry.body),
         operation,
         dimensions: dimensions(entry, thread, scope),
         event_time: seen.time,
@@ -201,15 +216,17 @@ fn succeeded(
     host: &mut Host,
     seen: &Seen<'_>,
     what: classify::Success,
-    thread: &Thread,
+    (thread, update): (&Thread, Option<&str>),
     scope: Scope<'_>,
     out: &mut Facts,
 ) {
     let entry = seen.entry;
     let limits = &scope.config.limits;
-    let update = thread.update_of(entry, seen.open).map(Cow::into_owned);
     if let (None, Some(file)) = (&entry.report, host.files.get_mut(seen.file)) {
-        file.folds.thread_succeeded(entry.pid, entry.tid, thread.path_of(entry));
+        let (pid, tid, item) = (entry.pid, entry.tid, thread.item);
+        // Among several updates, the end of one says nothing of a file that was checked before that of this update.
+        let path = thread.path_of(entry).or(thread.path.as_deref().filter(|_| thread.has_several()));
+        file.folds.item_succeeded(&Done { pid, tid, item, path, update });
     }
     if !what.is_whole {
         let path = thread.path_of(entry).map(|path| cut(path, limits.value_bytes_max).to_owned());
@@ -222,7 +239,7 @@ fn succeeded(
             pid: entry.pid,
             tid: entry.tid,
             path: path.filter(|_| what.operation == Operation::Verification),
-            update,
+            update: update.map(str::to_owned),
             operation: what.operation,
             dimensions: dimensions(entry, thread, scope),
             event_time: seen.time,
@@ -239,7 +256,7 @@ fn succeeded(
     }
     let Some(update) = update else { return };
     for file in host.files.values_mut() {
-        file.folds.update_succeeded(&update);
+        file.folds.update_succeeded(update);
     }
     let success = Success {
         operation: what.operation,
@@ -247,7 +264,7 @@ fn succeeded(
         event_time: seen.time,
         proof: seen.proof(scope),
     };
-    host.update_succeeded(&update, success, scope, out);
+    host.update_succeeded(update, success, scope, out);
 }
 
 fn scanned(host: &mut Host, seen: &Seen<'_>, outcome: Outcome, thread: &Thread, scope: Scope<'_>, out: &mut Facts) {
@@ -279,5 +296,9 @@ fn scanned(host: &mut Host, seen: &Seen<'_>, outcome: Outcome, thread: &Thread, 
             }
         }
     }
-    host.scanned(outcome, seen.time, scope, out);
+    let is_report = entry.report.is_some();
+    let of_thread = |value: &'_ Option<String>| value.as_deref().filter(|_| !is_report).map(str::to_owned);
+    let (server, service) = (of_thread(&thread.server), of_thread(&thread.service));
+    let subject = host.subject_of_scan(server.as_deref(), service.as_deref(), scope);
+    host.scanned(outcome, subject, seen.time, scope, out);
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Action, Form, OpenOperation};
+use wulog_schemas::hresult::is_failure;
 
+use super::classify;
 use super::config::Limits;
 use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words, end_of_scheme};
 
@@ -20,6 +22,9 @@ pub(super) struct Thread {
     pub(super) update: Option<String>,
     /// True once the operation named several updates, by id or by title: then a line without an id belongs to none for sure.
     several: bool,
+    /// Number of the work item on this thread: an operation, or one update of it. What fails in one item is not what
+    /// fails in another.
+    pub(super) item: u32,
     /// Title that was read last.
     title: Option<String>,
     /// KB of that title.
@@ -32,8 +37,8 @@ pub(super) struct Thread {
     pub(super) service: Option<String>,
     /// `host[:port]` of the last URL.
     pub(super) server: Option<String>,
-    /// First failure code since the scan began.
-    pub(super) scan_code: Option<u32>,
+    /// Exit code of the scan, where it is one of a failure.
+    exit_code: Option<u32>,
     /// What the open scan, or the last one, talked to and found.
     pub(super) scan: Scan,
 }
@@ -49,6 +54,8 @@ const LISTED_MAX: usize = 256;
 pub(super) struct Scan {
     /// `Found N updates`.
     pub(super) found: Option<u32>,
+    /// Code of the latest failure in it that nothing has made good: a call that fails is made again.
+    failed: Option<u32>,
     /// Updates that it listed one by one, lower case.
     listed: Vec<String>,
     /// `host[:port]` of the servers that it talked to.
@@ -73,6 +80,9 @@ impl Scan {
         let facts = &entry.facts;
         if let Some(found) = updates_found(entry) {
             self.found = Some(found);
+            self.failed = None;
+        } else if entry.action == Action::ScanFailed || classify::trust_failure(entry).is_some() {
+            self.failed = entry.hresult.filter(|_| entry.is_failure()).or(self.failed);
         }
         if let Some(update) = facts.update.filter(|_| facts.words.any(Words::SEARCH_RESULT)) {
             let update = lower(update);
@@ -114,6 +124,18 @@ pub(super) fn updates_found(entry: &Entry<'_>) -> Option<u32> {
 pub(super) struct Threads(BTreeMap<(u32, u32), Thread>);
 
 impl Threads {
+    /// The update that the process of a line of the handler installs, where the handler's own thread names none: the agent
+    /// waits on a thread of its own, which names it.
+    pub(super) fn update_in_work(&self, entry: &Entry<'_>) -> Option<&str> {
+        let of_handler = entry.component.is_some_and(|component| component.eq_ignore_ascii_case("Handler"));
+        let pid = entry.pid.filter(|_| of_handler && entry.report.is_none())?;
+        let installs = |thread: &&Thread| thread.open.is_some_and(|(open, _)| open == OpenOperation::Install);
+        let mut waiting = self.0.range((pid, 0)..=(pid, u32::MAX)).map(|(_, thread)| thread).filter(installs);
+        let named = waiting.find_map(|thread| thread.update.as_deref())?;
+        // Two calls at once leave open whose handler this is.
+        waiting.all(|thread| thread.update.as_deref().is_none_or(|update| update == named)).then_some(named)
+    }
+
     /// The open operation of a line's thread.
     pub(super) fn of(&mut self, entry: &Entry<'_>, limits: &Limits) -> &mut Thread {
         let key = (entry.pid.unwrap_or_default(), entry.tid.unwrap_or_default());
@@ -158,15 +180,17 @@ impl Thread {
                 self.scan.talked_to(cut(&server, value_bytes_max));
             }
         }
-        if let Some(code) = entry.hresult.filter(|_| entry.is_failure() && entry.report.is_none()) {
-            // "Exit code = 0x8024402C" stands before the END of a failed search; other codes on the way do not decide.
-            if facts.words.any(Words::EXIT_CODE.or(Words::RETURNED_CODE)) {
-                self.scan_code = Some(code);
-            }
-        }
         let open = self.open.map(|(operation, _)| operation);
         if scans {
             self.scan.follow(entry);
+        }
+        if let Some(code) = entry.hresult.filter(|_| entry.report.is_none()) {
+            // "Exit code = 0x8024402C" stands before the END of a search and decides how it ended.
+            if is_failure(code) && facts.words.any(Words::EXIT_CODE.or(Words::RETURNED_CODE)) {
+                self.exit_code = Some(code);
+            } else if !is_failure(code) && facts.words.any(Words::EXIT_CODE) {
+                (self.exit_code, self.scan.failed) = (None, None);
+            }
         }
         match section.filter(|section| section.phase == Phase::End) {
             Some(section) => self.end(section),
@@ -178,7 +202,15 @@ impl Thread {
         let operation = open_operation(section.operation);
         match (&mut self.open, operation) {
             (Some((open, depth)), Some(operation)) if *open == operation => *depth = depth.saturating_add(1),
-            _ => *self = Thread { open: operation.map(|operation| (operation, 1)), ..Thread::default() },
+            _ => {
+                let (open, item) = (operation.map(|operation| (operation, 1)), self.item.wrapping_add(1));
+                *self = Thread { open, item, ..Thread::default() };
+                return;
+            }
+        }
+        // The handler begins a section for each update, on the agent's thread within the agent's own.
+        if operation == Some(OpenOperation::Install) {
+            self.item = self.item.wrapping_add(1);
         }
     }
 
@@ -207,9 +239,15 @@ impl Thread {
         if self.open.is_some_and(|(open, _)| open == OpenOperation::Scan) {
             return;
         }
-        let begins =
-            entry.body.starts_with("Generating download request") || entry.body.starts_with("Starting install");
-        if begins {
+        const BEGINS: [&str; 3] = ["Generating download request", "Starting install", "Preparing update for install"];
+        if BEGINS.into_iter().any(|begin| entry.body.starts_with(begin)) {
+            if self.update.as_deref().is_some_and(|known| known != update) {
+                self.item = self.item.wrapping_add(1);
+            }
+            if self.several && !self.title_is_new {
+                // The last title of a list is that of another update as likely as not.
+                (self.title, self.kb) = (None, None);
+            }
             self.several = false;
             keep(&mut self.update, update);
         } else if self.update.as_deref().is_some_and(|known| known != update) {
@@ -229,6 +267,11 @@ impl Thread {
         Some((self.title.as_deref()?, self.kb.as_deref()))
     }
 
+    /// True where the operation named several updates.
+    pub(super) fn has_several(&self) -> bool {
+        self.several
+    }
+
     /// The title of the update that the operation is about, where it names only one.
     pub(super) fn title_of_operation(&self) -> Option<&str> {
         self.title.as_deref().filter(|_| !self.several)
@@ -242,6 +285,11 @@ impl Thread {
             let is_about = entry.report.is_none() && open != Some(OpenOperation::Scan);
             self.update.as_deref().filter(|_| is_about).map(Cow::Borrowed)
         })
+    }
+
+    /// Code of the failure with which the scan on this thread ends, unless its END says how it ended.
+    pub(super) fn scan_code(&self) -> Option<u32> {
+        self.exit_code.or(self.scan.failed)
     }
 
     /// True where the line ends a search, which the caller asks about before the thread goes on.
@@ -269,7 +317,7 @@ fn is_worked_on(entry: &Entry<'_>) -> bool {
         && (!is_of_scan || entry.form == Form::WuaHandler)
         // A line that is only an id lists a part of the update above.
         && !entry.body.starts_with('{')
-        && !entry.body.starts_with("LogHistory called")
+        && !classify::is_history(entry.body)
         && !["valuat", "pplicab", "upersed"].into_iter().any(|word| entry.body.contains(word))
 }
 

@@ -74,7 +74,7 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
         return Action::DownloadFailed;
     }
     if facts.said.denied && body.contains("nstall") {
-        return Action::InstallFailed;
+        return if body.contains("ninstall") { Action::UninstallFailed } else { Action::InstallFailed };
     }
     if facts.trust.is_some() {
         return Action::SignatureVerification;
@@ -86,10 +86,19 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
         return Action::DownloadSucceeded;
     }
     if has(Words::INSTALL_ENDED) {
-        return if failed { Action::InstallFailed } else { Action::InstallSucceeded };
+        let is_uninstallation = body.contains("ninstall of") || body.contains("ninstall c");
+        return match (is_uninstallation, failed) {
+            (true, true) => Action::UninstallFailed,
+            (true, false) => Action::UninstallSucceeded,
+            (false, true) => Action::InstallFailed,
+            (false, false) => Action::InstallSucceeded,
+        };
     }
     if body.starts_with("Starting install of ") {
         return Action::InstallStart;
+    }
+    if body.starts_with("Starting uninstall of ") {
+        return Action::UninstallStart;
     }
     of_text(entry, failed)
 }
@@ -153,6 +162,10 @@ fn of_wuahandler(body: &str, failed: bool) -> Action {
         Some(Topic::Download(Phase::Start)) if !failed => Action::DownloadStart,
         Some(Topic::Download(_)) if failed => Action::DownloadFailed,
         Some(Topic::Download(_)) => Action::DownloadEnd,
+        Some(Topic::Install(phase)) if body.contains("ninstall") => {
+            let ended = if failed { Action::UninstallFailed } else { Action::UninstallEnd };
+            if phase == Phase::Start && !failed { Action::UninstallStart } else { ended }
+        }
         Some(Topic::Install(Phase::Start)) if !failed => Action::InstallStart,
         Some(Topic::Install(_)) if failed => Action::InstallFailed,
         Some(Topic::Install(_)) => Action::InstallEnd,

@@ -46,8 +46,10 @@ pub struct Facts<'a> {
     pub url: Option<&'a str>,
     /// `Target group`.
     pub target_group: Option<&'a str>,
-    /// Proxy, as written.
+    /// Proxy, as written; several have `;` or blanks between them.
     pub proxy: Option<&'a str>,
+    /// True where the line says that there is no proxy.
+    pub no_proxy: bool,
     /// Update id.
     pub update: Option<&'a str>,
     /// Its revision.

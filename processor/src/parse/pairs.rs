@@ -43,6 +43,7 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<us
         }
         // Told apart by the last letter, then compared in full.
         match key.as_bytes().last() {
+            Some(b'e') if key.ends_with("Access type") => facts.no_proxy |= value.starts_with("No proxy"),
             Some(b'd') if is_caller(key) => caller(value, facts),
             Some(b'd') if key.ends_with("Computer Brand") => {
                 facts.manufacturer = bounded(value.trim_end()).map(Cow::Borrowed)
@@ -125,15 +126,26 @@ fn proxy<'a>(value: &'a str, facts: &mut Facts<'a>) {
         Some(quote @ (b'\'' | b'"')) => value[1..].split_once(char::from(*quote)).map(|(inner, _)| inner),
         _ => None,
     };
+    let is_enclosed = inner.is_some();
     let inner = inner.unwrap_or_else(|| value.split([',', ';']).next().unwrap_or(value)).trim();
-    let inner = inner.trim_end_matches(['.', '/']);
+    if is_none(inner) || is_enclosed && inner.is_empty() {
+        facts.no_proxy = true;
+        return;
+    }
+    let inner = inner.trim_end_matches(['.', '/', ';']);
     let inner = inner.strip_prefix("http://").or_else(|| inner.strip_prefix("https://")).unwrap_or(inner);
     // A server has a name of one word; a sentence behind the key is none. `http=a:80;https=b:80` has one for each protocol.
     let by_protocol = inner.starts_with("http=") || inner.starts_with("https=");
-    let is_server = !inner.contains([' ', '\t']) && (by_protocol || !inner.contains('=')) && !is_none(inner);
+    let is_list = is_enclosed && inner.split([' ', ';']).all(|part| part.is_empty() || has_port(part));
+    let is_server = (is_list || !inner.contains([' ', '\t'])) && (by_protocol || !inner.contains('='));
     if let Some(proxy) = bounded(inner).filter(|_| is_server) {
         facts.proxy = Some(proxy);
     }
+}
+
+/// True for `HOST:PORT`.
+fn has_port(server: &str) -> bool {
+    server.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Spellings of no value.

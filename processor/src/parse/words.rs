@@ -60,7 +60,7 @@ impl Words {
 ///
 /// Where a word may begin a sentence its first letter is left out, unless it would then begin inside of another word. Whether
 /// a word of success or failure is a whole one, and what stands around it, is looked at by [`super::said`].
-const SPELLINGS: [(&str, Words); 55] = [
+const SPELLINGS: [(&str, Words); 56] = [
     ("Logging initialized", Words::LOGGING_INITIALIZED),
     ("failed postprocessing", Words::POSTPROCESSING),
     ("failed post processing", Words::POSTPROCESSING),
@@ -96,6 +96,7 @@ const SPELLINGS: [(&str, Words); 55] = [
     ("DO job", Words::TRANSFER_JOB),
     ("completed successfully", Words::COMPLETED.or(Words::SUCCEEDED)),
     ("Completed install of", Words::INSTALL_ENDED),
+    ("Completed uninstall of", Words::INSTALL_ENDED),
     ("nstall completed", Words::INSTALL_ENDED),
     ("nstall call complete", Words::INSTALL_ENDED),
     ("Install of setup package", Words::INSTALL_ENDED),

@@ -1,6 +1,7 @@
 //! The Normalizer from raw records to documents: what a line becomes, and what a host's lines amount to.
 
 mod attempts;
+mod calls;
 mod certificates;
 mod chain;
 mod events;
@@ -10,8 +11,11 @@ mod laws;
 mod names;
 mod notable;
 mod patterns;
+mod proxies;
+mod scans;
 mod streams;
 mod traps;
 mod two_logs;
+mod uninstall;
 mod unreadable;
 mod wrapped;

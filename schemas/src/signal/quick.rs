@@ -76,8 +76,12 @@ pub enum FactRef<'a> {
     ScanDone {
         /// The host.
         host: HostRefRef<'a>,
+        /// See [`ScanDone::outcome`].
+        outcome: Outcome,
         /// See [`ScanDone::event_time`].
         event_time: i64,
+        /// See [`ScanDone::subject`].
+        subject: Option<&'a str>,
     },
     /// See [`Tick`].
     Tick(Tick),
@@ -134,9 +138,12 @@ impl<'a> From<&'a Signal> for SignalRef<'a> {
         let fact = match &signal.fact {
             Fact::HostFacts(facts) => of_host_facts(facts),
             Fact::Attempt(attempt) => of_attempt(attempt),
-            Fact::ScanDone(ScanDone { host, event_time, .. }) => {
-                FactRef::ScanDone { host: host.into(), event_time: *event_time }
-            }
+            Fact::ScanDone(ScanDone { host, outcome, event_time, subject }) => FactRef::ScanDone {
+                host: host.into(),
+                outcome: *outcome,
+                event_time: *event_time,
+                subject: subject.as_deref(),
+            },
             Fact::Tick(tick) => FactRef::Tick(*tick),
             Fact::Config(change) => FactRef::Config(change),
             Fact::Handling(order) => FactRef::Handling(order),
@@ -324,8 +331,11 @@ impl<'a> Cursor<'a> {
 
     fn scan_done(&mut self) -> Option<FactRef<'a>> {
         let host = self.host()?;
-        outcome(self.string(",\"outcome\":\"")?)?;
-        Some(FactRef::ScanDone { host, event_time: self.number(",\"event_time\":")? })
+        let outcome = outcome(self.string(",\"outcome\":\"")?)?;
+        let event_time = self.number(",\"event_time\":")?;
+        let named = self.rest.starts_with(",\"subject\":");
+        let subject = if named { Some(self.string(",\"subject\":\"")?) } else { None };
+        Some(FactRef::ScanDone { host, outcome, event_time, subject })
     }
 }
 
@@ -409,13 +419,15 @@ mod tests {
             unreadable: None,
             ..facts.clone()
         };
-        let scan = ScanDone { host: host(), outcome: Outcome::Success, event_time: 9 };
+        let scan = ScanDone { host: host(), outcome: Outcome::Success, event_time: 9, subject: None };
+        let named = ScanDone { subject: Some("server:wsus:8531".to_owned()), ..scan.clone() };
         let facts = [
             Fact::HostFacts(facts),
             Fact::HostFacts(HostFacts { dimensions: BTreeMap::new(), ..facts_alone }),
             Fact::Attempt(Attempt { dimensions: BTreeMap::new(), ..plain }),
             Fact::Attempt(attempt),
             Fact::ScanDone(scan),
+            Fact::ScanDone(named),
             Fact::Tick(Tick { partitions: 12 }),
         ];
         let raw = RawPosition { partition: 3, offset: 81_723 };

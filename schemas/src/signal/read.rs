@@ -114,6 +114,7 @@ impl Fields<'_> {
                 host: needed(self.host, "host")?,
                 outcome: needed(self.outcome, "outcome")?,
                 event_time: needed(self.event_time, "event_time")?,
+                subject: self.subject,
             }),
             "tick" => Fact::Tick(Tick { partitions: needed(self.partitions, "partitions")? }),
             "config" => Fact::Config(ConfigChange {

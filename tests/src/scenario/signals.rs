@@ -186,7 +186,7 @@ impl Sink for Signals<'_> {
             What::Scan { ok } => {
                 if self.known[host.index as usize].live {
                     let outcome = if ok { Outcome::Success } else { Outcome::Failure };
-                    let scan = ScanDone { host: reference, outcome, event_time: doing.time };
+                    let scan = ScanDone { host: reference, outcome, event_time: doing.time, subject: None };
                     self.push(host.index, doing.arrives, Fact::ScanDone(scan));
                 }
             }

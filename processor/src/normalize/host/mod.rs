@@ -37,8 +37,11 @@ use crate::parse::Entry;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// At most one [`ScanDone`] in this time.
+/// At most one [`ScanDone`] of a server in this time.
 const SCAN_EVERY_MS: i64 = 15 * 60 * 1000;
+
+/// Servers whose last scan is known: WSUS, and Microsoft's services.
+const SCANNED_MAX: usize = 8;
 
 /// Changed facts wait for so many lines, so that the block of a service start gives one signal and not ten.
 const FACTS_WAIT_LINES: u32 = 50;
@@ -105,7 +108,10 @@ pub(super) struct Host {
     heard: bool,
     first_log: i64,
     last_event: Option<i64>,
-    last_scan: Option<i64>,
+    /// Event time of the last [`ScanDone`] by its subject, which is empty where it is not known.
+    scanned: BTreeMap<String, i64>,
+    /// True once a line that is not of a download told the proxy.
+    pub(super) proxy_is_of_scans: bool,
     /// Log time of the last [`HostFacts`].
     facts_sent: Option<i64>,
     /// Log time since which the facts are not what was sent, and lines since then.
@@ -263,15 +269,27 @@ impl Host {
         self.caught_up = beat.caught_up;
     }
 
-    /// A scan ended: says so, unless another one ended just before.
-    pub(super) fn scanned(&mut self, outcome: Outcome, event_time: i64, scope: Scope<'_>, out: &mut Facts) {
-        let too_soon = self.last_scan.is_some_and(|last| event_time < last.saturating_add(SCAN_EVERY_MS));
-        if too_soon {
+    /// A scan at `subject` ended: says so, unless another one there ended just before.
+    pub(super) fn scanned(
+        &mut self,
+        outcome: Outcome,
+        subject: Option<String>,
+        event_time: i64,
+        scope: Scope<'_>,
+        out: &mut Facts,
+    ) {
+        let key = subject.as_deref().unwrap_or_default();
+        let last = self.scanned.get(key);
+        if last.is_some_and(|last| event_time < last.saturating_add(SCAN_EVERY_MS)) {
             return;
         }
-        self.last_scan = Some(event_time);
+        if last.is_none() && self.scanned.len() >= SCANNED_MAX {
+            let oldest = self.scanned.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
+            oldest.and_then(|oldest| self.scanned.remove(&oldest));
+        }
+        self.scanned.insert(key.to_owned(), event_time);
         self.send_facts_if_unsent(scope, out);
-        let scan = ScanDone { host: self.named(scope), outcome, event_time };
+        let scan = ScanDone { host: self.named(scope), outcome, event_time, subject };
         out.push(Said { raw: scope.at.raw, fact: Fact::ScanDone(scan), proof: None });
     }
 

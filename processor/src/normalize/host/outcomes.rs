@@ -183,6 +183,20 @@ impl Host {
         }
     }
 
+    /// The subject of a scan that ended: the server that its thread named, else the configured one where the scan asks for
+    /// what that one offers.
+    pub(in crate::normalize) fn subject_of_scan(
+        &self,
+        server: Option<&str>,
+        service: Option<&str>,
+        scope: Scope<'_>,
+    ) -> Option<String> {
+        let configured =
+            || self.dimensions.get("wsus").filter(|wsus| *wsus != NO_WSUS && self.asks_its_service(service));
+        let server = server.or_else(|| configured().map(String::as_str))?;
+        Some(cut(&format!("server:{server}"), scope.config.limits.value_bytes_max).to_owned())
+    }
+
     /// The subject that fails in the same way at the same time: another file of the host, or another thread, told it.
     fn same_failure(&self, failure: &Failure) -> Option<String> {
         let is_same = |failing: &Failing| {

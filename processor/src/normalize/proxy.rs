@@ -1,0 +1,47 @@
+//! The proxy of a host, as one of its dimensions: that of its scans.
+//!
+//! A proxy that inspects TLS answers in place of the WSUS server, so it is a cause as likely as the server is. A host whose
+//! scans fail downloads nothing: were the newest line to decide, the proxy of downloads would be known of healthy hosts
+//! alone and look like what they have in common. So a line of a download counts only as long as no other told a proxy.
+
+use std::borrow::Cow;
+
+use super::host::{Host, Scope};
+use super::thread::lower;
+use crate::parse::{Entry, Words};
+
+/// Value of the dimension where the log says that there is no proxy.
+const NO_PROXY: &str = "none";
+
+/// Takes the proxy that a line tells.
+pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
+    let of_component = |component: &str| component.eq_ignore_ascii_case("DnldMgr") || component == "DownloadManager";
+    let is_of_download = entry.facts.words.any(Words::TRANSFER_JOB) || entry.component.is_some_and(of_component);
+    if is_of_download && host.proxy_is_of_scans {
+        return;
+    }
+    host.proxy_is_of_scans = !is_of_download;
+    let proxy = entry.facts.proxy.map_or(Cow::Borrowed(NO_PROXY), one_spelling);
+    host.set_dimension("proxy", Some(&proxy), scope);
+}
+
+/// The same proxies in one spelling: `a:80;b:80`, lower case, without scheme, protocol and user, in alphabetical order.
+fn one_spelling(proxies: &str) -> Cow<'_, str> {
+    if !proxies.contains([';', ',', ' ', '=', '/', '@']) {
+        return lower(proxies);
+    }
+    let mut servers: Vec<Cow<'_, str>> =
+        proxies.split([';', ',', ' ']).map(server).filter(|it| !it.is_empty()).collect();
+    servers.sort_unstable();
+    servers.dedup();
+    servers.join(";").into()
+}
+
+/// `http=http://user:secret@Proxy:8080/` is `proxy:8080`.
+fn server(proxy: &str) -> Cow<'_, str> {
+    let behind = |mark: &str, text: &'_ str| text.rfind(mark).map_or(0, |at| at + mark.len());
+    let proxy = &proxy[behind("=", proxy)..];
+    let proxy = &proxy[behind("://", proxy)..];
+    let proxy = &proxy[behind("@", proxy)..];
+    lower(proxy.trim_end_matches('/'))
+}
