@@ -338,7 +338,10 @@ fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
         codes: &codes,
         wsus,
         server: server_of(first),
-        of_microsoft: remedy::is_of_microsoft(story.wsus.as_deref(), names.iter().map(String::as_str)),
+        signer: remedy::signer(story.wsus.as_deref(), names.iter().map(String::as_str)),
+        builds: &remedy::Builds::of([story.os.as_deref().or(story.client.as_deref())]),
+        // One log does not tell how other hosts fare.
+        is_accepted_elsewhere: false,
         affected: THIS_HOST,
     })
 }
