@@ -8,11 +8,11 @@ use wulog_schemas::alert::{
 };
 
 use super::activity::quarter;
-use super::certificates::{Certificates, Findings, wsus_of};
+use super::certificates::{Certificates, Findings, value_of, wsus_of};
 use super::config::DetectorConfig;
 use super::evidence::{DAY_MS, Onset, secs_to_ms};
 use super::factors::Comparison;
-use super::fleet::Fleet;
+use super::fleet::{Fleet, HostIndex};
 use super::incident::{Incident, Phase};
 use super::remedy;
 use super::stats::rounded;
@@ -62,8 +62,17 @@ pub(super) fn write(
     let subjects = subjects(incident, fleet);
     let found = Findings::of(incident, &comparison, context);
     let (wsus, has_publisher) = (wsus_of(incident, fleet), found.are_cause());
-    let (family, families) = (incident.family, &incident.families);
-    let mut remediation = remedy::of_incident(family, families, &codes, &subjects, wsus.as_deref(), has_publisher);
+    let builds = builds(incident, fleet);
+    let mut remediation = remedy::of_incident(&remedy::Known {
+        family: incident.family,
+        families: &incident.families,
+        codes: &codes,
+        subjects: &subjects,
+        wsus: wsus.as_deref(),
+        has_publisher,
+        builds: &builds,
+        succeeded_elsewhere: comparison.same_subject_succeeded,
+    });
     found.answer(&mut remediation);
     let alert = Alert {
         schema: SCHEMA.to_owned(),
@@ -149,6 +158,13 @@ fn growth(incident: &Incident) -> Growth {
         doubling_secs: (times.len() >= 2).then_some(doubling_secs),
         hosts_in_last_hour: times.iter().filter(|time| **time > last - HOUR_MS).count() as u64,
     }
+}
+
+/// Builds of Windows on the hosts of an incident.
+fn builds(incident: &Incident, fleet: &Fleet) -> remedy::Builds {
+    let version =
+        |host: &HostIndex| value_of(*host, "os_build", fleet).or_else(|| value_of(*host, "client_build", fleet));
+    remedy::Builds::of(incident.members.keys().map(version))
 }
 
 fn codes(incident: &Incident, fleet: &Fleet) -> Vec<CodeCount> {

@@ -48,7 +48,8 @@ fn trouble(code: Option<u32>, http: Option<u16>) -> Trouble {
         0x8020_0013 | 0x80D0_5011 => Trouble::Ranges,
         0x8007_0422 | 0x8024_6008 => Trouble::Service,
         0x8007_0070 => Trouble::Disk,
-        0x8024_2000..=0x8024_2FFF | 0x8007_0643 | 0x800F_0000..=0x800F_FFFF => Trouble::Installer,
+        // The errors of the Windows Installer, ERROR_INSTALL_SERVICE_FAILURE to ERROR_PATCH_REMOVAL_DISALLOWED.
+        0x8024_2000..=0x8024_2FFF | 0x8007_0641..=0x8007_066D | 0x800F_0000..=0x800F_FFFF => Trouble::Installer,
         _ => match http {
             Some(401 | 403 | 407) => Trouble::Refused,
             Some(404 | 410) => Trouble::Missing,
@@ -58,8 +59,9 @@ fn trouble(code: Option<u32>, http: Option<u16>) -> Trouble {
     }
 }
 
-/// The steps for a failure that is none of certificate trust, the likeliest first.
-pub(super) fn steps(failure: &Failure, wsus: Option<&str>) -> Vec<Step> {
+/// The steps for a failure that is none of certificate trust, the likeliest first. `is_of_organization` is true for an update
+/// that an organization publishes itself, which brings an installer of its own.
+pub(super) fn steps(failure: &Failure, wsus: Option<&str>, is_of_organization: bool) -> Vec<Step> {
     let code = failure.code.as_deref().and_then(parse_hresult);
     let (server, port) = wsus.map_or(("SERVER", "8530"), |wsus| wsus.rsplit_once(':').unwrap_or((wsus, "80")));
     let on_wsus = wsus.map_or("the WSUS server".to_owned(), |name| format!("the WSUS server ({name})"));
@@ -118,6 +120,10 @@ pub(super) fn steps(failure: &Failure, wsus: Option<&str>) -> Vec<Step> {
             here("Likewise:", "sc qc wuauserv"),
         ],
         Trouble::Disk => vec![here("How much room has the system drive?", "fsutil volume diskfree C:")],
+        // The codes of servicing are written where Windows itself installs, whoever the update is of.
+        Trouble::Installer if !is_of_servicing(code) && (failure.is_by_command || is_of_organization) => {
+            own_installer()
+        }
         Trouble::Installer => vec![
             here("Are the components of Windows whole?", "DISM /Online /Cleanup-Image /ScanHealth"),
             here(
@@ -127,6 +133,31 @@ pub(super) fn steps(failure: &Failure, wsus: Option<&str>) -> Vec<Step> {
         ],
         Trouble::Other => vec![url(), proxy()],
     }
+}
+
+fn is_of_servicing(code: Option<u32>) -> bool {
+    matches!(code, Some(0x800F_0000..=0x800F_FFFF))
+}
+
+/// Steps for an installer that is a program of its own. It does not use the servicing of Windows, so CBS.log lacks it.
+fn own_installer() -> Vec<Step> {
+    let here = |check: &str, command: &str| step(check, command, THIS_HOST);
+    vec![
+        here(
+            "What does the installer's own log say at this time? The service's installers often write it to this folder. \
+             The vendor says where else, and what an exit code of an EXE means.",
+            r"dir /o-d %windir%\Temp\*.log",
+        ),
+        here(
+            "For an MSI: which product and error did the Windows Installer log? 1603 (0x80070643) alone is any error.",
+            "powershell -Command \"Get-WinEvent -MaxEvents 9 -FilterHashtable @{LogName='Application';ProviderName='MsiInstaller'} | Format-List TimeCreated, Id, Message\"",
+        ),
+        here(
+            "Does the installer fail by hand too, with the options of the update? FILE.msi: the update's file. Look for \
+             \"Return value 3\" in the log.",
+            "msiexec /i FILE.msi /qn /l*v install.log",
+        ),
+    ]
 }
 
 fn step(check: &str, command: &str, on: &str) -> Step {

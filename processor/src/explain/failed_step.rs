@@ -48,6 +48,7 @@ impl FailedStep {
             since,
             last: at,
             count: count + 1,
+            is_by_command: false,
             dated,
         };
         self.open = Some((thread.clone(), failure));

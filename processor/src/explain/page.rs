@@ -7,7 +7,7 @@ use chrono::DateTime;
 use wulog_schemas::alert::{Cause, NO_WSUS, Step, cause};
 use wulog_schemas::hresult::{self, Family};
 
-use super::story::{Failure, Story, UNNAMED};
+use super::story::{Done, Failure, Story, UNNAMED};
 use super::{Explanation, Verdict, advice, windows};
 use crate::detect::remedy;
 use crate::replay::ReplayError;
@@ -123,24 +123,45 @@ fn headline(story: &Story, failure: &Failure) -> String {
     let Some(family) = failure.family else {
         return format!("{} fails. It is no matter of certificate trust.", capitalized(&object(story, failure)));
     };
-    let why = match (cause_of(story, failure), family) {
-        (Some(Cause::WsusTls), _) => "this host does not accept the TLS certificate of its WSUS server".to_owned(),
-        (Some(Cause::MicrosoftTls), _) => {
-            "this host does not accept the TLS certificate that it is shown for Microsoft's update service".to_owned()
-        }
-        (None, _) => "this host does not accept the TLS certificate of its update server".to_owned(),
-        (Some(Cause::UpdateSignature), family) => of_signature(family).to_owned(),
+    let why = match cause_of(story, failure) {
+        Some(Cause::WsusTls) => of_tls(failure, "its WSUS server"),
+        Some(Cause::MicrosoftTls) => of_tls(failure, "Microsoft's update service"),
+        None => of_tls(failure, "its update server"),
+        Some(Cause::UpdateSignature) => of_signature(failure, family).to_owned(),
     };
     format!("{} fails: {why}.", capitalized(&object(story, failure)))
 }
 
-fn of_signature(family: Family) -> &'static str {
+fn has(failure: &Failure, is_such: fn(&str) -> bool) -> bool {
+    failure.code.as_deref().is_some_and(is_such)
+}
+
+fn of_tls(failure: &Failure, server: &str) -> String {
+    if has(failure, remedy::is_negotiation) {
+        return format!(
+            "the TLS connection to {server} does not come about, likely for want of a common protocol or cipher"
+        );
+    }
+    if has(failure, remedy::is_revoked) {
+        return format!("the TLS certificate of {server} is revoked");
+    }
+    match failure.family {
+        Some(Family::Revocation) => format!("whether the TLS certificate of {server} is revoked could not be checked"),
+        _ if server.starts_with("Microsoft") => {
+            format!("this host does not accept the TLS certificate that it is shown for {server}")
+        }
+        _ => format!("this host does not accept the TLS certificate of {server}"),
+    }
+}
+
+fn of_signature(failure: &Failure, family: Family) -> &'static str {
     match family {
         Family::UntrustedRoot => "this host does not trust the certificate that signed the update",
         Family::Chain => "the chain of the certificate that signed the update is not complete, or not valid",
         Family::Expired => "the certificate that signed the update has expired, or this host's clock is wrong",
         Family::Signature => "the signature is missing or invalid, or the file is not the one that was signed",
-        Family::Revocation => "the signing certificate is revoked, or revocation could not be checked",
+        Family::Revocation if has(failure, remedy::is_revoked) => "the certificate that signed the update is revoked",
+        Family::Revocation => "whether the certificate that signed the update is revoked could not be checked",
         Family::Tls => "the TLS certificate of the server is not accepted",
         Family::Distrust => "this host distrusts the certificate that signed the update",
         Family::Metadata => "the signature of the update's metadata is not valid",
@@ -250,17 +271,17 @@ fn last_scan(story: &Story) -> String {
 }
 
 fn succeeded(story: &Story) -> String {
-    let count = |installed: bool| story.successes.values().filter(|it| it.installed == installed).count();
-    let (installed, downloaded) = (count(true), count(false));
     let Some((id, last)) = story.successes.iter().max_by_key(|(_, success)| success.at) else {
         return "no download and no installation in this log".to_owned();
     };
+    let count = |done: Done| story.successes.values().filter(|success| success.done == done).count();
     let mut parts = Vec::new();
-    if installed > 0 {
-        parts.push(format!("{installed} installed"));
-    }
-    if downloaded > 0 {
-        parts.push(format!("{downloaded} downloaded"));
+    for (done, word) in
+        [(Done::Installed, "installed"), (Done::Downloaded, "downloaded"), (Done::Uninstalled, "uninstalled")]
+    {
+        if count(done) > 0 {
+            parts.push(format!("{} {word}", count(done)));
+        }
     }
     let name = story.name_of(id).unwrap_or_else(|| id.clone());
     format!("{}; last {} {name}", parts.join(", "), when(story, last.at))
@@ -307,6 +328,9 @@ fn trust(page: &mut Page, story: &Story, failing: &[Failure]) {
         .iter()
         .filter(|failure| failure.family.is_some())
         .map(|failure| match cause_of(story, failure) {
+            _ if has(failure, remedy::is_negotiation) => {
+                "TLS, though likely its protocols or ciphers and no certificate"
+            }
             Some(Cause::UpdateSignature) => "the signature of updates",
             Some(Cause::WsusTls) => "TLS to the WSUS server",
             Some(Cause::MicrosoftTls) => "TLS to Microsoft's services",
@@ -326,7 +350,12 @@ fn trust(page: &mut Page, story: &Story, failing: &[Failure]) {
 fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
     let first = &failing[0];
     let wsus = story.wsus.as_deref().filter(|wsus| *wsus != NO_WSUS);
-    let Some(family) = first.family else { return advice::steps(first, wsus) };
+    let Some(family) = first.family else {
+        let name = first.update.as_deref().and_then(|update| story.name_of(update));
+        let is_of_organization =
+            name.is_some() && remedy::signer(story.wsus.as_deref(), name.as_deref()) == remedy::Signer::Organization;
+        return advice::steps(first, wsus, is_of_organization);
+    };
     let cause = cause_of(story, first);
     let alike = || failing.iter().filter(|failure| failure.family.is_some() && cause_of(story, failure) == cause);
     let families: BTreeSet<Family> = alike().filter_map(|failure| failure.family).collect();
@@ -339,7 +368,10 @@ fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
         codes: &codes,
         wsus,
         server: server_of(first),
-        of_microsoft: remedy::is_of_microsoft(story.wsus.as_deref(), names.iter().map(String::as_str)),
+        signer: remedy::signer(story.wsus.as_deref(), names.iter().map(String::as_str)),
+        builds: &remedy::Builds::of([story.os.as_deref().or(story.client.as_deref())]),
+        // One log does not tell how other hosts fare.
+        is_accepted_elsewhere: false,
         affected: THIS_HOST,
     })
 }

@@ -56,6 +56,10 @@ pub(super) struct Story {
     scanning: BTreeMap<Thread, Option<String>>,
     /// Server that a thread talked to last.
     servers: BTreeMap<Thread, String>,
+    /// Operations that have started on a thread.
+    starts: BTreeMap<Thread, u32>,
+    /// The newest attempt of a failure.
+    tries: BTreeMap<String, Try>,
     /// The newest failed step that no success has cancelled; it counts where the log has no end of a scan.
     step: FailedStep,
 }
@@ -83,16 +87,57 @@ pub(super) struct Failure {
     pub(super) http: Option<u16>,
     pub(super) since: i64,
     pub(super) last: i64,
+    /// Attempts that failed.
     pub(super) count: u32,
+    /// True where the installer is a program of its own, which a command line starts.
+    pub(super) is_by_command: bool,
     /// True where the lines have a time, so that `since` is one.
     pub(super) dated: bool,
 }
 
-/// An update that was downloaded or installed.
+impl Failure {
+    /// True where no line names what fails.
+    fn is_unnamed(&self) -> bool {
+        self.update.is_none() && self.object.is_none()
+    }
+
+    /// True where both tell of one end of an operation; several lines, and several logs, tell of it. Two logs of one scan
+    /// may differ by the UTC offset, which a log of the client lacks, so the code of a scan suffices.
+    fn is_same_end(&self, other: &Failure) -> bool {
+        let is_same_scan = self.operation == "scan" && self.code == other.code;
+        self.operation == other.operation && (self.last.abs_diff(other.last) < SAME_MS || is_same_scan)
+    }
+}
+
+/// What was done to an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Done {
+    Installed,
+    Downloaded,
+    Uninstalled,
+}
+
+/// An update at which an operation succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Success {
-    pub(super) installed: bool,
+    pub(super) done: Done,
     pub(super) at: i64,
+}
+
+/// The attempt that a line belongs to: its thread, and how many operations had started on this thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Try {
+    thread: Thread,
+    starts: u32,
+    at: i64,
+}
+
+impl Try {
+    /// True where both lines tell of one attempt: they are close in time, and no operation started between them.
+    fn is_same(&self, other: &Try) -> bool {
+        let is_started_again = self.thread == other.thread && self.starts != other.starts;
+        self.at.abs_diff(other.at) < SAME_MS && !is_started_again
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,21 +181,15 @@ impl Story {
             Some(update) => updates.contains(update.as_str()),
             None => failure.operation == "scan" && is_scan_known,
         };
-        let repeats = |failure: &Failure| {
-            failure.update.is_none()
-                && self.failures.values().any(|named| {
-                    named.update.is_some()
-                        && named.operation == failure.operation
-                        && named.last.abs_diff(failure.last) < SAME_MS
-                })
-        };
         let mut others = Vec::new();
         for failure in self.failures.values() {
-            if !told(failure) && !repeats(failure) {
+            if !told(failure) {
                 others.push(failure.clone());
             }
         }
         failing.extend(others);
+        let named: Vec<Failure> = failing.iter().filter(|failure| !failure.is_unnamed()).cloned().collect();
+        failing.retain(|failure| !failure.is_unnamed() || !named.iter().any(|named| named.is_same_end(failure)));
         if failing.is_empty() && self.scan.is_none() {
             failing.extend(self.step.failure().cloned());
         }
@@ -166,9 +205,17 @@ impl Story {
             "update" => "download",
             _ => "verification",
         };
-        let seen = self.failures.values().find(|known| kind == "update" && known.update.as_deref() == Some(object));
+        let of_update =
+            self.failures.values().filter(|known| kind == "update" && known.update.as_deref() == Some(object));
+        // An update can fail at its download, its installation and its removal: the newest one of that code is meant.
+        let seen = of_update
+            .filter(|known| known.code.as_deref().is_none_or(|code| code == failing.code))
+            .max_by_key(|known| known.last);
+        // Signals name the removal of an update as an installation.
+        let is_removal = seen.is_some_and(|seen| seen.operation == "uninstall");
         Failure {
             operation: match attempt.map_or(by_kind, |attempt| &attempt.operation) {
+                "install" if is_removal => "uninstall",
                 // Signals of older versions.
                 "signature" => by_kind,
                 operation => operation,
@@ -182,6 +229,7 @@ impl Story {
             since: failing.since,
             last: seen.map_or(failing.since, |known| known.last.max(failing.since)),
             count: seen.map_or(1, |known| known.count),
+            is_by_command: seen.is_some_and(|known| known.is_by_command),
             dated: true,
         }
     }
@@ -203,8 +251,12 @@ impl Story {
                 let update = attempt.dimensions.get("update").cloned();
                 let title = attempt.dimensions.get("title").map(String::as_str);
                 self.learn(update.as_deref(), title, attempt.dimensions.get("kb").map(String::as_str));
-                if attempt.outcome == Outcome::Failure && self.attempts.len() < KEPT_MAX {
-                    self.attempts.insert(attempt.subject.clone(), attempt);
+                match attempt.outcome {
+                    Outcome::Success => self.attempt_succeeded(&attempt),
+                    Outcome::Failure if self.attempts.len() < KEPT_MAX => {
+                        self.attempts.insert(attempt.subject.clone(), attempt);
+                    }
+                    Outcome::Failure => {}
                 }
             }
             Fact::ScanDone(done) => {
@@ -215,6 +267,42 @@ impl Story {
             }
             Fact::Tick(_) | Fact::Config(_) | Fact::Handling(_) | Fact::Certificates(_) => {}
         }
+    }
+
+    /// Ends the failures that the detector takes for over: an operation succeeded, by whichever program, or a later scan does
+    /// not offer the update any more.
+    fn attempt_succeeded(&mut self, attempt: &Attempt) {
+        let Some(update) = attempt.subject.strip_prefix("update:") else { return };
+        let is_not_offered = attempt.dimensions.get("evidence").is_some_and(|evidence| evidence == "not_offered");
+        let (done, ended): (Done, &[&str]) = match attempt.operation.as_str() {
+            "install" => (Done::Installed, &["install", "download"]),
+            "download" if !is_not_offered => (Done::Downloaded, &["download"]),
+            _ if is_not_offered => (Done::Downloaded, &["install", "download"]),
+            _ => return,
+        };
+        for operation in ended {
+            let key = key(operation, Some(update));
+            if self.failures.get(&key).is_some_and(|failure| failure.last <= attempt.event_time) {
+                self.failures.remove(&key);
+            }
+        }
+        if !is_not_offered {
+            self.note(update, done, attempt.event_time);
+        }
+    }
+
+    fn note(&mut self, update: &str, done: Done, at: i64) {
+        if self.successes.len() >= KEPT_MAX && !self.successes.contains_key(update) {
+            return;
+        }
+        let known = self.successes.entry(update.to_owned()).or_insert(Success { done, at });
+        // A signal may tell of what a line has told before, and what is installed may be downloaded again.
+        if at > known.at && !(known.done == Done::Installed && done == Done::Downloaded) {
+            known.done = done;
+        } else if at == known.at {
+            known.done = known.done.min(done);
+        }
+        known.at = known.at.max(at);
     }
 
     fn learn(&mut self, update: Option<&str>, title: Option<&str>, kb: Option<&str>) {
@@ -273,6 +361,13 @@ impl Story {
             let server = url.port.map_or_else(|| domain.to_owned(), |port| format!("{domain}:{port}"));
             self.servers.insert(thread.clone(), server);
         }
+        if matches!(
+            event.event.action,
+            Action::ScanStart | Action::DownloadStart | Action::InstallStart | Action::UninstallStart
+        ) && (self.starts.len() < KEPT_MAX || self.starts.contains_key(&thread))
+        {
+            *self.starts.entry(thread.clone()).or_default() += 1;
+        }
         self.scans(event, &thread, at);
         self.operations(event, &thread, at, dated);
     }
@@ -316,6 +411,8 @@ impl Story {
             Action::DownloadSucceeded => ("download", false),
             Action::InstallSucceeded => ("install", false),
             Action::UninstallSucceeded => ("uninstall", false),
+            // The client notes how an installation ended, with the update that its installer does not name.
+            _ if is_history(event) => ("install", event.event.outcome == EventOutcome::Failure),
             _ => {
                 let server = self.servers.get(thread).map(String::as_str);
                 self.step.take(event, thread, server, at, dated);
@@ -336,7 +433,7 @@ impl Story {
             return;
         }
         let error = event.error.as_ref();
-        let failure = self.failures.entry(key).or_insert_with(|| Failure {
+        let failure = self.failures.entry(key.clone()).or_insert_with(|| Failure {
             operation: operation.to_owned(),
             update: update.map(str::to_owned),
             object: None,
@@ -346,9 +443,15 @@ impl Story {
             since: at,
             last: at,
             count: 0,
+            is_by_command: false,
             dated,
         });
-        failure.count += 1;
+        let attempt = Try { thread: thread.clone(), starts: self.starts.get(thread).copied().unwrap_or_default(), at };
+        let before = self.tries.insert(key, attempt.clone());
+        if before.is_none_or(|before| failure.count == 0 || !before.is_same(&attempt)) {
+            failure.count += 1;
+        }
+        failure.is_by_command |= is_by_command(event);
         failure.last = at;
         failure.dated |= dated;
         if let Some(code) = error.and_then(|error| error.code.as_deref()) {
@@ -358,21 +461,41 @@ impl Story {
         failure.http = event.http.map(|http| http.response.status_code).or(failure.http);
         let named = event.package.as_ref().filter(|_| update.is_none()).map(|package| package.name.to_string());
         let server = || self.servers.get(thread).cloned();
-        failure.object = if operation == "scan" { server() } else { named };
+        failure.object = if operation == "scan" { server().or(failure.object.take()) } else { named };
+        if update.is_some() {
+            self.name_unnamed(operation, update);
+        }
+    }
+
+    /// Joins the failure of an installer that named no update to the failure of the update.
+    fn name_unnamed(&mut self, operation: &str, update: Option<&str>) {
+        let unnamed = key(operation, None);
+        let (Some(named), Some(failure)) = (self.failures.get(&key(operation, update)), self.failures.get(&unnamed))
+        else {
+            return;
+        };
+        if !failure.is_unnamed() || !failure.is_same_end(named) {
+            return;
+        }
+        let is_by_command = failure.is_by_command;
+        self.failures.remove(&unnamed);
+        if let Some(named) = self.failures.get_mut(&key(operation, update)) {
+            named.is_by_command |= is_by_command;
+        }
     }
 
     fn succeeded(&mut self, operation: &str, update: Option<&str>, at: i64) {
         self.failures.remove(&key(operation, update));
-        let installed = operation == "install";
-        if installed {
+        let done = match operation {
+            "install" => Done::Installed,
+            "uninstall" => Done::Uninstalled,
+            _ => Done::Downloaded,
+        };
+        if done == Done::Installed {
             self.failures.remove(&key("download", update));
         }
-        if let Some(update) =
-            update.filter(|_| matches!(operation, "download" | "install") && self.successes.len() < KEPT_MAX)
-        {
-            let known = self.successes.entry(update.to_owned()).or_insert(Success { installed, at });
-            known.installed |= installed;
-            known.at = at;
+        if let Some(update) = update.filter(|_| matches!(operation, "download" | "install" | "uninstall")) {
+            self.note(update, done, at);
         }
     }
 
@@ -387,6 +510,20 @@ fn is_success_of_handler(event: &Event<'_>) -> bool {
     event.wu.form == Some(Form::WuaHandler)
         && event.event.outcome == EventOutcome::Success
         && event.wu.update_id.is_some()
+}
+
+/// True for the line with which the client notes how the installation of an update ended.
+fn is_history(event: &Event<'_>) -> bool {
+    event.wu.update_id.is_some() && event.message.starts_with("LogHistory called")
+}
+
+/// True for the end of an installer that is a program of its own: an EXE, or the Windows Installer.
+fn is_by_command(event: &Event<'_>) -> bool {
+    event
+        .message
+        .trim_start_matches([':', ' '])
+        .trim_start_matches("WARNING: ")
+        .starts_with("Command line install completed")
 }
 
 /// What a failure is counted by, and a success ends.

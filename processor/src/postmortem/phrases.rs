@@ -92,11 +92,11 @@ fn gaps_of<'a>(pattern: &'a str, sentence: &'a str) -> Option<Vec<(&'a str, &'a 
 mod tests {
     use std::collections::BTreeSet;
 
-    use wulog_schemas::alert::Cause;
+    use wulog_schemas::alert::{Cause, Step};
     use wulog_schemas::hresult::Family;
 
     use super::*;
-    use crate::detect::remedy::{Trouble, steps};
+    use crate::detect::remedy::{Builds, Signer, Trouble, steps};
 
     #[test]
     fn a_sentence_is_known_by_its_words() {
@@ -131,25 +131,39 @@ mod tests {
     #[test]
     fn every_step_of_every_cause_is_known() {
         let phrases = Phrases::german();
-        let codes = ["0x80072f06", "0x80072f05", "0x80072f18", "0x8024b303", "0x800b0109"];
+        let codes = [
+            "0x80072f06",
+            "0x80072f05",
+            "0x80072f18",
+            "0x80072f7d",
+            "0x80072f8f",
+            "0x80092010",
+            "0x8024b303",
+            "0x800b0109",
+        ];
         let causes = [None, Some(Cause::UpdateSignature), Some(Cause::WsusTls), Some(Cause::MicrosoftTls)];
         let wsus = [None, Some("wsus-2:8530")];
         let mut sentences = BTreeSet::new();
         for (cause, family) in causes.into_iter().flat_map(|cause| Family::ALL.map(|family| (cause, family))) {
             let cases = codes.iter().flat_map(|code| wsus.map(|wsus| ([*code], wsus)));
-            for (codes, wsus, of_microsoft) in cases.flat_map(|(code, wsus)| [false, true].map(|of| (code, wsus, of))) {
-                let families = BTreeSet::from([family]);
-                let trouble = Trouble {
-                    cause,
-                    family,
-                    families: &families,
-                    codes: &codes,
-                    wsus,
-                    server: wsus,
-                    of_microsoft,
-                    affected: "an affected host",
-                };
-                sentences.extend(steps(&trouble).into_iter().flat_map(|step| [Some(step.check), step.on]).flatten());
+            let signers = [Signer::Organization, Signer::Driver, Signer::Microsoft];
+            for (codes, wsus, signer) in cases.flat_map(|(code, wsus)| signers.map(|signer| (code, wsus, signer))) {
+                for is_accepted_elsewhere in [false, true] {
+                    let trouble = Trouble {
+                        cause,
+                        family,
+                        families: &BTreeSet::from([family]),
+                        codes: &codes,
+                        wsus,
+                        server: wsus,
+                        signer,
+                        builds: &Builds::default(),
+                        is_accepted_elsewhere,
+                        affected: "an affected host",
+                    };
+                    let of = |step: Step| [Some(step.check), step.on].into_iter().flatten();
+                    sentences.extend(steps(&trouble).into_iter().flat_map(of));
+                }
             }
         }
         assert!(sentences.len() > 40, "{}", sentences.len());

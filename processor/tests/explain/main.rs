@@ -8,6 +8,7 @@ use wulog_processor::explain::{Explanation, Sheet, Verdict, explain};
 use wulog_processor::normalize::NormalizerConfig;
 use wulog_processor::replay::logs::HostLog;
 
+mod ends;
 mod siblings;
 mod without_end;
 

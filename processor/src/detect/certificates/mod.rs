@@ -21,6 +21,7 @@ use wulog_schemas::signal::{CertificateFact, CertificateFacts};
 
 pub(super) use findings::{Findings, wsus_of};
 pub(super) use warnings::Warnings;
+pub(super) use wsus::value_of;
 
 use super::Detector;
 use super::fleet::{HostIndex, Knows};

@@ -5,7 +5,7 @@ use super::super::strings::StringId;
 use super::{CLOCK_DOUBT_MS, Certificates, store_id};
 
 /// The value of a dimension of a host.
-pub(super) fn value_of<'a>(host: HostIndex, dimension: &str, fleet: &'a Fleet) -> Option<&'a str> {
+pub(in super::super) fn value_of<'a>(host: HostIndex, dimension: &str, fleet: &'a Fleet) -> Option<&'a str> {
     let pair = fleet.traits_of(host).iter().find(|(name, _)| fleet.strings.text(*name) == dimension)?;
     Some(fleet.strings.text(pair.1))
 }

@@ -5,6 +5,7 @@
 //! Microsoft's. Family and codes then choose and order the steps. Each command exists in every Windows that the step can
 //! concern, and runs on the machine that the step names. Words in capitals stand for a file or certificate of the reader.
 
+mod builds;
 mod microsoft;
 mod signature;
 mod tls;
@@ -13,6 +14,8 @@ use std::collections::BTreeSet;
 
 use wulog_schemas::alert::{Cause, CodeCount, NO_WSUS, Step, SubjectCount, cause};
 use wulog_schemas::hresult::Family;
+
+pub(crate) use builds::Builds;
 
 /// Steps in a document.
 const STEPS_MAX: usize = 10;
@@ -35,8 +38,12 @@ pub(crate) struct Trouble<'a> {
     pub(crate) wsus: Option<&'a str>,
     /// Server that the failing operation talked to, `host[:port]`.
     pub(crate) server: Option<&'a str>,
-    /// Whether Microsoft signed the updates that fail, so that no publishing certificate has a part in it.
-    pub(crate) of_microsoft: bool,
+    /// Who signed the updates that fail.
+    pub(crate) signer: Signer,
+    /// Builds of Windows on the hosts that fail.
+    pub(crate) builds: &'a Builds,
+    /// Whether healthy hosts reached the same server, so that its certificate is neither expired nor misnamed.
+    pub(crate) is_accepted_elsewhere: bool,
     /// How a step names a machine that fails.
     pub(crate) affected: &'a str,
 }
@@ -65,39 +72,91 @@ impl Trouble<'_> {
     }
 }
 
-/// Whether Microsoft signed updates with these titles, for hosts that have this WSUS server ([`NO_WSUS`] for none): a host
-/// without one has all of its updates from Microsoft.
-pub(crate) fn is_of_microsoft<'a>(wsus: Option<&str>, titles: impl IntoIterator<Item = &'a str>) -> bool {
-    let mut titles = titles.into_iter().peekable();
-    wsus == Some(NO_WSUS) || titles.peek().is_some() && titles.all(microsoft::is_title)
+/// Who signed the updates that fail, as far as their titles tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signer {
+    /// Microsoft: no publishing certificate has a part in the failure.
+    Microsoft,
+    /// The publisher of a driver: Microsoft, unless an organization published the driver itself.
+    Driver,
+    /// An organization, or nobody knows.
+    Organization,
 }
 
-/// The steps for an incident: those of its first family first, each family with the cause that its subjects tell. `wsus` is
-/// the server that its hosts have, [`NO_WSUS`] for none; `has_publisher` says that a publishing certificate is the cause.
-pub(super) fn of_incident(
-    family: Family,
-    families: &BTreeSet<Family>,
-    codes: &[CodeCount],
-    subjects: &[SubjectCount],
-    wsus: Option<&str>,
-    has_publisher: bool,
-) -> Vec<Step> {
-    let of_microsoft =
-        !has_publisher && is_of_microsoft(wsus, subjects.iter().filter_map(|count| count.name.as_deref()));
+/// Who signed updates with these titles, for hosts that have this WSUS server ([`NO_WSUS`] for none): a host without a
+/// WSUS server has all of its updates from Microsoft.
+pub(crate) fn signer<'a>(wsus: Option<&str>, titles: impl IntoIterator<Item = &'a str>) -> Signer {
+    if wsus == Some(NO_WSUS) {
+        return Signer::Microsoft;
+    }
+    let mut signer = None;
+    for title in titles {
+        signer = Some(match signer {
+            None | Some(Signer::Microsoft) if microsoft::is_title(title) => Signer::Microsoft,
+            _ if microsoft::is_title(title) || microsoft::is_driver(title) => Signer::Driver,
+            _ => return Signer::Organization,
+        });
+    }
+    signer.unwrap_or(Signer::Organization)
+}
+
+/// True for a code with which client and server agree on no protocol or algorithm of TLS.
+pub(crate) fn is_negotiation(code: &str) -> bool {
+    tls::fault(code) == Some(tls::Fault::Negotiation)
+}
+
+/// True for a code that says that a certificate is revoked.
+pub(crate) fn is_revoked(code: &str) -> bool {
+    tls::fault(code) == Some(tls::Fault::Revoked)
+}
+
+/// The state of an incident, as far as its steps depend on it.
+pub(super) struct Known<'a> {
+    /// Family of the first failures.
+    pub(super) family: Family,
+    /// All families.
+    pub(super) families: &'a BTreeSet<Family>,
+    /// Codes, that of most hosts first.
+    pub(super) codes: &'a [CodeCount],
+    /// What fails, that of most hosts first.
+    pub(super) subjects: &'a [SubjectCount],
+    /// WSUS server of the hosts, [`NO_WSUS`] for none.
+    pub(super) wsus: Option<&'a str>,
+    /// Whether a publishing certificate is the cause.
+    pub(super) has_publisher: bool,
+    /// Builds of Windows on the hosts.
+    pub(super) builds: &'a Builds,
+    /// Healthy hosts that succeeded at one of the subjects.
+    pub(super) succeeded_elsewhere: u64,
+}
+
+/// The steps for an incident: those of its first family first, each family with the cause that its subjects tell.
+pub(super) fn of_incident(known: &Known<'_>) -> Vec<Step> {
+    let Known { family, families, subjects, wsus, builds, .. } = *known;
+    let signer = if known.has_publisher {
+        Signer::Organization
+    } else {
+        signer(wsus, subjects.iter().filter_map(|count| count.name.as_deref()))
+    };
     let server = subjects.iter().find_map(|count| count.subject.strip_prefix("server:"));
     let server = server.filter(|server| *server != "unknown");
     // An incident that took in another one may have both: updates that are refused, and a server that is not trusted.
     let has_updates = subjects.iter().any(|count| !count.subject.starts_with("server:"));
-    let codes: Vec<&str> = codes.iter().map(|count| count.code.as_str()).collect();
+    let codes: Vec<&str> = known.codes.iter().map(|count| count.code.as_str()).collect();
+    // A success at an update says nothing of a server.
+    let is_accepted_elsewhere = known.succeeded_elsewhere > 0 && !has_updates;
     let mut all = Vec::new();
     for family in std::iter::once(family).chain(families.iter().copied().filter(|other| *other != family)) {
         let operation = if has_updates && family != Family::Tls { "download" } else { "scan" };
         let cause = cause(family, operation, server, wsus);
         let affected = "an affected host";
         let wsus = wsus.filter(|wsus| *wsus != NO_WSUS);
-        let trouble = Trouble { cause, family, families, codes: &codes, wsus, server, of_microsoft, affected };
+        let codes = &codes;
+        let trouble =
+            Trouble { cause, family, families, codes, wsus, server, signer, builds, is_accepted_elsewhere, affected };
         add(&mut all, of_family(&trouble, family));
     }
+    builds.sort(&mut all);
     all.truncate(STEPS_MAX);
     all
 }
@@ -108,6 +167,7 @@ pub(crate) fn steps(trouble: &Trouble<'_>) -> Vec<Step> {
     for family in trouble.families.iter().filter(|other| **other != trouble.family) {
         add(&mut all, of_family(trouble, *family));
     }
+    trouble.builds.sort(&mut all);
     all.truncate(STEPS_MAX);
     all
 }
@@ -123,10 +183,13 @@ fn add(all: &mut Vec<Step>, steps: Vec<Step>) {
 
 fn of_family(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     match trouble.cause {
-        Some(Cause::UpdateSignature) if trouble.of_microsoft => microsoft::steps(trouble, family),
-        Some(Cause::UpdateSignature) => signature::steps(trouble, family),
+        Some(Cause::UpdateSignature) => match trouble.signer {
+            Signer::Microsoft => microsoft::steps(trouble, family),
+            Signer::Driver => microsoft::of_driver(trouble, family),
+            Signer::Organization => signature::steps(trouble, family),
+        },
         Some(Cause::WsusTls) => tls::of_wsus(trouble, family),
-        Some(Cause::MicrosoftTls) => tls::of_microsoft(trouble),
+        Some(Cause::MicrosoftTls) => tls::of_microsoft(trouble, family),
         None => tls::of_unknown_server(trouble, family),
     }
 }

@@ -3,6 +3,7 @@
 use wulog_schemas::alert::Step;
 use wulog_schemas::hresult::Family;
 
+use super::tls::{self, Fault};
 use super::{PROXY, Trouble, clock, step};
 
 const HEALTHY: &str = "a healthy host, to compare";
@@ -13,6 +14,8 @@ const NO_PUBLISHER: [&str; 2] = ["0x8024b303", "0x800b0004"];
 /// The last word on a chain whose root is not trusted.
 const NO_ROOT: [&str; 1] = ["0x800b0109"];
 
+pub(super) const SHA2_UPDATES: &str =
+    "powershell -Command \"Get-HotFix | Where-Object { 'KB4474419','KB4490628','KB4493730' -contains $_.HotFixID }\"";
 const GROUP_POLICY: &str = "gpresult /scope computer /h gp.html /f";
 const SIGNER: &str = "powershell -Command \"Get-AuthenticodeSignature FILE.cab | Format-List SignerCertificate, TimeStamperCertificate\"";
 
@@ -24,6 +27,7 @@ pub(super) fn steps(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
         Family::Distrust => distrusted(trouble),
         Family::Expired => expired(trouble),
         Family::Signature => bad_signature(trouble),
+        Family::Revocation if is_revoked(trouble) => revoked(trouble),
         Family::Revocation => revocation(trouble),
         Family::Metadata => metadata(trouble),
         Family::Policy => policy(trouble),
@@ -167,8 +171,32 @@ pub(super) fn sha2_support(trouble: &Trouble<'_>) -> Step {
     trouble.affected(
         "Windows 7 and Server 2008 only: are SHA-2 signatures understood (KB4474419 with KB4490628, on Server 2008 with \
          KB4493730)?",
-        "powershell -Command \"Get-HotFix | Where-Object { 'KB4474419','KB4490628','KB4493730' -contains $_.HotFixID }\"",
+        SHA2_UPDATES,
     )
+}
+
+/// True where the certificate is revoked; a revocation that could not be checked is another matter.
+pub(super) fn is_revoked(trouble: &Trouble<'_>) -> bool {
+    let told = trouble.codes.iter().filter_map(|code| tls::fault(code));
+    told.into_iter().find(|fault| matches!(fault, Fault::Revoked | Fault::Unchecked)) == Some(Fault::Revoked)
+}
+
+fn revoked(trouble: &Trouble<'_>) -> Vec<Step> {
+    vec![
+        trouble.on_wsus(
+            "The certificate that signed the update is revoked. Is it the publishing certificate? Then create a new one, and \
+             publish the updates again with it. Export the old one for the next step.",
+            "certutil -store WSUS 0 PUBLISHING.cer",
+        ),
+        verify(trouble, "Which certificate of the chain is revoked, and why?"),
+        trouble.on_wsus("Which certificate signed the update? FILE.cab: the update's file below WsusContent.", SIGNER),
+        disallowed(trouble),
+        trouble.affected(
+            "Has the new publishing certificate arrived in Trusted Publishers, and in Trusted Root?",
+            "certutil -store TrustedPublisher",
+        ),
+        group_policy(trouble),
+    ]
 }
 
 fn revocation(trouble: &Trouble<'_>) -> Vec<Step> {

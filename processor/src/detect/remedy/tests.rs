@@ -1,5 +1,7 @@
 //! Each cause has its own remedy, whatever the code; each command is one that Windows has.
 
+use wulog_schemas::hresult::{lookup, parse_hresult};
+
 use super::*;
 
 const WSUS: &str = "wsus01.corp.example:8531";
@@ -11,8 +13,37 @@ fn trouble(cause: Option<Cause>, family: Family, codes: &'static [&'static str])
         _ => None,
     };
     let families = BTreeSet::from([family]);
-    let (wsus, of_microsoft, affected) = (Some(WSUS), false, "a client");
-    steps(&Trouble { cause, family, families: &families, codes, wsus, server, of_microsoft, affected })
+    steps(&Trouble {
+        cause,
+        family,
+        families: &families,
+        codes,
+        wsus: Some(WSUS),
+        server,
+        signer: Signer::Organization,
+        builds: &Builds::default(),
+        is_accepted_elsewhere: false,
+        affected: "a client",
+    })
+}
+
+/// An incident with one family, code and subject, at a host of each version.
+fn incident(code: &str, subject: &str, name: Option<&str>, versions: &[&str], succeeded_elsewhere: u64) -> Vec<Step> {
+    let family = lookup(parse_hresult(code).expect("a code")).and_then(|known| known.family).expect("a trust failure");
+    of_incident(&Known {
+        family,
+        families: &BTreeSet::from([family]),
+        codes: &[CodeCount { code: code.to_owned(), symbol: None, hosts: 9 }],
+        subjects: &[SubjectCount { subject: subject.to_owned(), name: name.map(str::to_owned), hosts: 9 }],
+        wsus: Some(WSUS),
+        has_publisher: false,
+        builds: &Builds::of(versions.iter().map(|version| Some(*version).filter(|it| !it.is_empty()))),
+        succeeded_elsewhere,
+    })
+}
+
+fn has(steps: &[Step], part: &str) -> bool {
+    commands(steps).iter().any(|command| command.contains(part))
 }
 
 fn commands(steps: &[Step]) -> Vec<&str> {
@@ -108,7 +139,7 @@ fn each_family_of_an_update_begins_with_its_own_cause() {
 /// Programs that every Windows since 7 has, with the verbs that they know.
 #[test]
 fn every_command_begins_with_a_program_that_windows_has() {
-    const KNOWN: [&str; 13] = [
+    const KNOWN: [&str; 14] = [
         "certutil -store ",
         "certutil -v -store ",
         "certutil -grouppolicy -store ",
@@ -117,6 +148,7 @@ fn every_command_begins_with_a_program_that_windows_has() {
         "certutil -dump ",
         "gpresult /scope computer /h ",
         "reg query HKLM\\",
+        "reg query \"HKLM\\",
         "netsh winhttp show proxy",
         "netsh http show sslcert",
         "w32tm /query /status",
@@ -143,7 +175,9 @@ fn several_families_give_each_command_once() {
         family: Family::Expired,
         families: &families,
         codes: &[],
-        of_microsoft: false,
+        signer: Signer::Organization,
+        builds: &Builds::default(),
+        is_accepted_elsewhere: false,
         wsus: None,
         server: None,
         affected: "a client",
@@ -171,22 +205,34 @@ fn an_update_that_microsoft_signed_needs_no_publishing_certificate() {
     ];
     let own = ["VideoTool 3.2 (KB9990001)", "7-Zip for Windows 23.01 (x64)", "Contoso VPN Client 4.2.1 (x64)"];
     for title in of_microsoft {
-        assert!(is_of_microsoft(Some(WSUS), [title]), "{title}");
+        assert_eq!(signer(Some(WSUS), [title]), Signer::Microsoft, "{title}");
     }
     for title in own {
-        assert!(!is_of_microsoft(Some(WSUS), [title]), "{title}");
-        assert!(!is_of_microsoft(Some(WSUS), [of_microsoft[0], title]), "{title}");
-        assert!(is_of_microsoft(Some(NO_WSUS), [title]), "a host without WSUS has all updates from Microsoft");
+        assert_eq!(signer(Some(WSUS), [title]), Signer::Organization, "{title}");
+        assert_eq!(signer(Some(WSUS), [of_microsoft[0], title]), Signer::Organization, "{title}");
+        assert_eq!(signer(Some(NO_WSUS), [title]), Signer::Microsoft, "a host without WSUS has all from Microsoft");
     }
-    assert!(!is_of_microsoft(Some(WSUS), []) && !is_of_microsoft(None, []), "nobody knows");
+    assert_eq!([signer(Some(WSUS), []), signer(None, [])], [Signer::Organization; 2], "nobody knows");
     for family in [Family::UntrustedRoot, Family::Chain, Family::Signature, Family::Expired, Family::Distrust] {
-        let subject = SubjectCount { subject: "update:1".to_owned(), name: Some(of_microsoft[0].to_owned()), hosts: 5 };
-        let families = BTreeSet::from([family]);
-        let steps = of_incident(family, &families, &[], &[subject], Some(WSUS), false);
+        let steps = of_incident(&Known {
+            family,
+            families: &BTreeSet::from([family]),
+            codes: &[],
+            subjects: &[SubjectCount {
+                subject: "update:1".to_owned(),
+                name: Some(of_microsoft[0].to_owned()),
+                hosts: 5,
+            }],
+            wsus: Some(WSUS),
+            has_publisher: false,
+            builds: &Builds::default(),
+            succeeded_elsewhere: 0,
+        });
         position(&steps, "KB4474419");
         position(&steps, "Microsoft Root Certificate Authority");
-        let has = |part: &str| commands(&steps).iter().any(|command| command.contains(part));
-        assert!(!has("-store WSUS") && !has("TrustedPublisher") && !has("AcceptTrusted"), "{family:?}");
+        for part in ["-store WSUS", "TrustedPublisher", "AcceptTrusted"] {
+            assert!(!has(&steps, part), "{family:?} {part}");
+        }
         assert!(steps.iter().all(|step| step.on.as_deref() == Some("an affected host")), "{steps:#?}");
     }
 }
@@ -195,7 +241,116 @@ fn an_update_that_microsoft_signed_needs_no_publishing_certificate() {
 #[test]
 fn a_scan_of_hosts_without_wsus_never_leads_to_iis() {
     let subject = SubjectCount { subject: "server:unknown".to_owned(), name: None, hosts: 5 };
-    let steps = of_incident(Family::Tls, &BTreeSet::from([Family::Tls]), &[], &[subject], Some(NO_WSUS), false);
+    let steps = of_incident(&Known {
+        family: Family::Tls,
+        families: &BTreeSet::from([Family::Tls]),
+        codes: &[],
+        subjects: &[subject],
+        wsus: Some(NO_WSUS),
+        has_publisher: false,
+        builds: &Builds::default(),
+        succeeded_elsewhere: 0,
+    });
     assert_eq!(position(&steps, "netsh winhttp show proxy"), 0);
     assert!(!commands(&steps).iter().any(|command| command.contains("sslcert")), "{steps:#?}");
+}
+
+/// SEC_E_ALGORITHM_MISMATCH, SEC_E_ILLEGAL_MESSAGE and the channel error of WinHTTP say that a handshake found no common
+/// ground, or broke: no store of certificates mends that.
+#[test]
+fn a_handshake_without_common_ground_is_looked_for_in_protocols_and_cipher_suites() {
+    for code in ["0x80090331", "0x80090326", "0x80072f7d"] {
+        let steps = incident(code, "server:wsus01.corp.example:8531", None, &["10.0.20348.2113"], 50);
+        assert!(position(&steps, r"SCHANNEL\Protocols") < 2, "{code}");
+        for part in ["Get-TlsCipherSuite", r"SSL\00010002", "Schannel"] {
+            assert!(position(&steps, part) < position(&steps, "sslcert"), "{code} {part}");
+        }
+        let ons: Vec<_> = steps.iter().filter(|it| commands(&[(*it).clone()])[0].contains("SCHANNEL")).collect();
+        assert_eq!(ons.len(), 2, "both ends have protocols: {ons:?}");
+        assert!(!has(&steps, "DefaultSecureProtocols"), "Server 2022 has no use for KB3140245");
+        let old = incident(code, "server:wsus01.corp.example:8531", None, &["7.6.7601.23806"], 50);
+        assert_eq!(position(&old, "DefaultSecureProtocols"), 0);
+        assert!(!has(&old, "Get-TlsCipherSuite"), "Windows 7 does not have this command");
+    }
+    let microsoft = incident("0x80072f7d", "server:slscr.update.microsoft.com:443", None, &["10.0.19045"], 0);
+    assert_eq!(position(&microsoft, r"SCHANNEL\Protocols"), 0);
+    let any = incident("0x80072f8f", "server:wsus01.corp.example:8531", None, &[], 0);
+    for part in ["sslcert", "-store Root", "w32tm", "winhttp show proxy"] {
+        assert!(position(&any, part) < position(&any, r"SCHANNEL\Protocols"), "80072F8F may mean the version: {part}");
+    }
+}
+
+/// CRYPT_E_REVOKED and CERT_E_REVOKED: the certificate is revoked. CRYPT_E_REVOCATION_OFFLINE: nobody could look.
+#[test]
+fn a_revoked_certificate_is_replaced_and_revocation_lists_are_for_a_check_that_failed() {
+    for code in ["0x80092010", "0x800b010c"] {
+        let site = trouble(
+            Some(Cause::WsusTls),
+            Family::Revocation,
+            if code == "0x80092010" { &["0x80092010"] } else { &["0x800b010c"] },
+        );
+        assert_eq!(position(&site, "sslcert"), 0, "{code}");
+        assert!(site[0].check.contains("is revoked") && site[0].check.contains("Bind a new one"), "{}", site[0].check);
+        let signer = incident(code, "update:1", Some("VideoTool 3.2"), &[], 0);
+        assert_eq!(signer[0].command.as_deref(), Some("certutil -store WSUS 0 PUBLISHING.cer"));
+        assert!(signer[0].check.contains("publish the updates again"), "{}", signer[0].check);
+    }
+    for code in ["0x80092013", "0x80092012"] {
+        let steps = incident(code, "update:1", Some("VideoTool 3.2"), &[], 0);
+        assert!(steps.iter().all(|step| !step.check.contains("is revoked")), "{code}: {steps:#?}");
+        assert!(has(&steps, "-urlfetch"), "{code}");
+    }
+}
+
+/// Healthy hosts reach the same server: its certificate is neither expired nor misnamed.
+#[test]
+fn a_server_that_others_trust_leads_to_proxy_root_store_and_clock_of_the_host() {
+    for code in ["0x80072f8f", "0x80072f0d", "0x80072f05"] {
+        let of = |succeeded| incident(code, "server:wsus01.corp.example:8531", None, &[], succeeded);
+        let (alone, contrast) = (of(0), of(40));
+        let first = |steps: &[Step]| steps[0].on.clone().unwrap_or_default();
+        assert!(first(&alone).starts_with("the WSUS server"), "{code}");
+        for part in ["winhttp show proxy", "-store Root", "w32tm"] {
+            assert!(position(&contrast, part) < position(&contrast, "sslcert"), "{code} {part}");
+            assert!(position(&contrast, part) < position(&contrast, "-v -store My"), "{code} {part}");
+        }
+        assert!(contrast.iter().any(|step| step.check.contains("Healthy hosts accept the certificate")), "{code}");
+    }
+}
+
+/// KB4474419 is an update for Windows 7 and Server 2008 alone.
+#[test]
+fn a_step_for_another_windows_goes_last_or_is_left_out() {
+    let title = Some("2026-03 Cumulative Update for Windows 10 Version 22H2 for x64-based Systems (KB5035845)");
+    let of = |versions: &[&str]| incident("0x800b0109", "update:1", title, versions, 0);
+    assert_eq!(position(&of(&[]), "KB4474419"), 0, "nobody knows the Windows");
+    assert_eq!(position(&of(&["7.6.7601.23806", "10.0.17763.1192"]), "KB4474419"), 0);
+    assert!(!has(&of(&["10.0.17763.1192", "10.0.17763.1192"]), "KB4474419"));
+    assert!(!has(&of(&["7.9.9600.18970"]), "KB4474419"), "Windows 8.1 and Server 2012 R2");
+    for few in [["10.0.17763.1192", "10.0.19041.1", ""], ["10.0.17763.1", "10.0.17763.1", "6.1.7601"]] {
+        let steps = of(&few);
+        assert_eq!(position(&steps, "KB4474419"), steps.len() - 1, "{few:?}");
+    }
+}
+
+/// Titles of drivers as Microsoft's catalog has them. Microsoft signs these, but an organization can publish its own.
+#[test]
+fn a_driver_is_first_looked_at_as_one_of_microsofts_catalog() {
+    let drivers = [
+        "Intel - net - 12.19.2.45",
+        "Realtek Semiconductor Corp. - MEDIA - 6.0.9285.1",
+        "Intel - System - 10/3/2016 12:00:00 AM - 10.1.1.38",
+    ];
+    for title in drivers {
+        assert_eq!(signer(Some(WSUS), [title]), Signer::Driver, "{title}");
+        let steps = incident("0x800b0109", "update:1", Some(title), &["10.0.19041.4046"], 0);
+        assert_eq!(position(&steps, "Get-AuthenticodeSignature FILE"), 0);
+        assert!(steps[0].check.contains("Microsoft Windows Hardware Compatibility Publisher"));
+        assert!(position(&steps, "Microsoft Root Certificate Authority 2010") < position(&steps, "-store WSUS"));
+        position(&steps, "-store TrustedPublisher");
+    }
+    for title in ["Contoso - VPN Client", "7-Zip 23.01", "VideoTool - 3.2", "Contoso - Tools - new"] {
+        assert_eq!(signer(Some(WSUS), [title]), Signer::Organization, "{title}");
+    }
+    assert_eq!(signer(Some(WSUS), [drivers[0], "VideoTool 3.2"]), Signer::Organization);
 }
