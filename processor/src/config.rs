@@ -16,7 +16,7 @@ use wulog_collector::secret::{readable_by_all, toml_error};
 use wulog_collector::toml_key::place_of;
 
 use crate::deliver::config::{WrongChannel, check_all};
-use crate::deliver::{ChannelConfig, RawChannel};
+use crate::deliver::{ChannelConfig, RawChannel, trial};
 use crate::detect::{DetectorConfig, Wrong};
 use crate::http::HttpConfig;
 use crate::log::kafka::KafkaConfig;
@@ -321,6 +321,20 @@ fn check_channels(
         path: name.to_owned(),
         line: line_in(text, &["channels"], Some(index), key),
         why,
+    })
+}
+
+/// Opens the channels of the configuration at `path` as a start does, without a connection, and returns warnings.
+///
+/// # Errors
+/// The channel that a start or every alert would fail at, with the line of the key at fault.
+pub fn try_channels(path: &Path, channels: &[ChannelConfig]) -> Result<Vec<String>, ConfigError> {
+    trial::try_all(channels).map_err(|(index, why)| {
+        // The reason begins with the key, where one key is at fault.
+        let key = why.split(':').next().unwrap_or_default();
+        let line = read(path).map_or(1, |text| line_in(&text, &["channels"], Some(index), key));
+        let why = format!("channel {}: {why}", channels[index].name);
+        ConfigError::Wrong { path: path.display().to_string(), line, why }
     })
 }
 

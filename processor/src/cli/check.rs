@@ -1,5 +1,6 @@
 //! `check-config`: a configuration by itself, and its rules against the dimensions that hosts have reported.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,9 @@ use clap::Args;
 use wulog_schemas::topic::Topic;
 
 use super::ConfigFile;
-use crate::config::{Config, StandaloneConfig, check_examples};
-use crate::detect::{Detector, DetectorConfig, unreported};
+use crate::config::{Config, StandaloneConfig, check_examples, try_channels};
+use crate::deliver::ChannelConfig;
+use crate::detect::{Detector, DetectorConfig, is_subject, unreported};
 use crate::log::embedded::{EmbeddedConfig, Records};
 use crate::log::kafka::PartitionReader;
 use crate::log::{LogError, Record};
@@ -35,15 +37,17 @@ impl CheckConfigArgs {
         if self.standalone {
             let config = StandaloneConfig::read(file)?;
             check_examples(&config.normalizer, file)?;
-            if let Some(db) = self.db.as_deref().filter(|_| looks_at_hosts(&config.detector)) {
+            warn(&try_channels(file, &config.channels)?);
+            if let Some(db) = self.db.as_deref().filter(|_| looks_at_hosts(&config.detector, &config.channels)) {
                 let signals = Records::open(&EmbeddedConfig::of_file(db)?, Topic::Signals);
-                compare(&config.detector, signals);
+                compare(&config.detector, &config.channels, signals);
             }
         } else {
             let config = Config::read(file)?;
             check_examples(&config.normalizer, file)?;
-            if looks_at_hosts(&config.detector) {
-                compare(&config.detector, PartitionReader::open(&config.kafka, Topic::Signals, 0));
+            warn(&try_channels(file, &config.channels)?);
+            if looks_at_hosts(&config.detector, &config.channels) {
+                compare(&config.detector, &config.channels, PartitionReader::open(&config.kafka, Topic::Signals, 0));
             }
         }
         println!("{}: fine", file.display());
@@ -51,13 +55,31 @@ impl CheckConfigArgs {
     }
 }
 
-/// Whether a rule looks at a dimension that hosts report.
-fn looks_at_hosts(config: &DetectorConfig) -> bool {
-    !unreported(config, &std::collections::BTreeSet::new()).is_empty()
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("wulog-processor: {warning}");
+    }
 }
 
-/// Warns of rules that cannot fire with the hosts that the log knows. They are no error: such a host may come.
-fn compare(config: &DetectorConfig, signals: Result<impl Iterator<Item = Result<Record, LogError>>, LogError>) {
+/// Whether a rule or a channel looks at a dimension that hosts report.
+fn looks_at_hosts(config: &DetectorConfig, channels: &[ChannelConfig]) -> bool {
+    !unreported(config, &BTreeSet::new()).is_empty() || !unmatched(channels, &BTreeSet::new()).is_empty()
+}
+
+/// The labels of channels that no host has reported, with the name of the channel.
+fn unmatched<'a>(channels: &'a [ChannelConfig], reported: &BTreeSet<&str>) -> Vec<(&'a str, &'a str)> {
+    let labels =
+        channels.iter().flat_map(|channel| channel.wants.labels.keys().map(|label| (&*channel.name, &**label)));
+    labels.filter(|(_, label)| !is_subject(label) && !reported.contains(label)).collect()
+}
+
+/// Warns of rules that cannot fire, and of channels that cannot send, with the hosts that the log knows. They are no error:
+/// such a host may come.
+fn compare(
+    config: &DetectorConfig,
+    channels: &[ChannelConfig],
+    signals: Result<impl Iterator<Item = Result<Record, LogError>>, LogError>,
+) {
     let mut detector = Detector::new(&DetectorConfig::default(), 0, 1);
     let read = signals.and_then(|signals| read(signals, &mut detector));
     let reported = detector.reported_dimensions();
@@ -79,6 +101,12 @@ fn compare(config: &DetectorConfig, signals: Result<impl Iterator<Item = Result<
                     "wulog-processor: detector.rules: rule {:?} cannot fire: no host has reported the dimension \
                      {dimension}; hosts report {listed}",
                     rule.name
+                );
+            }
+            for (channel, label) in unmatched(channels, &reported) {
+                eprintln!(
+                    "wulog-processor: channel {channel} can send nothing: no host has reported the label {label}; hosts report \
+                     {listed}"
                 );
             }
         }

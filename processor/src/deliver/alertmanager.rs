@@ -10,14 +10,16 @@ use serde::Serialize;
 use wulog_schemas::alert::{Alert, IncidentKind, Level, State, Transition, UtcTime};
 
 use super::backlog::Item;
-use super::channel::{Channel, Outcome};
-use super::config::{ChannelConfig, HttpConfig, Language, Silenced};
+use super::channel::{Channel, Outcome, other_kind};
+use super::config::{ChannelConfig, HttpConfig, Kind, Language, Silenced};
 use super::endpoint::Endpoint;
 use super::summary::summary;
 use crate::report::print_alert;
 
 /// An alert lives so many intervals after it was last sent: as Prometheus does.
 const LIVES_INTERVALS: i64 = 4;
+/// Where it takes alerts.
+const PATH: &str = "/api/v2/alerts";
 /// Columns of the description.
 const COLUMNS: usize = 80;
 
@@ -65,7 +67,7 @@ impl Alertmanager {
         link: Option<String>,
     ) -> Result<Alertmanager, String> {
         Ok(Alertmanager {
-            endpoint: Endpoint::open(config, http, "/api/v2/alerts")?,
+            endpoint: Endpoint::open(config, http, PATH)?,
             resend_ms: i64::try_from(resend.as_millis()).unwrap_or(i64::MAX / 8),
             link,
             language: config.language,
@@ -155,7 +157,7 @@ impl Channel for Alertmanager {
         self.learn(alert, false);
         let Some(firing) = self.open.get(&alert.id) else { return Outcome::Delivered(String::new()) };
         let outcome = self.post(firing, false, now_ms);
-        if !matches!(outcome, Outcome::Retry { .. }) {
+        if !matches!(outcome, Outcome::Retry { .. } | Outcome::Barred(_)) {
             if alert.state == State::Open {
                 if let Some(firing) = self.open.get_mut(&alert.id) {
                     firing.told = BTreeSet::from([alert.severity.level]);
@@ -165,6 +167,12 @@ impl Channel for Alertmanager {
             }
         }
         outcome
+    }
+
+    fn renew(&mut self, config: &ChannelConfig) -> Result<(), String> {
+        let Kind::Alertmanager { http, .. } = &config.kind else { return Err(other_kind()) };
+        self.endpoint = Endpoint::open(config, http, PATH)?;
+        Ok(())
     }
 
     fn recall(&mut self, alert: &Alert, sent: bool) {

@@ -16,6 +16,11 @@ pub(super) const HELD: &str = "held/";
 /// Prefix of the keys by which an operator asks to skip a document that is being retried.
 pub(super) const SKIP: &str = "skip/";
 
+/// Prefix of the keys of documents that some recipients have and others are to get later.
+pub(super) const LATE: &str = "late/";
+/// Prefix of the keys that name recipients who were refused; the note has the last document that they did not get.
+pub(super) const RECIPIENT: &str = "recipient/";
+
 /// A document that is set aside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Aside {
@@ -27,18 +32,22 @@ pub(super) struct Aside {
     pub(super) offset: i64,
     /// When it was set aside, milliseconds since 1970 UTC.
     pub(super) at_ms: i64,
-    /// Until when it is held; absent where it waits for a person.
+    /// Until when it is held, or when its recipients are tried again; absent where it waits for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) until_ms: Option<i64>,
     /// Why.
     pub(super) reason: String,
+    /// The recipients who are to get it later; empty where that is everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) recipients: Vec<String>,
 }
 
 impl Aside {
     pub(super) fn new(item: &Item, at_ms: i64, until_ms: Option<i64>, reason: &str) -> Aside {
         let cut = reason.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= REASON_BYTES_MAX);
         let reason = reason[..cut.last().unwrap_or(0)].to_owned();
-        Aside { id: item.alert.id.clone(), seq: item.alert.seq, offset: item.offset, at_ms, until_ms, reason }
+        let (id, seq) = (item.alert.id.clone(), item.alert.seq);
+        Aside { id, seq, offset: item.offset, at_ms, until_ms, reason, recipients: Vec::new() }
     }
 
     /// The key of the note. A newer held document of an incident replaces the older one.

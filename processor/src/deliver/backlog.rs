@@ -112,6 +112,11 @@ impl Backlog {
         self.entries.front().map(|entry| &entry.item)
     }
 
+    /// The document after the head.
+    pub(super) fn second(&self) -> Option<&Item> {
+        self.entries.get(1).map(|entry| &entry.item)
+    }
+
     /// Drops the head: it is delivered, or set aside.
     pub(super) fn done(&mut self) -> Option<Item> {
         let entry = self.entries.pop_front()?;

@@ -16,6 +16,13 @@ use super::webhook::Webhook;
 pub(super) enum Outcome {
     /// The endpoint has it; the text is its answer.
     Delivered(String),
+    /// Some recipients do not have it.
+    Partly {
+        /// The endpoint's answer for the others; `None` where nobody is known to have it.
+        answer: Option<String>,
+        /// Those who do not have it, or are not known to.
+        lacking: Vec<Lacking>,
+    },
     /// It may succeed later without a person.
     Retry {
         /// What happened.
@@ -23,14 +30,46 @@ pub(super) enum Outcome {
         /// The pause that the endpoint asked for.
         after: Option<Duration>,
     },
-    /// It will not succeed as it is: the document is parked.
+    /// The endpoint refuses this sender or this address, whatever the document is. A person must act, and the document is
+    /// tried again until then.
+    Barred(String),
+    /// The document will not succeed as it is: it is parked.
     Refused(String),
+}
+
+/// A recipient who does not have a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lacking {
+    /// The recipient's address.
+    pub(super) recipient: String,
+    /// Why.
+    pub(super) why: String,
+    /// The pause before the recipient is tried again; `None` where the document is given up for this recipient.
+    pub(super) again: Option<Duration>,
 }
 
 /// A way to people or to another system.
 pub(super) trait Channel: Send {
     /// Delivers a document.
     fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome;
+
+    /// Opens itself again: secrets have changed, or a panic may have left a lock or a connection unusable. What it knows of
+    /// incidents and recipients stays.
+    ///
+    /// # Errors
+    /// As [`open`]; then the channel is unchanged.
+    fn renew(&mut self, config: &ChannelConfig) -> Result<(), String>;
+
+    /// What would be sent for a document. Kinds whose form cannot fail return nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the template or the addresses.
+    fn prepare(&self, _item: &Item, _now_ms: i64) -> Result<Vec<u8>, String> {
+        Ok(Vec::new())
+    }
+
+    /// From now on only these recipients get the document with this key; none where it is given up.
+    fn send_only_to(&mut self, _key: &str, _recipients: &[String]) {}
 
     /// Learns of a document that was delivered, or left out, before this process had the channel.
     fn recall(&mut self, _alert: &Alert, _sent: bool) {}
@@ -42,6 +81,11 @@ pub(super) trait Channel: Send {
 
     /// Forgets what it knows of incidents: another process has the channel now.
     fn forget(&mut self) {}
+}
+
+/// The error where a channel is opened again with the configuration of another kind.
+pub(super) fn other_kind() -> String {
+    "the configuration is of another kind".to_owned()
 }
 
 /// The channel that a configuration describes, with its secrets looked up.

@@ -11,7 +11,7 @@ use wulog_collector::clock::Clock;
 use wulog_schemas::alert::{Alert, UtcTime};
 use wulog_schemas::topic::Topic;
 
-use super::aside::{self, Aside, HELD, PARKED, SKIP};
+use super::aside::{self, Aside, HELD, LATE, PARKED, RECIPIENT, SKIP};
 use super::backlog::Item;
 use super::channel::{self, Outcome};
 use super::config::{ChannelConfig, Delivery};
@@ -180,7 +180,17 @@ fn test(config: &ChannelConfig) -> anyhow::Result<String> {
     let mut channel = channel::open(config).map_err(anyhow::Error::msg)?;
     match channel.deliver(&Item { alert, bytes, offset: -1, sample: true }, Clock::System.now_ms()) {
         Outcome::Delivered(answer) => Ok(format!("delivered, answer: {answer}")),
-        Outcome::Retry { why, .. } => bail!("not delivered, and an alert would be tried again: {why}"),
+        Outcome::Partly { answer, lacking } => {
+            let each = lacking.iter().map(|one| format!("{}: {}", one.recipient, one.why));
+            let answer = answer.unwrap_or_else(|| "none".to_owned());
+            bail!(
+                "not delivered to every recipient; {}; answer for the others: {answer}",
+                each.collect::<Vec<_>>().join("; ")
+            )
+        }
+        Outcome::Retry { why, .. } | Outcome::Barred(why) => {
+            bail!("not delivered, and an alert would be tried again: {why}")
+        }
         Outcome::Refused(why) => bail!("refused, and an alert would be parked: {why}"),
     }
 }
@@ -211,6 +221,21 @@ fn status(config: &ChannelConfig, queue: &mut dyn Queue) -> anyhow::Result<Strin
     for held in aside::among(&notes, HELD) {
         let until = UtcTime(held.until_ms.unwrap_or_default());
         text += &format!("  held           {}/{} until {until}: {}\n", held.id, held.seq, held.reason);
+    }
+    for late in aside::among(&notes, LATE) {
+        let (to, again) = (late.recipients.join(", "), UtcTime(late.until_ms.unwrap_or_default()));
+        text += &format!("  waiting        {}/{} for {to}, again at {again}: {}\n", late.id, late.seq, late.reason);
+    }
+    for (key, value) in &notes {
+        if let Some(recipient) = key.strip_prefix(RECIPIENT)
+            && let Ok(refused) = serde_json::from_slice::<Aside>(value)
+        {
+            let at = UtcTime(refused.at_ms);
+            text += &format!(
+                "  refused        {recipient}, last {}/{} at {at}: {}\n",
+                refused.id, refused.seq, refused.reason
+            );
+        }
     }
     for parked in aside::among(&notes, PARKED) {
         text +=
@@ -253,7 +278,13 @@ fn replay(
                     queue.note(&aside.key(), None)?;
                 }
             }
-            Outcome::Retry { why, .. } | Outcome::Refused(why) => {
+            Outcome::Partly { lacking, .. } => {
+                for one in lacking {
+                    writeln!(out, "{}: not delivered to {}: {}", item.key(), one.recipient, one.why)?;
+                }
+                failed += 1;
+            }
+            Outcome::Retry { why, .. } | Outcome::Barred(why) | Outcome::Refused(why) => {
                 writeln!(out, "{}: {why}", item.key())?;
                 failed += 1;
             }

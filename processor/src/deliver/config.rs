@@ -7,10 +7,12 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wulog_collector::secret::Secret;
+use wulog_collector::secret::{Origin, Secret};
 use wulog_schemas::alert::{Level, Transition};
 use wulog_schemas::hresult::Family;
 
+use super::endpoint;
+use super::sign::Signer;
 use super::template::{Preset, Source};
 
 /// Channels that one configuration may have: each has a thread and a connection to the log.
@@ -242,6 +244,46 @@ pub struct ChannelConfig {
     pub kind: Kind,
 }
 
+impl ChannelConfig {
+    /// Reads the files of secrets again, and returns whether one has changed. Short-lived tokens are renewed in their files.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read; the secret keeps its value.
+    pub(super) fn read_secrets_again(&mut self) -> Result<bool, String> {
+        let mut changed = false;
+        for secret in self.secrets() {
+            let Origin::File(path) = secret.origin() else { continue };
+            let now = Secret::look_up("file", &path.display().to_string())?;
+            changed |= now != *secret;
+            *secret = now;
+        }
+        Ok(changed)
+    }
+
+    fn secrets(&mut self) -> Vec<&mut Secret> {
+        match &mut self.kind {
+            Kind::Alertmanager { http, .. } => http.secrets(),
+            Kind::Webhook { http, hmac_key, body, .. } => {
+                let mut secrets = http.secrets();
+                secrets.extend(hmac_key);
+                if let Body::Template(_, values) = body {
+                    secrets.extend(values.values_mut());
+                }
+                secrets
+            }
+            Kind::Mail(mail) => mail.login.iter_mut().map(|(_, password)| password).collect(),
+            Kind::Syslog(_) => Vec::new(),
+        }
+    }
+}
+
+impl HttpConfig {
+    fn secrets(&mut self) -> Vec<&mut Secret> {
+        let optional = self.bearer_token.iter_mut().chain(&mut self.proxy);
+        std::iter::once(&mut self.url).chain(optional).chain(self.headers.values_mut()).collect()
+    }
+}
+
 /// Which documents a channel takes.
 #[derive(Clone, Debug)]
 pub struct Wants {
@@ -450,6 +492,15 @@ impl RawChannel {
         if self.transitions.as_ref().is_some_and(Vec::is_empty) {
             return Err(("transitions", "an empty list would send nothing".to_owned()));
         }
+        if self.families.as_ref().is_some_and(Vec::is_empty) {
+            return Err((
+                "families",
+                "an empty list would send nothing; leave the key out for all families".to_owned(),
+            ));
+        }
+        if let Some((name, _)) = self.labels.iter().flatten().find(|(_, values)| values.is_empty()) {
+            return Err(("labels", format!("{name:?}: an empty list matches no incident, so nothing would be sent")));
+        }
         let default_silenced = if self.kind == KindName::Syslog { Silenced::Send } else { Silenced::Hold };
         Ok(Wants {
             min_severity: self.min_severity.unwrap_or(Level::Low),
@@ -497,6 +548,9 @@ impl RawChannel {
                     }
                     _ => return Err(("template", "only one of cloudevents, preset and template".to_owned())),
                 };
+                if let Some(key) = &self.hmac_key {
+                    Signer::new(key.expose()).map_err(|why| ("hmac_key", why))?;
+                }
                 Kind::Webhook { http: self.http()?, hmac_key: self.hmac_key.clone(), body, link: self.link.clone() }
             }
             KindName::Mail => self.mail()?,
@@ -521,19 +575,17 @@ impl RawChannel {
 
     fn http(&self) -> Result<HttpConfig, Fault> {
         let url = self.url.clone().ok_or(("url", "is missing".to_owned()))?;
-        let address = url.expose();
-        if !(address.starts_with("http://") || address.starts_with("https://")) {
-            return Err(("url", "must begin with http:// or https://".to_owned()));
+        endpoint::address(url.expose()).map_err(|why| ("url", why.to_owned()))?;
+        if let Some(proxy) = &self.proxy {
+            endpoint::proxy(proxy.expose()).map_err(|why| ("proxy", why.to_owned()))?;
         }
         let headers = self.headers.clone().unwrap_or_default();
         if headers.len() > HEADERS_MAX {
             return Err(("headers", format!("more than {HEADERS_MAX}")));
         }
-        let name = |name: &str| ureq::http::HeaderName::try_from(name).is_ok();
-        if let Some(wrong) = headers.keys().find(|key| !name(key)) {
-            return Err(("headers", format!("{wrong:?} is not a header's name")));
-        }
-        Ok(HttpConfig { url, headers, bearer_token: self.bearer_token.clone(), proxy: self.proxy.clone() })
+        let http = HttpConfig { url, headers, bearer_token: self.bearer_token.clone(), proxy: self.proxy.clone() };
+        endpoint::headers(&http)?;
+        Ok(http)
     }
 
     fn mail(&self) -> Result<Kind, Fault> {
@@ -572,7 +624,11 @@ impl RawChannel {
             _ => (text, default_port),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() || host.contains(['/', ' ']) { Err(wrong()) } else { Ok((host.to_owned(), port)) }
+        if host.is_empty() || host.contains(['/', ' ']) || port == 0 {
+            Err(wrong())
+        } else {
+            Ok((host.to_owned(), port))
+        }
     }
 }
 
@@ -631,6 +687,20 @@ mod tests {
         refused("kind = \"webhook\"\nurl = \"http://x\"\npreset = \"nagios\"", "preset", 0);
         refused("kind = \"webhook\"\nurl = \"http://x\"\npreset = \"pagerduty\"", "values", 0);
         refused("kind = \"webhook\"\nurl = \"http://x\"\ncloudevents = true\npreset = \"slack\"", "template", 0);
+        for proxy in ["nonsense", "socks5://p:1080", "http://p:99999", "http://"] {
+            refused(&format!("kind = \"webhook\"\nurl = \"http://x\"\nproxy = \"{proxy}\""), "proxy", 0);
+        }
+        refused("kind = \"alertmanager\"\nurl = \"http://x\"\nproxy = \"socks4://p\"", "proxy", 0);
+        for url in ["http://x:99999/", "http://", "http://exa mple/ x"] {
+            refused(&format!("kind = \"webhook\"\nurl = \"{url}\""), "url", 0);
+        }
+        refused("kind = \"webhook\"\nurl = \"http://x\"\nheaders = { content-length = \"5\" }", "headers", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\nheaders = { x = \"a\\r\\nb: c\" }", "headers", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\nbearer_token = \"two\\nlines\"", "bearer_token", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\nhmac_key = \"short\"", "hmac_key", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\nfamilies = []", "families", 0);
+        refused("kind = \"webhook\"\nurl = \"http://x\"\nlabels = { \"label.site\" = [] }", "labels", 0);
+        refused("kind = \"syslog\"\nserver = \"x:0\"", "server", 0);
         refused("kind = \"alertmanager\"\nurl = \"http://x\"\nresend_secs = 0", "resend_secs", 0);
         refused("kind = \"alertmanager\"\nurl = \"http://x\"\ntransitions = [\"opened\"]", "transitions", 0);
         refused("kind = \"syslog\"\nserver = \"x\"\ntls = \"starttls\"", "tls", 0);

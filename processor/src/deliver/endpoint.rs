@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use ureq::Agent;
-use ureq::http::{HeaderName, HeaderValue, Response};
+use ureq::http::header::AUTHORIZATION;
+use ureq::http::{HeaderName, HeaderValue, Response, Uri};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, Proxy};
 
 use super::channel::Outcome;
 use super::config::{ChannelConfig, HttpConfig};
@@ -17,6 +18,14 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 const ANSWER_BYTES_MAX: u64 = 2048;
 /// Longest secret or header value.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
+
+/// Headers that describe the connection and the length of the body. A value of the operator's own would break each request.
+const SET_BY_HTTP: [&str; 7] =
+    ["connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// Refusals that speak of the document: bad request, conflict, content too large, unprocessable content. The others, such as
+/// 401 and 404, speak of the credential or the address, and meet every document.
+const REFUSE_THE_DOCUMENT: [u16; 4] = [400, 409, 413, 422];
 
 /// A place that takes POSTs.
 pub(super) struct Endpoint {
@@ -42,27 +51,13 @@ impl Endpoint {
     pub(super) fn open(config: &ChannelConfig, http: &HttpConfig, path: &str) -> Result<Endpoint, String> {
         let url = http.url.expose();
         let url = if path.is_empty() { url.to_owned() } else { format!("{}{path}", url.trim_end_matches('/')) };
-        let parsed: ureq::http::Uri = url.parse().map_err(|_| "url: not an address".to_owned())?;
-        let (Some(scheme), Some(authority)) = (parsed.scheme_str(), parsed.authority()) else {
-            return Err("url: must begin with http:// or https://".to_owned());
-        };
-        let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let shown = format!("{scheme}://{}{port}", authority.host());
-        let mut headers = Vec::new();
-        for (name, text) in &http.headers {
-            headers.push((header_name(name)?, secret_value(name, text.expose())?));
-        }
-        if let Some(token) = &http.bearer_token {
-            let value = secret_value("bearer_token", &format!("Bearer {}", token.expose()))?;
-            headers.push((ureq::http::header::AUTHORIZATION, value));
-        }
-        let proxy = match &http.proxy {
-            Some(text) => Some(
-                ureq::Proxy::new(text.expose())
-                    .map_err(|_| "proxy: not an address such as http://HOST:PORT".to_owned())?,
-            ),
-            None => None,
-        };
+        let parsed = address(&url).map_err(|why| format!("url: {why}"))?;
+        let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let scheme = parsed.scheme_str().unwrap_or_default();
+        let shown = format!("{scheme}://{}{port}", parsed.host().unwrap_or_default());
+        let proxy = http.proxy.as_ref().map(|text| proxy(text.expose())).transpose();
+        let proxy = proxy.map_err(|why| format!("proxy: {why}"))?;
+        let headers = headers(http).map_err(|(key, why)| format!("{key}: {why}"))?;
         let agent = Agent::config_builder()
             .timeout_global(Some(config.timeout))
             .http_status_as_error(false)
@@ -86,7 +81,8 @@ impl Endpoint {
             return Err(Outcome::Refused(format!("the body has {} bytes, more than {BODY_BYTES_MAX}", body.len())));
         }
         let mut request = self.agent.post(&self.url);
-        for (name, value) in headers {
+        // A header of the operator's own replaces ours: most servers refuse a request with two content types.
+        for (name, value) in headers.iter().filter(|(name, _)| self.headers.iter().all(|(own, _)| own != name)) {
             request = request.header(*name, value);
         }
         for (name, value) in &self.headers {
@@ -99,13 +95,14 @@ impl Endpoint {
     fn failed(&self, error: &ureq::Error) -> Outcome {
         let why = format!("{}: {error}", self.shown);
         match error {
-            // What cannot be sent at all will not be taken later.
-            ureq::Error::Http(_) | ureq::Error::BadUri(_) | ureq::Error::TooManyRedirects => Outcome::Refused(why),
+            // What the address or the headers make impossible is impossible for every document.
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) | ureq::Error::TooManyRedirects => Outcome::Barred(why),
             _ => Outcome::Retry { why, after: None },
         }
     }
 
-    /// What an answer means: a server that is ill or busy is asked again, one that refuses is not.
+    /// What an answer means: a server that is ill or busy is asked again, and one that refuses the sender or the address is
+    /// too, since a person will mend that. Only a refusal of the document itself parks it.
     pub(super) fn judge(&self, answer: Answer) -> Outcome {
         let Answer { status, body, after } = answer;
         let text = format!("{} {}", status, one_line(&body));
@@ -113,8 +110,9 @@ impl Endpoint {
         match status {
             200..300 => Outcome::Delivered(text),
             408 | 429 | 500.. => Outcome::Retry { why: format!("{} answered {text}", self.shown), after },
-            300..400 => Outcome::Refused(format!("{} answered {text}: redirects are not followed", self.shown)),
-            _ => Outcome::Refused(format!("{} answered {text}", self.shown)),
+            300..400 => Outcome::Barred(format!("{} answered {text}: redirects are not followed", self.shown)),
+            _ if REFUSE_THE_DOCUMENT.contains(&status) => Outcome::Refused(format!("{} answered {text}", self.shown)),
+            _ => Outcome::Barred(format!("{} answered {text}", self.shown)),
         }
     }
 }
@@ -137,23 +135,78 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     SystemTime::from(date).duration_since(now).ok()
 }
 
+/// The address of an HTTP endpoint or proxy. ureq drops a port that does not fit 16 bits and would reach another server,
+/// so the port is checked here.
+///
+/// # Errors
+/// Says what is wrong. It does not show the address, which may hold a secret.
+pub(super) fn address(text: &str) -> Result<Uri, &'static str> {
+    if !(text.starts_with("http://") || text.starts_with("https://")) {
+        return Err("must begin with http:// or https://");
+    }
+    let parsed: Uri = text.parse().map_err(|_| "not an address such as https://HOST:PORT/PATH")?;
+    let authority = parsed.authority().ok_or("names no host")?;
+    if authority.host().is_empty() {
+        return Err("names no host");
+    }
+    let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let has_port = after_user.len() > authority.host().len();
+    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+        return Err("its port is not a number from 1 to 65535");
+    }
+    Ok(parsed)
+}
+
+/// A proxy. Only HTTP proxies are built in: ureq panics at each request through another kind.
+///
+/// # Errors
+/// Says what is wrong, without the proxy's password.
+pub(super) fn proxy(text: &str) -> Result<Proxy, &'static str> {
+    const FORM: &str = "not an HTTP proxy such as http://HOST:PORT; SOCKS is not supported";
+    address(text).map_err(|_| FORM)?;
+    Proxy::new(text).map_err(|_| FORM)
+}
+
+/// The headers of every request to this endpoint.
+///
+/// # Errors
+/// The key at fault and why, without the value.
+pub(super) fn headers(http: &HttpConfig) -> Result<Vec<(HeaderName, HeaderValue)>, (&'static str, String)> {
+    let mut headers = Vec::new();
+    for (name, text) in &http.headers {
+        let header = HeaderName::try_from(name).map_err(|_| ("headers", format!("{name:?} is not a header's name")))?;
+        if SET_BY_HTTP.contains(&header.as_str()) {
+            return Err(("headers", format!("{name:?} is set by the HTTP client itself")));
+        }
+        if header == AUTHORIZATION && http.bearer_token.is_some() {
+            return Err(("headers", format!("{name:?} and bearer_token are the same header")));
+        }
+        let value = secret_value(text.expose()).map_err(|why| ("headers", format!("{name:?} {why}")))?;
+        headers.push((header, value));
+    }
+    if let Some(token) = &http.bearer_token {
+        // RFC 6750 lets a token have printable ASCII only; a byte order mark would make each request fail.
+        if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(("bearer_token", "has characters that no token may have".to_owned()));
+        }
+        let value = secret_value(&format!("Bearer {}", token.expose())).map_err(|why| ("bearer_token", why))?;
+        headers.push((AUTHORIZATION, value));
+    }
+    Ok(headers)
+}
+
 /// An answer on one line, without control characters.
 fn one_line(text: &str) -> String {
     let shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
     shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn header_name(name: &str) -> Result<HeaderName, String> {
-    HeaderName::try_from(name).map_err(|_| format!("headers: {name:?} is not a header's name"))
-}
-
 /// A header's value that no debug output shows.
-fn secret_value(name: &str, text: &str) -> Result<HeaderValue, String> {
+fn secret_value(text: &str) -> Result<HeaderValue, String> {
     if text.len() > HEADER_BYTES_MAX {
-        return Err(format!("{name}: longer than {HEADER_BYTES_MAX} bytes"));
+        return Err(format!("is longer than {HEADER_BYTES_MAX} bytes"));
     }
-    let mut value =
-        HeaderValue::try_from(text).map_err(|_| format!("{name}: has characters that no header may have"))?;
+    let mut value = HeaderValue::try_from(text).map_err(|_| "has characters that no header may have".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -180,6 +233,26 @@ fn tls(trust: &Trust) -> Result<TlsConfig, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_a_port_that_exists() {
+        for right in ["http://a", "https://a:8443/x?y=z", "http://u:p@a:80/", "http://[::1]:9093", "http://[::1]/x"] {
+            assert!(address(right).is_ok(), "{right}: {:?}", address(right));
+        }
+        let wrong = [
+            "a",
+            "ftp://a/",
+            "http://",
+            "http://a b/",
+            "http://a/ x",
+            "http://a:99999/",
+            "http://a:0",
+            "http://[::1]:x",
+        ];
+        for wrong in wrong {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {

@@ -3,36 +3,41 @@
 //! The Message-ID follows from id and number, so a repeated mail has the same; References names the first document. The subject
 //! names the incident and nothing that changes, since some mail programs build threads by it; what changes begins the text.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls as SmtpTls, TlsParameters};
-use lettre::{Message, SmtpTransport, Transport};
+use lettre::{Address, Message};
 use wulog_schemas::alert::{Alert, IncidentKind, State};
 
 use super::backlog::Item;
-use super::channel::{Channel, Outcome};
-use super::config::{ChannelConfig, Language, MailConfig, Tls};
+use super::channel::{Channel, Lacking, Outcome, other_kind};
+use super::config::{ChannelConfig, Kind, Language, MailConfig, Tls};
+use super::smtp::{Refusal, Sent, Server};
 use super::summary::summary;
 use super::trust::Trust;
 use crate::report::print_alert;
 
 /// Columns of the plain text.
 const COLUMNS: usize = 78;
-/// SMTP codes that refuse the login and not the mail: they end when a person mends the login.
-const LOGIN_CODES: [&str; 4] = ["530", "534", "535", "538"];
+/// Pause before a recipient that the server refused for now is tried again. Greylisting asks for some minutes.
+const RECIPIENT_PAUSE: Duration = Duration::from_secs(60);
+/// Pause before a mail is sent again to whose text no answer came: it has probably arrived, and a repeat is a second mail.
+const UNANSWERED_PAUSE: Duration = Duration::from_secs(3600);
 
 /// A channel to a mail server.
 pub(super) struct Mail {
-    transport: SmtpTransport,
+    server: Server,
     shown: String,
     from: Mailbox,
     to: Vec<Mailbox>,
     domain: String,
     language: Language,
+    /// By key of a document, the recipients who are still to get it. A document that is not here goes to all of them.
+    left: BTreeMap<String, Vec<String>>,
 }
 
 impl Mail {
@@ -47,17 +52,15 @@ impl Mail {
             Tls::Starttls => SmtpTls::Required(tls(host, &Trust::load(&config.trust)?)?),
             Tls::Tls => SmtpTls::Wrapper(tls(host, &Trust::load(&config.trust)?)?),
         };
-        let mut builder =
-            SmtpTransport::builder_dangerous(host.as_str()).port(*port).tls(tls).timeout(Some(config.timeout));
-        if let Some((user, password)) = &mail.login {
-            builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
-        }
+        let login = mail.login.as_ref();
+        let login = login.map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned()));
+        let server = Server { host: host.clone(), port: *port, tls, timeout: config.timeout, login };
         let mailbox = |key: &str, text: &str| text.parse::<Mailbox>().map_err(|error| format!("{key}: {error}"));
         let from = mailbox("from", &mail.from)?;
         let to = mail.to.iter().map(|text| mailbox("to", text)).collect::<Result<_, _>>()?;
         let domain = from.email.domain().to_owned();
         let shown = format!("{host}:{port}");
-        Ok(Mail { transport: builder.build(), shown, from, to, domain, language: config.language })
+        Ok(Mail { server, shown, from, to, domain, language: config.language, left: BTreeMap::new() })
     }
 
     /// The mail for a document.
@@ -89,43 +92,78 @@ impl Mail {
 
 impl Channel for Mail {
     fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
-        let message = match self.message(&item.alert, item.sample, now) {
-            Ok(message) => message,
+        let mail = match self.prepare(item, now_ms) {
+            Ok(mail) => mail,
             Err(why) => return Outcome::Refused(why),
         };
-        let envelope: &Envelope = message.envelope();
-        match self.transport.send_raw(envelope, &message.formatted()) {
-            Ok(answer) => {
-                let text: Vec<&str> = answer.message().collect();
-                Outcome::Delivered(format!("{} {}", answer.code(), text.join(" ")))
-            }
-            Err(error) => {
-                let code = error.status().map(|code| code.to_string());
-                let is_login = code.as_deref().is_some_and(|code| LOGIN_CODES.contains(&code));
-                let why = format!("{}: {}", self.shown, with_causes(&error));
-                if error.is_permanent() && !is_login {
-                    Outcome::Refused(why)
-                } else {
-                    Outcome::Retry { why, after: None }
-                }
-            }
+        let left = self.left.get(&item.key());
+        let is_left = |address: &&Address| left.is_none_or(|left| left.iter().any(|one| *one == address.to_string()));
+        let to: Vec<Address> = self.to.iter().map(|mailbox| &mailbox.email).filter(is_left).cloned().collect();
+        if to.is_empty() {
+            return Outcome::Delivered("no recipient is left".to_owned());
         }
+        let at_server = |why: String| format!("{}: {why}", self.shown);
+        match self.server.send(&self.from.email, &to, &mail) {
+            Sent::Taken { answer, refusals } if refusals.is_empty() => Outcome::Delivered(answer),
+            Sent::Taken { answer, refusals } => {
+                Outcome::Partly { answer: Some(answer), lacking: refusals.into_iter().map(lacking).collect() }
+            }
+            Sent::Unanswered { why, refusals } => {
+                let why =
+                    format!("no answer came to the text of the mail, which has probably arrived: {}", at_server(why));
+                let refused = |address: &&Address| refusals.iter().any(|refusal| refusal.recipient == **address);
+                let doubtful = to.iter().filter(|address| !refused(address)).map(|address| Lacking {
+                    recipient: address.to_string(),
+                    why: why.clone(),
+                    again: Some(UNANSWERED_PAUSE),
+                });
+                let doubtful: Vec<Lacking> = doubtful.collect();
+                let lacking = doubtful.into_iter().chain(refusals.into_iter().map(lacking)).collect();
+                Outcome::Partly { answer: None, lacking }
+            }
+            // Others have the mail already, so these refusals do not stop the channel.
+            Sent::NoRecipient(refusals) if left.is_some() => {
+                Outcome::Partly { answer: None, lacking: refusals.into_iter().map(lacking).collect() }
+            }
+            Sent::NoRecipient(refusals) => {
+                let passes = refusals.iter().any(|refusal| !refusal.permanent);
+                let each = refusals.iter().map(|refusal| format!("{}: {}", refusal.recipient, refusal.why));
+                let why = at_server(format!("refuses every recipient: {}", each.collect::<Vec<_>>().join("; ")));
+                if passes { Outcome::Retry { why, after: None } } else { Outcome::Barred(why) }
+            }
+            Sent::NotNow(why) => Outcome::Retry { why: at_server(why), after: None },
+            Sent::Barred(why) => Outcome::Barred(at_server(why)),
+            Sent::Refused(why) => Outcome::Refused(at_server(why)),
+        }
+    }
+
+    fn renew(&mut self, config: &ChannelConfig) -> Result<(), String> {
+        let Kind::Mail(mail) = &config.kind else { return Err(other_kind()) };
+        self.server = Mail::open(config, mail)?.server;
+        Ok(())
+    }
+
+    fn prepare(&self, item: &Item, now_ms: i64) -> Result<Vec<u8>, String> {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
+        Ok(self.message(&item.alert, item.sample, now)?.formatted())
+    }
+
+    fn send_only_to(&mut self, key: &str, recipients: &[String]) {
+        if recipients.is_empty() {
+            self.left.remove(key);
+        } else {
+            self.left.insert(key.to_owned(), recipients.to_vec());
+        }
+    }
+
+    fn forget(&mut self) {
+        self.left.clear();
     }
 }
 
-/// An error with its causes: lettre's own text does not name what TLS found wrong.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
+fn lacking(refusal: Refusal) -> Lacking {
+    let Refusal { recipient, why, permanent } = refusal;
+    Lacking { recipient: recipient.to_string(), why, again: (!permanent).then_some(RECIPIENT_PAUSE) }
 }
 
 /// The subject of all mails of an incident: the first one's, and answers to it.

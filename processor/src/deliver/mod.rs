@@ -4,8 +4,8 @@
 //! wulog.alerts -> queue -> filter -> backlog -> channel (alertmanager, webhook, mail, syslog)
 //!                   ^                   |            |
 //!                   |                   |            \- delivered: the position moves on
-//!                   \------ position ---+-------------- network error, 5xx, 408, 429: again, after a pause
-//!                                       \-------------- other refusals: parked, the position moves on
+//!                   \------ position ---+-------------- network error, endpoint or credential refused: again, after a pause
+//!                                       \-------------- document refused: parked, the position moves on
 //! ```
 //!
 //! Each channel has a thread and a position of its own, so a dead endpoint delays no other channel. The topic is the
@@ -29,10 +29,12 @@ mod excerpt;
 mod template;
 mod webhook;
 mod alertmanager;
+mod smtp;
 mod mail;
 mod syslog;
 mod runner;
 mod sample;
+pub(crate) mod trial;
 pub mod command;
 
 pub use config::{ChannelConfig, Language, RawChannel};

@@ -1,8 +1,14 @@
 //! The loop of one channel, in a thread of its own: read, decide, deliver, commit.
 //!
 //! The position is committed after each delivery, so that after a crash at most the request in flight is repeated.
+//!
+//! A panic stays in its channel: it is logged and counts as a failed attempt, and no other channel waits.
 
-use std::collections::BTreeMap;
+mod attempt;
+mod late;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -11,7 +17,9 @@ use wulog_collector::clock::Clock;
 use wulog_collector::service_manager::Rounds;
 use wulog_schemas::alert::{Alert, State};
 
-use super::aside::{self, Aside, HELD, SKIP};
+use self::attempt::panic_text;
+use self::late::Late;
+use super::aside::{self, Aside, HELD, LATE, PARKED, RECIPIENT, SKIP};
 use super::backlog::{Backlog, Item};
 use super::backoff::Backoff;
 use super::channel::{self, Channel, Outcome};
@@ -28,8 +36,12 @@ const POLL_WAIT: Duration = Duration::from_millis(200);
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 /// A failing delivery is reported at the first failure, and then this often.
 const REPORTED_EVERY: Duration = Duration::from_secs(60);
-/// How often an operator's order to skip a failing document is looked for. On Kafka that reads a topic.
-const SKIP_LOOKED_EVERY: Duration = Duration::from_secs(120);
+/// How often notes are read again: for an operator's order to skip a failing document, and for parked documents that
+/// `channels replay` has sent. On Kafka that reads a topic.
+const NOTES_READ_EVERY: Duration = Duration::from_secs(120);
+/// An endpoint may refuse one document with the answer that it has for a wrong credential, as a firewall does. Where the next
+/// document is taken after so long, the fault is in the first one.
+const BARRED_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// A channel at work.
 pub struct Runner {
@@ -42,6 +54,12 @@ pub struct Runner {
     clock: Clock,
     /// Whether the queue has given this channel to this process.
     owned: bool,
+    /// Key of the last document at which the channel panicked, and how often it did.
+    panics: (String, u32),
+    /// Panics of this loop in a row.
+    loop_panics: Backoff,
+    /// See [`BARRED_PATIENCE`].
+    barred_patience: Duration,
     /// What this process delivers, while the channel is its own. Without it an owned channel starts from its committed
     /// position: at first, and after an error of the log, which may have come between a read and its decision.
     work: Option<Work>,
@@ -56,6 +74,15 @@ struct Work {
     again_at: Instant,
     reported: Option<Instant>,
     skip_looked_at: Instant,
+    /// Since when the endpoint refuses whatever is sent.
+    barred_since: Option<Instant>,
+    /// Documents that some recipients are to get later.
+    late: Vec<Late>,
+    /// Recipients with a note that they did not get a document.
+    refused_recipients: BTreeSet<String>,
+    /// Keys of the documents that are parked now.
+    parked: BTreeSet<String>,
+    parked_read_at: Instant,
 }
 
 /// A held document.
@@ -78,6 +105,11 @@ impl Work {
             again_at: now,
             reported: None,
             skip_looked_at: now,
+            barred_since: None,
+            late: Vec::new(),
+            refused_recipients: BTreeSet::new(),
+            parked: BTreeSet::new(),
+            parked_read_at: now,
         }
     }
 }
@@ -102,6 +134,9 @@ impl Runner {
             rounds,
             clock: Clock::System,
             owned: false,
+            panics: (String::new(), 0),
+            loop_panics: Backoff::default(),
+            barred_patience: BARRED_PATIENCE,
             work: None,
         })
     }
@@ -113,20 +148,38 @@ impl Runner {
     pub fn run(&mut self, stop: &CancellationToken) -> Result<(), LogError> {
         while !stop.is_cancelled() {
             self.rounds.turn(Instant::now());
-            match self.step() {
-                Ok(()) => {}
-                Err(LogError::Retry(why)) => {
+            // What a panic leaves half done is dropped: the channel starts again from its committed position.
+            match catch_unwind(AssertUnwindSafe(|| self.step())) {
+                Ok(Ok(())) => self.loop_panics.reset(),
+                Ok(Err(LogError::Retry(why))) => {
                     warn!(channel = self.config.name, "{why}");
                     self.give_up();
-                    let until = Instant::now() + LOG_PAUSE;
-                    while Instant::now() < until && !stop.is_cancelled() {
-                        std::thread::sleep(Duration::from_millis(50));
-                    }
+                    self.wait(LOG_PAUSE, stop);
                 }
-                Err(fatal) => return Err(fatal),
+                Ok(Err(fatal)) => return Err(fatal),
+                Err(panic) => {
+                    let pause = self.loop_panics.pause(None, fastrand::f64());
+                    error!(
+                        channel = self.config.name,
+                        retry_in_ms = pause.as_millis(),
+                        "the channel panicked and starts again from its position; please report it: {}",
+                        panic_text(panic.as_ref())
+                    );
+                    self.metrics.failed();
+                    self.give_up();
+                    self.wait(pause, stop);
+                }
             }
         }
         Ok(())
+    }
+
+    fn wait(&mut self, pause: Duration, stop: &CancellationToken) {
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !stop.is_cancelled() {
+            self.rounds.turn(Instant::now());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn step(&mut self) -> Result<(), LogError> {
@@ -150,6 +203,8 @@ impl Runner {
         }
         self.release();
         self.deliver()?;
+        self.deliver_late()?;
+        self.read_parked_again()?;
         self.tend();
         self.report();
         Ok(())
@@ -161,8 +216,12 @@ impl Runner {
         let notes = self.queue.notes()?;
         let asides: BTreeMap<i64, Aside> =
             aside::among(&notes, HELD).into_iter().map(|aside| (aside.offset, aside)).collect();
+        let mut late: BTreeMap<i64, Aside> =
+            aside::among(&notes, LATE).into_iter().map(|aside| (aside.offset, aside)).collect();
         // A new channel has committed nothing, not even the beginning.
         let mut work = Work::at(&self.config, committed.clone().unwrap_or(Position { next: -1, last: None }));
+        work.refused_recipients = recipients_among(&notes);
+        work.parked = parked_among(&notes);
         let mut newest: BTreeMap<String, Item> = BTreeMap::new();
         let (wants, channel) = (&self.config.wants, &mut self.channel);
         let end = self.queue.read_all(&mut |record: Record| {
@@ -170,6 +229,10 @@ impl Runner {
             if let Some(aside) = asides.get(&item.offset) {
                 let held = Held { aside: aside.clone(), item: item.clone(), released: false };
                 work.held.insert(item.alert.id.clone(), held);
+            }
+            if let Some(aside) = late.remove(&item.offset) {
+                channel.send_only_to(&item.key(), &aside.recipients);
+                work.late.push(Late::again(item.clone(), aside));
             }
             match &committed {
                 Some(position) if item.offset < position.next => {
@@ -276,34 +339,82 @@ impl Runner {
             return Ok(());
         }
         let Some(item) = work.backlog.head().cloned() else { return Ok(()) };
-        let now_ms = self.clock.now_ms();
         let began = Instant::now();
-        match self.channel.deliver(&item, now_ms) {
+        match self.attempt(&item) {
+            Outcome::Delivered(answer) => self.delivered(&item, &answer, began),
+            Outcome::Partly { answer, lacking } => self.delivered_to_some(&item, answer, lacking, began),
+            outcome => self.not_delivered(&item, outcome),
+        }
+    }
+
+    fn delivered(&mut self, item: &Item, answer: &str, began: Instant) -> Result<(), LogError> {
+        let Some(work) = &mut self.work else { return Ok(()) };
+        if work.backoff.failures() > 0 {
+            info!(channel = self.config.name, key = item.key(), answer, "delivered after failures");
+        }
+        self.metrics.delivered(began.elapsed());
+        self.recipients_refused(item, &[], None)?;
+        let last = self.last(item);
+        self.settle(item, Some(last))
+    }
+
+    fn last(&self, item: &Item) -> Last {
+        Last { id: item.alert.id.clone(), seq: item.alert.seq, time_ms: self.clock.now_ms() }
+    }
+
+    fn not_delivered(&mut self, item: &Item, outcome: Outcome) -> Result<(), LogError> {
+        if self.has_new_secrets() {
+            return Ok(()); // they are tried at once
+        }
+        match outcome {
+            Outcome::Retry { why, after } => self.try_later(item, &why, after)?,
+            Outcome::Barred(why) => {
+                self.try_later(item, &why, None)?;
+                self.park_if_alone_refused(item, &why)?;
+            }
+            Outcome::Refused(why) => self.park(item, &why)?,
+            Outcome::Delivered(_) | Outcome::Partly { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn try_later(&mut self, item: &Item, why: &str, after: Option<Duration>) -> Result<(), LogError> {
+        let Some(work) = &mut self.work else { return Ok(()) };
+        let pause = work.backoff.pause(after, fastrand::f64());
+        work.again_at = Instant::now() + pause;
+        self.metrics.failed();
+        if work.reported.is_none_or(|reported| reported.elapsed() >= REPORTED_EVERY) {
+            work.reported = Some(Instant::now());
+            warn!(
+                channel = self.config.name,
+                key = item.key(),
+                failures = work.backoff.failures(),
+                retry_in_ms = pause.as_millis(),
+                "not delivered; nothing is lost: {why}"
+            );
+        }
+        self.skip_if_ordered(item)
+    }
+
+    /// Parks the head where the endpoint has refused it for long and takes the next document.
+    fn park_if_alone_refused(&mut self, item: &Item, why: &str) -> Result<(), LogError> {
+        let Some(work) = &mut self.work else { return Ok(()) };
+        let since = *work.barred_since.get_or_insert_with(Instant::now);
+        // An operator's order may have ended the head in the meantime.
+        let is_head = work.backlog.head().is_some_and(|head| head.offset == item.offset);
+        let next = work.backlog.second().cloned().filter(|_| is_head && since.elapsed() >= self.barred_patience);
+        let Some(next) = next else { return Ok(()) };
+        let began = Instant::now();
+        match self.attempt(&next) {
             Outcome::Delivered(answer) => {
-                if work.backoff.failures() > 0 {
-                    info!(channel = self.config.name, key = item.key(), answer, "delivered after failures");
-                }
-                let last = Last { id: item.alert.id.clone(), seq: item.alert.seq, time_ms: self.clock.now_ms() };
-                self.metrics.delivered(began.elapsed());
-                self.settle(&item, Some(last))
+                self.park(item, why)?;
+                self.delivered(&next, &answer, began)
             }
-            Outcome::Retry { why, after } => {
-                let pause = work.backoff.pause(after, fastrand::f64());
-                work.again_at = Instant::now() + pause;
-                self.metrics.failed();
-                if work.reported.is_none_or(|reported| reported.elapsed() >= REPORTED_EVERY) {
-                    work.reported = Some(Instant::now());
-                    warn!(
-                        channel = self.config.name,
-                        key = item.key(),
-                        failures = work.backoff.failures(),
-                        retry_in_ms = pause.as_millis(),
-                        "not delivered; nothing is lost: {why}"
-                    );
-                }
-                self.skip_if_ordered(&item)
+            Outcome::Partly { answer, lacking } => {
+                self.park(item, why)?;
+                self.delivered_to_some(&next, answer, lacking, began)
             }
-            Outcome::Refused(why) => self.park(&item, &why),
+            _ => Ok(()),
         }
     }
 
@@ -311,6 +422,9 @@ impl Runner {
         let aside = Aside::new(item, self.clock.now_ms(), None, why);
         self.queue.note(&aside.key(), Some(&aside.to_bytes()))?;
         self.metrics.parked();
+        if let Some(work) = &mut self.work {
+            work.parked.insert(aside.key());
+        }
         error!(
             channel = self.config.name,
             key = item.key(),
@@ -322,7 +436,7 @@ impl Runner {
     /// An operator may give up a document that fails again and again.
     fn skip_if_ordered(&mut self, item: &Item) -> Result<(), LogError> {
         let Some(work) = &mut self.work else { return Ok(()) };
-        if work.skip_looked_at.elapsed() < SKIP_LOOKED_EVERY {
+        if work.skip_looked_at.elapsed() < NOTES_READ_EVERY {
             return Ok(());
         }
         work.skip_looked_at = Instant::now();
@@ -340,6 +454,7 @@ impl Runner {
         let Some(work) = &mut self.work else { return Ok(()) };
         work.backlog.done();
         work.backoff.reset();
+        work.barred_since = None;
         work.reported = None;
         work.again_at = Instant::now();
         let released = work.held.get(&item.alert.id).is_some_and(|held| held.released);
@@ -369,14 +484,25 @@ impl Runner {
         Ok(())
     }
 
+    /// An operator's `channels replay` and `channels skip` end parked documents from another process.
+    fn read_parked_again(&mut self) -> Result<(), LogError> {
+        let Some(work) = &mut self.work else { return Ok(()) };
+        if work.parked.is_empty() || work.parked_read_at.elapsed() < NOTES_READ_EVERY {
+            return Ok(());
+        }
+        work.parked_read_at = Instant::now();
+        work.parked = parked_among(&self.queue.notes()?);
+        Ok(())
+    }
+
     fn tend(&mut self) {
         let Some(work) = &self.work else { return };
         if work.backoff.failures() > 0 {
             return;
         }
         match self.channel.tend(self.clock.now_ms()) {
-            Outcome::Delivered(_) => {}
-            Outcome::Retry { why, .. } | Outcome::Refused(why) => {
+            Outcome::Delivered(_) | Outcome::Partly { .. } => {}
+            Outcome::Retry { why, .. } | Outcome::Barred(why) | Outcome::Refused(why) => {
                 self.metrics.failed();
                 warn!(channel = self.config.name, "open incidents could not be sent again: {why}");
             }
@@ -388,7 +514,16 @@ impl Runner {
         let oldest = work.backlog.items().map(|item| item.alert.time.updated.0).min();
         let age_ms = oldest.map_or(0, |oldest| self.clock.now_ms().saturating_sub(oldest).max(0));
         self.metrics.backlog(work.backlog.len(), work.held.len(), age_ms);
+        self.metrics.parked_now(work.parked.len());
     }
+}
+
+fn parked_among(notes: &BTreeMap<String, Vec<u8>>) -> BTreeSet<String> {
+    notes.keys().filter(|key| key.starts_with(PARKED)).cloned().collect()
+}
+
+fn recipients_among(notes: &BTreeMap<String, Vec<u8>>) -> BTreeSet<String> {
+    notes.keys().filter_map(|key| key.strip_prefix(RECIPIENT)).map(str::to_owned).collect()
 }
 
 /// A record as a document; none where this version cannot read it.
@@ -396,3 +531,6 @@ fn item(record: Record) -> Option<Item> {
     let alert: Alert = serde_json::from_slice(&record.value).ok()?;
     Some(Item { alert, bytes: record.value, offset: record.offset, sample: false })
 }
+
+#[cfg(test)]
+mod tests;

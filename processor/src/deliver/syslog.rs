@@ -13,8 +13,8 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use wulog_schemas::alert::{Alert, Level, State};
 
 use super::backlog::Item;
-use super::channel::{Channel, Outcome};
-use super::config::{ChannelConfig, Language, SyslogConfig, SyslogForm};
+use super::channel::{Channel, Outcome, other_kind};
+use super::config::{ChannelConfig, Kind, Language, SyslogConfig, SyslogForm};
 use super::summary::summary;
 use super::trust::Trust;
 use crate::report::{capitalized, title};
@@ -88,6 +88,12 @@ fn wait_for_close(socket: &TcpStream, stream: &mut dyn Read) -> io::Result<()> {
 }
 
 impl Channel for Syslog {
+    fn renew(&mut self, config: &ChannelConfig) -> Result<(), String> {
+        let Kind::Syslog(syslog) = &config.kind else { return Err(other_kind()) };
+        *self = Syslog::open(config, syslog)?;
+        Ok(())
+    }
+
     fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome {
         let message = message(&self.config, &item.alert, &summary(&item.alert, self.language), now_ms);
         let frame = [format!("{} ", message.len()).as_bytes(), message.as_bytes()].concat();

@@ -35,13 +35,15 @@ impl Trust {
         // Damaged certificates in the platform's store are skipped, as other programs do.
         let mut roots = rustls_native_certs::load_native_certs().certs;
         if let Some(path) = &config.ca_file {
-            roots.extend(certificates(path)?);
+            roots.extend(certificates(path).map_err(|why| format!("ca_file: {why}"))?);
         }
         let client = match &config.client {
             Some((chain, key)) => {
-                let key_pem = std::fs::read(key).map_err(|error| format!("{}: {error}", key.display()))?;
-                PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| format!("{}: {error}", key.display()))?;
-                Some(Client { chain: certificates(chain)?, key_pem })
+                let key_pem = std::fs::read(key).map_err(|error| format!("client_key: {}: {error}", key.display()))?;
+                PrivateKeyDer::from_pem_slice(&key_pem)
+                    .map_err(|error| format!("client_key: {}: {error}", key.display()))?;
+                let chain = certificates(chain).map_err(|why| format!("client_certificate: {why}"))?;
+                Some(Client { chain, key_pem })
             }
             None => None,
         };

@@ -4,8 +4,8 @@ use serde_json::json;
 use wulog_collector::secret::Secret;
 
 use super::backlog::Item;
-use super::channel::{Channel, Outcome};
-use super::config::{Body, ChannelConfig, HttpConfig, Language};
+use super::channel::{Channel, Outcome, other_kind};
+use super::config::{Body, ChannelConfig, HttpConfig, Kind, Language};
 use super::endpoint::Endpoint;
 use super::sign::Signer;
 use super::template::{Source, Template};
@@ -71,7 +71,8 @@ impl Webhook {
             Content::Document => Ok(("application/json", item.bytes.clone())),
             Content::CloudEvent(source) => Ok(("application/cloudevents+json", envelope(item, source))),
             Content::Template(template) => {
-                let body = template.render(&item.alert, self.language, self.link.as_deref())?;
+                let body = template.render(&item.alert, self.language, self.link.as_deref());
+                let body = body.map_err(|why| format!("template: {why}"))?;
                 Ok((template.content_type(), body))
             }
         }
@@ -79,6 +80,16 @@ impl Webhook {
 }
 
 impl Channel for Webhook {
+    fn renew(&mut self, config: &ChannelConfig) -> Result<(), String> {
+        let Kind::Webhook { http, hmac_key, body, link } = &config.kind else { return Err(other_kind()) };
+        *self = Webhook::open(config, http, hmac_key.as_ref(), body, link.clone())?;
+        Ok(())
+    }
+
+    fn prepare(&self, item: &Item, _now_ms: i64) -> Result<Vec<u8>, String> {
+        Ok(self.body(item)?.1)
+    }
+
     fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome {
         let (content_type, body) = match self.body(item) {
             Ok(body) => body,

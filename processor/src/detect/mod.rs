@@ -71,7 +71,7 @@ use wulog_schemas::signal::{FactRef, Signal, SignalRef, Tick};
 use wulog_schemas::topic::Topic;
 
 pub use config::{CertificateWarnings, DetectorConfig, Limits, Rule, Wrong};
-pub(crate) use rules::unreported;
+pub(crate) use rules::{is_subject, unreported};
 
 use backlog::Backlog;
 use certificates::{Certificates, Warnings};

@@ -179,7 +179,7 @@ fn active(rule: &Rule, by: Option<(&str, &str)>, from: i64, fleet: &Fleet) -> u6
     hosts.filter(|(host, _)| wanted.iter().all(|(name, value)| host_has(*host, name, value, fleet))).count() as u64
 }
 
-fn is_subject(name: &str) -> bool {
+pub(crate) fn is_subject(name: &str) -> bool {
     matches!(name, "update" | "file" | "server")
 }
 

@@ -55,6 +55,7 @@ struct Shared {
     channel_unreadable: Family<Labels, Counter>,
     channel_backlog: Family<Labels, Gauge>,
     channel_held: Family<Labels, Gauge>,
+    channel_parked_now: Family<Labels, Gauge>,
     channel_age: Family<Labels, FloatGauge>,
     channel_seconds: Family<Labels, Histogram>,
     parts: Mutex<BTreeMap<&'static str, Part>>,
@@ -91,6 +92,8 @@ pub struct ChannelFigures {
     pub failed: u64,
     /// Documents that were set aside since the start of this process.
     pub parked: u64,
+    /// Documents that are parked now, whenever they were; `None` where another process delivers the channel.
+    pub parked_now: Option<i64>,
     /// Documents that are not delivered; `None` where another process delivers the channel.
     pub backlog: Option<i64>,
     /// Documents that wait for the end of a silence or of quiet hours.
@@ -149,6 +152,7 @@ impl Metrics {
             channel_unreadable: Family::default(),
             channel_backlog: Family::default(),
             channel_held: Family::default(),
+            channel_parked_now: Family::default(),
             channel_age: Family::default(),
             channel_seconds: Family::new_with_constructor(histogram),
             parts: Mutex::default(),
@@ -195,6 +199,9 @@ impl Metrics {
         r.register("channel_delivered", "Documents that an endpoint took", s.channel_delivered.clone());
         r.register("channel_failed", "Attempts that failed and are made again", s.channel_failed.clone());
         r.register("channel_parked", "Documents that an endpoint or a template refused", s.channel_parked.clone());
+        // OpenMetrics lets a counter and a gauge not share a name, so `_now` is in this one.
+        let help = "Documents that are parked now and wait for an operator";
+        r.register("channel_parked_now", help, s.channel_parked_now.clone());
         r.register("channel_left_out", "Documents that the channel does not want", s.channel_left_out.clone());
         r.register(
             "channel_unreadable",
@@ -306,6 +313,7 @@ impl Metrics {
                 parked: counted(&shared.channel_parked),
                 backlog: shared.channel_backlog.get(&labels).map(|gauge| gauge.get()),
                 held: shared.channel_held.get(&labels).map(|gauge| gauge.get()),
+                parked_now: shared.channel_parked_now.get(&labels).map(|gauge| gauge.get()),
                 oldest_seconds: shared.channel_age.get(&labels).map(|gauge| gauge.get()),
             }
         };
@@ -534,10 +542,17 @@ impl ChannelMetrics {
         self.metrics.0.channel_age.get_or_create(&self.labels).set(oldest_age_ms as f64 / 1000.0);
     }
 
+    /// What is parked, also by an earlier process.
+    pub(crate) fn parked_now(&self, documents: usize) {
+        let documents = i64::try_from(documents).unwrap_or(i64::MAX);
+        self.metrics.0.channel_parked_now.get_or_create(&self.labels).set(documents);
+    }
+
     /// Another process delivers this channel now: it has the gauges.
     pub(crate) fn idle(&self) {
         self.metrics.0.channel_backlog.remove(&self.labels);
         self.metrics.0.channel_held.remove(&self.labels);
+        self.metrics.0.channel_parked_now.remove(&self.labels);
         self.metrics.0.channel_age.remove(&self.labels);
     }
 }
@@ -578,6 +593,7 @@ mod tests {
         machine.lag_seconds(3, 1.5);
         let channel = metrics.of_channel("am");
         channel.backlog(4, 1, 2_500);
+        channel.parked_now(3);
         channel.delivered(Duration::from_millis(30));
         let figures = |partition, lag_seconds, lag_records| PartitionFigures {
             machine: "detector",
@@ -591,6 +607,7 @@ mod tests {
             delivered: 1,
             backlog: Some(4),
             held: Some(1),
+            parked_now: Some(3),
             oldest_seconds: Some(2.5),
             ..ChannelFigures::default()
         };

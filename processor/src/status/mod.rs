@@ -291,6 +291,13 @@ impl Status {
                     channel.name
                 ));
             }
+            if let Some(parked) = channel.parked_now.filter(|parked| *parked > 0) {
+                let (name, alerts) = (&channel.name, if parked == 1 { "alert" } else { "alerts" });
+                problems.push(format!(
+                    "The channel {name:?} has set aside {parked} {alerts} that its endpoint refused: `wulog-processor channels \
+                     status` says why, `channels replay {name} --since TIME` sends them again."
+                ));
+            }
         }
         problems
     }

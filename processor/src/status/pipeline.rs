@@ -75,7 +75,7 @@ fn channels(channels: &[ChannelFigures]) -> Markup {
                         tbody { @for channel in channels { (channel_row(channel)) } }
                     }
                 }
-                p.soft { "Counts begin with the start of this process." }
+                p.soft { "Delivered and failed attempts are counted from the start of this process." }
             }
         }
     }
@@ -95,7 +95,7 @@ fn channel_row(channel: &ChannelFigures) -> Markup {
             }
             td.number { (number(channel.delivered)) }
             td.number { (number(channel.failed)) }
-            td.number { (number(channel.parked)) }
+            td.number { @match channel.parked_now { Some(parked) => (parked), None => "-" } }
         }
     }
 }
