@@ -85,7 +85,7 @@ fn signals() -> Vec<Vec<u8>> {
             if time >= end {
                 break;
             }
-            let done = ScanDone { host: host(index), outcome: Outcome::Success, event_time: time };
+            let done = ScanDone { host: host(index), outcome: Outcome::Success, event_time: time, subject: None };
             timed.push((time, index, Fact::ScanDone(done)));
             timed.push((time + 2 * MINUTE_MS, index, attempt(index, time + 2 * MINUTE_MS)));
         }
@@ -162,7 +162,7 @@ fn large_fleet(detector: &mut Detector, hosts: i64) -> u64 {
             if day == 0 {
                 apply(time, index, facts_of_many(index, time));
             }
-            let done = ScanDone { host: host(index), outcome: Outcome::Success, event_time: time };
+            let done = ScanDone { host: host(index), outcome: Outcome::Success, event_time: time, subject: None };
             apply(time, index, Fact::ScanDone(done));
             let update = format!("update:{:08x}-2222-3333-4444-555555555555", day * 7 + index % 7);
             let Fact::Attempt(attempt) = attempt(index, time) else { unreachable!("it is an attempt") };

@@ -97,11 +97,14 @@ impl World {
     }
 
     pub(crate) fn scan(&mut self, index: u32, time: i64) {
-        self.push(
-            index,
-            time,
-            Fact::ScanDone(ScanDone { host: host(index), outcome: Outcome::Success, event_time: time }),
-        );
+        self.scan_at(index, time, None);
+    }
+
+    /// A scan that reached the server of this subject.
+    pub(crate) fn scan_at(&mut self, index: u32, time: i64, server: Option<&str>) {
+        let (host, subject) = (host(index), server.map(str::to_owned));
+        let scan = ScanDone { host, outcome: Outcome::Success, event_time: time, subject };
+        self.push(index, time, Fact::ScanDone(scan));
     }
 
     pub(crate) fn succeed(&mut self, index: u32, time: i64, subject: &str) {

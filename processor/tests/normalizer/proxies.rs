@@ -12,7 +12,7 @@ fn proxy_of(lines: &[(&str, &str)]) -> Option<String> {
         feed.lines(&line(number, component, message));
     }
     feed.tick(10 * 60_000);
-    feed.host_facts().last().unwrap().dimensions.get("proxy").cloned()
+    feed.host_facts().last().expect("the heartbeat brings facts").dimensions.get("proxy").cloned()
 }
 
 #[track_caller]
