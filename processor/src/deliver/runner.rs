@@ -5,6 +5,7 @@
 //! A panic stays in its channel: it is logged and counts as a failed attempt, and no other channel waits.
 
 mod attempt;
+mod settle;
 mod late;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +35,6 @@ use crate::log::{LogError, Record};
 const POLL_WAIT: Duration = Duration::from_millis(200);
 /// Pause after the log said "retry".
 const LOG_PAUSE: Duration = Duration::from_secs(1);
-/// A failing delivery is reported at the first failure, and then this often.
-const REPORTED_EVERY: Duration = Duration::from_secs(60);
 /// How often notes are read again: for an operator's order to skip a failing document, and for parked documents that
 /// `channels replay` has sent. On Kafka that reads a topic.
 const NOTES_READ_EVERY: Duration = Duration::from_secs(120);
@@ -345,108 +344,6 @@ impl Runner {
             Outcome::Partly { answer, lacking } => self.delivered_to_some(&item, answer, lacking, began),
             outcome => self.not_delivered(&item, outcome),
         }
-    }
-
-    fn delivered(&mut self, item: &Item, answer: &str, began: Instant) -> Result<(), LogError> {
-        let Some(work) = &mut self.work else { return Ok(()) };
-        if work.backoff.failures() > 0 {
-            info!(channel = self.config.name, key = item.key(), answer, "delivered after failures");
-        }
-        self.metrics.delivered(began.elapsed());
-        self.recipients_refused(item, &[], None)?;
-        let last = self.last(item);
-        self.settle(item, Some(last))
-    }
-
-    fn last(&self, item: &Item) -> Last {
-        Last { id: item.alert.id.clone(), seq: item.alert.seq, time_ms: self.clock.now_ms() }
-    }
-
-    fn not_delivered(&mut self, item: &Item, outcome: Outcome) -> Result<(), LogError> {
-        if self.has_new_secrets() {
-            return Ok(()); // they are tried at once
-        }
-        match outcome {
-            Outcome::Retry { why, after } => self.try_later(item, &why, after)?,
-            Outcome::Barred(why) => {
-                self.try_later(item, &why, None)?;
-                self.park_if_alone_refused(item, &why)?;
-            }
-            Outcome::Refused(why) => self.park(item, &why)?,
-            Outcome::Delivered(_) | Outcome::Partly { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn try_later(&mut self, item: &Item, why: &str, after: Option<Duration>) -> Result<(), LogError> {
-        let Some(work) = &mut self.work else { return Ok(()) };
-        let pause = work.backoff.pause(after, fastrand::f64());
-        work.again_at = Instant::now() + pause;
-        self.metrics.failed();
-        if work.reported.is_none_or(|reported| reported.elapsed() >= REPORTED_EVERY) {
-            work.reported = Some(Instant::now());
-            warn!(
-                channel = self.config.name,
-                key = item.key(),
-                failures = work.backoff.failures(),
-                retry_in_ms = pause.as_millis(),
-                "not delivered; nothing is lost: {why}"
-            );
-        }
-        self.skip_if_ordered(item)
-    }
-
-    /// Parks the head where the endpoint has refused it for long and takes the next document.
-    fn park_if_alone_refused(&mut self, item: &Item, why: &str) -> Result<(), LogError> {
-        let Some(work) = &mut self.work else { return Ok(()) };
-        let since = *work.barred_since.get_or_insert_with(Instant::now);
-        // An operator's order may have ended the head in the meantime.
-        let is_head = work.backlog.head().is_some_and(|head| head.offset == item.offset);
-        let next = work.backlog.second().cloned().filter(|_| is_head && since.elapsed() >= self.barred_patience);
-        let Some(next) = next else { return Ok(()) };
-        let began = Instant::now();
-        match self.attempt(&next) {
-            Outcome::Delivered(answer) => {
-                self.park(item, why)?;
-                self.delivered(&next, &answer, began)
-            }
-            Outcome::Partly { answer, lacking } => {
-                self.park(item, why)?;
-                self.delivered_to_some(&next, answer, lacking, began)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn park(&mut self, item: &Item, why: &str) -> Result<(), LogError> {
-        let aside = Aside::new(item, self.clock.now_ms(), None, why);
-        self.queue.note(&aside.key(), Some(&aside.to_bytes()))?;
-        self.metrics.parked();
-        if let Some(work) = &mut self.work {
-            work.parked.insert(aside.key());
-        }
-        error!(
-            channel = self.config.name,
-            key = item.key(),
-            "parked, since it cannot be delivered as it is: {why}; later alerts go on; see `channels status` and `channels replay`"
-        );
-        self.settle(item, None)
-    }
-
-    /// An operator may give up a document that fails again and again.
-    fn skip_if_ordered(&mut self, item: &Item) -> Result<(), LogError> {
-        let Some(work) = &mut self.work else { return Ok(()) };
-        if work.skip_looked_at.elapsed() < NOTES_READ_EVERY {
-            return Ok(());
-        }
-        work.skip_looked_at = Instant::now();
-        let key = format!("{SKIP}{}", item.key());
-        if !self.queue.notes()?.contains_key(&key) {
-            return Ok(());
-        }
-        warn!(channel = self.config.name, key = item.key(), "skipped, as an operator ordered");
-        self.queue.note(&key, None)?;
-        self.settle(item, None)
     }
 
     /// The head is delivered or set aside: the next document follows.
