@@ -128,14 +128,17 @@ pub(super) fn compare_members(members: &Members, incident: &Incident, view: View
     candidates.retain(|candidate| stands_out(&candidate.factor, tests, config));
     rank(&mut candidates, members, &groups.healthy, fleet, from, config);
     let cause = candidates.first().and_then(clear_cause);
-    let said = said(members, candidates.first(), &groups.healthy, fleet);
+    let said = said(members, candidates.first(), &groups.healthy, fleet, from);
     let same_first_factor_healthy = candidates.first().map_or(0, |first| first.with_healthy);
     candidates.truncate(FACTORS_MAX);
     for candidate in &candidates {
         dimensions.remove(&candidate.factor.dimension);
     }
     let same_subject = |host: &&HostIndex| {
-        fleet.hosts[**host as usize].succeeded().any(|subject| incident.subjects.contains_key(&subject))
+        let host = &fleet.hosts[**host as usize];
+        host.succeeded()
+            .chain(host.scanned_since(from + DAY_MS))
+            .any(|subject| incident.subjects.contains_key(&subject))
     };
     let known = groups.healthy.iter().filter(same_subject).count() as u64;
     let ever = incident.subjects.keys().map(|subject| succeeded_ever(*subject, &groups.healthy, fleet)).max();
@@ -161,7 +164,7 @@ fn succeeded_ever(subject: StringId, healthy: &[HostIndex], fleet: &Fleet) -> u6
 }
 
 /// Counts what the summary says.
-fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fleet: &Fleet) -> Said {
+fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fleet: &Fleet, from: i64) -> Said {
     let mut counts: BTreeMap<StringId, u64> = BTreeMap::new();
     for member in members.values() {
         for subject in subjects_of(member.onset.host, member, fleet) {
@@ -177,8 +180,9 @@ fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fle
         Some(value) => members.iter().filter(|(host, member)| member_has(**host, member, value, fleet)).count() as u64,
         None => members.len() as u64,
     };
-    let with = |host: &&HostIndex| value.is_none_or(|value| healthy_has(**host, value, fleet));
-    let tried = |host: &&HostIndex| subject.is_none_or(|subject| healthy_has(**host, Value::Subject(subject), fleet));
+    let with = |host: &&HostIndex| value.is_none_or(|value| healthy_has(**host, value, fleet, from));
+    let tried =
+        |host: &&HostIndex| subject.is_none_or(|subject| healthy_has(**host, Value::Subject(subject), fleet, from));
     let (inside, outside): (Vec<&HostIndex>, Vec<&HostIndex>) = healthy.iter().partition(with);
     let (others_healthy, mut tried_inside) = (outside.len() as u64, inside.into_iter().filter(tried).count() as u64);
     let mut others_tried = outside.into_iter().filter(tried).count() as u64;
@@ -323,11 +327,14 @@ fn member_has(host: HostIndex, member: &Member, value: Value, fleet: &Fleet) -> 
     }
 }
 
-fn healthy_has(host: HostIndex, value: Value, fleet: &Fleet) -> bool {
+fn healthy_has(host: HostIndex, value: Value, fleet: &Fleet, from: i64) -> bool {
     match value {
         Value::Host(pair) => fleet.traits_of(host).contains(&pair),
         Value::Operation(pair) => fleet.operations_of(host).contains(&pair),
-        Value::Subject(subject) => fleet.hosts[host as usize].succeeded().any(|known| known == subject),
+        Value::Subject(subject) => {
+            let host = &fleet.hosts[host as usize];
+            host.succeeded().chain(host.scanned_since(from + DAY_MS)).any(|known| known == subject)
+        }
     }
 }
 
@@ -446,7 +453,7 @@ fn rank(
         candidates.iter().filter_map(|c| if let Value::Subject(s) = c.value { Some(s) } else { None }).collect();
     let with_first = members.iter().filter(|(host, member)| member_has(**host, member, first, fleet));
     let among_affected = Tally::of_members(with_first, fleet);
-    let healthy_with_first = healthy.iter().copied().filter(|host| healthy_has(*host, first, fleet));
+    let healthy_with_first = healthy.iter().copied().filter(|host| healthy_has(*host, first, fleet, from));
     let among_healthy = Tally::of_healthy(healthy_with_first, &wanted, fleet, from);
     let (affected_values, healthy_values) = (among_affected.values(fleet), among_healthy.values(fleet));
     for candidate in candidates.iter_mut().skip(1).filter(|candidate| !candidate.factor.untried_elsewhere) {

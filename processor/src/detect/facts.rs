@@ -60,8 +60,13 @@ impl Detector {
                 }
                 self.caught_up(host, *caught_up, failing, log_time, raw, out);
             }
-            FactRef::ScanDone { event_time, .. } => {
-                self.state.fleet.mark_active(host, (*event_time).min(log_time + AHEAD_MAX_MS));
+            FactRef::ScanDone { outcome, event_time, subject, .. } => {
+                let time = (*event_time).min(log_time + AHEAD_MAX_MS);
+                self.state.fleet.mark_active(host, time);
+                if let (Outcome::Success, Some(server)) = (outcome, subject) {
+                    let server = self.state.fleet.string(server, &self.config.limits);
+                    self.state.fleet.hosts[host as usize].scan(server, time);
+                }
             }
             _ => self.attempt(host, fact, log_time, raw, out),
         }

@@ -32,13 +32,16 @@ const ADDRESS_DIMENSIONS: [&str; 4] = ["address", "ip", "label.address", "label.
 
 /// Memory of a host beside what hangs on it, and of an id, a success, a failing subject and a family that counted: the
 /// sizes of the types, with room that containers keep to grow. `tests/memory_detector.rs` measures them.
-const HOST_BYTES: u64 = 280;
+const HOST_BYTES: u64 = 296;
 const SUCCESS_BYTES: u64 = 16;
 const FAILING_BYTES: u64 = 64;
 const COUNTED_BYTES: u64 = 24;
 const TROUBLE_BYTES: u64 = 64;
 /// An entry of a map with a text, beside the bytes of the text.
 const ENTRY_BYTES: u64 = 64;
+
+/// Servers of which the last successful scan of a host is known: WSUS, and Microsoft's.
+const SCANNED_MAX: usize = 2;
 
 /// A host that is known for so long is established: who makes hosts up cannot put it out of its place by new ones.
 const ESTABLISHED_SECS: u32 = 24 * 60 * 60;
@@ -124,6 +127,9 @@ pub(super) struct Host {
     operations: SetId,
     pub(super) activity: HostActivity,
     succeeded: Vec<Success>,
+    /// Servers that its scans reached last, and when, seconds since 1970; 0 where there is none. They stand apart from the
+    /// successes, since a scan is no attempt.
+    scanned: [(StringId, u32); SCANNED_MAX],
     /// What only hosts have that fail.
     trouble: Option<Box<Trouble>>,
     /// Time of the newest success that a limit dropped, seconds since 1970.
@@ -552,7 +558,8 @@ impl Host {
     /// Strings that the host refers to, beside those of its dimensions.
     fn subjects(&self) -> impl Iterator<Item = StringId> {
         let failing = self.failing().iter().map(|failing| failing.subject);
-        self.succeeded.iter().map(|success| success.subject).chain(failing)
+        let scanned = self.scanned.iter().filter(|(_, secs)| *secs > 0).map(|(server, _)| *server);
+        self.succeeded.iter().map(|success| success.subject).chain(scanned).chain(failing)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -596,6 +603,22 @@ impl Host {
     pub(super) fn successes_since(&self, from: i64) -> impl Iterator<Item = (StringId, i64)> {
         let since = self.succeeded.iter().filter(move |success| success.time() >= from);
         since.map(|success| (success.subject, success.time()))
+    }
+
+    /// The servers that it scanned successfully at or after `from`, event time.
+    pub(super) fn scanned_since(&self, from: i64) -> impl Iterator<Item = StringId> {
+        let since = secs_of(from).max(1);
+        self.scanned.iter().filter(move |(_, secs)| *secs >= since).map(|(server, _)| *server)
+    }
+
+    /// Notes that a scan reached its server.
+    pub(super) fn scan(&mut self, server: StringId, time: i64) {
+        let same = self.scanned.iter().position(|(known, secs)| *known == server && *secs > 0);
+        let oldest = || (0..SCANNED_MAX).min_by_key(|place| self.scanned[*place].1).unwrap_or(0);
+        let place = same.unwrap_or_else(oldest);
+        if self.scanned[place].1 < secs_of(time) {
+            self.scanned[place] = (server, secs_of(time));
+        }
     }
 
     /// Whether a limit dropped a success at or after `from`: then nobody knows at what.
@@ -737,7 +760,7 @@ mod tests {
     /// A million hosts have this many megabytes, without what hangs on them.
     #[test]
     fn a_host_is_small() {
-        assert!(size_of::<Host>() <= 120, "{}", size_of::<Host>());
+        assert!(size_of::<Host>() <= 136, "{}", size_of::<Host>());
         assert_eq!(size_of::<Success>(), 12);
     }
 

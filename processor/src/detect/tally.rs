@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::evidence::DAY_MS;
 use super::fleet::{Fleet, Host, HostIndex};
 use super::incident::Member;
 use super::sets::Pair;
@@ -27,6 +28,8 @@ pub(super) struct Tally {
     pub(super) subjects: BTreeMap<StringId, u64>,
     /// Hosts that have any subject and of which none is forgotten.
     pub(super) tried: u64,
+    /// Hosts whose scans reached a server since the onset.
+    scanned: u64,
     /// Hosts of which a subject is forgotten, and what is still known of them.
     pub(super) forgotten: u64,
     subjects_of_forgotten: BTreeMap<StringId, u64>,
@@ -68,7 +71,16 @@ impl Tally {
                     *counts.entry(subject).or_default() += 1;
                 }
             }
+            // What a scan reached before the onset proves nothing: the server's certificate may have expired since.
+            let mut scanned = false;
+            for server in host.scanned_since(from + DAY_MS) {
+                scanned = true;
+                if wanted.contains(&server) && !host.succeeded().any(|subject| subject == server) {
+                    *tally.subjects.entry(server).or_default() += 1;
+                }
+            }
             tally.forgotten += u64::from(forgotten);
+            tally.scanned += u64::from(scanned);
             tally.tried += u64::from(tried && !forgotten);
         }
         tally
@@ -102,6 +114,9 @@ impl Tally {
         match value {
             Value::Host((name, _)) => self.knowing(0, name, fleet),
             Value::Operation((name, _)) => self.knowing(1, name, fleet),
+            Value::Subject(subject) if self.scanned > 0 && fleet.strings.text(subject).starts_with("server:") => {
+                self.scanned + self.subjects_of_forgotten.get(&subject).copied().unwrap_or_default()
+            }
             Value::Subject(subject) => {
                 self.tried + self.subjects_of_forgotten.get(&subject).copied().unwrap_or_default()
             }

@@ -270,6 +270,24 @@ fn two_causes_are_two_incidents() {
 }
 
 /// Healthy hosts that have tried nothing yet have no caller: that says nothing of callers.
+/// Ten of sixty hosts cannot scan a server that the others scan as ever: the server is not what the ten have in common.
+#[test]
+fn hosts_whose_scans_reach_a_server_have_tried_it() {
+    const SERVER: &str = "server:wsus.corp.example:8531";
+    let mut world = World::new(60, 3);
+    world.live(START, ONSET + 2 * DAY, |world, index, time| {
+        if index < 10 && time > ONSET {
+            world.attempt(index, time, SERVER, Some((Family::Tls, "0x80072f8f", time)));
+        } else {
+            world.scan_at(index, time + HOUR, Some(SERVER));
+        }
+    });
+    let alerts = world.alerts();
+    let last = alerts.last().unwrap();
+    assert_eq!((last.hosts.affected, last.contrast.same_subject_succeeded_hosts), (10, 50));
+    assert!(last.common_factors.iter().all(|factor| factor.dimension != "server"), "{:?}", last.common_factors);
+}
+
 #[test]
 fn a_caller_that_everybody_has_is_not_common() {
     let mut world = World::new(200, 14);
