@@ -46,11 +46,14 @@ fn talk(mut stream: &TcpStream, mails: &Mails, refused: &mut bool) -> std::io::R
     Ok(())
 }
 
+/// The recipients that were accepted for each text, and the text.
+type Taken = Vec<(Vec<String>, String)>;
+
 /// A mail server that answers each `RCPT` and each text as functions say; `None` keeps silent until the client goes. Records
 /// the recipients of each text that it read.
 struct MailServer {
     port: u16,
-    taken: Arc<Mutex<Vec<(Vec<String>, String)>>>,
+    taken: Arc<Mutex<Taken>>,
 }
 
 impl MailServer {
@@ -71,7 +74,7 @@ impl MailServer {
 
     fn talk(
         mut stream: &TcpStream,
-        taken: &Mutex<Vec<(Vec<String>, String)>>,
+        taken: &Mutex<Taken>,
         recipient: &impl Fn(&str) -> &'static str,
         text: &impl Fn(usize) -> Option<&'static str>,
     ) -> std::io::Result<()> {
@@ -107,7 +110,7 @@ impl MailServer {
         Ok(())
     }
 
-    fn taken(&self) -> Vec<(Vec<String>, String)> {
+    fn taken(&self) -> Taken {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
