@@ -121,6 +121,44 @@ fn a_wrong_configuration_of_standalone() {
         check(&channel("to = ['soc@corp.example']\n"), &["DIR/c.toml:5:", "to"]);
         check(&(channel("") + &channel("")), &["DIR/c.toml:6:", "name", "two channels"]);
     }
+    let address = |url: &str| format!("[[channels]]\nname = 'a'\nkind = 'webhook'\nurl = '{url}'\n");
+    fs::write(site.path("secret.bom"), "\u{feff}token\n").unwrap();
+    fs::write(site.path("secret.two"), "one\ntwo\n").unwrap();
+    for command in ["check-config --standalone", "standalone --logs DIR"] {
+        let check = |text: &str, parts: &[&str]| site.check_config(PROCESSOR, command, text, 2, parts);
+        check(&address("http://"), &["DIR/c.toml:4: url: not an address"]);
+        check(&address("http://exa mple/ x"), &["DIR/c.toml:4: url: not an address"]);
+        check(&address("http://a:99999/"), &["DIR/c.toml:4: url: its port"]);
+        check(&channel("proxy = 'socks5://127.0.0.1:1080'\n"), &["DIR/c.toml:5: proxy: not an HTTP proxy", "SOCKS"]);
+        check(&channel("proxy = 'nonsense'\n"), &["DIR/c.toml:5: proxy: not an HTTP proxy"]);
+        check(&channel("hmac_key = 'short'\n"), &["DIR/c.toml:5: hmac_key: shorter than 16"]);
+        check(&channel("headers = { x = \"a\\r\\nb: c\" }\n"), &["DIR/c.toml:5: headers:", "characters"]);
+        check(&channel("headers = { content-length = '5' }\n"), &["DIR/c.toml:5: headers:", "HTTP client itself"]);
+        check(
+            &channel("bearer_token = { file = 'DIR/secret.bom' }\n"),
+            &["DIR/c.toml:5: bearer_token: has characters"],
+        );
+        check(
+            &channel("bearer_token = { file = 'DIR/secret.two' }\n"),
+            &["DIR/c.toml:5: bearer_token: has characters"],
+        );
+        check(&channel("labels = { 'label.site' = [] }\n"), &["DIR/c.toml:5: labels:", "nothing would be sent"]);
+        check(&channel("families = []\n"), &["DIR/c.toml:5: families:"]);
+    }
+    // What a start or every alert fails at.
+    let check = |text: &str, parts: &[&str]| site.check_config(PROCESSOR, "check-config --standalone", text, 2, parts);
+    check(&channel("ca_file = 'DIR/none.pem'\n"), &["DIR/c.toml:5: channel a: ca_file:", "none.pem"]);
+    check(&channel("ca_file = 'DIR/one.log'\n"), &["DIR/c.toml:5: channel a: ca_file:", "no PEM certificate"]);
+    let template = "template = 'DIR/body.json'\n";
+    for wrong in ["{\"a\": {{ b }} }", "{\"a\": \"{b", "", "not json", "{\"s\": \"{{ summary }}\"}"] {
+        fs::write(site.path("body.json"), wrong).unwrap();
+        check(&channel(template), &["DIR/c.toml:5: channel a: template:", "DIR/body.json"]);
+    }
+    fs::write(site.path("body.json"), "{\"s\": \"{summary}\"}").unwrap();
+    let constant = ["channel a: its template makes the same text of every alert", "fine"];
+    site.check_config(PROCESSOR, "check-config --standalone", &channel(template), 0, &constant);
+    fs::write(site.path("body.json"), "{\"s\": {{ summary }}}").unwrap();
+    site.check_config(PROCESSOR, "check-config --standalone", &channel(template), 0, &["fine"]);
     site.check_config(
         PROCESSOR,
         "check-config --standalone",

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use wulog_schemas::alert::{Level, Transition};
 use wulog_tests::alerts::{Desk, document};
 use wulog_tests::process::{Running, eventually};
-use wulog_tests::receiver::{Answer, Receiver, Request};
+use wulog_tests::receiver::{Answer, Receiver, Request, get};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long the hostile test goes on; `WULOG_HOSTILE_SECS` sets it.
@@ -96,6 +96,54 @@ fn a_dead_endpoint_delays_no_other_and_a_refused_document_is_parked() {
     skipped.expect_success();
     assert!(!desk.channels(&["status"]).stdout.contains(parked));
     running.terminate().expect_success();
+}
+
+#[test]
+fn a_refused_credential_parks_nothing_and_a_new_one_is_read_from_its_file() {
+    let receiver = Receiver::start(|request| {
+        let is_new = request.header("authorization") == "Bearer new";
+        Answer::Status(if is_new { 204 } else { 401 }, "")
+    });
+    let desk = Desk::new("");
+    let token = desk.path("token");
+    std::fs::write(&token, "old\n").unwrap();
+    desk.configure(&webhook("hook", &receiver, &format!("bearer_token = {{ file = '{}' }}", token.display())));
+    let running = desk.start(1);
+    desk.append(&[1, 2].map(|number| document(number, 1, Transition::Opened, Level::Medium)));
+    eventually("a second attempt", LIMIT, || keys(&receiver, false).len() >= 2);
+    assert!(keys(&receiver, false).iter().all(|key| key == "wu-0000000000000001/1"), "its order is kept");
+    let status = desk.channels(&["status"]).stdout;
+    assert!(status.contains("backlog        2") && !status.contains("parked"), "{status}");
+    std::fs::write(&token, "new\n").unwrap();
+    eventually("both alerts", LIMIT, || keys(&receiver, true).len() == 2);
+    assert_eq!(keys(&receiver, true), ["wu-0000000000000001/1", "wu-0000000000000002/1"]);
+    running.terminate().expect_success();
+}
+
+#[test]
+fn parked_alerts_are_a_problem_until_they_are_given_up_also_after_a_restart() {
+    let strict = Receiver::start(|_| Answer::Status(422, ""));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let desk = Desk::new(&format!("[http]\nlisten = \"127.0.0.1:{port}\"\n{}", webhook("strict", &strict, "")));
+    let running = desk.start(1);
+    desk.append(&[document(1, 1, Transition::Opened, Level::Medium)]);
+    let figure = |count: u32| {
+        let line = format!("wulog_processor_channel_parked_now{{channel=\"strict\"}} {count}\n");
+        get(port, "/metrics").contains(&line)
+    };
+    eventually("the figure", LIMIT, || figure(1));
+    running.terminate().expect_success();
+    let again = desk.start(1);
+    eventually("the figure after a restart", LIMIT, || figure(1));
+    let problem = "has set aside 1 alert that its endpoint refused";
+    let (status, page) = (get(port, "/api/v1/status"), get(port, "/"));
+    assert!(status.contains(problem) && status.contains("\"ok\":false"), "{status}");
+    assert!(page.contains(problem), "{page}");
+    again.terminate().expect_success();
+    desk.channels(&["skip", "strict", "wu-0000000000000001/1"]).expect_success();
+    let last = desk.start(1);
+    eventually("no parked alert", LIMIT, || figure(0));
+    last.terminate().expect_success();
 }
 
 #[test]

@@ -46,6 +46,162 @@ fn talk(mut stream: &TcpStream, mails: &Mails, refused: &mut bool) -> std::io::R
     Ok(())
 }
 
+/// The recipients that were accepted for each text, and the text.
+type Taken = Vec<(Vec<String>, String)>;
+
+/// A mail server that answers each `RCPT` and each text as functions say; `None` keeps silent until the client goes. Records
+/// the recipients of each text that it read.
+struct MailServer {
+    port: u16,
+    taken: Arc<Mutex<Taken>>,
+}
+
+impl MailServer {
+    fn start(
+        recipient: impl Fn(&str) -> &'static str + Send + 'static,
+        text: impl Fn(usize) -> Option<&'static str> + Send + 'static,
+    ) -> MailServer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = MailServer { port: listener.local_addr().unwrap().port(), taken: Arc::default() };
+        let taken = Arc::clone(&server.taken);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let _ = MailServer::talk(&stream, &taken, &recipient, &text);
+            }
+        });
+        server
+    }
+
+    fn talk(
+        mut stream: &TcpStream,
+        taken: &Mutex<Taken>,
+        recipient: &impl Fn(&str) -> &'static str,
+        text: &impl Fn(usize) -> Option<&'static str>,
+    ) -> std::io::Result<()> {
+        let mut lines = BufReader::new(stream).lines();
+        let mut accepted = Vec::new();
+        stream.write_all(b"220 test\r\n")?;
+        while let Some(line) = lines.next().transpose()? {
+            let answer = if let Some(rest) = line.strip_prefix("RCPT TO:<") {
+                let address = rest.split('>').next().unwrap_or_default().to_owned();
+                let answer = recipient(&address);
+                if answer.starts_with('2') {
+                    accepted.push(address);
+                }
+                answer
+            } else if line == "DATA" {
+                stream.write_all(b"354 go on\r\n")?;
+                let body: Vec<String> = lines.by_ref().map_while(Result::ok).take_while(|line| line != ".").collect();
+                let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+                taken.push((std::mem::take(&mut accepted), body.join("\n")));
+                let count = taken.len();
+                drop(taken);
+                match text(count) {
+                    Some(answer) => answer,
+                    None => return lines.next().map_or(Ok(()), |line| line.map(drop)),
+                }
+            } else if line == "QUIT" {
+                "221 bye"
+            } else {
+                "250 test"
+            };
+            stream.write_all(format!("{answer}\r\n").as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn taken(&self) -> Taken {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A desk whose channel sends to `good` and `bad`.
+    fn desk(&self) -> Desk {
+        Desk::new(&format!(
+            "[[channels]]\nname = \"team\"\nkind = \"mail\"\nserver = \"127.0.0.1:{}\"\ntls = \"none\"\ntimeout_secs = 2\n\
+             from = \"wulog@corp.example\"\nto = [\"good@corp.example\", \"bad@corp.example\"]\n",
+            self.port
+        ))
+    }
+}
+
+fn two_alerts() -> [wulog_schemas::alert::Alert; 2] {
+    [1, 2].map(|number| document(number, 1, Transition::Opened, Level::High))
+}
+
+/// Each alert went to `good` once, and the header names both recipients.
+#[track_caller]
+fn went_to_good_once(taken: &[(Vec<String>, String)]) {
+    let ids: Vec<&str> = taken.iter().map(|(_, mail)| header(mail, "Message-ID")).collect();
+    let expected = [1, 2].map(|number: u32| format!("<wu-{number:016x}.1@corp.example>"));
+    assert_eq!(ids, expected);
+    for (to, mail) in taken {
+        assert_eq!(to, &["good@corp.example"]);
+        assert!(header(mail, "To").contains("bad@corp.example"), "{mail}");
+    }
+}
+
+#[test]
+fn a_recipient_who_does_not_exist_keeps_the_mail_from_nobody_else() {
+    let recipient = |address: &str| if address.starts_with("bad") { "550 5.1.1 no such user" } else { "250 ok" };
+    let server = MailServer::start(recipient, |_| Some("250 taken"));
+    let desk = server.desk();
+    let running = desk.start(1);
+    desk.append(&two_alerts());
+    eventually("both mails", LIMIT, || server.taken().len() >= 2);
+    let status = || desk.channels(&["status"]).stdout;
+    eventually("an empty backlog", LIMIT, || status().contains("backlog        0"));
+    went_to_good_once(&server.taken());
+    let refused = "refused        bad@corp.example, last wu-0000000000000002/1";
+    assert!(status().contains(refused) && status().contains("no such user"), "{}", status());
+    assert!(!status().contains("parked"), "{}", status());
+    assert!(running.terminate().stderr.contains("bad@corp.example"));
+}
+
+#[test]
+fn a_recipient_who_is_refused_for_now_gets_the_mail_later_and_nobody_waits() {
+    let recipient = |address: &str| if address.starts_with("bad") { "450 4.2.0 greylisted" } else { "250 ok" };
+    let server = MailServer::start(recipient, |_| Some("250 taken"));
+    let desk = server.desk();
+    let running = desk.start(1);
+    desk.append(&two_alerts());
+    eventually("both mails", LIMIT, || server.taken().len() >= 2);
+    let status = || desk.channels(&["status"]).stdout;
+    eventually("an empty backlog", LIMIT, || status().contains("backlog        0"));
+    went_to_good_once(&server.taken());
+    let waiting = "waiting        wu-0000000000000001/1 for bad@corp.example, again at ";
+    assert!(status().contains(waiting) && status().contains("greylisted"), "{}", status());
+    running.terminate().expect_success();
+}
+
+#[test]
+fn a_mail_whose_answer_is_lost_is_not_sent_again_at_once() {
+    let server = MailServer::start(|_| "250 ok", |count| (count > 1).then_some("250 taken"));
+    let desk = server.desk();
+    let running = desk.start(1);
+    desk.append(&two_alerts());
+    eventually("the second mail", LIMIT, || server.taken().len() >= 2);
+    std::thread::sleep(Duration::from_secs(4)); // the first pauses after a failure are shorter together
+    let ids: Vec<String> = server.taken().iter().map(|(_, mail)| header(mail, "Message-ID").to_owned()).collect();
+    assert_eq!(ids, [1, 2].map(|number: u32| format!("<wu-{number:016x}.1@corp.example>")));
+    let status = desk.channels(&["status"]).stdout;
+    assert!(status.contains("wu-0000000000000001/1 for good@corp.example, bad@corp.example, again at "), "{status}");
+    running.terminate().expect_success();
+}
+
+#[test]
+fn a_server_that_refuses_the_sender_parks_nothing() {
+    let server = MailServer::start(|_| "550 relay access denied", |_| Some("250 taken"));
+    let desk = server.desk();
+    let running = desk.start(1);
+    desk.append(&two_alerts());
+    // Some attempts, of which each is refused.
+    std::thread::sleep(Duration::from_secs(4));
+    let status = desk.channels(&["status"]).stdout;
+    assert!(status.contains("backlog        2") && !status.contains("parked"), "{status}");
+    assert!(server.taken().is_empty());
+    running.terminate().expect_success();
+}
+
 /// The value of a header.
 fn header<'a>(mail: &'a str, name: &str) -> &'a str {
     let start = format!("{name}: ");
