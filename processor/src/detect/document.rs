@@ -62,7 +62,8 @@ pub(super) fn write(
     let subjects = subjects(incident, fleet);
     let found = Findings::of(incident, &comparison, context);
     let (wsus, has_publisher) = (wsus_of(incident, fleet), found.are_cause());
-    let builds = builds(incident, fleet);
+    let titles = subjects.iter().filter_map(|subject| subject.name.as_deref());
+    let builds = builds(incident, fleet).or_of_titles(titles);
     let mut remediation = remedy::of_incident(&remedy::Known {
         family: incident.family,
         families: &incident.families,

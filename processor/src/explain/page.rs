@@ -369,7 +369,8 @@ fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
         wsus,
         server: server_of(first),
         signer: remedy::signer(story.wsus.as_deref(), names.iter().map(String::as_str)),
-        builds: &remedy::Builds::of([story.os.as_deref().or(story.client.as_deref())]),
+        builds: &remedy::Builds::of([story.os.as_deref().or(story.client.as_deref())])
+            .or_of_titles(names.iter().map(String::as_str)),
         // One log does not tell how other hosts fare.
         is_accepted_elsewhere: false,
         affected: THIS_HOST,

@@ -39,6 +39,22 @@ impl Builds {
         builds
     }
 
+    /// Takes the Windows that titles of updates name where no version is known: a host is offered the updates of its own
+    /// Windows alone.
+    pub(crate) fn or_of_titles<'a>(self, titles: impl IntoIterator<Item = &'a str>) -> Builds {
+        if !self.hosts.is_empty() {
+            return self;
+        }
+        let mut builds = Builds::default();
+        for title in titles {
+            match build_of_title(title) {
+                Some(build) => *builds.hosts.entry(build).or_default() += 1,
+                None => builds.unknown += 1,
+            }
+        }
+        builds
+    }
+
     /// Leaves out the steps for a Windows that no host has, and puts the steps for a Windows that few hosts have last.
     pub(super) fn sort(&self, steps: &mut Vec<Step>) {
         let known: u64 = self.hosts.values().sum();
@@ -54,4 +70,27 @@ impl Builds {
         // Half of the hosts: below it, most of them have no use for the step. The sort keeps the order of all others.
         steps.sort_by_key(|step| hosts_of(step).is_some_and(|hosts| 2 * hosts < known));
     }
+}
+
+/// The first build of the oldest Windows that a title names.
+fn build_of_title(title: &str) -> Option<u32> {
+    /// Words of Microsoft's titles, the longer ones before those that they begin with.
+    const BUILDS: [(&str, u32); 13] = [
+        ("server 2008 r2", 7600),
+        ("server 2008", 6001),
+        ("windows 7", 7600),
+        ("server 2012 r2", 9600),
+        ("server 2012", 9200),
+        ("windows 8.1", 9600),
+        ("windows 10", 10_240),
+        ("server 2016", 14_393),
+        ("server 2019", 17_763),
+        ("server 2022", 20_348),
+        ("windows 11", 22_000),
+        ("server 2025", 26_100),
+        // Titles of Windows Server 2022 and later name its version alone: `Microsoft server operating system version 21H2`.
+        ("microsoft server operating system", 20_348),
+    ];
+    let title = title.to_lowercase();
+    BUILDS.iter().find(|(words, _)| title.contains(words)).map(|(_, build)| *build)
 }

@@ -16,6 +16,7 @@ const NO_ROOT: [&str; 1] = ["0x800b0109"];
 
 pub(super) const SHA2_UPDATES: &str =
     "powershell -Command \"Get-HotFix | Where-Object { 'KB4474419','KB4490628','KB4493730' -contains $_.HotFixID }\"";
+const SHA1: &str = "certutil -hashfile FILE SHA1";
 const GROUP_POLICY: &str = "gpresult /scope computer /h gp.html /f";
 const SIGNER: &str = "powershell -Command \"Get-AuthenticodeSignature FILE.cab | Format-List SignerCertificate, TimeStamperCertificate\"";
 
@@ -150,7 +151,12 @@ fn bad_signature(trouble: &Trouble<'_>) -> Vec<Step> {
     vec![
         trouble.on_wsus(
             "Is the file on the server whole? A file in WsusContent is named by its SHA-1. If they differ: wsusutil reset.",
-            "certutil -hashfile FILE SHA1",
+            SHA1,
+        ),
+        trouble.affected(
+            "Is the file on the host whole? A file below C:\\Windows\\SoftwareDistribution\\Download is named by its SHA-1 too. \
+             If they differ: the download was damaged, or changed on its way.",
+            SHA1,
         ),
         trouble.on_wsus(
             "Is the file signed, and by whom? FILE.cab: the update's file below WsusContent.",

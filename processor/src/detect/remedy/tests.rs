@@ -321,9 +321,24 @@ fn a_server_that_others_trust_leads_to_proxy_root_store_and_clock_of_the_host() 
 /// KB4474419 is an update for Windows 7 and Server 2008 alone.
 #[test]
 fn a_step_for_another_windows_goes_last_or_is_left_out() {
-    let title = Some("2026-03 Cumulative Update for Windows 10 Version 22H2 for x64-based Systems (KB5035845)");
+    const LCU: &str = "2026-03 Cumulative Update for Windows 10 Version 22H2 for x64-based Systems (KB5035845)";
+    let title = Some(LCU);
     let of = |versions: &[&str]| incident("0x800b0109", "update:1", title, versions, 0);
-    assert_eq!(position(&of(&[]), "KB4474419"), 0, "nobody knows the Windows");
+    let nobody_knows = Builds::of([None]).or_of_titles(["Security Update for Microsoft Office 2016 (KB5002575)"]);
+    let mut kept = vec![step("?", signature::SHA2_UPDATES, "a client")];
+    nobody_knows.sort(&mut kept);
+    assert_eq!(kept.len(), 1, "nobody knows the Windows");
+    for (title, is_kept) in [
+        (LCU, false),
+        ("2026-03 Cumulative Update for Microsoft server operating system version 21H2 (KB5035857)", false),
+        ("2020-01 Security Monthly Quality Rollup for Windows 7 for x64-based Systems (KB4534310)", true),
+        ("2020-01 Security Monthly Quality Rollup for Windows Server 2008 R2 for x64-based Systems (KB4534310)", true),
+        ("2020-01 Security Monthly Quality Rollup for Windows Server 2012 R2 for x64-based Systems (KB4534297)", false),
+    ] {
+        let mut steps = kept.clone();
+        Builds::of([None]).or_of_titles([title]).sort(&mut steps);
+        assert_eq!(!steps.is_empty(), is_kept, "{title}");
+    }
     assert_eq!(position(&of(&["7.6.7601.23806", "10.0.17763.1192"]), "KB4474419"), 0);
     assert!(!has(&of(&["10.0.17763.1192", "10.0.17763.1192"]), "KB4474419"));
     assert!(!has(&of(&["7.9.9600.18970"]), "KB4474419"), "Windows 8.1 and Server 2012 R2");
