@@ -60,7 +60,8 @@ pub struct Cli {
 enum Command {
     /// Run on Kafka until stopped; start as many as you like.
     Run(ConfigFile),
-    /// Say what is wrong with a configuration, with file and line; touches no broker.
+    /// Say what is wrong with a configuration, with file and line; changes nothing. Asks the brokers what hosts have
+    /// reported only where a rule or a filter names a dimension.
     CheckConfig(CheckConfigArgs),
     /// Try your own patterns on lines, and check them by their own examples.
     TestPatterns(TestPatternsArgs),

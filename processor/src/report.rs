@@ -15,6 +15,15 @@ const NAMES_SHOWN: usize = 8;
 const FACTORS_SHOWN: usize = 5;
 const EXEMPLARS_SHOWN: usize = 3;
 
+/// How the commands of a document begin, which cannot know where its log is.
+const REPLAY_OF_LIVE: &str = "replay --config processor.toml";
+
+/// A command of a document, or text that holds one, for the log that it came from: `--config FILE` or `--db FILE`.
+#[must_use]
+pub(crate) fn replayed_from(text: &str, log: &str) -> String {
+    text.replace(REPLAY_OF_LIVE, &format!("replay {log}"))
+}
+
 /// The alert as text of lines no wider than `width` (names that are longer apart), with a line ending at its end.
 #[must_use]
 pub fn print_alert(alert: &Alert, width: usize) -> String {

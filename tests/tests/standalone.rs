@@ -133,6 +133,7 @@ fn an_install_in_the_middle_of_an_outbreak() {
     bench.until_all_are_events(&mut running);
     let first = bench.alerts().remove(0);
     running.until("the alert on standard output", LIMIT, |running| running.stdout().contains(&first.id));
+    assert!(running.stdout().contains("wulog-processor replay --db "), "{}", running.stdout());
     running.terminate().expect_success();
     bench.expect_each_line_once();
 

@@ -191,7 +191,7 @@ impl Place {
             (_, Some(path)) => format!("--db {}", path.display()),
             _ => return text.to_owned(),
         };
-        text.replace("replay --config processor.toml", &format!("replay {here}"))
+        crate::report::replayed_from(text, &here)
     }
 }
 

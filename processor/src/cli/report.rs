@@ -167,7 +167,7 @@ fn replayed_from(newest: Option<&Alert>, here: &str) -> String {
     let Some(alert) = newest else { return String::new() };
     // The report has a document with all names where its own one was cut short.
     let command = alert.hosts.full_list.as_ref().unwrap_or(&alert.replay);
-    command.replace("replay --config processor.toml", &format!("replay {here}"))
+    crate::report::replayed_from(command, here)
 }
 
 /// The options among `arguments` that say how logs are read, as they were typed: a replay needs the same ones.

@@ -14,7 +14,7 @@ use wulog_schemas::topic::Topic;
 use crate::http::metrics::Metrics;
 use crate::log::LogError;
 use crate::log::embedded::{self, EmbeddedConfig};
-use crate::report::{print_alert, print_update};
+use crate::report::{print_alert, print_update, replayed_from};
 
 /// How long after a failed attempt alerts are written again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ impl Printer {
             read => read?,
         };
         for record in records {
-            let alert: Alert = match serde_json::from_slice(&record.value) {
+            let mut alert: Alert = match serde_json::from_slice(&record.value) {
                 Ok(alert) => alert,
                 Err(error) => {
                     warn!(topic = "alerts", offset = record.offset, %error, "no alert that this version can read; skipped");
@@ -123,6 +123,10 @@ impl Printer {
                 }
             }
             self.next = record.offset + 1; // + 1, since a position names the next record
+            // The document in the file stays as the log has it; who reads the printed one runs the command here.
+            let log = format!("--db {}", self.path.display());
+            alert.replay = replayed_from(&alert.replay, &log);
+            alert.hosts.full_list = alert.hosts.full_list.map(|command| replayed_from(&command, &log));
             let text = match alert.transition {
                 Transition::Opened | Transition::Reopened => print_alert(&alert, COLUMNS),
                 _ => print_update(&alert, COLUMNS),

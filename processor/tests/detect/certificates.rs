@@ -1,6 +1,7 @@
 //! What an alert says of certificates, where inventories tell which one is missing.
 
 use wulog_schemas::alert::{Alert, Condition, Step};
+use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{CertificateFact, CertificateFacts, Fact, HostRef, StoreFacts};
 
 use crate::world::{DAY, HOUR, MINUTE, START, THIRD_PARTY, World, host, wsus_of};
@@ -110,4 +111,34 @@ fn a_publisher_that_signs_nothing_of_wsus_is_no_cause() {
     assert!(!with_machine.summary.contains("Cause"), "{}", with_machine.summary);
     // Where no machine says what signs, what tells the hosts apart is all there is.
     assert_eq!(alert(|| None).certificates[0].certificate.as_ref().unwrap().sha1, vendor().sha1);
+}
+
+/// Somebody has distrusted the publisher on the hosts that fail. The code says no more than that the file is not trusted.
+#[test]
+fn a_publisher_in_untrusted_certificates_is_the_cause_whatever_the_code() {
+    let mut world = World::new(80, 9);
+    let onset = START + 2 * DAY;
+    world.live(START, START + 3 * DAY, |_, _, _| {});
+    for index in 0..80 {
+        let fails = wsus_of(index) == 1;
+        let store = |name: &str, certificates| StoreFacts { name: name.to_owned(), complete: true, certificates };
+        let distrusted = if fails { vec![signer()] } else { vec![] };
+        let stores = vec![
+            store("TrustedPublisher", vec![signer()]),
+            store("Root", vec![authority()]),
+            store("Disallowed", distrusted),
+        ];
+        let facts = CertificateFacts { host: host(index), taken: START + DAY, stores, ..CertificateFacts::default() };
+        world.push(index, START + DAY, Fact::Certificates(facts));
+        let time = onset + i64::from(index) * MINUTE;
+        if fails {
+            world.attempt(index, time, THIRD_PARTY, Some((Family::UntrustedRoot, "0x8024b303", time)));
+        } else {
+            world.succeed(index, time - 2 * HOUR, THIRD_PARTY);
+        }
+    }
+    let alert = world.alerts().pop().expect("an incident");
+    let found = &alert.certificates[0];
+    assert_eq!((found.condition, found.store.as_deref()), (Condition::Distrusted, Some("Disallowed")));
+    assert_eq!(alert.common_factors[0].dimension, "certificate");
 }

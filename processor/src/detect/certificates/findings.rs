@@ -245,7 +245,8 @@ fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
             }
         }
     }
-    if is_of(&[Family::Distrust]) {
+    // Windows Update has a code of its own for files that it does not trust, whatever the reason.
+    if is_of(&[Family::Distrust, Family::UntrustedRoot, Family::Chain]) {
         tests.extend(publishing.iter().map(|certificate| Test::Distrusted((disallowed, *certificate))));
     }
     if is_of(&[Family::Expired]) {
