@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use wulog_collector::clock::Clock;
 use wulog_schemas::handling::{Action, Order, Scope};
 use wulog_schemas::hresult::Family;
@@ -28,8 +29,8 @@ pub(super) struct Given {
     /// Until when, RFC 3339; without it, until the incident ends.
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
+    /// Why: who reads the incident later asks.
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     why: String,
 }
 
