@@ -141,9 +141,10 @@ pub(super) fn compare_members(members: &Members, incident: &Incident, view: View
             .any(|subject| incident.subjects.contains_key(&subject))
     };
     let known = groups.healthy.iter().filter(same_subject).count() as u64;
-    let ever = incident.subjects.keys().map(|subject| succeeded_ever(*subject, &groups.healthy, fleet)).max();
+    let most = incident.subjects.iter().max_by_key(|(subject, hosts)| (**hosts, std::cmp::Reverse(**subject)));
+    let forgotten = most.map_or(0, |(subject, _)| forgotten_successes(*subject, known, fleet));
     Comparison {
-        same_subject_succeeded: known.max(ever.unwrap_or_default()),
+        same_subject_succeeded: (known + forgotten).min(groups.healthy.len() as u64),
         values: candidates.iter().map(|candidate| candidate.value).collect(),
         factors: candidates.into_iter().map(|candidate| candidate.factor).collect(),
         not_common: dimensions.into_iter().filter(|name| !unknown.contains(name)).collect(),
@@ -158,9 +159,18 @@ pub(super) fn compare_members(members: &Members, incident: &Incident, view: View
     }
 }
 
-/// Healthy hosts that have succeeded at a subject, however long ago; at most all of them.
-fn succeeded_ever(subject: StringId, healthy: &[HostIndex], fleet: &Fleet) -> u64 {
-    fleet.attempts.succeeded_hosts(subject).min(healthy.len() as u64)
+/// Hosts that succeeded at a subject so long ago that the fleet does not remember which they are. Of `known` healthy hosts it
+/// is known; only where there are more successes all hosts are looked at.
+fn forgotten_successes(subject: StringId, known: u64, fleet: &Fleet) -> u64 {
+    let ever = fleet.attempts.succeeded_hosts(subject);
+    if ever <= known {
+        return 0;
+    }
+    let is_counted = |host: &&Host| {
+        host.succeeded().any(|known| known == subject)
+            && !host.failing().iter().any(|failing| failing.subject == subject)
+    };
+    ever.saturating_sub(fleet.hosts.iter().filter(is_counted).count() as u64)
 }
 
 /// Counts what the summary says.
@@ -187,12 +197,12 @@ fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fle
     let (others_healthy, mut tried_inside) = (outside.len() as u64, inside.into_iter().filter(tried).count() as u64);
     let mut others_tried = outside.into_iter().filter(tried).count() as u64;
     // Of those whose success is forgotten nobody knows whether they have the value.
-    let ever = subject.map_or(0, |subject| succeeded_ever(subject, healthy, fleet));
-    let forgotten = ever.saturating_sub(tried_inside + others_tried);
+    let known = tried_inside + others_tried;
+    let forgotten = subject.map_or(0, |subject| forgotten_successes(subject, known, fleet));
     if value.is_none() {
-        tried_inside += forgotten
+        tried_inside += forgotten.min(healthy.len() as u64 - known);
     } else {
-        others_tried += forgotten.min(others_healthy)
+        others_tried += forgotten.min(others_healthy - others_tried);
     }
     Said {
         subject,
@@ -368,7 +378,9 @@ fn candidates(
         let mut healthy_with = with_healthy.get(&value).copied().unwrap_or_default();
         // Hosts whose success at this very subject is forgotten.
         let forgotten_with = match value {
-            Value::Subject(subject) => succeeded_ever(subject, healthy, fleet).saturating_sub(healthy_with),
+            Value::Subject(subject) => {
+                forgotten_successes(subject, healthy_with, fleet).min(healthy.len() as u64 - healthy_with)
+            }
             _ => 0,
         };
         healthy_with += forgotten_with;
