@@ -140,17 +140,24 @@ fn went_to_good_once(taken: &[(Vec<String>, String)]) {
     }
 }
 
-#[test]
-fn a_recipient_who_does_not_exist_keeps_the_mail_from_nobody_else() {
-    let recipient = |address: &str| if address.starts_with("bad") { "550 5.1.1 no such user" } else { "250 ok" };
+/// Sends two alerts while the mail server answers the recipient `bad` so, until the backlog is empty and `good` has both.
+#[track_caller]
+fn sent_beside_a_recipient_who_is_answered(answer: &'static str) -> (Desk, Running) {
+    let recipient = move |address: &str| if address.starts_with("bad") { answer } else { "250 ok" };
     let server = MailServer::start(recipient, |_| Some("250 taken"));
     let desk = server.desk();
     let running = desk.start(1);
     desk.append(&two_alerts());
     eventually("both mails", LIMIT, || server.taken().len() >= 2);
-    let status = || desk.channels(&["status"]).stdout;
-    eventually("an empty backlog", LIMIT, || status().contains("backlog        0"));
+    eventually("an empty backlog", LIMIT, || desk.channels(&["status"]).stdout.contains("backlog        0"));
     went_to_good_once(&server.taken());
+    (desk, running)
+}
+
+#[test]
+fn a_recipient_who_does_not_exist_keeps_the_mail_from_nobody_else() {
+    let (desk, running) = sent_beside_a_recipient_who_is_answered("550 5.1.1 no such user");
+    let status = || desk.channels(&["status"]).stdout;
     let refused = "refused        bad@corp.example, last wu-0000000000000002/1";
     assert!(status().contains(refused) && status().contains("no such user"), "{}", status());
     assert!(!status().contains("parked"), "{}", status());
@@ -159,15 +166,8 @@ fn a_recipient_who_does_not_exist_keeps_the_mail_from_nobody_else() {
 
 #[test]
 fn a_recipient_who_is_refused_for_now_gets_the_mail_later_and_nobody_waits() {
-    let recipient = |address: &str| if address.starts_with("bad") { "450 4.2.0 greylisted" } else { "250 ok" };
-    let server = MailServer::start(recipient, |_| Some("250 taken"));
-    let desk = server.desk();
-    let running = desk.start(1);
-    desk.append(&two_alerts());
-    eventually("both mails", LIMIT, || server.taken().len() >= 2);
+    let (desk, running) = sent_beside_a_recipient_who_is_answered("450 4.2.0 greylisted");
     let status = || desk.channels(&["status"]).stdout;
-    eventually("an empty backlog", LIMIT, || status().contains("backlog        0"));
-    went_to_good_once(&server.taken());
     let waiting = "waiting        wu-0000000000000001/1 for bad@corp.example, again at ";
     assert!(status().contains(waiting) && status().contains("greylisted"), "{}", status());
     running.terminate().expect_success();

@@ -60,10 +60,10 @@ pub(super) trait Channel: Send {
     /// As [`open`]; then the channel is unchanged.
     fn renew(&mut self, config: &ChannelConfig) -> Result<(), String>;
 
-    /// What would be sent for a document. Kinds whose form cannot fail return nothing.
+    /// The bytes that the channel would send for a document. Kinds whose form cannot fail return nothing.
     ///
     /// # Errors
-    /// What is wrong with the template or the addresses.
+    /// A fault of the template or of the addresses, in words.
     fn prepare(&self, _item: &Item, _now_ms: i64) -> Result<Vec<u8>, String> {
         Ok(Vec::new())
     }

@@ -95,13 +95,13 @@ impl Endpoint {
     fn failed(&self, error: &ureq::Error) -> Outcome {
         let why = format!("{}: {error}", self.shown);
         match error {
-            // What the address or the headers make impossible is impossible for every document.
+            // An address or a header that cannot be sent fails for every document.
             ureq::Error::Http(_) | ureq::Error::BadUri(_) | ureq::Error::TooManyRedirects => Outcome::Barred(why),
             _ => Outcome::Retry { why, after: None },
         }
     }
 
-    /// What an answer means: a server that is ill or busy is asked again, and one that refuses the sender or the address is
+    /// The meaning of an answer: a server that is ill or busy is asked again, and one that refuses the sender or the address is
     /// too, since a person will mend that. Only a refusal of the document itself parks it.
     pub(super) fn judge(&self, answer: Answer) -> Outcome {
         let Answer { status, body, after } = answer;

@@ -147,7 +147,7 @@ impl Runner {
     pub fn run(&mut self, stop: &CancellationToken) -> Result<(), LogError> {
         while !stop.is_cancelled() {
             self.rounds.turn(Instant::now());
-            // What a panic leaves half done is dropped: the channel starts again from its committed position.
+            // Work that a panic leaves half done is dropped: the channel starts again from its committed position.
             match catch_unwind(AssertUnwindSafe(|| self.step())) {
                 Ok(Ok(())) => self.loop_panics.reset(),
                 Ok(Err(LogError::Retry(why))) => {

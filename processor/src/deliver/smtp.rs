@@ -31,7 +31,7 @@ pub(super) struct Refusal {
     pub(super) permanent: bool,
 }
 
-/// What came of a mail.
+/// The result of sending a mail.
 pub(super) enum Sent {
     /// The server has it for all recipients but these.
     Taken { answer: String, refusals: Vec<Refusal> },

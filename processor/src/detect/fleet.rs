@@ -584,25 +584,24 @@ impl Host {
         self.active_from_secs != 0 && i64::from(self.active_from_secs) * 1000 < time
     }
 
-    /// Subjects at which it succeeded at or after `from`.
-    pub(super) fn succeeded_since(&self, from: i64) -> impl Iterator<Item = StringId> {
-        self.succeeded.iter().filter(move |success| success.time() >= from).map(|success| success.subject)
-    }
-
-    /// Subjects at which it succeeded, as far as they are kept.
-    pub(super) fn succeeded(&self) -> impl Iterator<Item = StringId> {
-        self.succeeded.iter().map(|success| success.subject)
-    }
-
-    /// The same, with the time of the newest success at each.
+    /// Subjects at which the host succeeded, as far as they are kept, with the time of the newest success at each.
     pub(super) fn successes(&self) -> impl Iterator<Item = (StringId, i64)> {
         self.succeeded.iter().map(|success| (success.subject, success.time()))
     }
 
-    /// The subjects at which it succeeded at or after `from`, with the time of the newest success at each.
+    /// The same of successes at or after `from`.
     pub(super) fn successes_since(&self, from: i64) -> impl Iterator<Item = (StringId, i64)> {
-        let since = self.succeeded.iter().filter(move |success| success.time() >= from);
-        since.map(|success| (success.subject, success.time()))
+        self.successes().filter(move |(_, time)| *time >= from)
+    }
+
+    /// Subjects at which the host succeeded, as far as they are kept.
+    pub(super) fn succeeded(&self) -> impl Iterator<Item = StringId> {
+        self.successes().map(|(subject, _)| subject)
+    }
+
+    /// Subjects at which the host succeeded at or after `from`.
+    pub(super) fn succeeded_since(&self, from: i64) -> impl Iterator<Item = StringId> {
+        self.successes_since(from).map(|(subject, _)| subject)
     }
 
     /// The servers that it scanned successfully at or after `from`, event time.

@@ -253,7 +253,7 @@ impl Metrics {
         ChannelMetrics { metrics: self.clone(), labels }
     }
 
-    /// A thread that runs no machine went round its loop; `ready` says whether it does its work.
+    /// A thread went round its loop; `ready` says whether it does its work.
     pub fn round(&self, name: &'static str, ready: Result<(), String>) {
         self.parts().insert(name, Part { alive: Instant::now(), ready });
     }
@@ -393,7 +393,7 @@ impl MachineMetrics {
 
     /// The thread went round its loop; `ready` says whether it does its work.
     pub fn round(&self, ready: Result<(), String>) {
-        self.metrics.parts().insert(self.machine, Part { alive: Instant::now(), ready });
+        self.metrics.round(self.machine, ready);
         self.metrics.0.outage.get_or_create(&self.labels()).set(0);
     }
 
@@ -404,8 +404,7 @@ impl MachineMetrics {
         if shared.outage.get_or_create(&self.labels()).set(1) == 0 {
             shared.outages.get_or_create(&self.labels()).inc();
         }
-        let ready = Err("the log does not answer".to_owned());
-        self.metrics.parts().insert(self.machine, Part { alive: Instant::now(), ready });
+        self.metrics.round(self.machine, Err("the log does not answer".to_owned()));
     }
 
     /// The partitions of this process have changed.

@@ -23,6 +23,7 @@ use crate::pipeline::DetectorStage;
 use progress::Progress;
 use stages::{Normalized, Stages};
 
+mod batches;
 mod cursor;
 pub mod files;
 mod folders;

@@ -6,10 +6,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use super::ReplayError;
+use super::batches::Batches;
 use super::cursor::Cursor;
 use super::files::FileLine;
 use super::stages::cores;
@@ -43,8 +44,7 @@ pub(super) struct LinesInOrder {
 
 /// The side of a thread on which lines come out.
 struct Reader {
-    batches: Receiver<Batch>,
-    batch: std::vec::IntoIter<Result<PlacedLine, ReplayError>>,
+    lines: Batches<Result<PlacedLine, ReplayError>>,
     next: Option<PlacedLine>,
 }
 
@@ -89,7 +89,7 @@ impl LinesInOrder {
 
     /// Takes the next line of a thread into the order.
     fn advance(&mut self, reader: usize) {
-        match self.readers[reader].take() {
+        match self.readers[reader].lines.next() {
             Some(Ok(next)) => {
                 self.order.push(Reverse((next.place, next.file, reader)));
                 self.readers[reader].next = Some(next);
@@ -105,16 +105,7 @@ impl Reader {
     fn start(files: Vec<(usize, Cursor)>) -> Reader {
         let (sender, batches) = sync_channel(BATCHES_AHEAD);
         thread::spawn(move || read(files, &sender));
-        Reader { batches, batch: Vec::new().into_iter(), next: None }
-    }
-
-    fn take(&mut self) -> Option<Result<PlacedLine, ReplayError>> {
-        loop {
-            if let Some(next) = self.batch.next() {
-                return Some(next);
-            }
-            self.batch = self.batches.recv().ok()?.into_iter();
-        }
+        Reader { lines: Batches::of(batches), next: None }
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Scope};
 
 use super::ReplayError;
+use super::batches::Batches;
 use crate::log::Record;
 use crate::machine::{InRecord, Machine, Output};
 use crate::normalize::{Normalizer, NormalizerConfig};
@@ -38,24 +39,15 @@ pub(super) struct Normalized {
     pub outputs: Vec<Output>,
 }
 
-/// The records of one batch in their order: timestamp, and the thread that has the record's Normalizer; `None` where the
-/// replay has no such partition.
-type Order = Vec<(i64, Option<usize>)>;
+/// The place of a record in the order: its timestamp, and the thread that has its Normalizer; `None` where the replay has no
+/// such partition. An error stands behind the records before it.
+type Place = Result<(i64, Option<usize>), ReplayError>;
 
-/// For each record of a batch that a thread got, in order, what its Normalizer gave.
-type Batch = Vec<Vec<Output>>;
-
-/// What the records become, in their order.
+/// The outputs of the records, in their order.
 pub(super) struct Stages {
-    orders: Receiver<Result<Order, ReplayError>>,
-    order: std::vec::IntoIter<(i64, Option<usize>)>,
-    workers: Vec<Worker>,
-}
-
-/// The side of a thread of Normalizers on which batches come out.
-struct Worker {
-    batches: Receiver<Batch>,
-    batch: std::vec::IntoIter<Vec<Output>>,
+    order: Batches<Place>,
+    /// For each thread of Normalizers what they gave for each record that the thread got.
+    workers: Vec<Batches<Vec<Output>>>,
 }
 
 impl Stages {
@@ -73,11 +65,11 @@ impl Stages {
             let (output, batches) = sync_channel(BATCHES_WAITING);
             scope.spawn(move || normalize(config, (number, count), partitions, &to_normalize, &output));
             inputs.push(input);
-            workers.push(Worker { batches, batch: Vec::new().into_iter() });
+            workers.push(Batches::of(batches));
         }
-        let (to_orders, orders) = sync_channel(BATCHES_WAITING);
-        scope.spawn(move || read(records, partitions, &inputs, &to_orders));
-        Stages { orders, order: Vec::new().into_iter(), workers }
+        let (to_order, places) = sync_channel(BATCHES_WAITING);
+        scope.spawn(move || read(records, partitions, &inputs, &to_order));
+        Stages { order: Batches::of(places), workers }
     }
 }
 
@@ -85,30 +77,12 @@ impl Iterator for Stages {
     type Item = Result<Normalized, ReplayError>;
 
     fn next(&mut self) -> Option<Result<Normalized, ReplayError>> {
-        let (timestamp_ms, worker) = loop {
-            if let Some(next) = self.order.next() {
-                break next;
-            }
-            match self.orders.recv() {
-                Ok(Ok(order)) => self.order = order.into_iter(),
-                Ok(Err(error)) => return Some(Err(error)),
-                // The records have ended.
-                Err(_) => return None,
-            }
+        let (timestamp_ms, worker) = match self.order.next()? {
+            Ok(place) => place,
+            Err(error) => return Some(Err(error)),
         };
         let outputs = worker.map_or(Some(Vec::new()), |worker| self.workers[worker].next())?;
         Some(Ok(Normalized { timestamp_ms, outputs }))
-    }
-}
-
-impl Worker {
-    fn next(&mut self) -> Option<Vec<Output>> {
-        loop {
-            if let Some(outputs) = self.batch.next() {
-                return Some(outputs);
-            }
-            self.batch = self.batches.recv().ok()?.into_iter();
-        }
     }
 }
 
@@ -120,28 +94,27 @@ fn read(
     records: impl Iterator<Item = Result<Record, ReplayError>>,
     partitions: i32,
     inputs: &[SyncSender<Vec<Record>>],
-    orders: &SyncSender<Result<Order, ReplayError>>,
+    places: &SyncSender<Vec<Place>>,
 ) {
-    let mut order = Order::new();
+    let mut order = Vec::new();
     let mut shares: Vec<Vec<Record>> = inputs.iter().map(|_| Vec::new()).collect();
     let mut bytes = 0;
-    let share_out = |order: &mut Order, shares: &mut [Vec<Record>]| {
+    let share_out = |order: &mut Vec<Place>, shares: &mut [Vec<Record>]| {
         let shared = shares.iter_mut().zip(inputs).filter(|(share, _)| !share.is_empty());
         let mut sent = shared.map(|(share, input)| input.send(std::mem::take(share)).is_ok());
-        sent.all(|sent| sent) && orders.send(Ok(std::mem::take(order))).is_ok()
+        sent.all(|sent| sent) && places.send(std::mem::take(order)).is_ok()
     };
     for record in records {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                // Nobody waits for the error any more where the replay has ended.
-                let _ = share_out(&mut order, &mut shares) && orders.send(Err(error)).is_ok();
-                return;
+                order.push(Err(error));
+                break;
             }
         };
         let partition = usize::try_from(record.partition).ok().filter(|_| record.partition < partitions);
         let worker = partition.map(|partition| partition % inputs.len());
-        order.push((record.timestamp_ms, worker));
+        order.push(Ok((record.timestamp_ms, worker)));
         bytes += record.value.len();
         if let Some(worker) = worker {
             shares[worker].push(record);
@@ -153,6 +126,7 @@ fn read(
             }
         }
     }
+    // Nobody may wait for the rest any more.
     let _ = share_out(&mut order, &mut shares);
 }
 
@@ -162,7 +136,7 @@ fn normalize(
     (number, count): (usize, usize),
     partitions: i32,
     input: &Receiver<Vec<Record>>,
-    output: &SyncSender<Batch>,
+    output: &SyncSender<Vec<Vec<Output>>>,
 ) {
     let numbers = (0..partitions).skip(number).step_by(count);
     let mut normalizers: Vec<Normalizer> =

@@ -27,26 +27,39 @@ fn authority() -> CertificateFact {
     certificate("c3", AUTHORITY, "")
 }
 
-/// The signer is in Trusted Publishers everywhere. The CA that issued it is missing in Trusted Root on the clients of one
-/// server, which fail at the update that the others install.
-fn lacking_the_authority() -> Alert {
-    let mut world = World::new(80, 5);
+/// Stores of a host by name.
+type Stores = Vec<(&'static str, Vec<CertificateFact>)>;
+
+/// 80 hosts whose stores depend on whether they fail. The clients of one server fail with `code` at the update that the
+/// others install.
+fn failing_with(code: &str, seed: u64, stores: impl Fn(bool) -> Stores) -> World {
+    let mut world = World::new(80, seed);
     let onset = START + 2 * DAY;
     world.live(START, START + 3 * DAY, |_, _, _| {});
     for index in 0..80 {
         let fails = wsus_of(index) == 1;
-        let root = if fails { vec![] } else { vec![authority()] };
-        let store = |name: &str, certificates| StoreFacts { name: name.to_owned(), complete: true, certificates };
-        let stores = vec![store("TrustedPublisher", vec![signer()]), store("Root", root), store("Disallowed", vec![])];
+        let complete =
+            |(name, certificates): (&str, _)| StoreFacts { name: name.to_owned(), complete: true, certificates };
+        let stores = stores(fails).into_iter().map(complete).collect();
         let facts = CertificateFacts { host: host(index), taken: START + DAY, stores, ..CertificateFacts::default() };
         world.push(index, START + DAY, Fact::Certificates(facts));
         let time = onset + i64::from(index) * MINUTE;
         if fails {
-            world.fail(index, time, THIRD_PARTY);
+            world.attempt(index, time, THIRD_PARTY, Some((Family::UntrustedRoot, code, time)));
         } else {
             world.succeed(index, time - 2 * HOUR, THIRD_PARTY);
         }
     }
+    world
+}
+
+/// The signer is in Trusted Publishers everywhere. The CA that issued it is missing in Trusted Root on the clients of one
+/// server.
+fn lacking_the_authority() -> Alert {
+    let world = failing_with("0x800b0109", 5, |fails| {
+        let root = if fails { vec![] } else { vec![authority()] };
+        vec![("TrustedPublisher", vec![signer()]), ("Root", root), ("Disallowed", vec![])]
+    });
     world.alerts().pop().expect("an incident")
 }
 
@@ -80,24 +93,10 @@ fn a_missing_authority_is_delivered_to_trusted_root_alone() {
 fn a_publisher_that_signs_nothing_of_wsus_is_no_cause() {
     let vendor = || certificate("d4", "CN=Example Drivers Inc", "CN=Public CA");
     let alert = |signs: fn() -> Option<CertificateFact>| {
-        let mut world = World::new(81, 7);
-        let onset = START + 2 * DAY;
-        world.live(START, START + 3 * DAY, |_, _, _| {});
-        for index in 0..80 {
-            let fails = wsus_of(index) == 1;
+        let mut world = failing_with("0x800b0109", 7, |fails| {
             let publishers = if fails { vec![signer()] } else { vec![signer(), vendor()] };
-            let store = |name: &str, certificates| StoreFacts { name: name.to_owned(), complete: true, certificates };
-            let stores = vec![store("TrustedPublisher", publishers), store("Root", vec![authority()])];
-            let facts =
-                CertificateFacts { host: host(index), taken: START + DAY, stores, ..CertificateFacts::default() };
-            world.push(index, START + DAY, Fact::Certificates(facts));
-            let time = onset + i64::from(index) * MINUTE;
-            if fails {
-                world.fail(index, time, THIRD_PARTY);
-            } else {
-                world.succeed(index, time - 2 * HOUR, THIRD_PARTY);
-            }
-        }
+            vec![("TrustedPublisher", publishers), ("Root", vec![authority()])]
+        });
         if let Some(certificate) = signs() {
             let machine = HostRef { id: "f".repeat(32), name: "wsus1.corp.example".to_owned() };
             let stores = vec![StoreFacts { name: "WSUS".to_owned(), complete: true, certificates: vec![certificate] }];
@@ -116,27 +115,10 @@ fn a_publisher_that_signs_nothing_of_wsus_is_no_cause() {
 /// Somebody has distrusted the publisher on the hosts that fail. The code says no more than that the file is not trusted.
 #[test]
 fn a_publisher_in_untrusted_certificates_is_the_cause_whatever_the_code() {
-    let mut world = World::new(80, 9);
-    let onset = START + 2 * DAY;
-    world.live(START, START + 3 * DAY, |_, _, _| {});
-    for index in 0..80 {
-        let fails = wsus_of(index) == 1;
-        let store = |name: &str, certificates| StoreFacts { name: name.to_owned(), complete: true, certificates };
+    let world = failing_with("0x8024b303", 9, |fails| {
         let distrusted = if fails { vec![signer()] } else { vec![] };
-        let stores = vec![
-            store("TrustedPublisher", vec![signer()]),
-            store("Root", vec![authority()]),
-            store("Disallowed", distrusted),
-        ];
-        let facts = CertificateFacts { host: host(index), taken: START + DAY, stores, ..CertificateFacts::default() };
-        world.push(index, START + DAY, Fact::Certificates(facts));
-        let time = onset + i64::from(index) * MINUTE;
-        if fails {
-            world.attempt(index, time, THIRD_PARTY, Some((Family::UntrustedRoot, "0x8024b303", time)));
-        } else {
-            world.succeed(index, time - 2 * HOUR, THIRD_PARTY);
-        }
-    }
+        vec![("TrustedPublisher", vec![signer()]), ("Root", vec![authority()]), ("Disallowed", distrusted)]
+    });
     let alert = world.alerts().pop().expect("an incident");
     let found = &alert.certificates[0];
     assert_eq!((found.condition, found.store.as_deref()), (Condition::Distrusted, Some("Disallowed")));

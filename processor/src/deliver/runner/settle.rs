@@ -1,4 +1,4 @@
-//! What follows from an attempt: the document is settled, tried again, or parked.
+//! The steps after an attempt: the document is settled, tried again, or parked.
 
 use std::time::{Duration, Instant};
 
