@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::discover::Discovery;
-use crate::fence::{Fence, unreadable};
-use crate::private;
 use crate::search::search;
+use wulog_files::private;
+use wulog_files::{Fence, unreadable};
 
 /// How much of a file is read to see whether it looks like a log.
 const HEAD_BYTES: u64 = 4096;
@@ -77,7 +77,7 @@ fn head(path: &Path, fence: &Fence) -> String {
     match fence.open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut bytes)) {
         Err(error) => unreadable(&error),
         Ok(0) => "is empty".to_owned(),
-        Ok(_) => match crate::encoding::EncodingChoice::Auto.sniff(&bytes) {
+        Ok(_) => match wulog_lines::EncodingChoice::Auto.sniff(&bytes) {
             Some((encoding, _)) => {
                 let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
                 let text = String::from_utf8_lossy(&encoding.decode(line, true).bytes).into_owned();

@@ -18,8 +18,8 @@ use tracing::{debug, error, warn};
 
 use crate::disk::{replace, sync_folder};
 use crate::follow::Anchor;
-use crate::path_text;
-use crate::private;
+use wulog_files::path_text;
+use wulog_files::private;
 
 /// A position in a file, with what stands before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,17 +12,17 @@ use wulog_schemas::visible::visible;
 
 use crate::check;
 use crate::checkpoint;
-use crate::clock::Clock;
 use crate::config::{ConfigError, MetricsConfig, UNHEALTHY_AFTER};
 use crate::forget;
 use crate::kafka::{KafkaConfigError, KafkaSink};
 use crate::limits;
-use crate::log_format::LogFormat;
 use crate::metrics::{Metrics, Server};
-use crate::path_text::shown;
 use crate::service::{self, ServiceCommand};
-use crate::service_manager::ServiceManager;
 use crate::{Collector, Config, Pass};
+use wulog_files::shown;
+use wulog_service::Clock;
+use wulog_service::log_format::LogFormat;
+use wulog_service::service_manager::ServiceManager;
 
 /// How long a stop may wait for what is on its way. Service managers kill after 30 s or more.
 pub(crate) const DRAIN_GRACE: Duration = Duration::from_secs(10);

@@ -13,7 +13,6 @@ use crate::beside::{Beside, Known, folder};
 use crate::certificates::INVENTORY_BYTES_MAX;
 use crate::certificates::due::{self, Due, Inventories};
 use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::discover::{Discovered, Discovery};
 use crate::disk::see_at;
@@ -25,6 +24,7 @@ use crate::redact::{Rule, redact};
 use crate::ship::{FatalSinkError, Owner, Shipper};
 use crate::sink::{RawRecord, Sink, Ticket};
 use crate::tail::{Chunk, Line, Reading, Tail};
+use wulog_service::Clock;
 
 /// How much of one file is read before it is the next one's turn.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -149,7 +149,7 @@ impl Collector {
         let limits = &config.limits;
         let mut collector = Collector {
             reading: Reading {
-                encoding: crate::encoding::EncodingChoice::Auto,
+                encoding: wulog_lines::EncodingChoice::Auto,
                 line_bytes_max: limits.line_bytes_max,
                 final_line_quiet_ms: i64::try_from(limits.final_line_quiet_secs).unwrap_or(i64::MAX / 1000) * 1000,
                 settle: Duration::from_millis(limits.poll_interval_ms),

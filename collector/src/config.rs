@@ -14,12 +14,12 @@ use wulog_schemas::raw::Source;
 
 use self::written::{Checker, RawConfig};
 use crate::certificates::{AskSite, ReadFailed, ReadMachine};
-use crate::encoding::EncodingChoice;
-use crate::fence::Fence;
-use crate::kafka::KafkaSettings;
 use crate::limits::Priority;
 use crate::redact::Rule;
-use crate::secret::toml_error;
+use wulog_files::Fence;
+use wulog_kafka::KafkaSettings;
+use wulog_lines::EncodingChoice;
+use wulog_settings::toml_error;
 
 /// What a collector does.
 #[derive(Clone, Debug)]
@@ -59,9 +59,6 @@ pub struct HostConfig {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Longest line by default; see [`Limits::line_bytes_max`].
-pub const LINE_BYTES_MAX: usize = 64 * 1024;
-
 /// Bounds of memory, lines and times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -93,7 +90,7 @@ impl Default for Limits {
             bytes_per_second: 0,
             priority: Priority::Normal,
             no_ack_rebuild_secs: 300,
-            line_bytes_max: LINE_BYTES_MAX,
+            line_bytes_max: wulog_lines::LINE_BYTES_MAX,
             poll_interval_ms: 250,
             rescan_interval_ms: 1000,
             final_line_quiet_secs: 30,
@@ -274,11 +271,6 @@ impl Input {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         self.source.unwrap_or_else(|| Source::of_file_name(&name))
     }
-}
-
-/// The line, from 1, of a place in a text.
-fn line_at(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count()
 }
 
 /// Replaces each `%NAME%` by what the variable holds, as Windows does; `Err` with the name that means nothing. A `%` that no

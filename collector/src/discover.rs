@@ -8,10 +8,10 @@ use tracing::warn;
 use wulog_schemas::raw::Source;
 
 use crate::config::Input;
-use crate::encoding::EncodingChoice;
-use crate::fence::Fence;
-use crate::path_text::shown;
 use crate::search::{Unsearchable, search};
+use wulog_files::Fence;
+use wulog_files::shown;
+use wulog_lines::EncodingChoice;
 
 /// Searching takes at most this part of the time: one in 50.
 const SCAN_SHARE: u32 = 50;

@@ -5,9 +5,10 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::fence::Fence;
+use wulog_files::{Fence, not_regular};
+use wulog_lines::{Framer, Step};
+
 use crate::follow::{Anchor, LineMark, Seen};
-use crate::frame::{Framer, Step};
 
 /// How much of a file is framed at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -107,31 +108,6 @@ pub(crate) fn see(file: &File) -> io::Result<Seen> {
     Ok(system::see(file)?.0)
 }
 
-/// Opens a regular file for reading, so that neither its writer nor who renames or deletes it is in our way, nor we in
-/// theirs.
-///
-/// # Errors
-/// [`io::ErrorKind::InvalidInput`] for a FIFO, a device, a socket or a folder: opening one must not block, and reading one
-/// may never end.
-pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    // Asked first, since opening a device may do something by itself, such as rewinding a tape.
-    if !system::is_regular_at(path)? {
-        return Err(not_regular());
-    }
-    let file = system::open(path)?;
-    // Asked again, since the path may lead elsewhere by now.
-    if system::is_regular(&file)? { Ok(file) } else { Err(not_regular()) }
-}
-
-/// The path of an open file, without links. `path` is the name by which it was opened.
-pub(crate) fn final_path(file: &File, path: &Path) -> io::Result<PathBuf> {
-    system::final_path(file, path)
-}
-
-fn not_regular() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
-}
-
 /// On Windows a deleted file keeps its name as long as a handle is open, and is refused to all who ask for it by name.
 pub(crate) fn is_being_deleted(error: &io::Error) -> bool {
     cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied
@@ -179,14 +155,10 @@ pub(crate) fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> 
 /// What Unix has to say: device and inode, and reading beside the file's own position.
 #[cfg(unix)]
 mod system {
-    use std::fs::{File, Metadata, OpenOptions, metadata};
+    use std::fs::{File, Metadata, metadata};
     use std::io;
-    #[cfg(target_os = "linux")]
-    use std::os::fd::AsRawFd;
-    use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-    use std::path::{Path, PathBuf};
-
-    use rustix::fs::OFlags;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::path::Path;
 
     use super::Kind;
     use crate::follow::Seen;
@@ -209,36 +181,6 @@ mod system {
         (Seen { id: (found.dev(), found.ino()), len: found.len(), modified_ns }, kind)
     }
 
-    /// The path by which the kernel knows an open file: no name is looked up again, so nobody can exchange one.
-    #[cfg(target_os = "linux")]
-    pub(super) fn final_path(file: &File, _: &Path) -> io::Result<PathBuf> {
-        std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
-    }
-
-    /// Other systems resolve the name again, and compare what is there with the open file. A folder that is exchanged
-    /// between the two steps is not noticed.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn final_path(file: &File, path: &Path) -> io::Result<PathBuf> {
-        let real = path.canonicalize()?;
-        let same = seen(&std::fs::symlink_metadata(&real)?).0.id == see(file)?.0.id;
-        if same { Ok(real) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it changed while it was opened")) }
-    }
-
-    /// A FIFO without a writer would block an open that lacks `NONBLOCK`; a terminal must not become ours.
-    pub(super) fn open(path: &Path) -> io::Result<File> {
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
-        OpenOptions::new().read(true).custom_flags(flags).open(path)
-    }
-
-    pub(super) fn is_regular_at(path: &Path) -> io::Result<bool> {
-        Ok(metadata(path)?.is_file())
-    }
-
-    pub(super) fn is_regular(file: &File) -> io::Result<bool> {
-        Ok(file.metadata()?.is_file())
-    }
-
     pub(super) fn replace(new: &Path, old: &Path) -> io::Result<()> {
         std::fs::rename(new, old)?;
         // The name is in the folder.
@@ -257,18 +199,15 @@ mod system {
 /// What Windows has to say: volume serial number and file index, share modes, and no words for a file without a handle.
 #[cfg(windows)]
 mod system {
-    use std::ffi::OsString;
     use std::fs::{File, OpenOptions};
     use std::io;
-    use std::os::windows::ffi::OsStringExt;
     use std::os::windows::fs::{FileExt, OpenOptionsExt};
-    use std::os::windows::io::AsRawHandle;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
     use std::time::{Duration, Instant};
 
     use windows_sys::Win32::Storage::FileSystem::{
         FILE_ATTRIBUTE_DIRECTORY, FILE_FLAG_BACKUP_SEMANTICS, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
-        FILE_SHARE_WRITE, GetFinalPathNameByHandleW,
+        FILE_SHARE_WRITE,
     };
 
     use super::Kind;
@@ -306,37 +245,6 @@ mod system {
             _ => Kind::File,
         };
         Ok((Seen { id, len: found.file_size(), modified_ns }, kind))
-    }
-
-    /// The name that the system has for an open file, in the form that `Path::canonicalize` has too.
-    #[allow(unsafe_code)] // one call that no crate wraps
-    pub(super) fn final_path(file: &File, _: &Path) -> io::Result<PathBuf> {
-        // The longest path that Windows knows, and a zero.
-        let mut name = vec![0u16; 32_768];
-        // SAFETY: the handle is open, and the length is that of the buffer.
-        let length =
-            unsafe { GetFinalPathNameByHandleW(file.as_raw_handle().cast(), name.as_mut_ptr(), name.len() as u32, 0) };
-        match length as usize {
-            0 => Err(io::Error::last_os_error()),
-            length if length < name.len() => Ok(OsString::from_wide(&name[..length]).into()),
-            _ => Err(io::Error::other("its path is too long")),
-        }
-    }
-
-    pub(super) fn open(path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).share_mode(SHARE_ALL).open(path)
-    }
-
-    /// Asked of the handle alone: a handle that asks for attributes does not block.
-    pub(super) fn is_regular_at(path: &Path) -> io::Result<bool> {
-        let mut options = OpenOptions::new();
-        options.access_mode(FILE_READ_ATTRIBUTES).share_mode(SHARE_ALL).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
-        is_regular(&options.open(path)?)
-    }
-
-    /// A pipe and a device are of another type than a file on a disk.
-    pub(super) fn is_regular(file: &File) -> io::Result<bool> {
-        Ok(winapi_util::file::typ(file)?.is_disk() && file.metadata()?.is_file())
     }
 
     /// A virus scanner or a backup that reads the old file, or the new one, may refuse this for a moment.

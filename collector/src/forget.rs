@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::config::Config;
-use crate::path_text::shown;
+use wulog_files::shown;
 
 /// Why a position cannot be forgotten.
 #[derive(Debug, thiserror::Error)]

@@ -5,9 +5,8 @@
 //! broker to librdkafka's own retries, so nothing expires; a purge is reported as not delivered. A producer that cannot
 //! go on, or reports nothing for too long, is made anew, and what it held is sent again.
 
-mod properties;
+mod client;
 mod reports;
-mod settings;
 mod watchdog;
 
 use std::collections::BTreeMap;
@@ -19,16 +18,15 @@ use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tracing::{error, warn};
+use wulog_kafka::KafkaSettings;
 use wulog_schemas::raw;
 use wulog_schemas::topic::Topic;
 
+use self::client::{batch_bytes, client_config};
 use self::reports::{Context, Reports, Trouble, decide, lock, missing};
-use self::settings::{batch_bytes, client_config};
 use self::watchdog::Watchdog;
 use crate::record::Record;
 use crate::sink::{Delivery, Sink, SinkError, Ticket};
-
-pub use self::settings::{KafkaSettings, KafkaValue, WrongSetting};
 
 /// How long the first contact may take, the one time that the sink blocks.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(1);

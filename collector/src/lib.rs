@@ -8,45 +8,31 @@
 //! Kafka, the processor's one-machine mode against its embedded log.
 
 pub mod ack;
-pub mod binary;
-pub mod encoding;
 pub mod follow;
-pub mod frame;
-mod record_head;
 
 mod beside;
 pub mod certificates;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
-pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod discover;
 mod disk;
-pub mod fence;
 pub mod forget;
 pub mod heartbeat;
 mod hosts;
 pub mod kafka;
 pub mod limits;
-pub mod log_fields;
-pub mod log_format;
 pub mod machine;
 pub mod metrics;
-pub mod path_text;
-pub mod private;
 pub mod record;
 pub mod redact;
 mod search;
-pub mod secret;
 pub mod service;
-pub mod service_manager;
 pub mod ship;
-pub mod signals;
 pub mod sink;
 pub mod tail;
-pub mod toml_key;
 #[cfg(windows)]
 pub mod windows;
 

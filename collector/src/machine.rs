@@ -2,12 +2,9 @@
 
 use chrono::{Local, Offset, TimeZone};
 use wulog_schemas::host::{HostId, canonical_name};
+use wulog_service::computer;
 
-#[cfg(not(windows))]
-use self::files::{computer_name, machine_id, time_zone};
 use crate::config::HostConfig;
-#[cfg(windows)]
-use crate::windows::machine::{computer_name, machine_id, time_zone};
 
 /// The host that the collector runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +25,13 @@ impl Machine {
     /// # Errors
     /// Says what to configure where the machine does not know its name.
     pub fn ask(config: &HostConfig) -> Result<Machine, String> {
-        let name = config.name.clone().or_else(computer_name);
+        let name = config.name.clone().or_else(computer::name);
         let name = name.ok_or("this machine does not tell its name: set name under [host]")?;
         let id = match &config.id {
             Some(id) => HostId::from_key(id),
-            None => HostId::of_machine(&machine_id().unwrap_or_default(), &name),
+            None => HostId::of_machine(&computer::id().unwrap_or_default(), &name),
         };
-        let time_zone = config.time_zone.clone().or_else(time_zone);
+        let time_zone = config.time_zone.clone().or_else(computer::time_zone);
         Ok(Machine { id, name: canonical_name(&name), time_zone, own_clock: config.time_zone.is_none() })
     }
 }
@@ -44,27 +41,4 @@ impl Machine {
 pub fn utc_offset_min(at_ms: i64) -> Option<i32> {
     let at = Local.timestamp_millis_opt(at_ms).single()?;
     Some(at.offset().fix().local_minus_utc() / 60)
-}
-
-/// What Linux keeps in files.
-#[cfg(not(windows))]
-mod files {
-    pub(super) fn computer_name() -> Option<String> {
-        first_line("/proc/sys/kernel/hostname")
-            .or_else(|| first_line("/etc/hostname"))
-            .or_else(|| std::env::var("HOSTNAME").ok())
-    }
-
-    pub(super) fn machine_id() -> Option<String> {
-        first_line("/etc/machine-id").or_else(|| first_line("/var/lib/dbus/machine-id"))
-    }
-
-    pub(super) fn time_zone() -> Option<String> {
-        iana_time_zone::get_timezone().ok()
-    }
-
-    fn first_line(path: &str) -> Option<String> {
-        let text = std::fs::read_to_string(path).ok()?;
-        text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
-    }
 }

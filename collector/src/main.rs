@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use wulog_collector::cli::{BadConfig, Cli, Outcome, execute};
 use wulog_collector::service::event_log;
-use wulog_collector::signals::stop_requested;
+use wulog_service::stop_requested;
 
 /// librdkafka allocates some ten pieces a line on one thread and frees them on another.
 #[cfg(target_os = "linux")]
@@ -26,7 +26,7 @@ const EXIT_LOOK_HERE: u8 = 3;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("WULOG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let terminal = wulog_collector::log_format::layer(cli.log_format);
+    let terminal = wulog_service::log_format::layer(cli.log_format);
     let event_log = if cli.is_service() { event_log() } else { None };
     tracing_subscriber::registry().with(filter).with(terminal).with(event_log).init();
     let stop = Arc::new(AtomicBool::new(false));

@@ -1,13 +1,19 @@
-//! What the collector says of itself to Prometheus, and whether it is well.
+//! The figures of the collector for Prometheus, and its health.
 //!
 //! The one thread that collects notes what each pass did; whoever asks reads the notes. Labels are the inputs of the
 //! configuration, so there are as many series with ten thousand files as with one.
 
 mod serve;
 
-use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
 
 use crate::collect::{InputStatus, Pass};
 
@@ -93,79 +99,53 @@ impl Metrics {
         Ok(())
     }
 
-    /// All figures in Prometheus' text format, version 0.0.4.
+    /// All figures in the text format of OpenMetrics.
     #[must_use]
     pub fn render(&self, now: Instant) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry(now)).expect("a string takes what is written to it");
+        text
+    }
+
+    /// The notes as metrics. Built for each scrape: between two scrapes a note costs an addition and no label.
+    fn registry(&self, now: Instant) -> Registry {
         let notes = self.lock();
-        let ack_age = now.saturating_duration_since(notes.acknowledged).as_secs_f64();
-        let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
-        let mut page = Page::default();
-        page.family("build_info", "gauge", "The version that runs.", [(version, 1.0)]);
-        page.one("lines_total", "counter", "Lines read.", notes.lines as f64);
-        page.one("bytes_total", "counter", "Bytes read from files.", notes.bytes as f64);
-        page.one(
-            "acknowledged_records_total",
-            "counter",
-            "Records in the log, heartbeats included.",
-            notes.acked as f64,
-        );
-        page.one("truncated_lines_total", "counter", "Lines cut at line_bytes_max.", notes.truncated as f64);
-        let rejected = notes.last.rejected as f64;
-        page.one("rejected_records_total", "counter", "Records that Kafka can never take; they are lost.", rejected);
-        page.one("producer_rebuilds_total", "counter", "Times that the producer was made anew.", notes.rebuilds as f64);
-        page.one("in_flight_records", "gauge", "Records not acknowledged yet.", notes.last.in_flight as f64);
-        page.one("hosts", "gauge", "Hosts known.", notes.last.hosts as f64);
-        page.one(
-            "caught_up",
-            "gauge",
-            "1 when all that is in the files is acknowledged.",
-            f64::from(notes.last.caught_up),
-        );
+        let mut to = Registry::with_prefix("wulog_collector");
+        to.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        let mut counter = |name, help, value| to.register(name, help, ConstCounter::new(value));
+        counter("lines", "Lines read", notes.lines);
+        counter("bytes", "Bytes read from files", notes.bytes);
+        counter("acknowledged_records", "Records in the log, heartbeats included", notes.acked);
+        counter("truncated_lines", "Lines cut at line_bytes_max", notes.truncated);
+        counter("rejected_records", "Records that Kafka can never take; they are lost", notes.last.rejected as u64);
+        counter("producer_rebuilds", "Times that the producer was recreated", notes.rebuilds);
+        let mut gauge = |name, help, value: i64| to.register(name, help, ConstGauge::new(value));
+        gauge("in_flight_records", "Records not acknowledged yet", notes.last.in_flight as i64);
+        gauge("hosts", "Hosts known", notes.last.hosts as i64);
+        gauge("caught_up", "1 when all that is in the files is acknowledged", i64::from(notes.last.caught_up));
         if notes.acknowledged_ever {
-            let help = "Since the last acknowledgement, or since there was nothing to acknowledge.";
-            page.one("last_ack_age_seconds", "gauge", help, ack_age);
+            let help = "Since the last acknowledgement, or since there was nothing to acknowledge";
+            let age = now.saturating_duration_since(notes.acknowledged).as_secs_f64();
+            to.register("last_ack_age_seconds", help, ConstGauge::new(age));
         }
-        let each = |figure: fn(&InputStatus) -> u64| {
-            notes
-                .inputs
-                .iter()
-                .map(move |input| (format!("{{input=\"{}\"}}", escaped(&input.name)), figure(input) as f64))
+        let mut of_inputs = |name, help, figure: fn(&InputStatus) -> u64| {
+            let family = Family::<[(&'static str, String); 1], Gauge>::default();
+            for input in &notes.inputs {
+                family.get_or_create(&[("input", input.name.clone())]).set(figure(input) as i64);
+            }
+            to.register(name, help, family);
         };
-        page.family("files", "gauge", "Files known.", each(|input| input.files));
-        page.family("lag_bytes", "gauge", "Bytes in files that are not acknowledged.", each(|input| input.lag_bytes));
-        let help = "Times that lines may have been missed, over the life of the state directory.";
-        page.family("losses", "gauge", help, each(|input| input.losses));
-        page.text
+        of_inputs("files", "Files known", |input| input.files);
+        of_inputs("lag_bytes", "Bytes in files that are not acknowledged", |input| input.lag_bytes);
+        let help = "Times that lines may have been missed, over the life of the state directory";
+        of_inputs("losses", help, |input| input.losses);
+        to
     }
 
     /// A panic while noting leaves numbers, and those are all that there is.
     fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[derive(Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
-        self.family(name, kind, help, [(String::new(), value)]);
-    }
-
-    fn family(&mut self, name: &str, kind: &str, help: &str, samples: impl IntoIterator<Item = (String, f64)>) {
-        let name = format!("wulog_collector_{name}");
-        let fine = "a string takes what is written to it";
-        write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n").expect(fine);
-        for (labels, value) in samples {
-            writeln!(self.text, "{name}{labels} {value}").expect(fine);
-        }
-    }
-}
-
-fn escaped(label: &str) -> String {
-    label.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -194,7 +174,7 @@ mod tests {
             "wulog_collector_rejected_records_total 1",
             "wulog_collector_producer_rebuilds_total 4",
             "wulog_collector_in_flight_records 1",
-            "wulog_collector_last_ack_age_seconds 10",
+            "wulog_collector_last_ack_age_seconds 10.0",
             r#"wulog_collector_lag_bytes{input="C:\\a \"b\"*.log"} 17"#,
             "# TYPE wulog_collector_lag_bytes gauge",
         ] {

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use glob::{MatchOptions, Pattern, PatternError};
 
-use crate::fence::Fence;
+use wulog_files::Fence;
 
 /// A folder that cannot be listed.
 #[derive(Debug)]

@@ -26,12 +26,12 @@ use wulog_schemas::raw::{FileStatus, Source};
 use crate::ack::Acks;
 use crate::checkpoint::{Cursor, FileEntry, Sent};
 use crate::disk::see_at;
-use crate::encoding::EncodingChoice;
-use crate::fence::Fence;
 use crate::follow::{LineMark, Seen};
-use crate::frame::Framer;
-use crate::path_text::shown;
 use crate::sink::Ticket;
+use wulog_files::Fence;
+use wulog_files::shown;
+use wulog_lines::EncodingChoice;
+use wulog_lines::Framer;
 
 /// How long nothing must stand at a path before its file is gone: longer than any rotation takes between its two steps.
 pub const GONE_AFTER_MS: i64 = 60_000;

@@ -1,10 +1,9 @@
-//! What is Windows' alone: the service and its Event Log, and what the machine says of itself. What differs only in a
-//! call stands beside its other half, in [`crate::disk`] and [`crate::signals`].
+//! What is Windows' alone: the service and its Event Log. Where a single call differs, both
+//! halves stand in one file, as in [`crate::disk`].
 
 mod access;
 mod download;
 pub mod event_log;
-pub mod machine;
 pub mod service;
 pub(crate) mod signer;
 pub(crate) mod site;

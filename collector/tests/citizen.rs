@@ -6,11 +6,11 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use wulog_collector::clock::Clock;
 use wulog_collector::record::Record;
 use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 use wulog_collector::{Collector, Config, Pass};
 use wulog_schemas::raw::Kind;
+use wulog_service::Clock;
 
 /// Takes all, and reports it where it is not mute.
 #[derive(Clone, Default)]

@@ -30,7 +30,8 @@ trap '$wineserver -k || true; [ -z "$site" ] || kill "$site" || true' EXIT
 
 say 'build'
 cd "$root"
-cargo test --quiet --locked --release -p wulog-collector --no-run
+crates=(--package=wulog-{collector,files,kafka,lines,service,settings})
+cargo test --quiet --locked --release "${crates[@]}" --no-run
 
 say "$($wine --version)"
 rm -rf "$WINEPREFIX"
@@ -57,7 +58,7 @@ done
 [ -e "$WULOG_TEST_WSUS_SITE/port.txt" ] || fail 'the TLS server does not start'
 
 say 'tests under Wine'
-cargo test --locked --release -p wulog-collector
+cargo test --locked --release "${crates[@]}"
 
 say 'installer under Wine'
 installed="$windows/Program Files/wulog/wulog-collector.exe"

@@ -18,9 +18,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
-use wulog_collector::encoding::EncodingChoice;
-use wulog_collector::log_format::LogFormat;
-use wulog_collector::signals::stop_requested;
+use wulog_lines::EncodingChoice;
+use wulog_service::LogFormat;
+use wulog_service::stop_requested;
 
 use crate::alerts::command::AlertsArgs;
 use crate::certificates::command::CertificatesArgs;

@@ -8,12 +8,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use wulog_collector::clock::Clock;
-use wulog_collector::config::HostConfig;
-use wulog_collector::kafka::{KafkaSettings, KafkaValue};
-use wulog_collector::machine::Machine;
-use wulog_collector::secret::{readable_by_all, toml_error};
-use wulog_collector::toml_key::place_of;
+use wulog_kafka::{KafkaSettings, KafkaValue};
+use wulog_schemas::host::canonical_name;
+use wulog_service::Clock;
+use wulog_settings::{line_at, place_of, readable_by_all, toml_error};
 
 use crate::deliver::config::{WrongChannel, check_all};
 use crate::deliver::{ChannelConfig, RawChannel, trial};
@@ -298,11 +296,6 @@ fn from_toml<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, ConfigErr
     })
 }
 
-/// The line, from 1, of a place in a text.
-fn line_at(text: &str, at: usize) -> usize {
-    text[..at].matches('\n').count() + 1
-}
-
 fn check_detector(name: &str, text: &str, detector: &DetectorConfig) -> Result<(), ConfigError> {
     detector.check().map_err(|wrong| ConfigError::Wrong {
         path: name.to_owned(),
@@ -400,7 +393,7 @@ fn line_in(text: &str, path: &[&str], index: Option<usize>, key: &str) -> usize 
 
 /// The default instance: one processor a machine needs no name of its own.
 fn this_machine() -> String {
-    Machine::ask(&HostConfig::default()).map_or_else(|_| "processor".to_owned(), |machine| machine.name)
+    wulog_service::computer::name().map_or_else(|| "processor".to_owned(), |name| canonical_name(&name))
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use wulog_collector::log_format::{self, LogFormat};
 use wulog_processor::cli::Cli;
 use wulog_processor::config::ConfigError;
 use wulog_processor::replay::progress::BeforeLogLines;
 use wulog_schemas::visible::visible;
+use wulog_service::log_format::{self, LogFormat};
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_CONFIG: u8 = 2;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use crate::normalize::Patterns;
 use crate::replay::files::FileLines;
-use wulog_collector::encoding::EncodingChoice;
+use wulog_lines::EncodingChoice;
 
 /// Patterns on trial.
 pub struct PatternTest<'a, W> {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use wulog_collector::service_manager::{Loops, ServiceManager};
 use wulog_schemas::topic::Topic;
+use wulog_service::{Loops, ServiceManager};
 
 use crate::config::Config;
 use crate::deliver::queue::Queue;

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use wulog_collector::clock::Clock;
-use wulog_collector::service_manager::{Loops, Rounds};
 use wulog_schemas::raw::RawHeader;
 use wulog_schemas::topic::Topic;
+use wulog_service::Clock;
+use wulog_service::{Loops, Rounds};
 
 use crate::http::metrics::{Figures, MachineMetrics, Metrics};
 use crate::log::{Log, LogError, Record, Write};

@@ -11,11 +11,11 @@ use anyhow::Context;
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use wulog_collector::clock::Clock;
-use wulog_collector::encoding::EncodingChoice;
-use wulog_collector::service_manager::{Loops, Rounds, ServiceManager};
 use wulog_collector::{Collector, Pass};
+use wulog_lines::EncodingChoice;
 use wulog_schemas::topic::Topic;
+use wulog_service::Clock;
+use wulog_service::{Loops, Rounds, ServiceManager};
 
 use crate::deliver::ChannelConfig;
 use crate::detect::{Detector, DetectorConfig};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Names that the checks use; `fuzz/src/lib.rs` has the same.
 mod product {
-    pub(crate) use wulog_collector::{encoding, frame};
+    pub(crate) use wulog_lines::{encoding, frame};
     pub(crate) use wulog_processor::{machine, normalize, parse};
 }
 

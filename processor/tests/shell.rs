@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use wulog_collector::clock::Clock;
 use wulog_collector::sink::{RawRecord, Sink, SinkError};
 use wulog_processor::http::metrics::Metrics;
 use wulog_processor::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedSink};
@@ -15,6 +14,7 @@ use wulog_processor::shell::{Shell, ShellConfig};
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::RawHeader;
 use wulog_schemas::topic::Topic;
+use wulog_service::Clock;
 
 /// Adds up the lengths of values and says the sum after each; panics on "boom".
 struct Sum(u64);

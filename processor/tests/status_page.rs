@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use wulog_collector::encoding::EncodingChoice;
+use wulog_lines::EncodingChoice;
 use wulog_processor::config::StandaloneConfig;
 use wulog_processor::log::embedded::{EmbeddedConfig, EmbeddedLog};
 use wulog_processor::log::{Log, Write};

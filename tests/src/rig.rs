@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use wulog_collector::clock::Clock;
 use wulog_collector::sink::Sink;
 use wulog_collector::{Collector, Config};
+use wulog_service::Clock;
 
 use crate::fleet::{Fleet, Layout};
 

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use wulog_collector::encoding::EncodingChoice;
+use wulog_lines::EncodingChoice;
 use wulog_processor::detect::{CertificateWarnings, DetectorConfig};
 use wulog_processor::normalize::NormalizerConfig;
 use wulog_processor::replay::{self, Results, logs};

@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
-use wulog_collector::clock::Clock;
 use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::log::LogError;
 use wulog_processor::log::embedded::{self, EmbeddedConfig, EmbeddedLog};
@@ -25,6 +24,7 @@ use wulog_processor::shell::{Shell, ShellConfig};
 use wulog_schemas::alert::Alert;
 use wulog_schemas::raw::{Kind, RawHeader, VERSION};
 use wulog_schemas::topic::Topic;
+use wulog_service::Clock;
 
 #[allow(dead_code, reason = "the tests of the processor use more of it")]
 #[path = "../../processor/tests/hostile/fleet.rs"]

@@ -9,9 +9,9 @@ use wulog_schemas::certificate::Inventory;
 
 use super::{FileKind, InventoryFile, inventory};
 use crate::config::Input;
-use crate::fence::Fence;
-use crate::path_text::shown;
 use crate::search::search;
+use wulog_files::Fence;
+use wulog_files::shown;
 
 /// Bytes of one file. `certutil -v` writes 10 kB a certificate, so this is more than a thousand of them.
 pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;

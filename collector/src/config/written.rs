@@ -12,13 +12,13 @@ use wulog_schemas::raw::Source;
 
 use super::{
     CertificateSources, Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig,
-    UNHEALTHY_AFTER, default_prefix, line_at, with_variables,
+    UNHEALTHY_AFTER, default_prefix, with_variables,
 };
 use crate::certificates::{failed_file_reader, machine_reader, site_asker};
-use crate::encoding::EncodingChoice;
-use crate::kafka::{KafkaSettings, KafkaValue};
 use crate::redact::Rule;
-use crate::toml_key::{key_at, place_of};
+use wulog_kafka::{KafkaSettings, KafkaValue};
+use wulog_lines::EncodingChoice;
+use wulog_settings::{key_at, line_at, place_of};
 
 /// The configuration of `wulog-collector`.
 #[derive(Deserialize, JsonSchema)]

@@ -10,9 +10,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 use tracing::{debug, warn};
+use wulog_kafka::KafkaSettings;
 use wulog_schemas::raw;
 
-use super::settings::KafkaSettings;
 use crate::sink::{Delivery, SinkError, Ticket};
 
 /// An unreachable broker is mentioned at most this often, after twice that, and so on up to the second.

@@ -9,14 +9,14 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use super::{Moved, Phase, Settling, Tail};
-use crate::binary::{Binary, HEAD_BYTES};
 use crate::checkpoint::Cursor;
 use crate::disk::{each_line, first_line, read_at, reopen_moved, see, stands};
-use crate::encoding::Encoding;
-use crate::fence::unreadable;
 use crate::follow::{Anchor, Found, Search, Seen};
-use crate::frame::Framer;
-use crate::path_text::shown;
+use wulog_files::shown;
+use wulog_files::unreadable;
+use wulog_lines::Encoding;
+use wulog_lines::Framer;
+use wulog_lines::{Binary, HEAD_BYTES};
 
 /// Positions in earlier versions that are kept, one an epoch; `Get-WindowsUpdateLog` needs two.
 const PAST_MAX: usize = 8;

@@ -7,8 +7,8 @@ use tracing::{info, warn};
 use super::missed::{Missed, missed};
 use super::{FileId, Moved, Phase, Tail};
 use crate::disk::{is_being_deleted, reopen_moved, see, see_at};
-use crate::fence::unreadable;
 use crate::follow::{Change, Seen};
+use wulog_files::unreadable;
 
 /// How long a handle stays open without being read. On Windows a folder with an open file cannot be renamed, and a file
 /// that is open cannot be replaced by every program.

@@ -4,9 +4,9 @@ use std::io;
 
 use super::{Gain, Line, Moved, Phase, Tail};
 use crate::disk::{is_being_deleted, read_at, see, see_at, stands};
-use crate::fence::unreadable;
 use crate::follow::LineMark;
-use crate::frame::Step;
+use wulog_files::unreadable;
+use wulog_lines::Step;
 
 /// How much is read in one go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

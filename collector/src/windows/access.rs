@@ -77,7 +77,7 @@ pub(crate) fn check(config: &Path) -> Result<(), String> {
 /// When Windows refuses it.
 pub(crate) fn protect(folder: &Path, state_dir: &Path) -> io::Result<()> {
     set_list(folder, &folder_sddl())?;
-    crate::private::create_folder(state_dir)?;
+    wulog_files::private::create_folder(state_dir)?;
     set_list(state_dir, &state_sddl())
 }
 

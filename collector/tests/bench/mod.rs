@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use wulog_collector::clock::Clock;
 use wulog_collector::config::Input;
 use wulog_collector::record::Record;
 use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 use wulog_collector::{Collector, Config, Pass};
 use wulog_schemas::raw::Kind;
+use wulog_service::Clock;
 
 /// What the sink does with records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use wulog_collector::clock::Clock;
 use wulog_collector::config::Input;
 use wulog_collector::{Collector, Config, Pass};
+use wulog_service::Clock;
 
 use super::deed::{Deed, Encoding, How, LOGS, Setting};
 use super::downstream::Downstream;

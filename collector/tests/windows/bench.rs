@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use wulog_collector::clock::Clock;
 use wulog_collector::config::Input;
 use wulog_collector::record::Record;
 use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 use wulog_collector::{Collector, Config};
 use wulog_schemas::raw::Kind;
+use wulog_service::Clock;
 
 pub(crate) const LOG: &str = "WindowsUpdate.log";
 const PATIENCE: Duration = Duration::from_secs(20);

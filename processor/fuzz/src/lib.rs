@@ -9,14 +9,10 @@ pub mod normalize;
 #[path = "../../src/parse/mod.rs"]
 pub mod parse;
 
-#[path = "../../../collector/src/encoding.rs"]
-pub mod encoding;
-#[path = "../../../collector/src/frame.rs"]
-pub mod frame;
-
 /// What the checks are about, under the names that they use; `tests/fuzzed.rs` has the same for the product itself.
 pub mod product {
-    pub use crate::{encoding, frame, machine, normalize, parse};
+    pub use crate::{machine, normalize, parse};
+    pub use wulog_lines::{encoding, frame};
 }
 
 pub mod checks;

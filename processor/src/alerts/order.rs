@@ -6,11 +6,11 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use wulog_collector::clock::Clock;
 use wulog_schemas::handling::{Action, Order, Scope};
 use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{Fact, RawPosition, Signal, VERSION};
 use wulog_schemas::topic::Topic;
+use wulog_service::Clock;
 
 use crate::config::Config;
 use crate::log::embedded::{EmbeddedConfig, EmbeddedLog};

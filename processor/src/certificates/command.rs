@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use wulog_collector::certificates::gathered;
-use wulog_collector::fence::Fence;
+use wulog_files::Fence;
 use wulog_schemas::signal::{CertificateFacts, Fact, HostRef, Signal};
 use wulog_schemas::topic::Topic;
 

@@ -59,7 +59,7 @@ impl ParseArgs {
 
 fn parse(
     log: &HostLog,
-    encoding: wulog_collector::encoding::EncodingChoice,
+    encoding: wulog_lines::EncodingChoice,
     normalizer: &NormalizerConfig,
     results: &mut Results<'_>,
 ) -> Result<(), ReplayError> {

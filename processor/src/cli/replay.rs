@@ -7,11 +7,11 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio_util::sync::CancellationToken;
-use wulog_collector::signals::{StopSignal, stop_signal};
 use wulog_schemas::alert::Alert;
 use wulog_schemas::topic::Topic;
+use wulog_service::{StopSignal, stop_signal};
 
 use super::{EventArgs, NormalizerArgs, moment, output};
 use crate::alerts::Book;
@@ -20,9 +20,8 @@ use crate::compare::{self, Comparison, Openings, Run};
 use crate::config::{Config, StandaloneConfig};
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
-use crate::replay::logs::Merge;
-use crate::replay::progress::{Done, Progress, counted};
-use crate::replay::{self, By, Range, ReplayError, Results, TakeDocument, merge};
+use crate::replay::sources::{self, Stage};
+use crate::replay::{By, Range, ReplayError, Results, TakeDocument};
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -85,23 +84,6 @@ struct ReplayFrom {
     /// Kafka, as this configuration says; nothing is committed there.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Stage {
-    /// Raw lines: events and alerts.
-    Raw,
-    /// Signals: alerts only.
-    Signals,
-}
-
-impl Stage {
-    fn topic(self) -> Topic {
-        match self {
-            Stage::Raw => Topic::Raw,
-            Stage::Signals => Topic::Signals,
-        }
-    }
 }
 
 /// The run that a replay is compared with.
@@ -304,6 +286,7 @@ impl ReplayArgs {
         Some(begin.timestamp_millis())
     }
 
+    /// Runs the records of the source through the machines.
     fn replay(&self, results: &mut Results<'_>) -> anyhow::Result<()> {
         let given = self.detector.as_deref().map(StandaloneConfig::read).transpose()?.map(|config| config.detector);
         let normalizer = self.events.over(self.normalizer.config()?);
@@ -313,34 +296,12 @@ impl ReplayArgs {
                 bail!("--logs holds raw lines: --stage signals needs --db or --config")
             }
             (Some(folder), _, _) => {
-                let found = replay::logs::find(folder)?;
-                let (logs, refused) = replay::logs::refuse_binary(found, self.normalizer.encoding)?;
-                refused.iter().for_each(|refused| eprintln!("wulog-processor: {refused}"));
-                let inventories = replay::logs::inventories(folder)?;
-                let bytes = logs.iter().filter_map(|log| log.path.metadata().ok()).map(|file| file.len()).sum();
-                let done = Done::default();
-                results.progress = Progress::on_terminal(bytes, &done);
-                let records = Merge::open(&logs, self.normalizer.encoding, &normalizer)?;
-                let records = records.with_inventories(inventories).counted(&done);
-                replay::from_raw((&normalizer, &detector), 1, records, results)?;
+                let tell = |refused: &ReplayError| eprintln!("wulog-processor: {refused}");
+                sources::logs(folder, self.normalizer.encoding, (&normalizer, &detector), results, tell)
             }
             (_, Some(db), _) => {
-                let topic = self.stage.topic();
                 let log = EmbeddedConfig::of_file(db)?;
-                let records = match self.begin_ms() {
-                    Some(begin_ms) => embedded::Records::open_since(&log, topic, begin_ms)?,
-                    None => embedded::Records::open(&log, topic)?,
-                };
-                let (first, end) = records.offsets()?;
-                let done = Done::default();
-                results.progress = Progress::on_terminal(distance(first, end), &done);
-                let records = counted(first, &done, records).map(|record| Ok(record?));
-                match self.stage {
-                    Stage::Raw => {
-                        replay::from_raw((&normalizer, &detector), embedded::PARTITIONS, records, results)?;
-                    }
-                    Stage::Signals => replay::from_signals(&detector, records, results)?,
-                }
+                sources::embedded(&log, self.stage, self.begin_ms(), (&normalizer, &detector), results)
             }
             (_, _, Some(_)) if !self.normalizer.patterns.is_empty() => {
                 bail!("--config has patterns of its own: name the files of --patterns there, in pattern_files")
@@ -348,39 +309,12 @@ impl ReplayArgs {
             (_, _, Some(file)) => {
                 let config = Config::read(file)?;
                 let detector = given.unwrap_or(config.detector);
-                let config = Config { normalizer: self.events.over(config.normalizer), detector, ..config };
-                replay_kafka(&config, self.stage, self.begin_ms(), results)?;
+                let normalizer = self.events.over(config.normalizer);
+                let partitions = config.topics.raw_partitions;
+                let machines = (&normalizer, &detector);
+                sources::kafka(&config.kafka, partitions, self.stage, self.begin_ms(), machines, results)
             }
             (None, None, None) => bail!("one of --logs, --db, --config is needed"),
         }
-        Ok(())
     }
-}
-
-fn replay_kafka(config: &Config, stage: Stage, begin_ms: Option<i64>, results: &mut Results<'_>) -> anyhow::Result<()> {
-    let partitions = match stage {
-        Stage::Raw => config.topics.raw_partitions,
-        Stage::Signals => 1,
-    };
-    let readers = (0..partitions)
-        .map(|partition| match begin_ms {
-            Some(begin_ms) => PartitionReader::open_since(&config.kafka, stage.topic(), partition, begin_ms),
-            None => PartitionReader::open(&config.kafka, stage.topic(), partition),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let offsets: Vec<(i64, i64)> = readers.iter().map(PartitionReader::offsets).collect();
-    let done = Done::default();
-    results.progress = Progress::on_terminal(offsets.iter().map(|(first, end)| distance(*first, *end)).sum(), &done);
-    let readers = readers.into_iter().zip(offsets).map(|(reader, (first, _))| counted(first, &done, reader)).collect();
-    let records = merge::by_log_time(readers).map(|record| Ok(record?));
-    match stage {
-        Stage::Raw => replay::from_raw((&config.normalizer, &config.detector), partitions, records, results)?,
-        Stage::Signals => replay::from_signals(&config.detector, records, results)?,
-    }
-    Ok(())
-}
-
-/// How many offsets lie between two.
-fn distance(first: i64, end: i64) -> u64 {
-    u64::try_from(end - first).unwrap_or(0)
 }

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use wulog_collector::clock::Clock;
 use wulog_schemas::alert::{Alert, UtcTime};
 use wulog_schemas::topic::Topic;
+use wulog_service::Clock;
 
 use super::aside::{self, Aside, HELD, LATE, PARKED, RECIPIENT, SKIP};
 use super::backlog::Item;

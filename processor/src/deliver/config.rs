@@ -7,9 +7,9 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wulog_collector::secret::{Origin, Secret};
 use wulog_schemas::alert::{Level, Transition};
 use wulog_schemas::hresult::Family;
+use wulog_settings::{Origin, Secret};
 
 use super::endpoint;
 use super::sign::Signer;

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use wulog_collector::clock::Clock;
-use wulog_collector::service_manager::Rounds;
 use wulog_schemas::alert::{Alert, State};
+use wulog_service::Clock;
+use wulog_service::Rounds;
 
 use self::attempt::panic_text;
 use self::late::Late;

@@ -1,7 +1,7 @@
 //! HTTP POST of a document: as it stands, in a CloudEvents envelope, or by a template.
 
 use serde_json::json;
-use wulog_collector::secret::Secret;
+use wulog_settings::Secret;
 
 use super::backlog::Item;
 use super::channel::{Channel, Outcome, other_kind};

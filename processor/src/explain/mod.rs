@@ -11,7 +11,7 @@ mod windows;
 
 use std::io::ErrorKind;
 
-use wulog_collector::encoding::EncodingChoice;
+use wulog_lines::EncodingChoice;
 
 use crate::detect::DetectorConfig;
 use crate::format::Format;

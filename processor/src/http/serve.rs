@@ -13,17 +13,21 @@ use axum::routing::get;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use wulog_collector::secret::Secret;
+use wulog_service::http::{self, Bounds};
+use wulog_settings::Secret;
 
 use super::metrics::Metrics;
 use crate::status::{self, Access, Status};
 
-/// Connections at a time: more wait in the kernel.
-const CONNECTIONS_MAX: usize = 64;
-/// How long a connection may last: a client that reads slower than that is cut off.
-const CONNECTION_MAX: Duration = Duration::from_secs(30);
+/// A browser loads a page over several connections, and a client that reads slowly is cut off in the end.
+const BOUNDS: Bounds = Bounds {
+    connections_max: 64,
+    request_timeout: Duration::from_secs(10),
+    connection_timeout: Duration::from_secs(30),
+    head_bytes_max: 16 * 1024,
+    keep_alive: true,
+};
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The `[http]` table.
@@ -107,36 +111,12 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async move {
             let listener = TcpListener::from_std(self.listener)?;
-            accept(&listener, &router, stop).await;
+            tokio::select! {
+                () = http::serve(listener, router, BOUNDS) => {}
+                () = stop.cancelled() => {}
+            }
             Ok(())
         })
-    }
-}
-
-async fn accept(listener: &TcpListener, router: &Router, stop: &CancellationToken) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(Duration::from_millis(100)).await; // out of file descriptors: others will be freed
-            continue;
-        };
-        let service = hyper_util::service::TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
-            let stream = hyper_util::rt::TokioIo::new(stream);
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(hyper_util::rt::TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(10))
-                .max_buf_size(16 * 1024)
-                .serve_connection(stream, service);
-            // How a connection ends is the client's business.
-            let _ = tokio::time::timeout(CONNECTION_MAX, connection).await;
-            drop(permit);
-        });
     }
 }
 

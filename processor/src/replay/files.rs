@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use wulog_collector::binary::{Binary, HEAD_BYTES};
-use wulog_collector::config::LINE_BYTES_MAX;
-use wulog_collector::encoding::EncodingChoice;
-use wulog_collector::frame::{Frame, Framer, Step};
-use wulog_collector::path_text::shown;
+use wulog_files::shown;
+use wulog_lines::EncodingChoice;
+use wulog_lines::LINE_BYTES_MAX;
+use wulog_lines::{Binary, HEAD_BYTES};
+use wulog_lines::{Frame, Framer, Step};
 use wulog_schemas::raw::{RawHeader, Source, VERSION};
 
 /// Bytes read at a time; a file keeps no handle between, so that 10,000 files need no 10,000 handles.
@@ -86,8 +86,7 @@ impl FileLines {
                 self.ended = true;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, binary.advice()));
             }
-            let (encoding, bom_bytes) =
-                self.encoding.sniff(&self.buffer).unwrap_or((wulog_collector::encoding::Encoding::Utf8, 0));
+            let (encoding, bom_bytes) = self.encoding.sniff(&self.buffer).unwrap_or((wulog_lines::Encoding::Utf8, 0));
             let head = &self.buffer[..self.buffer.len().min(HEAD_BYTES)];
             self.framer = Some(Framer::new(encoding, LINE_BYTES_MAX).for_head(head));
             self.used = usize::try_from(bom_bytes).unwrap_or(0).min(self.buffer.len());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use wulog_collector::certificates::FileKind;
-use wulog_collector::path_text::shown;
+use wulog_files::shown;
 use wulog_schemas::host::{HostId, canonical_name, name_apart};
 
 use super::ReplayError;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use wulog_collector::certificates::gathered;
-use wulog_collector::encoding::EncodingChoice;
-use wulog_collector::fence::Fence;
+use wulog_files::Fence;
+use wulog_lines::EncodingChoice;
 use wulog_schemas::host::{HostId, canonical_name};
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 

@@ -31,6 +31,7 @@ pub mod logs;
 pub mod merge;
 pub mod progress;
 mod read_ahead;
+pub(crate) mod sources;
 mod stages;
 
 /// Why a replay stopped.

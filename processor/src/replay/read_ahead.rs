@@ -155,7 +155,7 @@ fn read_lines(
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use wulog_collector::encoding::EncodingChoice;
+    use wulog_lines::EncodingChoice;
 
     use super::*;
     use crate::normalize::{FileClock, NormalizerConfig};

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use wulog_collector::secret::Secret;
+use wulog_settings::Secret;
 
 /// Shortest token: 16 random letters and digits are 95 bits.
 pub(crate) const TOKEN_BYTES_MIN: usize = 16;

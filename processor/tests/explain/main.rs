@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wulog_collector::encoding::EncodingChoice;
+use wulog_lines::EncodingChoice;
 use wulog_processor::explain::{Explanation, Sheet, Verdict, explain};
 use wulog_processor::normalize::NormalizerConfig;
 use wulog_processor::replay::logs::HostLog;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use wulog_collector::private;
+use wulog_files::private;
 
 use super::private::refused;
 use crate::log::LogError;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use wulog_collector::clock::Clock;
 use wulog_schemas::topic::Topic;
+use wulog_service::Clock;
 
 use super::{Log, LogError, Polled, Record, Write};
 

@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use wulog_collector::private;
+use wulog_files::private;
 
 use crate::log::LogError;
 

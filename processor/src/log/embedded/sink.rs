@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
-use wulog_collector::clock::Clock;
 use wulog_collector::record::Record;
 use wulog_collector::sink::{Delivery, Sink, SinkError, Ticket};
 use wulog_schemas::topic::Topic;
+use wulog_service::Clock;
 
 use super::append::Appender;
 use super::{EmbeddedConfig, error, open};

@@ -4,7 +4,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
-use wulog_collector::kafka::KafkaSettings;
+use wulog_kafka::KafkaSettings;
 
 use super::TRANSACTION_TIMEOUT;
 use super::clients::STATISTICS_EVERY_MS;

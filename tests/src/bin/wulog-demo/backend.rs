@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
-use wulog_collector::clock::Clock;
 use wulog_collector::kafka::KafkaSink;
 use wulog_collector::sink::Sink;
 use wulog_processor::config::Config;
@@ -23,6 +22,7 @@ use wulog_processor::shell::{Shell, ShellConfig};
 use wulog_processor::topics;
 use wulog_schemas::alert::Alert;
 use wulog_schemas::topic::Topic;
+use wulog_service::Clock;
 
 /// Alerts on Kafka are looked for no more often than this: each look is a new consumer.
 const KAFKA_LOOK_INTERVAL: Duration = Duration::from_secs(1);

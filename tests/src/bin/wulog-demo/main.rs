@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
-use wulog_collector::clock::Clock;
 use wulog_schemas::alert::Alert;
+use wulog_service::Clock;
 use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, Layout, RootCause, write_inventories};
 use wulog_tests::rig::Rig;
 

@@ -1,5 +1,4 @@
-//! librdkafka's properties as a configuration has them: read, checked, never shown, and between our defaults and what
-//! must hold.
+//! librdkafka's properties as a configuration has them: read, checked, and never shown.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,33 +6,14 @@ use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
 
-use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 use toml::Spanned;
 
-use super::properties::refused;
-use crate::secret::{FORMS, Origin, Secret, readable_by_all, schema_of_forms};
+use wulog_settings::{FORMS, Origin, Secret, readable_by_all, schema_of_forms};
 
-/// Used where the configuration says nothing, under any of the names that librdkafka has for a property.
-const DEFAULTS: [(&[&str], &str); 4] = [
-    (&["client.id"], "wulog-collector"),
-    (&["compression.codec", "compression.type"], "lz4"),
-    // librdkafka's 5 ms makes small batches; nobody notices 50 ms in a log.
-    (&["linger.ms", "queue.buffering.max.ms"], "50"),
-    // Its default is 1 GiB. The byte budget of the collector is the bound; this one is above it.
-    (&["queue.buffering.max.kbytes"], "32768"),
-];
-
-/// What must hold, whatever the configuration says, under whatever name.
-const INVARIANTS: [(&[&str], &str); 4] = [
-    (&["enable.idempotence"], "true"),
-    (&["acks", "request.required.acks"], "all"),
-    (&["message.timeout.ms", "delivery.timeout.ms"], "0"),
-    // As Java clients do, so that every tool finds a host's partition.
-    (&["partitioner"], "murmur2_random"),
-];
+use crate::properties::refused;
 
 /// Only the values of these are shown. A property that a new librdkafka brings is hidden until somebody adds it here.
 const SHOWN: [&str; 12] = [
@@ -53,9 +33,6 @@ const SHOWN: [&str; 12] = [
 /// A property whose name has one of these parts holds a secret. The values of others are hidden too, but a configuration
 /// that only has others may be read by everybody.
 const SECRET_PARTS: [&str; 6] = ["password", "passphrase", "secret", ".pem", "jaas", "oauthbearer.config"];
-/// librdkafka's own default for `batch.size`.
-const BATCH_BYTES: usize = 1_000_000;
-
 /// The `[kafka]` table. [`fmt::Debug`] shows no secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct KafkaSettings {
@@ -180,7 +157,7 @@ fn read_value(value: toml::Value) -> Result<Secret, String> {
 }
 
 /// A text of librdkafka's in which hidden values are replaced by `***`.
-pub(super) fn masked(settings: &BTreeMap<String, String>, text: &str) -> String {
+fn masked(settings: &BTreeMap<String, String>, text: &str) -> String {
     // A short value, such as `1`, stands in every text, so it is hidden only in quotes.
     const SHORT: usize = 3;
     let mut masked = text.to_owned();
@@ -203,52 +180,9 @@ fn is_secret(key: &str) -> bool {
     SECRET_PARTS.iter().any(|part| key.contains(part))
 }
 
-/// The user's settings between our defaults and our invariants.
-pub(super) fn client_config(settings: &BTreeMap<String, String>) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    for (names, value) in DEFAULTS {
-        if !names.iter().any(|name| settings.contains_key(*name)) {
-            config.set(names[0], value);
-        }
-    }
-    for (key, value) in settings {
-        config.set(key, value);
-    }
-    for (names, value) in INVARIANTS {
-        for name in names {
-            config.remove(name);
-        }
-        config.set(names[0], value);
-    }
-    config
-}
-
-/// The bytes of a batch, as set or by default.
-pub(super) fn batch_bytes(settings: &BTreeMap<String, String>) -> usize {
-    settings.get("batch.size").and_then(|value| value.parse().ok()).unwrap_or(BATCH_BYTES)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(settings: &[(&str, &str)], key: &str, expect: Option<&str>) {
-        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(client_config(&settings).get(key), expect);
-    }
-
-    #[test]
-    fn settings_pass_through_but_for_what_must_hold() {
-        check(&[], "compression.codec", Some("lz4"));
-        check(&[("compression.codec", "zstd")], "compression.codec", Some("zstd"));
-        check(&[("compression.type", "zstd")], "compression.codec", None);
-        check(&[("sasl.mechanisms", "PLAIN")], "sasl.mechanisms", Some("PLAIN"));
-        check(&[("acks", "0")], "acks", Some("all"));
-        check(&[("request.required.acks", "0")], "request.required.acks", None);
-        check(&[("message.timeout.ms", "5000")], "message.timeout.ms", Some("0"));
-        check(&[("enable.idempotence", "false")], "enable.idempotence", Some("true"));
-    }
 
     fn settings(settings: &[(&str, &str)]) -> KafkaSettings {
         settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -275,7 +209,9 @@ mod tests {
     fn what_librdkafka_does_not_take_is_said_without_the_value() {
         for (key, value) in [("socket.timeout.ms", "hunter2"), ("no.such.property", "hunter2"), ("batch.size", "-7")] {
             let settings = settings(&[("bootstrap.servers", "a:1"), (key, value)]);
-            let error = client_config(&settings).create_native_config().err().expect("librdkafka refuses it");
+            let mut config = rdkafka::config::ClientConfig::new();
+            config.extend(settings.iter().map(|(key, value)| (key.clone(), value.clone())));
+            let error = config.create_native_config().err().expect("librdkafka refuses it");
             let said = settings.why_refused(&error);
             assert!(said.contains(key) && !said.contains(value), "{said}");
         }

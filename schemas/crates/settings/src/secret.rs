@@ -13,8 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
 
-use crate::disk::open_regular;
-use crate::toml_key::key_at;
+use wulog_files::open_regular;
 
 /// The forms that a secret may have, for messages.
 pub const FORMS: &str = "text, { env = \"NAME\" } or { file = \"PATH\" }";
@@ -106,7 +105,8 @@ impl JsonSchema for Secret {
 }
 
 /// JSON Schema of a value that stands in the configuration as one of these types, or is kept in a file or in the environment.
-pub(crate) fn schema_of_forms(types: &Value) -> Schema {
+#[must_use]
+pub fn schema_of_forms(types: &Value) -> Schema {
     let elsewhere = |place: &str| {
         json_schema!({
             "type": "object",
@@ -157,34 +157,6 @@ impl<'de> de::Visitor<'de> for Form {
     }
 }
 
-/// Returns the line (from 1) of a TOML error and its message, which names the key and shows no text of the file.
-///
-/// toml's own message shows the line in which the error is. That line may hold a password: a missing quote is the most
-/// common error, and passwords are quoted by hand.
-#[must_use]
-pub fn toml_error(text: &str, error: &toml::de::Error) -> (usize, String) {
-    let message = without_value(error.message());
-    let Some(start) = error.span().map(|span| span.start.min(text.len())) else { return (1, message) };
-    let before = &text.as_bytes()[..start];
-    let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-    let column = 1 + before.iter().rev().take_while(|&&byte| byte != b'\n').count();
-    let key = key_at(text, start).map(|key| format!("{key}: ")).unwrap_or_default();
-    (line, format!("column {column}: {key}{message}"))
-}
-
-/// serde's message without the value that it quotes: `invalid type: string "hunter2", expected a map`.
-fn without_value(message: &str) -> String {
-    for kind in ["invalid type: ", "invalid value: "] {
-        if let Some(rest) = message.strip_prefix(kind)
-            && let Some((found, expected)) = rest.rsplit_once(", expected ")
-        {
-            let found = found.split([' ', '`', '"']).next().unwrap_or_default();
-            return format!("{kind}{found}, expected {expected}");
-        }
-    }
-    message.to_owned()
-}
-
 /// Returns one sentence for each file that holds a secret and can be read by every user: the configuration itself where
 /// a secret stands in it, and the files that secrets are read from.
 #[must_use]
@@ -233,6 +205,7 @@ fn read(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::toml_place::toml_error;
 
     #[derive(Debug, Deserialize)]
     struct Holder {
@@ -256,7 +229,7 @@ mod tests {
         let secret = parse(&format!("{{ file = '{}' }}", file.display())).unwrap();
         assert_eq!((secret.expose(), secret.origin()), ("hunter2", &Origin::File(file)));
         let secret = parse("{ env = 'CARGO_PKG_NAME' }").unwrap();
-        assert_eq!((secret.expose(), secret.origin()), ("wulog-collector", &Origin::Env("CARGO_PKG_NAME".to_owned())));
+        assert_eq!((secret.expose(), secret.origin()), ("wulog-settings", &Origin::Env("CARGO_PKG_NAME".to_owned())));
     }
 
     #[test]

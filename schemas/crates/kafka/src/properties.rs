@@ -31,7 +31,7 @@ const OAUTH_CLIENT: [&str; 8] = [
 ];
 
 /// The global properties that begin with `topic.`. librdkafka strips the prefix from every other name, so that
-/// `topic.acks` would change `acks` behind the back of [`super::settings::client_config`].
+/// `topic.acks` would change `acks` behind the back of a client.
 const OF_TOPICS: [&str; 6] = [
     "topic.metadata.refresh.interval.ms",
     "topic.metadata.refresh.fast.interval.ms",
@@ -42,7 +42,7 @@ const OF_TOPICS: [&str; 6] = [
 ];
 
 /// Returns why a property may not be set to this value; `None` when it may. The reason names no value.
-pub(super) fn refused(key: &str, value: &str) -> Option<String> {
+pub(crate) fn refused(key: &str, value: &str) -> Option<String> {
     if let Some((_, why)) = REFUSED.iter().find(|(name, _)| *name == key) {
         return Some(format!("is refused: {why}"));
     }

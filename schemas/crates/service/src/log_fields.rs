@@ -11,7 +11,7 @@ use wulog_schemas::visible::visible;
 
 /// Writes `message name=value name=value`, for `fmt_fields` of a `tracing_subscriber` layer.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct VisibleFields;
+pub(crate) struct VisibleFields;
 
 impl<'writer> FormatFields<'writer> for VisibleFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {

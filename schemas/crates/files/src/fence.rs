@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use glob::Pattern;
 
-use crate::disk::{final_path, open_regular};
+use crate::regular::{final_path, open_regular};
 
 /// The folder in which the files of an input must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,8 @@ impl Fence {
     }
 
     /// Whether the input names the file, so that it has a reader of its own.
-    pub(crate) fn names(&self, path: &Path) -> bool {
+    #[must_use]
+    pub fn names(&self, path: &Path) -> bool {
         self.named.iter().any(|glob| glob.matches_path(path))
     }
 
@@ -70,7 +71,7 @@ impl Fence {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for a file that is never read: one that is not regular, or is outside of the fence.
-    pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
+    pub fn open(&self, path: &Path) -> io::Result<File> {
         let file = open_regular(path)?;
         let Some(folder) = &self.folder else { return Ok(file) };
         let inside = match final_path(&file, path) {
@@ -110,7 +111,8 @@ fn has_no_link_below(path: &Path, folder: &Path) -> bool {
 }
 
 /// Why a file is not read, and what to do about it.
-pub(crate) fn unreadable(error: &io::Error) -> String {
+#[must_use]
+pub fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::InvalidInput => format!("is not read: {error}"),
         _ => format!("cannot be read: {error}; allow the collector to read it"),

@@ -1,4 +1,4 @@
-//! Which key of a TOML file a value belongs to, and on which line a key stands: for errors that a person reads.
+//! Places in a TOML file, for errors that a person reads: the key that a value belongs to, and the line of a key.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -49,6 +49,39 @@ pub fn place_of(text: &str, path: &[&str]) -> usize {
         }
     }
     place
+}
+
+/// The line, from 1, of a byte in a text.
+#[must_use]
+pub fn line_at(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    1 + text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count()
+}
+
+/// Returns the line (from 1) of a TOML error and its message, which names the key and shows no text of the file.
+///
+/// toml's own message shows the line in which the error is. That line may hold a password: a missing quote is the most
+/// common error, and passwords are quoted by hand.
+#[must_use]
+pub fn toml_error(text: &str, error: &toml::de::Error) -> (usize, String) {
+    let message = without_value(error.message());
+    let Some(start) = error.span().map(|span| span.start.min(text.len())) else { return (1, message) };
+    let column = 1 + text.as_bytes()[..start].iter().rev().take_while(|&&byte| byte != b'\n').count();
+    let key = key_at(text, start).map(|key| format!("{key}: ")).unwrap_or_default();
+    (line_at(text, start), format!("column {column}: {key}{message}"))
+}
+
+/// serde's message without the value that it quotes: `invalid type: string "hunter2", expected a map`.
+fn without_value(message: &str) -> String {
+    for kind in ["invalid type: ", "invalid value: "] {
+        if let Some(rest) = message.strip_prefix(kind)
+            && let Some((found, expected)) = rest.rsplit_once(", expected ")
+        {
+            let found = found.split([' ', '`', '"']).next().unwrap_or_default();
+            return format!("{kind}{found}, expected {expected}");
+        }
+    }
+    message.to_owned()
 }
 
 #[cfg(test)]

@@ -1,0 +1,13 @@
+//! Files on disk that both binaries open: regular files inside a fence, files of their own, and paths as text.
+//!
+//! Whoever may write a folder of logs chooses what stands in it, so no function here blocks at a FIFO, and [`Fence`]
+//! follows no link out of its folder.
+
+mod regular;
+mod fence;
+pub mod private;
+pub mod path_text;
+
+pub use fence::{Fence, unreadable};
+pub use path_text::shown;
+pub use regular::{final_path, not_regular, open_regular};

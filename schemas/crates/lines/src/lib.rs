@@ -1,0 +1,21 @@
+//! Bytes of a log file to lines.
+//!
+//! ```text
+//! bytes -> frame -> encoding -> line
+//! ```
+//!
+//! [`Framer`] cuts bytes at line endings, [`EncodingChoice`] tells their encoding, and [`Binary`] recognizes files that
+//! hold no text. Nothing here opens a file. The collector follows files with this crate; the processor reads files
+//! of a replay, and its embedded collector.
+
+pub mod encoding;
+pub mod frame;
+pub mod binary;
+mod record_head;
+
+pub use binary::{Binary, HEAD_BYTES};
+pub use encoding::{Encoding, EncodingChoice};
+pub use frame::{Frame, Framer, Step};
+
+/// Longest line by default, in bytes.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;

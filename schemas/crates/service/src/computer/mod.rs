@@ -1,0 +1,50 @@
+//! What the computer tells of itself: its name, its id, its time zone.
+
+#[cfg(windows)]
+mod windows;
+
+#[cfg(not(windows))]
+use self::files as system;
+#[cfg(windows)]
+use self::windows as system;
+
+/// The computer name, without its domain; none where the computer does not tell its name.
+#[must_use]
+pub fn name() -> Option<String> {
+    system::computer_name()
+}
+
+/// The id that the installation of the system made: machine-id on Linux, MachineGuid on Windows.
+#[must_use]
+pub fn id() -> Option<String> {
+    system::machine_id()
+}
+
+/// IANA's name of the computer's time zone.
+#[must_use]
+pub fn time_zone() -> Option<String> {
+    system::time_zone()
+}
+
+/// What Linux keeps in files.
+#[cfg(not(windows))]
+mod files {
+    pub(super) fn computer_name() -> Option<String> {
+        first_line("/proc/sys/kernel/hostname")
+            .or_else(|| first_line("/etc/hostname"))
+            .or_else(|| std::env::var("HOSTNAME").ok())
+    }
+
+    pub(super) fn machine_id() -> Option<String> {
+        first_line("/etc/machine-id").or_else(|| first_line("/var/lib/dbus/machine-id"))
+    }
+
+    pub(super) fn time_zone() -> Option<String> {
+        iana_time_zone::get_timezone().ok()
+    }
+
+    fn first_line(path: &str) -> Option<String> {
+        let text = std::fs::read_to_string(path).ok()?;
+        text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
+    }
+}
