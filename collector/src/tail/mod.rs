@@ -267,8 +267,10 @@ impl Tail {
         }
         if self.acks.is_empty() {
             self.entry.cursor.sent = None;
-            if self.state.has_left() {
+            if self.state.is_closed() {
                 self.locate_next();
+            } else {
+                self.more |= matches!(self.state, State::Leaving(_));
             }
         }
     }

@@ -95,7 +95,7 @@ impl Tail {
         let reopened = self.reopen(self.entry.id);
         match (&mut self.state, reopened) {
             (State::Leaving(leaving), Some(MovedFile { file, certain })) => {
-                (leaving.rest, leaving.certain) = (Rest::Unread(file), certain);
+                (leaving.rest, leaving.certain) = (Rest::Open(file), certain);
                 true
             }
             _ => {
@@ -109,7 +109,9 @@ impl Tail {
     fn found_end(&mut self, is_empty: bool) {
         self.more = false;
         if let State::Leaving(leaving) = &mut self.state {
-            leaving.found_end(see_at(&self.entry.path).is_err_and(|error| is_being_deleted(&error)));
+            if see_at(&self.entry.path).is_err_and(|error| is_being_deleted(&error)) {
+                leaving.rest = Rest::Closed;
+            }
             if self.acks.is_empty() && is_empty {
                 self.locate_next();
             }

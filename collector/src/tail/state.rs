@@ -75,10 +75,9 @@ pub(super) struct Leaving {
 /// What is left to read of a version that has left the path.
 #[derive(Debug)]
 pub(super) enum Rest {
-    /// Lines may be unread.
-    Unread(File),
-    /// A read found the end. The file may still grow; the last acknowledgement ends reading.
-    Read(File),
+    /// Its handle. The version is left when a read finds nothing new after the last acknowledgement: its writer may have
+    /// gone on in it meanwhile.
+    Open(File),
     /// A read failed. The next read opens the file again, under the name that the file has by then.
     Lost,
     /// A read found the end, and the handle was closed: while it is open, nobody can create a file of this name.
@@ -92,20 +91,20 @@ impl State {
     }
 
     pub(super) fn can_read(&self) -> bool {
-        self.is_reading() && !matches!(self, State::Leaving(Leaving { rest: Rest::Closed, .. }))
+        self.is_reading() && !self.is_closed()
     }
 
     pub(super) fn holds_handle(&self) -> bool {
         match self {
             State::Following(following) => following.handle.is_some(),
-            State::Leaving(leaving) => matches!(leaving.rest, Rest::Unread(_) | Rest::Read(_)),
+            State::Leaving(leaving) => matches!(leaving.rest, Rest::Open(_)),
             State::Locating(_) | State::Retired => false,
         }
     }
 
-    /// True when a version that has left the path was read to its end.
-    pub(super) fn has_left(&self) -> bool {
-        matches!(self, State::Leaving(Leaving { rest: Rest::Read(_) | Rest::Closed, .. }))
+    /// True when only acknowledgements are awaited of a version that has left the path.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, State::Leaving(Leaving { rest: Rest::Closed, .. }))
     }
 
     pub(super) fn reader(&self) -> Option<&Reader> {
@@ -119,7 +118,7 @@ impl State {
     pub(super) fn open_reader(&mut self) -> Option<(&mut Reader, &File)> {
         match self {
             State::Following(Following { reader, handle: Some(handle) }) => Some((reader, &handle.file)),
-            State::Leaving(Leaving { reader, rest: Rest::Unread(file) | Rest::Read(file), .. }) => Some((reader, file)),
+            State::Leaving(Leaving { reader, rest: Rest::Open(file), .. }) => Some((reader, file)),
             _ => None,
         }
     }
@@ -131,16 +130,6 @@ impl State {
             State::Leaving(leaving) => leaving.rest = Rest::Lost,
             State::Locating(_) | State::Retired => {}
         }
-    }
-}
-
-impl Leaving {
-    /// Notes that a read found the end. `close`: see [`Rest::Closed`].
-    pub(super) fn found_end(&mut self, close: bool) {
-        self.rest = match std::mem::replace(&mut self.rest, Rest::Closed) {
-            Rest::Unread(file) | Rest::Read(file) if !close => Rest::Read(file),
-            _ => Rest::Closed,
-        };
     }
 }
 
@@ -160,9 +149,7 @@ impl Tail {
 
     /// The lines before the reading position are not there any more.
     pub(super) fn misplaced(&mut self) {
-        if let State::Leaving(Leaving { certain, rest: Rest::Unread(file) | Rest::Read(file), .. }) =
-            std::mem::take(&mut self.state)
-        {
+        if let State::Leaving(Leaving { certain, rest: Rest::Open(file), .. }) = std::mem::take(&mut self.state) {
             self.moved.insert(self.entry.id, MovedFile { file, certain });
         }
         self.locate_again();
@@ -177,7 +164,7 @@ impl Tail {
     /// Reads a version that has left the path to its end.
     pub(super) fn read_rest(&mut self, reader: Reader, moved: MovedFile) {
         let MovedFile { file, certain } = moved;
-        self.state = State::Leaving(Leaving { reader, certain, rest: Rest::Unread(file) });
+        self.state = State::Leaving(Leaving { reader, certain, rest: Rest::Open(file) });
         self.more = true;
     }
 
