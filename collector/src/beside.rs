@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::FileEntry;
-use crate::tail::{Others, Tail};
+use crate::tail::{NeighbourCursors, Tail};
 
 /// Of how many other files in a folder a new one may be a copy.
 const COPIED_FROM_MAX: usize = 32;
@@ -29,7 +29,7 @@ pub(crate) enum Known {
     /// Another still reads it under the name before: ask again.
     Later,
     /// Cursors that may be in it.
-    Others(Others),
+    Cursors(NeighbourCursors),
 }
 
 impl Beside {
@@ -61,7 +61,7 @@ impl Beside {
             let others = list.into_iter().flatten().filter(|&&other| other != index);
             others.map(|&other| &tails[other]).filter(is_beside).collect()
         };
-        let mut known = Others::default();
+        let mut known = NeighbourCursors::default();
         if let Some(id) = tail.next() {
             let own = tail.entry.id == id;
             let has = |other: &&Tail| other.is_at_path(id) && (!own || other.entry.id == id);
@@ -77,7 +77,7 @@ impl Beside {
                 }
                 for other in others {
                     match other.hand_over(id) {
-                        Ok(cursor) => known.same.extend(cursor),
+                        Ok(cursor) => known.same_file.extend(cursor),
                         Err(_) => return Known::Later,
                     }
                 }
@@ -86,8 +86,8 @@ impl Beside {
         let others = pick(self.known.get(&(tail.host, here.to_owned())));
         let gone = gone.values().filter(|entry| folder(&entry.path) == here);
         let cursors = others.into_iter().flat_map(Tail::cursors).chain(gone.flat_map(FileEntry::cursors));
-        known.copied = cursors.filter(|cursor| cursor.is_known()).take(COPIED_FROM_MAX).cloned().collect();
-        Known::Others(known)
+        known.copy_sources = cursors.filter(|cursor| cursor.is_known()).take(COPIED_FROM_MAX).cloned().collect();
+        Known::Cursors(known)
     }
 }
 

@@ -6,11 +6,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use wulog_files::{Fence, private, unreadable};
+
 use crate::config::Config;
 use crate::discover::Discovery;
 use crate::search::search;
-use wulog_files::private;
-use wulog_files::{Fence, unreadable};
 
 /// How much of a file is read to see whether it looks like a log.
 const HEAD_BYTES: u64 = 4096;

@@ -15,11 +15,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tracing::{debug, error, warn};
+use wulog_files::{path_text, private};
 
 use crate::disk::{replace, sync_folder};
 use crate::follow::Anchor;
-use wulog_files::path_text;
-use wulog_files::private;
 
 /// A position in a file, with what stands before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

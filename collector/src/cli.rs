@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use tracing::{info, warn};
+use wulog_files::shown;
 use wulog_schemas::visible::visible;
+use wulog_service::Clock;
+use wulog_service::log_format::LogFormat;
+use wulog_service::service_manager::ServiceManager;
 
 use crate::check;
 use crate::checkpoint;
@@ -19,10 +23,6 @@ use crate::limits;
 use crate::metrics::{Metrics, Server};
 use crate::service::{self, ServiceCommand};
 use crate::{Collector, Config, Pass};
-use wulog_files::shown;
-use wulog_service::Clock;
-use wulog_service::log_format::LogFormat;
-use wulog_service::service_manager::ServiceManager;
 
 /// How long a stop may wait for what is on its way. Service managers kill after 30 s or more.
 pub(crate) const DRAIN_GRACE: Duration = Duration::from_secs(10);

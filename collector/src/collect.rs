@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, warn};
 use wulog_schemas::raw::{Kind, RawHeader};
+use wulog_service::Clock;
 
 use crate::beside::{Beside, Known, folder};
 use crate::certificates::INVENTORY_BYTES_MAX;
@@ -24,7 +25,6 @@ use crate::redact::{Rule, redact};
 use crate::ship::{FatalSinkError, Owner, Shipper};
 use crate::sink::{RawRecord, Sink, Ticket};
 use crate::tail::{Chunk, Line, Reading, Tail};
-use wulog_service::Clock;
 
 /// How much of one file is read before it is the next one's turn.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -210,7 +210,7 @@ impl Collector {
         let looks = Instant::now();
         self.tails.iter_mut().for_each(|tail| tail.look(now_ms));
         pass.look = looks.elapsed();
-        self.choose();
+        self.locate();
         self.save_when_due();
         self.heartbeats(now_ms);
         self.certificates(now_ms);
@@ -218,7 +218,7 @@ impl Collector {
             let read = self.unsaved != Unsaved::Epoch && self.read_round(now_ms, &mut pass);
             self.send(&mut pass)?;
             self.deliveries(Duration::ZERO, &mut pass)?;
-            self.choose();
+            self.locate();
             self.save_when_due();
             self.heartbeats(now_ms);
             self.certificates(now_ms);
@@ -392,22 +392,22 @@ impl Collector {
         Some(earlier.map_or(fresh, |entry| FileEntry { path: path.to_owned(), apart: false, ..entry }))
     }
 
-    fn choose(&mut self) {
-        if self.tails.iter().any(Tail::must_choose) {
+    fn locate(&mut self) {
+        if self.tails.iter().any(Tail::must_locate) {
             let beside = Beside::of(&self.tails);
             for index in 0..self.tails.len() {
-                if !self.tails[index].must_choose() {
+                if !self.tails[index].must_locate() {
                     continue;
                 }
                 match beside.known_of(&self.tails, index, &self.unclaimed) {
                     Known::Elsewhere(id) => self.tails[index].leave_to_others(id),
                     Known::Later => {}
-                    Known::Others(others) => self.tails[index].choose(&others, new_epoch),
+                    Known::Cursors(cursors) => self.tails[index].locate(&cursors, new_epoch),
                 }
             }
         }
         for tail in &mut self.tails {
-            if tail.take_news() {
+            if tail.take_must_save() {
                 self.unsaved = Unsaved::Epoch;
             }
         }

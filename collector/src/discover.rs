@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::warn;
+use wulog_files::{Fence, shown};
+use wulog_lines::EncodingChoice;
 use wulog_schemas::raw::Source;
 
 use crate::config::Input;
 use crate::search::{Unsearchable, search};
-use wulog_files::Fence;
-use wulog_files::shown;
-use wulog_lines::EncodingChoice;
 
 /// Searching takes at most this part of the time: one in 50.
 const SCAN_SHARE: u32 = 50;

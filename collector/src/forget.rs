@@ -4,9 +4,10 @@
 
 use std::path::Path;
 
+use wulog_files::shown;
+
 use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::config::Config;
-use wulog_files::shown;
 
 /// Why a position cannot be forgotten.
 #[derive(Debug, thiserror::Error)]

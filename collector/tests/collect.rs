@@ -292,6 +292,69 @@ fn a_rotated_file_is_read_to_its_end() {
 }
 
 #[test]
+fn a_rotated_file_is_read_to_its_end_whenever_its_handle_was_last_used() {
+    let mut bench = Bench::new();
+    bench.write(log("a"));
+    bench.pump();
+    // A handle that was not read for more than 30 s is closed by the next look, which here finds a rotation.
+    bench.wait_secs(30);
+    bench.pump();
+    bench.append(log("b"));
+    fs::rename(bench.file(LOG), bench.file("WindowsUpdate.log.1")).unwrap();
+    bench.write("c\r\nhal");
+    bench.wait_secs(1);
+    bench.pump();
+    bench.expect("a b c");
+    bench.append("f\r\n");
+    bench.pump();
+    bench.expect("a b c half");
+}
+
+#[test]
+fn lines_that_a_rotated_file_gains_during_an_outage_arrive() {
+    let mut bench = Bench::with(|config| {
+        config.limits.line_bytes_max = 1024;
+        config.limits.bytes_in_flight = 64 * 1024;
+    });
+    bench.write(log("a"));
+    bench.pump();
+    bench.mood(Mood::Silent);
+    bench.append(log("b"));
+    let rotated = bench.file("WindowsUpdate.log.1");
+    fs::rename(bench.file(LOG), &rotated).unwrap();
+    bench.pass();
+    // Another file takes all the room before the writer of the log is told to reopen it.
+    append(&bench.file("other.log"), "x\r\n".repeat(1000));
+    for _ in 0..5 {
+        bench.pass();
+    }
+    append(&rotated, log("c"));
+    bench.write(log("d"));
+    bench.pass();
+    bench.mood(Mood::Takes);
+    bench.pump();
+    let texts: Vec<String> = bench.texts().into_iter().filter(|text| text != "x").collect();
+    assert_eq!(texts, ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_file_that_is_new_at_its_path_is_not_quiet() {
+    let mut bench = Bench::new();
+    bench.write(log("a"));
+    bench.pump();
+    bench.wait_secs(31);
+    bench.pump();
+    fs::remove_file(bench.file(LOG)).unwrap();
+    bench.pump();
+    bench.write("b\r\nhal");
+    bench.pump();
+    bench.expect("a b");
+    bench.append("f\r\n");
+    bench.pump();
+    bench.expect("a b half");
+}
+
+#[test]
 fn a_rotated_file_that_an_input_names_too_is_not_read_twice() {
     for restart in [false, true] {
         let mut bench = Bench::new();

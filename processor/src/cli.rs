@@ -19,8 +19,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use wulog_lines::EncodingChoice;
-use wulog_service::LogFormat;
-use wulog_service::stop_requested;
+use wulog_service::{LogFormat, stop_requested};
 
 use crate::alerts::command::AlertsArgs;
 use crate::certificates::command::CertificatesArgs;

@@ -4,10 +4,10 @@ use std::io::{self, BufRead, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use wulog_lines::EncodingChoice;
 
 use crate::normalize::Patterns;
 use crate::replay::files::FileLines;
-use wulog_lines::EncodingChoice;
 
 /// Patterns on trial.
 pub struct PatternTest<'a, W> {

@@ -14,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use wulog_schemas::raw::RawHeader;
 use wulog_schemas::topic::Topic;
-use wulog_service::Clock;
-use wulog_service::{Loops, Rounds};
+use wulog_service::{Clock, Loops, Rounds};
 
 use crate::http::metrics::{Figures, MachineMetrics, Metrics};
 use crate::log::{Log, LogError, Record, Write};

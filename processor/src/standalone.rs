@@ -14,8 +14,7 @@ use tracing::{info, warn};
 use wulog_collector::{Collector, Pass};
 use wulog_lines::EncodingChoice;
 use wulog_schemas::topic::Topic;
-use wulog_service::Clock;
-use wulog_service::{Loops, Rounds, ServiceManager};
+use wulog_service::{Clock, Loops, Rounds, ServiceManager};
 
 use crate::deliver::ChannelConfig;
 use crate::detect::{Detector, DetectorConfig};

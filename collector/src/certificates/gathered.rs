@@ -5,13 +5,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
+use wulog_files::{Fence, shown};
 use wulog_schemas::certificate::Inventory;
 
 use super::{FileKind, InventoryFile, inventory};
 use crate::config::Input;
 use crate::search::search;
-use wulog_files::Fence;
-use wulog_files::shown;
 
 /// Bytes of one file. `certutil -v` writes 10 kB a certificate, so this is more than a thousand of them.
 pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;

@@ -8,7 +8,10 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
+use wulog_kafka::{KafkaSettings, KafkaValue};
+use wulog_lines::EncodingChoice;
 use wulog_schemas::raw::Source;
+use wulog_settings::{key_at, line_at, place_of};
 
 use super::{
     CertificateSources, Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig,
@@ -16,9 +19,6 @@ use super::{
 };
 use crate::certificates::{failed_file_reader, machine_reader, site_asker};
 use crate::redact::Rule;
-use wulog_kafka::{KafkaSettings, KafkaValue};
-use wulog_lines::EncodingChoice;
-use wulog_settings::{key_at, line_at, place_of};
 
 /// The configuration of `wulog-collector`.
 #[derive(Deserialize, JsonSchema)]

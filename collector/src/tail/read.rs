@@ -1,12 +1,14 @@
-//! Lines from the reading position on, with the proof that it is the right place.
+//! Reads a version that was located, through its handle.
 
 use std::io;
 
-use super::{Gain, Line, Moved, Phase, Tail};
-use crate::disk::{is_being_deleted, read_at, see, see_at, stands};
-use crate::follow::LineMark;
 use wulog_files::unreadable;
-use wulog_lines::Step;
+
+use super::Tail;
+use super::reader::{Line, Taken};
+use super::state::{Following, Handle, Leaving, Rest, State};
+use super::versions::MovedFile;
+use crate::disk::{is_being_deleted, see, see_at};
 
 /// How much is read in one go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,16 +20,15 @@ pub struct Chunk {
 }
 
 impl Tail {
-    /// Reads up to `most` and gives the lines found. Returns how many bytes were new.
+    /// Reads up to `most` and adds the lines found to `lines`. Returns how many bytes were new.
     pub fn read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> usize {
         match self.try_read(buffer, most, lines) {
             Ok(bytes) => {
-                self.trouble = None;
+                self.complaint = None;
                 bytes
             }
             Err(error) => {
-                self.more = false;
-                self.handle = None;
+                self.state.lose_handle();
                 self.complain(&unreadable(&error));
                 0
             }
@@ -35,96 +36,86 @@ impl Tail {
     }
 
     fn try_read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> io::Result<usize> {
-        let leaving = matches!(self.phase, Phase::Leaving { .. });
-        if self.handle.is_none() {
-            let file = self.fence.open(&self.entry.path)?;
-            let now = see(&file)?;
-            if let Some(seen) = self.seen
-                && now.id != seen.id
-            {
-                self.note(now);
-                self.replaced(seen.id);
-                return Ok(0);
-            }
-            self.handle = Some((file, self.now_ms));
-        }
-        let (file, used_ms) = self.handle.as_mut().expect("it was opened just now");
-        *used_ms = self.now_ms;
-        let framer = self.framer.as_mut().expect("a file that is read was chosen, which sets the framer");
-        let held = framer.held_bytes();
-        let (anchor_lines, anchor_bytes) = if held + self.lead > 0 { (0, 0) } else { self.read.anchor.verifiable() };
-        let from = self.read.position + self.lead + held - anchor_bytes;
-        buffer.resize(anchor_bytes as usize + most.bytes, 0);
-        let got = read_at(file, buffer, from)?;
-        let mut whole = got < buffer.len();
-        let (before, new) = buffer[..got].split_at(got.min(anchor_bytes as usize));
-        if before.len() < anchor_bytes as usize || !stands(&self.read.anchor, anchor_lines, framer, before) {
-            self.misplaced();
+        if !self.open()? {
             return Ok(0);
         }
-        let mut at = 0;
-        if self.read.open_ended && self.lead == 0 && held == 0 {
-            match framer.leading_ending(new) {
-                Some(ending) => (at, self.lead) = (ending, ending as u64),
-                None => at = new.len(),
-            }
-        }
-        let finish = whole && (leaving || self.quiet);
-        let mut taken_bytes = new.len();
-        loop {
-            if lines.len() >= most.lines {
-                // The rest is read again.
-                (whole, taken_bytes) = (false, at);
-                break;
-            }
-            let (frame, ended) = match framer.step(&new[at..]) {
-                Step::Line(frame) => (Some(frame), true),
-                Step::Wait { taken } => {
-                    at += taken;
-                    (if finish { framer.finish(&new[at..]) } else { None }, false)
-                }
-            };
-            let Some(frame) = frame else { break };
-            at += frame.taken;
-            let text = frame.text();
-            let mark = LineMark::new(&text.bytes, frame.line_bytes + self.lead);
-            // Where no line is before it, the first line is the proof.
-            if self.read.anchor.is_empty() && self.read.first.is_some_and(|first| first != mark.crc) {
+        let is_complete = matches!(self.state, State::Leaving(_)) || self.at_path.is_quiet();
+        let Some((reader, file)) = self.state.open_reader() else { return Ok(0) };
+        let Some(unread) = reader.fill(file, buffer, most.bytes)? else {
+            self.misplaced();
+            return Ok(0);
+        };
+        let is_final = unread.reaches_end && is_complete;
+        match reader.take_lines(unread.bytes, is_final, most.lines, lines) {
+            Taken::OtherFile => {
                 self.misplaced();
                 return Ok(0);
             }
-            let (offset, end) = (self.read.logical, self.read.logical + text.bytes.len() as u64 + 1);
-            self.lead = 0;
-            self.read.position += mark.file_bytes;
-            (self.read.logical, self.read.open_ended) = (end, !ended);
-            self.read.anchor.push(mark);
-            let gain = Gain { mark, logical: end, position: self.read.position, open_ended: !ended };
-            let (lossy, truncated) = (text.lossy, frame.truncated);
-            lines.push(Line { value: text.bytes.into_owned(), lossy, truncated, offset, end, gain });
+            Taken::Part(bytes) => return Ok(bytes),
+            Taken::All => {}
         }
-        if whole {
-            self.more = false;
-            if let Phase::Leaving { finished, .. } = &mut self.phase {
-                *finished = true;
-                if see_at(&self.entry.path).is_err_and(|error| is_being_deleted(&error)) {
-                    // While we hold it, nobody can write a new file of this name.
-                    self.handle = None;
-                }
-                if self.acks.is_empty() && lines.is_empty() {
-                    self.choose_again(true);
-                }
-            }
+        let bytes = unread.bytes.len();
+        if unread.reaches_end {
+            self.found_end(lines.is_empty());
         }
-        Ok(taken_bytes)
+        Ok(bytes)
     }
 
-    /// The lines before the reading position are not there any more.
-    fn misplaced(&mut self) {
-        if let Phase::Leaving { certain, .. } = self.phase
-            && let Some((file, _)) = self.handle.take()
-        {
-            self.opened.insert(self.entry.id, Moved { file, certain });
+    /// Opens the version that is read, unless it is open. Returns false where the state has changed instead.
+    fn open(&mut self) -> io::Result<bool> {
+        match &mut self.state {
+            State::Following(Following { handle: Some(handle), .. }) => {
+                handle.used_ms = self.now_ms;
+                Ok(true)
+            }
+            State::Following(Following { handle: None, .. }) => self.open_at_path(),
+            State::Leaving(Leaving { rest: Rest::Lost, .. }) => Ok(self.open_lost()),
+            State::Leaving(_) => Ok(true),
+            State::Locating(_) | State::Retired => Ok(false),
         }
-        self.choose_again(false);
+    }
+
+    fn open_at_path(&mut self) -> io::Result<bool> {
+        let file = self.fence.open(&self.entry.path)?;
+        let now = see(&file)?;
+        if let Some(seen) = self.at_path.seen()
+            && now.id != seen.id
+        {
+            self.note(now);
+            self.leave_path(seen.id);
+            return Ok(false);
+        }
+        if let State::Following(following) = &mut self.state {
+            following.handle = Some(Handle { file, used_ms: self.now_ms });
+        }
+        Ok(true)
+    }
+
+    /// Opens a version again that has left the path, after a failed read.
+    fn open_lost(&mut self) -> bool {
+        let reopened = self.reopen(self.entry.id);
+        match (&mut self.state, reopened) {
+            (State::Leaving(leaving), Some(MovedFile { file, certain })) => {
+                (leaving.rest, leaving.certain) = (Rest::Open(file), certain);
+                true
+            }
+            _ => {
+                self.locate_again();
+                false
+            }
+        }
+    }
+
+    /// A read found the end of the file. `is_empty`: it found no line.
+    fn found_end(&mut self, is_empty: bool) {
+        self.more = false;
+        if let State::Leaving(leaving) = &mut self.state {
+            if see_at(&self.entry.path).is_err_and(|error| is_being_deleted(&error)) {
+                leaving.rest = Rest::Closed;
+            }
+            if self.acks.is_empty() && is_empty {
+                self.locate_next();
+            }
+        }
     }
 }

@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use wulog_schemas::alert::{Alert, State};
-use wulog_service::Clock;
-use wulog_service::Rounds;
+use wulog_service::{Clock, Rounds};
 
 use self::attempt::panic_text;
 use self::late::Late;

@@ -5,10 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use wulog_files::shown;
-use wulog_lines::EncodingChoice;
-use wulog_lines::LINE_BYTES_MAX;
-use wulog_lines::{Binary, HEAD_BYTES};
-use wulog_lines::{Frame, Framer, Step};
+use wulog_lines::{Binary, EncodingChoice, Frame, Framer, HEAD_BYTES, LINE_BYTES_MAX, Step};
 use wulog_schemas::raw::{RawHeader, Source, VERSION};
 
 /// Bytes read at a time; a file keeps no handle between, so that 10,000 files need no 10,000 handles.

@@ -10,16 +10,16 @@ use std::time::Duration;
 use regex::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use wulog_files::Fence;
+use wulog_kafka::KafkaSettings;
+use wulog_lines::EncodingChoice;
 use wulog_schemas::raw::Source;
+use wulog_settings::toml_error;
 
 use self::written::{Checker, RawConfig};
 use crate::certificates::{AskSite, ReadFailed, ReadMachine};
 use crate::limits::Priority;
 use crate::redact::Rule;
-use wulog_files::Fence;
-use wulog_kafka::KafkaSettings;
-use wulog_lines::EncodingChoice;
-use wulog_settings::toml_error;
 
 /// What a collector does.
 #[derive(Clone, Debug)]

@@ -1,37 +1,37 @@
 //! Versions of a log that were never seen under its name.
 //!
-//! Between two looks a log can be renamed, written anew and renamed again. The version in the middle stands beside the
-//! log by then, under a name of the same rotation, and is younger than the version that was seen last. It is read in its
-//! turn. A version that was moved to another folder, or deleted, cannot be found.
+//! Between two looks a log can be renamed, recreated and renamed again. The version in the middle then stands beside the
+//! log, under a name of the same rotation, and is younger than the version that was seen last. It is read in its turn. A
+//! version that was moved to another folder, or deleted, cannot be found.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::FileId;
+use super::versions::FileId;
 use crate::disk::see_at;
 
-/// Names in the folder that are looked at, at most: a folder may hold the logs of ten thousand hosts.
+/// How many names of the folder are examined: a folder may hold the logs of ten thousand hosts.
 const NAMES_MAX: usize = 4096;
 /// Longest part of a name that a rotation adds: a date, a time and a number.
 const ADDED_MAX: usize = 32;
-/// Words that programs add to the name of the log before.
+/// Words that programs add to the name of the previous log.
 const WORDS: [&str; 5] = ["old", "bak", "prev", "previous", "last"];
 
 /// A version that was not seen at the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Missed {
+pub(super) struct MissedVersion {
     pub(super) path: PathBuf,
     pub(super) id: FileId,
 }
 
-/// The files beside `path` that a rotation of it made since the version that was last written at `written_ns`, oldest
-/// first. `is_known` are ids of versions that were seen. A file of the same clock tick may as well be older than what was
-/// seen, and would then be read out of order, so it does not count.
-pub(super) fn missed(path: &Path, written_ns: i128, is_known: impl Fn(FileId) -> bool) -> Vec<Missed> {
+/// Returns the files beside `path` that a rotation of `path` made and that are younger than `written_ns`, oldest first.
+/// `is_known` tells the ids of versions that were seen. A file of the same clock tick may be older than the version that
+/// was seen last, and would then be read out of order, so it does not count.
+pub(super) fn missed_versions(path: &Path, written_ns: i128, is_known: impl Fn(FileId) -> bool) -> Vec<MissedVersion> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
     let name = name.to_string_lossy();
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut found: Vec<(i128, Missed)> = Vec::new();
+    let mut found: Vec<(i128, MissedVersion)> = Vec::new();
     for entry in entries.flatten().take(NAMES_MAX) {
         if !is_rotation(&entry.file_name().to_string_lossy(), &name) {
             continue;
@@ -41,14 +41,14 @@ pub(super) fn missed(path: &Path, written_ns: i128, is_known: impl Fn(FileId) ->
             && seen.modified_ns > written_ns
             && !is_known(seen.id)
         {
-            found.push((seen.modified_ns, Missed { path: entry.path(), id: seen.id }));
+            found.push((seen.modified_ns, MissedVersion { path: entry.path(), id: seen.id }));
         }
     }
     found.sort_by(|a, b| (a.0, &a.1.path).cmp(&(b.0, &b.1.path)));
     found.into_iter().map(|(_, missed)| missed).collect()
 }
 
-/// Whether a rotation of `log` makes such a name: `a.log.1`, `a.1.log`, `a-20230301.log`, `a.log.old`.
+/// True when a rotation of `log` makes this name: `a.log.1`, `a.1.log`, `a-20230301.log`, `a.log.old`.
 fn is_rotation(name: &str, log: &str) -> bool {
     let (stem, extension) = log.rsplit_once('.').unwrap_or((log, ""));
     let Some(rest) = name.strip_prefix(stem) else { return false };
@@ -99,7 +99,7 @@ mod tests {
         write("a.log.3", 101);
         write("b.log.1", 102);
         write("a.log", 103);
-        let found = missed(&at("a.log"), written_ns, |id| id == seen);
+        let found = missed_versions(&at("a.log"), written_ns, |id| id == seen);
         let names: Vec<PathBuf> = found.into_iter().map(|missed| missed.path).collect();
         assert_eq!(names, [at("a.log.3"), at("a.log.2")]);
     }
