@@ -10,6 +10,7 @@
 //! is no line gives an event with `error.*`.
 
 mod attempt;
+mod certificate_list;
 mod certificates;
 mod classify;
 mod config;
@@ -19,26 +20,33 @@ mod file;
 mod files;
 mod flags;
 mod fold;
-mod gate;
+mod admission;
 mod host;
 mod hosts;
 mod inventory;
 mod notices;
 mod json;
-mod known;
+mod fragment_cache;
 mod log_kind;
 mod names;
 mod notable;
-mod observe;
+mod host_dimensions;
+mod trust_outcome;
 mod patterns;
 mod position;
 mod proxy;
+mod fragment_generation;
 mod limit;
-mod stamp;
+mod line;
+mod operation;
+mod spelling;
+mod trust_failure;
+mod zone;
+mod event_time;
 mod thread;
 mod time;
 mod wrapped;
-mod titles;
+mod update_names;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -54,7 +62,8 @@ pub use config::{Events, Limits, NormalizerConfig};
 pub use inventory::Inventory;
 pub use notices::SetAside;
 pub use patterns::{Counts, Match, PatternConfig, Patterns};
-pub use time::{FileClock, UtcOffset, Zone};
+pub use time::FileClock;
+pub use zone::{UtcOffset, Zone};
 
 use crate::bounds::{self, DOCUMENT_BYTES_MIN};
 use crate::format::{self, Format};
@@ -63,15 +72,16 @@ use crate::log_time::{self, LogClock, Said, Step, Verdict};
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::parse::{Entry, LocalTime, parse, restored};
 use crate::question::{Answer, Question};
+use admission::{Admission, AdmissionControl};
 use document::Documents;
-use gate::{Admission, Gate};
-use host::{Facts, Host, Moment, Scope};
+use host::{FactsToSend, Host, Moment, Scope};
 use hosts::Hosts;
 use limit::LabelNames;
-use observe::Seen;
+use line::{Line, raw_fields};
 use position::Position;
 use time::Offsets;
-use titles::Titles;
+use trust_outcome::TrustLine;
+use update_names::UpdateNames;
 use wrapped::{Belongs, HeldLine, Wrapped};
 
 /// Where records keep coming, a tick is passed on when log time has moved on by this.
@@ -119,8 +129,8 @@ struct State {
     last_tick: Option<i64>,
     hosts: Hosts,
     labels: LabelNames,
-    gate: Gate,
-    titles: Titles,
+    admission: AdmissionControl,
+    update_names: UpdateNames,
 }
 
 /// Why a record is no line, heartbeat or tick.
@@ -248,7 +258,7 @@ impl Normalizer {
 
     /// The document that tells of a jump of the clock, when it begins and when log time goes back.
     fn clock_error(&self, record: &InRecord<'_>, verdict: Verdict) -> Option<Output> {
-        let now = time::format_utc(self.state.clock.now_ms(), document::sub_second(self.state.clock.now_ms()));
+        let now = time::format_utc(self.state.clock.now_ms(), time::sub_second(self.state.clock.now_ms()));
         let reason = match verdict {
             Verdict::Believed | Verdict::SetAside => return None,
             Verdict::Impossible => {
@@ -296,18 +306,18 @@ impl Normalizer {
         host.last_log = at.log_time;
         host.set_name(&header.host, scope);
         if host.admission != Admission::Admitted || config.inventory.is_given() {
-            let gate = &mut self.state.gate;
-            let admission = gate.admit(host.admission, &header.host, at.log_time, config, self.partitions);
+            let control = &mut self.state.admission;
+            let admission = control.admit(host.admission, &header.host, at.log_time, config, self.partitions);
             host.set_admission(admission, scope);
         }
-        let mut facts = Facts::new();
+        let mut facts = FactsToSend::new();
         match (beat, &inventory) {
             (Some(beat), _) => {
                 host.heartbeat(beat, scope, &mut facts);
                 host.settle(scope, &mut facts);
             }
             (None, Some(inventory)) => {
-                let raw = document::raw_fields(record);
+                let raw = raw_fields(record);
                 let key = Arc::clone(&host.id);
                 for event in certificates::take(host, inventory, scope, raw, &mut facts) {
                     let ecs = format::write(Format::Ecs, &event);
@@ -322,7 +332,7 @@ impl Normalizer {
                     facts: &mut facts,
                     documents: &mut self.documents,
                     notices: &mut self.notices,
-                    titles: &mut self.state.titles,
+                    names: &mut self.state.update_names,
                     out,
                 };
                 take_line(host, record, &header, &mut into);
@@ -332,7 +342,7 @@ impl Normalizer {
                 }
             }
         }
-        send(host, facts, scope, &self.state.titles, out);
+        send(host, facts, scope, &self.state.update_names, out);
         due.keep(host, at, config);
         self.write_forgotten(at, out);
         Ok(())
@@ -344,13 +354,13 @@ impl Normalizer {
             let id = Arc::clone(&host.id);
             let scope = Scope { id: &id, at, config: &self.config };
             // The host is gone, so its signals have nobody that they tell of.
-            let mut facts = Facts::new();
+            let mut facts = FactsToSend::new();
             let mut into = Into {
                 scope,
                 facts: &mut facts,
                 documents: &mut self.documents,
                 notices: &mut self.notices,
-                titles: &mut self.state.titles,
+                names: &mut self.state.update_names,
                 out: &mut *out,
             };
             while let Some(wrapped) = host.next_wrapped(i64::MAX) {
@@ -369,7 +379,7 @@ impl Normalizer {
     fn settle_due(&mut self, at: Moment, out: &mut Vec<Output>) {
         let at = Moment { log_time: self.state.clock.now_ms(), ..at };
         while let Some((host, due)) = self.state.hosts.next_due(at.log_time) {
-            let mut facts = Facts::new();
+            let mut facts = FactsToSend::new();
             let id = Arc::clone(&host.id);
             let scope = Scope { id: &id, at, config: &self.config };
             let mut into = Into {
@@ -377,14 +387,14 @@ impl Normalizer {
                 facts: &mut facts,
                 documents: &mut self.documents,
                 notices: &mut self.notices,
-                titles: &mut self.state.titles,
+                names: &mut self.state.update_names,
                 out,
             };
             while let Some(wrapped) = host.next_wrapped(at.log_time) {
                 flush(host, wrapped, &mut into);
             }
             host.settle(scope, &mut facts);
-            send(host, facts, scope, &self.state.titles, out);
+            send(host, facts, scope, &self.state.update_names, out);
             due.keep(host, at, &self.config);
         }
     }
@@ -410,10 +420,10 @@ impl Normalizer {
 /// Where what a line says goes.
 struct Into<'a> {
     scope: Scope<'a>,
-    facts: &'a mut Facts,
+    facts: &'a mut FactsToSend,
     documents: &'a mut Documents,
     notices: &'a mut Vec<String>,
-    titles: &'a mut Titles,
+    names: &'a mut UpdateNames,
     out: &'a mut Vec<Output>,
 }
 
@@ -473,7 +483,7 @@ fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, 
         host.files[place].wrapped = Some(begun);
         return;
     }
-    let raw = document::raw_fields(record);
+    let raw = raw_fields(record);
     let lossy = matches!(text, Cow::Owned(_));
     let placed = Placed { header, value: record.value, raw, position, epoch: epoch_id, lossy };
     write(host, &placed, &text, &mut entry, into);
@@ -536,14 +546,14 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: &mut Entry<'_>
     let entry = &*entry;
     host.count_line();
     if !form.is_foreign() {
-        observe::learn(host, entry, scope);
+        host_dimensions::learn(host, entry, scope);
     }
     let file = &mut host.files[place];
     let stated = file.time.stated(entry, &offsets);
     let counts = file.kind.counts(entry, stated.is_some());
     let reread = file.is_reread(stated.as_ref().map(|time| time.millis));
-    let time = stamp::event_time(stated, entry, file, header, at.log_time);
-    let flags = stamp::flags(&time, entry, header, position, reread, placed.lossy, at.log_time);
+    let time = event_time::event_time(stated, entry, file, header, at.log_time);
+    let flags = event_time::flags(&time, entry, header, position, reread, placed.lossy, at.log_time);
     let file_id = match position {
         Position::Rewound => epoch_id.rewound(hash_of(header, placed.value)),
         Position::New | Position::Repeat => epoch_id,
@@ -561,7 +571,7 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: &mut Entry<'_>
         _ => thread.follow(entry, limits.value_bytes_max),
     };
     if !form.is_foreign() {
-        observe::name_updates(into.titles, entry, thread, limits);
+        into.names.learn_from(entry, thread, limits);
     }
     let process = file.time.process(entry.pid).filter(|_| !form.is_foreign());
     let matched = config.patterns.find(text, entry, limits.value_bytes_max);
@@ -570,9 +580,9 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: &mut Entry<'_>
     let names_own = entry.facts.update.is_some() && meaning.outcome == EventOutcome::Failure;
     let is_of_update = names_own || classify::is_of_update(&meaning, operation);
     let update = is_of_update.then(|| thread.update_of(entry, operation)).flatten();
-    let line = document::Line {
+    let line = Line {
         meaning,
-        name: update.as_deref().and_then(|update| into.titles.of(update)),
+        name: update.as_deref().and_then(|update| into.names.of(update)),
         update,
         operation,
         host_id: key,
@@ -588,7 +598,7 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: &mut Entry<'_>
         process_name: process.and_then(|process| process.name.as_deref()),
         dimensions: &host.dimensions,
         labels: &labels,
-        told: matches!(labels, Cow::Borrowed(_)).then_some(&host.told),
+        generation: matches!(labels, Cow::Borrowed(_)).then_some(&host.fragment_generation),
         matched: matched.as_ref(),
         raw: placed.raw,
     };
@@ -596,7 +606,7 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: &mut Entry<'_>
         let value = bounds::fit_event(config.format, into.documents.line(&line), document_bytes_max(config));
         into.out.push(Output { topic: Topic::Events, key: Arc::clone(&host.id), value, timestamp_ms: at.log_time });
     }
-    let own = classify::trust_failure(entry);
+    let own = trust_failure::trust_failure(entry);
     let trust = matched.as_ref().map_or(own, |matched| matched.trust(own));
     let clock = file.time.clock_millis();
     host.saw_line(entry, time.millis, scope);
@@ -604,7 +614,7 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: &mut Entry<'_>
         host.saw_time(time.millis);
     }
     if counts && !reread {
-        let seen = Seen {
+        let line = TrustLine {
             entry,
             trust,
             action: meaning.action,
@@ -615,7 +625,7 @@ fn write(host: &mut Host, placed: &Placed<'_>, text: &str, entry: &mut Entry<'_>
             clock,
             file: &header.file,
         };
-        observe::observe(host, &seen, scope, into.facts);
+        trust_outcome::observe(host, &line, scope, into.facts);
     }
     host.settle(scope, into.facts);
 }
@@ -627,14 +637,14 @@ fn text(value: &[u8]) -> Cow<'_, str> {
 }
 
 /// Sends what a host has to say, where it counts; before each attempt its document.
-fn send(host: &Host, facts: Facts, scope: Scope<'_>, titles: &Titles, out: &mut Vec<Output>) {
+fn send(host: &Host, facts: FactsToSend, scope: Scope<'_>, names: &UpdateNames, out: &mut Vec<Output>) {
     if host.admission != Admission::Admitted {
         return;
     }
     let log_time = scope.at.log_time;
     for mut said in facts {
         if let Fact::Attempt(attempt) = &mut said.fact {
-            attempt::name(attempt, titles);
+            attempt::name(attempt, names);
             if let Some(proof) = said.proof.as_ref().filter(|_| scope.config.attempts) {
                 let event = attempt::document(attempt, proof, &host.dimensions, &host.labels);
                 let ecs = format::write(Format::Ecs, &event);
