@@ -7,7 +7,7 @@
 //! format keeps what is strange to it (`unmapped`, an attribute, the event itself), under its ECS name. So a new field of
 //! [`Event`] is in every format on the day it is made, and a row gives it a better place.
 
-mod event_time;
+mod document_time;
 mod fields;
 mod hec;
 mod ocsf;
@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::Event;
 
-pub(crate) use event_time::event_time_ms;
+pub(crate) use document_time::event_time_ms;
 
 /// Name of this product, where a format asks who logged.
 const PRODUCT: &str = "wulog";

@@ -1,94 +1,25 @@
-//! What an attempt is made of, and its document on `wulog.events`.
+//! The document of an attempt on `wulog.events`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::NO_WSUS;
 use wulog_schemas::event::{
     Action, ECS_VERSION, Ecs, ErrorFields, Event, EventFields, EventId, EventKind, EventOutcome, EventType, HostFields,
-    LogFields, LogFile, OpenOperation, OsFields, PackageFields, RawFields, RelatedFields, ServiceFields, TimeSource,
-    WuFields, attempt_id,
+    LogFields, LogFile, OpenOperation, OsFields, PackageFields, RawFields, RelatedFields, ServiceFields, WuFields,
+    attempt_id,
 };
 use wulog_schemas::hresult::{self, parse_hresult};
-use wulog_schemas::signal::{Attempt, Outcome, RawPosition};
+use wulog_schemas::signal::{Attempt, Outcome};
 
-use super::document::sub_second;
-use super::time::format_utc;
-use super::titles::Titles;
+use super::operation::{Operation, Proof};
+use super::time::{format_utc, sub_second};
+use super::update_names::UpdateNames;
 use crate::parse::service_name;
 
-/// The operation of an attempt. The order is that of the steps on an update: a success proves the steps before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) enum Operation {
-    /// A search for updates.
-    Scan,
-    /// A signature was checked outside of the others.
-    Verification,
-    /// A download, the check of what was downloaded included.
-    Download,
-    /// An installation. An uninstallation is no attempt.
-    Install,
-}
-
-impl Operation {
-    /// The name in signals, which is also that in events.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Operation::Scan => "scan",
-            Operation::Verification => "verification",
-            Operation::Download => "download",
-            Operation::Install => "install",
-        }
-    }
-
-    /// True where a success of this operation ends a failure of `failed`. A download verifies what it brings, so both prove
-    /// each other; neither proves that an installation works.
-    pub(super) fn ends(self, failed: Operation) -> bool {
-        self.place() >= failed.place()
-    }
-
-    /// Place in the chain of steps.
-    fn place(self) -> u8 {
-        match self {
-            Operation::Scan => 0,
-            Operation::Verification | Operation::Download => 1,
-            Operation::Install => 2,
-        }
-    }
-}
-
-impl From<OpenOperation> for Operation {
-    fn from(open: OpenOperation) -> Operation {
-        match open {
-            OpenOperation::Scan => Operation::Scan,
-            OpenOperation::Verification => Operation::Verification,
-            OpenOperation::Download => Operation::Download,
-            OpenOperation::Install | OpenOperation::Uninstall => Operation::Install,
-        }
-    }
-}
-
-/// The lines that an attempt is told by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Proof {
-    /// The raw record that decides.
-    pub(super) raw: RawPosition,
-    /// Log time of that record.
-    pub(super) log_time: i64,
-    /// Ids of the lines, the first one first.
-    pub(super) lines: Vec<EventId>,
-    /// Event time of the first line, milliseconds since 1970 UTC.
-    pub(super) start: i64,
-    /// Where that time comes from.
-    pub(super) time_source: TimeSource,
-    /// The file of the lines.
-    pub(super) file: Box<str>,
-}
-
-/// Gives the attempt the title and KB that any line told of its update.
-pub(super) fn name(attempt: &mut Attempt, titles: &Titles) {
-    let Some(name) = attempt.dimensions.get("update").and_then(|update| titles.of(update)) else { return };
+/// Adds the title and KB of its update to an attempt, where a line of any host named them.
+pub(super) fn name(attempt: &mut Attempt, names: &UpdateNames) {
+    let Some(name) = attempt.dimensions.get("update").and_then(|update| names.of(update)) else { return };
     for (dimension, value) in [("title", &name.title), ("kb", &name.kb)] {
         if let Some(value) = value {
             attempt.dimensions.insert(dimension.to_owned(), value.clone());
@@ -96,7 +27,7 @@ pub(super) fn name(attempt: &mut Attempt, titles: &Titles) {
     }
 }
 
-/// The document of an attempt: what its signal says and what is known of its host, as one event. A rule of a SIEM over
+/// The document of an attempt: the contents of its signal and the facts of its host, as one event. A rule of a SIEM over
 /// these documents counts operations, where lines of a healthy installation have codes of failures too.
 pub(super) fn document<'a>(
     attempt: &'a Attempt,

@@ -1,27 +1,25 @@
-//! An inventory of certificates -> documents of what changed, and the signal for the Detector.
+//! An inventory of certificates -> documents of its changes, and the signal for the Detector.
 //!
-//! Of each host the thumbprints by store are remembered, so that an inventory that repeats the one before says nothing.
-//! The signal is sent again once a week, so that a Detector that is rebuilt from the signals of a month has it. Between,
-//! a short signal says once a day that the stores were seen unchanged: a certificate is known to be missing on a host only
-//! as of the time at which its stores were last looked at.
+//! The thumbprints of each host are remembered by store, so that an inventory without changes gives no document. The signal
+//! is sent again once a week, so that a Detector that is rebuilt from the signals of a month has it. In between, a short
+//! signal says once a day that the stores were seen unchanged: a certificate is known to be missing on a host only as of
+//! the time at which its stores were last read.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use wulog_schemas::certificate::{Certificate, FailedFile, Inventory, STORES, Store};
 use wulog_schemas::event::{
     Action, CertificateFields, ECS_VERSION, Ecs, Event, EventFields, EventKind, EventOutcome, EventType, FileFields,
     HostFields, LogFields, NameFields, OsFields, RawFields, RelatedFields, ServiceFields, SignatureFields, TimeSource,
     WuFields, X509Fields, certificate_event_id,
 };
-use wulog_schemas::host::hex_digest;
 use wulog_schemas::hresult;
 use wulog_schemas::signal::{CertificateFacts, Fact, HostRef};
 
-use super::document::sub_second;
-use super::host::{Facts, Host, Said, Scope};
-use super::time::format_utc;
+use super::certificate_list::{CertificateList, Difference, FILES_MAX, digest, hex};
+use super::host::{FactToSend, FactsToSend, Host, Scope};
+use super::time::{format_utc, sub_second};
 
 /// Documents about single certificates that one inventory gives; the document of the inventory counts all of them.
 const DOCUMENTS_MAX: usize = 100;
@@ -29,75 +27,33 @@ const DOCUMENTS_MAX: usize = 100;
 /// The signal is sent again after so long: a little less than the week after which collectors repeat an inventory.
 const SEND_AGAIN_MS: i64 = 6 * 24 * 3600 * 1000;
 
-/// The Detector is told of unchanged stores again when they were seen so much later than it knows.
-const SEEN_AGAIN_MS: i64 = 20 * 3600 * 1000;
-
-/// Certificates that are remembered of a host; an inventory of 256 KiB has fewer.
-const REMEMBERED_MAX: usize = 4_096;
-
-/// Files that the update client did not trust, of one inventory; a collector sends eight.
-const FILES_MAX: usize = 16;
-
-/// Stores of which the first inventory gives a document a certificate: what others put there concerns updates.
-const TOLD_AT_FIRST: [&str; 3] = ["TrustedPublisher", "Disallowed", "WSUS"];
-
-type Thumbprint = [u8; 20];
-
-/// What the inventory before listed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Listed {
-    /// Place of the store in [`STORES`] and thumbprint, in order.
-    certificates: Vec<(u8, Thumbprint)>,
-    /// Bit N is set where store N was read completely.
-    complete: u8,
-    accept_trusted_publisher_certs: Option<bool>,
-    /// The TLS certificate of the WSUS server, and whether the host trusts it.
-    site: Option<(Thumbprint, bool)>,
-    /// The files that the update client did not trust, by a digest of the path, the signer and whether there is a time
-    /// stamp.
-    failed_files: Vec<String>,
-    /// Log time of the last signal that listed them.
-    sent: i64,
-    /// See [`Inventory::hash`].
-    hash: String,
-    /// When the stores were last seen so, as far as the Detector was told.
-    seen: i64,
-}
-
-/// A certificate that came or went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Difference {
-    action: Action,
-    store: u8,
-    thumbprint: Thumbprint,
-}
-
-/// What one document is about.
+/// The subject of one document.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
     /// The inventory as a whole.
     Inventory,
-    /// A certificate that came or went.
+    /// A certificate that was found, added or removed.
     Difference(Difference),
     /// A file that the update client did not trust.
     File(&'a FailedFile),
 }
 
-/// Takes an inventory of a host; gives the documents that it makes.
+/// Takes an inventory of a host; returns the documents of its changes.
 pub(super) fn take<'a>(
     host: &'a mut Host,
     inventory: &'a Inventory,
     scope: Scope<'_>,
     raw: RawFields,
-    facts: &mut Facts,
+    facts: &mut FactsToSend,
 ) -> Vec<Event<'a>> {
-    let now = Listed::of(inventory, scope.at.log_time);
+    let now = CertificateList::of(inventory, scope.at.log_time);
     let before = host.certificates.take();
-    let repeats =
-        |before: &Listed| before.lists_as(&now) && scope.at.log_time < before.sent.saturating_add(SEND_AGAIN_MS);
+    let repeats = |before: &CertificateList| {
+        before.lists_as(&now) && scope.at.log_time < before.sent.saturating_add(SEND_AGAIN_MS)
+    };
     if before.as_deref().is_some_and(repeats) {
         host.certificates = before;
-        seen(host, &now.hash, inventory.taken, scope, facts);
+        host.certificates_seen(&now.hash, inventory.taken, scope, facts);
         return Vec::new();
     }
     let differences = now.differences(before.as_deref());
@@ -108,7 +64,7 @@ pub(super) fn take<'a>(
     host.certificates = Some(Box::new(now));
     let named = HostRef { id: scope.id.to_owned(), name: host.name().to_owned() };
     let fact = Fact::Certificates(CertificateFacts::of(named, inventory));
-    facts.push(Said { raw: scope.at.raw, fact, proof: None });
+    facts.push(FactToSend { raw: scope.at.raw, fact, proof: None });
     if !is_news {
         return Vec::new();
     }
@@ -123,118 +79,7 @@ pub(super) fn take<'a>(
     events
 }
 
-/// Takes what a heartbeat says: the stores were seen at `seen` to hold what the inventory with this hash lists.
-pub(super) fn seen(host: &mut Host, hash: &str, seen: i64, scope: Scope<'_>, facts: &mut Facts) {
-    // A file may be dated in the future, by a clock that is wrong.
-    let seen = seen.min(scope.at.log_time);
-    let Some(listed) = &mut host.certificates else { return };
-    if listed.hash != hash || seen < listed.seen.saturating_add(SEEN_AGAIN_MS) {
-        return;
-    }
-    listed.seen = seen;
-    let host = HostRef { id: scope.id.to_owned(), name: host.name().to_owned() };
-    let fact = CertificateFacts { host, taken: seen, unchanged: true, ..CertificateFacts::default() };
-    facts.push(Said { raw: scope.at.raw, fact: Fact::Certificates(fact), proof: None });
-}
-
-impl Listed {
-    fn of(inventory: &Inventory, log_time: i64) -> Listed {
-        let mut listed = Listed {
-            accept_trusted_publisher_certs: inventory
-                .policy
-                .as_ref()
-                .map(|policy| policy.accept_trusted_publisher_certs),
-            site: inventory
-                .wsus_site
-                .as_ref()
-                .and_then(|site| Some((thumbprint(&site.chain.first()?.sha1)?, site.trusted?))),
-            failed_files: inventory.failed_files.iter().take(FILES_MAX).map(digest).collect(),
-            sent: log_time,
-            hash: inventory.hash(),
-            seen: inventory.taken.min(log_time),
-            ..Listed::default()
-        };
-        for store in &inventory.stores {
-            let Some(place) = place_of(&store.name) else { continue };
-            if store.complete {
-                listed.complete |= 1 << place;
-            }
-            let thumbprints = store.certificates.iter().filter_map(|certificate| thumbprint(&certificate.sha1));
-            listed.certificates.extend(thumbprints.map(|thumbprint| (place, thumbprint)));
-        }
-        listed.certificates.sort_unstable();
-        listed.certificates.dedup();
-        listed.certificates.truncate(REMEMBERED_MAX);
-        listed
-    }
-
-    /// Whether both list the same.
-    fn lists_as(&self, other: &Listed) -> bool {
-        (&self.certificates, self.complete, self.accept_trusted_publisher_certs, self.site, &self.failed_files)
-            == (
-                &other.certificates,
-                other.complete,
-                other.accept_trusted_publisher_certs,
-                other.site,
-                &other.failed_files,
-            )
-    }
-
-    /// What came and went since the inventory before. A store that one of the two did not read completely tells nothing.
-    fn differences(&self, before: Option<&Listed>) -> Vec<Difference> {
-        let Some(before) = before else {
-            let is_told = |store: u8| TOLD_AT_FIRST.contains(&STORES[usize::from(store)]);
-            let found = self.certificates.iter().filter(|(store, _)| is_told(*store));
-            return found
-                .map(|(store, thumbprint)| Difference {
-                    action: Action::CertificateFound,
-                    store: *store,
-                    thumbprint: *thumbprint,
-                })
-                .collect();
-        };
-        let both = self.complete & before.complete;
-        let only = |these: &Listed, others: &Listed, action: Action| {
-            let is_new = |known: &&(u8, Thumbprint)| {
-                both >> known.0 & 1 == 1 && others.certificates.binary_search(known).is_err()
-            };
-            let new = these.certificates.iter().filter(is_new);
-            new.map(|(store, thumbprint)| Difference { action, store: *store, thumbprint: *thumbprint })
-                .collect::<Vec<_>>()
-        };
-        let mut differences = only(before, self, Action::CertificateRemoved);
-        differences.extend(only(self, before, Action::CertificateAdded));
-        differences
-    }
-}
-
-fn place_of(store: &str) -> Option<u8> {
-    (0..).zip(STORES).find(|(_, known)| *known == store).map(|(place, _)| place)
-}
-
-fn thumbprint(hex: &str) -> Option<Thumbprint> {
-    let digits = hex.as_bytes();
-    if digits.len() != 40 {
-        return None;
-    }
-    let mut bytes = [0; 20];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-fn hex(thumbprint: Thumbprint) -> String {
-    thumbprint.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// By what a file is known again: 16 hex digits.
-fn digest(file: &FailedFile) -> String {
-    let signer = file.signer.as_ref().map_or("", |signer| signer.sha1.as_str());
-    hex_digest(&[&file.path, signer, if file.has_timestamp { "time stamp" } else { "" }])[..16].to_owned()
-}
-
-/// What the document of a file says.
+/// The message of a file's document.
 fn of_file(file: &FailedFile) -> String {
     let FailedFile { path, error, signer, has_timestamp, .. } = file;
     let Some(signer) = signer else {
@@ -294,6 +139,7 @@ fn summary(inventory: &Inventory, differences: &[Difference]) -> String {
     format!("Inventory of certificates: {stores}{changes}{site}{files}")
 }
 
+/// The document of one subject.
 fn event<'a>(
     host: &'a Host,
     scope: Scope<'_>,
@@ -321,7 +167,7 @@ fn event<'a>(
     });
     let certificate = listed.or(signer);
     let message = match (store, &sha1) {
-        (Some(store), Some(sha1)) => told(action, store, sha1, listed),
+        (Some(store), Some(sha1)) => of_certificate(action, store, sha1, listed),
         _ => message,
     };
     let host_name = host.name();
@@ -399,7 +245,8 @@ fn labels(labels: &BTreeMap<String, String>) -> Option<Cow<'_, BTreeMap<String, 
     (!labels.is_empty()).then_some(Cow::Borrowed(labels))
 }
 
-fn told(action: Action, store: &str, sha1: &str, listed: Option<&Certificate>) -> String {
+/// The message of a certificate's document.
+fn of_certificate(action: Action, store: &str, sha1: &str, listed: Option<&Certificate>) -> String {
     let name = named(sha1, listed);
     match action {
         Action::CertificateRemoved => format!("The certificate {name} is no longer in {store}"),
@@ -408,7 +255,7 @@ fn told(action: Action, store: &str, sha1: &str, listed: Option<&Certificate>) -
     }
 }
 
-/// What the update client said of a file.
+/// `file.code_signature` of a file that the update client rejected.
 fn refused(file: &FailedFile) -> SignatureFields<'_> {
     let code = file.error.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
     let known = code.and_then(hresult::lookup);

@@ -1,84 +1,23 @@
-//! What a line is about and what it says of certificate trust.
+//! The meaning of a line: its action, outcome and code, with the operation that is open on its thread.
 
 use wulog_schemas::event::{Action, EventOutcome, EventType, Form, OpenOperation};
-use wulog_schemas::hresult::{self, Family, is_failure};
+use wulog_schemas::hresult::{Family, is_failure};
 use wulog_schemas::signal::Outcome;
 
-use super::attempt::Operation;
+use super::operation::Operation;
 use super::patterns::Match;
-use crate::parse::{Entry, Trust, Verdict, Words};
+use super::trust_failure::{family, is_history};
+use crate::parse::{By, Entry, Operation as SectionOperation, Phase, Section, Trust, Verdict, Words};
 
-/// 8024B303 is the last word of the Windows 10+ client on a signer that is not trusted.
-const FINAL_TRUST_CODE: u32 = 0x8024_B303;
-
-/// CRYPT_E_NOT_FOUND: in most lines it says nothing of trust.
-const NOT_FOUND: u32 = 0x8009_2004;
-
-/// A failure of certificate trust in one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TrustFailure {
-    pub(super) code: u32,
-    pub(super) family: Family,
-    /// True where the client gave up; a healthy third-party install logs 0x800B0109 too, and then succeeds.
-    pub(super) definite: bool,
-}
-
-/// A line's trust failure, where it has one.
-pub(super) fn trust_failure(entry: &Entry<'_>) -> Option<TrustFailure> {
-    let code = entry.hresult?;
-    let family = family(entry, code)?;
-    // Error Reporting repeats what REPORT EVENT said before.
-    if entry.is_error_report() {
-        return None;
-    }
-    let definite = match &entry.report {
-        Some(report) => match report.verdict() {
-            Verdict::Failure => true,
-            Verdict::Success => return None,
-            Verdict::Other => false,
-        },
-        // Configuration Manager says how its call ended, not what happened on the way.
-        None if entry.form == Form::WuaHandler => entry.outcome == EventOutcome::Failure,
-        None => entry.facts.trust == Some(Trust::Rejected) || code == FINAL_TRUST_CODE || ends_operation(entry),
-    };
-    Some(TrustFailure { code, family, definite })
-}
-
-/// True for the line with which an installation or the download of an update ends.
-fn ends_operation(entry: &Entry<'_>) -> bool {
-    entry.facts.words.any(Words::INSTALL_ENDED) || is_history(entry.body)
-}
-
-/// True for a line of the history of an update, which is written when its operation is over.
-pub(super) fn is_history(body: &str) -> bool {
-    body.starts_with("LogHistory called")
-}
-
-/// The family of a line's code; codes in the log of another program have none. Windows 7 calls a signature of SHA-2 "not found" when it throws the update away.
-fn family(entry: &Entry<'_>, code: u32) -> Option<Family> {
-    if entry.form.is_foreign() {
-        return None;
-    }
-    hresult::family(code).or_else(|| (code == NOT_FOUND && is_thrown_away(entry)).then_some(Family::Signature))
-}
-
-/// True where the client refuses an update or a file for good.
-fn is_thrown_away(entry: &Entry<'_>) -> bool {
-    match &entry.report {
-        Some(report) => report.verdict() == Verdict::Failure,
-        None => matches!(entry.facts.trust, Some(Trust::Rejected | Trust::Failed)),
-    }
-}
-
-/// What a line says that went well.
+/// A success that a line states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Success {
     pub(super) operation: Operation,
-    /// True for the end of an operation; a step of one may still be followed by a refusal.
+    /// True for the end of an operation; after a step of an operation the client may still reject the update.
     pub(super) is_whole: bool,
 }
 
-/// The success of a line's update, or of the file under check, where `action` is what the line is about.
+/// The success of a line's update, or of the file under check; `action` is what the line is about.
 pub(super) fn success(entry: &Entry<'_>, action: Action) -> Option<Success> {
     let whole = |operation| Some(Success { operation, is_whole: true });
     let step = |operation| Some(Success { operation, is_whole: false });
@@ -127,7 +66,7 @@ fn is_history_of_success(body: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|digit| digit == b'0')
 }
 
-/// How a scan ended, where the line ends one. `scan_code` is the failure that its thread saw on the way.
+/// How a scan ended, where the line ends a scan. `scan_code` is the code of the last failure in the scan on this thread.
 pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Outcome> {
     match &entry.report {
         Some(report) => match report.event_id {
@@ -140,7 +79,7 @@ pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Out
             Action::ScanFailed => Some(Outcome::Failure),
             _ => None,
         },
-        None if super::thread::Thread::ends_scan(entry) => {
+        None if ends_search(entry) => {
             let own = entry.hresult.filter(|code| !is_failure(*code));
             let failed = own.or(scan_code).or(entry.hresult).is_some_and(is_failure);
             Some(if failed { Outcome::Failure } else { Outcome::Success })
@@ -149,8 +88,13 @@ pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Out
     }
 }
 
-/// The operation that a failure belongs to: what a report says, else what is open on the thread, else what the line is
-/// about. A TLS failure outside of any operation is one of looking for a server.
+/// True for the line that ends a search of the agent.
+fn ends_search(entry: &Entry<'_>) -> bool {
+    entry.facts.section == Some(Section { operation: SectionOperation::Scan, phase: Phase::End, by: By::Worker })
+}
+
+/// The operation that a failure belongs to: that of the report, else the one that is open on the thread, else the one that
+/// the line is about. A TLS failure outside of any operation counts as part of a scan, which looks for a server.
 pub(super) fn operation(entry: &Entry<'_>, action: Action, open: Option<OpenOperation>, family: Family) -> Operation {
     match entry.report.as_ref().map(|report| report.event_id) {
         Some(161..=170) => return Operation::Download,
@@ -174,19 +118,19 @@ pub(super) fn operation(entry: &Entry<'_>, action: Action, open: Option<OpenOper
     }
 }
 
-/// What an event says of its line.
+/// The meaning of a line, as its event states it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meaning {
     pub(super) action: Action,
     pub(super) outcome: EventOutcome,
     /// `event.code`.
     pub(super) code: Option<u32>,
-    /// The same where it is that of a failure.
+    /// `event.code` where it is the code of a failure.
     pub(super) failure: Option<u32>,
     pub(super) family: Option<Family>,
 }
 
-/// What a line says by itself, where `open` is the operation of its thread, and by the patterns that match it.
+/// The meaning of a line; `open` is the operation of its thread, `matched` are the patterns that match the line.
 pub(super) fn meaning(
     entry: &Entry<'_>,
     open: Option<OpenOperation>,
@@ -200,20 +144,20 @@ pub(super) fn meaning(
         (action, Some(_)) => (action, EventOutcome::Failure),
         (action, None) => (action, entry.outcome),
     };
-    // A code without the failure bit in a line that failed is none: `Return code = 0x00000643, Result = Failed`.
+    // In a line that failed, a code without the failure bit is no HRESULT: `Return code = 0x00000643, Result = Failed`.
     let success = entry.hresult.filter(|code| *code != 0 && outcome != EventOutcome::Failure);
     let family = matched.and_then(Match::family).or_else(|| failure.and_then(|code| family(entry, code)));
     Meaning { action, outcome, code: failure.or(success), failure, family }
 }
 
-/// `event.action` of a line, where `open` is the operation of its thread.
+/// `event.action` of a line; `open` is the operation of its thread.
 fn action(entry: &Entry<'_>, open: Option<OpenOperation>, continues: bool) -> Action {
     match entry.action {
         Action::Log if continues && !entry.form.is_foreign() => Action::Continuation,
         Action::OperationFailed if open == Some(OpenOperation::Scan) && entry.facts.words.any(Words::EXIT_CODE) => {
             Action::ScanFailed
         }
-        // The handler ends both with the same words.
+        // The handler ends installations and uninstallations with the same words.
         action if open == Some(OpenOperation::Uninstall) => match action {
             Action::InstallStart => Action::UninstallStart,
             Action::InstallSucceeded => Action::UninstallSucceeded,
@@ -249,8 +193,8 @@ pub(super) fn operation_of(action: Action) -> Option<OpenOperation> {
     }
 }
 
-/// True for a failure of the update that the operation on its thread is about. Outside of an operation only what says
-/// itself that it is about an update counts: the thread may have gone on to something else.
+/// True for a failure of the update that the operation on its thread is about. Outside of an operation only a line that is
+/// itself about an update counts: the thread may have gone on to something else.
 pub(super) fn is_of_update(meaning: &Meaning, open: Option<OpenOperation>) -> bool {
     use Action::{DownloadFailed, InstallFailed, SignatureVerification, UninstallFailed};
     if meaning.outcome != EventOutcome::Failure {

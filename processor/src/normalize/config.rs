@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inventory::Inventory;
 use super::patterns::{PatternConfig, Patterns};
-use super::time::{UtcOffset, Zone};
+use super::zone::{UtcOffset, Zone};
 use crate::bounds::DOCUMENT_BYTES_MAX;
 use crate::format::Format;
 

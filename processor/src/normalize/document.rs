@@ -1,83 +1,32 @@
-//! Builds the event document of a line.
+//! Writes the event document of a line.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
-use wulog_schemas::alert::NO_WSUS;
-use wulog_schemas::event::{EventId, EventOutcome, OpenOperation, RawFields, hex_digits};
+use wulog_schemas::event::{EventOutcome, hex_digits};
 use wulog_schemas::hresult::{self, Codes};
-use wulog_schemas::raw::{LineHash, RawHeaderRef};
+use wulog_schemas::raw::LineHash;
 
 use super::classify::Meaning;
-use super::flags::Flags;
+use super::fragment_cache::{ActionPrefixes, FragmentCache, Fragments};
 use super::json::Json;
-use super::known::{Heads, Known, Parts, Told};
+use super::line::Line;
 use super::patterns::Match;
-use super::thread::server_of_url;
-use super::time::EventTime;
-use super::titles::Name;
-use crate::machine::InRecord;
+use super::spelling::server_of_url;
 use crate::parse::{Entry, Facts, Level, Origin, Trust, service_name};
 
-/// All that an event is made of.
-pub(super) struct Line<'a> {
-    pub(super) host_id: &'a str,
-    pub(super) header: &'a RawHeaderRef<'a>,
-    pub(super) original: &'a str,
-    pub(super) meaning: Meaning,
-    pub(super) operation: Option<OpenOperation>,
-    pub(super) entry: &'a Entry<'a>,
-    pub(super) time: &'a EventTime,
-    pub(super) flags: Flags,
-    pub(super) id: EventId,
-    pub(super) continues: Option<EventId>,
-    /// File of the trust check that the line belongs to.
-    pub(super) path: Option<&'a str>,
-    /// The update that a line that failed is about, lower case.
-    pub(super) update: Option<Cow<'a, str>>,
-    /// What that update is called.
-    pub(super) name: Option<&'a Name>,
-    pub(super) client_build: Option<&'a str>,
-    pub(super) process_name: Option<&'a str>,
-    /// Dimensions of the host.
-    pub(super) dimensions: &'a BTreeMap<String, String>,
-    pub(super) labels: &'a BTreeMap<String, String>,
-    /// Which parts say the same of the host; `None` where the labels are those of this line alone.
-    pub(super) told: Option<&'a Told>,
-    /// What the operator's patterns say.
-    pub(super) matched: Option<&'a Match<'a>>,
-    pub(super) raw: RawFields,
-}
-
-impl Line<'_> {
-    /// A fact of the host, for a line that reports a failure.
-    ///
-    /// Failing events are grouped by server, group and build; other lines carry only what they say themselves, since a
-    /// document of each line would grow by a tenth.
-    #[inline]
-    fn host_fact(&self, dimension: &str) -> Option<&str> {
-        let wanted = self.meaning.outcome == EventOutcome::Failure && !self.entry.form.is_foreign();
-        if wanted { self.known_fact(dimension) } else { None }
-    }
-
-    fn known_fact(&self, dimension: &str) -> Option<&str> {
-        self.dimensions.get(dimension).map(String::as_str).filter(|value| *value != NO_WSUS)
-    }
-}
-
-/// Up to the message; the version is that of [`ECS_VERSION`].
+/// The JSON between the timestamp and the message; the version in it is [`ECS_VERSION`].
 ///
 /// [`ECS_VERSION`]: wulog_schemas::event::ECS_VERSION
 const AFTER_TIMESTAMP: &str = "\",\"ecs\":{\"version\":\"9.4.0\"},\"message\":\"";
 
-/// Writes documents.
+/// Writer of documents, with the buffer and the caches that all documents share.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Documents {
     json: Json,
-    known: Known,
-    heads: Heads,
+    cache: FragmentCache,
+    prefixes: ActionPrefixes,
 }
 
 impl Documents {
@@ -87,13 +36,13 @@ impl Documents {
     /// [`Event`]: wulog_schemas::event::Event
     pub(super) fn line(&mut self, line: &Line<'_>) -> Bytes {
         self.json.begin();
-        let parts = self.known.parts(line, &mut self.json);
-        write(&mut self.json, line, parts, &mut self.heads);
+        let fragments = self.cache.fragments(line, &mut self.json);
+        write(&mut self.json, line, fragments, &mut self.prefixes);
         self.json.finish()
     }
 }
 
-fn write(json: &mut Json, line: &Line<'_>, parts: &Parts, heads: &mut Heads) {
+fn write(json: &mut Json, line: &Line<'_>, fragments: &Fragments, prefixes: &mut ActionPrefixes) {
     let Line { entry, header, .. } = line;
     let facts = &entry.facts;
     let known = line.meaning.failure.and_then(hresult::lookup);
@@ -103,14 +52,14 @@ fn write(json: &mut Json, line: &Line<'_>, parts: &Parts, heads: &mut Heads) {
     let start = json.end();
     json.escaped(entry.message);
     let message = start..json.end();
-    event(json, line, &parts.created, heads, message);
+    event(json, line, &fragments.created, prefixes, message);
     if let Some(code) = line.meaning.failure {
         json.raw(",\"error\":{\"code\":").hresult(code);
         json.optional_text(",\"type\":", known.map(|known| known.symbol));
         json.optional_text(",\"message\":", known.map(|known| known.text).filter(|text| !text.is_empty())).raw("}");
     }
-    json.bytes(&parts.host);
-    log(json, entry, &parts.file);
+    json.bytes(&fragments.host);
+    log(json, entry, &fragments.file);
     process(json, line);
     json.object(",\"dll\":{\"path\":", facts.module, "}");
     json.object(",\"user\":{\"id\":", facts.sid, "}");
@@ -135,11 +84,11 @@ fn write(json: &mut Json, line: &Line<'_>, parts: &Parts, heads: &mut Heads) {
         json.raw(",\"http\":{\"response\":{\"status_code\":").number(status_code).raw("}}");
     }
     device(json, entry);
-    related(json, line, &parts.related, server.as_deref());
+    related(json, line, &fragments.related, server.as_deref());
     if line.meaning.family.is_some() {
         json.raw(",\"tags\":[\"cert-trust\"]");
     }
-    json.bytes(&parts.labels).raw(",\"wu\":{\"form\":\"").name(&entry.form).raw("\"");
+    json.bytes(&fragments.labels).raw(",\"wu\":{\"form\":\"").name(&entry.form).raw("\"");
     json.optional_name(",\"family\":\"", line.meaning.family.as_ref());
     json.optional_name(",\"operation\":\"", line.operation.as_ref());
     codes(json, &entry.codes, line.meaning.outcome);
@@ -152,16 +101,16 @@ fn write(json: &mut Json, line: &Line<'_>, parts: &Parts, heads: &mut Heads) {
     for (at, flag) in line.flags.names().enumerate() {
         json.raw(if at == 0 { "\",\"flags\":[\"" } else { "\",\"" }).raw(flag);
     }
-    json.raw(if line.flags.is_empty() { "\"," } else { "\"]," }).bytes(&parts.epoch);
+    json.raw(if line.flags.is_empty() { "\"," } else { "\"]," }).bytes(&fragments.epoch);
     json.number(header.offset).raw(",\"end\":").number(header.end);
-    json.bytes(&parts.partition).number(line.raw.offset).bytes(&parts.timestamp);
+    json.bytes(&fragments.partition).number(line.raw.offset).bytes(&fragments.timestamp);
 }
 
-/// From the end of the message on.
-fn event(json: &mut Json, line: &Line<'_>, created: &[u8], heads: &mut Heads, message: Range<usize>) {
+/// Writes `event`, from the closing quote of the message on.
+fn event(json: &mut Json, line: &Line<'_>, created: &[u8], prefixes: &mut ActionPrefixes, message: Range<usize>) {
     let Line { entry, header, .. } = line;
     let Meaning { action, outcome, .. } = line.meaning;
-    json.bytes(heads.of(action, outcome));
+    json.bytes(prefixes.of(action, outcome));
     match (line.meaning.code, &entry.report) {
         (Some(code), _) => json.raw(",\"code\":").hresult(code),
         (None, Some(report)) => json.raw(",\"code\":\"").number(report.event_id).raw("\""),
@@ -182,7 +131,7 @@ fn event(json: &mut Json, line: &Line<'_>, created: &[u8], heads: &mut Heads, me
     json.raw("\"}");
 }
 
-/// The line, of which the message is a part that stands in the document already.
+/// Writes `event.original`: the line. The message is a part of the line and already escaped, so its JSON is copied.
 fn original(json: &mut Json, line: &Line<'_>, message: Range<usize>) {
     let (whole, part) = (line.original, line.entry.message);
     let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
@@ -192,7 +141,7 @@ fn original(json: &mut Json, line: &Line<'_>, message: Range<usize>) {
     };
 }
 
-/// From the end of the host on.
+/// Writes `log`, from the closing braces of `host` on.
 fn log(json: &mut Json, entry: &Entry<'_>, file: &[u8]) {
     json.raw("}},\"log\":{");
     let start = json.end();
@@ -296,7 +245,7 @@ fn named_by_hash(path: &str) -> Option<&str> {
     (digits.len() == SHA1_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }
 
-/// Under `wu`: all codes of the line. A code without the failure bit in a line that failed is none.
+/// Writes `wu.hresults`: all codes of the line. In a line that failed, a code without the failure bit is no HRESULT.
 fn codes(json: &mut Json, codes: &Codes, outcome: EventOutcome) {
     let mut has_any = false;
     for code in codes.all().filter(|code| hresult::is_failure(*code) || outcome != EventOutcome::Failure) {
@@ -309,7 +258,7 @@ fn codes(json: &mut Json, codes: &Codes, outcome: EventOutcome) {
     }
 }
 
-/// Under `wu`: what the line names.
+/// Writes the members of `wu` for what the line names: update, caller, service, servers, report.
 fn what(json: &mut Json, line: &Line<'_>, kb: Option<&str>) {
     let entry = line.entry;
     let facts = &entry.facts;
@@ -339,11 +288,6 @@ fn what(json: &mut Json, line: &Line<'_>, kb: Option<&str>) {
     }
 }
 
-/// Where the record stands.
-pub(super) fn raw_fields(record: &InRecord<'_>) -> RawFields {
-    RawFields { partition: record.partition, offset: record.offset, timestamp: record.timestamp_ms }
-}
-
 fn signature(json: &mut Json, entry: &Entry<'_>) {
     let trusted = match entry.facts.trust {
         Some(Trust::Trusted) => true,
@@ -353,11 +297,6 @@ fn signature(json: &mut Json, entry: &Entry<'_>) {
     let status = entry.hresult.and_then(hresult::lookup).filter(|_| !trusted).map(|known| known.symbol);
     json.raw(",\"code_signature\":{\"trusted\":").raw(if trusted { "true" } else { "false" });
     json.optional_text(",\"status\":", status).raw("}");
-}
-
-/// Nanoseconds within the second of a time in milliseconds.
-pub(super) fn sub_second(millis: i64) -> u32 {
-    u32::try_from(millis.rem_euclid(1000)).map_or(0, |millis| millis * 1_000_000)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::hresult::Family;
 
-use super::attempt::{Operation, Proof};
+use super::operation::{Operation, Proof};
 
 /// Lines of one operation stand at most so far apart.
 const FOLD_MS: i64 = 60_000;

@@ -1,4 +1,4 @@
-//! Bounds on what a record brings along: its header, and the labels of its host.
+//! Bounds on the texts of a record: its header, the labels of its host, and any value that is kept.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,19 +8,18 @@ use wulog_schemas::host::hex_digest;
 use wulog_schemas::raw::{Heartbeat, LineHash, RawHeaderRef};
 
 use super::config::Limits;
-use super::thread::cut;
 
-/// Longest epoch; ours have 16 digits.
+/// Longest epoch; our collector writes 16 digits.
 const EPOCH_BYTES_MAX: usize = 64;
 
-/// Longest hash; ours have 8 digits.
+/// Longest hash; our collector writes 8 digits.
 const HASH_BYTES_MAX: usize = 64;
 
 /// Digits of the digest that tells cut texts apart.
 const DIGEST_DIGITS: usize = 16;
 
-/// Cuts the texts of a header that are longer than ours can be. File and epoch say which line it is, so what is cut of them is
-/// replaced by a digest: two long paths stay two files.
+/// Cuts the texts of a header that are longer than our collector writes them. File and epoch identify the line, so a digest
+/// of the whole text replaces their cut end: two long paths stay two files.
 pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &Limits) {
     let name_bytes_max = limits.value_bytes_max;
     if header.host.len() > name_bytes_max {
@@ -35,7 +34,7 @@ pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &Limits) {
     identity(&mut header.epoch, EPOCH_BYTES_MAX);
 }
 
-/// A path as [`header`] leaves it.
+/// A path, cut as [`header`] cuts it.
 pub(super) fn path<'a>(path: &'a str, limits: &Limits) -> Cow<'a, str> {
     let mut path = Cow::Borrowed(path);
     identity(&mut path, limits.path_bytes_max.max(EPOCH_BYTES_MAX));
@@ -49,16 +48,22 @@ fn identity(text: &mut Cow<'_, str>, bytes_max: usize) {
     }
 }
 
-/// The names of labels that the hosts of a partition have, each with the host that brought it.
+/// The longest prefix of at most `bytes_max` bytes that ends at a character.
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max { text } else { &text[..text.floor_char_boundary(bytes_max)] }
+}
+
+/// The label names of all hosts of the partition, each with the host that first had it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct LabelNames {
     names: BTreeMap<String, String>,
-    /// Labels that were dropped since their names were too many.
+    /// Number of labels dropped because their names exceeded a bound.
     dropped: u64,
 }
 
 impl LabelNames {
-    /// The heartbeat of a host without the labels whose names are one too many: in all, or of this host's bringing.
+    /// The heartbeat of a host without the labels whose names exceed a bound: on all names, or on those that this host was
+    /// the first to have.
     pub(super) fn admit(&mut self, mut beat: Heartbeat, host: &str, limits: &Limits) -> Heartbeat {
         beat.labels.retain(|name, _| {
             let name = cut(name, limits.value_bytes_max);
@@ -77,7 +82,7 @@ impl LabelNames {
         beat
     }
 
-    /// Labels that were dropped so far.
+    /// Number of labels dropped so far.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }

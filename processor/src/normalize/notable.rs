@@ -2,7 +2,7 @@
 
 use wulog_schemas::event::{Action, EventOutcome, Flag};
 
-use super::document::Line;
+use super::line::Line;
 
 /// Decided before the document is built, so that a line which is let go costs little.
 pub(super) fn is_notable(line: &Line<'_>) -> bool {

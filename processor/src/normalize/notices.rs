@@ -23,7 +23,7 @@ impl Normalizer {
     /// What was set aside or forgotten so far.
     #[must_use]
     pub fn set_aside(&self) -> SetAside {
-        let (hosts_unlisted, hosts_waited) = self.state.gate.set_aside();
+        let (hosts_unlisted, hosts_waited) = self.state.admission.set_aside();
         SetAside {
             timestamps: self.state.clock.set_aside(),
             hosts_forgotten: self.state.hosts.forgotten(),

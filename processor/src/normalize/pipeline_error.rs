@@ -6,8 +6,8 @@ use wulog_schemas::event::{
 };
 use wulog_schemas::signal::RawPosition;
 
-use super::document::{raw_fields, sub_second};
-use super::time::format_utc;
+use super::line::raw_fields;
+use super::time::{format_utc, sub_second};
 use crate::machine::InRecord;
 
 /// The document of a record that is no line.

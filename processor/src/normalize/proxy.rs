@@ -2,18 +2,19 @@
 //!
 //! A proxy that inspects TLS answers in place of the WSUS server, so it is a cause as likely as the server is. A host whose
 //! scans fail downloads nothing: were the newest line to decide, the proxy of downloads would be known of healthy hosts
-//! alone and look like what they have in common. So a line of a download counts only as long as no other told a proxy.
+//! alone and look like what they have in common. So a line of a download counts only as long as no other line named a
+//! proxy.
 
 use std::borrow::Cow;
 
 use super::host::{Host, Scope};
-use super::thread::lower;
+use super::spelling::lower;
 use crate::parse::{Entry, Words};
 
 /// Value of the dimension where the log says that there is no proxy.
 const NO_PROXY: &str = "none";
 
-/// Takes the proxy that a line tells.
+/// Sets the proxy of the host that a line names.
 pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
     let of_component = |component: &str| component.eq_ignore_ascii_case("DnldMgr") || component == "DownloadManager";
     let is_of_download = entry.facts.words.any(Words::TRANSFER_JOB) || entry.component.is_some_and(of_component);
@@ -25,7 +26,7 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
     host.set_dimension("proxy", Some(&proxy), scope);
 }
 
-/// The same proxies in one spelling: `a:80;b:80`, lower case, without scheme, protocol and user, in alphabetical order.
+/// The proxies in one spelling: `a:80;b:80`, lower case, without scheme, protocol and user, in alphabetical order.
 fn one_spelling(proxies: &str) -> Cow<'_, str> {
     if !proxies.contains([';', ',', ' ', '=', '/', '@']) {
         return lower(proxies);

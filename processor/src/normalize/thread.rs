@@ -1,4 +1,4 @@
-//! What the lines above said on the same thread: the file under check, the update, the server, the code of the scan.
+//! The open operation of each thread: what earlier lines on the thread named as file under check, update, server and code.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Action, Form, OpenOperation};
 use wulog_schemas::hresult::is_failure;
 
-use super::classify;
 use super::config::Limits;
-use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words, end_of_scheme};
+use super::limit::cut;
+use super::spelling::{lower, server_of_url};
+use super::trust_failure::{is_history, trust_failure};
+use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words};
 
 /// The open operation of one thread.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,7 +27,7 @@ pub(super) struct Thread {
     /// Number of the work item on this thread: an operation, or one update of it. What fails in one item is not what
     /// fails in another.
     pub(super) item: u32,
-    /// Title that was read last.
+    /// The latest title.
     title: Option<String>,
     /// KB of that title.
     kb: Option<String>,
@@ -39,31 +41,31 @@ pub(super) struct Thread {
     pub(super) server: Option<String>,
     /// Exit code of the scan, where it is one of a failure.
     exit_code: Option<u32>,
-    /// What the open scan, or the last one, talked to and found.
+    /// Servers and results of the open scan, or of the last one.
     pub(super) scan: Scan,
 }
 
 /// Servers that one scan may talk to: service locations, WSUS or Microsoft's services, redirections.
 const SERVERS_MAX: usize = 8;
 
-/// Updates that a scan may list; of a scan that lists more nobody knows what it does not offer.
+/// Updates of one scan that are remembered; a scan that lists more is never evidence that an update is not offered.
 const LISTED_MAX: usize = 256;
 
-/// What one scan said.
+/// Facts of one scan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Scan {
     /// `Found N updates`.
     pub(super) found: Option<u32>,
-    /// Code of the latest failure in it that nothing has made good: a call that fails is made again.
+    /// Code of the latest failure in the scan that no later success cancelled: a call that fails is made again.
     failed: Option<u32>,
-    /// Updates that it listed one by one, lower case.
+    /// Updates that the scan listed one by one, lower case.
     listed: Vec<String>,
-    /// `host[:port]` of the servers that it talked to.
+    /// `host[:port]` of the servers that the scan talked to.
     pub(super) servers: Vec<String>,
 }
 
 impl Scan {
-    /// True where the scan says all that it found, and the update is not among it.
+    /// True where the scan listed everything that it found, and the update is not in the list.
     pub(super) fn lacks(&self, update: Option<&str>) -> bool {
         match self.found {
             Some(0) => true,
@@ -81,7 +83,7 @@ impl Scan {
         if let Some(found) = updates_found(entry) {
             self.found = Some(found);
             self.failed = None;
-        } else if entry.action == Action::ScanFailed || classify::trust_failure(entry).is_some() {
+        } else if entry.action == Action::ScanFailed || trust_failure(entry).is_some() {
             self.failed = entry.hresult.filter(|_| entry.is_failure()).or(self.failed);
         }
         if let Some(update) = facts.update.filter(|_| facts.words.any(Words::SEARCH_RESULT)) {
@@ -147,7 +149,7 @@ impl Threads {
 }
 
 impl Thread {
-    /// Takes in what a line says. Gives the operation that the line belongs to.
+    /// Updates the thread by a line. Returns the operation that the line belongs to.
     pub(super) fn follow(&mut self, entry: &Entry<'_>, value_bytes_max: usize) -> Option<OpenOperation> {
         let facts = &entry.facts;
         let keep = |kept: &mut Option<String>, value: &str| keep(kept, cut(value, value_bytes_max));
@@ -214,7 +216,7 @@ impl Thread {
         }
     }
 
-    /// Ends one section; gives the operation that it was part of, also where its beginning is not in the file.
+    /// Ends one section; returns the operation that the section was part of, also where its beginning is not in the file.
     fn end(&mut self, section: Section) -> Option<OpenOperation> {
         let operation = open_operation(section.operation);
         self.open =
@@ -222,7 +224,7 @@ impl Thread {
         operation
     }
 
-    /// Takes the title of an update that the operation is about.
+    /// Sets the title of an update that the operation is about.
     fn name_title(&mut self, title: &str, kb: Option<&str>) {
         if self.title.as_deref().is_some_and(|known| known != title) {
             // A list of titles: which of its updates the lines below are about, no line says.
@@ -258,7 +260,7 @@ impl Thread {
         }
     }
 
-    /// The title, and its KB, that stood before the update of this line: asked for once, by the line that names the update.
+    /// The title, with its KB, that stood before the update id of this line. Each title is returned once.
     pub(super) fn take_title(&mut self, entry: &Entry<'_>) -> Option<(&str, Option<&str>)> {
         let is_named = entry.facts.update.is_some() && is_worked_on(entry);
         if !is_named || !std::mem::take(&mut self.title_is_new) {
@@ -292,12 +294,7 @@ impl Thread {
         self.exit_code.or(self.scan.failed)
     }
 
-    /// True where the line ends a search, which the caller asks about before the thread goes on.
-    pub(super) fn ends_scan(entry: &Entry<'_>) -> bool {
-        entry.facts.section == Some(Section { operation: Operation::Scan, phase: Phase::End, by: By::Worker })
-    }
-
-    /// The file that a line speaks of: its own, or for a verdict without one that of the check above.
+    /// The file that a line is about: the path in the line, or for a verdict without a path the file of the last check.
     pub(super) fn path_of<'a>(&'a self, entry: &Entry<'a>) -> Option<&'a str> {
         entry
             .facts
@@ -317,7 +314,7 @@ fn is_worked_on(entry: &Entry<'_>) -> bool {
         && (!is_of_scan || entry.form == Form::WuaHandler)
         // A line that is only an id lists a part of the update above.
         && !entry.body.starts_with('{')
-        && !classify::is_history(entry.body)
+        && !is_history(entry.body)
         && !["valuat", "pplicab", "upersed"].into_iter().any(|word| entry.body.contains(word))
 }
 
@@ -331,34 +328,7 @@ fn open_operation(operation: Operation) -> Option<OpenOperation> {
     }
 }
 
-/// `host[:port]` of a URL, lower case, as a WSUS server is named.
-pub(super) fn server_of_url(url: &str) -> Option<Cow<'_, str>> {
-    let rest = &url[end_of_scheme(url)? + "://".len()..];
-    let end = memchr::memchr3(b'/', b'?', b'#', rest.as_bytes()).unwrap_or(rest.len());
-    let server = &rest[..end];
-    let server = &server[memchr::memrchr(b'@', server.as_bytes()).map_or(0, |at| at + 1)..];
-    let is_of_name =
-        |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c) || !c.is_ascii() && c.is_alphanumeric();
-    let fits = !server.is_empty() && server.chars().all(is_of_name);
-    fits.then(|| lower(server))
-}
-
-/// In lower case; a copy only where it is not so already.
-pub(super) fn lower(text: &str) -> Cow<'_, str> {
-    let is_lower = if text.is_ascii() {
-        !text.bytes().any(|byte| byte.is_ascii_uppercase())
-    } else {
-        !text.chars().any(char::is_uppercase)
-    };
-    if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
-}
-
-/// Keeps a value in the memory of the one before: lines of an operation say the same again and again.
+/// Replaces a kept value and reuses its memory: lines of an operation repeat the same values.
 fn keep(kept: &mut Option<String>, value: &str) {
     value.clone_into(kept.get_or_insert_default());
-}
-
-/// The longest prefix of at most `bytes_max` bytes that ends at a character.
-pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
-    if text.len() <= bytes_max { text } else { &text[..text.floor_char_boundary(bytes_max)] }
 }

@@ -1,4 +1,4 @@
-//! Event time: the line's local time made UTC with the best offset that is known.
+//! Event time: the line's local time converted to UTC with the best known offset.
 //!
 //! The line's own offset goes before that of its process (banner, later REPORT EVENT), before the host's zone, before what
 //! the collector saw, before configuration; else UTC is assumed. `replay --logs` orders lines by the same rules through
@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use chrono::offset::LocalResult;
 use chrono::{DateTime, Offset, SecondsFormat, TimeDelta, TimeZone};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Flag, TimeSource};
 
 use super::config::NormalizerConfig;
 use super::flags::Flags;
+use super::zone::{UtcOffset, Zone};
 use crate::parse::{Entry, LocalTime, Words, parse};
 
 /// Processes of one file that are remembered; a machine has at most a handful that write the log at a time.
@@ -22,71 +22,16 @@ const PROCESSES_MAX: usize = 32;
 /// A REPORT EVENT is dated up to 5 s before its line; one that is older may be from before a change to summer time.
 const REPORT_AGE_MAX_MS: u64 = 10 * 60 * 1000;
 
-/// An IANA time zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Zone(Tz);
-
-impl TryFrom<String> for Zone {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Zone, String> {
-        name.parse()
-            .map(Zone)
-            .map_err(|_| format!("unknown time zone {name:?}: use an IANA name such as Europe/Berlin"))
-    }
-}
-
-impl From<Zone> for String {
-    fn from(zone: Zone) -> String {
-        zone.0.name().to_owned()
-    }
-}
-
-/// An offset from UTC, minutes east.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct UtcOffset(i32);
-
-impl TryFrom<String> for UtcOffset {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<UtcOffset, String> {
-        let parse = || {
-            let (sign, rest) = match text.split_at_checked(1)? {
-                ("+", rest) => (1, rest),
-                ("-", rest) => (-1, rest),
-                _ => return None,
-            };
-            let (hours, minutes) = rest.split_once(':')?;
-            let is_number = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-            if !is_number(hours) || !is_number(minutes) {
-                return None;
-            }
-            let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-            (hours <= 14 && minutes <= 59).then_some(UtcOffset(sign * (hours * 60 + minutes)))
-        };
-        parse().ok_or_else(|| format!("bad UTC offset {text:?}: write it as +02:00"))
-    }
-}
-
-impl From<UtcOffset> for String {
-    fn from(offset: UtcOffset) -> String {
-        format_offset(offset.0)
-    }
-}
-
-/// `+02:00`
-pub(super) fn format_offset(minutes: i32) -> String {
-    let sign = if minutes < 0 { '-' } else { '+' };
-    format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
-}
-
-/// RFC 3339 UTC, with milliseconds, or with more digits where the line has them.
+/// A time as RFC 3339 in UTC, with milliseconds, or with nanoseconds where `nanos` has more digits.
 pub(super) fn format_utc(millis: i64, nanos: u32) -> String {
     let utc = DateTime::from_timestamp(millis.div_euclid(1000), nanos).unwrap_or_default();
     let digits = if nanos.is_multiple_of(1_000_000) { SecondsFormat::Millis } else { SecondsFormat::Nanos };
     utc.to_rfc3339_opts(digits, true)
+}
+
+/// Nanoseconds within the second of a time in milliseconds.
+pub(super) fn sub_second(millis: i64) -> u32 {
+    u32::try_from(millis.rem_euclid(1000)).map_or(0, |millis| millis * 1_000_000)
 }
 
 /// Two decimal digits of each number below 100.
@@ -100,8 +45,8 @@ static PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// The text that [`format_utc`] gives. The years that logs have are written by hand, since two times in every event cost
-/// as much as all of its texts otherwise.
+/// The text that [`format_utc`] returns, made without chrono for the years 1970 to 9999: each event has two times, and with
+/// chrono they cost as much as all of its texts.
 pub(super) struct Utc {
     text: [u8; UTC_BYTES_MAX],
     bytes: usize,
@@ -170,7 +115,7 @@ fn civil(day: u32) -> (u32, u32, u32) {
     if day_of_year >= 306 { (year + 1, month - 12, day) } else { (year, month, day) }
 }
 
-/// What is known of a host's offset apart from its lines.
+/// The sources of a host's offset other than its lines.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Offsets {
     /// Zone that the host's heartbeats name.
@@ -189,7 +134,7 @@ impl Offsets {
     }
 }
 
-/// A line's time as far as its file tells.
+/// The event time of a line.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct EventTime {
     /// Milliseconds since 1970 UTC.
@@ -212,23 +157,23 @@ pub(super) struct Process {
     pub(super) name: Option<String>,
 }
 
-/// What a file has told of time, by process, since several write to one file.
+/// Offsets and last time of one file, by process, since several processes write to one file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct FileTime {
     processes: BTreeMap<u32, Process>,
     /// Time of the last dated line: milliseconds, and nanoseconds within the second.
     last: Option<(i64, u32)>,
-    /// The same on the clock of the file: local, so that it runs evenly while the offset is still being learned.
+    /// Local time of the last dated line: it runs evenly while the offset is still being learned.
     clock_millis: i64,
 }
 
 impl FileTime {
-    /// The process, where it has said something of itself.
+    /// The process with this id, where one of its lines named its offset, build or program.
     pub(super) fn process(&self, pid: Option<u32>) -> Option<&Process> {
         self.processes.get(&pid?)
     }
 
-    /// The time that `entry` states, or `None` where it has no usable time. Learns what the entry says of its process.
+    /// The time that `entry` states, or `None` where it has no usable time. Learns offset, build and program of the process.
     pub(super) fn stated(&mut self, entry: &Entry<'_>, offsets: &Offsets) -> Option<EventTime> {
         self.learn(entry);
         let local = entry.report.as_ref().and_then(|report| report.time).or(entry.time)?;

@@ -3,10 +3,8 @@
 use wulog_schemas::event::{Action, EventOutcome, Form};
 
 use super::cmtrace::{self, Topic};
-use super::message::Facts;
-use super::pairs::Subject;
+use super::facts::{Facts, Subject, Trust};
 use super::section::{self, By, Operation, Phase, Section};
-use super::trust::Trust;
 use super::words::Words;
 use super::{Entry, Level, Verdict};
 
@@ -38,13 +36,14 @@ fn outcome(entry: &Entry<'_>) -> EventOutcome {
     let failed = entry.is_failure()
         || facts.failed
         || matches!(entry.level, Some(Level::Fatal | Level::Error))
-        || facts.said.denied
-        || entry.form == Form::WuaHandler && facts.said.failed
+        || facts.outcome_words.denied
+        || entry.form == Form::WuaHandler && facts.outcome_words.failed
         || matches!(facts.trust, Some(Trust::Untrusted | Trust::Failed | Trust::Rejected))
         || facts.words.any(Words::RESULT_FAILED)
         || is_failed_transfer(facts);
-    let succeeded =
-        facts.trust == Some(Trust::Trusted) || facts.said.succeeded || entry.hresult.is_some() && !facts.said.failed;
+    let succeeded = facts.trust == Some(Trust::Trusted)
+        || facts.outcome_words.succeeded
+        || entry.hresult.is_some() && !facts.outcome_words.failed;
     match (failed, succeeded) {
         (true, _) => EventOutcome::Failure,
         (false, true) => EventOutcome::Success,
@@ -70,10 +69,10 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
     if facts.trust == Some(Trust::Rejected) || failed && has(Words::DOWNLOAD_FAILED) || is_failed_transfer(facts) {
         return Action::DownloadFailed;
     }
-    if facts.said.denied && body.contains("ownload") {
+    if facts.outcome_words.denied && body.contains("ownload") {
         return Action::DownloadFailed;
     }
-    if facts.said.denied && body.contains("nstall") {
+    if facts.outcome_words.denied && body.contains("nstall") {
         return if body.contains("ninstall") { Action::UninstallFailed } else { Action::InstallFailed };
     }
     if facts.trust.is_some() {
@@ -82,7 +81,9 @@ fn action(entry: &Entry<'_>, failed: bool) -> Action {
     if failed && has(Words::SCAN_FAILED) {
         return Action::ScanFailed;
     }
-    if facts.said.succeeded && (has(Words::DOWNLOAD_SUCCEEDED) || has(Words::TRANSFER_JOB) && has(Words::COMPLETED)) {
+    if facts.outcome_words.succeeded
+        && (has(Words::DOWNLOAD_SUCCEEDED) || has(Words::TRANSFER_JOB) && has(Words::COMPLETED))
+    {
         return Action::DownloadSucceeded;
     }
     if has(Words::INSTALL_ENDED) {
@@ -150,7 +151,7 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
 
 /// A job of BITS or Delivery Optimization that failed; a cut line may lack the code.
 fn is_failed_transfer(facts: &Facts<'_>) -> bool {
-    facts.words.any(Words::TRANSFER_JOB) && (facts.said.failed || facts.said.denied)
+    facts.words.any(Words::TRANSFER_JOB) && (facts.outcome_words.failed || facts.outcome_words.denied)
 }
 
 /// A line of WUAHandler, whose words differ from those of Windows Update.

@@ -14,9 +14,9 @@ use std::ops::Range;
 
 use wulog_schemas::event::Form;
 
-use super::Level;
-use super::columns::{Columns, trim};
-use super::message::{Facts, bounded};
+use super::facts::{Facts, bounded};
+use super::level::Level;
+use super::line_columns::{Columns, trim};
 use super::origin::Origin;
 use super::other_time::{bias, clock, clock_fraction, day_first, number};
 use super::time::{LocalTime, at_day};

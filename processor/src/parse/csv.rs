@@ -10,7 +10,8 @@
 
 use wulog_schemas::event::Form;
 
-use super::columns::{Columns, is_component, trim};
+use super::component::is_component;
+use super::line_columns::{Columns, trim};
 use super::time::{self, LocalTime, Taken, Writer};
 
 /// Seconds between 1601, where a FILETIME begins, and 1970.

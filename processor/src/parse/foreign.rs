@@ -17,7 +17,7 @@
 
 use wulog_schemas::event::Form;
 
-use super::columns::{Columns, trim};
+use super::line_columns::{Columns, trim};
 use super::other_time::{clock_fraction, day_first, iso, month_first};
 use super::time::{LocalTime, Taken, take};
 

@@ -1,7 +1,7 @@
 //! What the GUIDs of a message stand for: the text before each, or the revision behind it, tells.
 
+use super::facts::Facts;
 use super::guid::{self, GUID_BYTES};
-use super::message::Facts;
 
 /// Services that Windows Update clients know, by their GUID, and the names that events give them.
 const SERVICES: [(&str, &str); 6] = [

@@ -1,103 +1,18 @@
 //! What a message says: level, bullets, and the facts in it.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
+use super::facts::{Facts, bounded};
 use super::ids::ids;
-use super::origin::{Origin, origin};
-use super::pairs::{Subject, pairs, words_of_marks};
-use super::said::Said;
-use super::section::{Section, section};
+use super::level::Level;
+use super::origin::origin;
+use super::pairs::{pairs, words_of_marks};
+use super::section::section;
 use super::sls::service_location;
-use super::trust::{Trust, trust};
+use super::trust::trust;
 use super::url::url;
 use super::words::Words;
 use super::{guid, time};
-
-/// Severity word of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// `WARNING:`
-    Warning,
-    /// `FATAL:`
-    Fatal,
-    /// An error by the severity column of Configuration Manager.
-    Error,
-}
-
-/// The facts of one message.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts<'a> {
-    /// Words that tell what it is about.
-    pub words: Words,
-    /// Beginning or end of an operation.
-    pub section: Option<Section>,
-    /// What its first known key is about.
-    pub subject: Option<Subject>,
-    /// Offset of the banner `Logging initialized (..., tz: +0200)`, minutes east.
-    pub banner_offset_min: Option<i32>,
-    /// Version of the client: banner, `WU client version`, `Client version: Core`.
-    pub client_version: Option<&'a str>,
-    /// `OS Version`, or the build in a service-location URL.
-    pub os_version: Option<&'a str>,
-    /// The WSUS server: its URL, or what stands for "none".
-    pub wsus: Option<&'a str>,
-    /// The first URL.
-    pub url: Option<&'a str>,
-    /// `Target group`.
-    pub target_group: Option<&'a str>,
-    /// Proxy, as written; several have `;` or blanks between them.
-    pub proxy: Option<&'a str>,
-    /// True where the line says that there is no proxy.
-    pub no_proxy: bool,
-    /// Update id.
-    pub update: Option<&'a str>,
-    /// Its revision.
-    pub revision: Option<u32>,
-    /// Title.
-    pub title: Option<&'a str>,
-    /// KB number, such as `KB890830`.
-    pub kb: Option<&'a str>,
-    /// Caller or client id.
-    pub caller: Option<&'a str>,
-    /// Service id.
-    pub service: Option<&'a str>,
-    /// `CallId`.
-    pub call: Option<&'a str>,
-    /// BITS job.
-    pub job: Option<&'a str>,
-    /// SusClientId.
-    pub client: Option<&'a str>,
-    /// Correlation vector.
-    pub correlation: Option<&'a str>,
-    /// File of a trust check.
-    pub path: Option<&'a str>,
-    /// What is said of that file.
-    pub trust: Option<Trust>,
-    /// `= Process: ...` under a banner.
-    pub process: Option<&'a str>,
-    /// `= Module: ...` under a banner.
-    pub module: Option<&'a str>,
-    /// Security identifier.
-    pub sid: Option<&'a str>,
-    /// HTTP status.
-    pub http_status: Option<u16>,
-    /// Brand of the computer.
-    pub manufacturer: Option<Cow<'a, str>>,
-    /// Its model.
-    pub model: Option<Cow<'a, str>>,
-    /// Where in the client's code the line was written.
-    pub origin: Option<Origin<'a>>,
-    /// True for `*FAILED*`.
-    pub failed: bool,
-    /// What its words say of an outcome, where they are looked at.
-    pub said: Said,
-    /// True for a record that the decoder had no format for.
-    pub undecoded: bool,
-}
-
-/// Longest fact that is kept; longer ones stay in the message only.
-const FACT_BYTES_MAX: usize = 512;
 
 /// Cuts bullets and the severity word off: `  * WARNING: Exit code = ...`.
 pub(super) fn level_and_body(message: &str) -> (Option<Level>, &str) {
@@ -283,9 +198,4 @@ pub(super) fn kb(text: &str) -> Option<&str> {
         }
     }
     None
-}
-
-/// The text, where it is neither empty nor too long for a fact.
-pub(super) fn bounded(text: &str) -> Option<&str> {
-    (!text.is_empty() && text.len() <= FACT_BYTES_MAX).then_some(text)
 }

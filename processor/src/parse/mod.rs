@@ -1,6 +1,6 @@
-//! Raw line -> entry: what kind of line it is, its columns, and the facts in its message.
+//! Raw line -> entry: the form of the line, its columns, and the facts in its message.
 //!
-//! Total and pure: any text gives an [`Entry`] that borrows from it, whatever half of a line it is. Forms:
+//! Total and pure: any text, also a part of a line, gives an [`Entry`] that borrows from it. Forms:
 //!
 //! ```text
 //! legacy       2011-05-15 TAB 07:47:07:169 TAB  952 TAB 5b4 TAB Report TAB message     (tabs may be copied as spaces)
@@ -9,26 +9,30 @@
 //! reporting    {GUID} TAB 2020-03-14 13:14:20:702+0100 TAB 1 TAB 148 [NAME] TAB ...
 //! wuahandler   <![LOG[message]LOG]!><time="09:12:30.961-60" date="04-12-2021" component="WUAHandler" ...>
 //! cbs ...      logs of other programs, see `foreign`
-//! text         anything else: a continuation of the line above, or a form that nobody has seen
+//! text         anything else: a continuation of the line above, or an unknown form
 //! ```
 //!
-//! By hand over bytes and without regex, since this is the hottest code of wulog.
+//! The parser reads bytes by hand and without regex, since it is the hottest code of wulog.
 
-mod columns;
+mod column_split;
+mod line_columns;
+mod level;
+mod component;
 mod csv;
 mod cmtrace;
 mod foreign;
 mod time;
 mod other_time;
 mod message;
+mod facts;
 mod words;
-mod said;
+mod outcome_words;
 mod section;
 mod trust;
 mod ids;
 mod guid;
 mod pairs;
-mod names;
+mod name_mask;
 mod restored;
 mod url;
 mod sls;
@@ -40,27 +44,26 @@ mod action;
 
 pub(crate) use cmtrace::is_open as is_open_cmtrace;
 pub(crate) use cmtrace::{BEGIN as CMTRACE_BEGIN, END as CMTRACE_END};
-pub(crate) use columns::is_component;
+pub(crate) use component::is_component;
 pub use event_ids::event_name;
+pub use facts::{Facts, Subject, Trust};
 pub use foreign::in_file_of;
 pub use ids::service_name;
-pub use message::{Facts, Level};
+pub use level::Level;
 pub use origin::Origin;
-pub use pairs::Subject;
+pub use outcome_words::OutcomeWords;
 pub use report::{Report, Verdict};
 pub(crate) use report::{awaits_time, fields_read, is_begun as is_begun_report, is_dated as is_dated_report};
 pub(crate) use restored::restored;
-pub use said::Said;
 pub use section::{By, Operation, Phase, Section};
 pub use time::{LocalTime, time_text};
-pub use trust::Trust;
 pub(crate) use url::end_of_scheme;
 pub use words::Words;
 
 use wulog_schemas::event::{Action, EventOutcome, Form};
 use wulog_schemas::hresult::{Codes, find_hresults, is_failure};
 
-use columns::Columns;
+use line_columns::Columns;
 
 /// One log line, taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,17 +84,17 @@ pub struct Entry<'a> {
     pub message: &'a str,
     /// The message without bullet and severity word.
     pub body: &'a str,
-    /// HRESULT of the line that decides, zero where the line calls it a result.
+    /// The decisive HRESULT of the line; zero where the line names zero as its result.
     pub hresult: Option<u32>,
     /// All its HRESULTs.
     pub codes: Codes,
     /// The fields of REPORT EVENT or ReportingEvents.log.
     pub report: Option<Report<'a>>,
-    /// What the message says.
+    /// Facts in the message.
     pub facts: Facts<'a>,
-    /// What the line is about, by itself.
+    /// What the line is about, without regard to other lines.
     pub action: Action,
-    /// How that ended.
+    /// How the operation ended that the line is about.
     pub outcome: EventOutcome,
 }
 
@@ -102,14 +105,14 @@ impl Entry<'_> {
         self.hresult.is_some_and(is_failure)
     }
 
-    /// True for a line of Windows Error Reporting, which repeats what was said before.
+    /// True for a line of Windows Error Reporting, which repeats an earlier line.
     #[must_use]
     pub fn is_error_report(&self) -> bool {
         self.body.starts_with("WER Report sent")
     }
 }
 
-/// Takes a line apart.
+/// Parses one line.
 #[must_use]
 pub fn parse(line: &str) -> Entry<'_> {
     let mut entry = Entry::default();
@@ -117,7 +120,7 @@ pub fn parse(line: &str) -> Entry<'_> {
     entry
 }
 
-/// A line of which nothing is known.
+/// An entry before its line is read: form `text`, every other field empty.
 impl Default for Entry<'_> {
     fn default() -> Self {
         Entry {
@@ -140,14 +143,14 @@ impl Default for Entry<'_> {
 }
 
 impl<'a> Entry<'a> {
-    /// Takes a line apart, into an entry of which nothing is known.
+    /// Parses a line into this entry, which must be [`Entry::default`].
     ///
     /// In place: an entry has nearly a kilobyte, so each copy of it takes as long as finding the time column.
     pub(crate) fn read(&mut self, line: &'a str) {
         let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
         match report::reporting_events(line) {
             Some(report) => self.take_reporting_event(report),
-            None => self.take_columns(columns::split(line), line),
+            None => self.take_columns(column_split::split(line), line),
         }
         if matches!(self.form, Form::Text | Form::Message)
             && self.time.is_none()
@@ -160,8 +163,10 @@ impl<'a> Entry<'a> {
         (self.action, self.outcome) = action::describe(self);
     }
 
-    /// True where an outcome may be taken from words. Looking at each word costs, and a failure code says enough, except of
-    /// a transfer, which fails with a word and a code that may be of something else.
+    /// True where the words of the body may decide the outcome.
+    ///
+    /// A search through the words costs time, and a failure code decides without it. A transfer is the exception: it fails
+    /// with a word, and a code in its line may belong to something else.
     fn words_decide(&self) -> bool {
         let has = |words: Words| self.facts.words.any(words);
         has(Words::SUCCEEDED.or(Words::COMPLETED).or(Words::TRANSFER_JOB))
@@ -187,7 +192,7 @@ impl<'a> Entry<'a> {
         self.level = level.or(columns.level);
         (self.message, self.body) = (message, body);
         if self.form.is_foreign() {
-            // Their codes are named; their words mean something else.
+            // Codes of other programs are documented; their words have other meanings.
             self.set_codes(find_hresults(body));
             return;
         }
@@ -203,36 +208,37 @@ impl<'a> Entry<'a> {
         self.judge(body);
         // Few lines have names, and only those that would have an outcome by them are looked at for quotes.
         if name.is_none() && (self.is_failure() || self.facts.words.any(Words::FAILED)) {
-            name = names::quoted(body);
+            name = name_mask::quoted(body);
         }
         if let Some(name) = name {
-            let hidden = names::hidden(body, name);
+            let hidden = name_mask::hidden(body, name);
             message::hide_name(body, &hidden, &mut self.facts);
             self.judge(&hidden);
         }
         if self.form == Form::WuaHandler && cmtrace::ends_well(body) {
-            self.facts.said.succeeded = !self.facts.said.denied;
+            self.facts.outcome_words.succeeded = !self.facts.outcome_words.denied;
         }
     }
 
-    /// Takes the codes of `body`, and what its words say of an outcome.
+    /// Sets the codes of `body` and the outcome that its words state.
     fn judge(&mut self, body: &str) {
         // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
         if !self.facts.undecoded && self.facts.subject != Some(Subject::Configuration) {
             self.set_codes(find_hresults(body));
         }
-        self.facts.said = if self.words_decide() { said::said(body) } else { Said::default() };
+        self.facts.outcome_words =
+            if self.words_decide() { outcome_words::find(body) } else { OutcomeWords::default() };
     }
 
-    /// Takes a report, whose column decides over the codes in its text unless one of those is the cause.
+    /// Sets the fields of a report. The HRESULT column decides over the codes in the text, unless one of those is the cause.
     fn take_report(&mut self, report: Report<'a>) {
         let mut codes = Codes::of(report.hresult);
-        // What the update is called is no result.
+        // A code in the name of the update is no result.
         let name = title::name(report.text, report.update.is_some());
         let start = name.map_or(report.text.len(), |name| name.as_ptr().addr() - report.text.as_ptr().addr());
         let behind = &report.text[start + name.unwrap_or_default().len()..];
-        for said in [&report.text[..start], behind] {
-            find_hresults(said).all().for_each(|code| codes.add(code));
+        for text in [&report.text[..start], behind] {
+            find_hresults(text).all().for_each(|code| codes.add(code));
         }
         self.set_codes(codes);
         self.facts = reported_facts(&report);
@@ -244,7 +250,7 @@ impl<'a> Entry<'a> {
         self.codes = codes;
     }
 
-    /// Makes the line part of a log of another program: what it says is not said of the Windows Update client.
+    /// Marks the line as part of another program's log, and removes all that is a fact of the Windows Update client.
     pub fn make_foreign(&mut self, form: Form) {
         self.form = form;
         self.report = None;
@@ -252,7 +258,7 @@ impl<'a> Entry<'a> {
         (self.action, self.outcome) = (Action::Log, EventOutcome::Unknown);
     }
 
-    /// The line as a part of the record above, which has its fields: what looks like columns in it is text.
+    /// The entry of a line that continues the record above. That record has the fields, so columns in this line are text.
     #[must_use]
     pub fn continuation(line: &'a str) -> Entry<'a> {
         let message = line.trim();
@@ -260,7 +266,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// What a REPORT EVENT says of its update, by fields and in its text.
+/// The facts of a REPORT EVENT about its update, from its fields and its text.
 fn reported_facts<'a>(report: &Report<'a>) -> Facts<'a> {
     Facts { update: report.update, revision: report.revision, ..title::reported(report.text, report.update.is_some()) }
 }

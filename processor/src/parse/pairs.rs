@@ -3,18 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::message::{Facts, bounded};
-use super::names;
+use super::facts::{Facts, Subject, bounded};
+use super::name_mask;
 use super::words::Words;
-
-/// What the first key of a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// Client, machine, network or policy.
-    Configuration,
-    /// What a search looks for.
-    Search,
-}
 
 /// Takes the values of `body`, adds to its words those that hold an `=` or `:`, and gives where the first value stands that
 /// is a name. What looks like a key inside of a name is none.
@@ -33,7 +24,7 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<us
         if value.is_empty() {
             continue;
         }
-        if let Some(found) = names::of_key(body, key, body.len() - value.len()) {
+        if let Some(found) = name_mask::of_key(body, key, body.len() - value.len()) {
             if key.ends_with("itle") {
                 let title = body[found.clone()].trim_end().trim_matches('"');
                 facts.title = bounded(title).filter(|title| *title != "<NULL>");

@@ -8,7 +8,7 @@
 
 use wulog_schemas::hresult::parse_hresult;
 
-use super::columns::braces_behind_prefix;
+use super::column_split::braces_behind_prefix;
 use super::event_ids::event_name;
 use super::guid;
 use super::time::{self, LocalTime};

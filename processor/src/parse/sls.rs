@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::message::{Facts, bounded};
+use super::facts::{Facts, bounded};
 
 /// Takes it from `body`, with or without the server's name before it.
 pub(super) fn service_location<'a>(body: &'a str, facts: &mut Facts<'a>) {

@@ -11,8 +11,9 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use super::message::{Facts, bounded, kb};
-use super::names;
+use super::facts::{Facts, bounded};
+use super::message::kb;
+use super::name_mask;
 
 /// Words that announce the title, in lower case: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian,
 /// Chinese, Japanese, Korean.
@@ -47,7 +48,7 @@ pub(super) fn reported(text: &str, has_update: bool) -> Facts<'_> {
 pub(super) fn name(text: &str, has_update: bool) -> Option<&str> {
     let title = announced(text).or_else(|| has_update.then(|| third(text)).flatten());
     let title = title.map(behind_code);
-    title.map(|title| without_full_stop(&title[..names::until_next_key(title)]))
+    title.map(|title| without_full_stop(&title[..name_mask::until_next_key(title)]))
 }
 
 /// What stands behind the end of the sentence that announces a title: a colon, or a full stop as in `Das folgende Update

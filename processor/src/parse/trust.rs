@@ -1,24 +1,7 @@
 //! The lines of a trust check.
 
-use super::message::{Facts, bounded};
+use super::facts::{Facts, Trust, bounded};
 use super::words::Words;
-
-/// What a line says of a file's signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// `Validating signature for PATH`: the check begins.
-    Checking,
-    /// `Microsoft signed: Yes`, `Trusted Publisher: Yes`.
-    Trusted,
-    /// `Trusted Publisher: No`.
-    Untrusted,
-    /// `Microsoft signed: No`, `Microsoft signed: NA`: that says nothing of other publishers.
-    Unknown,
-    /// `Error: 0x... when verifying trust for PATH`, `Digital Signatures on file PATH are not trusted`.
-    Failed,
-    /// `File failed postprocessing`: the client threw the file away.
-    Rejected,
-}
 
 /// Takes the verdict of `body` and the file that it is about.
 pub(super) fn trust<'a>(body: &'a str, facts: &mut Facts<'a>) {

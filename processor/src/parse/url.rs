@@ -1,6 +1,6 @@
 //! The URL of a line, and whether a WSUS server answers there.
 
-use super::message::{Facts, bounded};
+use super::facts::{Facts, bounded};
 
 /// Takes the first URL of `body` and the WSUS server that it names.
 pub(super) fn url<'a>(body: &'a str, facts: &mut Facts<'a>) {

@@ -59,7 +59,7 @@ impl Words {
 /// it stopped at twice as many places that hold no word. `://` and `cV:` are found with the keys, in [`super::pairs`].
 ///
 /// Where a word may begin a sentence its first letter is left out, unless it would then begin inside of another word. Whether
-/// a word of success or failure is a whole one, and what stands around it, is looked at by [`super::said`].
+/// a word of success or failure is a whole one, and what stands around it, is looked at by [`super::outcome_words`].
 const SPELLINGS: [(&str, Words); 56] = [
     ("Logging initialized", Words::LOGGING_INITIALIZED),
     ("failed postprocessing", Words::POSTPROCESSING),

@@ -1,4 +1,4 @@
-//! What is known of one host, and which signals say so.
+//! The state of one host, and the facts that its signals send.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use wulog_schemas::hresult;
 use wulog_schemas::raw::Heartbeat;
 use wulog_schemas::signal::{Fact, Failing, HostFacts, HostRef, Outcome, RawPosition, ScanDone};
 
+mod certificates;
 mod files;
 mod legibility;
 mod outcomes;
@@ -22,17 +23,17 @@ use outcomes::Subject;
 use weight::Weight;
 pub(super) use weight::Worth;
 
-use super::attempt::Proof;
-use super::certificates::{self, Listed};
+use super::admission::Admission;
+use super::certificate_list::CertificateList;
 use super::config::{Limits, NormalizerConfig};
 use super::file::File;
 use super::files::Files;
 use super::fold::{Failure, Step};
-use super::gate::Admission;
-use super::known::Told;
-use super::thread::cut;
-use super::time::Zone;
+use super::fragment_generation::FragmentGeneration;
+use super::limit::cut;
+use super::operation::Proof;
 use super::wrapped::Wrapped;
+use super::zone::Zone;
 use crate::parse::Entry;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -49,14 +50,14 @@ const FACTS_WAIT_LINES: u32 = 50;
 /// Changed facts of a host that falls silent wait so long.
 const FACTS_WAIT_MS: i64 = 60_000;
 
-/// Log time and the raw record that brought it.
+/// Log time and the position of the raw record at which it was reached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) log_time: i64,
     pub(super) raw: RawPosition,
 }
 
-/// Whose record is taken, when, and under which configuration.
+/// The host of a record, the moment of the record, and the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope<'a> {
     /// Host id.
@@ -66,12 +67,12 @@ pub(super) struct Scope<'a> {
 }
 
 /// Facts to send, in order.
-pub(super) type Facts = Vec<Said>;
+pub(super) type FactsToSend = Vec<FactToSend>;
 
-/// A fact to send.
+/// A fact that becomes a signal where the host is admitted.
 #[derive(Debug)]
-pub(super) struct Said {
-    /// The raw record that it was read from.
+pub(super) struct FactToSend {
+    /// The raw record that the fact was read from.
     pub(super) raw: RawPosition,
     pub(super) fact: Fact,
     /// The lines of an attempt, for its document.
@@ -81,16 +82,16 @@ pub(super) struct Said {
 /// One host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Host {
-    /// Host id; the key of what it gives.
+    /// Host id; the key of the host's events and signals.
     #[serde(skip)]
     pub(super) id: Arc<str>,
-    /// What documents were told of it.
+    /// Generation of the cached fragments of documents that are valid for this host.
     #[serde(skip)]
-    pub(super) told: Told,
+    pub(super) fragment_generation: FragmentGeneration,
     /// Form of its latest line that has one.
     #[serde(skip)]
     form: Option<Form>,
-    /// What its collector said last of its files.
+    /// Positions of the host's files in the latest heartbeat of its collector.
     #[serde(skip)]
     shipped: Option<Shipped>,
     name: String,
@@ -104,13 +105,13 @@ pub(super) struct Host {
     subjects: BTreeMap<String, Subject>,
     legibility: Legibility,
     caught_up: bool,
-    /// True once a heartbeat came.
+    /// True once a heartbeat of the host was read.
     heard: bool,
     first_log: i64,
     last_event: Option<i64>,
     /// Event time of the last [`ScanDone`] by its subject, which is empty where it is not known.
     scanned: BTreeMap<String, i64>,
-    /// True once a line that is not of a download told the proxy.
+    /// True once a line named the proxy and was no line of a download.
     pub(super) proxy_is_of_scans: bool,
     /// Log time of the last [`HostFacts`].
     facts_sent: Option<i64>,
@@ -118,11 +119,11 @@ pub(super) struct Host {
     changed: Option<(i64, u32)>,
     /// Log time of the last record, by which the oldest host is forgotten.
     pub(super) last_log: i64,
-    /// Whether what it says counts.
+    /// Whether the host may give signals.
     pub(super) admission: Admission,
-    /// What its inventory of certificates listed, where it sends one.
-    pub(super) certificates: Option<Box<Listed>>,
-    /// What the host takes of memory.
+    /// The latest inventory of certificates, where the host sends one.
+    pub(super) certificates: Option<Box<CertificateList>>,
+    /// Memory that the host takes.
     weight: Weight,
     /// The entry of this host in the index of due times.
     pub(super) due: Option<i64>,
@@ -133,7 +134,7 @@ impl Host {
         Host { id, first_log: log_time, last_log: log_time, ..Host::default() }
     }
 
-    /// Place of the file of that path, made where it is new. Where there are too many, the oldest is forgotten.
+    /// The place of the file of that path. A new file is added; where the host has too many, the oldest is forgotten.
     pub(super) fn file(&mut self, path: &str, limits: &Limits) -> usize {
         self.files.place(path).unwrap_or_else(|_| self.add_file(path, limits))
     }
@@ -148,18 +149,18 @@ impl Host {
         self.files.add(path)
     }
 
-    /// True where a record of one of its files goes on in a line that has not come.
+    /// True where a record of one of the host's files continues in a line that was not read yet.
     pub(super) fn holds_record(&self) -> bool {
         !self.forgotten.is_empty() || self.files.values().any(|file| file.wrapped.is_some())
     }
 
-    /// Takes out a record that waits for its next line no longer: it is due, or its file was forgotten.
+    /// Removes and returns a held record that no longer waits for its next line: it is due, or its file was forgotten.
     pub(super) fn next_wrapped(&mut self, log_time: i64) -> Option<Wrapped> {
         let is_due = |file: &&mut File| file.wrapped.as_ref().is_some_and(|wrapped| wrapped.due() <= log_time);
         self.forgotten.pop().or_else(|| self.files.values_mut().find(is_due)?.wrapped.take())
     }
 
-    /// What is to be said of its files that had nothing of Windows Update.
+    /// Notices about the files of the host that had no line of Windows Update.
     pub(super) fn strange_files(&mut self) -> Vec<String> {
         let Host { name, files, .. } = self;
         files.iter_mut().filter_map(|(path, file)| Some(file.kind.at_end()?.notice(name, path))).collect()
@@ -173,7 +174,8 @@ impl Host {
         }
     }
 
-    /// Takes whether the host counts. From when it does, its facts say what it said in vain before.
+    /// Sets whether the host may give signals. A host that is admitted late sends its facts again: they contain what its
+    /// dropped signals said.
     pub(super) fn set_admission(&mut self, admission: Admission, scope: Scope<'_>) {
         if self.admission == Admission::SetAside && admission == Admission::Admitted {
             self.facts_changed(scope);
@@ -201,7 +203,7 @@ impl Host {
             Some(value) => self.dimensions.insert(name.to_owned(), value.to_owned()),
             None => self.dimensions.remove(name),
         };
-        self.told.forget();
+        self.fragment_generation.invalidate();
         self.facts_changed(scope);
     }
 
@@ -238,11 +240,11 @@ impl Host {
         self.last_event = Some(self.last_event.map_or(event_time, |last| last.max(event_time)));
     }
 
-    pub(super) fn heartbeat(&mut self, beat: Heartbeat, scope: Scope<'_>, out: &mut Facts) {
+    pub(super) fn heartbeat(&mut self, beat: Heartbeat, scope: Scope<'_>, out: &mut FactsToSend) {
         self.heard = true;
         self.shipped = Some(Shipped::of(&beat, scope));
         if let (Some(hash), Some(seen)) = (&beat.certificates, beat.certificates_seen) {
-            certificates::seen(self, hash, seen, scope, out);
+            self.certificates_seen(hash, seen, scope, out);
         }
         if let Some(zone) = beat.time_zone.and_then(|name| Zone::try_from(name).ok()) {
             self.zone = Some(zone);
@@ -257,26 +259,26 @@ impl Host {
             .collect();
         if labels != self.labels {
             self.labels = labels;
-            self.told.forget();
+            self.fragment_generation.invalidate();
             self.facts_changed(scope);
         }
         if beat.caught_up && !self.caught_up {
             self.catch_up(scope, out);
         } else if !beat.caught_up && self.caught_up {
-            // What comes now is a backlog: the facts before the next attempt say so.
+            // The lines from here on are a backlog: the facts before the next attempt say so.
             self.facts_changed(scope);
         }
         self.caught_up = beat.caught_up;
     }
 
-    /// A scan at `subject` ended: says so, unless another one there ended just before.
+    /// Sends that a scan at `subject` ended, unless another scan at that subject ended within [`SCAN_EVERY_MS`].
     pub(super) fn scanned(
         &mut self,
         outcome: Outcome,
         subject: Option<String>,
         event_time: i64,
         scope: Scope<'_>,
-        out: &mut Facts,
+        out: &mut FactsToSend,
     ) {
         let key = subject.as_deref().unwrap_or_default();
         let last = self.scanned.get(key);
@@ -290,11 +292,11 @@ impl Host {
         self.scanned.insert(key.to_owned(), event_time);
         self.send_facts_if_unsent(scope, out);
         let scan = ScanDone { host: self.named(scope), outcome, event_time, subject };
-        out.push(Said { raw: scope.at.raw, fact: Fact::ScanDone(scan), proof: None });
+        out.push(FactToSend { raw: scope.at.raw, fact: Fact::ScanDone(scan), proof: None });
     }
 
-    /// Counts the failures that have waited long enough, and the steps that no refusal followed.
-    pub(super) fn settle_folds(&mut self, scope: Scope<'_>, out: &mut Facts) {
+    /// Counts the failures whose wait is over, and the steps that no refusal followed.
+    pub(super) fn settle_folds(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
         if !self.files.values().any(|file| file.folds.is_open()) {
             return;
         }
@@ -312,8 +314,8 @@ impl Host {
         }
     }
 
-    /// Sends what has waited long enough.
-    pub(super) fn settle(&mut self, scope: Scope<'_>, out: &mut Facts) {
+    /// Sends the facts and failures whose wait is over.
+    pub(super) fn settle(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
         self.settle_folds(scope, out);
         let deadline = self.first_log.saturating_add(i64::from(scope.config.catch_up_wait_secs) * 1000);
         if !self.caught_up && !self.heard && scope.at.log_time >= deadline {
@@ -339,7 +341,7 @@ impl Host {
         [failures, facts, catch_up, wrapped].into_iter().flatten().min()
     }
 
-    fn catch_up(&mut self, scope: Scope<'_>, out: &mut Facts) {
+    fn catch_up(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
         self.caught_up = true;
         self.send_facts(scope, out);
     }
@@ -350,13 +352,13 @@ impl Host {
 
     /// Sends facts that the detector lacks. An attempt or a scan comes after the facts of its host: they name the host's
     /// dimensions, and say that it is history while the host is not caught up.
-    fn send_facts_if_unsent(&mut self, scope: Scope<'_>, out: &mut Facts) {
+    fn send_facts_if_unsent(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
         if self.changed.is_some() || self.facts_sent.is_none() {
             self.send_facts(scope, out);
         }
     }
 
-    fn send_facts(&mut self, scope: Scope<'_>, out: &mut Facts) {
+    fn send_facts(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
         let mut dimensions = self.dimensions.clone();
         dimensions.extend(self.labels.iter().map(|(name, value)| (format!("label.{name}"), value.clone())));
         let mut failing = Vec::new();
@@ -377,7 +379,7 @@ impl Host {
         self.legibility.warn_once(&self.name);
         self.facts_sent = Some(scope.at.log_time);
         self.changed = None;
-        out.push(Said { raw: scope.at.raw, fact: Fact::HostFacts(facts), proof: None });
+        out.push(FactToSend { raw: scope.at.raw, fact: Fact::HostFacts(facts), proof: None });
     }
 
     fn named(&self, scope: Scope<'_>) -> HostRef {

@@ -9,10 +9,10 @@ use wulog_schemas::alert::NO_WSUS;
 use wulog_schemas::hresult::{self, Family};
 use wulog_schemas::signal::{Attempt, Fact, NOT_OFFERED, Outcome};
 
-use super::{DAY_MS, Facts, Host, Said, Scope};
-use crate::normalize::attempt::{Operation, Proof};
+use super::{DAY_MS, FactToSend, FactsToSend, Host, Scope};
 use crate::normalize::fold::{Failure, Step};
-use crate::normalize::thread::cut;
+use crate::normalize::limit::cut;
+use crate::normalize::operation::{Operation, Proof};
 use crate::parse::service_name;
 
 /// An outcome that is older than the latest by more than this does not undo it; REPORT EVENT is dated up to 5 s back.
@@ -100,7 +100,7 @@ enum Weight {
 
 impl Host {
     /// A file's failure counts.
-    pub(in crate::normalize) fn failed(&mut self, failure: Failure, scope: Scope<'_>, out: &mut Facts) {
+    pub(in crate::normalize) fn failed(&mut self, failure: Failure, scope: Scope<'_>, out: &mut FactsToSend) {
         let file = failure.path.as_deref().map(file_name);
         let subject = self.subject_of(&failure, file.as_deref());
         let mut subject = cut(&subject, scope.config.limits.value_bytes_max).to_owned();
@@ -162,7 +162,7 @@ impl Host {
                 since,
                 late: time < scope.at.log_time.saturating_sub(DAY_MS),
             };
-            out.push(Said { raw: failure.proof.raw, fact: Fact::Attempt(attempt), proof: Some(failure.proof) });
+            out.push(FactToSend { raw: failure.proof.raw, fact: Fact::Attempt(attempt), proof: Some(failure.proof) });
         }
     }
 
@@ -214,7 +214,7 @@ impl Host {
         update: &str,
         mut success: Success,
         scope: Scope<'_>,
-        out: &mut Facts,
+        out: &mut FactsToSend,
     ) {
         success.dimensions.insert("update".to_owned(), update.to_owned());
         let subject = format!("update:{update}");
@@ -229,7 +229,7 @@ impl Host {
     }
 
     /// A step went well, and no refusal followed.
-    pub(in crate::normalize) fn step_succeeded(&mut self, step: Step, scope: Scope<'_>, out: &mut Facts) {
+    pub(in crate::normalize) fn step_succeeded(&mut self, step: Step, scope: Scope<'_>, out: &mut FactsToSend) {
         let Step { update, path, operation, dimensions, event_time, proof, .. } = step;
         let mut success = Success { operation, dimensions, event_time, proof };
         if let Some(path) = &path {
@@ -251,7 +251,7 @@ impl Host {
         servers: &[String],
         success: &Success,
         scope: Scope<'_>,
-        out: &mut Facts,
+        out: &mut FactsToSend,
     ) {
         let wsus = self.dimensions.get("wsus").map(|wsus| format!("server:{wsus}"));
         let reached: Vec<String> = self
@@ -278,7 +278,7 @@ impl Host {
         caller: Option<&str>,
         success: &Success,
         scope: Scope<'_>,
-        out: &mut Facts,
+        out: &mut FactsToSend,
     ) {
         /// A client that fails at an update looks again within some hours. A scan right after a failure may answer from
         /// a cache, or be another one of several that ran at that time.
@@ -356,7 +356,7 @@ impl Host {
         failing.map(|(name, _)| name.clone()).collect()
     }
 
-    fn succeed(&mut self, subject: &str, success: Success, weight: Weight, scope: Scope<'_>, out: &mut Facts) {
+    fn succeed(&mut self, subject: &str, success: Success, weight: Weight, scope: Scope<'_>, out: &mut FactsToSend) {
         let Success { operation, dimensions, event_time: time, proof } = success;
         let known = self.subjects.get(subject);
         let is_failing = known.is_some_and(|known| !known.failing.is_empty());
@@ -403,7 +403,7 @@ impl Host {
                 since: time,
                 late: time < scope.at.log_time.saturating_sub(DAY_MS),
             };
-            out.push(Said { raw: proof.raw, fact: Fact::Attempt(attempt), proof: Some(proof) });
+            out.push(FactToSend { raw: proof.raw, fact: Fact::Attempt(attempt), proof: Some(proof) });
         }
     }
 

@@ -8,8 +8,8 @@ use wulog_schemas::alert::Level;
 use wulog_schemas::hresult::{self, Family, parse_hresult};
 
 use super::pattern::{Counts, Pattern};
-use crate::normalize::classify::TrustFailure;
-use crate::normalize::thread::cut;
+use crate::normalize::limit::cut;
+use crate::normalize::trust_failure::TrustFailure;
 use crate::parse::Entry;
 
 /// Labels that patterns give one line.

@@ -1,68 +1,11 @@
-//! The columns before the message, in every state that files and copies of files show them.
+//! Splits a line into its columns and its message, in every form that files and copies of files have.
 
 use wulog_schemas::event::Form;
 
-use super::time::{self, LocalTime, Taken, Writer};
-use super::{Level, cmtrace, csv, foreign};
-
-/// Components that Windows 2000 to 11 write, sorted; other names are taken where the columns leave no doubt.
-const COMPONENTS: [&str; 55] = [
-    "AGENT",
-    "AU",
-    "AUCLNT",
-    "AUClnt",
-    "Agent",
-    "CDM",
-    "CMPRESS",
-    "COMAPI",
-    "ComApi",
-    "DRIVER",
-    "DTASTOR",
-    "DWNLDMGR",
-    "DataStore",
-    "DnldMgr",
-    "DownloadManager",
-    "Driver",
-    "DtaStor",
-    "EEHNDLER",
-    "EEHandler",
-    "EEHndler",
-    "EP",
-    "HANDLER",
-    "Handler",
-    "IdleTimer",
-    "IdleTmr",
-    "MISC",
-    "Misc",
-    "OFFLSNC",
-    "OfflSnc",
-    "Orchestrator",
-    "PARSER",
-    "PT",
-    "Parser",
-    "ProtocolTalker",
-    "REPORT",
-    "Report",
-    "Reporter",
-    "SERVICE",
-    "SETUP",
-    "SHUTDWN",
-    "SLS",
-    "Service",
-    "Setup",
-    "Shared",
-    "Shutdwn",
-    "UpdAgent",
-    "UpdateSession",
-    "WS",
-    "WUAUCLNT",
-    "WUREDIR",
-    "WUWEB",
-    "WebServices",
-    "WuRedir",
-    "WuTask",
-    "WuWeb",
-];
+use super::component::{is_component, known_prefix};
+use super::line_columns::{Columns, trim};
+use super::time::{self, Taken, Writer};
+use super::{cmtrace, csv, foreign};
 
 /// The legacy pid is `%4d`.
 const LEGACY_PID_BYTES: usize = 4;
@@ -70,18 +13,7 @@ const LEGACY_PID_BYTES: usize = 4;
 /// The component column of the ETW form is `PadRight(15)` and a space: more blanks than that mean an empty one.
 const ETW_COMPONENT_BYTES: usize = 15;
 
-/// A line cut at its columns.
-pub(super) struct Columns<'a> {
-    pub(super) form: Form,
-    pub(super) time: Option<LocalTime>,
-    pub(super) pid: Option<u32>,
-    pub(super) tid: Option<u32>,
-    pub(super) component: Option<&'a str>,
-    /// Severity column; Windows Update has none.
-    pub(super) level: Option<Level>,
-    pub(super) message: &'a str,
-}
-
+/// The columns of a line, by the first form that the line has.
 pub(super) fn split(line: &str) -> Columns<'_> {
     dated(line)
         .or_else(|| masked(line))
@@ -274,14 +206,6 @@ pub(super) fn behind_blanks(text: &str) -> &str {
     &text[text.bytes().take_while(|byte| matches!(byte, b'\t' | b' ')).count()..]
 }
 
-/// What [`str::trim`] gives, without its way through the characters where the ends are plain.
-pub(super) fn trim(text: &str) -> &str {
-    let text = text.trim_ascii();
-    let is_plain = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);
-    let bytes = text.as_bytes();
-    if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() }
-}
-
 /// The next word and what follows it: one to eight hex digits, as ids have.
 fn word(text: &str) -> Option<(&str, &str)> {
     let text = behind_blanks(text);
@@ -309,17 +233,6 @@ fn component(text: &str, form: Form) -> (Option<&str>, &str) {
 fn split_at_tab(text: &str) -> Option<(&str, &str)> {
     let tab = memchr::memchr(b'\t', text.as_bytes())?;
     Some((&text[..tab], &text[tab + 1..]))
-}
-
-/// True for the name of a component that Windows Update writes.
-pub(crate) fn is_component(name: &str) -> bool {
-    COMPONENTS.binary_search(&name).is_ok()
-}
-
-fn known_prefix(text: &str) -> Option<&'static str> {
-    let first = text.as_bytes().first();
-    let names = COMPONENTS.iter().copied().filter(|name| name.as_bytes().first() == first);
-    names.filter(|name| text.starts_with(name)).max_by_key(|name| name.len())
 }
 
 fn starts_with_level(line: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Names in a message: what an update, a file or a page is called says nothing of how something ended.
+//! Masks names of updates, files and pages in a message: a name says nothing about how something ended.
 //!
 //! ```text
 //! * Title = Fix for error 0x800B0109 on Contoso Agent (KB9990002)
@@ -24,8 +24,7 @@ const FIRST_KEYS: [&str; 5] = ["description", "name", "update name", "package na
 const KINDS: [&str; 9] =
     ["update", "updates", "title", "name", "package", "description", "hotfix", "product", "titled"];
 
-/// Where the value of a key that names something stands in `body`, where `key` ends at `key_end` and its value begins at
-/// `value_at`. A line that begins with the key is nothing but the name; further inside of a line, the next key ends it.
+/// The range in `body` of the value of `key`, where that value is a name; it begins at `value_at`. A line that begins with the key is nothing but the name; further inside of a line, the next key ends it.
 pub(super) fn of_key(body: &str, key: &str, value_at: usize) -> Option<Range<usize>> {
     // Most keys end otherwise.
     if !matches!(key.as_bytes().last(), Some(b'e' | b'n')) {
@@ -38,7 +37,7 @@ pub(super) fn of_key(body: &str, key: &str, value_at: usize) -> Option<Range<usi
     is_name.then(|| value_at..value_at + until_next_key(&body[value_at..]))
 }
 
-/// Where in `value` a comma stands that a key and `=` follow.
+/// The length of `value` up to a comma that a key and `=` follow.
 pub(super) fn until_next_key(value: &str) -> usize {
     let is_key = |at: &usize| {
         value[at + 1..].split_once('=').is_some_and(|(key, _)| {
@@ -61,7 +60,7 @@ fn ends_with(key: &str, end: &str) -> bool {
         && (start == 0 || matches!(bytes[start - 1], b' ' | b',' | b'\t'))
 }
 
-/// The first name in quotes behind a word that announces one: `update "Fix for 0x800B0109"`.
+/// The range of the first name in quotes that stands behind a word such as `update`: `update "Fix for 0x800B0109"`.
 pub(super) fn quoted(body: &str) -> Option<Range<usize>> {
     let bytes = body.as_bytes();
     memchr::memchr2_iter(b'\'', b'"', bytes).find_map(|open| {
@@ -73,8 +72,8 @@ pub(super) fn quoted(body: &str) -> Option<Range<usize>> {
     })
 }
 
-/// `body` without a name. A filler stands for a name that more follows, so that bytes keep their places; it is no word and
-/// no number.
+/// `body` without the name at a range. Underscores replace a name that is not at the end, so that the bytes behind it keep
+/// their places; they form no word and no number.
 pub(super) fn hidden(body: &str, name: Range<usize>) -> Cow<'_, str> {
     if name.end == body.len() {
         return Cow::Borrowed(&body[..name.start]);

@@ -1,11 +1,11 @@
-//! The event time of a document, whatever its format.
+//! The event time of a finished document, in any of the formats.
 
 use serde::Deserialize;
 use serde_json::Number;
 
 use super::time::Instant;
 
-/// The places at which the formats have the event time.
+/// The fields that hold the event time in the formats.
 #[derive(Deserialize)]
 struct Times<'a> {
     /// ECS.
@@ -43,7 +43,7 @@ struct LogRecord {
     time_unix_nano: Option<String>,
 }
 
-/// Milliseconds since 1970 UTC; `None` where the document does not say it.
+/// The event time of a document in milliseconds since 1970 UTC; `None` where the document has none.
 pub(crate) fn event_time_ms(document: &[u8]) -> Option<i64> {
     let times: Times<'_> = serde_json::from_slice(document).ok()?;
     if let Some(text) = times.timestamp {

@@ -1,4 +1,4 @@
-//! What words say of an outcome: whole words, their negation and their number.
+//! The outcome that words state: whole words such as `succeeded` and `failed`, with their negation and their number.
 //!
 //! ```text
 //! Update was successfully downloaded          success
@@ -9,12 +9,12 @@
 //! 3 updates installed, 0 failed               neither
 //! ```
 
-/// What the words of a text say. A word `failed` alone is weak: many steps fail on the way to a success.
+/// The outcome that the words of a text state. A word `failed` alone is weak: many steps fail on the way to a success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct OutcomeWords {
     /// Something succeeded.
     pub succeeded: bool,
-    /// Something is said to have failed, by a word alone.
+    /// Something failed, by a word alone.
     pub failed: bool,
     /// The text denies a success or counts failures: the outcome is a failure.
     pub denied: bool,
@@ -29,18 +29,18 @@ static NEGATIONS: [&str; 16] = [
     "unable", "nicht", "pas", "kein",
 ];
 
-/// What one word stands for.
+/// The outcome that one word stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Success,
-    /// A success that is none: `Unsuccessfully`.
+    /// A word that denies a success: `Unsuccessfully`.
     Denial,
     Failure,
 }
 
-/// What `text` says.
-pub(super) fn said(text: &str) -> Said {
-    let mut said = Said::default();
+/// Finds the outcome words of `text`.
+pub(super) fn find(text: &str) -> OutcomeWords {
+    let mut found = OutcomeWords::default();
     let (mut jobs, mut counted) = (None, None);
     let mut before = [""; NEGATION_WORDS_MAX];
     // `None of the 12 updates succeeded`: however many words stand between.
@@ -62,11 +62,11 @@ pub(super) fn said(text: &str) -> Said {
                 // `succeeded with errors = 0` counts something else.
                 (Kind::Success, _) if rest.trim_start().starts_with("with errors") => {}
                 (Kind::Success, Some(0)) | (Kind::Failure, Some(0)) => {}
-                (Kind::Success, _) if negated => said.denied = true,
-                (Kind::Success, _) => said.succeeded = true,
-                (Kind::Denial, _) => said.denied |= !negated,
-                (Kind::Failure, Some(_)) => said.denied = true,
-                (Kind::Failure, None) => said.failed |= !negated,
+                (Kind::Success, _) if negated => found.denied = true,
+                (Kind::Success, _) => found.succeeded = true,
+                (Kind::Denial, _) => found.denied |= !negated,
+                (Kind::Failure, Some(_)) => found.denied = true,
+                (Kind::Failure, None) => found.failed |= !negated,
             }
         }
         all_negated |= negates_all(before[NEGATION_WORDS_MAX - 1], word);
@@ -78,12 +78,12 @@ pub(super) fn said(text: &str) -> Said {
         }
     }
     if matches!((jobs, counted), (Some(jobs), Some(counted)) if counted < jobs) {
-        said.succeeded = false;
+        found.succeeded = false;
     }
-    if said.denied {
-        said.succeeded = false;
+    if found.denied {
+        found.succeeded = false;
     }
-    said
+    found
 }
 
 fn kind(word: &str) -> Option<Kind> {
@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn outcomes_are_whole_words_with_negation_and_number() {
-        const NOTHING: Said = Said { succeeded: false, failed: false, denied: false };
-        const SUCCESS: Said = Said { succeeded: true, ..NOTHING };
-        const FAILED: Said = Said { failed: true, ..NOTHING };
-        const DENIED: Said = Said { denied: true, ..NOTHING };
+        const NOTHING: OutcomeWords = OutcomeWords { succeeded: false, failed: false, denied: false };
+        const SUCCESS: OutcomeWords = OutcomeWords { succeeded: true, ..NOTHING };
+        const FAILED: OutcomeWords = OutcomeWords { failed: true, ..NOTHING };
+        const DENIED: OutcomeWords = OutcomeWords { denied: true, ..NOTHING };
         let cases = [
             ("Update was successfully downloaded", SUCCESS),
             ("DO job {G} completed successfully", SUCCESS),
@@ -215,7 +215,7 @@ mod tests {
             ("", NOTHING),
         ];
         for (text, expect) in cases {
-            assert_eq!(said(text), expect, "{text}");
+            assert_eq!(find(text), expect, "{text}");
         }
     }
 }

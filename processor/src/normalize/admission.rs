@@ -1,7 +1,8 @@
-//! Which hosts count: those of the inventory, and of the new ones no more in a quarter hour than the operator allows.
+//! Admission control: decides which hosts may give signals to the Detector.
 //!
-//! Host ids cost nothing to forge, and an alert is about hosts. A host that does not count is remembered and gives events like
-//! any other; only what it would say to the Detector is dropped, until it counts.
+//! Hosts of the inventory are admitted, and of the new hosts no more in a quarter hour than the operator allows. Host ids
+//! cost nothing to forge, and an alert is about hosts. A host that is not admitted is remembered and gives events like any
+//! other host; only its signals are dropped until it is admitted.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,32 +10,32 @@ use super::config::NormalizerConfig;
 
 const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
 
-/// What was admitted and what was not.
+/// Counts of the hosts that were admitted and set aside.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Gate {
-    /// The quarter hour of log time, and the hosts admitted in it.
+pub(super) struct AdmissionControl {
+    /// The quarter hour of log time in which `admitted` hosts were admitted.
     quarter: i64,
     admitted: u32,
-    /// Hosts that were set aside since the inventory does not name them.
+    /// Hosts that were set aside because the inventory does not name them.
     unlisted: u64,
     /// Hosts that had to wait for a later quarter hour.
     waited: u64,
 }
 
-/// Whether a host counts. Part of the host's own state.
+/// Whether a host may give signals. Part of the host's own state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Admission {
-    /// Nobody has asked yet.
+    /// Not decided yet.
     #[default]
     New,
-    /// It counts.
+    /// The host's signals are sent.
     Admitted,
-    /// It was set aside, and is asked about at each of its records.
+    /// The host's signals are dropped; each further record of the host is a new decision.
     SetAside,
 }
 
-impl Gate {
-    /// Whether a host of this name counts from now on; `before` is what was said last.
+impl AdmissionControl {
+    /// Decides whether a host of this name is admitted from now on; `before` is the decision at its last record.
     pub(super) fn admit(
         &mut self,
         before: Admission,
@@ -63,7 +64,7 @@ impl Gate {
         Admission::Admitted
     }
 
-    /// Hosts set aside so far: unlisted ones, and those that had to wait.
+    /// Number of hosts set aside so far: unlisted hosts, and hosts that had to wait.
     pub(super) fn set_aside(&self) -> (u64, u64) {
         (self.unlisted, self.waited)
     }
@@ -76,14 +77,14 @@ mod tests {
     #[test]
     fn new_hosts_wait_for_a_quarter_hour_with_room() {
         let config = NormalizerConfig { new_hosts_per_quarter_hour: Some(4), ..NormalizerConfig::default() };
-        let mut gate = Gate::default();
-        let mut admit = |before, minute: i64| gate.admit(before, "x", minute * 60_000, &config, 2);
+        let mut control = AdmissionControl::default();
+        let mut admit = |before, minute: i64| control.admit(before, "x", minute * 60_000, &config, 2);
         assert_eq!(admit(Admission::New, 0), Admission::Admitted);
         assert_eq!(admit(Admission::New, 1), Admission::Admitted);
         assert_eq!(admit(Admission::New, 2), Admission::SetAside);
         assert_eq!(admit(Admission::SetAside, 14), Admission::SetAside);
         assert_eq!(admit(Admission::Admitted, 14), Admission::Admitted);
         assert_eq!(admit(Admission::SetAside, 15), Admission::Admitted);
-        assert_eq!(gate.set_aside(), (0, 1));
+        assert_eq!(control.set_aside(), (0, 1));
     }
 }

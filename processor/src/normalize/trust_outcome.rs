@@ -1,82 +1,29 @@
-//! What a line means for its host: facts of the host, failures into the fold, successes and scans.
+//! The trust outcome of a line: a failure goes into the fold of its file, successes and ends of scans go to the host.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use wulog_schemas::alert::NO_WSUS;
-use wulog_schemas::event::{Action, EventId, EventOutcome, Form, OpenOperation, TimeSource};
+use wulog_schemas::event::{Action, EventId, Form, OpenOperation, TimeSource};
 use wulog_schemas::signal::Outcome;
 
-use super::attempt::{Operation, Proof};
-use super::classify::{self, TrustFailure};
-use super::config::Limits;
+use super::classify;
 use super::fold::{Done, Failure, Step};
-use super::host::{Facts, Host, Scope, Success};
-use super::proxy;
-use super::thread::{Thread, cut, lower, server_of_url, updates_found};
-use super::titles::{Bounds, Titles, Told};
+use super::host::{FactsToSend, Host, Scope, Success};
+use super::limit::cut;
+use super::operation::{Operation, Proof};
+use super::spelling::server_of_url;
+use super::thread::{Thread, updates_found};
+use super::trust_failure::{TrustFailure, is_history};
 use crate::parse::Entry;
 
 /// How long a failure of WUAHandler.log that names no update waits for the update client's own log, which names it. Both are
 /// written within a second, and the collector reads all files of a host in one pass.
 const OTHER_LOG_WAIT_MS: i64 = 60_000;
 
-/// Takes what a line says of its host.
-pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
-    let facts = &entry.facts;
-    // A line that failed teaches nothing: only hosts that fail have such lines, so whatever they name would look like
-    // the cause.
-    if let Some(server) = facts.wsus.filter(|_| entry.outcome != EventOutcome::Failure) {
-        let server = server_of_url(server);
-        host.set_dimension("wsus", Some(server.as_deref().unwrap_or(NO_WSUS)), scope);
-    }
-    // Programs that load another library of the client have banners of their own: the service's own lines decide.
-    let from_banner = facts.banner_offset_min.is_some() && host.has_dimension("client_build");
-    if let Some(build) = facts.client_version.filter(|_| !from_banner) {
-        host.set_dimension("client_build", Some(build), scope);
-    }
-    if let Some(version) = facts.os_version {
-        let build = os_build(version);
-        // `10.0.14393` says less than the `10.0.14393.2580` that is known.
-        let says_less = |known: &str| known.strip_prefix(build).is_some_and(|rest| rest.starts_with('.'));
-        if !host.dimensions.get("os_build").is_some_and(|known| says_less(known)) {
-            host.set_dimension("os_build", Some(build), scope);
-        }
-    }
-    if (facts.proxy.is_some() || facts.no_proxy) && entry.outcome != EventOutcome::Failure {
-        proxy::learn(host, entry, scope);
-    }
-    if let Some(group) = facts.target_group {
-        host.set_dimension("target_group", Some(group), scope);
-    }
-    host.set_form(entry.form, scope);
-}
-
-/// `6.1.7600.0.0.197008` is build 6.1.7600 with service pack and suite; `10.0.19045.2728` is a build already.
-fn os_build(version: &str) -> &str {
-    let mut dots = version.match_indices('.').map(|(at, _)| at);
-    match (dots.nth(2), dots.next()) {
-        (Some(third), Some(_)) => &version[..third],
-        _ => version,
-    }
-}
-
-/// Takes the titles and KBs of updates that a line tells.
-pub(super) fn name_updates(titles: &mut Titles, entry: &Entry<'_>, thread: &mut Thread, limits: &Limits) {
-    let facts = &entry.facts;
-    let Some(update) = facts.update else { return };
-    let bounds = Bounds { updates: limits.updates_named_max, bytes: limits.value_bytes_max };
-    if facts.title.is_some() || facts.kb.is_some() {
-        titles.tell(&lower(update), Told { title: facts.title, kb: facts.kb, is_certain: true }, bounds);
-    } else if let Some((title, kb)) = thread.take_title(entry) {
-        titles.tell(&lower(update), Told { title: Some(title), kb, is_certain: false }, bounds);
-    }
-}
-
-/// A line as the fold sees it.
-pub(super) struct Seen<'a> {
+/// The values of a line from which its trust outcome is derived.
+pub(super) struct TrustLine<'a> {
     pub(super) entry: &'a Entry<'a>,
-    /// Its trust failure, by its code or by an operator's pattern.
+    /// Trust failure of the line, by its code or by an operator's pattern.
     pub(super) trust: Option<TrustFailure>,
     /// What the line is about.
     pub(super) action: Action,
@@ -85,12 +32,12 @@ pub(super) struct Seen<'a> {
     pub(super) id: EventId,
     pub(super) time: i64,
     pub(super) time_source: TimeSource,
-    /// Local time of the file.
+    /// Local time of the file, milliseconds since 1970.
     pub(super) clock: i64,
     pub(super) file: &'a str,
 }
 
-impl Seen<'_> {
+impl TrustLine<'_> {
     fn proof(&self, scope: Scope<'_>) -> Proof {
         Proof {
             raw: scope.at.raw,
@@ -107,63 +54,63 @@ impl Seen<'_> {
     }
 }
 
-/// Folds what a line says of certificate trust.
-pub(super) fn observe(host: &mut Host, seen: &Seen<'_>, scope: Scope<'_>, out: &mut Facts) {
-    let entry = seen.entry;
-    // What is taken away was trusted once, and that it goes says nothing of what comes.
-    if classify::is_of_uninstallation(entry, seen.action, seen.open) {
+/// Derives the trust outcome of a line and hands it to the fold or to the host.
+pub(super) fn observe(host: &mut Host, line: &TrustLine<'_>, scope: Scope<'_>, out: &mut FactsToSend) {
+    let entry = line.entry;
+    // An uninstallation says nothing of trust: the removed update was trusted once, and later updates may differ.
+    if classify::is_of_uninstallation(entry, line.action, line.open) {
         return;
     }
-    // Few lines say anything of trust or end a scan; only for them the file is looked up and the thread worth a copy.
-    let success = classify::success(entry, seen.action);
-    let refused = seen.action == Action::DownloadFailed;
-    if success.is_none() && seen.trust.is_none() && !refused && classify::scan_done(entry, None).is_none() {
+    // Few lines have a trust outcome or end a scan; only for these lines the file is looked up and the thread taken.
+    let success = classify::success(entry, line.action);
+    let refused = line.action == Action::DownloadFailed;
+    if success.is_none() && line.trust.is_none() && !refused && classify::scan_done(entry, None).is_none() {
         return;
     }
     host.settle_folds(scope, out);
-    let Ok(place) = host.files.place(seen.file) else {
+    let Ok(place) = host.files.place(line.file) else {
         return;
     };
     // Taken out and put back: the host changes meanwhile, and a copy of a thread is a dozen allocations.
     let limits = &scope.config.limits;
     let thread = std::mem::take(host.files[place].threads.of(entry, limits));
-    let update = match thread.update_of(entry, seen.open) {
+    let update = match thread.update_of(entry, line.open) {
         Some(update) => Some(update),
         None => host.files[place].threads.update_in_work(entry).map(|update| Cow::Owned(update.to_owned())),
     };
     let update = update.as_deref();
-    if refused || seen.trust.is_some() {
+    if refused || line.trust.is_some() {
         for file in host.files.values_mut() {
-            file.folds.refused(update, thread.path_of(entry), seen.thread_ids());
+            file.folds.refused(update, thread.path_of(entry), line.thread_ids());
         }
     }
-    if let Some(failure) = failure(seen, &thread, update, scope) {
+    if let Some(failure) = failure(line, &thread, update, scope) {
         for failure in host.files[place].folds.add(failure, limits.pending_per_file_max) {
             host.failed(failure, scope, out);
         }
     }
     if let Some(success) = success {
-        succeeded(host, seen, success, (&thread, update), scope, out);
+        succeeded(host, line, success, (&thread, update), scope, out);
     }
     if let Some(outcome) = classify::scan_done(entry, thread.scan_code()) {
-        scanned(host, seen, outcome, &thread, scope, out);
+        scanned(host, line, outcome, &thread, scope, out);
     }
     *host.files[place].threads.of(entry, limits) = thread;
 }
 
-/// The failure of a line, where `update` is the one that the line is about.
-fn failure(seen: &Seen<'_>, thread: &Thread, update: Option<&str>, scope: Scope<'_>) -> Option<Failure> {
-    let entry = seen.entry;
-    let trust = seen.trust?;
+/// The failure of a line; `update` is the update that the line is about.
+fn failure(line: &TrustLine<'_>, thread: &Thread, update: Option<&str>, scope: Scope<'_>) -> Option<Failure> {
+    let entry = line.entry;
+    let trust = line.trust?;
     let reported = entry.report.is_some();
-    let operation = classify::operation(entry, seen.action, seen.open, trust.family);
+    let operation = classify::operation(entry, line.action, line.open, trust.family);
     let is_scan = operation == Operation::Scan;
     let update = update.filter(|_| !is_scan).map(str::to_owned);
     // A scan that gave up has no other outcome to wait for.
-    let definite = trust.definite || is_scan && seen.action == Action::ScanFailed;
+    let definite = trust.definite || is_scan && line.action == Action::ScanFailed;
     let wait_secs = if definite { scope.config.update_wait_secs } else { scope.config.provisional_wait_secs };
     let wait_ms = i64::from(wait_secs) * 1000;
-    let due = (seen.clock.saturating_add(wait_ms), scope.at.log_time.saturating_add(wait_ms));
+    let due = (line.clock.saturating_add(wait_ms), scope.at.log_time.saturating_add(wait_ms));
     let (due_clock, due_log) = if entry.form == Form::WuaHandler && update.is_none() {
         // The other log is read on its own: the clock of this file says nothing of how far that is.
         (i64::MAX, scope.at.log_time.saturating_add(OTHER_LOG_WAIT_MS))
@@ -184,18 +131,18 @@ fn failure(seen: &Seen<'_>, thread: &Thread, update: Option<&str>, scope: Scope<
         family: trust.family,
         definite,
         reported,
-        sums_up: reported || classify::is_history(entry.body),
+        sums_up: reported || is_history(entry.body),
         operation,
         dimensions: dimensions(entry, thread, scope),
-        event_time: seen.time,
-        proof: seen.proof(scope),
-        clock: seen.clock,
+        event_time: line.time,
+        proof: line.proof(scope),
+        clock: line.clock,
         due_clock,
         due_log,
     })
 }
 
-/// Dimensions of an attempt, from its line and from the lines above on its thread.
+/// The dimensions of an attempt, from its line and from earlier lines of its thread.
 fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: Scope<'_>) -> BTreeMap<String, String> {
     let from_thread = |value: &Option<String>| value.clone().filter(|_| entry.report.is_none());
     // Where the update is known, its title is looked up when the attempt is told.
@@ -214,15 +161,15 @@ fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: Scope<'_>) -> BTreeMap<
 
 fn succeeded(
     host: &mut Host,
-    seen: &Seen<'_>,
+    line: &TrustLine<'_>,
     what: classify::Success,
     (thread, update): (&Thread, Option<&str>),
     scope: Scope<'_>,
-    out: &mut Facts,
+    out: &mut FactsToSend,
 ) {
-    let entry = seen.entry;
+    let entry = line.entry;
     let limits = &scope.config.limits;
-    if let (None, Some(file)) = (&entry.report, host.files.get_mut(seen.file)) {
+    if let (None, Some(file)) = (&entry.report, host.files.get_mut(line.file)) {
         let (pid, tid, item) = (entry.pid, entry.tid, thread.item);
         // Among several updates, the end of one says nothing of a file that was checked before that of this update.
         let path = thread.path_of(entry).or(thread.path.as_deref().filter(|_| thread.has_several()));
@@ -242,12 +189,12 @@ fn succeeded(
             update: update.map(str::to_owned),
             operation: what.operation,
             dimensions: dimensions(entry, thread, scope),
-            event_time: seen.time,
-            proof: seen.proof(scope),
-            due_clock: seen.clock.saturating_add(wait_ms),
+            event_time: line.time,
+            proof: line.proof(scope),
+            due_clock: line.clock.saturating_add(wait_ms),
             due_log: scope.at.log_time.saturating_add(wait_ms),
         };
-        if let Some(file) = host.files.get_mut(seen.file)
+        if let Some(file) = host.files.get_mut(line.file)
             && let Some(step) = file.folds.add_step(step, limits.pending_per_file_max)
         {
             host.step_succeeded(step, scope, out);
@@ -261,16 +208,23 @@ fn succeeded(
     let success = Success {
         operation: what.operation,
         dimensions: dimensions(entry, thread, scope),
-        event_time: seen.time,
-        proof: seen.proof(scope),
+        event_time: line.time,
+        proof: line.proof(scope),
     };
     host.update_succeeded(update, success, scope, out);
 }
 
-fn scanned(host: &mut Host, seen: &Seen<'_>, outcome: Outcome, thread: &Thread, scope: Scope<'_>, out: &mut Facts) {
-    let entry = seen.entry;
+fn scanned(
+    host: &mut Host,
+    line: &TrustLine<'_>,
+    outcome: Outcome,
+    thread: &Thread,
+    scope: Scope<'_>,
+    out: &mut FactsToSend,
+) {
+    let entry = line.entry;
     if outcome == Outcome::Success
-        && let Some(file) = host.files.get_mut(seen.file)
+        && let Some(file) = host.files.get_mut(line.file)
     {
         file.folds.scan_succeeded();
     }
@@ -278,8 +232,8 @@ fn scanned(host: &mut Host, seen: &Seen<'_>, outcome: Outcome, thread: &Thread, 
         let success = Success {
             operation: Operation::Scan,
             dimensions: dimensions(entry, thread, scope),
-            event_time: seen.time,
-            proof: seen.proof(scope),
+            event_time: line.time,
+            proof: line.proof(scope),
         };
         let caller = success.dimensions.get("caller").cloned();
         match &entry.report {
@@ -300,5 +254,5 @@ fn scanned(host: &mut Host, seen: &Seen<'_>, outcome: Outcome, thread: &Thread, 
     let of_thread = |value: &'_ Option<String>| value.as_deref().filter(|_| !is_report).map(str::to_owned);
     let (server, service) = (of_thread(&thread.server), of_thread(&thread.service));
     let subject = host.subject_of_scan(server.as_deref(), service.as_deref(), scope);
-    host.scanned(outcome, subject, seen.time, scope, out);
+    host.scanned(outcome, subject, line.time, scope, out);
 }

@@ -1,22 +1,24 @@
-//! The event time and the flags of a line, once its file, its header and log time are known.
+//! The event time and the flags of a line.
+//!
+//! They depend on the line, on what its file told before, on the record's header and on log time.
 
 use wulog_schemas::event::{Flag, TimeSource};
 use wulog_schemas::raw::RawHeaderRef;
 
-use super::document::sub_second;
 use super::file::File;
 use super::flags::Flags;
 use super::position::Position;
-use super::time::EventTime;
+use super::time::{EventTime, sub_second};
 use crate::parse::Entry;
 
-/// An event time further ahead of log time is not believed.
+/// How far an event time may lie ahead of log time; a later one is replaced by log time.
 const AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
 
-/// An event time further behind log time is late.
+/// How far an event time may lie behind log time before the event is flagged as late.
 const LATE_MS: i64 = 24 * 3600 * 1000;
 
-/// The time of an event: what the line says, unless that cannot be, and something near where it says nothing.
+/// The event time of a line: the time that the line states, unless that time is impossible. A line without a time gets
+/// that of the dated line before it, else the time at which the collector read it, else log time.
 pub(super) fn event_time(
     stated: Option<EventTime>,
     entry: &Entry<'_>,
@@ -47,6 +49,7 @@ pub(super) fn event_time(
     time
 }
 
+/// The flags of the event of a line.
 pub(super) fn flags(
     time: &EventTime,
     entry: &Entry<'_>,

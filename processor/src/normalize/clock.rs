@@ -1,0 +1,61 @@
+//! Log time: how far the timestamp of each record moves it, and the document of a jump.
+
+use wulog_schemas::raw::Kind;
+
+use super::host::Moment;
+use super::raw_record::{header, key, text};
+use super::{Normalizer, time};
+use crate::log_time::{self, Said, Step, Verdict};
+use crate::machine::{InRecord, Output};
+use crate::parse::{LocalTime, parse};
+
+/// How far a timestamp may be from log time without confirmation: far less than the day after which a failure is late, and
+/// more than a night's pause of a small fleet.
+const STEP: Step = Step::both(6 * 3600 * 1000);
+
+impl Normalizer {
+    /// Moves log time as far as the record's timestamp is believed. The moment of the record itself is log time, or what
+    /// its own line confirms of a timestamp that is set aside.
+    pub(super) fn advance(&mut self, record: &InRecord<'_>) -> (Moment, Verdict) {
+        if self.state.clock.follow(record.timestamp_ms, STEP) {
+            return (self.moment(record, self.state.clock.now_ms()), Verdict::Believed);
+        }
+        let said = Said {
+            timestamp_ms: record.timestamp_ms,
+            host: std::str::from_utf8(record.key).unwrap_or_default(),
+            stated_ms: self.stated(record),
+        };
+        let verdict = self.state.clock.take(said, self.state.hosts.len(), STEP);
+        if verdict == Verdict::WentBack {
+            self.state.last_tick = None;
+            self.state.hosts.go_back(self.state.clock.now_ms());
+        }
+        (self.moment(record, log_time::time_of(said, &self.state.clock)), verdict)
+    }
+
+    /// The local time that the record's line states by itself, where it is a line.
+    fn stated(&mut self, record: &InRecord<'_>) -> Option<i64> {
+        let header = header(&mut self.headers, record).ok().filter(|header| header.kind == Kind::Line)?;
+        key(record).ok().filter(|_| header.end > header.offset)?;
+        let text = text(record.value);
+        let time = parse(&text).time.filter(LocalTime::is_plausible)?;
+        Some(time.millis())
+    }
+
+    /// The document that tells of a jump of the clock, when it begins and when log time goes back.
+    pub(super) fn clock_error(&self, record: &InRecord<'_>, verdict: Verdict) -> Option<Output> {
+        let now = time::format_utc(self.state.clock.now_ms(), time::sub_second(self.state.clock.now_ms()));
+        let reason = match verdict {
+            Verdict::Believed | Verdict::SetAside => return None,
+            Verdict::Impossible => {
+                format!("the record's timestamp, {} ms since 1970, is none; log time stays {now}", record.timestamp_ms)
+            }
+            Verdict::Returned(records) => format!(
+                "the timestamps of {records} records before this one were far from log time, {now}, and nothing confirmed them; log \
+                 time went on without them"
+            ),
+            Verdict::WentBack => format!("log time was wrong and goes back to {now}, which lines of two hosts confirm"),
+        };
+        Some(self.pipeline_error(record, "clock_jump", &reason))
+    }
+}

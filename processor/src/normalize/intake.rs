@@ -1,0 +1,91 @@
+//! Takes lines of raw records: drops repeats, holds records that continue over lines, and hands on each new line.
+
+use std::borrow::Cow;
+
+use wulog_schemas::event::{FileId, Form, RawFields};
+use wulog_schemas::raw::{HeaderReader, RawHeaderRef};
+
+use super::derivation::{Targets, derive};
+use super::host::{Host, Scope};
+use super::line::raw_fields;
+use super::placement::NewLine;
+use super::position::Position;
+use super::raw_record::{hash_of, text};
+use super::wrapped::{Belongs, HeldLine, Wrapped};
+use crate::machine::InRecord;
+use crate::parse::{Entry, parse, restored};
+
+/// Takes a line that was not read before: at once, or, where its record continues, together with the lines after it.
+pub(super) fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, targets: &mut Targets<'_>) {
+    let Scope { id: key, at, config } = targets.scope;
+    let limits = &config.limits;
+    let hash = hash_of(header, record.value);
+    let place = host.file(&header.file, limits);
+    let file = &mut host.files[place];
+    let epoch = file.epoch(&header.epoch, || FileId::new(key, &header.file, &header.epoch), limits);
+    let epoch_id = epoch.id;
+    let position = epoch.take(header.offset, header.end, hash, limits);
+    if position == Position::Repeat {
+        return;
+    }
+    let text = text(record.value);
+    let mut entry = Entry::default();
+    entry.read(&text);
+    // Nearly every line has a form, or continues one that has.
+    let original = if is_formless(&entry) { restored(&text) } else { None };
+    if let Some(restored) = original.as_deref().map(parse)
+        && restored.form.is_record()
+        && restored.time.is_some()
+    {
+        entry = restored;
+    }
+    if let Some(held) = file.wrapped.as_mut() {
+        let belongs = held.belongs(&entry, &text, epoch_id, header.offset);
+        if belongs != Belongs::No {
+            held.add(HeldLine::new(record, position, epoch_id), header.end, at.log_time);
+        }
+        if belongs != Belongs::Yes
+            && let Some(whole) = file.wrapped.take()
+        {
+            flush(host, whole, targets);
+        }
+        if belongs != Belongs::No {
+            return;
+        }
+    }
+    let held = || HeldLine::new(record, position, epoch_id);
+    if let Some(begun) = Wrapped::begun(&entry, &text, held, header.end, at.log_time) {
+        // Another file of the name may have taken its place while the record before was written.
+        let place = host.file(&header.file, limits);
+        host.files[place].wrapped = Some(begun);
+        return;
+    }
+    let raw = raw_fields(record);
+    let lossy = matches!(text, Cow::Owned(_));
+    let line = NewLine { header, value: record.value, raw, position, epoch: epoch_id, lossy };
+    derive(host, &line, &text, &mut entry, targets);
+}
+
+/// Derives the events of a held record that waits for no further line. The first line has the fields of all lines.
+pub(super) fn flush(host: &mut Host, wrapped: Wrapped, targets: &mut Targets<'_>) {
+    let (joined, lines) = wrapped.into_parts();
+    let mut reader = HeaderReader::default();
+    for (number, held) in lines.iter().enumerate() {
+        let Ok(header) = reader.read(&held.header) else { continue };
+        let raw = RawFields { partition: held.partition, offset: held.offset, timestamp: held.timestamp_ms };
+        let text = text(&held.value);
+        let lossy = matches!(text, Cow::Owned(_));
+        let (position, epoch) = (held.position, held.epoch);
+        let line = NewLine { header: &header, value: &held.value, raw, position, epoch, lossy };
+        let mut entry = match number {
+            0 => parse(&joined),
+            _ => Entry::continuation(&text),
+        };
+        derive(host, &line, &text, &mut entry, targets);
+    }
+}
+
+/// True for a line in which neither columns nor a time were read.
+fn is_formless(entry: &Entry<'_>) -> bool {
+    entry.form == Form::Text && entry.time.is_none() && entry.report.is_none()
+}

@@ -1,0 +1,12 @@
+//! The severity of a line.
+
+/// Severity word of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// `WARNING:`
+    Warning,
+    /// `FATAL:`
+    Fatal,
+    /// An error by the severity column of Configuration Manager.
+    Error,
+}

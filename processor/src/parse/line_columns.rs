@@ -1,0 +1,26 @@
+//! The columns of a line, whatever form the line has.
+
+use wulog_schemas::event::Form;
+
+use super::level::Level;
+use super::time::LocalTime;
+
+/// A line, split into its columns and its message.
+pub(super) struct Columns<'a> {
+    pub(super) form: Form,
+    pub(super) time: Option<LocalTime>,
+    pub(super) pid: Option<u32>,
+    pub(super) tid: Option<u32>,
+    pub(super) component: Option<&'a str>,
+    /// Severity column; Windows Update has none.
+    pub(super) level: Option<Level>,
+    pub(super) message: &'a str,
+}
+
+/// The text without white space at its ends, as [`str::trim`] returns it. Where both ends are ASCII, no character is decoded.
+pub(super) fn trim(text: &str) -> &str {
+    let text = text.trim_ascii();
+    let is_plain = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);
+    let bytes = text.as_bytes();
+    if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() }
+}
