@@ -9,6 +9,7 @@
 //! the two drift apart.
 
 pub mod topic;
+mod time;
 pub mod host;
 pub mod raw;
 pub mod certificate;

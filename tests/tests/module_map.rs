@@ -139,7 +139,7 @@ fn cycle(imports: &Imports, from: &str) -> Option<Vec<String>> {
     let mut seen = BTreeSet::new();
     while let Some(way) = ways.pop() {
         for next in imports.get(way.last()?).into_iter().flatten() {
-            let longer = [way.as_slice(), &[next.clone()]].concat();
+            let longer = [way.as_slice(), std::slice::from_ref(next)].concat();
             if next == from {
                 return Some(longer);
             }

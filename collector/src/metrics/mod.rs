@@ -117,7 +117,7 @@ impl Metrics {
         counter("bytes", "Bytes read from files", notes.bytes);
         counter("acknowledged_records", "Records in the log, heartbeats included", notes.acked);
         counter("truncated_lines", "Lines cut at line_bytes_max", notes.truncated);
-        counter("rejected_records", "Records that Kafka can never take; they are lost", notes.last.rejected as u64);
+        counter("rejected_records", "Records that Kafka can never take; they are lost", notes.last.rejected);
         counter("producer_rebuilds", "Times that the producer was recreated", notes.rebuilds);
         let mut gauge = |name, help, value: i64| to.register(name, help, ConstGauge::new(value));
         gauge("in_flight_records", "Records not acknowledged yet", notes.last.in_flight as i64);

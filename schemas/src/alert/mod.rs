@@ -6,13 +6,13 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 pub use crate::handling::{Handling, Note};
 use crate::host::hex_digest_bytes;
 use crate::hresult::Family;
+pub use crate::time::UtcTime;
 
 mod cause;
 mod certificate;
@@ -26,13 +26,8 @@ pub const SCHEMA: &str = "wulog.alert/1.0.0";
 /// First 16 hex digits of the SHA-256 of this contract's JSON Schema.
 #[must_use]
 pub fn schema_hash() -> String {
-    hex_digest_bytes(include_bytes!("../json/alert.schema.json"))[..16].to_owned()
+    hex_digest_bytes(include_bytes!("../../json/alert.schema.json"))[..16].to_owned()
 }
-
-/// A time: milliseconds since 1970 UTC here, RFC 3339 with milliseconds in documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
-#[schemars(with = "String", extend("format" = "date-time"))]
-pub struct UtcTime(pub i64);
 
 /// One transition of one incident. The record key is [`Alert::id`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -472,28 +467,6 @@ pub struct Provenance {
     pub schema_hash: String,
     /// The same of the table of codes.
     pub code_table_hash: String,
-}
-
-impl fmt::Display for UtcTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A time that chrono can't hold is 262 millennia away: the epoch says "unknown" well enough.
-        let time = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
-        f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
-    }
-}
-
-impl Serialize for UtcTime {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for UtcTime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UtcTime, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let time = DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
-        Ok(UtcTime(time.timestamp_millis()))
-    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
