@@ -7,9 +7,9 @@ use std::time::Duration;
 use tracing::warn;
 use wulog_schemas::raw::Source;
 
-use crate::config::Input;
 use crate::encoding::EncodingChoice;
 use crate::fence::Fence;
+use crate::input::Input;
 use crate::path_text::shown;
 use crate::search::{Unsearchable, search};
 

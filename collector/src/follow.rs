@@ -223,11 +223,14 @@ fn text_bytes<'a>(lines: impl Iterator<Item = &'a LineMark>) -> u64 {
     lines.map(|mark| u64::from(mark.text_bytes)).sum()
 }
 
+/// Device and inode; zero where the system has none.
+pub type FileId = (u64, u64);
+
 /// What a look at a path shows, before any content is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Device and inode; zero where the system has none.
-    pub id: (u64, u64),
+    /// Which file it is.
+    pub id: FileId,
     /// Size in bytes.
     pub len: u64,
     /// Time of the last change, nanoseconds.

@@ -8,8 +8,8 @@ use tracing::warn;
 use wulog_schemas::certificate::Inventory;
 
 use super::{FileKind, InventoryFile, inventory};
-use crate::config::Input;
 use crate::fence::Fence;
+use crate::input::Input;
 use crate::path_text::shown;
 use crate::search::search;
 

@@ -10,15 +10,18 @@ use serde::Deserialize;
 use toml::Spanned;
 use wulog_schemas::raw::Source;
 
-use super::{
-    CertificateSources, Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig,
-    UNHEALTHY_AFTER, default_prefix, line_at, with_variables,
-};
-use crate::certificates::{failed_file_reader, machine_reader, site_asker};
+use super::settings::{Config, ConfigError, default_prefix};
+use super::variables::with_variables;
+use crate::certificates::{CertificateSources, failed_file_reader, machine_reader, site_asker};
 use crate::encoding::EncodingChoice;
+use crate::input::Input;
 use crate::kafka::{KafkaSettings, KafkaValue};
+use crate::limits::Limits;
+use crate::machine::HostConfig;
+use crate::metrics::{MetricsConfig, UNHEALTHY_AFTER};
 use crate::redact::Rule;
 use crate::toml_key::{key_at, place_of};
+use crate::update_log::GetWindowsUpdateLog;
 
 /// The configuration of `wulog-collector`.
 #[derive(Deserialize, JsonSchema)]
@@ -358,4 +361,9 @@ fn is_topic_prefix(text: &str) -> bool {
 /// Asked of the same zone data that the processor has: a name that only looks like one would be found out there, per line.
 fn is_zone_name(text: &str) -> bool {
     text.parse::<chrono_tz::Tz>().is_ok()
+}
+
+/// The line, from 1, of a place in a text.
+fn line_at(text: &str, at: usize) -> usize {
+    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count()
 }

@@ -41,11 +41,12 @@ use crate::checkpoint::{Cursor, FileEntry, Sent};
 use crate::disk::see_at;
 use crate::encoding::EncodingChoice;
 use crate::fence::Fence;
+use crate::follow::FileId;
 use crate::path_text::shown;
 use crate::sink::Ticket;
 use at_path::AtPath;
 use state::{Locating, State};
-use versions::{FileId, MovedFile};
+use versions::MovedFile;
 
 /// How long nothing must stand at a path before its file is gone: longer than any rotation takes between its two steps.
 pub const GONE_AFTER_MS: i64 = 60_000;
@@ -197,7 +198,7 @@ impl Tail {
     ///
     /// # Errors
     /// While the file is still read from here.
-    pub fn hand_over(&self, id: (u64, u64)) -> Result<Option<Cursor>, StillRead> {
+    pub fn hand_over(&self, id: FileId) -> Result<Option<Cursor>, StillRead> {
         if id == (0, 0) {
             return Ok(None);
         }
@@ -216,7 +217,7 @@ impl Tail {
 
     /// True when this version stands at the path, as of the last look.
     #[must_use]
-    pub fn is_at_path(&self, id: (u64, u64)) -> bool {
+    pub fn is_at_path(&self, id: FileId) -> bool {
         self.at_path.seen().is_some_and(|seen| seen.id == id)
     }
 

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::Tail;
 use super::reader::Reader;
-use super::versions::{FileId, MovedFile};
+use super::versions::MovedFile;
 use crate::checkpoint::FileEntry;
 use crate::disk::reopen_moved;
-use crate::follow::Seen;
+use crate::follow::{FileId, Seen};
 
 /// What is done with a file now.
 #[derive(Debug)]

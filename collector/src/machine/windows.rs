@@ -4,19 +4,19 @@ use winapi_util::sysinfo::{ComputerNameKind, get_computer_name};
 use windows_registry::LOCAL_MACHINE;
 
 /// The computer name of DNS: a NetBIOS name is cut after 15 characters. Of a cluster, that of the node.
-pub(crate) fn computer_name() -> Option<String> {
+pub(super) fn computer_name() -> Option<String> {
     let name = get_computer_name(ComputerNameKind::PhysicalDnsHostname).ok()?.into_string().ok();
     name.filter(|name| !name.is_empty()).or_else(|| std::env::var("COMPUTERNAME").ok())
 }
 
 /// The MachineGuid, made at the installation of Windows and anew by Sysprep.
-pub(crate) fn machine_id() -> Option<String> {
+pub(super) fn machine_id() -> Option<String> {
     let key = LOCAL_MACHINE.open(r"SOFTWARE\Microsoft\Cryptography").ok()?;
     key.get_string("MachineGuid").ok().filter(|id| !id.is_empty())
 }
 
 /// Windows knows IANA's name by its Runtime; where that is missing, on small servers, the registry has Windows' own name.
-pub(crate) fn time_zone() -> Option<String> {
+pub(super) fn time_zone() -> Option<String> {
     iana_time_zone::get_timezone().ok().or_else(|| {
         let key = LOCAL_MACHINE.open(r"SYSTEM\CurrentControlSet\Control\TimeZoneInformation").ok()?;
         iana_name(&key.get_string("TimeZoneKeyName").ok()?).map(str::to_owned)

@@ -1,13 +1,30 @@
 //! What the machine says of itself: its name, its id, its time zone.
 
+#[cfg(windows)]
+mod windows;
+
+use std::collections::BTreeMap;
+
 use chrono::{Local, Offset, TimeZone};
 use wulog_schemas::host::{HostId, canonical_name};
 
 #[cfg(not(windows))]
 use self::files::{computer_name, machine_id, time_zone};
-use crate::config::HostConfig;
 #[cfg(windows)]
-use crate::windows::machine::{computer_name, machine_id, time_zone};
+use self::windows::{computer_name, machine_id, time_zone};
+
+/// What is set of the collector's own host; the machine is asked for the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Computer name.
+    pub name: Option<String>,
+    /// Host id, in place of the hash of machine id and computer name.
+    pub id: Option<String>,
+    /// IANA time zone.
+    pub time_zone: Option<String>,
+    /// Site, ring, OU ...
+    pub labels: BTreeMap<String, String>,
+}
 
 /// The host that the collector runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
