@@ -7,34 +7,34 @@
 //! [`Collector`] is the whole of it, one thread and no waiting beyond what its caller allows; the binary runs it against
 //! Kafka, the processor's one-machine mode against its embedded log.
 
-pub mod ack;
+mod ack;
 pub mod binary;
 pub mod encoding;
-pub mod follow;
+mod follow;
 pub mod frame;
 mod record_head;
 
 pub mod certificates;
-pub mod check;
+mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;
-pub mod collect;
+mod collect;
 pub mod config;
-pub mod discover;
+mod discover;
 mod disk;
 pub mod fence;
-pub mod forget;
-pub mod heartbeat;
+mod forget;
+mod heartbeat;
 mod hosts;
 mod neighbours;
-pub mod input;
+mod input;
 pub mod kafka;
 pub mod limits;
-pub mod log_fields;
+mod log_fields;
 pub mod log_format;
 pub mod machine;
-pub mod metrics;
+mod metrics;
 pub mod path_text;
 pub mod private;
 mod progress;
@@ -48,7 +48,7 @@ pub mod service_manager;
 pub mod ship;
 pub mod signals;
 pub mod sink;
-pub mod tail;
+mod tail;
 pub mod toml_key;
 mod update_log;
 
