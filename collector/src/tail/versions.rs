@@ -27,12 +27,12 @@ pub(super) struct MovedFile {
 impl Tail {
     /// The version to be read next, where one waits.
     #[must_use]
-    pub fn next(&self) -> Option<FileId> {
+    pub(crate) fn next(&self) -> Option<FileId> {
         self.entry.ahead.front().copied()
     }
 
     /// The ids of all versions that are read, wait, were read, or stand at the path.
-    pub fn ids(&self) -> impl Iterator<Item = FileId> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = FileId> {
         let entry = &self.entry;
         let past = entry.past.iter().map(|past| past.id).filter(|&id| id != entry.id);
         let ids = std::iter::once(entry.id).chain(entry.ahead.iter().copied()).chain(past);
@@ -40,7 +40,7 @@ impl Tail {
     }
 
     /// Drops a version that the tail of another file reads.
-    pub fn leave_to_others(&mut self, id: FileId) {
+    pub(crate) fn leave_to_others(&mut self, id: FileId) {
         self.remove_version(id);
         self.state = State::Locating(Locating { drained: true, ..Locating::default() });
         self.more = true;
