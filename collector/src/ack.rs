@@ -9,7 +9,7 @@ use crate::sink::Ticket;
 
 /// What was sent of one file and is not part of the acknowledged prefix yet. `T` is what the prefix gains with a line.
 #[derive(Debug)]
-pub struct Acks<T> {
+pub(crate) struct Acks<T> {
     sent: VecDeque<Sent<T>>,
 }
 
@@ -28,13 +28,13 @@ impl<T> Default for Acks<T> {
 
 impl<T> Acks<T> {
     /// Notes a line on its way. Tickets of one file only grow.
-    pub fn sent(&mut self, ticket: Ticket, line: T) {
+    pub(crate) fn sent(&mut self, ticket: Ticket, line: T) {
         debug_assert!(self.sent.back().is_none_or(|last| last.ticket < ticket), "tickets of a file only grow");
         self.sent.push_back(Sent { ticket, delivered: false, line });
     }
 
     /// Notes a delivery. The prefix then grows by what [`Acks::pop`] gives.
-    pub fn delivered(&mut self, ticket: Ticket) {
+    pub(crate) fn delivered(&mut self, ticket: Ticket) {
         // Nearly always the first one; then there is nothing to search.
         if let Some(first) = self.sent.front_mut().filter(|first| first.ticket == ticket) {
             first.delivered = true;
@@ -44,7 +44,7 @@ impl<T> Acks<T> {
     }
 
     /// The next line that joins the acknowledged prefix.
-    pub fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         let line = self.sent.pop_front_if(|first| first.delivered)?.line;
         if self.sent.is_empty() {
             // A file that is quiet holds no memory; there may be thousands.
@@ -55,7 +55,7 @@ impl<T> Acks<T> {
 
     /// True when all that was sent is acknowledged.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.sent.is_empty()
     }
 }

@@ -17,7 +17,7 @@ const HEAD_BYTES: u64 = 4096;
 
 /// Everything worth a look, one sentence each.
 #[must_use]
-pub fn findings(config: &Config) -> Vec<String> {
+pub(crate) fn findings(config: &Config) -> Vec<String> {
     let mut found: Vec<String> =
         config.inputs.iter().flat_map(|input| &input.paths).filter_map(|path| pattern(path)).collect();
     found.extend(files(config).into_iter().filter_map(|(path, fence)| {
@@ -33,7 +33,7 @@ pub fn findings(config: &Config) -> Vec<String> {
 
 /// Each file and what its start looks like.
 #[must_use]
-pub fn read_heads(config: &Config) -> Vec<(PathBuf, String)> {
+pub(crate) fn read_heads(config: &Config) -> Vec<(PathBuf, String)> {
     files(config)
         .into_iter()
         .map(|(path, fence)| (head(&path, &fence), path))

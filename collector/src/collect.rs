@@ -10,7 +10,6 @@ use tracing::{debug, error, warn};
 use wulog_schemas::raw::{Kind, RawHeader};
 use wulog_service::Clock;
 
-use crate::beside::{Beside, Known, folder};
 use crate::certificates::INVENTORY_BYTES_MAX;
 use crate::certificates::due::{self, Due, Inventories};
 use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
@@ -20,10 +19,12 @@ use crate::disk::see_at;
 use crate::hosts::Hosts;
 use crate::limits::TokenBucket;
 use crate::machine::Machine;
-use crate::record::{Origin, Place};
+use crate::neighbours::{Known, Neighbours, folder};
+use crate::progress::{InputStatus, Pass};
+use crate::record::{Origin, Place, RawRecord};
 use crate::redact::{Rule, redact};
 use crate::ship::{FatalSinkError, Owner, Shipper};
-use crate::sink::{RawRecord, Sink, Ticket};
+use crate::sink::{Sink, Ticket};
 use crate::tail::{Chunk, Line, Reading, Tail};
 
 /// How much of one file is read before it is the next one's turn.
@@ -76,45 +77,6 @@ enum Unsaved {
     Positions,
     /// A new epoch: before anything is read.
     Epoch,
-}
-
-/// What one pass did, and how things stand after it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
-    /// Lines of them that were cut.
-    pub truncated: u64,
-    /// Lines read and handed to the sink's queue in this pass.
-    pub lines_sent: u64,
-    /// Bytes read in this pass.
-    pub bytes_read: u64,
-    /// Records acknowledged in this pass.
-    pub acked: u64,
-    /// Records not acknowledged yet.
-    pub in_flight: usize,
-    /// Every complete line, in every file that is known, as it was at the start of this pass, is acknowledged, and so are the
-    /// heartbeats that say so.
-    pub caught_up: bool,
-    /// How long it took to look at all files.
-    pub look: Duration,
-    /// Hosts known.
-    pub hosts: usize,
-    /// Files known.
-    pub files: usize,
-    /// Records that can never be taken, since the start.
-    pub rejected: u64,
-}
-
-/// How the files of one input stand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InputStatus {
-    /// Its first path or glob.
-    pub name: String,
-    /// Files known.
-    pub files: u64,
-    /// Bytes in them that are not acknowledged.
-    pub lag_bytes: u64,
-    /// Times that lines may have been missed.
-    pub losses: u64,
 }
 
 /// How a collector ended.
@@ -394,12 +356,12 @@ impl Collector {
 
     fn locate(&mut self) {
         if self.tails.iter().any(Tail::must_locate) {
-            let beside = Beside::of(&self.tails);
+            let neighbours = Neighbours::of(&self.tails);
             for index in 0..self.tails.len() {
                 if !self.tails[index].must_locate() {
                     continue;
                 }
-                match beside.known_of(&self.tails, index, &self.unclaimed) {
+                match neighbours.known_of(&self.tails, index, &self.unclaimed) {
                     Known::Elsewhere(id) => self.tails[index].leave_to_others(id),
                     Known::Later => {}
                     Known::Cursors(cursors) => self.tails[index].locate(&cursors, new_epoch),

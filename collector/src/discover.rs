@@ -9,7 +9,7 @@ use wulog_files::{Fence, shown};
 use wulog_lines::EncodingChoice;
 use wulog_schemas::raw::Source;
 
-use crate::config::Input;
+use crate::input::Input;
 use crate::search::{Unsearchable, search};
 
 /// Searching takes at most this part of the time: one in 50.
@@ -17,7 +17,7 @@ const SCAN_SHARE: u32 = 50;
 
 /// A file that no one follows yet.
 #[derive(Clone, Debug)]
-pub struct Discovered {
+pub(crate) struct Discovered {
     /// Where it is.
     pub path: PathBuf,
     /// Which input names it, from 0.
@@ -40,7 +40,7 @@ pub struct Discovered {
 
 /// Searches the inputs' globs.
 #[derive(Debug)]
-pub struct Discovery {
+pub(crate) struct Discovery {
     inputs: Vec<Input>,
     interval: Duration,
     /// What was complained of, so that it is said once.
@@ -50,24 +50,24 @@ pub struct Discovery {
 impl Discovery {
     /// Searches these inputs, every `interval` at most.
     #[must_use]
-    pub fn new(inputs: Vec<Input>, interval: Duration) -> Discovery {
+    pub(crate) fn new(inputs: Vec<Input>, interval: Duration) -> Discovery {
         Discovery { inputs, interval, said: HashSet::new() }
     }
 
     /// True when some input belongs to the collector's own host.
     #[must_use]
-    pub fn reads_own_host(&self) -> bool {
+    pub(crate) fn reads_own_host(&self) -> bool {
         self.inputs.iter().any(|input| input.host_pattern.is_none())
     }
 
     /// The first path or glob of each input.
-    pub fn names(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.inputs.iter().map(|input| input.paths.first().cloned().unwrap_or_default())
     }
 
     /// The inputs.
     #[must_use]
-    pub fn inputs(&self) -> &[Input] {
+    pub(crate) fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
@@ -78,12 +78,12 @@ impl Discovery {
 
     /// How long to wait after a search that took `took`.
     #[must_use]
-    pub fn pause_after(&self, took: Duration) -> Duration {
+    pub(crate) fn pause_after(&self, took: Duration) -> Duration {
         self.interval.max(took * SCAN_SHARE)
     }
 
     /// The files that are not `known`, in the order of inputs and names.
-    pub fn scan(&mut self, known: &HashMap<PathBuf, usize>) -> Vec<Discovered> {
+    pub(crate) fn scan(&mut self, known: &HashMap<PathBuf, usize>) -> Vec<Discovered> {
         let mut found: Vec<Discovered> = Vec::new();
         let mut taken = HashSet::new();
         for (index, input) in self.inputs.iter().enumerate() {

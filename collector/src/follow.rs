@@ -15,10 +15,10 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 /// How many lines an anchor spans: banners of a client start are shorter, so they don't match alone.
-pub const ANCHOR_LINES: usize = 8;
+pub(crate) const ANCHOR_LINES: usize = 8;
 
 /// How many bytes of the file are read again, at most, to see that the anchor still stands.
-pub const VERIFY_BYTES_MAX: u64 = 64 * 1024;
+pub(crate) const VERIFY_BYTES_MAX: u64 = 64 * 1024;
 
 /// Text that is enough to tell one log from another: date, time, process, thread and component. Lines with a time do not
 /// repeat; a banner does.
@@ -106,7 +106,7 @@ impl Anchor {
 
 /// Where a search found an anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Which of the anchors.
     pub which: usize,
     /// Position in the file just after it.
@@ -121,7 +121,7 @@ pub struct Found {
 
 /// Looks for anchors in a file that was rewritten. Give it every line from the start, then ask what it found.
 #[derive(Debug)]
-pub struct Search<'a> {
+pub(crate) struct Search<'a> {
     anchors: &'a [&'a Anchor],
     window: Anchor,
     lines_seen: usize,
@@ -165,13 +165,13 @@ impl Places {
 impl<'a> Search<'a> {
     /// A search for any of these. Empty anchors match nothing.
     #[must_use]
-    pub fn new(anchors: &'a [&'a Anchor]) -> Search<'a> {
+    pub(crate) fn new(anchors: &'a [&'a Anchor]) -> Search<'a> {
         let hits = vec![Hits::default(); anchors.len()];
         Search { anchors, window: Anchor::default(), lines_seen: 0, text_bytes: 0, hits }
     }
 
     /// The next line of the file; `position` is just after it.
-    pub fn line(&mut self, mark: LineMark, position: u64) {
+    pub(crate) fn line(&mut self, mark: LineMark, position: u64) {
         self.window.push(mark);
         self.lines_seen += 1;
         self.text_bytes += u64::from(mark.text_bytes) + 1;
@@ -197,7 +197,7 @@ impl<'a> Search<'a> {
 
     /// The anchors that stand in exactly one place, in the order in which they were given.
     #[must_use]
-    pub fn finish(self) -> Vec<Found> {
+    pub(crate) fn finish(self) -> Vec<Found> {
         let found = |(which, hits): (usize, &Hits)| {
             let places = if hits.whole.count > 0 { &hits.whole } else { &hits.at_head };
             let Place { position, text_bytes, anchor, lines } = places.only()?.clone();
@@ -223,11 +223,14 @@ fn text_bytes<'a>(lines: impl Iterator<Item = &'a LineMark>) -> u64 {
     lines.map(|mark| u64::from(mark.text_bytes)).sum()
 }
 
+/// Device and inode; zero where the system has none.
+pub(crate) type FileId = (u64, u64);
+
 /// What a look at a path shows, before any content is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// Device and inode; zero where the system has none.
-    pub id: (u64, u64),
+pub(crate) struct Seen {
+    /// Which file it is.
+    pub id: FileId,
     /// Size in bytes.
     pub len: u64,
     /// Time of the last change, nanoseconds.
@@ -236,7 +239,7 @@ pub struct Seen {
 
 /// What a second look means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// Nothing happened.
     Same,
     /// The same file has other content: it grew, or it was rewritten; the anchor tells.
@@ -250,7 +253,7 @@ pub enum Change {
 impl Seen {
     /// Compares an earlier look with this one; the file was read up to `read_to`.
     #[must_use]
-    pub fn change(&self, before: &Seen, read_to: u64) -> Change {
+    pub(crate) fn change(&self, before: &Seen, read_to: u64) -> Change {
         if self.id != before.id {
             Change::Replaced
         } else if self.len < read_to {

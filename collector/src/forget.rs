@@ -11,7 +11,7 @@ use crate::config::Config;
 
 /// Why a position cannot be forgotten.
 #[derive(Debug, thiserror::Error)]
-pub enum ForgetError {
+pub(crate) enum ForgetError {
     /// A collector runs, or the state directory cannot be written.
     #[error("{0}; stop the collector first")]
     InUse(CheckpointError),
@@ -47,7 +47,7 @@ fn is_named(path: &Path, named: &Path) -> bool {
 ///
 /// # Errors
 /// See [`ForgetError`].
-pub fn reset(config: &Config, file: &Path) -> Result<FileEntry, ForgetError> {
+pub(crate) fn reset(config: &Config, file: &Path) -> Result<FileEntry, ForgetError> {
     let (mut store, mut entries) = CheckpointStore::open(&config.state_dir)?;
     let Some(at) = entries.iter().position(|entry| is_named(&entry.path, file)) else {
         let (path, state_dir) = (file.display().to_string(), config.state_dir.display().to_string());
@@ -66,7 +66,7 @@ pub fn reset(config: &Config, file: &Path) -> Result<FileEntry, ForgetError> {
 ///
 /// # Errors
 /// See [`ForgetError`].
-pub fn seal(config: &Config) -> Result<Vec<String>, ForgetError> {
+pub(crate) fn seal(config: &Config) -> Result<Vec<String>, ForgetError> {
     let (store, _) = CheckpointStore::open(&config.state_dir)?;
     store.clear()?;
     let shared = [("id", &config.host.id), ("name", &config.host.name)];

@@ -9,18 +9,18 @@ use std::cmp::Reverse;
 use wulog_schemas::raw::{FileStatus, Unlisted};
 
 /// How often a host says that it lives.
-pub const EVERY_MS: i64 = 15 * 60 * 1000;
+pub(crate) const EVERY_MS: i64 = 15 * 60 * 1000;
 
 /// How long a host that had caught up may be behind before it says so.
-pub const BEHIND_MS: i64 = 60 * 1000;
+pub(crate) const BEHIND_MS: i64 = 60 * 1000;
 
 /// How many bytes the list of files may take, as JSON: some 800 files. A topic that takes the longest lines
-/// ([`crate::config::LINE_BYTES_MAX`], up to three times as long once decoded) takes heartbeats too.
-pub const FILES_BYTES_MAX: usize = 128 * 1024;
+/// ([`wulog_lines::LINE_BYTES_MAX`], up to three times as long once decoded) takes heartbeats too.
+pub(crate) const FILES_BYTES_MAX: usize = 128 * 1024;
 
 /// As many files as fit into `bytes_max`, and the sums of the others. Those that lag most stay, then those with losses.
 #[must_use]
-pub fn listed(mut files: Vec<FileStatus>, bytes_max: usize) -> (Vec<FileStatus>, Option<Unlisted>) {
+pub(crate) fn listed(mut files: Vec<FileStatus>, bytes_max: usize) -> (Vec<FileStatus>, Option<Unlisted>) {
     let sizes = |files: &[FileStatus]| -> Vec<usize> { files.iter().map(json_bytes).collect() };
     if sizes(&files).iter().sum::<usize>() <= bytes_max {
         return (files, None);
@@ -43,14 +43,14 @@ fn json_bytes(file: &FileStatus) -> usize {
 
 /// What one host has said, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     said: Option<(bool, i64)>,
     behind_since_ms: Option<i64>,
 }
 
 impl Pulse {
     /// Whether a heartbeat is due, and whether it says that the host has caught up.
-    pub fn due(&mut self, now_ms: i64, caught_up: bool) -> Option<bool> {
+    pub(crate) fn due(&mut self, now_ms: i64, caught_up: bool) -> Option<bool> {
         let since = (!caught_up).then(|| self.behind_since_ms.unwrap_or(now_ms));
         self.behind_since_ms = since;
         let news = match self.said {
@@ -70,13 +70,13 @@ impl Pulse {
 
     /// True once anything was said.
     #[must_use]
-    pub fn has_spoken(&self) -> bool {
+    pub(crate) fn has_spoken(&self) -> bool {
         self.said.is_some()
     }
 
     /// True when the last thing said is that the host has caught up.
     #[must_use]
-    pub fn says_caught_up(&self) -> bool {
+    pub(crate) fn says_caught_up(&self) -> bool {
         self.said.is_some_and(|(said, _)| said)
     }
 }

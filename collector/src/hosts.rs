@@ -9,7 +9,7 @@ use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 use crate::discover::Discovered;
 use crate::heartbeat::{FILES_BYTES_MAX, Pulse, listed};
 use crate::machine::{Machine, utc_offset_min};
-use crate::sink::RawRecord;
+use crate::record::RawRecord;
 use crate::tail::Tail;
 
 /// All hosts, each named by its index.

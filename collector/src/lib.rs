@@ -7,34 +7,37 @@
 //! [`Collector`] is the whole of it, one thread and no waiting beyond what its caller allows; the binary runs it against
 //! Kafka, the processor's one-machine mode against its embedded log.
 
-pub mod ack;
-pub mod follow;
+mod ack;
+mod follow;
 
-mod beside;
 pub mod certificates;
-pub mod check;
+mod check;
 pub mod checkpoint;
 pub mod cli;
-pub mod collect;
+mod collect;
 pub mod config;
-pub mod discover;
+mod discover;
 mod disk;
-pub mod forget;
-pub mod heartbeat;
+mod forget;
+mod heartbeat;
 mod hosts;
+mod neighbours;
+mod input;
 pub mod kafka;
 pub mod limits;
 pub mod machine;
 pub mod metrics;
+mod progress;
 pub mod record;
 pub mod redact;
+mod run;
 mod search;
 pub mod service;
 pub mod ship;
 pub mod sink;
-pub mod tail;
-#[cfg(windows)]
-pub mod windows;
+mod tail;
+mod update_log;
 
-pub use collect::{Collector, CollectorError, Drained, Pass};
+pub use collect::{Collector, CollectorError, Drained};
 pub use config::Config;
+pub use progress::{InputStatus, Pass};

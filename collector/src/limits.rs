@@ -5,6 +5,45 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Bounds of memory, lines and times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Memory for lines that are read and not acknowledged, in all queues together; then reading stops, since the file is
+    /// the buffer. Beside it the process takes some 10 MB.
+    pub bytes_in_flight: usize,
+    /// Bytes of files that are read in a second, on average; 0 means as many as the machine and Kafka take.
+    pub bytes_per_second: u64,
+    /// How the operating system ranks the collector; `below-normal` lets others go first.
+    pub priority: Priority,
+    /// The producer is recreated after so many seconds without an acknowledgement while lines are on their way.
+    pub no_ack_rebuild_secs: u64,
+    /// Bytes of one line in the file; what is longer is cut and marked. The longest real lines (driver lists, XML) have
+    /// about 10 KiB, and three times 64 KiB, the worst that decoding makes of it, still fits Kafka's 1 MB message.
+    pub line_bytes_max: usize,
+    /// How often files are looked at when nothing happens.
+    pub poll_interval_ms: u64,
+    /// How often, at most, paths are searched for new files.
+    pub rescan_interval_ms: u64,
+    /// After how long without a change a last line without ending is taken as complete.
+    pub final_line_quiet_secs: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            bytes_in_flight: 8 * 1024 * 1024,
+            bytes_per_second: 0,
+            priority: Priority::Normal,
+            no_ack_rebuild_secs: 300,
+            line_bytes_max: wulog_lines::LINE_BYTES_MAX,
+            poll_interval_ms: 250,
+            rescan_interval_ms: 1000,
+            final_line_quiet_secs: 30,
+        }
+    }
+}
+
 /// A bucket of bytes that fills with time. It holds one second's worth; a read may overdraw it, and then the next one
 /// waits until that is paid back, so that the average holds whatever the size of a read.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,10 +1,23 @@
 //! What the machine says of itself: its name, its id, its time zone.
 
+use std::collections::BTreeMap;
+
 use chrono::{Local, Offset, TimeZone};
 use wulog_schemas::host::{HostId, canonical_name};
 use wulog_service::computer;
 
-use crate::config::HostConfig;
+/// What is set of the collector's own host; the machine is asked for the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Computer name.
+    pub name: Option<String>,
+    /// Host id, in place of the hash of machine id and computer name.
+    pub id: Option<String>,
+    /// IANA time zone.
+    pub time_zone: Option<String>,
+    /// Site, ring, OU ...
+    pub labels: BTreeMap<String, String>,
+}
 
 /// The host that the collector runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]

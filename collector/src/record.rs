@@ -10,7 +10,16 @@ use wulog_schemas::event::hex_digits;
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::RawHeader;
 
-use crate::sink::RawRecord;
+/// A raw record of `wulog.raw`, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Record key.
+    pub host_id: HostId,
+    /// The one header.
+    pub header: RawHeader,
+    /// Record value: the line, or a heartbeat's JSON.
+    pub value: Vec<u8>,
+}
 
 /// What the records of one chunk have in common.
 #[derive(Debug)]

@@ -2,21 +2,8 @@
 
 use std::time::Duration;
 
-use wulog_schemas::host::HostId;
-use wulog_schemas::raw::RawHeader;
-
+pub use crate::record::RawRecord;
 use crate::record::Record;
-
-/// A raw record of `wulog.raw`, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawRecord {
-    /// Record key.
-    pub host_id: HostId,
-    /// The one header.
-    pub header: RawHeader,
-    /// Record value: the line, or a heartbeat's JSON.
-    pub value: Vec<u8>,
-}
 
 /// Names a record until its delivery is reported; unique within one sink.
 pub type Ticket = u64;

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use tracing::warn;
 use wulog_schemas::certificate::{Inventory, VERSION};
 
-use super::ReadMachine;
 use super::failed::FailedFiles;
 use super::gathered::{Files, Seen, files_of, has_lost_files, of_files, seen};
 use super::site::SiteQuestion;
-use crate::config::{CertificateSources, Input};
+use super::sources::{CertificateSources, ReadMachine};
+use crate::input::Input;
 use crate::redact::{Rule, redact};
 
 /// How often folders are looked at for new inventories.

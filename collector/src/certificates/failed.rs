@@ -8,7 +8,7 @@
 //!
 //! Whoever can write a line chooses its path, so a path is taken only in the form of a file below
 //! `SoftwareDistribution\Download`. Which file is opened, the reader decides by the open file itself: see
-//! `windows::download`.
+//! `certificates::windows::download`.
 
 use memchr::memmem::Finder;
 use wulog_schemas::certificate::FailedFile;
@@ -17,6 +17,9 @@ use super::aside::Aside;
 
 /// Asks the machine for the signers of these files. Files that are gone are left out.
 pub type ReadFailed = fn(Vec<FailedLine>) -> Vec<FailedFile>;
+
+/// Certificates of the chain of a site or of a file's signer; longer chains are not in use.
+pub(crate) const CHAIN_MAX: usize = 8;
 
 /// Files that are remembered, the last ones. One trouble concerns a few files, which the client tries again and again.
 pub(super) const FILES_MAX: usize = 8;

@@ -9,7 +9,7 @@ use wulog_files::{Fence, shown};
 use wulog_schemas::certificate::Inventory;
 
 use super::{FileKind, InventoryFile, inventory};
-use crate::config::Input;
+use crate::input::Input;
 use crate::search::search;
 
 /// Bytes of one file. `certutil -v` writes 10 kB a certificate, so this is more than a thousand of them.

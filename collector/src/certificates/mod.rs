@@ -3,7 +3,7 @@
 //! ```text
 //! HOST/certutil-STORE.txt, HOST/certificates.json -> certificates -> Inventory -> raw record
 //!                       the stores of the machine -> windows::stores -^
-//!         the WSUS server's TLS certificate -> windows::site -----^
+//!               the WSUS server's TLS certificate -> windows::site ---^
 //!   lines about files that are not trusted -> failed -> windows::signer -^
 //! ```
 //!
@@ -21,6 +21,9 @@ pub(crate) mod embedded;
 pub(crate) mod failed;
 pub mod gathered;
 mod site;
+mod sources;
+#[cfg(windows)]
+mod windows;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,15 +34,13 @@ use wulog_schemas::certificate::{
 
 pub use self::failed::{FailedLine, ReadFailed};
 pub use self::site::AskSite;
+pub use self::sources::{CertificateSources, ReadMachine};
 
 /// Bytes of an inventory as JSON. A host has 3 to 40 kB; a topic takes records of 1 MB.
 pub const INVENTORY_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of a distinguished name; a longer one is cut. Names of certificates in use have some 200 bytes.
 const NAME_BYTES_MAX: usize = 512;
-
-/// Certificates of the chain of a site or of a file's signer; longer chains are not in use.
-pub(crate) const CHAIN_MAX: usize = 8;
 
 /// Bytes of all failed files of an inventory as JSON. A file with the chain of its signer has some 3 kB.
 const FAILED_FILES_BYTES_MAX: usize = 64 * 1024;
@@ -148,18 +149,14 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     of_stores(rest, stores)
 }
 
-/// Reads the stores and the update policy of the machine that the collector runs on. The caller sets the time, and what
-/// takes longer: the WSUS server's certificate, and the signers of files.
-pub type ReadMachine = fn() -> Inventory;
-
 /// How to read the machine's own stores; `None` on a system that has no certificate stores.
 #[must_use]
 pub fn machine_reader() -> Option<ReadMachine> {
     #[cfg(windows)]
     {
         Some(|| {
-            let stores = STORES.into_iter().map(|name| (name, checked(name, crate::windows::stores::read(name))));
-            let policy = crate::windows::update_policy::read();
+            let stores = STORES.into_iter().map(|name| (name, checked(name, windows::stores::read(name))));
+            let policy = windows::update_policy::read();
             of_stores(Inventory { policy, ..Inventory::default() }, stores.collect())
         })
     }
@@ -174,7 +171,7 @@ pub fn machine_reader() -> Option<ReadMachine> {
 pub fn site_asker() -> Option<AskSite> {
     #[cfg(windows)]
     {
-        Some(|| crate::windows::site::ask().map(checked_site))
+        Some(|| windows::site::ask().map(checked_site))
     }
     #[cfg(not(windows))]
     {
@@ -188,7 +185,7 @@ pub fn site_asker() -> Option<AskSite> {
 pub fn failed_file_reader() -> Option<ReadFailed> {
     #[cfg(windows)]
     {
-        Some(|lines| checked_files(crate::windows::signer::read(lines)))
+        Some(|lines| checked_files(windows::signer::read(lines)))
     }
     #[cfg(not(windows))]
     {
@@ -230,7 +227,7 @@ fn checked_site(mut site: Site) -> Site {
     for text in std::iter::once(&mut site.server).chain(&mut site.error) {
         text.truncate(text.floor_char_boundary(NAME_BYTES_MAX));
     }
-    site.chain.truncate(CHAIN_MAX);
+    site.chain.truncate(failed::CHAIN_MAX);
     site.chain = site.chain.into_iter().filter_map(checked_certificate).collect();
     site
 }
@@ -242,7 +239,7 @@ fn checked_files(files: Vec<FailedFile>) -> Vec<FailedFile> {
         file.error = format!("0x{:08x}", u32::from_str_radix(digits, 16).ok()?);
         file.path.truncate(file.path.floor_char_boundary(failed::PATH_BYTES_MAX));
         file.signer = file.signer.and_then(checked_certificate);
-        file.chain.truncate(CHAIN_MAX);
+        file.chain.truncate(failed::CHAIN_MAX);
         file.chain = file.chain.into_iter().filter_map(checked_certificate).collect();
         Some(file)
     };

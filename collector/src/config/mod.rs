@@ -1,189 +1,23 @@
 //! Settings: TOML -> `RawConfig` -> [`Config`], once; after that every value is known to be good.
 
+mod settings;
+mod variables;
 mod written;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use regex::Regex;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
-use wulog_files::Fence;
+use schemars::{Schema, SchemaGenerator};
 use wulog_kafka::KafkaSettings;
-use wulog_lines::EncodingChoice;
-use wulog_schemas::raw::Source;
 use wulog_settings::toml_error;
 
+use self::settings::default_prefix;
+pub use self::settings::{Config, ConfigError};
 use self::written::{Checker, RawConfig};
-use crate::certificates::{AskSite, ReadFailed, ReadMachine};
-use crate::limits::Priority;
-use crate::redact::Rule;
-
-/// What a collector does.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Topics are `PREFIX.raw` and so on.
-    pub topic_prefix: String,
-    /// Where positions are kept; one collector a directory.
-    pub state_dir: PathBuf,
-    /// The host that the collector runs on.
-    pub host: HostConfig,
-    /// Settings for librdkafka, by its names; secrets are looked up already, and never shown.
-    pub kafka: KafkaSettings,
-    /// Bounds.
-    pub limits: Limits,
-    /// What is replaced in each line before it is shipped.
-    pub redact: Vec<Rule>,
-    /// Where metrics and health are served, if anywhere.
-    pub metrics: Option<MetricsConfig>,
-    /// Has Windows 10 and later make a log of their traces; see [`GetWindowsUpdateLog`].
-    pub get_windows_update_log: Option<GetWindowsUpdateLog>,
-    /// The inventories of certificates that are shipped.
-    pub certificates: CertificateSources,
-    /// What is read; the first input that names a file has it.
-    pub inputs: Vec<Input>,
-}
-
-/// What is set of the collector's own host; the machine is asked for the rest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostConfig {
-    /// Computer name.
-    pub name: Option<String>,
-    /// Host id, in place of the hash of machine id and computer name.
-    pub id: Option<String>,
-    /// IANA time zone.
-    pub time_zone: Option<String>,
-    /// Site, ring, OU ...
-    pub labels: BTreeMap<String, String>,
-}
-
-/// Bounds of memory, lines and times.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Memory for lines that are read and not acknowledged, in all queues together; then reading stops, since the file is
-    /// the buffer. Beside it the process takes some 10 MB.
-    pub bytes_in_flight: usize,
-    /// Bytes of files that are read in a second, on average; 0 means as many as the machine and Kafka take.
-    pub bytes_per_second: u64,
-    /// How the operating system ranks the collector; `below-normal` lets others go first.
-    pub priority: Priority,
-    /// The producer is recreated after so many seconds without an acknowledgement while lines are on their way.
-    pub no_ack_rebuild_secs: u64,
-    /// Bytes of one line in the file; what is longer is cut and marked. The longest real lines (driver lists, XML) have
-    /// about 10 KiB, and three times 64 KiB, the worst that decoding makes of it, still fits Kafka's 1 MB message.
-    pub line_bytes_max: usize,
-    /// How often files are looked at when nothing happens.
-    pub poll_interval_ms: u64,
-    /// How often, at most, paths are searched for new files.
-    pub rescan_interval_ms: u64,
-    /// After how long without a change a last line without ending is taken as complete.
-    pub final_line_quiet_secs: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            bytes_in_flight: 8 * 1024 * 1024,
-            bytes_per_second: 0,
-            priority: Priority::Normal,
-            no_ack_rebuild_secs: 300,
-            line_bytes_max: wulog_lines::LINE_BYTES_MAX,
-            poll_interval_ms: 250,
-            rescan_interval_ms: 1000,
-            final_line_quiet_secs: 30,
-        }
-    }
-}
-
-/// By default, see [`MetricsConfig::unhealthy_after`].
-pub const UNHEALTHY_AFTER: Duration = Duration::from_secs(300);
-
-/// Metrics and health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MetricsConfig {
-    /// Where they are served.
-    pub listen: SocketAddr,
-    /// Records may be on their way for so long without an acknowledgement before the collector says that it is not well.
-    pub unhealthy_after: Duration,
-}
-
-/// Windows 10 and later keep traces in place of WindowsUpdate.log; `Get-WindowsUpdateLog` makes the log of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GetWindowsUpdateLog {
-    /// The log that is made; an input must name it to be read.
-    pub log_path: PathBuf,
-    /// How often.
-    pub every: Duration,
-}
-
-/// The hosts whose inventories of certificates are shipped; see [`crate::certificates`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CertificateSources {
-    /// Gathered hosts with files of an inventory in their folders.
-    pub gathered: bool,
-    /// The collector's own host, by this function.
-    pub machine: Option<ReadMachine>,
-    /// The TLS certificate of that host's WSUS server, by this function.
-    pub site: Option<AskSite>,
-    /// The signers of files that the host's update client did not trust, by this function.
-    pub failed_files: Option<ReadFailed>,
-}
-
-/// A set of files.
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// Globs.
-    pub paths: Vec<String>,
-    /// Which log they are; `None` tells by the file's name.
-    pub source: Option<Source>,
-    /// Their encoding.
-    pub encoding: EncodingChoice,
-    /// Takes the host from the path (group `host`); `None` means the collector's own host.
-    pub host_pattern: Option<Regex>,
-    /// Links may lead out of the folder of `paths`. Otherwise a file that such a link leads to is not read, since whoever
-    /// owns a folder there could have the collector ship any file that it may read.
-    pub follow_links_outside: bool,
-    /// IANA time zone of gathered hosts.
-    pub time_zone: Option<String>,
-    /// Labels of gathered hosts, beside those of the collector's own host.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {path}: {error}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// It is not TOML, or has unknown or missing keys.
-    #[error("{path}:{line}: {error}")]
-    Syntax {
-        /// The file.
-        path: String,
-        /// Line in it, from 1.
-        line: usize,
-        /// What is wrong, and the column; never the text of the line, in which a password may stand.
-        error: String,
-    },
-    /// A value makes no sense.
-    #[error("{path}:{line}: {message}")]
-    Value {
-        /// The file.
-        path: String,
-        /// Line in it.
-        line: usize,
-        /// What is wrong and what to do.
-        message: String,
-    },
-}
+pub use crate::certificates::CertificateSources;
+pub use crate::input::Input;
+pub use crate::limits::Limits;
+pub use crate::machine::HostConfig;
 
 /// JSON Schema of the configuration, with the words that describe each key.
 #[must_use]
@@ -238,74 +72,12 @@ impl Config {
     }
 }
 
-impl Input {
-    /// All defaults for one glob: the collector's own host, encoding and source found by themselves.
-    #[must_use]
-    pub fn new(path: impl Into<String>) -> Input {
-        Input {
-            paths: vec![path.into()],
-            source: None,
-            encoding: EncodingChoice::Auto,
-            host_pattern: None,
-            follow_links_outside: false,
-            time_zone: None,
-            labels: BTreeMap::new(),
-        }
-    }
-
-    /// The fence of the files that one of the paths names.
-    #[must_use]
-    pub fn fence(&self, path: &str) -> Fence {
-        let fence = match (self.follow_links_outside, Path::new(path).exists()) {
-            (true, _) => Fence::none(),
-            // A file may have characters in its name that are wildcards elsewhere.
-            (false, true) => Fence::of_file(Path::new(path)),
-            (false, false) => Fence::of_glob(path),
-        };
-        fence.of_input(&self.paths)
-    }
-
-    /// Which log a file of this input is.
-    #[must_use]
-    pub fn source_of(&self, path: &Path) -> Source {
-        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        self.source.unwrap_or_else(|| Source::of_file_name(&name))
-    }
-}
-
-/// Replaces each `%NAME%` by what the variable holds, as Windows does; `Err` with the name that means nothing. A `%` that no
-/// name follows stands for itself.
-fn with_variables(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, &str> {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some((before, after)) = rest.split_once('%') {
-        out += before;
-        let name = after.split_once('%').filter(|(name, _)| !name.is_empty() && name.bytes().all(is_name_byte));
-        match name {
-            Some((name, behind)) => {
-                out += &variable(name).ok_or(name)?;
-                rest = behind;
-            }
-            None => {
-                out.push('%');
-                rest = after;
-            }
-        }
-    }
-    Ok(out + rest)
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    // Windows has %ProgramFiles(x86)%.
-    byte.is_ascii_alphanumeric() || b"_()".contains(&byte)
-}
-
-fn default_prefix() -> String {
-    "wulog".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use wulog_schemas::raw::Source;
+
     use super::*;
+    use crate::limits::Priority;
 
     #[test]
     fn a_short_configuration_is_filled_up() {
@@ -347,16 +119,6 @@ mod tests {
             "state_dir = '/s'\n[[input]]\npaths = ['a']\n[get_windows_update_log]\nlog_path = 'l'\nevery_min = 60";
         let made = Config::parse(text, "c.toml").unwrap().get_windows_update_log.unwrap();
         assert_eq!((made.log_path.to_str().unwrap(), made.every.as_secs()), ("l", 3600));
-    }
-
-    #[test]
-    fn variables_are_those_of_windows() {
-        let variable = |name: &str| (name == "ProgramData").then(|| r"C:\Data".to_owned());
-        let expanded = |text: &str| with_variables(text, variable).map_err(str::to_owned);
-        assert_eq!(expanded(r"%ProgramData%\wulog\*.log").unwrap(), r"C:\Data\wulog\*.log");
-        assert_eq!(expanded(r"C:\100 %\a%%b").unwrap(), r"C:\100 %\a%%b");
-        assert_eq!(expanded(r"C:\50%").unwrap(), r"C:\50%");
-        assert_eq!(expanded(r"%Nothing%\wulog").unwrap_err(), "Nothing");
     }
 
     #[test]

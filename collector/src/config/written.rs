@@ -13,12 +13,15 @@ use wulog_lines::EncodingChoice;
 use wulog_schemas::raw::Source;
 use wulog_settings::{key_at, line_at, place_of};
 
-use super::{
-    CertificateSources, Config, ConfigError, GetWindowsUpdateLog, HostConfig, Input, Limits, MetricsConfig,
-    UNHEALTHY_AFTER, default_prefix, with_variables,
-};
-use crate::certificates::{failed_file_reader, machine_reader, site_asker};
+use super::settings::{Config, ConfigError, default_prefix};
+use super::variables::with_variables;
+use crate::certificates::{CertificateSources, failed_file_reader, machine_reader, site_asker};
+use crate::input::Input;
+use crate::limits::Limits;
+use crate::machine::HostConfig;
+use crate::metrics::{MetricsConfig, UNHEALTHY_AFTER};
 use crate::redact::Rule;
+use crate::update_log::GetWindowsUpdateLog;
 
 /// The configuration of `wulog-collector`.
 #[derive(Deserialize, JsonSchema)]

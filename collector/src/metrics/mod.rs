@@ -5,6 +5,7 @@
 
 mod serve;
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,24 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::collect::{InputStatus, Pass};
+use crate::progress::{InputStatus, Pass};
 
 pub use serve::Server;
 
 /// A pass lasts for one poll interval, at most a minute by configuration. Without one for so long the thread hangs.
 const PASS_SILENCE_MAX: Duration = Duration::from_secs(180);
+
+/// By default, see [`MetricsConfig::unhealthy_after`].
+pub const UNHEALTHY_AFTER: Duration = Duration::from_secs(300);
+
+/// Metrics and health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Where they are served.
+    pub listen: SocketAddr,
+    /// Records may be on their way for so long without an acknowledgement before the collector says that it is not well.
+    pub unhealthy_after: Duration,
+}
 
 /// The notes, and after how much silence of Kafka something is wrong.
 #[derive(Debug)]
@@ -151,7 +164,6 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::UNHEALTHY_AFTER;
 
     fn at(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)

@@ -107,7 +107,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
-    use crate::config::UNHEALTHY_AFTER;
+    use crate::metrics::UNHEALTHY_AFTER;
 
     fn server() -> Server {
         let metrics = Arc::new(Metrics::new(UNHEALTHY_AFTER, Instant::now()));

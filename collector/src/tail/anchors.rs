@@ -18,7 +18,7 @@ const PAST_MAX: usize = 8;
 
 /// Cursors of other files in the folder.
 #[derive(Debug, Default)]
-pub struct NeighbourCursors {
+pub(crate) struct NeighbourCursors {
     /// Positions in the same file, when it had another name.
     pub same_file: Vec<Cursor>,
     /// Positions in files of which it may be a copy.

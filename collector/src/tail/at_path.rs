@@ -81,7 +81,7 @@ impl AtPath {
 
 impl Tail {
     /// Looks at the path, reads nothing.
-    pub fn look(&mut self, now_ms: i64) {
+    pub(crate) fn look(&mut self, now_ms: i64) {
         if self.is_retired() {
             return;
         }

@@ -57,7 +57,7 @@ enum Content {
 impl Tail {
     /// Finds out where the next version continues. A new epoch gets its name from `new_epoch`, and must be durable before
     /// anything is read.
-    pub fn locate(&mut self, neighbours: &NeighbourCursors, new_epoch: impl FnOnce() -> String) {
+    pub(crate) fn locate(&mut self, neighbours: &NeighbourCursors, new_epoch: impl FnOnce() -> String) {
         self.more = false;
         match self.try_locate(neighbours, new_epoch) {
             Ok(()) => {}

@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::versions::FileId;
 use crate::disk::see_at;
+use crate::follow::FileId;
 
 /// How many names of the folder are examined: a folder may hold the logs of ten thousand hosts.
 const NAMES_MAX: usize = 4096;

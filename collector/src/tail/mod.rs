@@ -26,9 +26,9 @@ mod reader;
 mod state;
 mod versions;
 
-pub use anchors::NeighbourCursors;
-pub use read::Chunk;
-pub use reader::{Gain, Line};
+pub(crate) use anchors::NeighbourCursors;
+pub(crate) use read::Chunk;
+pub(crate) use reader::{Gain, Line};
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -41,17 +41,18 @@ use wulog_schemas::raw::{FileStatus, Source};
 use crate::ack::Acks;
 use crate::checkpoint::{Cursor, FileEntry, Sent};
 use crate::disk::see_at;
+use crate::follow::FileId;
 use crate::sink::Ticket;
 use at_path::AtPath;
 use state::{Locating, State};
-use versions::{FileId, MovedFile};
+use versions::MovedFile;
 
 /// How long nothing must stand at a path before its file is gone: longer than any rotation takes between its two steps.
-pub const GONE_AFTER_MS: i64 = 60_000;
+pub(crate) const GONE_AFTER_MS: i64 = 60_000;
 
 /// What reading takes from the configuration.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// See [`crate::config::Input::encoding`].
     pub encoding: EncodingChoice,
     /// See [`crate::config::Limits::line_bytes_max`].
@@ -64,7 +65,7 @@ pub struct Reading {
 
 /// A file that is followed.
 #[derive(Debug)]
-pub struct Tail {
+pub(crate) struct Tail {
     /// What the checkpoint keeps; its cursor is the acknowledged position.
     pub entry: FileEntry,
     /// The host of the file, an index of the collector.
@@ -91,12 +92,12 @@ pub struct Tail {
 
 /// A file is still read under the name that it had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StillRead;
+pub(crate) struct StillRead;
 
 impl Tail {
     /// A tail of the file at a path, with what the checkpoint knows of the file.
     #[must_use]
-    pub fn new(entry: FileEntry, host: usize, source: Source, reading: Reading, fence: Fence) -> Tail {
+    pub(crate) fn new(entry: FileEntry, host: usize, source: Source, reading: Reading, fence: Fence) -> Tail {
         let mut tail = Tail {
             entry,
             host,
@@ -118,38 +119,38 @@ impl Tail {
 
     /// True when a version must be located before anything can be read, and can be located now.
     #[must_use]
-    pub fn must_locate(&self) -> bool {
+    pub(crate) fn must_locate(&self) -> bool {
         self.more && matches!(self.state, State::Locating(_)) && self.acks.is_empty()
     }
 
     /// True when there may be something to read.
     #[must_use]
-    pub fn can_read(&self) -> bool {
+    pub(crate) fn can_read(&self) -> bool {
         self.more && self.state.can_read()
     }
 
     /// True when every complete line, as of the last look, is acknowledged.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         !self.more && self.acks.is_empty()
     }
 
     /// True when a file stands at the path, as of the last look.
     #[must_use]
-    pub fn is_present(&self) -> bool {
+    pub(crate) fn is_present(&self) -> bool {
         self.at_path.seen().is_some()
     }
 
     /// True while a handle is open.
     #[must_use]
-    pub fn holds_handle(&self) -> bool {
+    pub(crate) fn holds_handle(&self) -> bool {
         self.state.holds_handle()
     }
 
     /// True when nothing has stood at the path for [`GONE_AFTER_MS`], and every version that stood there was read to its
     /// end and acknowledged.
     #[must_use]
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         !self.is_present()
             && self.is_idle()
             && !self.holds_handle()
@@ -160,13 +161,13 @@ impl Tail {
 
     /// True after [`Tail::retire`].
     #[must_use]
-    pub fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         matches!(self.state, State::Retired)
     }
 
     /// True while a file that has left the path is read to its end.
     #[must_use]
-    pub fn is_leaving(&self) -> bool {
+    pub(crate) fn is_leaving(&self) -> bool {
         match self.state {
             State::Leaving(_) => true,
             State::Locating(_) => self.moved_is_next() && self.next() == Some(self.entry.id),
@@ -175,18 +176,18 @@ impl Tail {
     }
 
     /// True once when the entry holds changes that must be on disk before anything is read.
-    pub fn take_must_save(&mut self) -> bool {
+    pub(crate) fn take_must_save(&mut self) -> bool {
         std::mem::take(&mut self.must_save)
     }
 
     /// The cursor, and those in earlier versions.
-    pub fn cursors(&self) -> impl Iterator<Item = &Cursor> {
+    pub(crate) fn cursors(&self) -> impl Iterator<Item = &Cursor> {
         self.entry.cursors()
     }
 
     /// True where the name begins as the name of the other file does: a rotation of the other file may have made it.
     #[must_use]
-    pub fn is_named_after(&self, other: &Tail) -> bool {
+    pub(crate) fn is_named_after(&self, other: &Tail) -> bool {
         let name = self.entry.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let stem = other.entry.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         stem.is_some_and(|stem| name.starts_with(&stem))
@@ -196,7 +197,7 @@ impl Tail {
     ///
     /// # Errors
     /// While the file is still read from here.
-    pub fn hand_over(&self, id: (u64, u64)) -> Result<Option<Cursor>, StillRead> {
+    pub(crate) fn hand_over(&self, id: FileId) -> Result<Option<Cursor>, StillRead> {
         if id == (0, 0) {
             return Ok(None);
         }
@@ -215,13 +216,13 @@ impl Tail {
 
     /// True when this version stands at the path, as of the last look.
     #[must_use]
-    pub fn is_at_path(&self, id: (u64, u64)) -> bool {
+    pub(crate) fn is_at_path(&self, id: FileId) -> bool {
         self.at_path.seen().is_some_and(|seen| seen.id == id)
     }
 
     /// The status of the file for the heartbeat.
     #[must_use]
-    pub fn status(&self) -> FileStatus {
+    pub(crate) fn status(&self) -> FileStatus {
         let label = &self.entry.cursor.label;
         let len = self.at_path.seen().map_or(0, |seen| seen.len);
         FileStatus {
@@ -235,7 +236,7 @@ impl Tail {
 
     /// The name and the epoch of the lines that are read now.
     #[must_use]
-    pub fn read_as(&self) -> (&str, &str) {
+    pub(crate) fn read_as(&self) -> (&str, &str) {
         let cursor = self.read_cursor();
         (&cursor.label, &cursor.epoch)
     }
@@ -246,12 +247,12 @@ impl Tail {
     }
 
     /// Notes that a line is on its way.
-    pub fn sent(&mut self, ticket: Ticket, gain: Gain) {
+    pub(crate) fn sent(&mut self, ticket: Ticket, gain: Gain) {
         self.acks.sent(ticket, gain);
     }
 
     /// Notes how far lines are handed over now, and returns the cursor: it must be on disk before the lines leave.
-    pub fn hands_over(&mut self) -> &Cursor {
+    pub(crate) fn hands_over(&mut self) -> &Cursor {
         let read = self.read_cursor();
         let sent = Sent { logical: read.logical, anchor: read.anchor.clone() };
         self.entry.cursor.sent = Some(sent);
@@ -259,7 +260,7 @@ impl Tail {
     }
 
     /// Notes that a line is in the log; the acknowledged position may move on.
-    pub fn delivered(&mut self, ticket: Ticket) {
+    pub(crate) fn delivered(&mut self, ticket: Ticket) {
         self.acks.delivered(ticket);
         while let Some(gain) = self.acks.pop() {
             gain.apply(&mut self.entry.cursor);

@@ -12,7 +12,7 @@ use crate::disk::{is_being_deleted, see, see_at};
 
 /// How much is read in one go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunk {
+pub(crate) struct Chunk {
     /// Bytes of the file.
     pub bytes: usize,
     /// Lines, at least one: a chunk of empty lines takes hundreds of times its bytes.
@@ -21,7 +21,7 @@ pub struct Chunk {
 
 impl Tail {
     /// Reads up to `most` and adds the lines found to `lines`. Returns how many bytes were new.
-    pub fn read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> usize {
+    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> usize {
         match self.try_read(buffer, most, lines) {
             Ok(bytes) => {
                 self.complaint = None;

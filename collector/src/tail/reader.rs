@@ -11,7 +11,7 @@ use crate::follow::LineMark;
 
 /// One line as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// The line, UTF-8.
     pub value: Vec<u8>,
     /// See [`wulog_schemas::raw::RawHeader::lossy`].
@@ -28,7 +28,7 @@ pub struct Line {
 
 /// How the acknowledged position moves past a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gain {
+pub(crate) struct Gain {
     /// The line.
     pub mark: LineMark,
     logical: u64,

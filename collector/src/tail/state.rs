@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::Tail;
 use super::reader::Reader;
-use super::versions::{FileId, MovedFile};
+use super::versions::MovedFile;
 use crate::checkpoint::FileEntry;
 use crate::disk::reopen_moved;
-use crate::follow::Seen;
+use crate::follow::{FileId, Seen};
 
 /// What is done with a file now.
 #[derive(Debug)]
@@ -187,7 +187,7 @@ impl Tail {
     }
 
     /// Gives up a file that is gone and returns what is known of the file.
-    pub fn retire(&mut self) -> FileEntry {
+    pub(crate) fn retire(&mut self) -> FileEntry {
         self.state = State::Retired;
         self.more = false;
         self.moved.clear();
@@ -195,7 +195,7 @@ impl Tail {
     }
 
     /// Closes the handle where nothing is left to read.
-    pub fn close_idle(&mut self) {
+    pub(crate) fn close_idle(&mut self) {
         if let State::Following(following) = &mut self.state
             && !self.more
         {

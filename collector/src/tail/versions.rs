@@ -9,14 +9,11 @@ use tracing::{info, warn};
 use super::missed_versions::{MissedVersion, missed_versions};
 use super::{Locating, State, Tail};
 use crate::disk::see;
-use crate::follow::Seen;
+use crate::follow::{FileId, Seen};
 
 /// Versions of one file that may wait for their turn, and handles that they may hold: days of rotation during an outage
 /// of the broker. A version beyond that is read only where an input names rotated files.
 const AHEAD_MAX: usize = 16;
-
-/// Device and inode.
-pub(super) type FileId = (u64, u64);
 
 /// A version that is no longer at the path.
 #[derive(Debug)]
@@ -30,12 +27,12 @@ pub(super) struct MovedFile {
 impl Tail {
     /// The version to be read next, where one waits.
     #[must_use]
-    pub fn next(&self) -> Option<(u64, u64)> {
+    pub(crate) fn next(&self) -> Option<FileId> {
         self.entry.ahead.front().copied()
     }
 
     /// The ids of all versions that are read, wait, were read, or stand at the path.
-    pub fn ids(&self) -> impl Iterator<Item = (u64, u64)> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = FileId> {
         let entry = &self.entry;
         let past = entry.past.iter().map(|past| past.id).filter(|&id| id != entry.id);
         let ids = std::iter::once(entry.id).chain(entry.ahead.iter().copied()).chain(past);
@@ -43,7 +40,7 @@ impl Tail {
     }
 
     /// Drops a version that the tail of another file reads.
-    pub fn leave_to_others(&mut self, id: (u64, u64)) {
+    pub(crate) fn leave_to_others(&mut self, id: FileId) {
         self.remove_version(id);
         self.state = State::Locating(Locating { drained: true, ..Locating::default() });
         self.more = true;

@@ -22,7 +22,11 @@ use windows_sys::Win32::System::EventLog::{
 };
 use wulog_schemas::visible::visible;
 
-use super::{NAME, service};
+/// The name of the service, and of its source in the Event Log.
+pub const NAME: &str = "wulog-collector";
+
+/// The target of informational events that belong into the Event Log too.
+pub(super) const TARGET: &str = "wulog_collector::service";
 
 /// Where Windows looks the source up.
 const SOURCES: &str = r"SYSTEM\CurrentControlSet\Services\EventLog\Application";
@@ -93,7 +97,7 @@ impl Drop for EventLog {
 impl<S: Subscriber> Layer<S> for EventLog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        if *metadata.level() <= Level::WARN || metadata.target() == service::TARGET {
+        if *metadata.level() <= Level::WARN || metadata.target() == TARGET {
             let mut text = Text::default();
             event.record(&mut text);
             self.report(metadata, &(text.message + &text.fields));

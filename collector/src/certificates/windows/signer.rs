@@ -20,9 +20,8 @@ use wulog_schemas::certificate::{Certificate, FailedFile};
 
 use super::download;
 use super::stores::{Shown, code_text, last_error, slice};
-use crate::certificates::CHAIN_MAX;
 use crate::certificates::embedded::signature;
-use crate::certificates::failed::FailedLine;
+use crate::certificates::failed::{CHAIN_MAX, FailedLine};
 
 const ENCODING: u32 = X509_ASN_ENCODING | PKCS_7_ASN_ENCODING;
 

@@ -23,12 +23,10 @@ use windows_service::service_control_handler::{self, ServiceControlHandlerResult
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 use windows_service::{define_windows_service, service_dispatcher};
 
-use super::{NAME, access, event_log};
-use crate::cli::{self, BadConfig, DRAIN_GRACE, Outcome};
-use crate::service::ServiceCommand;
-
-/// Whose informational events belong into the Event Log too.
-pub(super) const TARGET: &str = "wulog_collector::service";
+use super::command::ServiceCommand;
+use super::event_log::{NAME, TARGET};
+use super::{access, event_log};
+use crate::run::{self, BadConfig, DRAIN_GRACE, Outcome};
 
 const DISPLAY_NAME: &str = "wulog collector";
 const DESCRIPTION: &str = "Ships the lines of WindowsUpdate.log to Kafka";
@@ -49,7 +47,7 @@ const ERROR_FAILED_SERVICE_CONTROLLER_CONNECT: i32 = 1063;
 const ERROR_SERVICE_DOES_NOT_EXIST: i32 = 1060;
 const ERROR_SERVICE_EXISTS: i32 = 1073;
 
-pub(crate) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+pub(super) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Result<Outcome> {
     match command {
         ServiceCommand::Install(file) => install(&file.config)?,
         ServiceCommand::Secure(file) => installed(&file.config)?,
@@ -63,8 +61,8 @@ pub(crate) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Resul
 
 fn install(config: &Path) -> Result<()> {
     // A service that cannot start is noticed late.
-    let settings = cli::load(config)?;
-    cli::sink(config, &settings)?;
+    let settings = run::load(config)?;
+    run::sink(config, &settings)?;
     let config = std::path::absolute(config).with_context(|| format!("{}: no such path", config.display()))?;
     let program = std::env::current_exe().context("this program does not know where it is")?;
     let info = ServiceInfo {
@@ -256,9 +254,9 @@ fn restart_after_errors() -> Result<()> {
 impl Task {
     fn collect(&self) -> Result<Outcome> {
         access::check(&self.config).map_err(anyhow::Error::msg)?;
-        let config = cli::load(&self.config)?;
-        let sink = cli::ranked_sink(&self.config, &config)?;
-        cli::run(config, sink, &self.stop, || {
+        let config = run::load(&self.config)?;
+        let sink = run::ranked_sink(&self.config, &config)?;
+        run::run(config, sink, &self.stop, || {
             self.tell(ServiceState::Running, ServiceExitCode::NO_ERROR);
             let (version, config) = (env!("CARGO_PKG_VERSION"), self.config.display());
             info!(target: TARGET, version, %config, "service started");

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 use windows_sys::Win32::System::Threading::{BELOW_NORMAL_PRIORITY_CLASS, CREATE_NO_WINDOW};
 
-use crate::config::GetWindowsUpdateLog;
+use super::settings::GetWindowsUpdateLog;
 use crate::disk::replace;
 
 /// Weeks of traces take minutes on a slow disk.

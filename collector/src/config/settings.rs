@@ -1,0 +1,76 @@
+//! The checked configuration, and what is wrong with one that cannot be used.
+
+use std::path::PathBuf;
+
+use wulog_kafka::KafkaSettings;
+
+use crate::certificates::CertificateSources;
+use crate::input::Input;
+use crate::limits::Limits;
+use crate::machine::HostConfig;
+use crate::metrics::MetricsConfig;
+use crate::redact::Rule;
+use crate::update_log::GetWindowsUpdateLog;
+
+/// What a collector does.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Topics are `PREFIX.raw` and so on.
+    pub topic_prefix: String,
+    /// Where positions are kept; one collector a directory.
+    pub state_dir: PathBuf,
+    /// The host that the collector runs on.
+    pub host: HostConfig,
+    /// Settings for librdkafka, by its names; secrets are looked up already, and never shown.
+    pub kafka: KafkaSettings,
+    /// Bounds.
+    pub limits: Limits,
+    /// What is replaced in each line before it is shipped.
+    pub redact: Vec<Rule>,
+    /// Where metrics and health are served, if anywhere.
+    pub metrics: Option<MetricsConfig>,
+    /// Has Windows 10 and later make a log of their traces; see [`GetWindowsUpdateLog`].
+    pub get_windows_update_log: Option<GetWindowsUpdateLog>,
+    /// The inventories of certificates that are shipped.
+    pub certificates: CertificateSources,
+    /// What is read; the first input that names a file has it.
+    pub inputs: Vec<Input>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is not TOML, or has unknown or missing keys.
+    #[error("{path}:{line}: {error}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Line in it, from 1.
+        line: usize,
+        /// What is wrong, and the column; never the text of the line, in which a password may stand.
+        error: String,
+    },
+    /// A value makes no sense.
+    #[error("{path}:{line}: {message}")]
+    Value {
+        /// The file.
+        path: String,
+        /// Line in it.
+        line: usize,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+/// The prefix of topics by default.
+pub(super) fn default_prefix() -> String {
+    "wulog".to_owned()
+}

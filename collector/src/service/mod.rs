@@ -1,0 +1,45 @@
+//! The commands of the Windows service. Elsewhere they say that they are for Windows.
+
+#[cfg(windows)]
+mod access;
+mod command;
+#[cfg(windows)]
+pub mod event_log;
+#[cfg(windows)]
+mod windows;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Result;
+
+pub use self::command::ServiceCommand;
+use crate::run::Outcome;
+
+/// Runs a command of the service.
+///
+/// # Errors
+/// When Windows refuses it, or this is no Windows.
+#[cfg(windows)]
+pub(crate) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+    windows::execute(command, stop)
+}
+
+#[cfg(not(windows))]
+pub(crate) fn execute(_: &ServiceCommand, _: &Arc<AtomicBool>) -> Result<Outcome> {
+    anyhow::bail!("`service` is for Windows; here let systemd or another service manager start `wulog-collector run`")
+}
+
+/// The Event Log, where a service says what others say on the terminal.
+#[cfg(windows)]
+#[must_use]
+pub fn event_log() -> Option<event_log::EventLog> {
+    event_log::EventLog::open().ok()
+}
+
+/// No Event Log.
+#[cfg(not(windows))]
+#[must_use]
+pub fn event_log() -> Option<tracing_subscriber::layer::Identity> {
+    None
+}
