@@ -158,7 +158,6 @@ fn event<'a>(
         Subject::Difference(difference) => difference.action,
         Subject::File(_) => Action::CertificateSigner,
     };
-    let name_of_action = serde_json::to_value(action).ok().and_then(|name| name.as_str().map(str::to_owned));
     let store = difference.map(|difference| STORES[usize::from(difference.store)]);
     let signer = file.and_then(|file| file.signer.as_ref());
     let sha1 = difference.map(|difference| hex(difference.thumbprint)).or_else(|| Some(signer?.sha1.clone()));
@@ -194,7 +193,7 @@ fn event<'a>(
                 scope.at.raw,
                 store.or(file.map(|file| file.path.as_str())).unwrap_or_default(),
                 sha1.as_deref().unwrap_or_default(),
-                name_of_action.as_deref().unwrap_or_default(),
+                action.into(),
             ),
             sequence: None,
             hash: None,

@@ -88,16 +88,16 @@ fn write(json: &mut Json, line: &Line<'_>, fragments: &Fragments, prefixes: &mut
     if line.meaning.family.is_some() {
         json.raw(",\"tags\":[\"cert-trust\"]");
     }
-    json.bytes(&fragments.labels).raw(",\"wu\":{\"form\":\"").name(&entry.form).raw("\"");
-    json.optional_name(",\"family\":\"", line.meaning.family.as_ref());
-    json.optional_name(",\"operation\":\"", line.operation.as_ref());
+    json.bytes(&fragments.labels).raw(",\"wu\":{\"form\":\"").name(entry.form).raw("\"");
+    json.optional_name(",\"family\":\"", line.meaning.family);
+    json.optional_name(",\"operation\":\"", line.operation);
     codes(json, &entry.codes, line.meaning.outcome);
     what(json, line, kb);
     json.optional(",\"pattern\":", line.matched.map(Match::names).as_ref());
     if let Some(head) = line.continues {
         json.raw(",\"continues\":\"").id(head).raw("\"");
     }
-    json.raw(",\"time_source\":\"").name(&line.time.source);
+    json.raw(",\"time_source\":\"").name(line.time.source);
     for (at, flag) in line.flags.names().enumerate() {
         json.raw(if at == 0 { "\",\"flags\":[\"" } else { "\",\"" }).raw(flag);
     }

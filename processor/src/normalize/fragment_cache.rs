@@ -11,7 +11,6 @@ use wulog_schemas::raw::Source;
 use super::classify::type_of;
 use super::json::Json;
 use super::line::Line;
-use super::names::Named;
 use super::time::sub_second;
 
 /// The fragments of the document that was written last, and the values that they were made of.
@@ -65,8 +64,8 @@ impl ActionPrefixes {
         let prefix = &mut self.0[at];
         if prefix.is_empty() {
             let start = "\",\"event\":{\"kind\":\"event\",\"category\":[\"package\"],\"type\":[\"";
-            let text = [start, type_of(action).name(), "\"],\"action\":\"", action.name()];
-            let end = ["\",\"outcome\":\"", outcome.name(), "\""];
+            let text = [start, type_of(action).into(), "\"],\"action\":\"", action.into()];
+            let end = ["\",\"outcome\":\"", outcome.into(), "\""];
             *prefix = (text.concat() + &end.concat()).into_bytes().into();
         }
         prefix

@@ -11,7 +11,6 @@ use itoa::Integer;
 use serde::Serialize;
 use wulog_schemas::event::{EventId, hex_digits};
 
-use super::names::Named;
 use super::time::Utc;
 
 /// Documents stand one after the other in memory of this size, which is used again once all of them are dropped: no line
@@ -131,10 +130,10 @@ impl Json {
         self.room.resize(needed.max(self.room.len() * 2), 0);
     }
 
-    /// The name of a variant, whose quotes the names around it bring.
+    /// Writes the name of an enum's variant without quotes; the caller's literals contain them. No name needs an escape.
     #[inline]
-    pub(super) fn name(&mut self, value: &impl Named) -> &mut Json {
-        self.raw(value.name())
+    pub(super) fn name(&mut self, value: impl Into<&'static str>) -> &mut Json {
+        self.raw(value.into())
     }
 
     /// The id of a line, whose quotes the names around it bring.
@@ -228,7 +227,7 @@ impl Json {
 
     /// Writes `before`, the name of the variant and a quote, where there is one.
     #[inline]
-    pub(super) fn optional_name(&mut self, before: &str, value: Option<&impl Named>) -> &mut Json {
+    pub(super) fn optional_name(&mut self, before: &str, value: Option<impl Into<&'static str>>) -> &mut Json {
         match value {
             Some(value) => self.raw(before).name(value).raw("\""),
             None => self,

@@ -38,7 +38,6 @@ mod document;
 mod fragment_cache;
 mod fragment_generation;
 mod json;
-mod names;
 mod trust_outcome;
 mod fold;
 mod operation;

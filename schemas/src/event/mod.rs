@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::hresult::Family;
 
@@ -107,8 +108,9 @@ pub enum EventKind {
 }
 
 /// `event.type`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum EventType {
     /// An installation.
     Installation,
@@ -119,8 +121,9 @@ pub enum EventType {
 }
 
 /// `event.outcome`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum EventOutcome {
     /// The line says that it succeeded.
     Success,
@@ -471,8 +474,23 @@ pub struct RelatedFields<'a> {
 }
 
 /// Which form a line has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Form {
     /// The live text log of Windows 2000 to 8.1.
     Legacy,
@@ -482,6 +500,7 @@ pub enum Form {
     ReportingEvents,
     /// WUAHandler.log of Configuration Manager.
     #[serde(rename = "wuahandler")]
+    #[strum(serialize = "wuahandler")]
     WuaHandler,
     /// A message whose columns were lost, with or without its component.
     Message,
@@ -493,12 +512,15 @@ pub enum Form {
     Dism,
     /// setupact.log and setuperr.log: Windows Setup.
     #[serde(rename = "setupact")]
+    #[strum(serialize = "setupact")]
     SetupAct,
     /// MpSigStub.log: signature updates of Microsoft Defender.
     #[serde(rename = "mpsigstub")]
+    #[strum(serialize = "mpsigstub")]
     MpSigStub,
     /// A log of Configuration Manager other than WUAHandler.log.
     #[serde(rename = "cmtrace")]
+    #[strum(serialize = "cmtrace")]
     CmTrace,
     /// A web server's log in W3C form.
     Iis,
@@ -536,8 +558,11 @@ impl Form {
 }
 
 /// Where the offset, or the whole time, of `@timestamp` comes from; the best that is known, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum TimeSource {
     /// The line writes its own offset.
     Line,
@@ -560,8 +585,11 @@ pub enum TimeSource {
 }
 
 /// Something about a line that a reader should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Flag {
     /// The file began a new epoch and the line is not newer than what came before: a checkpoint was lost.
     Reread,
@@ -716,8 +744,11 @@ impl WuFields<'_> {
 }
 
 /// `wu.operation`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum OpenOperation {
     /// A search for updates.
     Scan,
@@ -788,4 +819,30 @@ pub struct RawFields {
     pub offset: i64,
     /// The record's Kafka timestamp, milliseconds since 1970 UTC.
     pub timestamp: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    /// The names that strum gives the variants are those that serde writes.
+    fn check<T: VariantArray + Serialize + Copy + Debug + Into<&'static str>>() {
+        for variant in T::VARIANTS {
+            let name: &str = (*variant).into();
+            assert_eq!(serde_json::to_value(variant).unwrap(), name, "{variant:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_variants_are_those_of_the_contract() {
+        check::<Action>();
+        check::<EventType>();
+        check::<EventOutcome>();
+        check::<Form>();
+        check::<OpenOperation>();
+        check::<TimeSource>();
+        check::<Flag>();
+    }
 }

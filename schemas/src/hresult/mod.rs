@@ -4,6 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 mod codes;
 mod scan;
@@ -14,8 +15,11 @@ pub use scan::{find_hresult, find_hresults, parse_hresult};
 pub use table::{entries, lookup, table_hash};
 
 /// Codes that one cause can produce side by side are one family, and are counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Family {
     /// The chain ends in a root, or a publisher, that the host does not trust: 800B0109, 800B0004, 8024B303.
     UntrustedRoot,
@@ -53,18 +57,9 @@ impl Family {
 
     /// The name as it stands in documents.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Family::UntrustedRoot => "untrusted_root",
-            Family::Chain => "chain",
-            Family::Expired => "expired",
-            Family::Signature => "signature",
-            Family::Revocation => "revocation",
-            Family::Tls => "tls",
-            Family::Distrust => "distrust",
-            Family::Metadata => "metadata",
-            Family::Policy => "policy",
-        }
+    #[inline]
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
