@@ -159,8 +159,9 @@ impl Json {
         self
     }
 
-    /// Writes `name` and the string in lower case, where there is one.
-    #[inline]
+    /// Writes `name` and the string in lower case, where there is one. Most lines have none of the six that are asked for;
+    /// as calls, these questions took 130 of 16,300 instructions a line.
+    #[inline(always)]
     pub(super) fn optional_lower(&mut self, name: &str, text: Option<&str>) -> &mut Json {
         match text {
             Some(text) => self.raw(name).lower(text),
