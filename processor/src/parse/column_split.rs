@@ -15,8 +15,15 @@ const ETW_COMPONENT_BYTES: usize = 15;
 
 /// The columns of a line, by the first form that the line has.
 pub(super) fn split(line: &str) -> Columns<'_> {
-    dated(line)
-        .or_else(|| masked(line))
+    dated(line).unwrap_or_else(|| without_date(line))
+}
+
+/// A line that does not begin with a date, as few do. A function of its own: each part of the chain copied the columns of
+/// every line, and the code of all parts lay between what nearly every line needs.
+#[cold]
+#[inline(never)]
+fn without_date(line: &str) -> Columns<'_> {
+    masked(line)
         .or_else(|| cmtrace::split(line))
         .or_else(|| csv::split(line))
         .or_else(|| undated(line))
@@ -35,9 +42,22 @@ pub(super) fn split(line: &str) -> Columns<'_> {
 }
 
 fn dated(line: &str) -> Option<Columns<'_>> {
-    let taken = time::take(line).or_else(|| time::take(skip_search_prefix(line.trim_start())))?;
-    let exported = taken.rest.starts_with([',', ';']).then(|| csv::split(line)).flatten();
-    Some(exported.or_else(|| own(&taken)).unwrap_or_else(|| foreign::dated(&taken)))
+    let taken = match time::take(line) {
+        Some(taken) => taken,
+        None => behind_search_prefix(line)?,
+    };
+    if taken.rest.starts_with([',', ';'])
+        && let Some(exported) = csv::split(line)
+    {
+        return Some(exported);
+    }
+    Some(own(&taken).unwrap_or_else(|| foreign::dated(&taken)))
+}
+
+#[cold]
+#[inline(never)]
+fn behind_search_prefix(line: &str) -> Option<Taken<'_>> {
+    time::take(skip_search_prefix(line.trim_start()))
 }
 
 /// The columns behind a date and time, where they are those of Windows Update: other programs write dates too.

@@ -23,7 +23,11 @@ pub(crate) fn restored(text: &str) -> Option<String> {
     if text.starts_with("{\"") {
         return message_of(text);
     }
-    let has = |words: &str| memchr::memmem::find(text.as_bytes(), words.as_bytes()).is_some();
+    // By its first byte, which few lines have: making a search for several bytes ready took 130 of 16,300 instructions a line.
+    let has = |words: &str| {
+        let (bytes, words) = (text.as_bytes(), words.as_bytes());
+        memchr::memchr_iter(words[0], bytes).any(|at| bytes[at..].starts_with(words))
+    };
     if has("&nbsp;") {
         // The ampersand comes last, so that it makes no other entity.
         const ENTITIES: [(&str, &str); 5] =

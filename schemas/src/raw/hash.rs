@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::event::hex_digits;
+
 /// CRC-32 of a line before redaction.
 ///
 /// A number where collectors wrote it: as text it was checked for UTF-8, parsed and escaped for each line, which took 2 % of
@@ -20,12 +22,16 @@ pub enum LineHash<'a> {
 impl LineHash<'_> {
     /// The number that eight lower-case hex digits write.
     pub(super) fn crc(digits: &[u8; 8]) -> Option<u32> {
-        // All eight without a branch.
-        let is_hex = |byte: u8| byte.is_ascii_digit() | (byte.wrapping_sub(b'a') < 6);
+        // All eight at once: one after the other took 97 instructions a line.
+        const ONES: u64 = u64::MAX / 255;
+        let text = u64::from_be_bytes(*digits);
         // The low half of a digit is its value, that of a letter nine less.
-        let value = |byte: u8| u32::from(byte & 15) + 9 * u32::from(byte >> 6);
-        let crc = digits.iter().fold(0, |crc, byte| crc << 4 | value(*byte));
-        digits.iter().fold(true, |all, byte| all & is_hex(*byte)).then_some(crc)
+        let mut value = (text & 15 * ONES) + 9 * (text >> 6 & ONES);
+        value = (value | value >> 4) & 0x00ff_00ff_00ff_00ff;
+        value = (value | value >> 8) & 0x0000_ffff_0000_ffff;
+        let crc = (value | value >> 16) as u32;
+        // Only such digits are written back as they were.
+        (hex_digits(crc) == *digits).then_some(crc)
     }
 }
 
