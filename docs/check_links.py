@@ -7,7 +7,8 @@ avoid appears.
 Fenced and indented code, tables and link targets are excepted from length and words. `<!-- words to avoid: off -->`
 and `... on -->` surround the places that must quote such words.
 In docs/troubleshooting.md: each message of a first column stands in the code; `...` is any text.
-In docs/SUMMARY.md: every document of docs/ is listed. Needs the standard library only.
+In docs/SUMMARY.md: each item is one link, no document is listed twice, and every document of docs/ is listed, as is
+every document that a listed one links to. Needs the standard library only.
 """
 
 import re
@@ -143,12 +144,26 @@ def missing_messages(path):
                 yield number, f"no message of the code holds {lost[0]!r}"
 
 
-def unlisted(summary, paths):
-    """(line number, what is wrong) for each document below the summary's folder that the book leaves out."""
-    listed = {(summary.parent / target).resolve() for target in LINK.findall(summary.read_text(encoding="utf-8"))}
+def wrong_summary(summary, paths):
+    """(line number, what is wrong) for each item that mdBook refuses and each document that the book leaves out."""
+    def links(path):
+        relative = (target.partition("#")[0] for target in LINK.findall(path.read_text(encoding="utf-8")))
+        return [(path.parent / target).resolve() for target in relative if target.endswith(".md")]
+
+    text = summary.read_text(encoding="utf-8")
+    for item in re.finditer(r"^[ \t]*- (.*(?:\n[ \t]+[^-\s].*)*)", text, re.MULTILINE):
+        if not LINK.fullmatch(re.sub(r"\s*\n\s*", " ", item.group(1))):
+            yield text.count("\n", 0, item.start()) + 1, "an item is not exactly one link"
+    listed = links(summary)
+    for path in sorted({path for path in listed if listed.count(path) > 1}):
+        yield 1, f"{path.relative_to(ROOT)} is listed twice"
     for path in paths:
         if path.is_relative_to(summary.parent) and path != summary and path not in listed:
-            yield 1, f"{path.relative_to(summary.parent)} is not listed"
+            yield 1, f"{path.relative_to(ROOT)} is not listed"
+    for path in listed:
+        for goal in links(path):
+            if goal not in listed:
+                yield 1, f"{goal.relative_to(ROOT)} is not listed, but {path.relative_to(ROOT)} links to it"
 
 
 def main():
@@ -156,7 +171,7 @@ def main():
     found = [(path, *finding) for path in paths for finding in findings(path)]
     troubleshooting, summary = ROOT / "docs/troubleshooting.md", ROOT / "docs/SUMMARY.md"
     found += [(troubleshooting, *finding) for finding in missing_messages(troubleshooting)]
-    found += [(summary, *finding) for finding in unlisted(summary, paths)]
+    found += [(summary, *finding) for finding in wrong_summary(summary, paths)]
     wrong = [f"{path.relative_to(ROOT)}:{number}: {why}" for path, number, why in found]
     print(*wrong, sep="\n", end="\n" if wrong else "")
     print(f"{len(paths)} documents, {len(wrong)} findings")
