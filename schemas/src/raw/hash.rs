@@ -1,4 +1,4 @@
-//! The hash of a line as its header says it.
+//! The hash of a line as its header writes it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer};
 
 /// CRC-32 of a line before redaction.
 ///
-/// A number where collectors wrote it: as text it was checked for UTF-8, parsed and escaped for each line, which took 2 % of
-/// the Normalizer's time.
+/// The hash of a collector is kept as a number: as text it was checked for UTF-8, parsed and escaped for each line,
+/// which took 2 % of the Normalizer's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineHash<'a> {
     /// Eight lower-case hex digits, as collectors write them.
@@ -18,11 +18,11 @@ pub enum LineHash<'a> {
 }
 
 impl LineHash<'_> {
-    /// The number that eight lower-case hex digits write.
+    /// The number in eight lower-case hex digits.
     pub(super) fn crc(digits: &[u8; 8]) -> Option<u32> {
-        // All eight without a branch.
+        // Checks all eight digits without a branch.
         let is_hex = |byte: u8| byte.is_ascii_digit() | (byte.wrapping_sub(b'a') < 6);
-        // The low half of a digit is its value, that of a letter nine less.
+        // The low half of a digit is its value; the low half of a letter is its value less nine.
         let value = |byte: u8| u32::from(byte & 15) + 9 * u32::from(byte >> 6);
         let crc = digits.iter().fold(0, |crc, byte| crc << 4 | value(*byte));
         digits.iter().fold(true, |all, byte| all & is_hex(*byte)).then_some(crc)
@@ -42,7 +42,7 @@ impl<'a> From<Cow<'a, str>> for LineHash<'a> {
     }
 }
 
-/// The text that stands in the header.
+/// Writes the text of the header.
 impl fmt::Display for LineHash<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
