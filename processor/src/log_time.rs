@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_believed_wrongly_is_taken_back() {
+    fn a_wrongly_believed_time_is_taken_back() {
         let clock = check(
             30,
             &[(MONTH, "a", None, MONTH), (1, "a", Some(1), MONTH), (2, "b", Some(2), 1), (3, "c", Some(3), 3)],

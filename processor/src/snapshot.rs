@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_in_the_making_leaves_the_other_slot() {
+    fn an_unfinished_snapshot_leaves_the_other_slot() {
         let mut state = BTreeMap::new();
         store(&mut state, OWNER.encode(snapshot(10, 0, 1), 0));
         store(&mut state, OWNER.encode(snapshot(20, 1, 2), 0));

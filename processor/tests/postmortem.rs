@@ -183,7 +183,7 @@ fn every_row_of_the_timeline_can_be_imported() {
 }
 
 #[test]
-fn nobodys_text_acts() {
+fn foreign_text_does_not_act_in_pages() {
     let (incident, _) = incident();
     let files = written(&incident, Language::En);
     let page = &files["report.html"];

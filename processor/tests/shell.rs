@@ -114,7 +114,7 @@ fn a_shell_that_is_dropped_anywhere_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_record_that_panics_is_marked_and_passed_over_once() {
+fn a_record_that_panics_is_marked_and_skipped_once() {
     let folder = tempfile::tempdir().unwrap();
     let config = embedded_log(folder.path());
     append(&config, &["a", "bb", "boom", "ccc"]);

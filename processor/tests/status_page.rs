@@ -363,7 +363,7 @@ fn the_table_and_its_csv_file_have_the_same_rows() {
 }
 
 #[test]
-fn nobodys_text_acts() {
+fn foreign_text_does_not_act_in_pages() {
     let (bench, id) = Bench::with_incident();
     let hostile = "/hosts/%3Dcmd%7C%27%20%2FC%20calc%27%21A0%3Cscript%3Ealert%281%29%3C%2Fscript%3E%E2%80%AE%22x";
     let found = bench.page("/hosts?state=failing");

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_is_shown_instead() {
+    fn invisible_characters_are_made_visible() {
         let check = |text: &str, expect: &str| assert_eq!(visible(text), expect);
         check("PC-1", "PC-1");
         check("Prüfung 北京 🙂", "Prüfung 北京 🙂");

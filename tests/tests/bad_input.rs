@@ -222,7 +222,7 @@ fn inputs_that_name_no_readable_file() {
 }
 
 #[test]
-fn files_that_are_no_logs() {
+fn files_that_are_not_logs_are_refused() {
     let site = Site::new();
     let parsed = site.check(
         PROCESSOR,
@@ -284,8 +284,8 @@ fn on_kafka(broker: &KafkaTestbed, site: &Site, prefix: &str, partitions: i32) {
 }
 
 #[test]
-fn topics_that_are_not_as_they_must_be() {
-    let name = "topics_that_are_not_as_they_must_be";
+fn topics_with_wrong_settings_are_named() {
+    let name = "topics_with_wrong_settings_are_named";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let site = Site::new();
     let prefix = kafka::unique_prefix("bad");

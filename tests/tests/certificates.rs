@@ -353,8 +353,8 @@ fn standalone_reads_inventories_beside_the_logs() {
 /// A collector ships the files to a real Kafka, and `certificates` says the same of the topic as of the files. Heartbeats
 /// carry the hash of each inventory and the time of its files.
 #[test]
-fn the_topic_tells_what_the_files_tell() {
-    let name = "the_topic_tells_what_the_files_tell";
+fn the_topic_gives_the_same_answers_as_the_files() {
+    let name = "the_topic_gives_the_same_answers_as_the_files";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let bench = Bench::new(5, 30, Cause::UntrustedRoot);
     bench.write_inventories(RootCause::NotDelivered, 100);

@@ -100,7 +100,7 @@ fn sent(preset: &str, receiver: &Receiver) -> Vec<Request> {
 }
 
 #[test]
-fn what_presets_send_is_what_their_endpoints_document() {
+fn requests_of_presets_follow_the_documentation_of_their_endpoints() {
     let receivers: Vec<Receiver> = PRESETS.iter().map(|_| Receiver::start(|_| Answer::Status(200, ""))).collect();
     let channel = |((name, more, _), receiver): (&(&str, &str, usize), &Receiver)| {
         format!(

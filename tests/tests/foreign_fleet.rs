@@ -115,7 +115,7 @@ fn fleets(scenario: Scenario, hosts: usize, seeds: std::ops::RangeInclusive<u64>
 }
 
 #[test]
-fn nothing_in_common_raises_no_alert() {
+fn hosts_without_a_common_cause_raise_no_alert() {
     check(fleets(Scenario::Quiet, 20, 1..=3));
     check(fleets(Scenario::Quiet, 200, 1..=2));
     check(fleets(Scenario::DecoyNetwork, 200, 1..=2));

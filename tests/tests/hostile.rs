@@ -309,7 +309,7 @@ fn expect_honest(world: &World, honest: &[Raw], seed: u64) {
 }
 
 #[test]
-fn hostile_neighbours_take_no_line_and_no_alert() {
+fn hostile_neighbours_lose_no_line_and_no_alert() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("WULOG_HOSTILE_SEED") {
         return round(seed);

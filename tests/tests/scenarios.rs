@@ -193,7 +193,7 @@ fn differs_as_text(id: &str, hosts: u32, seed: u64) -> Option<String> {
 const DIFFER_AS_TEXT: &[&str] = &["S14"];
 
 #[test]
-fn lines_of_text_say_the_same() {
+fn lines_of_text_give_the_same_incidents() {
     // Forged hosts send no heartbeat; the Normalizer waits half an hour for it.
     let small = all().into_iter().map(|scenario| scenario.id).filter(|id| *id != "T24" && !not_yet(id, 20, 100));
     let small = small.map(|id| (id, 20, 100));

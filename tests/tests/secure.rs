@@ -128,7 +128,7 @@ impl Bench {
 }
 
 #[test]
-fn who_may_come_in_comes_in_and_who_may_not_is_told_why() {
+fn a_valid_login_ships_and_a_refused_one_is_explained() {
     let Some(broker) = or_skip("who_may_come_in_comes_in", KafkaTestbed::start_secure()) else {
         return;
     };

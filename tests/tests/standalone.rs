@@ -188,7 +188,7 @@ fn append_to_each(bench: Bench, line: &str) -> Bench {
 }
 
 #[test]
-fn killed_in_the_middle_it_neither_loses_nor_repeats() {
+fn a_killed_standalone_neither_loses_nor_repeats() {
     let bench = Bench::new(22, 120, 3);
     let lines = bench.lines();
     let mut in_the_middle = 0;

@@ -140,8 +140,8 @@ fn with_processors(broker: &KafkaTestbed, seed: u64, stages: &[usize]) -> Vec<In
 }
 
 #[test]
-fn one_two_and_four_processors_say_the_same() {
-    let name = "one_two_and_four_processors_say_the_same";
+fn one_two_and_four_processors_give_the_same_alerts() {
+    let name = "one_two_and_four_processors_give_the_same_alerts";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let one = with_processors(broker, 32, &[1]);
     assert_eq!(one.len(), 1, "{one:#?}");

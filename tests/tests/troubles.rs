@@ -119,7 +119,7 @@ fn alerts_that_cannot_be_written_wait_for_their_file() {
 }
 
 #[test]
-fn a_file_of_alerts_that_is_moved_away_is_made_again() {
+fn a_file_of_alerts_that_is_moved_away_is_recreated() {
     let mut site = Site::new();
     let alerts = site.path("alerts.jsonl");
     let running = site.start("", &alerts);

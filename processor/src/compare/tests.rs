@@ -184,7 +184,7 @@ fn names_are_bounded() {
 }
 
 #[test]
-fn nobodys_text_acts_on_the_terminal_or_in_the_page() {
+fn foreign_text_does_not_act_on_the_terminal_or_in_the_page() {
     let hostile = "<script>alert(1)</script>\u{202e}\u{1b}[2J\"x";
     let mut again = alert("wu-a", HOUR, &["a", hostile]);
     again.summary = hostile.to_owned();

@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_that_is_not_all_never_reads_as_all() {
+    fn a_share_below_one_never_reads_as_100_percent() {
         for (share, expect) in [(0.0, "0 %"), (0.004, "0.4 %"), (0.25, "25 %"), (0.995, "99.5 %"), (1.0, "100 %")] {
             assert_eq!(percent(share), expect);
         }

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn one_host_is_no_hosts() {
+    fn the_form_of_a_word_follows_the_number() {
         for (number, expect) in [("0", "0 hosts"), ("1", "1 host"), ("2", "2 hosts"), ("11", "11 hosts")] {
             assert_eq!(filled("{n} {n?host:hosts}", &[("n", number)]), expect);
         }

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_once_a_second_and_taken_away() {
+    fn progress_is_updated_once_a_second_and_cleared() {
         let (screen, done, began) = (Screen::default(), Done::default(), Instant::now());
         let mut progress = Progress::to(Box::new(screen.clone()), 100, &done, began);
         done.store(50, Ordering::Relaxed);

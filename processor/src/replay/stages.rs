@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_nobody_takes_are_left() {
+    fn an_endless_input_ends_with_its_receiver() {
         let config = NormalizerConfig::default();
         let endless = (0..).map(|offset| Ok(record((offset % 3) as i32, offset)));
         let taken = thread::scope(|scope| Stages::start(scope, &config, 2, endless).take(1_000).count());

@@ -160,7 +160,7 @@ fn every_source_says_the_same() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_said() {
+fn an_unreadable_source_or_an_unknown_incident_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (empty, broken) = (path("empty.jsonl"), path("broken.jsonl"));

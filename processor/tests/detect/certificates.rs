@@ -90,7 +90,7 @@ fn a_missing_authority_is_delivered_to_trusted_root_alone() {
 /// A vendor of drivers is in Trusted Publishers of the hosts that install the update, and of none that fails at it. The
 /// WSUS machine signs with another certificate, which all hosts have: so neither is the cause.
 #[test]
-fn a_publisher_that_signs_nothing_of_wsus_is_no_cause() {
+fn a_publisher_that_signs_no_wsus_update_is_not_a_cause() {
     let vendor = || certificate("d4", "CN=Example Drivers Inc", "CN=Public CA");
     let alert = |signs: fn() -> Option<CertificateFact>| {
         let mut world = failing_with("0x800b0109", 7, |fails| {

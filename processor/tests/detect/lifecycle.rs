@@ -141,7 +141,7 @@ fn one_update_on_two_servers_is_one_incident() {
 }
 
 #[test]
-fn hosts_that_fail_and_fall_silent_are_told_of() {
+fn hosts_that_fail_and_fall_silent_are_reported() {
     let mut world = outbreak(200, 28, |index| wsus_of(index) == 1, i64::MAX, ONSET + 6 * DAY);
     (0..200).filter(|index| wsus_of(*index) == 1).for_each(|index| world.silence(index, ONSET + DAY));
     let alerts = world.alerts();
@@ -182,7 +182,7 @@ fn silence_alone_makes_an_incident() {
 
 /// The affected are never heard succeeding: that is not called a success.
 #[test]
-fn what_is_never_solved_is_given_up() {
+fn an_incident_without_recovery_expires() {
     let alerts = outbreak(200, 30, |index| wsus_of(index) == 1, i64::MAX, ONSET + 20 * DAY).alerts();
     assert_eq!(ids(&alerts).len(), 1);
     let last = alerts.last().unwrap();
@@ -193,7 +193,7 @@ fn what_is_never_solved_is_given_up() {
 
 /// A host that has failed for a month fails at the outbreak's own update too: it is set aside, and told of.
 #[test]
-fn a_chronic_host_is_set_aside_even_at_the_same_update() {
+fn a_chronic_host_is_excluded_even_at_the_same_update() {
     let mut world = outbreak(200, 31, |index| wsus_of(index) == 1, i64::MAX, ONSET + 2 * DAY);
     for (index, subject) in [(2, MONTHLY), (6, THIRD_PARTY), (10, OTHER)] {
         let long_ago = START - 30 * DAY;
@@ -213,7 +213,7 @@ fn a_chronic_host_is_set_aside_even_at_the_same_update() {
 /// In a fleet's first hour four of 40 hosts fail, and stand in a room with twelve others: by chance, for all that is known.
 /// Then three hundred healthy hosts are heard of that stand elsewhere, and nobody else fails.
 #[test]
-fn what_was_chance_at_first_is_a_cluster_once_healthy_hosts_are_known() {
+fn a_cluster_shows_once_healthy_hosts_are_known() {
     let mut world = World::new(328, 70);
     for index in 0..328 {
         let fails = index < 28 && index % 7 == 0;
@@ -250,7 +250,7 @@ fn what_was_chance_at_first_is_a_cluster_once_healthy_hosts_are_known() {
 
 /// By night only the hosts of one site are on, so what two servers do looks like the site's doing. By day it does not.
 #[test]
-fn a_cause_that_fits_fewer_and_fewer_is_none() {
+fn a_cause_that_explains_fewer_and_fewer_hosts_is_dropped() {
     let mut world = healthy(400, 71, ONSET + 2 * DAY);
     for index in 0..400 {
         let site = if index < 26 { "night" } else { "day" };

@@ -107,7 +107,7 @@ fn hosts_that_recover_and_fail_again_are_a_cluster() {
 }
 
 #[test]
-fn two_hosts_are_no_cluster() {
+fn two_hosts_are_not_a_cluster() {
     let mut world = World::new(20, 9);
     world.live(START, START + 3 * DAY, |world, index, time| {
         if index < 2 {
@@ -131,7 +131,7 @@ fn a_looping_host_counts_once() {
 
 /// Forty hosts have failed for ten days when wulog is installed, go on failing, and fail at the new update too.
 #[test]
-fn chronic_hosts_are_no_news() {
+fn chronic_hosts_open_nothing() {
     let mut world = World::new(200, 11);
     world.live(START, START + 4 * DAY, |world, index, time| {
         if index < 40 {
@@ -158,7 +158,7 @@ fn a_flapping_host_counts_once() {
 
 /// Twelve hosts broke one by one in six days; on Patch Tuesday all of them fail at the new update within an hour.
 #[test]
-fn broken_hosts_at_a_new_update_are_no_news() {
+fn broken_hosts_at_a_new_update_open_nothing() {
     let mut world = World::new(500, 13);
     world.live(START, START + 7 * DAY, |world, index, time| {
         if index < 12 && time > START + i64::from(index) * 12 * HOUR {
@@ -173,7 +173,7 @@ fn broken_hosts_at_a_new_update_are_no_news() {
 
 /// A fleet that is connected over five days. One host in fifty has failed at one update for long, which nobody else wants.
 #[test]
-fn broken_hosts_that_are_heard_of_one_after_another_are_no_news() {
+fn broken_hosts_that_appear_one_after_another_open_nothing() {
     let mut world = World::new(1000, 15);
     for index in 0..1000 {
         let mut time = START + world.luck.below(5 * DAY);

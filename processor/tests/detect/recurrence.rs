@@ -43,7 +43,7 @@ fn a_reopened_incident_counts_the_hosts_that_fail_now() {
 /// All hosts but nine, which were away, install an update. Then the hosts get new definitions each day, more than a host's
 /// successes that are kept. Weeks later the nine come back and fail at the update.
 #[test]
-fn who_installed_the_update_long_ago_has_tried_it() {
+fn a_host_that_installed_the_update_long_ago_has_tried_it() {
     let away = |index: u32| index.is_multiple_of(9);
     let back = START + 20 * DAY;
     let mut world = World::new(HOSTS, 4);

@@ -40,7 +40,7 @@ fn check(toml: &str, failures: &[(u32, i64)], expect: usize) {
 const FIVE: &str = "[[rules]]\nname = 'five'\nmin_hosts = 5\nwithin_secs = 3600\n";
 
 #[test]
-fn so_many_distinct_hosts_within_a_time() {
+fn a_rule_fires_at_its_number_of_distinct_hosts_within_its_time() {
     check(FIVE, &[(0, 0), (1, 10), (2, 20), (3, 30), (4, 59)], 1);
     // An hour that begins at any minute, and no longer than an hour.
     check(FIVE, &[(0, 37), (1, 50), (2, 65), (3, 80), (4, 96)], 1);
@@ -51,7 +51,7 @@ fn so_many_distinct_hosts_within_a_time() {
 }
 
 #[test]
-fn a_share_of_those_that_the_rule_speaks_of() {
+fn a_rule_can_require_a_share_of_its_hosts() {
     // Of 100 hosts a quarter has WSUS 1: 3 of 25 are 12 %, 3 of 100 are 3 %.
     let day = "within_secs = 86400\n";
     let failures = [(1, 0), (5, 100), (9, 200)];

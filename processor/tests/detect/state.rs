@@ -79,7 +79,7 @@ fn a_configuration_is_due_when_the_log_says_another_and_daily() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_used_is_passed_over() {
+fn an_invalid_configuration_is_skipped() {
     let config = DetectorConfig::default();
     let text = String::from_utf8(config_record(&config)).unwrap();
     let mut detector = Detector::new(&config, 0, 1);
@@ -122,7 +122,7 @@ fn open_incidents_are_adopted_from_their_documents() {
 
 /// All signals are there: then the rebuilt state is that of before, and there is nothing to take over.
 #[test]
-fn what_comes_back_by_itself_is_not_adopted() {
+fn a_rebuilt_incident_is_not_adopted() {
     let (config, records) = (DetectorConfig::default(), records(54));
     let live = outputs(&config, &records);
     let half = records.len() * 2 / 3;

@@ -120,7 +120,7 @@ fn few_hosts_with_other_dates_decide_nothing() {
 }
 
 #[test]
-fn what_nobody_signs_with_may_expire() {
+fn a_certificate_that_signs_nothing_may_expire() {
     let (old, new) = (certificate(1, -700, 20), certificate(2, -30, 800));
     let driver = CertificateFact { subject: "CN=Driver Vendor".to_owned(), ..certificate(3, -700, 20) };
     let mut world = fleet(30);
@@ -132,7 +132,7 @@ fn what_nobody_signs_with_may_expire() {
 }
 
 #[test]
-fn what_group_policy_delivers_is_in_use_until_it_has_a_successor() {
+fn a_certificate_from_group_policy_is_in_use_until_it_has_a_successor() {
     let by_policy =
         |generation, from, until| CertificateFact { by_policy: true, ..certificate(generation, from, until) };
     let (old, new) = (by_policy(1, -700, 31), by_policy(2, 5, 800));
@@ -217,7 +217,7 @@ fn stores_that_were_seen_before_the_certificate_came_tell_nothing() {
 }
 
 #[test]
-fn nothing_is_warned_of_unless_the_configuration_asks_for_it() {
+fn warnings_need_a_configuration() {
     let old = certificate(1, -700, 10);
     let mut world = fleet(12);
     for index in 0..80 {

@@ -186,7 +186,7 @@ fn attempts_are_counted_and_no_lines() {
 /// The client and Configuration Manager's handler tell of one scan. The log of the client is in local time without an offset,
 /// so it may seem an hour apart.
 #[test]
-fn a_scan_that_two_logs_tell_of_is_listed_once() {
+fn a_scan_in_two_logs_is_listed_once() {
     for code in ["80072F8F", "8024402C"] {
         let client = start("02", HTTPS) + &scan("02", 4004, HTTPS, Err(code));
         let handler = |message: &str, hour: &str| {
@@ -224,7 +224,7 @@ fn a_scan_that_two_logs_tell_of_is_listed_once() {
 
 /// Events 221 and 222 are about the removal of an update.
 #[test]
-fn a_removal_is_called_one() {
+fn an_uninstallation_is_called_a_removal() {
     let failed = report(
         "09:00",
         "221 [AGENT_UNINSTALLING_FAILED]",

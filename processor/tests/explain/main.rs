@@ -90,7 +90,7 @@ fn a_refused_signature_is_named_with_update_server_and_stores() {
 }
 
 #[test]
-fn a_failure_before_success_is_none() {
+fn a_failure_before_a_success_does_not_count() {
     let page = corpus("w81-healthy-thirdparty-800b0109-then-success");
     expect("w81", &page, Verdict::Healthy, &["nothing fails", "WSUS wsus03.corp.example:8530"], &["CHECK", "800B0109"]);
 }
@@ -105,7 +105,7 @@ fn an_untrusted_publisher_on_windows_10_is_looked_for_in_trusted_publishers_firs
 
 /// A scan that fails for want of a name is no matter of trust, and certificates are not looked at.
 #[test]
-fn what_is_none_of_trust_says_so() {
+fn a_failure_that_does_not_concern_trust_says_so() {
     let page = corpus("w7-mslearn-8024402c");
     expect("w7", &page, Verdict::Failing, &["no matter of certificate trust", "0x8024402C", "nslookup"], &["certutil"]);
 }

@@ -28,7 +28,7 @@ pub(super) fn check(cases: &[Case]) {
 
 /// Lines without a readable time, and lines of other programs, are no failure of the update client.
 #[test]
-fn what_has_no_time_or_is_of_another_program_is_no_log_of_the_client() {
+fn lines_without_time_or_of_other_programs_are_not_failures_of_the_client() {
     use Verdict::Unreadable;
     check(&[
         Case {

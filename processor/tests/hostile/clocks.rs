@@ -22,7 +22,7 @@ fn expect_outbreak(records: &[Raw], what: &str) {
 }
 
 #[test]
-fn an_outbreak_is_found_by_right_clocks() {
+fn an_outbreak_is_found_with_right_clocks() {
     expect_outbreak(&records(), "no jump");
 }
 
@@ -140,7 +140,7 @@ fn forged_ticks_hide_no_outbreak() {
 }
 
 #[test]
-fn a_jump_is_told_of_once_when_the_clock_has_returned() {
+fn a_jump_is_reported_once_when_the_clock_has_returned() {
     let mut records = records();
     let (before, after) = (records[99].timestamp_ms, records[100].timestamp_ms);
     for place in [100, 101, 102, 103] {
@@ -159,7 +159,7 @@ fn a_jump_is_told_of_once_when_the_clock_has_returned() {
 
 /// The same records give the same outputs, whatever the restarts between them.
 #[test]
-fn what_is_set_aside_does_not_depend_on_restarts() {
+fn unconfirmed_timestamps_do_not_depend_on_restarts() {
     use wulog_processor::machine::Machine;
     use wulog_processor::normalize::{Normalizer, NormalizerConfig};
     let mut records = records();

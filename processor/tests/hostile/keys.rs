@@ -20,7 +20,7 @@ fn expect_no_collisions(took: impl Fn(bool) -> Duration) {
 }
 
 #[test]
-fn ids_chosen_to_collide_in_the_detector_cost_no_more_than_others() {
+fn colliding_ids_do_not_slow_the_detector() {
     expect_no_collisions(|chosen| {
         let mut detector = Detector::new(&DetectorConfig::default(), 0, 1);
         let signals: Vec<Vec<u8>> = (0..HOSTS)
@@ -65,7 +65,7 @@ fn colliding_keys() -> Vec<[u8; 16]> {
 }
 
 #[test]
-fn ids_chosen_to_collide_in_the_normalizer_cost_no_more_than_others() {
+fn colliding_ids_do_not_slow_the_normalizer() {
     let colliding = colliding_keys();
     expect_no_collisions(|chosen| {
         let mut normalizer = Normalizer::new(&NormalizerConfig::default(), 0, 1);

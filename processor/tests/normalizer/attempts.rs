@@ -93,7 +93,7 @@ fn a_healthy_third_party_install_is_no_failure() {
 }
 
 #[test]
-fn a_provisional_failure_counts_when_nothing_better_comes() {
+fn a_provisional_failure_counts_unless_a_success_follows() {
     check(ETW, &[&format!("failure {UPDATE} 0x800b0109")]);
     let mut feed = Feed::live();
     feed.lines(ETW);
@@ -145,7 +145,7 @@ fn not_found_is_a_bad_signature_where_the_update_is_thrown_away() {
 }
 
 #[test]
-fn scans_are_told_once_in_a_quarter_of_an_hour() {
+fn a_scan_gives_one_signal_in_a_quarter_of_an_hour() {
     let end = |clock: &str| {
         format!(
             "2016-05-04\t{clock}:51:843\t 676\t3968\tAgent\t**  END  **  Agent: Finding updates [CallerId = AutomaticUpdates]"

@@ -113,7 +113,7 @@ fn the_update_that_the_agent_prepared_is_the_one_that_the_handler_installs() {
 
 /// Where no line says which of three updates failed, one of them did.
 #[test]
-fn a_failure_of_an_update_that_no_line_names_counts_too() {
+fn a_failure_of_an_unnamed_update_counts_too() {
     let told = Told { preparation: false, history: false };
     let updates = [(READER, "00000000"), (MEETING, "800b0109"), (PLAYER, "00000000")];
     check(&installation(&updates, told, ""), &["failure unknown 0x800b0109".to_owned()]);
@@ -167,7 +167,7 @@ fn a_success_at_the_same_update_ends_its_failure() {
 
 /// The check of the first file ends without a verdict; the second file is another update's, and in order.
 #[test]
-fn the_download_of_another_update_ends_no_failure() {
+fn the_download_of_another_update_does_not_end_the_failure() {
     let file = |digit: &str| format!("C:\\Windows\\SoftwareDistribution\\Download\\abcd\\{}", digit.repeat(40));
     let refused = [
         line(0, AGENT, "DownloadManager", "* START * Begin Downloading Updates CallerId = UpdateOrchestrator"),

@@ -100,7 +100,7 @@ fn the_signal_is_sent_again_after_six_days_without_a_document() {
 }
 
 #[test]
-fn what_a_host_listed_is_in_the_snapshot() {
+fn the_inventory_of_a_host_is_in_the_snapshot() {
     let mut feed = Feed::live();
     send(&mut feed, &listing(&[A], true));
     let bytes = feed.normalizer.snapshot();

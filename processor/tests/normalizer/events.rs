@@ -118,7 +118,7 @@ fn a_zone_knows_summer_and_winter() {
 }
 
 #[test]
-fn a_header_that_names_nothing_gives_a_whole_event() {
+fn a_header_without_names_gives_a_whole_event() {
     let mut feed = Feed::catching_up();
     let header = RawHeader { v: VERSION, end: 2, ..RawHeader::default() };
     feed.record(KEY.as_bytes(), Some(header.to_bytes()), b"x".to_vec());
@@ -205,7 +205,7 @@ fn repeats_are_dropped_and_reverted_files_are_flagged() {
 }
 
 #[test]
-fn a_lost_checkpoint_flags_what_was_read_before() {
+fn a_lost_checkpoint_flags_lines_that_were_read_before() {
     let line = "2017-03-28\t19:07:00:000\t 952\t5b4\tAU\tx";
     let mut feed = Feed::live();
     feed.lines(line);
@@ -216,7 +216,7 @@ fn a_lost_checkpoint_flags_what_was_read_before() {
 }
 
 #[test]
-fn a_record_that_is_no_line_is_an_event_too() {
+fn a_record_that_is_not_a_line_is_an_event_too() {
     let good = br#"{"v":1,"file":"f","epoch":"e","offset":0,"end":2}"#;
     let cases: [(&[u8], Option<&[u8]>); 6] = [
         (b"k", None),

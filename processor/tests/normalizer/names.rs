@@ -155,7 +155,7 @@ fn a_line_that_only_mentions_an_update_lends_no_id() {
 
 /// A scan may list one update only; the file that is refused after it on the same thread need not be of that update.
 #[test]
-fn what_a_scan_lists_is_not_what_fails_after_it() {
+fn updates_that_a_scan_lists_give_no_id_to_later_failures() {
     let scan = |line: &str| {
         format!(
             "2014-07-08\t08:00:00:000\t 952\ta30\tAgent\t** START **  Agent: Finding updates [CallerId = AutomaticUpdates]
@@ -174,7 +174,7 @@ fn what_a_scan_lists_is_not_what_fails_after_it() {
 
 /// Of an operation with two titles no line says which one fails, also where only one of them has its id in the log.
 #[test]
-fn of_two_titles_none_is_given() {
+fn two_titles_leave_the_line_without_a_title() {
     let at = |second: &str| format!("2014-07-08\t08:00:00:000\t 952\ta30\tAgent\t{second}\n");
     let start = at("** START **  Agent: Downloading updates [CallerId = AutomaticUpdates]");
     let title = at("  * Title = VideoTool 3.2 (KB9990001)");
@@ -239,7 +239,7 @@ fn a_failing_line_with_an_id_has_the_name_of_that_update() {
 
 /// Configuration Manager has no sections: it lists the updates that are missing, and then one that is not named fails.
 #[test]
-fn of_two_updates_that_configuration_manager_lists_none_is_given() {
+fn two_listed_updates_leave_the_line_without_an_update() {
     let line = |message: &str| {
         format!(
             r#"<![LOG[{message}]LOG]!><time="11:02:07.441-60" date="01-12-2021" component="WUAHandler" context="" type="1" thread="5508" file="x.cpp:12">"#

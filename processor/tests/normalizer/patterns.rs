@@ -180,7 +180,7 @@ fn patterns_that_match_nothing_change_no_byte() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_place() {
+fn a_fault_is_named_with_its_place() {
     let second = |rest: &str| format!("[[patterns]]\nname = 'a'\nregex = 'x'\n\n[[patterns]]\nname = 'b'\n{rest}\n");
     let many: String = (0..257).map(|at| format!("[[patterns]]\nname = 'p{at}'\nregex = 'x{at}'\n")).collect();
     let captures: String = (0..17).map(|at| format!("(?<c{at}>x)")).collect();

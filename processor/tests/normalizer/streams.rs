@@ -236,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn lines_that_come_again_at_any_time_change_nothing(
+    fn repeated_lines_change_nothing(
         repeats in prop::collection::vec((any::<Index>(), any::<Index>()), 1..40),
     ) {
         let mut feed = Feed::live();

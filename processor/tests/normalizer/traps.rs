@@ -52,7 +52,7 @@ fn a_whole_log_folds_to_its_outcomes() {
 
 /// A benign code of certificate trust, and trouble that is none of trust.
 #[test]
-fn what_is_no_trust_failure_gives_no_attempt() {
+fn a_line_without_a_trust_failure_gives_no_attempt() {
     for name in
         ["w11-2025-80248014-authtoken-80092004", "w10-2004-startup", "w7-cbs-80070057-wsus", "w2019-wsus-content-404"]
     {
@@ -75,7 +75,7 @@ fn a_decimal_code_is_the_same_failure() {
 
 /// A host that loops: the same failure every minute for a day is told once.
 #[test]
-fn a_host_that_loops_says_it_once() {
+fn a_looping_host_gives_one_attempt() {
     let mut feed = Feed::live();
     for minute in 0..600 {
         let line = FAILED
@@ -108,7 +108,7 @@ fn a_regenerated_file_counts_nothing_twice() {
 
 /// A laptop back after a week, a clock that is ahead: the first is marked late, the second is not believed.
 #[test]
-fn a_clock_or_a_week_says_so() {
+fn a_late_line_and_a_clock_ahead_are_flagged() {
     let line = |day: &str| {
         format!("{day}\t12:00:00:000\t 952\t5b4\tDnldMgr\tWARNING: File failed postprocessing, error = 800b0109")
     };
@@ -178,7 +178,7 @@ fn processes_in_one_file_keep_their_state() {
 /// A first collector ships weeks of log in a minute: its attempts are history, at the times at which they ended, until
 /// it says that it has caught up.
 #[test]
-fn a_backfill_is_history_and_then_tells_where_the_host_stands() {
+fn a_backlog_is_history_until_the_host_has_caught_up() {
     let mut feed = Feed::catching_up();
     feed.beat(&Heartbeat { caught_up: false, ..Heartbeat::default() });
     feed.lines(&log("w7-full-scan-download-install-thirdparty-800b0109"));

@@ -49,7 +49,7 @@ fn empty_lines_and_bars_say_nothing() {
 }
 
 #[test]
-fn text_around_readable_lines_is_no_reason() {
+fn text_around_readable_lines_leaves_the_host_readable() {
     let mut feed = Feed::live();
     feed.lines(&format!("{TEXT}\n{DECODED}\n{TEXT}\n{UNDECODED}"));
     assert!(feed.host_facts().iter().all(|facts| facts.unreadable.is_none()));

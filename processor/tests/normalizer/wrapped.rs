@@ -99,7 +99,7 @@ fn a_wrapped_record_ends_where_the_next_begins() {
 }
 
 #[test]
-fn a_wrapped_record_behind_a_message_is_none_of_its_parts() {
+fn a_wrapped_record_behind_a_message_does_not_belong_to_it() {
     let parts = between_words(&record(1).replace('\t', " "), 60);
     for message in ["Report\tUploading 2 events using cached cookie", "AU  WARNING: Something that goes on"] {
         let events = events_of(&[vec![message.to_owned()], parts.clone()].concat());

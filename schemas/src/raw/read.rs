@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_sees_what_was_written() {
+    fn a_reader_sees_the_written_records() {
         let source = Source::ReportingEvents;
         let quick = [header(), RawHeader { source, utc: None, lossy: true, truncated: true, ..header() }];
         let slow = [
@@ -265,7 +265,7 @@ mod tests {
 
     /// Every header that differs by a byte is read like serde reads it, or left to serde.
     #[test]
-    fn anything_else_is_left_to_serde() {
+    fn any_other_bytes_are_left_to_serde() {
         let text = String::from_utf8(RawHeader { lossy: true, ..header() }.to_bytes()).unwrap();
         let mut quick = 0;
         for at in (0..text.len()).filter(|at| text.is_char_boundary(*at) && text.is_char_boundary(at + 1)) {

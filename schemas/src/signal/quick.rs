@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_write_is_read_without_serde() {
+    fn our_own_bytes_are_read_without_serde() {
         for signal in signals() {
             let bytes = serde_json::to_vec(&signal).unwrap();
             assert_eq!(SignalRef::as_written(&bytes), Some(SignalRef::from(&signal)));
@@ -444,7 +444,7 @@ mod tests {
 
     /// Every signal that differs by a byte is read like serde reads it, or left to serde.
     #[test]
-    fn anything_else_is_left_to_serde() {
+    fn any_other_bytes_are_left_to_serde() {
         let mut quick = 0;
         for signal in signals() {
             let text = serde_json::to_string(&signal).unwrap();

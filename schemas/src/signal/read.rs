@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_a_later_version_are_passed_over_and_other_kinds_are_refused() {
+    fn fields_of_a_later_version_are_skipped_and_other_kinds_are_refused() {
         let later = signal(json!({"kind": "tick", "partitions": 12, "new": {"a": [1]}}));
         assert!(serde_json::from_value::<Signal>(later).is_ok());
         let other = signal(json!({"kind": "tock", "partitions": 12}));

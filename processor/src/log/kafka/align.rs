@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_waits_for_what_is_more_than_ten_minutes_before_it() {
+    fn a_record_waits_for_records_more_than_ten_minutes_older() {
         let soon = Duration::from_secs(1);
         check(&[(None, Next::Unknown)], soon, true);
         check(&[(Some(3), Next::At(89 * MINUTE))], soon, true);

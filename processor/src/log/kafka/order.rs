@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_waits_until_each_partition_has_spoken() {
+    fn a_record_waits_until_each_partition_has_answered() {
         let mut order = InOrder::default();
         order.start([0, 1, 2]);
         order.push(record(0, 0, 50));

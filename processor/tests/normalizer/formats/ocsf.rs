@@ -280,7 +280,7 @@ fn a_named_update_is_an_application_with_a_lifecycle() {
 }
 
 #[test]
-fn an_error_of_no_update_is_an_application_error() {
+fn an_error_without_an_update_is_an_application_error() {
     expect(
         &last(FORMAT, SEND_FAILED),
         &[
@@ -345,7 +345,7 @@ fn the_build_of_the_system_is_told() {
 }
 
 #[test]
-fn a_record_that_is_no_line_could_not_be_translated() {
+fn a_record_that_is_not_a_line_is_a_translation_error() {
     let mut feed = Feed::live();
     feed.record(b"k", None, b"x\xff".to_vec());
     let ecs = serde_json::to_vec(&feed.events().pop().unwrap()).unwrap();

@@ -94,7 +94,7 @@ fn every_spelling() {
 }
 
 #[test]
-fn a_part_of_a_name_is_no_code() {
+fn a_part_of_a_name_is_not_a_code() {
     for text in [
         "Url = https://support.contoso.example/kb?error=0x800B0109",
         "Got URL <https://support.contoso.example/0x800b0109/fix?hr=80070005>",
@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn a_guid_is_no_code(
+    fn a_guid_is_not_a_code(
         id in "[89a-f][0-9a-f]{7}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         cue in "(hr = |error |with |)",
     ) {
