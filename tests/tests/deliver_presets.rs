@@ -126,7 +126,7 @@ fn requests_of_presets_follow_the_documentation_of_their_endpoints() {
     }
 }
 
-/// A body that the preset must not send is parked, and the channel's status has the reason.
+/// Waits until `all` holds. A failure prints the status of the channels, which has the reason of a parked body.
 fn running_until(desk: &Desk, all: impl Fn() -> bool) {
     let until = std::time::Instant::now() + LIMIT;
     while !all() && std::time::Instant::now() < until {

@@ -95,8 +95,7 @@ fn the_rule_finds_the_struck_hosts_of_a_fleet_that_others_wrote() {
         assert!(differ.is_empty(), "seed {seed}: {differ:?}");
         assert!(struck.len() >= 20, "seed {seed}: {} hosts are struck", struck.len());
 
-        // Every other document of the rule belongs to a host that fails by itself; the struck update does not fail on
-        // it.
+        // Every other document of the rule belongs to a host that fails by itself, at a product of its own.
         let names: BTreeSet<&str> = elsewhere.iter().filter_map(|event| event["package"]["name"].as_str()).collect();
         assert!(names.iter().all(|name| *name == "Lucerne Backup 2.9 (x64)"), "seed {seed}: {names:?}");
         let by_themselves: BTreeSet<String> = elsewhere.iter().map(upper).collect();

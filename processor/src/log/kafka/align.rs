@@ -48,7 +48,7 @@ enum Next {
 struct Other {
     committed: Option<i64>,
     next: Next,
-    /// A record up to this time does not wait for the partition.
+    /// Lower bound of the times of its remaining records; a later time if the partition is not waited for.
     free_ms: i64,
     /// Time since which a record waits for the partition without progress.
     awaited: Option<Instant>,
