@@ -1,7 +1,8 @@
-//! What inventories of certificates cost: bytes on each topic, and memory of the Normalizer and the Detector by host.
+//! Cost of inventories of certificates: bytes on each topic, and memory of the Normalizer and the Detector by host.
 //!
-//! 50,000 hosts of 200 sites, each with some 40 certificates as a Windows client has them: in Trusted Root and Trusted
-//! Publishers those of its organization and its site, in `CA` intermediates, in `Disallowed` the common list.
+//! The fleet has 50,000 hosts of 200 sites, each with some 40 certificates like a Windows client: those of its
+//! organization and its site in Trusted Root and Trusted Publishers, intermediates in `CA`, and the common list in
+//! `Disallowed`.
 
 use std::collections::BTreeMap;
 
@@ -119,7 +120,7 @@ fn week(with_inventories: bool) -> (Bench, usize) {
     let config = NormalizerConfig::default();
     let mut bench =
         Bench { normalizer: Normalizer::new(&config, 0, 1), signals: Vec::new(), volume: Volume::default(), offset: 0 };
-    // The hosts of a site list the same, and a hash does not depend on the time.
+    // The hosts of a site have the same list, and a hash does not depend on the time.
     let hashes: Vec<String> = (0..SITES).map(|site| inventory(site, START_MS).hash()).collect();
     for hour in 0..=WEEK_HOURS {
         for host in 0..HOSTS {
@@ -133,7 +134,7 @@ fn week(with_inventories: bool) -> (Bench, usize) {
                 let value = serde_json::to_vec(&inventory(host, at_ms)).expect("plain data");
                 bench.record(host, at_ms, Kind::Certificates, &value);
             }
-            // Four heartbeats an hour say the same; one in a day would do.
+            // Four equal heartbeats an hour stand for all of them; one a day would suffice.
             if hour % 6 == 0 {
                 bench.beat(host, at_ms, with_inventories.then_some((hash.as_str(), at_ms)));
             }

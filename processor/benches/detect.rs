@@ -1,8 +1,8 @@
-//! Signals as they stand on the topic -> alerts, in memory: signals per CPU-second of the Detector.
+//! Signals -> alerts, in memory: signals per CPU-second of the Detector.
 //!
-//! A week of a fleet: facts daily, a scan every 18 h and an update after each, ticks of all partitions every five
-//! minutes. A few hosts fail by themselves; on the sixth day the hosts of one WSUS server fail at one update. Then the
-//! memory of a million hosts, and the time of a restart with a hundred thousand.
+//! The input is a week of a fleet: facts daily, a scan every 18 h and an update after each, ticks of all partitions
+//! every five minutes. A few hosts fail by themselves; on the sixth day the hosts of one WSUS server fail at one
+//! update. Then follow the memory of a million hosts, and the time of a restart with a hundred thousand.
 
 mod measure;
 
@@ -77,7 +77,7 @@ fn signals() -> Vec<Vec<u8>> {
     let mut timed: Vec<(i64, i64, Fact)> = Vec::new();
     let end = START_MS + DAYS * 24 * HOUR_MS;
     for index in 0..HOSTS {
-        // Spread over 18 h, in an order that is not that of the hosts.
+        // Spread over 18 h, in an order that differs from that of the hosts.
         let first = START_MS + index * 7919 % HOSTS * 18 * HOUR_MS / HOSTS;
         timed.extend((0..DAYS).map(|day| first + day * 24 * HOUR_MS).map(|time| (time, index, facts(index, time))));
         for step in 0.. {
@@ -133,11 +133,11 @@ fn detect(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
-/// Hosts of the fleet whose memory is measured, and of the one that is restarted.
+/// Number of hosts of the fleet whose memory is measured, and of the fleet that is restarted.
 const MANY_HOSTS: i64 = 1_000_000;
 const RESTARTED_HOSTS: i64 = 100_000;
 
-/// Gives the signals of a large fleet one after the other, so that only the detector holds anything: facts of seven
+/// Feeds the signals of a large fleet one after the other, so that only the detector uses memory: facts of seven
 /// dimensions (300 sites with a WSUS server and a target group each, 40 builds, 5 rings), a scan and an update a day
 /// for ten days, and one host in a hundred that fails.
 fn large_fleet(detector: &mut Detector, hosts: i64) -> u64 {
@@ -194,14 +194,15 @@ fn facts_of_many(index: i64, time: i64) -> Fact {
     host_facts(index, dimensions, time)
 }
 
-/// A line of `/proc/self/status`, in MB; the bench says nothing of memory where there is none.
+/// A line of `/proc/self/status`, in MB; without this file the bench reports no memory.
 fn status_mb(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024 / 1_000_000)
 }
 
-/// The questions of the status page. The Detector answers them between two batches of signals, so each delays the signals.
+/// Times the questions of the status page. The Detector answers them between two batches of signals, so each question
+/// delays the signals.
 fn time_questions(detector: &Detector) {
     let hosts =
         |text: &str, state: &str| Question::Hosts(HostSearch { text: text.to_owned(), state: state.to_owned() });
@@ -254,7 +255,7 @@ fn memory_and_restart() {
 criterion_group!(name = benches; config = measure::criterion(); targets = detect);
 
 fn main() {
-    // `cargo bench --bench detect -- fleet` measures memory alone, first, so that nothing else stands in it.
+    // `cargo bench --bench detect -- fleet` measures memory alone and first, so that no other memory is counted.
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     if filter.as_deref().is_none_or(|filter| filter == "fleet") {
         memory_and_restart();

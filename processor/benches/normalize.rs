@@ -1,7 +1,7 @@
-//! Raw records as the shell reads them -> events and signals, in memory: lines per CPU-second of the Normalizer.
+//! Raw records -> events and signals, in memory: lines per CPU-second of the Normalizer.
 //!
-//! Beside it the limit that it is measured against: serde_json writes the same documents, which it finds ready in memory.
-//! A document says ten times what its line says, so writing it is most of the work, whoever does it.
+//! The limit of comparison is serde_json, which writes the same documents from memory. A document has ten times the
+//! bytes of its line, so most of the work is writing.
 //!
 //! The lines are those of the corpus, all forms of Windows 2000 to 11: each host ships one of its logs over and over at
 //! advancing offsets, some lines at a time, between those of other hosts.
@@ -26,7 +26,7 @@ const HOSTS: usize = 1_000;
 const LINES_PER_HOST: usize = 16;
 /// 2030-01-01: later than every line, so that no line is ahead of log time.
 const START_MS: i64 = 1_893_456_000_000;
-/// Between two rounds; a host writes its few hundred lines a day in bursts.
+/// Time between two rounds; a host writes its few hundred lines a day in bursts.
 const ROUND_MS: i64 = 60_000;
 
 struct Record {
@@ -146,7 +146,7 @@ fn normalize(criterion: &mut Criterion<CpuTime>) {
                 (records, fleet.log_time, fleet.offset)
             },
             |(records, log_time, offset)| {
-                // As in the shell: outputs of a batch are sent and dropped before the next.
+                // As in the shell, the outputs of a batch are dropped before the next batch.
                 for batch in records.chunks(500) {
                     let mut out = Vec::new();
                     apply(&mut normalizer, batch, log_time, offset, &mut out);
@@ -159,7 +159,7 @@ fn normalize(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
-/// What serde_json takes for the last step alone.
+/// Measures serde_json on the last step alone.
 fn limit(criterion: &mut Criterion<CpuTime>) {
     let mut fleet = Fleet::new();
     let mut normalizer = Normalizer::new(&NormalizerConfig::default(), 3, 12);

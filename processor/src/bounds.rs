@@ -1,7 +1,7 @@
-//! Cuts a document until it fits the topic, counted as it is written: with all escapes.
+//! Cuts a document until it fits the topic; its size is that of the written JSON, with all escapes.
 //!
-//! A line of 65 kB that is all control characters is 390 kB of JSON, and an event holds it twice. Nearly no document is
-//! looked at here: only its length is compared, and what fits stays as it is.
+//! A line of 65 kB of control characters is 390 kB of JSON, and an event holds it twice. For nearly every document only
+//! the length is compared: a document that fits is not changed.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -9,25 +9,24 @@ use wulog_schemas::event::Flag;
 
 use crate::format::{self, Format};
 
-/// Largest document that is written. librdkafka takes 1,000,000 bytes, key and overhead included, and a topic 1,048,588.
+/// Maximum size of a document. librdkafka accepts 1,000,000 bytes, key and overhead included, and a topic 1,048,588.
 pub const DOCUMENT_BYTES_MAX: usize = 900_000;
 
-/// No limit may be smaller: the names of the fields alone take a few kilobytes in the longest format.
+/// Minimum of every limit: the names of the fields alone take a few kilobytes in the longest format.
 pub const DOCUMENT_BYTES_MIN: usize = 64 * 1024;
 
-/// The first cut leaves so much of each text, escaped; each further cut half of the one before.
+/// Length to which the first cut shortens each text, escaped; each further cut halves the length.
 const FIRST_CUT_BYTES: usize = 256 * 1024;
 
-/// When texts are cut to this length and it is still too much, lists and maps are cut.
+/// If texts have been cut to this length and the document is still too large, lists and maps are cut.
 const LAST_CUT_BYTES: usize = 32;
 
-/// Maps whose names are data. All other names are the document's own and stay.
+/// Maps whose names are data. All other names belong to the document and stay.
 const MAPS_OF_DATA: [&str; 2] = ["labels", "dimensions"];
 
-/// An event that was written as ECS, in `format` and of at most `bytes_max`. What was cut is flagged `truncated`.
+/// Returns an event in `format` of at most `bytes_max`, from its ECS document. A cut event gets the flag `truncated`.
 ///
-/// # Panics
-/// Where `ecs` is no event.
+/// # Panics If `ecs` is not an event.
 #[must_use]
 pub fn fit_event(format: Format, ecs: Bytes, bytes_max: usize) -> Bytes {
     if format == Format::Ecs && ecs.len() <= bytes_max {
@@ -48,7 +47,7 @@ pub fn fit_event(format: Format, ecs: Bytes, bytes_max: usize) -> Bytes {
     written
 }
 
-/// JSON of at most `bytes_max`, for documents that have no format to choose.
+/// JSON of at most `bytes_max`, for documents with one format.
 #[must_use]
 pub fn fit_json(document: Vec<u8>, bytes_max: usize) -> Vec<u8> {
     if document.len() <= bytes_max {
@@ -73,7 +72,7 @@ fn flag_truncated(event: &mut Value) {
     wu.insert("flags".to_owned(), serde_json::to_value(flags).expect("flags are names"));
 }
 
-/// Cuts the longest texts first, then lists, until `fits` says so or nothing is left to cut.
+/// Cuts the longest texts first, then lists, until `fits` returns true or there is nothing left to cut.
 pub fn shrink(document: &mut Value, mut fits: impl FnMut(&Value) -> bool) {
     let mut text_bytes_max = FIRST_CUT_BYTES;
     while text_bytes_max >= LAST_CUT_BYTES {
@@ -98,7 +97,7 @@ fn cut_texts(value: &mut Value, bytes_max: usize) {
     }
 }
 
-/// Halves every list, and every map of data; false where none is left that has anything.
+/// Halves every list, and every map of data; returns false if all of them are empty.
 fn cut_lists(value: &mut Value, is_data: bool) -> bool {
     match value {
         Value::Array(items) => {

@@ -1,4 +1,4 @@
-//! Pages for browsers: templates that escape every value, of data whose invisible characters are made visible.
+//! Pages for browsers: templates that escape every value, and data whose invisible characters are made visible.
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -10,16 +10,14 @@ const OFFLINE_PAGE: &str = include_str!("html/page.html");
 
 /// Fills a template with data.
 ///
-/// # Errors
-/// When the template has a fault, or names a value that the data does not have.
+/// # Errors If the template has a fault, or names a value that the data does not have.
 pub(crate) fn render(name: &str, template: &str, page: &impl Serialize) -> Result<String, minijinja::Error> {
     fill(name, template, &data(page)?)
 }
 
-/// The data of a page, with visible characters alone.
+/// The data of a page, with invisible characters made visible.
 ///
-/// # Errors
-/// When it cannot be written as JSON.
+/// # Errors If the data cannot be written as JSON.
 pub(crate) fn data(page: &impl Serialize) -> Result<Value, minijinja::Error> {
     let mut data = serde_json::to_value(page)
         .map_err(|error| minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.to_string()))?;
@@ -27,10 +25,9 @@ pub(crate) fn data(page: &impl Serialize) -> Result<Value, minijinja::Error> {
     Ok(data)
 }
 
-/// Fills a template with data that [`data`] made.
+/// Fills a template with data from [`data`].
 ///
-/// # Errors
-/// When the template has a fault, or names a value that the data does not have.
+/// # Errors If the template has a fault, or names a value that the data does not have.
 pub(crate) fn fill(name: &str, template: &str, data: &Value) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -63,7 +60,7 @@ impl OfflinePage<'_> {
     }
 }
 
-/// A host name may hold characters that turn the order of a text around.
+/// A host name may hold characters that reverse the order of a text.
 fn make_visible(value: &mut Value) {
     match value {
         Value::String(text) => {

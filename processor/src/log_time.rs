@@ -1,37 +1,37 @@
-//! Log time: how late it is by the records of one partition, whatever one clock says.
+//! Log time: the current time by the records of one partition, protected against single wrong clocks.
 //!
-//! A record's timestamp is the clock of whoever appended it, and that clock may be wrong for seconds or for years. So a
-//! timestamp moves log time freely only by a step. A jump beyond the step is set aside until something confirms it:
-//! lines of two hosts (of the only one, where one is known) whose own clocks say the same, or the jump itself, when
-//! timestamps near it have gone on for ten minutes and no line contradicted it. Lines may also confirm a time between log time and the timestamp,
-//! as a backlog does: log time then follows them. The same way back: lines of two hosts that agree with timestamps far
-//! below log time take it back, since what moved it there was wrong. All of this is decided by records alone, so a replay
-//! decides the same.
+//! A record's timestamp is the clock of the program that appended it, and this clock may be wrong by seconds or years.
+//! So a timestamp moves log time freely only by a step. A jump beyond the step is set aside until it is confirmed: by
+//! lines of two hosts (of the only host, if only one is known) whose own clocks agree, or by the jump itself, when
+//! timestamps near it have continued for ten minutes without a line that contradicts it. Lines may also confirm a time
+//! between log time and the timestamp, as those of a backlog do: log time then follows the lines. The same rule works
+//! backwards: lines of two hosts that agree with timestamps far below log time take log time back, since it was moved
+//! by a wrong clock. Only records decide, so a replay decides in the same way.
 
 use serde::{Deserialize, Serialize};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// Two clocks agree within this: a line states local time, and its zone may be unknown.
+/// Two clocks agree within this time: a line has local time, and its zone may be unknown.
 const AGREE_MS: i64 = 15 * 3600 * 1000;
 
-/// A jump that nothing confirms and nothing contradicts is believed once it has gone on for so long.
+/// Time after which a jump that is neither confirmed nor contradicted is believed.
 const LASTS_MS: i64 = 10 * 60 * 1000;
 
 /// Timestamps outside 2000-2100 are never believed.
 const POSSIBLE_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
 
-/// How far a timestamp is believed without confirmation, ahead of log time and behind it.
+/// How far a timestamp is believed without confirmation, forwards and backwards of log time.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     /// Ahead, milliseconds.
     pub ahead_ms: i64,
-    /// Behind: what is believed of an earlier time takes log time back.
+    /// Behind: a believed earlier time takes log time back.
     pub behind_ms: i64,
 }
 
 impl Step {
-    /// As far ahead as behind.
+    /// The same step forwards and backwards.
     #[must_use]
     pub const fn both(milliseconds: i64) -> Step {
         Step { ahead_ms: milliseconds, behind_ms: milliseconds }
@@ -42,18 +42,18 @@ impl Step {
     }
 }
 
-/// What a record says of the time.
+/// The facts of a record about the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Said<'a> {
     /// The record's timestamp.
     pub timestamp_ms: i64,
-    /// Who says it: the host id.
+    /// The host id.
     pub host: &'a str,
-    /// The time that the host's own clock states, where the record holds one; local time is good enough.
+    /// The time of the host's own clock, if the record holds one; local time suffices.
     pub stated_ms: Option<i64>,
 }
 
-/// A jump that is not believed yet: timestamps that run on together, far from log time.
+/// A jump that is not believed yet: consecutive timestamps far from log time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Jump {
     /// Timestamp since which no line has contradicted the jump.
@@ -66,7 +66,7 @@ struct Jump {
     has_two_hosts: bool,
     /// A line has contradicted the jump.
     is_contradicted: bool,
-    /// The host that confirmed the jump first, and the time that it stated.
+    /// The host that confirmed the jump first, and its time.
     claim: Option<(String, i64)>,
     /// Records whose timestamps belong to the jump.
     records: u64,
@@ -83,16 +83,16 @@ impl Jump {
     }
 }
 
-/// What became of a record's timestamp.
+/// The result for a record's timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Log time has taken it in, or was there already.
+    /// Log time follows the timestamp, or had reached it already.
     Believed,
-    /// It belongs to a jump that nothing has confirmed so far.
+    /// The timestamp belongs to a jump that is not confirmed yet.
     SetAside,
-    /// It is none that there can be.
+    /// The timestamp is impossible.
     Impossible,
-    /// It is back where log time is, after a jump of so many records that nothing has confirmed.
+    /// The timestamp is near log time again, after a jump of this many records that was never confirmed.
     Returned(u64),
     /// Log time was wrong and has gone back.
     WentBack,
@@ -102,10 +102,10 @@ pub enum Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogClock {
     now_ms: i64,
-    /// The nearest jump ahead of log time. A timestamp beyond it cannot speed it up, so who writes far times gains nothing
-    /// from a fleet that pauses.
+    /// The nearest jump ahead of log time. A timestamp beyond the jump cannot confirm it, so an attacker who writes far
+    /// times gains nothing from the pauses of a fleet.
     ahead: Option<Jump>,
-    /// The jump behind log time. The two are apart, so a stray timestamp on one side does not delay the other.
+    /// The jump behind log time. The two jumps are separate, so a stray timestamp on one side does not delay the other.
     behind: Option<Jump>,
     /// Records whose timestamps were set aside.
     set_aside: u64,
@@ -130,8 +130,8 @@ impl LogClock {
         self.set_aside
     }
 
-    /// Takes a timestamp where it is no jump: true if so. Nearly every record ends here, so nothing else of it need be
-    /// known yet.
+    /// Follows a timestamp that is not a jump, and returns true. Nearly every record ends here, so the caller need not
+    /// parse more of it.
     #[inline]
     pub fn follow(&mut self, timestamp_ms: i64, step: Step) -> bool {
         let calm = self.ahead.is_none() && self.behind.is_none();
@@ -142,14 +142,14 @@ impl LogClock {
         usual
     }
 
-    /// Takes a record. `hosts` is how many are known, `step` how far a timestamp goes without confirmation.
+    /// Processes a record. `hosts` is the number of known hosts, `step` limits a timestamp without confirmation.
     pub fn take(&mut self, said: Said<'_>, hosts: usize, step: Step) -> Verdict {
         let timestamp = said.timestamp_ms;
         let stated = said.stated_ms.filter(|stated| POSSIBLE_MS.contains(stated));
         let is_possible = POSSIBLE_MS.contains(&timestamp);
         let earliest = self.now_ms.saturating_sub(step.behind_ms);
         if !is_possible || timestamp < earliest && stated.is_some_and(|stated| stated >= earliest) {
-            // The timestamp is of no use; what the line says of the time is all that there is.
+            // The timestamp is unusable; only the time in the line counts.
             match stated.filter(|stated| *stated > self.now_ms) {
                 Some(stated) => self.follow_line(Said { timestamp_ms: stated, ..said }, hosts, step),
                 None => self.set_aside = self.set_aside.saturating_add(1),
@@ -170,7 +170,7 @@ impl LogClock {
         if is_ahead { self.take_ahead(said, hosts, step) } else { self.take_behind(said, hosts, step) }
     }
 
-    /// Takes the time of a line in place of a timestamp.
+    /// Follows the time of a line in place of a timestamp.
     fn follow_line(&mut self, said: Said<'_>, hosts: usize, step: Step) {
         let is_near = self.now_ms > 0 && step.has(said.timestamp_ms, self.now_ms);
         if is_near {
@@ -181,7 +181,7 @@ impl LogClock {
         }
     }
 
-    /// Takes a timestamp that leads far ahead of log time.
+    /// Processes a timestamp far ahead of log time.
     fn take_ahead(&mut self, said: Said<'_>, hosts: usize, step: Step) -> Verdict {
         let timestamp = said.timestamp_ms;
         let jump = self.ahead.get_or_insert_with(|| Jump::of(&said));
@@ -189,14 +189,14 @@ impl LogClock {
         jump.has_two_hosts |= belongs && jump.host != said.host || hosts <= 1;
         if belongs {
             jump.reached_ms = jump.reached_ms.max(timestamp);
-            // The timestamps of a jump run on like any others; where they step back, it begins again.
+            // The timestamps of a jump continue like any others; a step back starts the jump again.
             jump.since_ms = jump.since_ms.min(timestamp);
         } else if timestamp < jump.reached_ms {
             let wrong = std::mem::replace(jump, Jump::of(&said));
             self.set_aside = self.set_aside.saturating_add(wrong.records);
             belongs = true;
         } else if jump.has_two_hosts && !jump.is_contradicted {
-            // Nobody contradicted the nearer jump until another one began, as in a fleet that pauses each night.
+            // The nearer jump was not contradicted before another one began, as in a fleet that pauses each night.
             self.now_ms = jump.reached_ms;
             self.ahead = Some(Jump::of(&said));
             belongs = true;
@@ -239,7 +239,7 @@ impl LogClock {
         Verdict::SetAside
     }
 
-    /// Takes a timestamp far behind log time. Only lines take log time back: an old timestamp alone is no news.
+    /// Processes a timestamp far behind log time. Only lines take log time back: an old timestamp alone proves nothing.
     fn take_behind(&mut self, said: Said<'_>, hosts: usize, step: Step) -> Verdict {
         let claim = claim(&said, self.now_ms);
         let jump = self.behind.get_or_insert_with(|| Jump::of(&said));
@@ -252,7 +252,7 @@ impl LogClock {
         if step.has(said.timestamp_ms, time) {
             self.behind = None;
         }
-        // What was ahead was measured against a wrong log time.
+        // The jump ahead was measured against a wrong log time.
         if let Some(wrong) = self.ahead.take_if(|_| went_back) {
             self.set_aside = self.set_aside.saturating_add(wrong.records);
         }
@@ -267,7 +267,8 @@ fn confirmed(claim: Option<i64>, said: &Said<'_>, hosts: usize, jump: &mut Jump)
         _ if hosts <= 1 => Some(stated),
         Some((host, first)) if host != said.host => {
             let time = stated.min(*first);
-            // The next host confirms this one: the first may be long gone, and would hold log time back for ever.
+            // The next host can confirm this host's time: the first host may be gone, and would otherwise block log
+            // time.
             jump.claim = Some((said.host.to_owned(), stated));
             Some(time)
         }
@@ -278,7 +279,7 @@ fn confirmed(claim: Option<i64>, said: &Said<'_>, hosts: usize, jump: &mut Jump)
     }
 }
 
-/// The time up to which a record confirms its own timestamp; or its line's, where the timestamp cannot be.
+/// The time up to which a record confirms its own timestamp, or its line's time if the timestamp is impossible.
 fn claim(said: &Said<'_>, now: i64) -> Option<i64> {
     let stated = said.stated_ms.filter(|stated| POSSIBLE_MS.contains(stated))?;
     let is_possible = POSSIBLE_MS.contains(&said.timestamp_ms);
@@ -286,23 +287,23 @@ fn claim(said: &Said<'_>, now: i64) -> Option<i64> {
         return Some(said.timestamp_ms);
     }
     if is_possible && said.timestamp_ms > now {
-        // A line of a backlog, or the timestamp is wrong: the line's own time is the most that it confirms.
+        // The line belongs to a backlog, or the timestamp is wrong: the record confirms at most the line's own time.
         return (stated < said.timestamp_ms).then_some(stated);
     }
     (stated > now).then_some(stated)
 }
 
-/// The time of one record for whatever is made of it: log time, or, where its timestamp is set aside, as far ahead as the
+/// The time of one record for its outputs: log time, or, if its timestamp is set aside, the latest time that the
 /// record's own line confirms.
 #[must_use]
 pub fn time_of(said: Said<'_>, clock: &LogClock) -> i64 {
     claim(&said, clock.now_ms()).map_or(clock.now_ms(), |stated| stated.max(clock.now_ms()))
 }
 
-/// How far a timestamp goes without confirmation where records are only put in order.
+/// Step for records that are only ordered.
 const ORDER_STEP: Step = Step::both(DAY_MS);
 
-/// The place of a record among those of other partitions: log time as far as timestamps alone tell.
+/// The position of a record among those of other partitions: log time by timestamps alone.
 pub fn order_time(clock: &mut LogClock, timestamp_ms: i64) -> i64 {
     if !clock.follow(timestamp_ms, ORDER_STEP) {
         clock.take(Said { timestamp_ms, host: "", stated_ms: None }, 1, ORDER_STEP);
@@ -396,7 +397,7 @@ mod tests {
         );
     }
 
-    /// The fleet pauses for nine hours at a time, and only heartbeats come; somebody writes far times between them.
+    /// The fleet pauses for nine hours at a time, with heartbeats only; an attacker writes far times between them.
     #[test]
     fn far_times_between_the_pauses_of_a_fleet_are_not_believed() {
         let clock = check(
@@ -418,7 +419,7 @@ mod tests {
         assert_eq!(clock.set_aside(), 4);
     }
 
-    /// One host alone writes one far time after another.
+    /// A single host writes one far time after another.
     #[test]
     fn far_times_of_one_host_do_not_confirm_each_other() {
         check(
@@ -448,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_believed_wrongly_is_taken_back() {
+    fn a_wrongly_believed_time_is_taken_back() {
         let clock = check(
             30,
             &[(MONTH, "a", None, MONTH), (1, "a", Some(1), MONTH), (2, "b", Some(2), 1), (3, "c", Some(3), 3)],

@@ -1,4 +1,4 @@
-//! What the shell runs: a deterministic state machine that takes records and gives records.
+//! The machine that a shell runs: a deterministic state machine from records to records.
 
 use std::sync::Arc;
 
@@ -32,76 +32,78 @@ pub struct Output {
     pub topic: Topic,
     /// Record key; all records of a host share one.
     pub key: Arc<str>,
-    /// Record value: one line of JSON. A part of memory that outputs share, so that not each is allocated and freed.
+    /// Record value: one line of JSON. Outputs share one piece of memory, so that not each output is allocated and
+    /// freed.
     pub value: Bytes,
     /// Record timestamp, milliseconds since 1970 UTC: the machine's log time.
     pub timestamp_ms: i64,
 }
 
-/// Why a snapshot was refused; the shell then rebuilds the machine from the log.
+/// The reason for which a snapshot was refused; the shell then rebuilds the machine from the log.
 #[derive(Debug, thiserror::Error)]
 #[error("snapshot of {machine} does not fit: {reason}")]
 pub struct SnapshotError {
     /// [`Machine::NAME`].
     pub machine: &'static str,
-    /// What is wrong with it.
+    /// The fault of the snapshot.
     pub reason: String,
 }
 
 /// A deterministic state machine: no clock, I/O, randomness, async or hash-map order. The same records give the same
-/// outputs, whatever the restarts between them.
+/// outputs, with any restarts between them.
 pub trait Machine: Sized + Send {
     /// Name in keys of `wulog.state` and in logs: `normalizer`, `detector`.
     const NAME: &'static str;
-    /// Format of the snapshot; a changed format writes its own keys and leaves the old.
+    /// Format of the snapshot; a changed format writes its own keys and leaves the old ones.
     const FORMAT: u32;
-    /// The topic that it reads.
+    /// The topic that the machine reads.
     const INPUT: Topic = Topic::Raw;
-    /// The topic of its outputs that it can take over from when it was rebuilt; see [`Machine::adopt`].
+    /// The output topic from which a rebuilt machine can take over; see [`Machine::adopt`].
     const ADOPTS: Option<Topic> = None;
-    /// Its part of the configuration, an input like any other.
+    /// The machine's part of the configuration, an input like any other.
     type Config: Clone + Send;
 
-    /// A machine that has seen nothing. `partitions` is how many the input topic has.
+    /// A machine without state. `partitions` is the number of partitions of the input topic.
     fn new(config: &Self::Config, partition: i32, partitions: i32) -> Self;
 
-    /// Takes one record. Any bytes are acceptable.
+    /// Processes one record. Any bytes are acceptable.
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>);
 
-    /// Takes a record on which [`Machine::apply`] panicked: what it would have said is replaced by a document that
-    /// says so. Must touch no more state than it has to.
+    /// Processes a record on which [`Machine::apply`] panicked: a document about the panic replaces its outputs. The
+    /// function must change as little state as possible.
     fn skip(&mut self, record: &InRecord<'_>, reason: &str, out: &mut Vec<Output>);
 
-    /// A record that the machine wants appended to its own input before it goes on: what it was started with, where that
-    /// is not what the input says. So a configuration is data, in its place among the data.
+    /// A record that the shell must append to the machine's own input before the machine continues: the start
+    /// configuration, if it differs from the one in the input. So the configuration is data, at its position among the
+    /// data.
     fn input_due(&self) -> Option<Output> {
         None
     }
 
-    /// Takes over what the newest of its own documents, one of each key, tell of: the machine was rebuilt from what the
-    /// log still holds. Gives the keys of those that the records did not bring back by themselves.
+    /// Takes over from the newest of its own documents, one for each key, after the machine was rebuilt from the
+    /// remaining records. Returns the keys of the documents that the records did not reproduce.
     fn adopt(&mut self, _documents: &[Vec<u8>]) -> Vec<String> {
         Vec::new()
     }
 
-    /// What stands in place of an output of the record at `(partition, offset)` that its topic refuses whatever is done;
-    /// `None` where nothing can.
+    /// The replacement for an output of the record at `(partition, offset)` that its topic refuses for good; `None`
+    /// without a replacement.
     fn refused(&self, _place: (i32, i64), _why: &str) -> Option<Output> {
         None
     }
 
-    /// What a person should be told since the last call, in words: for the log of the program that runs the machine. Notices
-    /// are no outputs: nothing depends on them.
+    /// Notices for a person since the last call, for the log of the program. Notices are not outputs: no result depends
+    /// on them.
     fn take_notices(&mut self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Figures of its state for `/metrics`. They may not depend on which hosts there are.
+    /// Figures of the machine's state for `/metrics`. Their labels may not depend on hosts.
     fn figures(&self) -> Vec<Figure> {
         Vec::new()
     }
 
-    /// Answers a question about its state, which stays as it is; `None` where the machine answers none.
+    /// Answers a question about the machine's state without changing it; `None` if the machine has no answer.
     fn answer(&self, _question: &Question) -> Option<Answer> {
         None
     }
@@ -109,9 +111,8 @@ pub trait Machine: Sized + Send {
     /// The whole state as bytes.
     fn snapshot(&self) -> Vec<u8>;
 
-    /// The machine that [`Machine::snapshot`] described.
+    /// The machine in the bytes of [`Machine::snapshot`].
     ///
-    /// # Errors
-    /// When the bytes are not a snapshot of this format.
+    /// # Errors If the bytes are not a snapshot of this format.
     fn restore(config: &Self::Config, partition: i32, partitions: i32, bytes: &[u8]) -> Result<Self, SnapshotError>;
 }

@@ -1,4 +1,4 @@
-//! `test-patterns`: what the operator's patterns say of lines, and whether their own examples hold.
+//! `test-patterns`: the matches of the operator's patterns in lines, and the check of their examples.
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;
@@ -9,26 +9,25 @@ use wulog_lines::EncodingChoice;
 use crate::normalize::Patterns;
 use crate::replay::files::FileLines;
 
-/// Patterns on trial.
+/// A test run of patterns.
 pub struct PatternTest<'a, W> {
     patterns: &'a Patterns,
     value_bytes_max: usize,
-    /// Lines that each pattern matched, in their order.
+    /// Number of lines that each pattern matched, in the order of patterns.
     hits: Vec<u64>,
     lines: u64,
     out: W,
 }
 
 impl<'a, W: Write> PatternTest<'a, W> {
-    /// A trial that writes to `out`; label values are cut at `value_bytes_max`, as in events.
+    /// A test run that writes to `out`; label values are cut at `value_bytes_max`, as in events.
     pub fn new(patterns: &'a Patterns, value_bytes_max: usize, out: W) -> Self {
         PatternTest { patterns, value_bytes_max, hits: vec![0; patterns.names().count()], lines: 0, out }
     }
 
-    /// Looks at each line of a log of any encoding, or of standard input as UTF-8 for `-`.
+    /// Tests each line of a log of any encoding, or of standard input as UTF-8 for `-`.
     ///
-    /// # Errors
-    /// When the file cannot be read or the output not written.
+    /// # Errors If the file cannot be read or the output not written.
     pub fn log(&mut self, path: &Path) -> anyhow::Result<()> {
         let name = path.display().to_string();
         if path == Path::new("-") {
@@ -45,10 +44,9 @@ impl<'a, W: Write> PatternTest<'a, W> {
         Ok(())
     }
 
-    /// Looks at one line.
+    /// Tests one line.
     ///
-    /// # Errors
-    /// When the output cannot be written.
+    /// # Errors If the output cannot be written.
     pub fn line(&mut self, name: &str, number: usize, line: &str) -> io::Result<()> {
         self.lines += 1;
         let Some(matched) = self.patterns.explain(line, self.value_bytes_max) else {
@@ -60,10 +58,9 @@ impl<'a, W: Write> PatternTest<'a, W> {
         writeln!(self.out, "{name}:{number}: {matched}\n    {line}")
     }
 
-    /// Says how many lines each pattern matched, and what is wrong with the examples.
+    /// Writes the number of matches of each pattern, and the faults of examples.
     ///
-    /// # Errors
-    /// When the output cannot be written, or an example does not hold.
+    /// # Errors If the output cannot be written, or an example does not match.
     pub fn finish(mut self) -> anyhow::Result<()> {
         if self.lines > 0 {
             let width = self.patterns.names().map(str::len).max().unwrap_or(0);
@@ -88,7 +85,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// The lines `one two` and `two three` under these patterns, and how the trial ends.
+    /// The lines `one two` and `two three` under these patterns, and the result of the test run.
     fn check(patterns: &str, output: &str, failure: Option<&str>) {
         let text = format!("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n{patterns}");
         let patterns = Config::parse("p.toml", &text).unwrap().normalizer.patterns;

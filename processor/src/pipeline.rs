@@ -1,4 +1,4 @@
-//! Both machines in memory, joined as the topics join them: what replays and `parse` run.
+//! Both machines in memory, joined like the topics join them: for replays and `parse`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,7 +15,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Machines that have seen nothing, for `partitions` raw partitions.
+    /// Machines without state, for `partitions` raw partitions.
     #[must_use]
     pub fn new(normalizer: &NormalizerConfig, detector: &DetectorConfig, partitions: i32) -> Pipeline {
         Pipeline {
@@ -24,14 +24,14 @@ impl Pipeline {
         }
     }
 
-    /// The same, but its alerts name all affected hosts, however many they are.
+    /// The same, with alerts that name all affected hosts.
     #[must_use]
     pub fn naming_all_hosts(self) -> Pipeline {
         Pipeline { detector: self.detector.naming_all_hosts(), ..self }
     }
 
-    /// Says what is still open after the last record, and tells of the files that ended before it was clear that they are no
-    /// logs of Windows Update.
+    /// Writes the state of open incidents after the last record, and reports files that ended before they were
+    /// recognized as other than Windows Update logs.
     pub fn finish(&mut self, out: &mut Vec<Output>) {
         for normalizer in &mut self.normalizers {
             normalizer.end_of_files();
@@ -40,7 +40,7 @@ impl Pipeline {
         self.detector.finish(out);
     }
 
-    /// Takes one raw record and gives, in order, the event, the signals and the alerts that come of it.
+    /// Processes one raw record and appends, in order, its event, signals and alerts.
     pub fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
         let Some(normalizer) = usize::try_from(record.partition).ok().and_then(|at| self.normalizers.get_mut(at))
         else {
@@ -56,7 +56,7 @@ impl Pipeline {
 /// A Detector that takes its signals from among the outputs of Normalizers.
 pub(crate) struct DetectorStage {
     detector: Detector,
-    /// The offset that the next signal gets.
+    /// The offset of the next signal.
     next_signal: i64,
     alerts: Vec<Output>,
 }
@@ -70,7 +70,7 @@ impl DetectorStage {
         DetectorStage { detector: self.detector.naming_all_hosts(), ..self }
     }
 
-    /// Takes the signals among `outputs[first..]`, and appends the alerts that come of them.
+    /// Processes the signals in `outputs[first..]`, and appends the resulting alerts.
     pub(crate) fn apply(&mut self, first: usize, outputs: &mut Vec<Output>) {
         for output in &outputs[first..] {
             if output.topic == Topic::Signals {
@@ -89,18 +89,18 @@ impl DetectorStage {
         outputs.append(&mut self.alerts);
     }
 
-    /// Says what is still open after the last signal.
+    /// Writes the state of open incidents after the last signal.
     pub(crate) fn finish(&mut self, out: &mut Vec<Output>) {
         self.detector.finish(out);
     }
 }
 
-/// Logs what a Normalizer has to tell a person.
+/// Logs the notices of a Normalizer.
 pub(crate) fn tell_notices(normalizer: &mut Normalizer) {
     normalizer.take_notices().iter().for_each(|notice| tracing::warn!("{notice}"));
 }
 
-/// As the shell does, but without going back: in memory there is no snapshot to go back to.
+/// Like the shell, but without loading the machine again: in memory there is no snapshot.
 pub(crate) fn apply_or_skip<M: Machine>(machine: &mut M, record: &InRecord<'_>, out: &mut Vec<Output>) {
     let before = out.len();
     if catch_unwind(AssertUnwindSafe(|| machine.apply(record, out))).is_err() {

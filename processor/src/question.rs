@@ -4,9 +4,10 @@
 //! HTTP thread: Asker::ask -> queue of 8 -> shell, between two batches: Machine::answer -> reply
 //! ```
 //!
-//! The machine belongs to its shell's thread, so nobody locks it: the HTTP server sends a question, and the shell's loop
-//! answers after a batch. A question reads the state and changes nothing, so outputs do not depend on questions. Three
-//! limits keep questions from slowing the loop: the length of the queue, the questions a second, and the rows of an answer.
+//! The machine belongs to its shell's thread, so no lock is needed: the HTTP server sends a question, and the shell's
+//! loop answers after a batch. A question reads the state and changes nothing, so outputs do not depend on questions.
+//! Three limits keep questions from slowing the loop: the length of the queue, the questions a second, and the rows of
+//! an answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,13 +18,13 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Questions that wait for the shell.
 const WAITING_MAX: usize = 8;
-/// Questions that are asked in a second, on average. One reads all hosts once: 50 ms for a million of them.
+/// Average number of questions in a second. One question reads all hosts once: 50 ms for a million of them.
 pub const QUESTIONS_PER_SECOND_MAX: f64 = 5.0;
-/// Questions that may follow each other at once after a pause.
+/// Maximum number of questions in a burst after a pause.
 const BURST_MAX: f64 = 10.0;
-/// How long an answer is waited for: a batch takes less, loading a machine takes longer.
+/// Timeout of an answer: a batch takes less, loading a machine takes longer.
 const ANSWER_WAIT: Duration = Duration::from_secs(3);
-/// How long an answer about the whole fleet is given again.
+/// Time for which an answer about the whole fleet is reused.
 const FLEET_AGE_MAX: Duration = Duration::from_secs(2);
 /// Hosts of an answer to [`Question::Hosts`].
 pub const HOSTS_MAX: usize = 200;
@@ -34,12 +35,12 @@ pub const MEMBERS_MAX: usize = 20_000;
 /// Certificates of an answer to [`Question::Certificates`].
 pub const CERTIFICATES_MAX: usize = 200;
 
-/// What can be asked.
+/// The kinds of questions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// How the fleet is as a whole.
+    /// The state of the whole fleet.
     Fleet,
-    /// Hosts that a text fits, or that are in a state.
+    /// Hosts that match a text, or that are in a state.
     Hosts(HostSearch),
     /// The hosts of this name.
     Host(String),
@@ -51,7 +52,7 @@ pub enum Question {
     Certificates,
 }
 
-/// Which hosts are wanted; an empty part fits all.
+/// The wanted hosts; an empty part matches all hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostSearch {
     /// Part of a host name, of an update's id, title or KB, of a value such as the server; an HRESULT; a thumbprint.
@@ -60,11 +61,11 @@ pub struct HostSearch {
     pub state: String,
 }
 
-/// The states of a host, each the first that holds: nobody can read its logs; earlier lines are on their way; it has not
-/// said whether they are; it was not heard of for long; none of these.
+/// The states of a host; the first one that applies counts: its logs cannot be read; earlier lines are on their way; it
+/// has not reported whether it has caught up; it has been silent for long; none of these.
 pub const HOST_STATES: [&str; 5] = ["unreadable", "behind", "unknown", "silent", "active"];
 
-/// What a machine answers.
+/// The answer of a machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To [`Question::Fleet`].
@@ -75,7 +76,7 @@ pub enum Answer {
     Host(Vec<HostDetails>),
     /// To [`Question::Files`].
     Files(HostFiles),
-    /// To [`Question::Members`]; `None` where the machine knows no such incident any more.
+    /// To [`Question::Members`]; `None` where the machine no longer knows the incident.
     Members(Option<Vec<MemberHost>>),
     /// To [`Question::Certificates`].
     Certificates(CertificateList),
@@ -96,12 +97,12 @@ pub struct FleetState {
     pub log_time: i64,
 }
 
-/// Hosts that were searched for.
+/// The hosts found by a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HostList {
-    /// Hosts that fit.
+    /// Number of matching hosts.
     pub total: u64,
-    /// The first of them: failing hosts before others, then by name.
+    /// The first matching hosts: failing hosts before others, then by name.
     pub hosts: Vec<HostRow>,
 }
 
@@ -114,18 +115,18 @@ pub struct HostRow {
     pub id: String,
     /// One of [`HOST_STATES`].
     pub state: &'static str,
-    /// Subjects that it fails at.
+    /// Number of subjects at which the host fails.
     pub failing: u64,
-    /// First failure at one of them, milliseconds since 1970 UTC.
+    /// First failure at one of these subjects, milliseconds since 1970 UTC.
     pub failing_since: Option<i64>,
     /// Log time of the newest signal of the host, milliseconds since 1970 UTC.
     pub heard: i64,
 }
 
-/// Everything that is known of a host.
+/// All known facts of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HostDetails {
-    /// The same as in a list.
+    /// The host's row in a list.
     #[serde(flatten)]
     pub row: HostRow,
     /// Log time of the first signal of the host, milliseconds since 1970 UTC.
@@ -136,13 +137,13 @@ pub struct HostDetails {
     pub last_scan: Option<Scan>,
     /// Dimensions of the host and of its operations.
     pub facts: Vec<HostFact>,
-    /// What it fails at, the oldest failure first.
+    /// The host's failures, the oldest first.
     pub failures: Vec<HostFailure>,
-    /// What it succeeded at, the newest success first.
+    /// The host's successes, the newest first.
     pub successes: Vec<HostSuccess>,
-    /// Ids of open incidents that it belongs to.
+    /// Ids of the host's open incidents.
     pub incidents: Vec<String>,
-    /// Its certificates; `None` where it sends no inventory.
+    /// The host's certificates; `None` without an inventory.
     pub inventory: Option<HostInventory>,
 }
 
@@ -166,7 +167,7 @@ pub struct HostFact {
     pub value: String,
 }
 
-/// Something that a host fails at.
+/// One failure of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostFailure {
     /// The update, file or server.
@@ -175,17 +176,17 @@ pub struct HostFailure {
     pub title: Option<String>,
     /// Family of the newest failure.
     pub family: &'static str,
-    /// HRESULT of the failure that counted; `None` where none counted lately.
+    /// HRESULT of the failure that counted; `None` if none counted lately.
     pub code: Option<String>,
     /// Event time of the first failure since the last success, milliseconds since 1970 UTC.
     pub since: i64,
     /// Event time of the newest failure, milliseconds since 1970 UTC.
     pub last: i64,
-    /// Whether it failed before it could count as news.
+    /// Whether the host failed before the failure could count as new.
     pub chronic: bool,
 }
 
-/// Something that a host succeeded at.
+/// One success of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostSuccess {
     /// The update, file or server.
@@ -201,7 +202,7 @@ pub struct HostSuccess {
 pub struct HostInventory {
     /// Stores that were read completely.
     pub complete_stores: Vec<&'static str>,
-    /// Policy `AcceptTrustedPublisherCerts`; `None` where the host does not say.
+    /// Policy `AcceptTrustedPublisherCerts`; `None` where the host does not report it.
     pub accept_trusted_publisher_certs: Option<bool>,
     /// The certificates, by store and subject.
     pub certificates: Vec<StoredCertificate>,
@@ -227,7 +228,8 @@ pub struct HostFiles {
     pub files: Vec<HostFile>,
     /// Files that are known and not listed.
     pub unlisted: u64,
-    /// What the host's collector said last; `None` where it said nothing since this process began to read the partition.
+    /// The newest state of the host's collector; `None` without a report since this process began to read the
+    /// partition.
     pub collector: Option<CollectorState>,
 }
 
@@ -238,11 +240,11 @@ pub struct HostFile {
     pub file: String,
     /// Event time of its newest line, milliseconds since 1970 UTC; `None` where no line has a time.
     pub newest: Option<i64>,
-    /// Bytes of decoded text that are read, counted from where reading began or the file was replaced.
+    /// Bytes of decoded text that are read, counted from the beginning of reading or from the replacement of the file.
     pub read_bytes: u64,
-    /// Bytes in the file that the collector has not shipped yet; `None` without its word.
+    /// Bytes in the file that the collector has not shipped yet; `None` without a report of the collector.
     pub lag_bytes: Option<u64>,
-    /// Times that lines may have been missed; `None` without the collector's word.
+    /// Times that lines may have been missed; `None` without a report of the collector.
     pub losses: Option<u64>,
 }
 
@@ -276,8 +278,8 @@ pub struct MemberHost {
     pub title: String,
     /// Whether it has succeeded since.
     pub recovered: bool,
-    /// Event time of its newest success at something that the incident is about, milliseconds since 1970 UTC; `None` where
-    /// it has not recovered, or where the Detector keeps no such success any more.
+    /// Event time of its newest success at a subject of the incident, milliseconds since 1970 UTC; `None` if it has not
+    /// recovered, or if the Detector no longer keeps the success.
     pub recovered_at: Option<i64>,
     /// Partition and offset of the first failure in `wulog.raw`.
     pub raw: (i32, i64),
@@ -292,9 +294,9 @@ pub struct CertificateList {
     pub total: u64,
     /// Hosts that send inventories.
     pub hosts_with_inventory: u64,
-    /// Log time of the answer, milliseconds since 1970 UTC: expiry is judged by it.
+    /// Log time of the answer, milliseconds since 1970 UTC, by which expiry is judged.
     pub log_time: i64,
-    /// The certificates that end first, those that have ended before `log_time` last.
+    /// The certificates, the first to expire first; certificates that ended before `log_time` come last.
     pub certificates: Vec<FleetCertificate>,
 }
 
@@ -305,7 +307,7 @@ pub struct FleetCertificate {
     pub sha1: String,
     /// Distinguished name of the subject.
     pub subject: String,
-    /// Distinguished name of the issuer; empty where it is the subject.
+    /// Distinguished name of the issuer; empty if it equals the subject.
     pub issuer: String,
     /// End of the validity, milliseconds since 1970 UTC.
     pub not_after: Option<i64>,
@@ -313,7 +315,7 @@ pub struct FleetCertificate {
     pub hosts_by_store: BTreeMap<&'static str, u64>,
 }
 
-/// Why there is no answer.
+/// The reason for a missing answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     /// Another process runs the machine.
@@ -322,7 +324,7 @@ pub enum NoAnswer {
     /// The machine is being loaded, or works on a long batch.
     #[error("the Detector of this process is busy or is being loaded; ask again in some seconds")]
     Busy,
-    /// More questions than a second takes.
+    /// The limit of questions a second is reached.
     #[error("too many questions in this second; ask again in a second")]
     TooMany,
 }
@@ -337,7 +339,7 @@ struct Asked {
 #[derive(Debug)]
 pub struct Asker {
     queue: mpsc::Sender<Asked>,
-    /// Questions that may be asked now, and when that was counted.
+    /// Number of allowed questions, and the time of this count.
     allowance: Mutex<(f64, Instant)>,
     /// The last answer about the whole fleet.
     fleet: Mutex<Option<(FleetState, Instant)>>,
@@ -408,12 +410,12 @@ impl Asker {
 }
 
 impl Questions {
-    /// Answers what waits, without waiting for more. `answer` returns `None` where the machine is not here.
+    /// Answers the waiting questions, without waiting for more. `answer` returns `None` where the machine is not here.
     pub fn answer_all(&mut self, mut answer: impl FnMut(&Question) -> Option<Answer>) {
-        // At most one queue of questions, so that the loop goes on while others ask.
+        // At most one queue of questions, so that the loop continues while further questions arrive.
         for _ in 0..WAITING_MAX {
             let Ok(asked) = self.0.try_recv() else { return };
-            // Who does not wait any more costs nothing.
+            // A question whose caller has given up costs nothing.
             if !asked.reply.is_closed() {
                 let _ = asked.reply.send(answer(&asked.question));
             }

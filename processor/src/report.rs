@@ -1,7 +1,8 @@
-//! An alert as an operator reads it at 3 a.m.: what, how many, since when, what they share, what to check.
+//! An alert as text for an operator at 3 a.m.: the failure, the numbers, the onset, the shared values, the checks to
+//! make.
 //!
-//! Plain ASCII with lines of at most `width`; a command that is longer is broken as a shell allows it, so that it can be
-//! copied. Colour is left to the caller, who knows the terminal.
+//! The text is ASCII with lines of at most `width`; a longer command is broken by the rules of the shell, so that it
+//! can be copied. The caller adds colour, since it knows the terminal.
 
 use wulog_schemas::alert::{Alert, Factor, IncidentKind, Method, Related, State, UtcTime};
 
@@ -9,16 +10,16 @@ mod page;
 
 pub(crate) use page::{Page, ascii, letters};
 
-/// Narrower than this nothing can be read; a smaller width is taken as this one.
+/// Minimum width; a smaller width is replaced by this one.
 const WIDTH_MIN: usize = 40;
 const NAMES_SHOWN: usize = 8;
 const FACTORS_SHOWN: usize = 5;
 const EXEMPLARS_SHOWN: usize = 3;
 
-/// How the commands of a document begin, which cannot know where its log is.
+/// The beginning of commands in a document, which cannot know the place of its log.
 const REPLAY_OF_LIVE: &str = "replay --config processor.toml";
 
-/// A command of a document, or text that holds one, for the log that it came from: `--config FILE` or `--db FILE`.
+/// A command of a document, or text that holds one, adapted to the log of the document: `--config FILE` or `--db FILE`.
 #[must_use]
 pub(crate) fn replayed_from(text: &str, log: &str) -> String {
     text.replace(REPLAY_OF_LIVE, &format!("replay {log}"))
@@ -46,7 +47,7 @@ pub fn print_alert(alert: &Alert, width: usize) -> String {
     page.text
 }
 
-/// What has happened since the document before, in a few lines: for transitions of an incident that was printed whole.
+/// The changes since the document before, in a few lines: for transitions of an incident that was printed as a whole.
 #[must_use]
 pub fn print_update(alert: &Alert, width: usize) -> String {
     let mut page = Page::new(width.max(WIDTH_MIN), ascii);
@@ -73,7 +74,7 @@ fn heading(page: &mut Page, alert: &Alert) {
     page.blank();
 }
 
-/// What an incident is about, in a few words.
+/// The subject of an incident, in a few words.
 pub(crate) fn title(alert: &Alert) -> String {
     match (alert.kind, alert.detection.method) {
         (IncidentKind::Failures, _) => format!("certificate trust failures, {}", alert.family),
@@ -200,7 +201,7 @@ fn common(page: &mut Page, alert: &Alert) {
     let alike = alert.contrast.same_first_factor_healthy_hosts;
     if let (true, Some(first)) = (alike > 0, alert.common_factors.first()) {
         let which = match &*first.dimension {
-            // The value is a sentence of its own, which stands above.
+            // The value is a sentence of its own, which is printed above.
             "certificate" => "of which the same is true".to_owned(),
             dimension => format!("with {dimension} {}", first.value),
         };
@@ -209,7 +210,7 @@ fn common(page: &mut Page, alert: &Alert) {
     page.blank();
 }
 
-/// What inventories say about certificates, and the step that fixes it.
+/// The findings of inventories about certificates, and the step that fixes the fault.
 fn certificates(page: &mut Page, alert: &Alert) {
     if alert.certificates.is_empty() {
         return;

@@ -25,24 +25,24 @@ use crate::snapshot::{Owner, Snapshot};
 /// State records in one transaction: 8 chunks of 512 KiB.
 const SNAPSHOT_WRITES_PER_COMMIT: usize = 8;
 
-/// A snapshot whose machine has panicked so often is not loaded again: it may be what is wrong.
+/// A snapshot whose machine has panicked this often is not loaded again, since the snapshot may be the cause.
 const SNAPSHOT_PANICS_MAX: u32 = 3;
 
-/// First and longest pause after a log said "retry".
+/// First and longest pause after a log error that can be retried.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
 
-/// How the loop runs; none of it changes what a machine says.
+/// Settings of the loop; none of them changes the outputs of a machine.
 #[derive(Clone, Debug)]
 pub struct ShellConfig {
     /// Largest batch, and so the largest transaction, in input records.
     pub batch_records_max: usize,
     /// How long a partition must have had nothing new before a tick is appended to it; `None` appends none.
     pub tick_after_idle: Option<Duration>,
-    /// A snapshot is written after so many records ...
+    /// Number of records after which a snapshot is written.
     pub snapshot_after_records: u64,
-    /// ... or after this time, if there was any record.
+    /// Time after which a snapshot is written, if there was any record.
     pub snapshot_after: Duration,
-    /// Where ticks take their timestamps from.
+    /// The clock of the timestamps of ticks.
     pub clock: Clock,
 }
 
@@ -58,12 +58,12 @@ impl Default for ShellConfig {
     }
 }
 
-/// What one [`Shell::step`] did.
+/// The result of one [`Shell::step`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
     /// Records applied.
     pub records: usize,
-    /// True when every owned partition is live and had nothing further.
+    /// True when every owned partition is live and at its end.
     pub at_end: bool,
 }
 
@@ -73,9 +73,9 @@ struct Slot<M> {
     next: i64,
     /// Below this offset outputs are muted: they are in the log already.
     live_from: i64,
-    /// It was rebuilt without a snapshot and has not taken over from its documents yet.
+    /// The machine was rebuilt without a snapshot and has not taken over from its documents yet.
     orphan: bool,
-    /// The record that the machine is due is appended and on its way.
+    /// The record of `Machine::input_due` is appended and on its way.
     input_on_its_way: bool,
     snapshot_slot: u8,
     snapshot_offset: i64,
@@ -88,7 +88,7 @@ impl<M: Machine> Slot<M> {
         self.next >= self.live_from
     }
 
-    /// Takes over from the machine's own documents, and says so. Nothing may be said by it before.
+    /// Takes over from the machine's own documents, and logs it. The machine may write nothing before.
     fn adopt(&mut self, log: &mut dyn Log, partition: i32) -> Result<(), LogError> {
         let Some(topic) = M::ADOPTS.filter(|_| self.orphan) else { return Ok(()) };
         let documents: Vec<Vec<u8>> = log.read_latest(topic, partition)?.into_values().collect();
@@ -124,21 +124,21 @@ pub struct Shell<M: Machine> {
     slots: BTreeMap<i32, Slot<M>>,
     /// Records on which a machine panicked.
     poisoned: BTreeSet<(i32, i64)>,
-    /// How often machines panicked that came of the snapshot of a partition at an offset.
+    /// Number of panics of machines that were loaded from the snapshot of a partition at an offset.
     panics: BTreeMap<(i32, i64), u32>,
-    /// True when `slots` may differ from what is committed.
+    /// True when `slots` may differ from the committed offsets.
     unsettled: bool,
     metrics: MachineMetrics,
-    /// What the watchdog looks at.
+    /// Rounds of the loop, for the watchdog.
     rounds: Rounds,
-    /// When the machines were last asked for their figures.
+    /// Time of the last question for the machines' figures.
     asked_at: Option<Instant>,
-    /// Questions about the state of the machines; `None` where nobody asks.
+    /// Questions about the state of the machines; `None` without a status page.
     questions: Option<Questions>,
 }
 
 impl<M: Machine> Shell<M> {
-    /// A shell over `log`; touches nothing until the first step.
+    /// A shell over `log`; the first step is the first access to the log.
     #[must_use]
     pub fn new(config: ShellConfig, machine_config: M::Config, log: Box<dyn Log>) -> Shell<M> {
         Shell {
@@ -158,14 +158,14 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Notes what the shell does in `metrics`.
+    /// Records the shell's work in `metrics`.
     #[must_use]
     pub fn noting_in(mut self, metrics: &Metrics) -> Shell<M> {
         self.metrics = metrics.of_machine(M::NAME);
         self
     }
 
-    /// Notes its rounds in `loops`.
+    /// Records the shell's rounds in `loops`.
     #[must_use]
     pub fn watched_in(mut self, loops: &Loops) -> Shell<M> {
         self.rounds = loops.add(Instant::now());
@@ -179,10 +179,9 @@ impl<M: Machine> Shell<M> {
         self
     }
 
-    /// Runs until `stop`, waits out what can be waited out, and leaves fresh snapshots behind.
+    /// Runs until `stop`, retries errors that can be retried, and writes snapshots at the end.
     ///
-    /// # Errors
-    /// [`LogError::Fatal`] when a person must act; nothing is lost.
+    /// # Errors [`LogError::Fatal`] when a person must act; nothing is lost.
     pub fn run(&mut self, stop: &CancellationToken) -> Result<(), LogError> {
         let mut backoff = BACKOFF.0;
         while !stop.is_cancelled() {
@@ -218,8 +217,8 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Answers the questions that wait, from the first live machine that has an answer. A machine that panics on a question stays as it was,
-    /// since a question changes nothing.
+    /// Answers the waiting questions, from the first live machine that has an answer. A machine that panics on a
+    /// question stays unchanged, since a question changes nothing.
     fn answer(&mut self) {
         let Some(questions) = &mut self.questions else { return };
         let slots = &self.slots;
@@ -233,13 +232,14 @@ impl<M: Machine> Shell<M> {
         });
     }
 
-    /// One batch, from poll to commit.
+    /// Runs one batch, from poll to commit.
     ///
-    /// # Errors
-    /// As the log says; the next step settles first, so that nothing is lost or repeated.
+    /// # Errors The log's error; the next step loads the machines again if necessary, so that nothing is lost or
+    /// repeated.
     pub fn step(&mut self, wait: Duration) -> Result<Step, LogError> {
         if self.unsettled {
-            // The group waits for each member to answer a rebalance: who only asks for offsets would wait for ever.
+            // The group waits for each member to answer a rebalance: a member that only asks for offsets would wait for
+            // ever.
             if let Some(owned) = self.log.reassigned()? {
                 self.owned = owned;
             }
@@ -265,9 +265,8 @@ impl<M: Machine> Shell<M> {
 
     /// Writes a snapshot of every machine that moved since its last one.
     ///
-    /// # Errors
-    /// As the log says, or where a commit failed last: the machines may be ahead of what is committed then, and a snapshot
-    /// would commit their offsets without their outputs. The older snapshots stay good.
+    /// # Errors The log's error, or an error if the last commit failed: the machines may then be ahead of the committed
+    /// offsets, and a snapshot would commit their offsets without their outputs. The older snapshots stay valid.
     pub fn finish(&mut self) -> Result<(), LogError> {
         if self.unsettled {
             return Err(LogError::Retry("whether the last commit stands is not known".to_owned()));
@@ -278,7 +277,7 @@ impl<M: Machine> Shell<M> {
         Ok(())
     }
 
-    /// Makes the machines those of the committed offsets, and reads on from there.
+    /// Loads the machines at the committed offsets, and continues reading from there.
     fn settle(&mut self) -> Result<(), LogError> {
         if self.partitions == 0 {
             self.partitions = self.log.partitions()?;
@@ -413,8 +412,9 @@ impl<M: Machine> Shell<M> {
         Ok(applied)
     }
 
-    /// Commits `writes`, each of which came of the record at its place in `origins`. What its topic refuses as too large is
-    /// replaced by the machine's word for it, and left out where that is refused too: a size never stops the shell.
+    /// Commits `writes`, each of which came from the record at its place in `origins`. An output that its topic refuses
+    /// as too large is replaced by the machine's replacement, and left out if this is refused too: a size never stops
+    /// the shell.
     fn commit_what_fits(
         &mut self,
         writes: Vec<Write>,
@@ -433,7 +433,7 @@ impl<M: Machine> Shell<M> {
             if refused.is_empty() {
                 return Err(LogError::Retry(why));
             }
-            // From the end, so that the places before stay.
+            // From the end, so that the earlier places stay valid.
             for place in refused.into_iter().rev() {
                 let (write, origin, is_substitute) = &left[place];
                 let bytes = write.value.as_ref().map_or(0, Bytes::len);
@@ -454,7 +454,7 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Counts what a committed batch read and wrote, and how far behind it is.
+    /// Counts the records that a committed batch read and wrote, and its lag.
     fn note_moved(&mut self, records: &[Record], written: BTreeMap<Topic, (u64, u64)>) {
         let bytes = |values: &mut dyn Iterator<Item = usize>| values.sum::<usize>() as u64;
         let read = bytes(&mut records.iter().map(|record| record.value.len()));
@@ -474,7 +474,7 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Notes that the loop went round, and now and then what the machines say of their state.
+    /// Records one round of the loop, and at intervals the machines' figures.
     fn note_round(&mut self, step: Step) {
         const ASKED_EVERY: Duration = Duration::from_secs(10);
         let waits = self.slots.iter().any(|(_, slot)| !slot.is_live());
@@ -484,7 +484,7 @@ impl<M: Machine> Shell<M> {
         };
         self.metrics.round(ready);
         if step.at_end {
-            // Behind the last record may stand the ends of transactions, which count as offsets and are nothing to read.
+            // Behind the last record there may be ends of transactions, which count as offsets but cannot be read.
             for &partition in &self.owned {
                 self.metrics.lag_seconds(partition, 0.0);
                 self.metrics.lag_records(partition, 0);
@@ -500,7 +500,8 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Appends what a live machine is due to hear to its own input: what it was started with, where that is news.
+    /// Appends the record of `Machine::input_due` of each live machine to its own input: the start configuration, if it
+    /// is new.
     fn append_due_input(&mut self) -> Result<(), LogError> {
         for (&partition, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.is_live()) {
             let Some(mut output) = slot.machine.input_due() else {
@@ -581,12 +582,12 @@ impl<M: Machine> Shell<M> {
         slot.snapshot_slot = in_slot;
         slot.snapshot_offset = newer;
         info!(machine = M::NAME, partition, offset = newer, bytes, "snapshot written");
-        // The older snapshot stays as the second slot, so what it needs must stay too.
+        // The older snapshot stays as the second slot, so the records that it needs must stay too.
         if older >= 0 { self.log.not_needed_below(partition, older) } else { Ok(()) }
     }
 }
 
-/// How many records, and how many bytes of values, go to each topic.
+/// Number of records, and bytes of values, by topic.
 fn sizes_of(writes: &[Write]) -> BTreeMap<Topic, (u64, u64)> {
     let mut written: BTreeMap<Topic, (u64, u64)> = BTreeMap::new();
     for write in writes {

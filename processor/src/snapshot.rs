@@ -1,8 +1,7 @@
 //! Snapshots in `wulog.state`: chunks of at most 512 KiB, two slots, the manifest last.
 //!
-//! A snapshot needs no atomicity with anything: it names the input offset that it stands for, and its manifest, which
-//! is written after all chunks, says how many there are and what they hash to. While one slot is overwritten the
-//! other stays whole.
+//! A snapshot needs no transaction: it names its input offset, and its manifest, which is written after all chunks, has
+//! their number and their hash. While one slot is overwritten, the other stays complete.
 
 use std::collections::BTreeMap;
 
@@ -25,18 +24,18 @@ struct Manifest {
     sha256: String,
 }
 
-/// A snapshot that was found whole.
+/// A complete snapshot.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The next input offset of the machine in it.
+    /// The next input offset of the machine in the snapshot.
     pub offset: i64,
-    /// Which of the two slots it stands in.
+    /// The slot of the snapshot.
     pub slot: u8,
-    /// What [`crate::machine::Machine::snapshot`] gave.
+    /// The bytes of [`crate::machine::Machine::snapshot`].
     pub bytes: Vec<u8>,
 }
 
-/// Whose snapshots: a machine by name, the format of its bytes, an input partition.
+/// The owner of snapshots: a machine by name, the format of its bytes, an input partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     /// [`crate::machine::Machine::NAME`].
@@ -56,7 +55,7 @@ impl Owner {
     #[must_use]
     pub fn encode(self, snapshot: Snapshot, timestamp_ms: i64) -> Vec<Write> {
         let sha256 = hex_digest_bytes(&snapshot.bytes);
-        // Parts of one piece of memory: a large fleet's snapshot is not held twice.
+        // Slices of one piece of memory: a large fleet's snapshot is not held twice.
         let bytes = Bytes::from(snapshot.bytes);
         let chunk = |from: usize| bytes.slice(from..bytes.len().min(from + CHUNK_BYTES_MAX));
         let chunks: Vec<Bytes> = (0..bytes.len()).step_by(CHUNK_BYTES_MAX).map(chunk).collect();
@@ -76,7 +75,7 @@ impl Owner {
         writes
     }
 
-    /// The whole snapshots among the state records of this partition, newest first.
+    /// The complete snapshots among the state records of this partition, newest first.
     #[must_use]
     pub fn decode(self, state: &BTreeMap<String, Vec<u8>>) -> Vec<Snapshot> {
         let mut found: Vec<Snapshot> = [0, 1].into_iter().filter_map(|slot| self.decode_slot(state, slot)).collect();
@@ -88,7 +87,7 @@ impl Owner {
         let manifest = state.get(&self.key(slot, "manifest"))?;
         let found = self.decode_parts(state, slot, manifest);
         if found.is_none() {
-            // Also where a newer snapshot was being written when the process ended; the other slot is whole then.
+            // This happens also if the process ended while it wrote a newer snapshot; the other slot is complete then.
             tracing::warn!(
                 machine = self.machine,
                 partition = self.partition,
@@ -105,7 +104,7 @@ impl Owner {
         for number in 0..manifest.chunks {
             bytes.extend_from_slice(state.get(&self.key(slot, &number.to_string()))?);
         }
-        // Chunks of a newer snapshot in the making may stand here already: then the digest does not fit.
+        // Chunks of an unfinished newer snapshot may stand here already: then the digest differs.
         (hex_digest_bytes(&bytes) == manifest.sha256).then_some(Snapshot { offset: manifest.offset, slot, bytes })
     }
 }
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_in_the_making_leaves_the_other_slot() {
+    fn an_unfinished_snapshot_leaves_the_other_slot() {
         let mut state = BTreeMap::new();
         store(&mut state, OWNER.encode(snapshot(10, 0, 1), 0));
         store(&mut state, OWNER.encode(snapshot(20, 1, 2), 0));

@@ -1,4 +1,4 @@
-//! `topics create` and `topics check`: the five topics as the design wants them.
+//! `topics create` and `topics check`: the five topics with their required settings.
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -14,9 +14,10 @@ use crate::log::LogError;
 use crate::log::kafka::{KafkaConfig, LoginWatch, explain};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// A first answer may take a slow login; a stop waits for it too, so it is shorter than what service managers grant.
+/// Timeout of the first answer. It allows for a slow login, and is shorter than the stop timeout of service managers,
+/// since a stop waits for it too.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the reason for a failed contact is waited for.
+/// Time for which the reason of a failed contact is waited for.
 const REASON_WAIT: Duration = Duration::from_millis(500);
 const DAY_MS: i64 = 86_400_000;
 
@@ -34,7 +35,7 @@ pub struct TopicsConfig {
     pub signals_retention_days: u32,
     /// Days that `alerts` are kept.
     pub alerts_retention_days: u32,
-    /// True for a simulated fleet: records keep the (past) time they were made with, and nothing expires.
+    /// True for a simulated fleet: records keep their (past) time, and nothing expires.
     pub simulated: bool,
 }
 
@@ -55,7 +56,7 @@ impl TopicsConfig {
     fn partitions(&self, topic: Topic) -> i32 {
         match topic {
             Topic::Raw | Topic::Events | Topic::State => self.raw_partitions,
-            // One totally ordered log makes every alert reproducible.
+            // One totally ordered partition makes every alert reproducible.
             Topic::Signals | Topic::Alerts => 1,
         }
     }
@@ -73,7 +74,8 @@ impl TopicsConfig {
             Topic::Signals => {
                 vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", days(self.signals_retention_days))]
             }
-            // Compaction takes records older than its lag, and those of a simulated fleet are years old when they are written.
+            // Compaction removes records older than its lag, and those of a simulated fleet are years old when they are
+            // written.
             Topic::Alerts if self.simulated => vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", days(0))],
             Topic::Alerts => vec![
                 ("cleanup.policy", "compact,delete".to_owned()),
@@ -85,14 +87,14 @@ impl TopicsConfig {
     }
 }
 
-/// Asks the brokers which topics there are.
+/// Asks the brokers for their topics.
 fn contact(kafka: &KafkaConfig) -> Result<Metadata, LogError> {
     let login = LoginWatch::default();
     let consumer: BaseConsumer<LoginWatch> =
         kafka.client(&[]).create_with_context(login.clone()).map_err(|e| no_client(&e))?;
     consumer.fetch_metadata(None, CONTACT_TIMEOUT).map_err(|error| {
         if login.refused().is_none() {
-            // The reason is an event of its own, and may come after the answer.
+            // The reason is a separate event, and may come after the answer.
             let _ = consumer.poll(REASON_WAIT);
         }
         match login.refused() {
@@ -113,15 +115,14 @@ fn admin(kafka: &KafkaConfig) -> Result<AdminClient<DefaultClientContext>, LogEr
     kafka.client(&[]).create().map_err(|e| no_client(&e))
 }
 
-/// What [`KafkaConfig::check_properties`] did not foresee.
+/// The error for a client that fails although [`KafkaConfig::check_properties`] succeeded.
 fn no_client(error: &KafkaError) -> LogError {
     LogError::Fatal(format!("no Kafka client can be made: {error}"))
 }
 
-/// Makes the topics that are missing; says for each what was done.
+/// Creates the missing topics; returns one line for each topic.
 ///
-/// # Errors
-/// [`LogError`], naming broker and topic.
+/// # Errors [`LogError`], naming broker and topic.
 pub async fn create(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<String>, LogError> {
     contact(kafka)?;
     let admin = admin(kafka)?;
@@ -152,7 +153,8 @@ pub async fn create(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<St
     Ok(said)
 }
 
-/// The controller has made the topics; the brokers learn of it a moment later, and till then deny that there are any.
+/// Waits until the brokers list the topics: the controller has created them, and the brokers deny their existence for a
+/// moment.
 async fn wait_until_listed(kafka: &KafkaConfig) -> Result<(), LogError> {
     const LOOK_EVERY: Duration = Duration::from_millis(100);
     let begun = Instant::now();
@@ -174,12 +176,12 @@ async fn wait_until_listed(kafka: &KafkaConfig) -> Result<(), LogError> {
     }
 }
 
-/// Compressions that this build reads, as brokers name them; `producer` keeps what ours write.
+/// Compressions that this build reads, by the names of brokers; `producer` keeps the compression of our producers.
 const READABLE_CODECS: [&str; 6] = ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"];
 
-/// What is wrong where a topic's records come in a compression that no client of this build reads.
+/// The finding for a topic with a compression that no client of this build reads.
 fn unreadable_codec(topic: &str, codec: &str) -> Option<String> {
-    // A broker that does not say has the default, which is `producer`.
+    // A broker without an answer has the default, `producer`.
     (!codec.is_empty() && !READABLE_CODECS.contains(&codec)).then(|| {
         format!(
             "{topic}: compression.type is {codec:?}, which this wulog cannot read; set it to \"producer\" with kafka-configs, and let what \
@@ -188,10 +190,9 @@ fn unreadable_codec(topic: &str, codec: &str) -> Option<String> {
     })
 }
 
-/// What is not as the design wants it, one line each; empty when all is well.
+/// The settings that differ from the required ones, one line each; empty if there are none.
 ///
-/// # Errors
-/// [`LogError`], naming broker and topic, where the brokers cannot be asked.
+/// # Errors [`LogError`], naming broker and topic, if the brokers cannot be asked.
 pub async fn check(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<String>, LogError> {
     let metadata = contact(kafka)?;
     let admin = admin(kafka)?;
@@ -222,7 +223,7 @@ pub async fn check(kafka: &KafkaConfig, topics: &TopicsConfig) -> Result<Vec<Str
         wrong.extend(unreadable_codec(&name, &codec));
         for (key, wanted) in topics.settings(topic) {
             let actual = resource.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
-            // Retention is the operator's to change; what the meaning rests on is not.
+            // The operator may change retention, but not the settings on which the meaning of records rests.
             if !key.ends_with(".ms") && actual != wanted {
                 wrong.push(format!("{name}: {key} is {actual:?}, must be {wanted:?}"));
             }

@@ -1,6 +1,6 @@
-//! Lines that say nothing new allocate nothing: neither for their document nor on the way to it.
+//! Lines without new facts allocate nothing, neither for their document nor before it.
 
-// A global allocator that counts can only be written with unsafe; it passes everything on as it came.
+// A counting global allocator can only be written with unsafe; it passes every call on unchanged.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -66,7 +66,7 @@ impl Feed {
         Feed { normalizer, out: Vec::with_capacity(8) }
     }
 
-    /// Allocations of one line, where all that it gives is an event.
+    /// Allocations of one line whose only output is an event.
     fn allocations(&mut self, line: &str, offset: &mut u64) -> Option<usize> {
         let end = *offset + line.len() as u64 + 1;
         let header = RawHeader {
@@ -109,7 +109,7 @@ fn a_line_that_says_nothing_new_allocates_nothing() {
     ] {
         let mut feed = Feed::new();
         let mut offset = 0;
-        // More than the lines that are remembered by their hash, and than fit into the memory that documents share.
+        // More lines than the remembered hashes, and than the shared memory of documents holds.
         for _ in 0..200 {
             feed.allocations(line, &mut offset);
         }
@@ -141,6 +141,7 @@ fn lines_of_the_corpus_allocate_little() {
     assert!(lines > 400, "{lines} lines");
     let average = allocations as f64 / lines as f64;
     println!("{lines} lines, {average:.2} allocations each, {without} without any");
-    // 2.2 before the corpus had lines that other programs wrapped, which are restored with ten allocations each.
+    // The average was 2.2 before the corpus had lines that other programs wrapped, which are restored with ten
+    // allocations each.
     assert!(average < 2.5, "{average:.2} allocations for each of {lines} lines");
 }

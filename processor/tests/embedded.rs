@@ -1,4 +1,4 @@
-//! The embedded log refuses what is no log of this wulog, leaves it as it is, and names the file and what to do.
+//! The embedded log refuses a file that is not its own, leaves the file unchanged, and names the file and the remedy.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use wulog_processor::log::LogError;
 use wulog_processor::log::embedded::{self, EmbeddedConfig, Lock};
 
-/// Opening the file fails with these words and its name, and leaves its bytes alone.
+/// Expects that opening the file fails with these words and its name, and leaves its bytes unchanged.
 #[track_caller]
 fn expect_refused(path: &Path, words: &[&str]) {
     let before = std::fs::read(path).unwrap();
@@ -66,7 +66,7 @@ fn a_link_in_place_of_the_file_is_refused() {
     expect_refused(&link, &["symbolic link", "Name the file itself"]);
     let said = Lock::take(&link).unwrap_err().to_string();
     assert!(said.contains("symbolic link") && said.contains(link.to_str().unwrap()), "{said}");
-    // A link that leads nowhere makes no file there.
+    // A dangling link creates no file at its target.
     let dangling = folder.path().join("dangling.db");
     std::os::unix::fs::symlink(folder.path().join("nowhere"), &dangling).unwrap();
     assert!(embedded::open(&EmbeddedConfig::at(&dangling)).is_err() && Lock::take(&dangling).is_err());
@@ -86,7 +86,7 @@ fn the_file_and_those_beside_it_are_for_this_user_alone() {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
     drop(connection);
-    // A file of an earlier version, which took the umask's mode, is closed to others by whoever locks it.
+    // A file of an earlier version has the umask's mode; the process that locks it removes the rights of others.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let _lock = Lock::take(&path).unwrap();
     assert_eq!(mode(&path), 0o600);
@@ -100,7 +100,7 @@ fn a_rotten_page_is_named_with_its_file() {
     log_at(&path);
     let mut bytes = std::fs::read(&path).unwrap();
     let pages = bytes.len() / 4096;
-    // The first page holds the tables' definitions: the file opens, and reading it fails.
+    // The first page holds the tables' definitions: the file opens, but reading it fails.
     bytes[4096..(pages - 1) * 4096].fill(0xa5);
     std::fs::write(&path, bytes).unwrap();
     let said = match embedded::EmbeddedLog::open(&EmbeddedConfig::at(&path), "sum", wulog_schemas::topic::Topic::Raw) {

@@ -1,4 +1,4 @@
-//! The inputs that fuzzing kept, run again with a stable compiler: see `fuzz/run.sh`, which finds more.
+//! The inputs that fuzzing kept, run with a stable compiler; `fuzz/run.sh` finds more.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ mod product {
 #[allow(unreachable_pub, reason = "a library's module, to its other user")]
 mod checks;
 
-/// The inputs of a file, one a line: bytes that are no printable ASCII, and backslashes, stand as `\xNN`.
+/// The inputs of a file, one a line; backslashes, and bytes other than printable ASCII, are written as `\xNN`.
 fn inputs(file: &Path) -> Vec<Vec<u8>> {
     let Ok(text) = std::fs::read_to_string(file) else { return Vec::new() };
     let byte = |digits: &str| u8::from_str_radix(digits, 16).expect("two hex digits after \\x");
@@ -28,7 +28,7 @@ fn inputs(file: &Path) -> Vec<Vec<u8>> {
     text.lines().map(unescaped).collect()
 }
 
-/// Runs what was kept for a target through its check; a panic names the input.
+/// Runs the kept inputs of a target through its check; a panic names the input.
 #[track_caller]
 fn check_kept(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");

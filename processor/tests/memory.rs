@@ -12,7 +12,7 @@ use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 const MIB: usize = 1024 * 1024;
 const T: i64 = 1_700_000_000_000;
 
-/// What is sent, and what sends it.
+/// An attack: its name, and the function that sends its records.
 type Attack = (&'static str, fn(&mut Feed));
 
 struct Feed {
@@ -64,10 +64,10 @@ fn measured(run: impl FnOnce(&mut Feed), memory_mib_max: usize) -> (usize, Feed)
     (live_bytes() - before, feed)
 }
 
-/// One test, since all threads share what is counted.
+/// All cases are one test, since all threads share the counter.
 #[test]
 fn memory_stays_within_the_budget_whatever_is_sent() {
-    // 50,000 hosts as they are, two files each with two hundred lines: the promise of the default budget.
+    // 50,000 hosts of the usual kind, two files each with two hundred lines: the promise of the default budget.
     let usual = |feed: &mut Feed| {
         for host in 0..5_000 {
             let host = format!("{host:032}");
@@ -124,7 +124,7 @@ fn memory_stays_within_the_budget_whatever_is_sent() {
         );
         assert!(bytes < 80 * MIB, "{what}: {} MiB", bytes / MIB);
     }
-    // A host that is well known outlives any number of new ones.
+    // A well-known host outlives any number of new hosts.
     let (_, mut feed) = measured(
         |feed| {
             for number in 0..200 {

@@ -1,5 +1,5 @@
-//! The memory budget of the Detector, measured by an allocator that counts: whatever hosts and names are made up, memory
-//! stays within the budget, the hosts of the real fleet keep their place, and their outbreak is alerted.
+//! The memory budget of the Detector, measured by a counting allocator: with any made-up hosts and names, memory stays
+//! within the budget, the hosts of the real fleet keep their place, and their outbreak raises an alert.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod counting;
@@ -25,7 +25,8 @@ const REAL: i64 = 1_000;
 const STRICKEN: i64 = REAL / 20;
 const UPDATE: &str = "update:8468427e-6555-e8d9-5360-9cbc1d52a0bb";
 
-/// What an attacker with the rights of a processor writes between two days of the real fleet, one signal for each number.
+/// An attack by a principal with the rights of a processor: one signal for each number, between two days of the real
+/// fleet.
 type Attack = (&'static str, fn(&mut Feed, i64));
 
 const ATTACKS: [Attack; 4] = [
@@ -52,7 +53,7 @@ const ATTACKS: [Attack; 4] = [
 ];
 const ATTACK_SIGNALS: i64 = 30_000;
 
-/// A text of 200 bytes that no other number has.
+/// A text of 200 bytes that differs for each number.
 fn long(what: &str, number: i64) -> String {
     format!("{what}-{number:0>width$}", width = 199 - what.len())
 }
@@ -64,13 +65,13 @@ fn config(limits: Limits) -> DetectorConfig {
 struct Feed {
     detector: Detector,
     before: usize,
-    /// The most memory in use after any signal.
+    /// The largest memory in use after any signal.
     peak: usize,
     now: i64,
     offset: i64,
     alerts: Vec<Vec<u8>>,
     limits: Limits,
-    /// The detector is replaced by a restored snapshot after so many signals.
+    /// Number of signals after which a restored snapshot replaces the detector.
     restarted_every: Option<i64>,
     notices: Vec<String>,
 }
@@ -208,13 +209,13 @@ fn check_outbreak(feed: &Feed, attack: &str) {
     let expected: Vec<String> = (0..STRICKEN).map(|nth| real(nth * 20 + 3)).collect();
     assert_eq!(names, expected, "{attack}");
     assert_eq!(alert.subjects[0].subject, UPDATE, "{attack}");
-    // All other hosts of the fleet succeeded at it, and their server is still known.
+    // All other hosts of the fleet succeeded at the update, and their server is still known.
     let factor = alert.common_factors.iter().find(|factor| factor.dimension == "wsus").expect("the server is named");
     assert_eq!((factor.value.as_str(), factor.coverage, factor.in_healthy), ("wsus-3", 1.0, 0.0), "{attack}");
     assert_eq!(alert.contrast.same_subject_succeeded_hosts, (REAL - STRICKEN) as u64, "{attack}");
 }
 
-/// One test, since all threads share what is counted.
+/// All cases are one test, since all threads share the counter.
 #[test]
 fn memory_stays_within_the_budget_and_real_hosts_keep_their_place() {
     let limits = Limits { memory_mib_max: BUDGET_MIB, ..Limits::default() };
@@ -238,13 +239,13 @@ fn memory_stays_within_the_budget_and_real_hosts_keep_their_place() {
         let figure = feed.detector.figures().into_iter().find(|figure| figure.name == "hosts_forgotten").unwrap();
         assert_eq!(figure.value, counts.hosts_forgotten as i64);
     }
-    // Restarts change nothing: who is forgotten depends on the signals alone.
+    // Restarts change nothing: the signals alone decide which hosts are forgotten.
     let [straight, restarted] = [None, Some(7_001)].map(|every| Feed::whole(&ATTACKS[1], limits, every));
     assert!(straight.counts().hosts_forgotten > 5_000);
     assert!(straight.alerts == restarted.alerts, "the documents differ");
     assert!(straight.detector.snapshot() == restarted.detector.snapshot(), "the states differ");
     drop((straight, restarted));
-    // The limits of hosts and strings give way in the same manner.
+    // The limits of hosts and strings are kept in the same way.
     for few in [Limits { hosts: 1_500, ..Limits::default() }, Limits { strings: 2_500, ..Limits::default() }] {
         let feed = Feed::whole(&ATTACKS[1], few, None);
         assert!(feed.detector.hosts_known() <= few.hosts && feed.counts().hosts_forgotten > 5_000, "{few:?}");

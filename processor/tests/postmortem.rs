@@ -1,5 +1,5 @@
-//! The post-mortem of a small outbreak: what its files say, and that nobody's text in them acts. Beside it the same outbreak
-//! under another configuration.
+//! The post-mortem of a small outbreak: the contents of its files, and the check that foreign text does not act in
+//! them. Also the same outbreak under another configuration.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -103,7 +103,7 @@ fn text_of(page: &str) -> String {
     )
 }
 
-/// A page as its reader sees it.
+/// The text of a page as its reader sees it.
 fn seen(page: &str) -> String {
     let entities = [("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
     entities.iter().fold(page.to_owned(), |page, (entity, text)| page.replace(entity, text))
@@ -163,7 +163,7 @@ fn the_command_of_the_source_stands_at_the_end() {
     assert!(!page.contains("processor.toml"));
 }
 
-/// What `lib/utils.py` of Timesketch asks of a row: `message`, `datetime` in ISO 8601, and `timestamp_desc`.
+/// The requirements of Timesketch's `lib/utils.py` for a row: `message`, `datetime` in ISO 8601, and `timestamp_desc`.
 #[test]
 fn every_row_of_the_timeline_can_be_imported() {
     let (incident, newest) = incident();
@@ -183,7 +183,7 @@ fn every_row_of_the_timeline_can_be_imported() {
 }
 
 #[test]
-fn nobodys_text_acts() {
+fn foreign_text_does_not_act_in_pages() {
     let (incident, _) = incident();
     let files = written(&incident, Language::En);
     let page = &files["report.html"];

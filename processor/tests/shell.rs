@@ -1,4 +1,4 @@
-//! The shell's promise, on the embedded log with a small machine: no output lost, none repeated, whatever happens.
+//! The shell's promise, on the embedded log with a small machine: no output is lost or repeated, whatever happens.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use wulog_schemas::raw::RawHeader;
 use wulog_schemas::topic::Topic;
 use wulog_service::Clock;
 
-/// Adds up the lengths of values and says the sum after each; panics on "boom".
+/// Adds up the lengths of values and outputs the sum after each; panics on "boom".
 struct Sum(u64);
 
 impl Machine for Sum {
@@ -83,7 +83,7 @@ fn shell(config: &EmbeddedConfig, wrap: impl FnOnce(EmbeddedLog) -> Box<dyn Log>
     Shell::new(config, (), wrap(log))
 }
 
-/// Steps until the end of the log; gives up on the first error that is not to be retried.
+/// Steps until the end of the log; returns the first error that cannot be retried.
 fn to_end(shell: &mut Shell<Sum>) -> Result<(), LogError> {
     for _ in 0..200 {
         match shell.step(Duration::ZERO) {
@@ -114,7 +114,7 @@ fn a_shell_that_is_dropped_anywhere_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_record_that_panics_is_marked_and_passed_over_once() {
+fn a_record_that_panics_is_marked_and_skipped_once() {
     let folder = tempfile::tempdir().unwrap();
     let config = embedded_log(folder.path());
     append(&config, &["a", "bb", "boom", "ccc"]);
@@ -125,7 +125,7 @@ fn a_record_that_panics_is_marked_and_passed_over_once() {
     assert_eq!(events(&config), ["1", "3", "skipped", "6", "8"]);
 }
 
-/// Fails every third commit: half of those after the transaction went through, as a time-out may.
+/// A log that fails every third commit: half of these after the transaction went through, like a time-out.
 struct Flaky {
     log: EmbeddedLog,
     commits: u32,
@@ -186,7 +186,7 @@ fn a_stop_after_a_failed_commit_neither_loses_nor_repeats() {
         let mut stopped = shell(&config, |log| Box::new(Flaky { log, commits }));
         let failed = (0..10).any(|_| stopped.step(Duration::ZERO).is_err());
         assert!(failed, "a commit fails before the end");
-        // Told to stop, it finds a log that answers again.
+        // At the stop the log answers again.
         assert!(stopped.finish().is_err());
         to_end(&mut shell(&config, |log| Box::new(log))).unwrap();
         assert_eq!(events(&config), ["1", "3", "6", "10", "15", "21", "22"]);

@@ -1,5 +1,5 @@
-//! The status page of `standalone` over a small outbreak: pages, JSON, CSV and events say what the log holds; nobody's text
-//! in them acts; nobody reads them without being allowed to.
+//! The status page of `standalone` over a small outbreak: pages, JSON, CSV and events agree with the log; foreign text
+//! does not act in them; only permitted readers see them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,7 +78,7 @@ impl Bench {
         Bench { _folder: folder, port, stop, thread, log }
     }
 
-    /// The outbreak on loopback, once its incident is shown.
+    /// The outbreak on loopback, once the page shows its incident.
     fn with_incident() -> (Bench, String) {
         let bench = Bench::start("[http]\nlisten = '127.0.0.1:PORT'\n");
         let mut id = String::new();
@@ -109,7 +109,7 @@ impl Bench {
 
     fn get(&self, path: &str) -> Answer {
         let mut answer = None;
-        // The rate of questions is bounded, and a test asks faster than people.
+        // The rate of questions is bounded, and a test asks faster than a person.
         eventually(path, || {
             answer = self.ask(path, &[]).filter(|answer| !answer.body.contains("too many questions"));
             answer.is_some()
@@ -141,7 +141,7 @@ impl Drop for Bench {
     }
 }
 
-/// The raw record of the first failure: what stands in a log is anybody's text.
+/// The raw record of the first failure; a log line may hold any text.
 fn append_line(log: &EmbeddedConfig) {
     let mut sink = EmbeddedLog::open(log, "test", Topic::Raw).unwrap();
     let offsets = outbreak().into_iter().find_map(|signal| match signal.fact {
@@ -211,7 +211,7 @@ fn the_pages_say_what_the_log_holds() {
     );
     expect(&incident, &["First failures of 8 hosts over time"]);
     assert!(!incident.contains("newest success"), "nobody has recovered");
-    // A page does not wait for raw lines; who looks again sees them.
+    // A page does not wait for raw lines; the next load shows them.
     eventually("the raw line of the first failure", || {
         bench.page(&format!("/incidents/{id}")).contains("&lt;&#x2f;pre&gt;")
     });
@@ -363,7 +363,7 @@ fn the_table_and_its_csv_file_have_the_same_rows() {
 }
 
 #[test]
-fn nobodys_text_acts() {
+fn foreign_text_does_not_act_in_pages() {
     let (bench, id) = Bench::with_incident();
     let hostile = "/hosts/%3Dcmd%7C%27%20%2FC%20calc%27%21A0%3Cscript%3Ealert%281%29%3C%2Fscript%3E%E2%80%AE%22x";
     let found = bench.page("/hosts?state=failing");
@@ -474,7 +474,7 @@ fn events_tell_of_changes_and_streams_are_bounded() {
         let data = text.rsplit("data: ").next().unwrap();
         data.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
     };
-    // A note of an operator makes a document, and so news.
+    // A note of an operator leads to a document, and so to an event.
     let at = START + 52 * HOUR;
     let order = Order {
         action: Action::Note,

@@ -1,5 +1,5 @@
-//! The Detector under the shell, on the embedded log: its configuration becomes data, and what it told of outlives its
-//! state.
+//! The Detector under the shell, on the embedded log: its configuration becomes data, and open incidents survive a loss
+//! of state.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ fn tick(config: &EmbeddedConfig, log_time: i64) {
     append(config, Topic::Signals, "tick/0", serde_json::to_vec(&signal).unwrap());
 }
 
-/// The ticks of eleven minutes, as they come after a pause: a jump that goes on for ten is believed.
+/// The ticks of eleven minutes after a pause: a jump that continues for ten minutes is believed.
 fn ticks(config: &EmbeddedConfig, from: i64) {
     (0..=11).for_each(|minute| tick(config, from + minute * MINUTE));
 }
@@ -75,7 +75,7 @@ fn a_start_with_another_configuration_is_a_record() {
     assert!((later..=later + 11 * MINUTE).contains(&recorded), "{recorded}");
 }
 
-/// State and signals are lost; the newest document of an open incident is what is known of it.
+/// State and signals are lost; the newest document of an open incident is the only source.
 #[test]
 fn an_open_incident_outlives_the_state() {
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +91,7 @@ fn an_open_incident_outlives_the_state() {
     }
     let told = read(&config, Topic::Alerts).len();
     embedded::open(&config).unwrap().execute_batch("DELETE FROM state").unwrap();
-    // Fourteen days after its last document nobody has failed any more.
+    // Fourteen days after its last document no host has newly failed.
     ticks(&config, open.time.updated.0 + 14 * DAY + 1);
     run(&config, &detector);
     let alerts = read(&config, Topic::Alerts);
@@ -101,7 +101,7 @@ fn an_open_incident_outlives_the_state() {
     assert!(last.related.adopted);
     assert_eq!((last.hosts.affected, last.time.onset), (open.hosts.affected, open.time.onset));
     assert_eq!(last.time.opened, UtcTime(open.time.opened.0));
-    // With its state in place nothing is taken over twice.
+    // With the state in place, no incident is taken over twice.
     ticks(&config, open.time.updated.0 + 15 * DAY);
     run(&config, &detector);
     assert_eq!(read(&config, Topic::Alerts).len(), told + 1);

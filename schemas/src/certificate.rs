@@ -1,7 +1,7 @@
 //! The inventory of a host's certificate stores: the value of a raw record of kind `certificates`.
 //!
-//! An inventory describes the machine's stores at one time. It says of each store whether it was read completely, since
-//! only a complete list can tell that a certificate is missing. It never holds keys, nor the store `My`.
+//! An inventory describes the machine's stores at one time. Each store has a mark for a complete reading, since only a
+//! complete list can prove that a certificate is missing. An inventory never holds keys, nor the store `My`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,33 +30,34 @@ pub struct Inventory {
     /// When the stores were read, milliseconds since 1970 UTC. For gathered files: when the newest of them was written.
     #[serde(default)]
     pub taken: i64,
-    /// The stores that were looked at.
+    /// The stores that were read.
     #[serde(default)]
     pub stores: Vec<Store>,
-    /// The update policy; absent where nobody looked.
+    /// The update policy; absent where the policy was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
-    /// The TLS certificate of the host's WSUS server; absent where nobody looked, or the server is asked without TLS.
+    /// The TLS certificate of the host's WSUS server; absent where the server was not asked, or is addressed without
+    /// TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wsus_site: Option<Site>,
-    /// Files that the update client did not trust, as the host's log says, and that were still there.
+    /// Files that, by the host's log, the update client did not trust, and that still existed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_files: Vec<FailedFile>,
 }
 
 /// A downloaded file that the update client did not trust, and the signer that the file names.
 ///
-/// Nobody has verified the signature again: the file itself says who signed it.
+/// The signature is not verified again: the signer is a claim of the file itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailedFile {
     /// Path of the file, as the log names it.
     pub path: String,
-    /// Why the client did not trust the file, as an HRESULT: `0x%08x`.
+    /// The client's reason for not trusting the file, as an HRESULT: `0x%08x`.
     pub error: String,
-    /// When the collector read the first line that says so, milliseconds since 1970 UTC.
+    /// When the collector read the first line about this file, milliseconds since 1970 UTC.
     #[serde(default)]
     pub seen: i64,
-    /// The certificate of the signer; absent where the file carries no signature that can be read.
+    /// The certificate of the signer; absent where the file has no readable signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<Certificate>,
     /// Whether the signature carries a time stamp. Without one, the signature is invalid once the certificate expires.
@@ -67,7 +68,7 @@ pub struct FailedFile {
     pub chain: Vec<Certificate>,
 }
 
-/// What a TLS server showed to the host, and whether the host trusts it.
+/// The certificate that a TLS server showed to the host, and whether the host trusts it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Site {
     /// `host[:port]`, as the policy `WUServer` names it.
@@ -75,7 +76,8 @@ pub struct Site {
     /// Whether the host trusts the certificate for this name; absent where the server could not be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted: Option<bool>,
-    /// Why the certificate is not trusted, as an HRESULT (`0x800b0109`); or why the server could not be asked.
+    /// The reason for which the certificate is not trusted, or the server could not be asked, as an HRESULT
+    /// (`0x800b0109`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The certificate of the server first, then those of its issuers, as far as the host could build the chain.
@@ -91,10 +93,10 @@ pub struct Store {
     /// True when `certificates` is the whole content of the store. Where it is false, a certificate that is not listed may
     /// still be there.
     pub complete: bool,
-    /// Why the store could not be read, or could be read only in part.
+    /// The reason for which the store could not be read, or only in part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Certificates that a limit left out.
+    /// Number of certificates that a limit left out.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unlisted: u64,
     /// The certificates, in the order of their SHA-1 thumbprints.
@@ -119,14 +121,14 @@ pub struct Certificate {
     /// Serial number, hex digits in lower case.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub serial: String,
-    /// Start of the validity, milliseconds since 1970 UTC. `certutil` writes it in the local time of the host and without
-    /// its offset, so that it may be wrong by up to 14 hours where the inventory was made by `certutil`.
+    /// Start of the validity, milliseconds since 1970 UTC. `certutil` writes local time of the host without its offset,
+    /// so in an inventory made by `certutil` the time may be wrong by up to 14 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<i64>,
-    /// End of the validity, as `not_before`.
+    /// End of the validity, with the accuracy of `not_before`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<i64>,
-    /// Whether the certificate is meant for code signing; absent where the source does not say it.
+    /// Whether the certificate is meant for code signing; absent where the source does not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_signing: Option<bool>,
     /// OID of the signature's algorithm, such as `1.2.840.113549.1.1.11`.
@@ -135,12 +137,12 @@ pub struct Certificate {
     /// Size of the public key in bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_bits: Option<u32>,
-    /// Who put the certificate into the store; absent where the source does not say it.
+    /// The party that put the certificate into the store; absent where the source does not name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
 }
 
-/// Who put a certificate into a store of the machine.
+/// The party that put a certificate into a store of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -155,8 +157,8 @@ pub enum Origin {
 /// The update policy of a host, as the registry holds it below `SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Policy {
-    /// `AcceptTrustedPublisherCerts`: whether the client takes updates that somebody else than Microsoft signed. Windows
-    /// reads a missing value as off.
+    /// `AcceptTrustedPublisherCerts`: whether the client accepts updates that are signed by a publisher other than
+    /// Microsoft. Windows reads a missing value as off.
     #[serde(default)]
     pub accept_trusted_publisher_certs: bool,
     /// `WUServer`.
@@ -171,7 +173,8 @@ pub struct Policy {
 }
 
 impl Inventory {
-    /// Hash of what the inventory lists, whenever it was taken: 16 hex digits. Heartbeats repeat it.
+    /// Hash of the contents of the inventory, without the time at which it was taken: 16 hex digits. Heartbeats repeat
+    /// the hash.
     #[must_use]
     pub fn hash(&self) -> String {
         let lists = Inventory { taken: 0, ..self.clone() };
@@ -179,7 +182,7 @@ impl Inventory {
         hex_digest_bytes(&json)[..16].to_owned()
     }
 
-    /// The store of that name, where the inventory looked at it.
+    /// The store of that name, if the inventory has read it.
     #[must_use]
     pub fn store(&self, name: &str) -> Option<&Store> {
         self.stores.iter().find(|store| store.name == name)

@@ -1,7 +1,7 @@
-//! What operators say of incidents: acknowledgements, silences and notes.
+//! Orders of operators about incidents: acknowledgements, silences and notes.
 //!
-//! `wulog-processor alerts ack|silence|note` writes an [`Order`] to `wulog.signals`. The detector reads it like every other
-//! signal, and its documents repeat it as [`Handling`], so a replay of the topic repeats it too.
+//! `wulog-processor alerts ack|silence|note` writes an [`Order`] to `wulog.signals`. The detector reads an order like
+//! every other signal, and repeats it in documents as [`Handling`], so a replay of the topic repeats the orders too.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::hresult::Family;
 use crate::time::UtcTime;
 
-/// What an operator did.
+/// The kind of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Somebody works on it.
+    /// A person works on the incident.
     Acknowledge,
-    /// Nobody is to be notified until a time.
+    /// No notification until a time.
     Silence,
     /// A remark.
     Note,
@@ -23,7 +23,7 @@ pub enum Action {
     Clear,
 }
 
-/// Which incidents an order is about. Every part that is given must fit.
+/// The incidents of an order. Every part that is given must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Scope {
     /// One incident, by its id.
@@ -43,16 +43,16 @@ pub struct Scope {
 /// A record of `wulog.signals` by which an operator handles incidents. The record key is `handling`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
-    /// What is done.
+    /// The kind of the order.
     pub action: Action,
-    /// To which incidents.
+    /// The incidents of the order.
     pub scope: Scope,
-    /// Who does it.
+    /// The operator.
     pub by: String,
-    /// Until when it holds, milliseconds since 1970 UTC; without it, until the incident ends.
+    /// End of the order, milliseconds since 1970 UTC; without an end, until the incident ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
-    /// Why.
+    /// The operator's reason.
     pub why: String,
 }
 
@@ -62,7 +62,7 @@ pub struct Handling {
     /// The newest acknowledgement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Note>,
-    /// Silences that cover it.
+    /// Silences that cover the incident.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silenced: Vec<Note>,
     /// Remarks, oldest first; at most 20.
@@ -70,29 +70,28 @@ pub struct Handling {
     pub notes: Vec<Note>,
 }
 
-/// Who said what, when.
+/// The operator, the time and the text of one order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Note {
-    /// Who.
+    /// The operator.
     pub by: String,
     /// Log time of the order.
     pub at: UtcTime,
-    /// Until when it holds; without it, until the incident ends.
+    /// End of the order; without an end, until the incident ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<UtcTime>,
-    /// Why.
+    /// The operator's reason.
     pub why: String,
 }
 
 impl Handling {
-    /// Whether there is nothing to say.
+    /// Whether there is no acknowledgement, silence or note.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Handling::default()
     }
 
-    /// The end of the longest silence that covers `now_ms`; `None` where none does. A silence without an end counts as one
-    /// of ten years.
+    /// The end of the longest silence that covers `now_ms`, or `None`. A silence without an end counts as ten years.
     #[must_use]
     pub fn silenced_until(&self, now_ms: i64) -> Option<i64> {
         const TEN_YEARS_MS: i64 = 10 * 366 * 86_400_000;

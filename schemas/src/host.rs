@@ -1,4 +1,4 @@
-//! Who a host is: an id that survives renames of files and restarts, and tells cloned names apart.
+//! The identity of a host: an id that survives renames of files and restarts, and that differs for clones.
 
 use std::fmt;
 
@@ -12,20 +12,20 @@ use sha2::{Digest, Sha256};
 pub struct HostId(String);
 
 impl HostId {
-    /// The id of the machine that a collector runs on: its machine id (`MachineGuid`, `/etc/machine-id`) and its
-    /// computer name, since cloned images share the first and renamed machines keep it.
+    /// The id of the machine on which a collector runs: a hash of its machine id (`MachineGuid`, `/etc/machine-id`) and
+    /// its computer name. Cloned images share the machine id, and renamed machines keep it, so both parts are needed.
     #[must_use]
     pub fn of_machine(machine_id: &str, computer_name: &str) -> HostId {
         HostId::digest(&["machine", machine_id.trim(), &canonical_name(computer_name)])
     }
 
-    /// The id of a host of which only gathered files are seen (`HOST/WindowsUpdate.log`): its name is all there is.
+    /// The id of a host that is known by gathered files only (`HOST/WindowsUpdate.log`): a hash of its name.
     #[must_use]
     pub fn of_gathered(name: &str) -> HostId {
         HostId::digest(&["gathered", &canonical_name(name)])
     }
 
-    /// The id of a gathered host whose folder is called as another host's but for case or blanks around it.
+    /// The id of a gathered host whose folder name differs from another host's only in case or surrounding blanks.
     #[must_use]
     pub fn of_gathered_apart(name: &str) -> HostId {
         HostId::digest(&["gathered", &canonical_name(name), name])
@@ -60,13 +60,14 @@ pub fn canonical_name(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// The name of the host of a folder that is kept apart from a host of the same name; see [`HostId::of_gathered_apart`].
+/// The name of a host that is kept apart from another host of the same canonical name; see
+/// [`HostId::of_gathered_apart`].
 #[must_use]
 pub fn name_apart(folder: &str) -> String {
     format!("{} (folder {folder:?})", canonical_name(folder))
 }
 
-/// SHA-256 over parts with a separator that cannot stand in them, as 64 lower-case hex digits.
+/// SHA-256 over parts, joined by a separator that no part contains, as 64 lower-case hex digits.
 #[must_use]
 pub fn hex_digest(parts: &[&str]) -> String {
     let mut joined = Vec::new();

@@ -1,7 +1,8 @@
-//! Foreign text on its way to a person: log lines, terminals, and JSON that is shown on one.
+//! Foreign text that a person will see: in log lines, on terminals, and in JSON.
 //!
-//! Host names, file names and log lines are chosen by others. A newline in one forges a log line, ESC and the C1 controls
-//! command a terminal, and bidirectional controls make a text read otherwise than it is. Here they become visible.
+//! Others choose host names, file names and log lines. A newline in such a text forges a log line, ESC and the C1
+//! controls command a terminal, and bidirectional controls change the order in which a text is read. This module makes
+//! these characters visible.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -16,8 +17,8 @@ pub fn is_invisible(c: char) -> bool {
             | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
-/// A text in which invisible characters stand as `\n`, `\u{1b}` and so on. A backslash stays as it is: the text is for
-/// reading, not for taking back.
+/// The text with invisible characters written as `\n`, `\u{1b}` and so on. A backslash stays unchanged: the text is for
+/// reading, not for decoding.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_invisible) {
@@ -34,11 +35,11 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Valid JSON with the same meaning, in which invisible characters from U+007F on are escaped as `\u009b`. JSON itself
-/// asks for that only below U+0020, so what serde_json writes can still command a terminal.
+/// The same JSON with invisible characters from U+007F on escaped as `\u009b`. JSON requires escapes only below U+0020,
+/// so the output of serde_json can still command a terminal.
 #[must_use]
 pub fn visible_json(json: &str) -> Cow<'_, str> {
-    // Control characters below that stand between values only, as the newlines of pretty JSON.
+    // Control characters below U+007F stand only between values, like the newlines of pretty JSON.
     let is_escaped = |c: char| c >= '\u{7f}' && is_invisible(c);
     if !json.chars().any(is_escaped) {
         return Cow::Borrowed(json);
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_is_shown_instead() {
+    fn invisible_characters_are_made_visible() {
         let check = |text: &str, expect: &str| assert_eq!(visible(text), expect);
         check("PC-1", "PC-1");
         check("Prüfung 北京 🙂", "Prüfung 北京 🙂");

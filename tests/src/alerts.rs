@@ -1,4 +1,4 @@
-//! Alert documents for tests of channels, and `standalone` with nothing to do but to deliver them.
+//! Alert documents for tests of channels, and a `standalone` that only delivers them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,8 +50,7 @@ pub struct Desk {
 impl Desk {
     /// Writes the configuration.
     ///
-    /// # Panics
-    /// When there is no room.
+    /// # Panics If the disk is full.
     #[must_use]
     pub fn new(config: &str) -> Desk {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -63,8 +62,7 @@ impl Desk {
 
     /// Writes another configuration, for the next start.
     ///
-    /// # Panics
-    /// When there is no room.
+    /// # Panics If the disk is full.
     pub fn configure(&self, config: &str) {
         fs::write(self.config(), config).expect("a file can be written");
     }
@@ -87,10 +85,9 @@ impl Desk {
         self.path("wulog.db")
     }
 
-    /// Starts `standalone`, and waits until the channels have a position: what is written from then on is news.
+    /// Starts `standalone`, and waits until the channels have a position: later documents are new to them.
     ///
-    /// # Panics
-    /// When it does not come up.
+    /// # Panics If it does not come up.
     #[must_use]
     pub fn start(&self, channels: usize) -> Running {
         let logs = self.path("logs");

@@ -1,4 +1,4 @@
-//! What comes out of the product, against what went in: the lines of the files, and the published JSON Schemas.
+//! The product's outputs against its inputs: the lines of the files, and the published JSON Schemas.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,10 +10,9 @@ use serde_json::Value;
 /// The lines of each file, by its path.
 pub type Lines = BTreeMap<String, Vec<String>>;
 
-/// The lines of a file's bytes, taken apart without the product's code: decoded, split at `\n`, one `\r` stripped.
+/// The lines of a file's bytes, split without the product's code: decoded, split at `\n`, one `\r` stripped.
 ///
-/// # Panics
-/// When they are neither UTF-8 nor UTF-16LE with a byte order mark.
+/// # Panics If they are neither UTF-8 nor UTF-16LE with a byte order mark.
 #[must_use]
 pub fn split(bytes: &[u8]) -> Vec<String> {
     let text = match bytes.strip_prefix(b"\xff\xfe") {
@@ -58,10 +57,9 @@ pub fn is_attempt(event: &[u8]) -> bool {
     event["event"]["dataset"] == "windows_update.attempt"
 }
 
-/// The lines that events are about, by file and in the events' order. Attempts are left out.
+/// The lines of events, by file and in the events' order. Attempts are left out.
 ///
-/// # Panics
-/// When an event names no file or no line.
+/// # Panics If an event names no file or no line.
 #[must_use]
 pub fn originals<'a>(events: impl IntoIterator<Item = &'a [u8]>) -> Lines {
     let mut lines = Lines::new();
@@ -76,10 +74,9 @@ pub fn originals<'a>(events: impl IntoIterator<Item = &'a [u8]>) -> Lines {
     lines
 }
 
-/// Says where two sets of lines differ first, instead of printing all of both.
+/// Compares two sets of lines, and prints the first difference instead of both sets.
 ///
-/// # Panics
-/// When they differ.
+/// # Panics If they differ.
 #[track_caller]
 pub fn expect_same(events: &Lines, written: &Lines) {
     let files: Vec<&String> = events.keys().collect();
@@ -96,8 +93,7 @@ pub fn expect_same(events: &Lines, written: &Lines) {
 
 /// The published schema `schemas/json/NAME.schema.json`.
 ///
-/// # Panics
-/// When there is none, or it is none.
+/// # Panics If the schema is missing or invalid.
 #[must_use]
 pub fn schema(name: &str) -> Validator {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/json").join(name).with_extension("schema.json");
@@ -106,10 +102,9 @@ pub fn schema(name: &str) -> Validator {
     jsonschema::validator_for(&schema).expect("a valid JSON Schema")
 }
 
-/// Checks a document.
+/// Validates a document.
 ///
-/// # Panics
-/// When it is not what the schema describes.
+/// # Panics If the document does not follow the schema.
 #[track_caller]
 pub fn expect_valid(schema: &Validator, document: &[u8]) {
     let value: Value = serde_json::from_slice(document).expect("a document is JSON");

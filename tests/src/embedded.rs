@@ -15,8 +15,8 @@ use wulog_schemas::topic::Topic;
 use crate::fleet::{Cause, DAY_MS, Fleet, FleetSpec, Layout};
 use crate::rig::Rig;
 
-/// A day of peace, then a day in which every host of one server fails. Sites are in UTC, since files alone don't say their
-/// zone.
+/// A quiet day, then a day in which every host of one server fails. Sites are in UTC, since files alone don't name
+/// their zone.
 #[must_use]
 pub fn outbreak_on_the_second_day(seed: u64, hosts: usize) -> Fleet {
     let mut spec = FleetSpec::new(seed, hosts).with_outbreak(1, DAY_MS, Cause::UntrustedRoot);
@@ -27,10 +27,9 @@ pub fn outbreak_on_the_second_day(seed: u64, hosts: usize) -> Fleet {
     Fleet::new(spec)
 }
 
-/// Lets `fleet` live until `end_ms`, `step_ms` at a time, and gives the log at `FOLDER/wulog.db`.
+/// Lets `fleet` live until `end_ms`, `step_ms` at a time, and returns the log at `FOLDER/wulog.db`.
 ///
-/// # Errors
-/// When a log cannot be written or read.
+/// # Errors If a log cannot be written or read.
 pub fn lived(fleet: Fleet, folder: &Path, (end_ms, step_ms): (i64, i64)) -> anyhow::Result<EmbeddedConfig> {
     let log = EmbeddedConfig::at(&folder.join("wulog.db"));
     let sink = log.clone();

@@ -1,4 +1,4 @@
-//! What the end-to-end tests have in common: the product's binaries, and what their alerts say.
+//! Shared parts of the end-to-end tests: the product's binaries, and the incidents in their alerts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,17 +9,17 @@ use wulog_schemas::alert::Alert;
 
 use crate::process::run;
 
-/// One of the product's binaries, built as it stands.
+/// One of the product's binaries, built from the current source.
 ///
-/// # Panics
-/// When it does not build.
+/// # Panics If it does not build.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        // Cargo describes the package of the test in the environment, and ring's build script is run again where that differs.
+        // Cargo describes the package of the test in the environment, and ring's build script runs again if the
+        // environment differs.
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
                 command.env_remove(name);
@@ -32,8 +32,8 @@ pub fn binary(name: &str) -> PathBuf {
                 "--release",
                 "--workspace",
                 "--bins",
-                // A test among the targets lets the libraries have the features that `cargo test` gives them: without it, all
-                // of the processor would be built a second time.
+                // With a test among the targets, the libraries have the features of `cargo test`: otherwise the whole
+                // processor would be built a second time.
                 "--test",
                 "quiet",
             ])
@@ -56,7 +56,7 @@ pub fn processor(arguments: &[&str]) -> Vec<Vec<u8>> {
     ended.stdout.lines().filter(|line| !line.is_empty()).map(|line| line.as_bytes().to_vec()).collect()
 }
 
-/// What an incident came to: its last document, without what depends on when and where it was processed.
+/// The result of an incident: its last document, without the parts that depend on when and where it was processed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Incident {
     /// Family of codes.
@@ -69,10 +69,9 @@ pub struct Incident {
     pub cause: Option<(String, String)>,
 }
 
-/// The incidents that alert documents are about, in the order of their onset.
+/// The incidents in alert documents, in the order of their onset.
 ///
-/// # Panics
-/// When a document is no alert.
+/// # Panics If a document is not an alert.
 #[must_use]
 pub fn incidents<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Vec<Incident> {
     let mut last: BTreeMap<String, Alert> = BTreeMap::new();

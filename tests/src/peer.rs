@@ -1,4 +1,4 @@
-//! TLS peers of channels that are not ours: Python's servers, and certificates that OpenSSL makes.
+//! TLS peers of channels that are not part of wulog: Python's servers, and certificates from OpenSSL.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,20 +9,18 @@ use serde_json::Value;
 use crate::kafka::Skip;
 use crate::process::Running;
 
-/// A company's CA with certificates of a server at 127.0.0.1 and of a client, and a CA of somebody else.
+/// A company's CA with certificates of a server at 127.0.0.1 and of a client, and an unrelated CA.
 #[derive(Debug)]
 pub struct Certificates {
     folder: tempfile::TempDir,
 }
 
 impl Certificates {
-    /// Makes them.
+    /// Creates the certificates.
     ///
-    /// # Errors
-    /// [`Skip`] where there is no OpenSSL.
+    /// # Errors [`Skip`] where there is no OpenSSL.
     ///
-    /// # Panics
-    /// When OpenSSL is there and fails.
+    /// # Panics If OpenSSL is there and fails.
     pub fn make() -> Result<Certificates, Skip> {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let script = "set -e
@@ -60,10 +58,10 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts one: `https`, `smtps`, `starttls` or `smtp`. With `mutual` a client must show a certificate of the CA.
+    /// Starts a server: `https`, `smtps`, `starttls` or `smtp`. With `mutual` a client must show a certificate of the
+    /// CA.
     ///
-    /// # Panics
-    /// When it does not come up.
+    /// # Panics If the server does not come up.
     #[must_use]
     pub fn start(mode: &str, certificates: &Certificates, mutual: bool) -> Peer {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/server.py");
@@ -82,10 +80,9 @@ impl Peer {
         self.port
     }
 
-    /// What it took so far.
+    /// The messages that the server has accepted.
     ///
-    /// # Panics
-    /// When it says something else than JSON.
+    /// # Panics If the server's output is not JSON.
     #[must_use]
     pub fn taken(&self) -> Vec<Value> {
         let said = self.running.stdout();

@@ -1,5 +1,5 @@
-//! The product's binaries as processes: run to their end, or running until they are told to stop. Nothing here waits
-//! without a limit, and nothing outlives its test.
+//! The product's binaries as processes: run to their end, or running until they are stopped. Every wait has a limit,
+//! and no process outlives its test.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,18 +11,18 @@ use tempfile::TempDir;
 
 use crate::line::binary;
 
-/// How long a command that is to end by itself may take: a minute on loaded cores is generous.
+/// Timeout of a command that ends by itself: a minute on loaded cores is generous.
 const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a process may take to stop once told so: its own grace of 10 s and some.
+/// Timeout of a stop: the process's own grace of 10 s and a margin.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long one may take to stop while Kafka does not answer: `TimeoutStopSec` of the processor's unit in `deploy/`.
+/// Timeout of a stop while Kafka does not answer: `TimeoutStopSec` of the processor's unit in `deploy/`.
 pub const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How a process ended, and what it said.
+/// The end and the output of a process.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// The exit code; `None` after a signal.
@@ -34,10 +34,9 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// It ended as it should.
+    /// Expects a successful end.
     ///
-    /// # Panics
-    /// When its exit code is not 0, with what it said.
+    /// # Panics If the exit code is not 0; the message has the output.
     #[track_caller]
     pub fn expect_success(&self) {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
@@ -63,8 +62,7 @@ pub fn run<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Ended {
 
 /// Waits until `condition` holds.
 ///
-/// # Panics
-/// When it does not within `limit`, saying `what` was awaited.
+/// # Panics If it does not hold within `limit`; the message names `what`.
 pub fn eventually(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + limit;
     while !condition() {
@@ -129,8 +127,7 @@ impl Running {
 
     /// Waits until `condition` holds while the process runs.
     ///
-    /// # Panics
-    /// When it does not within `limit`, or the process ends before; with what it said.
+    /// # Panics If it does not hold within `limit`, or if the process ends before; the message has the output.
     pub fn until(&mut self, what: &str, limit: Duration, mut condition: impl FnMut(&Running) -> bool) {
         let until = Instant::now() + limit;
         while !condition(self) {
@@ -156,10 +153,9 @@ impl Running {
         self.terminate_within(STOP_TIMEOUT)
     }
 
-    /// The same for one that may take another time to stop.
+    /// Sends SIGTERM and waits for the end, up to `limit`.
     ///
-    /// # Panics
-    /// When it takes longer than `limit`.
+    /// # Panics If the stop takes longer than `limit`.
     #[must_use]
     pub fn terminate_within(self, limit: Duration) -> Ended {
         let pid = self.child.id().to_string();
@@ -168,10 +164,9 @@ impl Running {
         self.ended_within(limit)
     }
 
-    /// Waits until somebody else has killed it.
+    /// Waits until another party has killed the process.
     ///
-    /// # Panics
-    /// When that takes longer than 15 s.
+    /// # Panics If that takes longer than 15 s.
     pub fn until_gone(mut self) {
         self.wait(STOP_TIMEOUT);
     }
@@ -181,10 +176,9 @@ impl Running {
         drop(self);
     }
 
-    /// Waits for it to end by itself.
+    /// Waits for the process to end by itself.
     ///
-    /// # Panics
-    /// When it does not within `limit`.
+    /// # Panics If it does not end within `limit`.
     #[must_use]
     pub fn ended_within(mut self, limit: Duration) -> Ended {
         let status = self.wait(limit);
@@ -205,7 +199,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to kill.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

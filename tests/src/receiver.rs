@@ -1,4 +1,4 @@
-//! An HTTP server for tests of channels: it records each request and answers as it is told, well or badly.
+//! An HTTP server for tests of channels: it records each request and answers as the test says, well or badly.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How a request is answered.
+/// The answer to a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// With this status, and these further header lines.
     Status(u16, &'static str),
-    /// Not at all for this time; then the connection is closed.
+    /// No answer for this time; then the connection is closed.
     Hang(Duration),
-    /// The connection is closed in the middle of the answer, after the request was taken.
+    /// The connection is closed in the middle of the answer, after the request was accepted.
     HalfClose,
 }
 
-/// A request as it came in.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Path.
@@ -28,9 +28,9 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
-    /// Whether it was answered with success.
+    /// Whether the answer was a success.
     pub taken: bool,
-    /// When it was complete.
+    /// Time at which the request was complete.
     pub at: Instant,
 }
 
@@ -86,7 +86,7 @@ impl Receiver {
         format!("http://127.0.0.1:{}/hook", self.port)
     }
 
-    /// What came in so far.
+    /// The requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -140,7 +140,7 @@ fn respond(mut stream: &TcpStream, answer: &Answer) -> std::io::Result<()> {
     }
 }
 
-/// Asks a server of this machine: the answer with its head; empty where nobody answers.
+/// The answer of a server of this machine with its head; empty without an answer.
 #[must_use]
 pub fn get(port: u16, path: &str) -> String {
     let ask = || -> std::io::Result<String> {

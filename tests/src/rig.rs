@@ -13,10 +13,10 @@ use wulog_service::Clock;
 
 use crate::fleet::{Fleet, Layout};
 
-/// How long collectors may take to ship one step before the log counts as stuck.
+/// Time after which collectors that have not shipped a step count as stuck.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long one collector may keep the others from their turn.
+/// Time that one collector may take before the next has its turn.
 const PASS_WAIT: Duration = Duration::from_millis(1);
 
 /// The fleet, its clock and its collectors.
@@ -29,10 +29,9 @@ pub struct Rig {
 
 impl Rig {
     /// Puts a collector on each site of `fleet`. Logs go to `FOLDER/logs/SITE/HOST/`, checkpoints to `FOLDER/state/`.
-    /// `now_ms` is the clock that the fleet moves.
+    /// The fleet advances the clock `now_ms`.
     ///
-    /// # Errors
-    /// When a collector cannot start.
+    /// # Errors If a collector cannot start.
     pub fn new(
         fleet: Fleet,
         folder: &Path,
@@ -66,10 +65,9 @@ impl Rig {
         &self.fleet
     }
 
-    /// Lets the fleet live until `until_ms` and ships all that it wrote. Returns the lines.
+    /// Lets the fleet live until `until_ms` and ships all of its lines. Returns the number of lines.
     ///
-    /// # Errors
-    /// When a log cannot be written, or is not shipped within a minute.
+    /// # Errors If a log cannot be written, or is not shipped within a minute.
     pub fn step(&mut self, until_ms: i64) -> anyhow::Result<u64> {
         let lines = self.fleet.write_until(&self.folder.join("logs"), until_ms)?;
         self.now_ms.store(until_ms, Ordering::Release);
@@ -91,10 +89,9 @@ impl Rig {
         Ok(lines)
     }
 
-    /// Ends the collectors; their checkpoints say that all is shipped.
+    /// Ends the collectors; their checkpoints confirm that all lines are shipped.
     ///
-    /// # Errors
-    /// When something is not.
+    /// # Errors If a line is not shipped.
     pub fn finish(self) -> anyhow::Result<()> {
         for collector in self.collectors {
             collector.drain(STEP_TIMEOUT)?;

@@ -1,4 +1,4 @@
-//! A tenant of the Kafka testbed: a configuration file, its topics, and what they hold.
+//! A tenant of the Kafka testbed: a configuration file, its topics, and their records.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,17 +22,16 @@ pub struct Tenant<'a> {
 }
 
 impl<'a> Tenant<'a> {
-    /// Makes the topics of `prefix`; configuration files go to `folder`.
+    /// Creates the topics of `prefix`; configuration files go to `folder`.
     ///
-    /// # Panics
-    /// When they cannot be made.
+    /// # Panics If the topics cannot be created.
     #[must_use]
     pub fn new(broker: &'a KafkaTestbed, folder: &Path, prefix: &str) -> Tenant<'a> {
         let tenant = Tenant { broker, prefix: prefix.to_owned(), folder: folder.to_owned() };
         let config = tenant.config("admin", broker.bootstrap());
         let config = config.to_str().expect("a UTF-8 path");
         processor(&["topics", "create", "--config", config]);
-        // A loaded broker answers before it knows all that it has made.
+        // A loaded broker answers before it knows all new topics.
         let checked = || run("wulog-processor", &["topics", "check", "--config", config]).code == Some(0);
         eventually("the topics are there", SETTLES_WITHIN, checked);
         tenant
@@ -67,15 +66,14 @@ impl<'a> Tenant<'a> {
 
     /// The committed values of a topic.
     ///
-    /// # Panics
-    /// When one has none.
+    /// # Panics If a record has no value.
     #[must_use]
     pub fn values(&self, topic: Topic) -> Vec<Vec<u8>> {
         let records = self.broker.read_topic(&topic.name(&self.prefix));
         records.into_iter().map(|record| record.value.expect("only state has records without value")).collect()
     }
 
-    /// What replaying a stage says of alerts.
+    /// The alerts of a replay of a stage.
     #[must_use]
     pub fn replay(&self, stage: &str) -> Vec<Vec<u8>> {
         let config = self.config("replay", self.broker.bootstrap());
@@ -83,7 +81,7 @@ impl<'a> Tenant<'a> {
         processor(&["replay", "--config", config, "--stage", stage, "--alerts-out", "-"])
     }
 
-    /// What `alerts list` prints.
+    /// The output of `alerts list`.
     #[must_use]
     pub fn alerts_list(&self) -> String {
         let config = self.config("reader", self.broker.bootstrap());
@@ -92,10 +90,9 @@ impl<'a> Tenant<'a> {
         ended.stdout
     }
 
-    /// Waits until each of `lines` lines is an event, and each signal is heard; gives the events.
+    /// Waits until each of `lines` lines is an event, and each signal is processed; returns the events.
     ///
-    /// # Panics
-    /// When that takes longer than a minute and a half.
+    /// # Panics If that takes longer than a minute and a half.
     #[must_use]
     pub fn settled(&self, lines: u64) -> Vec<Vec<u8>> {
         eventually("an event for each line", SETTLES_WITHIN, || self.line_events().len() as u64 >= lines);
@@ -107,7 +104,7 @@ impl<'a> Tenant<'a> {
         self.line_events()
     }
 
-    /// The events of lines; those of attempts are about several lines.
+    /// The events of lines; attempts concern several lines.
     fn line_events(&self) -> Vec<Vec<u8>> {
         let mut events = self.values(Topic::Events);
         events.retain(|event| !is_attempt(event));
@@ -115,10 +112,9 @@ impl<'a> Tenant<'a> {
     }
 }
 
-/// Partition and offset of the raw record that an event is about.
+/// Partition and offset of the raw record of an event.
 ///
-/// # Panics
-/// When it names none.
+/// # Panics If the event names none.
 #[must_use]
 pub fn raw_position(event: &[u8]) -> (i64, i64) {
     let event: Value = serde_json::from_slice(event).expect("an event is JSON");

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const TOPICS: [&str; 5] = ["raw", "events", "signals", "alerts", "state"];
 const PREFIX: &str = "rights";
 
-/// What Kafka says to a question of a principal.
+/// Kafka's answer to a request of a principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
     Done,
@@ -29,7 +29,7 @@ enum Said {
 }
 
 impl Said {
-    /// Only the refusal that was looked for is one: a client may be refused something else on the way to it.
+    /// Only the expected refusal counts: a client may be refused another request before.
     fn of(error: &KafkaError, refusal: RDKafkaErrorCode) -> Said {
         if error.rdkafka_error_code() == Some(refusal) { Said::Denied } else { Said::Other(error.to_string()) }
     }
@@ -47,7 +47,7 @@ impl ProducerContext for Answers {
         let said = result
             .as_ref()
             .map_or_else(|(error, _)| Said::of(error, Refusal::TopicAuthorizationFailed), |_| Said::Done);
-        // The test has given up where nobody listens.
+        // The test may have given up waiting.
         let _ = self.0.send(said);
     }
 }
@@ -126,12 +126,12 @@ impl Bench {
         }
         let (answer, answers) = std::sync::mpsc::sync_channel(1);
         let producer: ThreadedProducer<Answers> = self.client(user).create_with_context(Answers(answer)).unwrap();
-        // No processor runs by now, which would take the record for one of a host.
+        // No processor runs at this time that could take the record for one of a host.
         producer.send(BaseRecord::<str, str>::to(&topic).partition(0).key("probe").payload("probe")).unwrap();
         answers.recv_timeout(LIMIT).unwrap_or_else(|_| Said::Other("no answer".to_owned()))
     }
 
-    /// Takes the transactional id of a processor, which would shut that processor out.
+    /// Takes the transactional id of a processor, which would fence that processor.
     fn fences(&self, user: &str) -> Said {
         let mut config = self.client(user);
         config.set("transactional.id", format!("{PREFIX}-normalizer-other"));
@@ -142,7 +142,8 @@ impl Bench {
             .map_or_else(|error| Said::of(&error, Refusal::TransactionalIdAuthorizationFailed), |()| Said::Done)
     }
 
-    /// Joins a group that reads `topic`. To be refused the topic is no answer: it is one that the principal may describe.
+    /// Joins a group that reads `topic`. The topic must be one that the principal may describe, so that the answer
+    /// concerns the group.
     fn joins(&self, user: &str, group: &str, topic: &str) -> Said {
         let mut config = self.client(user);
         config.set("group.id", group).set("enable.auto.commit", "false");
@@ -155,8 +156,8 @@ impl Bench {
 
 type Polled<'a> = Option<Result<BorrowedMessage<'a>, KafkaError>>;
 
-/// Polls until `done`, or until the refusal that is looked for. Other errors are no answer: the client looks for a group
-/// beside the records, and a connection may go.
+/// Polls until `done`, or until the expected refusal. Other errors do not count: the client looks for a group beside
+/// the records, and a connection may be lost.
 fn answered(consumer: &BaseConsumer, refusal: RDKafkaErrorCode, done: impl Fn(&Polled<'_>) -> bool) -> Said {
     let (until, mut last) = (Instant::now() + LIMIT, Said::Other("no answer".to_owned()));
     while Instant::now() < until {
@@ -174,7 +175,7 @@ fn answered(consumer: &BaseConsumer, refusal: RDKafkaErrorCode, done: impl Fn(&P
     last
 }
 
-/// The rights as the table in `deploy/kafka/README.md` has them.
+/// The rights in the table of `deploy/kafka/README.md`.
 fn may_read(user: &str, topic: &str) -> bool {
     match user {
         "processor" => topic != "events",
@@ -187,7 +188,7 @@ fn may_write(user: &str, topic: &str) -> bool {
     user == "processor" || (user == "collector" && topic == "raw")
 }
 
-/// What Kafka answers to a principal, where that is not what the table says.
+/// Kafka's answers to a principal that differ from the table.
 fn differences(bench: &Bench, user: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut expect = |what: &str, said: Said, allowed: bool| {
@@ -230,7 +231,7 @@ fn each_principal_does_its_work_and_nothing_else() {
     assert!(granted.status.success(), "{}", String::from_utf8_lossy(&granted.stderr));
     eprintln!("acls.sh took {:?}", began.elapsed());
 
-    // All do their work: a line becomes an event, and the reader sees it.
+    // All principals do their work: a line becomes an event, and the reader sees it.
     let log = bench.folder.path().join("WindowsUpdate.log");
     std::fs::write(&log, "2023/03/01 22:19:01.8143606 1132 4 Agent a line with rights\n").unwrap();
     let state = bench.folder.path().join("state");
@@ -249,7 +250,7 @@ fn each_principal_does_its_work_and_nothing_else() {
     let reader = bench.config("reader", topics);
     run("wulog-processor", &["alerts".as_ref(), "list".as_ref(), "--config".as_ref(), reader.as_path()])
         .expect_success();
-    // A stop writes snapshots, which takes the rights on `state`.
+    // A stop writes snapshots, which needs the rights on `state`.
     for running in [collector, processor] {
         let ended = running.terminate();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);

@@ -1,4 +1,4 @@
-//! What goes wrong at a user's site: each gives an exit code and words that name the place and say what to do, or a
+//! Faults at a user's site: each leads to an exit code and a message that names the place and the remedy, or to a
 //! stated retry, and nothing is lost.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ const COLLECTOR: &str = "wulog-collector";
 /// Nothing listens there.
 const NO_BROKER: &str = "[kafka]\n'bootstrap.servers' = '127.0.0.1:1'\n";
 
-/// A folder with things in it that a user may point at by mistake. `DIR` in texts stands for it.
+/// A folder with files that a user may configure by mistake. `DIR` in texts stands for it.
 struct Site(TempDir);
 
 impl Site {
@@ -145,7 +145,7 @@ fn a_wrong_configuration_of_standalone() {
         check(&channel("labels = { 'label.site' = [] }\n"), &["DIR/c.toml:5: labels:", "nothing would be sent"]);
         check(&channel("families = []\n"), &["DIR/c.toml:5: families:"]);
     }
-    // What a start or every alert fails at.
+    // Faults of a start or of every alert.
     let check = |text: &str, parts: &[&str]| site.check_config(PROCESSOR, "check-config --standalone", text, 2, parts);
     check(&channel("ca_file = 'DIR/none.pem'\n"), &["DIR/c.toml:5: channel a: ca_file:", "none.pem"]);
     check(&channel("ca_file = 'DIR/one.log'\n"), &["DIR/c.toml:5: channel a: ca_file:", "no PEM certificate"]);
@@ -197,7 +197,7 @@ fn a_wrong_configuration_of_the_collector() {
 #[test]
 fn inputs_that_name_no_readable_file() {
     let site = Site::new();
-    // As root every mode can be read; a link to itself cannot.
+    // Root can read a file of any mode, but not a link to itself.
     #[cfg(unix)]
     std::os::unix::fs::symlink(site.path("loop.log"), site.path("loop.log")).unwrap();
     let input =
@@ -208,7 +208,7 @@ fn inputs_that_name_no_readable_file() {
     #[cfg(unix)]
     check("loop.log", &["DIR/loop.log", "cannot be read"]);
 
-    // Running it says so as well, and goes on.
+    // Running it reports the fault too, and continues.
     let paths = if cfg!(unix) { "folder', 'DIR/none/*.log', 'DIR/loop.log" } else { "folder', 'DIR/none/*.log" };
     fs::write(site.path("c.toml"), site.fill(&input(paths))).unwrap();
     let mut running = site.start(COLLECTOR, "run --config DIR/c.toml");
@@ -222,7 +222,7 @@ fn inputs_that_name_no_readable_file() {
 }
 
 #[test]
-fn files_that_are_no_logs() {
+fn files_that_are_not_logs_are_refused() {
     let site = Site::new();
     let parsed = site.check(
         PROCESSOR,
@@ -266,7 +266,7 @@ fn no_broker_answers() {
     site.check(PROCESSOR, "replay --config DIR/processor.toml", 1, &["127.0.0.1:1"]);
     site.check(COLLECTOR, "test --config DIR/collector.toml", 1, &says);
 
-    // What runs for ever goes on trying.
+    // A program without an end of its own keeps trying.
     for running in [&mut processor, &mut collector] {
         running.until("the broker's name", Duration::from_secs(15), |running| running.stderr().contains(says[0]));
     }
@@ -284,8 +284,8 @@ fn on_kafka(broker: &KafkaTestbed, site: &Site, prefix: &str, partitions: i32) {
 }
 
 #[test]
-fn topics_that_are_not_as_they_must_be() {
-    let name = "topics_that_are_not_as_they_must_be";
+fn topics_with_wrong_settings_are_named() {
+    let name = "topics_with_wrong_settings_are_named";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let site = Site::new();
     let prefix = kafka::unique_prefix("bad");

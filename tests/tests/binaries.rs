@@ -106,7 +106,7 @@ fn scan(at: DateTime<Utc>) -> Vec<String> {
     ]
 }
 
-/// A download that ends with 0x800b0109, as definite as it gets.
+/// A download that ends with 0x800b0109, without any doubt.
 fn failure(at: DateTime<Utc>) -> Vec<String> {
     let path = "C:\\Windows\\SoftwareDistribution\\Download\\3c\\agent.cab";
     let report = format!(
@@ -129,7 +129,7 @@ fn files_in_one_alert_out() {
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let bench = Bench::new(broker, &kafka::unique_prefix("binaries"));
 
-    // All four scan, and are caught up.
+    // All four hosts scan, and have caught up.
     let now = Utc::now();
     HOSTS.iter().for_each(|host| bench.append(host, &scan(now - TimeDelta::minutes(10))));
     let processor = bench.start("processor");
@@ -139,7 +139,8 @@ fn files_in_one_alert_out() {
     // The collector is killed between lines that are written while it runs, and those that it finds.
     bench.append(HOSTS[0], &failure(now));
     bench.until_all_are_events(broker);
-    // Killed while lines come: those of its last second are in Kafka and not in its checkpoint, so they are sent again.
+    // Killed while lines arrive: the lines of its last second are in Kafka and not in its checkpoint, so they are sent
+    // again.
     let mut collector = collector;
     for _ in 0..2 {
         for _ in 0..60 {
@@ -165,7 +166,7 @@ fn files_in_one_alert_out() {
     expect_all_valid(&bench, broker);
 }
 
-/// The detector's snapshot and the signals before its offset are gone: what is open is what the alerts say.
+/// The detector's snapshot and the signals before its offset are gone: only the alerts show the open incidents.
 #[test]
 fn an_open_incident_outlives_the_state_that_knew_of_it() {
     let name = "an_open_incident_outlives_the_state_that_knew_of_it";
@@ -224,7 +225,7 @@ fn both_stop_while_kafka_is_away_and_go_on_when_it_is_back() {
     }
     let mut events = broker.read_topic(&bench.topic(Topic::Events));
     if broker.forgot_a_transaction() {
-        // Then its batch may be there twice, under the same ids, which is how a SIEM tells.
+        // The batch may then be there twice, with the same ids, by which a SIEM recognizes duplicates.
         let mut ids = BTreeSet::new();
         events.retain(|event| ids.insert(event_id(value(event))));
     }
@@ -264,7 +265,7 @@ fn expect_one_alert(bench: &Bench, records: &[TopicRecord]) {
     assert_eq!(names, &HOSTS[..3]);
 }
 
-/// Every header, heartbeat, event, signal and alert is what the published schemas describe.
+/// Every header, heartbeat, event, signal and alert follows the published schemas.
 fn expect_all_valid(bench: &Bench, broker: &KafkaTestbed) {
     for (topic, name) in [(Topic::Events, "event"), (Topic::Signals, "signal"), (Topic::Alerts, "alert")] {
         let (schema, records) = (schema(name), broker.read_topic(&bench.topic(topic)));

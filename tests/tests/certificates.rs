@@ -1,5 +1,5 @@
-//! Root causes of the certificate that signs updates, end to end: logs and inventories of a fleet go in, and the alert
-//! names the certificate where it is the cause and nowhere else.
+//! Root causes in the certificate that signs updates, end to end: with logs and inventories of a fleet, the alert names
+//! the certificate if and only if it is the cause.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -36,7 +36,7 @@ fn alerts(dir: &Path, detector: &DetectorConfig) -> Vec<Alert> {
     documents.iter().filter(is_last).cloned().collect()
 }
 
-/// A fleet whose logs are written once; inventories are written beside them again and again.
+/// A fleet whose logs are written once; inventories are rewritten beside them for each case.
 struct Bench {
     dir: tempfile::TempDir,
     fleet: Fleet,
@@ -82,7 +82,7 @@ impl Bench {
     }
 }
 
-/// Whether the alert names the certificate, what is wrong with it, and the store, as its first factor.
+/// Whether the first factor of the alert is the certificate with its fault and store.
 fn names(alert: &Alert, cause: RootCause, certificate: &SimulatedCertificate) -> bool {
     let (condition, store) = match cause {
         RootCause::NotOnWsus | RootCause::NotDelivered | RootCause::RootOnly | RootCause::Former => {
@@ -105,8 +105,8 @@ fn names(alert: &Alert, cause: RootCause, certificate: &SimulatedCertificate) ->
         && found.former.is_some() == has_former
 }
 
-/// Runs each root cause at fleets of these seeds; gives how many runs named the cause, how many there were, and what was
-/// said in place of it.
+/// Runs each root cause at fleets of these seeds; returns the number of runs that named the cause, the number of runs,
+/// and the wrong answers.
 fn run(hosts: usize, percent: usize, seeds: std::ops::Range<u64>) -> (usize, usize, Vec<String>) {
     let (mut named, mut runs, mut others) = (0, 0, Vec::new());
     for seed in seeds {
@@ -131,7 +131,7 @@ fn run(hosts: usize, percent: usize, seeds: std::ops::Range<u64>) -> (usize, usi
     (named, runs, others)
 }
 
-/// Whether the alert names something that is not the cause.
+/// Whether the alert names a certificate that is not the cause.
 fn names_another(alert: &Alert, cause: RootCause, certificate: &SimulatedCertificate) -> bool {
     !alert.certificates.is_empty() && !names(alert, cause, certificate)
         || alert.common_factors.iter().any(|factor| factor.dimension == "certificate") && alert.certificates.is_empty()
@@ -196,7 +196,7 @@ fn where_the_certificate_is_in_its_stores_it_is_not_named() {
     }
 }
 
-/// Each warning names the certificate of the outbreak that is to come, and nothing else is warned of.
+/// Each warning names the certificate of the later outbreak, and there is no other warning.
 #[test]
 fn warnings_come_before_the_first_failure() {
     for hosts in [20, 200] {
@@ -234,8 +234,8 @@ fn warnings_come_before_the_first_failure() {
     }
 }
 
-/// What is missing on all clients of a server is missing on the healthy ones too, which did not try the update yet. The
-/// alert counts them as they are.
+/// A certificate that is missing on all clients of a server is missing on the healthy ones too, which did not try the
+/// update yet. The alert counts the healthy ones correctly.
 #[test]
 fn the_alert_says_where_the_certificate_is_and_which_steps_are_answered() {
     let bench = Bench::new(1, 100, Cause::UntrustedRoot);
@@ -305,7 +305,7 @@ fn the_signer_of_the_failing_file_takes_the_place_of_the_wsus_machine() {
     expect_valid(&schema("alert"), &serde_json::to_vec(&alert).unwrap());
 }
 
-/// Hosts without an inventory are unknown: the numbers count those with one alone.
+/// Hosts without an inventory are unknown: the numbers count only hosts with an inventory.
 #[test]
 fn a_host_without_an_inventory_is_never_counted_as_lacking() {
     let bench = Bench::new(2, 100, Cause::UntrustedRoot);
@@ -318,11 +318,11 @@ fn a_host_without_an_inventory_is_never_counted_as_lacking() {
     assert!(affected > 0 && affected < alert.hosts.affected);
     assert_eq!(alert.certificates[0].affected_known, affected);
     let without = bench.alert(RootCause::NotDelivered, 0).unwrap();
-    // The WSUS machines alone say nothing about clients.
+    // The WSUS machines alone prove nothing about clients.
     assert_eq!(without.certificates, []);
 }
 
-/// `standalone` reads the files that stand beside the logs, and `certificates` says what it read.
+/// `standalone` reads the files beside the logs, and `certificates` prints their contents.
 #[test]
 fn standalone_reads_inventories_beside_the_logs() {
     let bench = Bench::new(3, 40, Cause::UntrustedRoot);
@@ -337,7 +337,7 @@ fn standalone_reads_inventories_beside_the_logs() {
         Path::new(&db).exists() && listed().contains(&format!("{all} hosts with an inventory"))
     });
     running.terminate().expect_success();
-    // Each list is the same from the files themselves.
+    // Each list equals the list from the files themselves.
     let from_files = run_program("wulog-processor", &["certificates", "list", "--logs", &logs]).stdout;
     assert_eq!(listed(), from_files);
     let clients = bench.fleet.hosts().filter(|host| host.wsus != SERVER).count();
@@ -350,11 +350,11 @@ fn standalone_reads_inventories_beside_the_logs() {
     assert!(after.lines().nth(1).unwrap_or_default().contains(&words), "{missing}");
 }
 
-/// A collector ships the files to a real Kafka, and `certificates` says the same of the topic as of the files. Heartbeats
-/// carry the hash of each inventory and the time of its files.
+/// A collector ships the files to a real Kafka, and `certificates` prints the same for the topic as for the files.
+/// Heartbeats carry the hash of each inventory and the time of its files.
 #[test]
-fn the_topic_tells_what_the_files_tell() {
-    let name = "the_topic_tells_what_the_files_tell";
+fn the_topic_gives_the_same_answers_as_the_files() {
+    let name = "the_topic_gives_the_same_answers_as_the_files";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let bench = Bench::new(5, 30, Cause::UntrustedRoot);
     bench.write_inventories(RootCause::NotDelivered, 100);
@@ -408,7 +408,7 @@ fn the_topic_tells_what_the_files_tell() {
         told += 1;
     }
     assert_eq!(hashes.len(), all);
-    // A host says that it has caught up, and then carries the hash.
+    // A host reports that it has caught up, and then carries the hash.
     assert!(told > 0, "no heartbeat carries a hash");
 }
 

@@ -1,6 +1,6 @@
-//! The reference of the configuration is made from the types that read it, and the examples follow their schemas.
+//! The reference of the configuration is generated from the types that read it, and the examples follow their schemas.
 //!
-//! `WULOG_BLESS=1 cargo test --release --workspace --test configuration` writes reference and schemas anew.
+//! `WULOG_BLESS=1 cargo test --release --workspace --test configuration` rewrites reference and schemas.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
@@ -69,7 +69,7 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// What a value may be. A table of its own is noted, and written later.
+    /// The possible values of a key. A nested table is noted, and written later.
     fn value(&mut self, path: &str, schema: &'a Value) -> String {
         if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
             let name = name.trim_start_matches("#/$defs/");

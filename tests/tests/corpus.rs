@@ -1,4 +1,5 @@
-//! Every line of every log in the corpus is exactly one event that holds it, whatever its age, damage and encoding.
+//! Every line of every log in the corpus becomes exactly one event with the whole line, for any age, damage and
+//! encoding.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -26,7 +27,7 @@ fn parse(files: &[PathBuf]) -> Vec<String> {
     arguments.extend_from_slice(files);
     let ended = process::run("wulog-processor", &arguments);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    // A log without a time zone, one that cannot be read, and several folders are warned of; nothing else is.
+    // There are warnings about a log without a time zone, an unreadable log, and several folders, and no others.
     assert!(ended.stderr.lines().all(|line| line.contains(" WARN ")), "{}", ended.stderr);
     ended.stdout.lines().map(str::to_owned).collect()
 }

@@ -1,5 +1,5 @@
-//! Channels of `standalone`: every transition arrives, under its key, whatever the endpoint does and however often the
-//! processor is killed.
+//! Channels of `standalone`: every transition arrives, with its key, for any behaviour of the endpoint and any number
+//! of kills of the processor.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +13,10 @@ use wulog_tests::process::{Running, eventually};
 use wulog_tests::receiver::{Answer, Receiver, Request, get};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long the hostile test goes on; `WULOG_HOSTILE_SECS` sets it.
+/// Duration of the hostile test; `WULOG_HOSTILE_SECS` sets it.
 const HOSTILE_SECS: u64 = 20;
-/// An endpoint that answers every second request badly takes a document in two seconds, and in each second two or three are
-/// written: so many seconds for each one of the test until all have arrived.
+/// Seconds of draining for each second of the test: an endpoint that answers every second request badly accepts a
+/// document in two seconds, while two or three are written in each second.
 const DRAIN_FACTOR: u64 = 9;
 
 fn well(_: &Request) -> Answer {
@@ -165,7 +165,7 @@ fn a_test_message_is_marked_and_its_failure_is_told() {
     running.terminate().expect_success();
 }
 
-/// A generator of numbers: the same for the same seed.
+/// A random number generator: the same sequence for the same seed.
 fn next(state: &AtomicU64) -> u64 {
     let mut x = state.load(Ordering::Relaxed);
     x ^= x << 13;
@@ -175,7 +175,7 @@ fn next(state: &AtomicU64) -> u64 {
     x
 }
 
-/// Answers badly more often than well.
+/// An endpoint that answers badly more often than well.
 fn hostile(dice: &AtomicU64) -> Answer {
     match next(dice) % 10 {
         0 | 1 => Answer::Status(500, ""),
@@ -229,7 +229,8 @@ fn every_transition_arrives_over_a_hostile_endpoint_and_kills() {
         }
     }
     assert_eq!(first_taken, written, "the order is kept");
-    // A repeat of what was taken comes from a kill between the answer and the commit, at most one each.
+    // A duplicate of an accepted document comes from a kill between the answer and the commit, at most one for each
+    // kill.
     let repeated = keys(&receiver, true).len() - written.len();
     let lost_answers = receiver.requests().iter().filter(|request| !request.taken).count();
     println!("{} transitions, {kills} kills, {lost_answers} bad answers, {repeated} repeated", written.len());

@@ -1,5 +1,5 @@
-//! The Alertmanager channel on a real Alertmanager, of which the notifications are counted at a receiver of its own: one
-//! page for each incident and for each raised severity, over restarts of both.
+//! The Alertmanager channel with a real Alertmanager, whose notifications are counted at a receiver: one page for each
+//! incident and for each raised severity, over restarts of both.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::TcpListener;
@@ -13,7 +13,8 @@ use wulog_tests::process::{Running, eventually};
 use wulog_tests::receiver::{Answer, Receiver, get};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Longer than group_interval and two intervals of sending again: what has not been notified by then will not be.
+/// Longer than group_interval and two intervals of sending again: a notification that has not come by then will not
+/// come.
 const QUIET: Duration = Duration::from_secs(6);
 const PROGRAM: &str = "/usr/bin/prometheus-alertmanager";
 
@@ -56,10 +57,10 @@ impl Bench {
         running
     }
 
-    /// The alerts that it holds as not ended: incident and severity.
+    /// The alerts that have not ended: incident and severity.
     fn alerts(&self) -> Vec<(String, String)> {
         let answer = get(self.port, "/api/v2/alerts");
-        // Everything before the body is no JSON, and the body may come in one chunk.
+        // The headers before the body are not JSON, and the body may come in one chunk.
         let body =
             answer.split_once('[').zip(answer.rsplit_once(']')).map(|((head, _), (rest, _))| &rest[head.len()..]);
         let body = body.map(|body| format!("{body}]")).unwrap_or_default();
@@ -78,7 +79,7 @@ fn held(id: &str, level: &str) -> (String, String) {
     (id.to_owned(), level.to_owned())
 }
 
-/// Notifications with a firing alert, as (incident, severities that fire), in order.
+/// Notifications with a firing alert, as (incident, firing severities), in order.
 fn pages(receiver: &Receiver) -> Vec<(String, Vec<String>)> {
     let of = |request: &wulog_tests::receiver::Request| {
         let body = request.json();
@@ -132,8 +133,8 @@ fn one_page_for_each_incident_and_each_raise_over_restarts() {
 
     assert_eq!(bench.alerts(), [held(&one, "high"), held(&two, "high")], "the label set of medium has ended");
 
-    // A restarted Alertmanager has forgotten its alerts and kept its log of notifications, which it writes when it is told to
-    // stop; wulog sends what is open again.
+    // A restarted Alertmanager has lost its alerts and kept its log of notifications, which it writes at a stop; wulog
+    // sends the open alerts again.
     alertmanager.terminate().expect_success();
     wulog.kill9();
     alertmanager = bench.start();
@@ -150,7 +151,7 @@ fn one_page_for_each_incident_and_each_raise_over_restarts() {
     assert_eq!(pages(&receiver), expected, "a restart of either pages nobody");
     assert!(!resolved(&receiver, &one) && !resolved(&receiver, &two), "both are still open");
 
-    // Both down: a change is told when both are back.
+    // Both are down: a change is reported when both are back.
     alertmanager.terminate().expect_success();
     wulog.kill9();
     desk.append(&[

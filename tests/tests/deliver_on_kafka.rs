@@ -69,7 +69,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// The keys that the endpoint took, each once, in the order of their first arrival.
+/// The keys that the endpoint accepted, without duplicates, in the order of their first arrival.
 fn taken(receiver: &Receiver) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let requests = receiver.requests().into_iter().filter(|request| request.taken);
@@ -111,7 +111,7 @@ fn one_of_two_processors_delivers_and_the_other_takes_over() {
     let two = site.start("two");
     let expected = append(2..=6);
     eventually("a middle", LIMIT, || taken(&receiver).len() >= 5);
-    // Static membership: a member that comes back in time keeps the partition, so this one stays away.
+    // Static membership: a member that comes back in time keeps the partition, so this member stays away.
     one.kill9();
     eventually("the rest from the other", LIMIT, || taken(&receiver) == expected);
     let one = site.start("one");

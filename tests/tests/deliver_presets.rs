@@ -1,4 +1,4 @@
-//! Presets of webhooks: what they send is what the endpoints document, whatever hosts and causes are called.
+//! Presets of webhooks: their requests follow the documentation of the endpoints, for any names of hosts and causes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
@@ -16,7 +16,7 @@ use wulog_tests::receiver::{Answer, Receiver, Request};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A preset, further lines of its channel, and the most bytes that its endpoint takes.
+/// A preset, further lines of its channel, and the maximum size of a body at its endpoint.
 const PRESETS: [(&str, &str, usize); 6] = [
     ("teams", "", 28 * 1024),
     ("pagerduty", "values = { routing_key = \"0123456789abcdef0123456789abcdef\" }", 512 * 1024),
@@ -66,14 +66,14 @@ fn schema(preset: &str) -> Validator {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
-/// What a schema cannot say.
+/// Rules that a schema cannot express.
 fn check_further(preset: &str, body: &Value) {
     match preset {
         "servicenow" => {
             let details = body["records"][0]["additional_info"].as_str().unwrap();
             assert!(serde_json::from_str::<Value>(details).unwrap().is_object(), "{details}");
         }
-        // A longer message becomes an attachment that no phone shows.
+        // ntfy turns a longer message into an attachment, which a phone does not show.
         "ntfy" => assert!(body["message"].as_str().unwrap().len() <= 4096),
         "thehive" => assert_eq!(body["description"].as_str().unwrap().matches("```").count(), 2, "the block is left"),
         "teams" => {
@@ -100,7 +100,7 @@ fn sent(preset: &str, receiver: &Receiver) -> Vec<Request> {
 }
 
 #[test]
-fn what_presets_send_is_what_their_endpoints_document() {
+fn requests_of_presets_follow_the_documentation_of_their_endpoints() {
     let receivers: Vec<Receiver> = PRESETS.iter().map(|_| Receiver::start(|_| Answer::Status(200, ""))).collect();
     let channel = |((name, more, _), receiver): (&(&str, &str, usize), &Receiver)| {
         format!(
@@ -126,7 +126,7 @@ fn what_presets_send_is_what_their_endpoints_document() {
     }
 }
 
-/// A body that no endpoint was sent is parked, and its channel says why.
+/// Waits until `all` holds. A failure prints the status of the channels, which has the reason of a parked body.
 fn running_until(desk: &Desk, all: impl Fn() -> bool) {
     let until = std::time::Instant::now() + LIMIT;
     while !all() && std::time::Instant::now() < until {
@@ -139,7 +139,7 @@ fn largest(requests: &[Request]) -> usize {
     requests.iter().map(|request| request.body.len()).max().unwrap_or_default()
 }
 
-/// Microsoft's own library finds nothing wrong with a card.
+/// Microsoft's own library parses each card without a finding.
 fn cards_are_parsed_by_their_publisher(requests: &[Request]) {
     let library = library();
     let found = if library.is_dir() { Ok(()) } else { Err(Skip::NoNpmPackage("adaptivecards")) };

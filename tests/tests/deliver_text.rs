@@ -1,4 +1,4 @@
-//! Mail and syslog as their receivers read them: a mail server of the test's own, and Debian's rsyslog.
+//! Mail and syslog as their receivers read them: a small mail server, and Debian's rsyslog.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -17,7 +17,7 @@ const RSYSLOG: &str = "/usr/sbin/rsyslogd";
 
 type Mails = Arc<Mutex<Vec<String>>>;
 
-/// Speaks as much SMTP as a client needs, and says 451 to the first mail.
+/// Speaks as much SMTP as a client needs, and answers 451 to the first mail.
 fn mail_server(listener: TcpListener, mails: &Mails) {
     let mut refused = false;
     for stream in listener.incoming().flatten() {
@@ -49,8 +49,8 @@ fn talk(mut stream: &TcpStream, mails: &Mails, refused: &mut bool) -> std::io::R
 /// The recipients that were accepted for each text, and the text.
 type Taken = Vec<(Vec<String>, String)>;
 
-/// A mail server that answers each `RCPT` and each text as functions say; `None` keeps silent until the client goes. Records
-/// the recipients of each text that it read.
+/// A mail server that answers each `RCPT` and each text as functions say; `None` means silence until the client goes.
+/// Records the recipients of each text that it read.
 struct MailServer {
     port: u16,
     taken: Arc<Mutex<Taken>>,
@@ -140,7 +140,8 @@ fn went_to_good_once(taken: &[(Vec<String>, String)]) {
     }
 }
 
-/// Sends two alerts while the mail server answers the recipient `bad` so, until the backlog is empty and `good` has both.
+/// Sends two alerts while the mail server gives this answer to the recipient `bad`, until the backlog is empty and
+/// `good` has both.
 #[track_caller]
 fn sent_beside_a_recipient_who_is_answered(answer: &'static str) -> (Desk, Running) {
     let recipient = move |address: &str| if address.starts_with("bad") { answer } else { "250 ok" };

@@ -1,4 +1,5 @@
-//! Channels over TLS to peers that are not ours, with a company's own CA: whom they trust, and what they show.
+//! Channels over TLS to independent peers, with a company's own CA: the servers that channels trust, and the
+//! certificates that they show.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::{TcpListener, TcpStream};
@@ -16,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const RSYSLOG: &str = "/usr/sbin/rsyslogd";
 const RSYSLOG_TLS: &str = "/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so";
 
-/// A channel `name` with these lines, which trusts `ca` and shows a certificate where `shows` says so.
+/// A channel `name` with these lines, which trusts `ca` and shows a certificate if `shows` is set.
 fn channel(name: &str, lines: &str, certificates: &Certificates, ca: &str, shows: bool) -> String {
     let mut text = format!("[[channels]]\nname = \"{name}\"\n{lines}\ntimeout_secs = 5\n");
     text += &format!("ca_file = \"{}\"\n", certificates.path(ca).display());
@@ -27,14 +28,14 @@ fn channel(name: &str, lines: &str, certificates: &Certificates, ca: &str, shows
     text
 }
 
-/// `channels test NAME` ends well.
+/// Expects that `channels test NAME` succeeds.
 #[track_caller]
 fn delivers(desk: &Desk, name: &str) {
     let ended = desk.channels(&["test", name]);
     assert_eq!(ended.code, Some(0), "{name}: {}{}", ended.stdout, ended.stderr);
 }
 
-/// `channels test NAME` fails, and says this.
+/// Expects that `channels test NAME` fails with these words.
 #[track_caller]
 fn fails(desk: &Desk, name: &str, said: &[&str]) {
     let ended = desk.channels(&["test", name]);

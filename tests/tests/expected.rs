@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use wulog_tests::process;
 
-/// Fields that depend on who reads the file, where it lies and how the run is made, not on the line.
+/// Fields that depend on the reader, the path and the run instead of the line.
 const NOT_OF_THE_LINE: [&str; 22] = [
     "ecs.version",
     "error.message",
@@ -51,7 +51,7 @@ fn parse(log: &Path, arguments: &[&str]) -> Vec<Value> {
     let mut all = vec![PathBuf::from("parse"), log.to_owned()];
     all.extend(arguments.iter().map(PathBuf::from));
     let ended = process::run("wulog-processor", &all);
-    // Logs of other programs, and logs that lost their times, are warned of.
+    // There are warnings about logs of other programs, and about logs without times.
     let complaints = ended.stderr.lines().filter(|line| !line.contains(" WARN ")).collect::<Vec<_>>();
     assert_eq!((ended.code, complaints), (Some(0), Vec::new()), "{}", log.display());
     ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -63,8 +63,8 @@ fn expected(case: &Path) -> Vec<Fields> {
     with_host_facts(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// Gives failing lines the facts of their host that the lines above them tell, as `EVENTS.md` says, so that a log that
-/// fails a hundred times need not repeat them.
+/// Adds to failing lines the facts of their host from earlier lines, as `EVENTS.md` says, so that a log with a hundred
+/// failures need not repeat them.
 fn with_host_facts(mut lines: Vec<Fields>) -> Vec<Fields> {
     let mut host = Fields::new();
     for line in &mut lines {
@@ -81,7 +81,7 @@ fn with_host_facts(mut lines: Vec<Fields>) -> Vec<Fields> {
     lines
 }
 
-/// The fields of a document that are of the line, by dotted name.
+/// The fields of a document that depend on the line, by dotted name.
 fn of_the_line(events: &[Value], number: usize) -> Fields {
     let mut fields = Fields::new();
     flatten(&events[number], "", &mut fields);
@@ -91,7 +91,7 @@ fn of_the_line(events: &[Value], number: usize) -> Fields {
     if let Some(head) = fields.get_mut("wu.continues") {
         *head = events.iter().position(|event| event["event"]["id"] == *head).map_or(Value::Null, |at| (at + 1).into());
     }
-    // Whether a line is late, and when it was read, depends on the day of the test.
+    // The flag `late` and the time of reading depend on the day of the test.
     if let Some(Value::Array(flags)) = fields.get_mut("wu.flags") {
         flags.retain(|flag| flag != "late");
         if flags.is_empty() {

@@ -1,4 +1,4 @@
-//! The simulated fleet is what other tests trust, so it is read here by eyes of its own: no parser of the product.
+//! Other tests rely on the simulated fleet, so this test reads it independently of the product's parser.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -13,7 +13,7 @@ fn outbreak(seed: u64) -> FleetSpec {
     FleetSpec::new(seed, 100).with_outbreak(2, 30 * HOUR_MS, Cause::UntrustedRoot)
 }
 
-/// Everything that a fleet writes in `days`, in steps of `step_ms`.
+/// The logs that a fleet writes in `days`, in steps of `step_ms`.
 fn logs(spec: FleetSpec, days: i64, step_ms: i64) -> BTreeMap<String, String> {
     let mut fleet = Fleet::new(spec);
     let end_ms = fleet.now_ms() + days * DAY_MS;
@@ -64,7 +64,7 @@ fn files_hold_what_memory_holds() {
     }
 }
 
-/// One line as its columns say: local time, component, message.
+/// The columns of one line: local time, component, message.
 type Columns<'a> = (NaiveDateTime, &'a str, &'a str);
 
 fn columns<'a>(host: &Host, line: &'a str) -> Columns<'a> {
@@ -137,7 +137,7 @@ fn a_step_ends_at_its_time() {
             for line in std::str::from_utf8(&bytes).unwrap().lines() {
                 let at_ms = (columns(host, line).0 - offset).and_utc().timestamp_millis();
                 assert!(at_ms < until_ms, "{line}");
-                // Lines that jump back in time, by less than a second, may come a step later.
+                // A line that jumps back by less than a second may come a step later.
                 assert!(at_ms > previous_ms.saturating_sub(1_000), "{line}");
             }
         }
@@ -161,7 +161,7 @@ fn report_event(host: &Host, written: NaiveDateTime, message: &str) {
     assert_eq!(fields[7] == "0", fields[9] == "Success", "{message}");
 }
 
-/// The definite trust failures of a log: local time, and update where the line or its operation names one.
+/// The definite trust failures of a log: local time, and the update if the line or its operation names one.
 fn trust_failures<'a>(host: &Host, log: &'a str) -> Vec<(NaiveDateTime, &'a str)> {
     let mut update = "";
     let mut failures = Vec::new();

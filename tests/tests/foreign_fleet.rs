@@ -1,5 +1,5 @@
-//! What `replay --logs` makes of fleets of the second generator, which shares nothing with the detector's own.
-//! Truth comes from the generator: causes, who failed first at each, and what tells those hosts apart.
+//! `replay --logs` on fleets of the second generator, which shares nothing with the detector's own. The generator
+//! provides the truth: causes, the first failures of each, and the values that identify their hosts.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,13 +17,13 @@ struct Incident {
 }
 
 impl Incident {
-    /// How many of its hosts fail at this cause.
+    /// Number of its hosts that fail at this cause.
     fn hosts_of(&self, cause: &TrueCause) -> usize {
         self.last.hosts.names.iter().filter(|name| fails_at(cause, name)).count()
     }
 }
 
-/// Documents hold host names in lower case; the fleet's folders, as on Windows, in capitals.
+/// Documents have host names in lower case; the fleet's folders have them in capitals, as on Windows.
 fn fails_at(cause: &TrueCause, host: &str) -> bool {
     cause.hosts.contains_key(&host.to_uppercase())
 }
@@ -45,7 +45,7 @@ fn replay(spec: &Spec) -> (Truth, Vec<Incident>) {
     (truth, incidents.into_values().collect())
 }
 
-/// What is wrong with the incidents, in words. Empty when all is right.
+/// The faults of the incidents, in words. Empty if all are right.
 fn faults(spec: &Spec, truth: &Truth, incidents: &[Incident]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut of_cause: Vec<Vec<&Incident>> = truth.causes.iter().map(|_| Vec::new()).collect();
@@ -57,7 +57,7 @@ fn faults(spec: &Spec, truth: &Truth, incidents: &[Incident]) -> Vec<String> {
         };
         match truth.causes.iter().position(is_of) {
             Some(number) => of_cause[number].push(incident),
-            // Clocks that are wrong may look like a cluster, as long as no common cause is claimed.
+            // Wrong clocks may look like a cluster, as long as the incident names no common cause.
             None if spec.scenario == Scenario::DecoyClockSkew && incident.last.common_factors.is_empty() => {}
             None => faults.push(format!("unexpected: {}", incident.last.summary)),
         }
@@ -115,7 +115,7 @@ fn fleets(scenario: Scenario, hosts: usize, seeds: std::ops::RangeInclusive<u64>
 }
 
 #[test]
-fn nothing_in_common_raises_no_alert() {
+fn hosts_without_a_common_cause_raise_no_alert() {
     check(fleets(Scenario::Quiet, 20, 1..=3));
     check(fleets(Scenario::Quiet, 200, 1..=2));
     check(fleets(Scenario::DecoyNetwork, 200, 1..=2));
@@ -163,7 +163,7 @@ fn repaired_causes_are_resolved() {
     }
 }
 
-/// Fleets at which the product is wrong: how each is made, the fault, and where it comes from.
+/// Fleets on which the product is wrong: the fleet, the fault, and the reason.
 fn known_wrong() -> [(Spec, &'static str, &'static str); 3] {
     let small = |seed| Spec::new(Scenario::SmallFleet, 20, seed).repaired();
     [
@@ -187,7 +187,7 @@ fn known_wrong_fleets_are_still_wrong() {
     }
 }
 
-/// The score itself can fail: each wrong truth is a fault of its own.
+/// The score itself can fail: each wrong truth gives a fault of its own.
 #[test]
 fn a_wrong_truth_is_noticed() {
     let spec = Spec::new(Scenario::WsusCertMissing, 200, 1);

@@ -1,11 +1,12 @@
-//! Hostile neighbours on the embedded log, in one simulation whose luck is a seed: a peer that writes anything into raw,
-//! signals, alerts and state, a clock that steps, rot in what is stored, and processes that are killed.
+//! Hostile neighbours on the embedded log, in one simulation with a random seed: a peer that writes anything into raw,
+//! signals, alerts and state, a clock that steps, bit rot in stored rows, and killed processes.
 //!
-//! Whatever they do, every honest line becomes an event, the honest outbreak raises its alert, and no shell gives up. The peer
-//! does not speak in the name of honest hosts: who may do that can say that they are well, which is why topics have ACLs.
+//! In spite of them, every honest line becomes an event, the honest outbreak raises its alert, and no shell gives up.
+//! The peer does not use the names of honest hosts: a principal with this right can report them as healthy, so topics
+//! have ACLs.
 //!
-//! It runs for `WULOG_HOSTILE_SECS` (15 by default). Each round has a seed, which is printed: the first is random or
-//! `WULOG_HOSTILE_FROM`, the next ones follow it. `WULOG_HOSTILE_SEED` repeats one round.
+//! The test runs for `WULOG_HOSTILE_SECS` (15 by default). Each round has a seed, which is printed: the first is random
+//! or `WULOG_HOSTILE_FROM`, the next ones follow it. `WULOG_HOSTILE_SEED` repeats one round.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -32,7 +33,7 @@ mod fleet;
 
 use fleet::{DAY, FAILING, HOUR, MINUTE, Raw, START, UPDATE, outbreak_ms, records};
 
-/// SplitMix64: a round's luck is its seed.
+/// SplitMix64: the seed decides the random numbers of a round.
 struct Luck(u64);
 
 impl Luck {
@@ -97,7 +98,7 @@ impl World {
         Shell::new(shell, config, Box::new(log))
     }
 
-    /// Appends a row as anybody with SQL can: without a checksum, and of any types.
+    /// Appends a row like any user of SQL: without a checksum, and with any types.
     fn append(&self, topic: &str, timestamp_ms: i64, key: &[u8], header: Option<&[u8]>, value: &[u8]) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let next: i64 = self
@@ -132,7 +133,7 @@ impl World {
         *self.luck.of(&far)
     }
 
-    /// Something that a peer with the right to write does.
+    /// One attack of a peer with the right to write.
     fn attack(&mut self, now: i64) {
         let (time, value) = (self.any_time(now), self.luck.bytes());
         match self.luck.below(9) {
@@ -175,7 +176,7 @@ impl World {
                     .unwrap();
             }
             7 => {
-                // A row of other types.
+                // A row with other column types.
                 self.append("signals", now, b"", None, b"");
                 self.connection.execute("UPDATE record SET value = x'00ff', key = 7 WHERE topic = 'signals' AND key = '' AND value = ''", []).unwrap();
             }
@@ -201,7 +202,7 @@ impl World {
         }
     }
 
-    /// A bit of a stored row turns over: of snapshots, and of records that were read already.
+    /// Flips a bit of a stored row: of snapshots, and of records that were read already.
     fn rot(&mut self) {
         let bit = 1_u8 << self.luck.below(8);
         let at = self.luck.next();
@@ -220,7 +221,7 @@ impl World {
         if let Ok((id, value)) = found {
             self.connection.execute("UPDATE state SET value = ?2 WHERE rowid = ?1", params![id, turn(value)]).unwrap();
         }
-        // The events are what this test looks at, so only the checksum of one is turned.
+        // This test compares events, so only the checksum of one event is changed.
         let events = "SELECT max(rowid) FROM record WHERE topic = 'events'";
         let last: Option<i64> = self.connection.query_row(events, [], |row| row.get(0)).unwrap();
         if let Some(last) = last {
@@ -230,7 +231,7 @@ impl World {
     }
 }
 
-/// Steps until all is read. A shell may ask to be called again, but never gives up.
+/// Steps until all is read. A shell may ask for another call, but must not give up.
 fn to_end<M: Machine>(shell: &mut Shell<M>, seed: u64) {
     for _ in 0..100_000 {
         match shell.step(Duration::ZERO) {
@@ -250,7 +251,7 @@ fn round(seed: u64) {
     let honest: Vec<Raw> = records();
     let mut normalizer = world.shell::<Normalizer>(Topic::Raw, normalizer_config.clone());
     let mut detector = world.shell::<Detector>(Topic::Signals, DetectorConfig::default());
-    // When the clock that stamps records is wrong, how much, and for how long.
+    // Time, size and duration of the step of the clock that stamps records.
     let step_at = outbreak_ms() - 2 * HOUR + (world.luck.below(240) as i64) * MINUTE;
     let step = *world.luck.of(&[0, DAY, 30 * DAY, -30 * DAY, 365 * DAY]);
     let lasts = *world.luck.of(&[12_000, 10 * MINUTE, HOUR]);
@@ -309,7 +310,7 @@ fn expect_honest(world: &World, honest: &[Raw], seed: u64) {
 }
 
 #[test]
-fn hostile_neighbours_take_no_line_and_no_alert() {
+fn hostile_neighbours_lose_no_line_and_no_alert() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("WULOG_HOSTILE_SEED") {
         return round(seed);

@@ -1,4 +1,4 @@
-//! `[http] listen` of `standalone`: figures in OpenMetrics, alive, ready, and an address that is taken.
+//! `[http] listen` of `standalone`: figures in OpenMetrics, health, readiness, and an address in use.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use wulog_tests::receiver::{Answer, Receiver, get};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The alert rules that come with the product use figures that this page has.
+/// Checks that this page has the figures of the shipped alert rules.
 fn rules_name_what_there_is(page: &str) {
     let rules = include_str!("../../deploy/prometheus/wulog-processor.rules.yml");
     let words = rules.split(|c: char| !c.is_ascii_lowercase() && c != '_');
@@ -33,7 +33,7 @@ fn figures_and_readiness_are_told_beside_slow_clients() {
         receiver.url()
     ));
     let running = desk.start(1);
-    // Clients that say nothing hold up nobody.
+    // Silent clients delay no other.
     let idle: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
     eventually("readiness", LIMIT, || get(port, "/readyz").starts_with("HTTP/1.1 200"));
     assert!(get(port, "/healthz").starts_with("HTTP/1.1 200"));
@@ -62,7 +62,7 @@ fn figures_and_readiness_are_told_beside_slow_clients() {
         assert!(figures.contains(&series), "{series} is not in\n{figures}");
     }
     rules_name_what_there_is(&get(port, "/metrics"));
-    // A second processor is told what is wrong.
+    // A second processor gets the reason.
     let (config, logs, db) = (desk.config(), desk.path("logs"), desk.path("other.db"));
     let words: [&Path; 7] =
         ["standalone".as_ref(), "--config".as_ref(), &config, "--logs".as_ref(), &logs, "--db".as_ref(), &db];

@@ -1,4 +1,4 @@
-//! What the processor's binary is given in place of a text file: standard input, traces, event logs, archives.
+//! Inputs of the processor's binary other than a text file: standard input, traces, event logs, archives.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -13,7 +13,7 @@ use wulog_tests::process::{Running, run};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Files that are no text: how they begin, and what a person has to do.
+/// Files that are not text: their first bytes, and the remedy in the message.
 fn binaries() -> [(&'static str, Vec<u8>, &'static str); 4] {
     let noise = |seed: u32| (0..4_000_u32).map(move |n| (n.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 13) as u8);
     let begun = |head: &[u8], seed| head.iter().copied().chain(noise(seed)).collect::<Vec<u8>>();
@@ -65,7 +65,7 @@ fn parse_reads_standard_input_as_it_reads_the_file() {
         assert_eq!(originals, lines, "{name}");
         assert!(events.iter().all(|event| event["host"]["name"] == "pc-7"), "{name}");
     }
-    // The log says no time zone, and nobody else does.
+    // The log names no time zone, and the command line gives none.
     let warned = piped(&["parse", "-"], &corpus("w10-ja-80072f8f-sls"));
     assert!(String::from_utf8_lossy(&warned.stderr).contains("--time-zone"));
 }
@@ -113,7 +113,7 @@ fn standalone_names_each_binary_file_once_and_goes_on() {
     let logs = folder.path().join("logs");
     let mut expected = Vec::new();
     for (at, (name, bytes, todo)) in binaries().into_iter().enumerate() {
-        // Renamed to a log beside a text, and under its own name where the host has nothing else.
+        // As a log beside a text, and under its own name where the host has nothing else.
         for (host, name) in
             [(format!("mixed-{at}"), format!("{name}-renamed.log")), (format!("bare-{at}"), name.to_owned())]
         {

@@ -1,9 +1,9 @@
-//! Kill -9 of the collector and of one of three brokers, again and again, while hosts write and rotate their logs: in
-//! `wulog.events` nothing is lost and nothing is repeated.
+//! Kill -9 of the collector and of one of three brokers, again and again, while hosts write and rotate their logs: no
+//! line is lost or repeated in `wulog.events`.
 //!
-//! `WULOG_KILL_SECS=600 cargo test --release -p wulog-tests --test kill9 -- --nocapture` does it for longer. The seed of what
-//! happens when is printed; `WULOG_KILL_SEED` sets it. With `WULOG_KILL_BROKERS=1` there is one broker alone. Such a Kafka
-//! breaks its own promise now and then (see [`KafkaTestbed::forgot_a_transaction`]): what is repeated then is printed.
+//! `WULOG_KILL_SECS=600 cargo test --release -p wulog-tests --test kill9 -- --nocapture` runs longer. The seed of the
+//! sequence is printed; `WULOG_KILL_SEED` sets it. With `WULOG_KILL_BROKERS=1` there is a single broker. Such a Kafka
+//! breaks its own promise now and then (see [`KafkaTestbed::forgot_a_transaction`]): repeated lines are printed then.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,7 @@ const SECS: u64 = 30;
 /// From the last line to its event, over the recovery of broker, collector and processor on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A xorshift generator: the same numbers for the same seed, and no more than that.
+/// A xorshift generator: the same sequence for the same seed.
 struct Dice(u64);
 
 impl Dice {
@@ -45,7 +45,7 @@ fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-/// Hosts that write lines, each line once, until they are told to stop; now and then a log is renamed and a new one begun.
+/// Hosts write lines, each line once, until a stop; now and then a log is renamed and a new one begun.
 fn write(logs: &Path, mut dice: Dice, stop: &AtomicBool) {
     let mut number = 0;
     while !stop.load(Ordering::Acquire) {
@@ -58,7 +58,7 @@ fn write(logs: &Path, mut dice: Dice, stop: &AtomicBool) {
         for _ in 0..1 + dice.below(20) {
             number += 1;
             let line = format!("2023-03-01\t22:19:01:814\t1132\t1a4\tAgent\tline {number}\r\n");
-            // In two steps, so that a kill may come between.
+            // A line is written in two steps, so that a kill may come between.
             let half = dice.below(line.len() as u64) as usize;
             file.write_all(&line.as_bytes()[..half]).unwrap();
             file.write_all(&line.as_bytes()[half..]).unwrap();
@@ -171,7 +171,7 @@ fn nothing_is_lost_or_repeated_over_kills_of_collector_and_broker() {
         thread::sleep(Duration::from_millis(200));
     }
     println!("all are events {:?} after the last line", stopped.elapsed());
-    // An orderly stop ships what is left: what would be repeated is there then.
+    // An orderly stop ships the remaining lines, so that repeated lines show.
     for running in [collecting, processing] {
         running.terminate_within(STOP_LIMIT).expect_success();
     }

@@ -1,4 +1,5 @@
-//! The whole line on real parts: the same fleet through Kafka, through SQLite and from its files gives the same alerts.
+//! The whole data path on real parts: the same fleet through Kafka, through SQLite and from its files gives the same
+//! alerts.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -23,8 +24,8 @@ use wulog_tests::rig::Rig;
 const HOSTS: usize = 100;
 const STEP_MS: i64 = HOUR_MS / 2;
 
-/// A day of peace, a day in which every host of one server fails, and another in which nobody new does: then the last
-/// document of the incident is the one that calls it stable. One zone for all sites, since files alone don't say it.
+/// A quiet day, a day in which every host of one server fails, and a day without a new failure: then the last document
+/// of the incident has the transition `stable`. One zone for all sites, since files alone don't name it.
 fn fleet(seed: u64) -> Fleet {
     let mut spec = FleetSpec::new(seed, HOSTS).with_outbreak(1, DAY_MS, Cause::UntrustedRoot);
     spec.layout = Layout::Sites;
@@ -38,7 +39,7 @@ fn end_ms(fleet: &Fleet) -> i64 {
     fleet.spec().start_ms + DAY_MS * 7 / 2
 }
 
-/// What the fleet's own truth says that the alert must come to.
+/// Compares the incidents with the fleet's own truth.
 fn expect_truth(incidents: &[Incident], truth: &Truth) {
     let [incident] = incidents else { panic!("expected one incident, got {incidents:#?}") };
     assert_eq!(incident.family, truth.family.as_str());
@@ -101,7 +102,7 @@ fn sqlite_and_files_give_the_same_alerts() {
     assert_eq!(incidents(as_slices(&processor(&arguments))), incidents(as_slices(&live)));
 }
 
-/// Somebody gathers every log twice, and one file a third time under another case: the incident is the same, by its id too.
+/// Every log is gathered twice, and one file a third time under another case: the incident and its id stay the same.
 #[test]
 fn files_gathered_twice_give_the_same_alerts() {
     let folder = tempfile::tempdir().unwrap();
@@ -183,7 +184,7 @@ fn kafka_gives_the_same_alerts_over_kill_9() {
         lines += rig.step(rig.fleet().now_ms() + STEP_MS).unwrap();
         steps += 1;
         if steps % 16 == 0 {
-            // Wait until it is in the middle of something, so that the kill bites.
+            // The kill waits until the processor is in the middle of its work.
             let before = seen_at_kill.last().copied().unwrap_or(0);
             seen_at_kill.push(grown(broker, &events, before));
             running.kill9();
@@ -203,11 +204,11 @@ fn kafka_gives_the_same_alerts_over_kill_9() {
     let positions: BTreeSet<(i64, i64)> = of_lines.iter().map(|event| raw_position(event)).collect();
     assert_eq!((of_lines.len() as u64, positions.len() as u64), (lines, lines));
     settled_alerts(broker, &signals, &alerts_topic, &config);
-    // Attempts that waited for their outcome came after the last line.
+    // Attempts that waited for their outcome come after the last line.
     let all = values(broker, &events);
     drop(running);
 
-    // What the killed processor wrote is what one that was never killed says, byte for byte.
+    // A processor that was never killed writes the same bytes as the killed one.
     let config = config.to_str().unwrap();
     let out = folder.path().join("events.jsonl");
     let from_raw =
@@ -221,7 +222,7 @@ fn kafka_gives_the_same_alerts_over_kill_9() {
     assert!(from_signals == live, "from signals the documents are byte-identical");
     expect_truth(&incidents(as_slices(&live)), &truth);
 
-    // And the same fleet without Kafka comes to the same.
+    // The same fleet without Kafka gives the same alerts.
     let without = tempfile::tempdir().unwrap();
     let embedded = alerts(&through_sqlite(without.path(), 12));
     assert_eq!(incidents(as_slices(&embedded)), incidents(as_slices(&live)));
@@ -238,7 +239,7 @@ fn raw_position(event: &[u8]) -> (i64, i64) {
     (raw["partition"].as_i64().unwrap(), raw["offset"].as_i64().unwrap())
 }
 
-/// Waits until a topic holds more than `before` records; gives how many.
+/// Waits until a topic holds more than `before` records; returns their number.
 fn grown(broker: &KafkaTestbed, topic: &str, before: u64) -> u64 {
     let began = Instant::now();
     loop {
@@ -250,7 +251,7 @@ fn grown(broker: &KafkaTestbed, topic: &str, before: u64) -> u64 {
     }
 }
 
-/// Waits until a topic of events holds those of `count` lines; gives all its values.
+/// Waits until a topic of events holds the events of `count` lines; returns all its values.
 fn settled(broker: &KafkaTestbed, topic: &str, count: u64) -> Vec<Vec<u8>> {
     let began = Instant::now();
     loop {

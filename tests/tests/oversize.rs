@@ -1,4 +1,4 @@
-//! A broker that takes smaller records than wulog was told: the document is skipped and named, and the processor goes on.
+//! A broker with a smaller limit than wulog's: the document is skipped and named, and the processor continues.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
@@ -18,7 +18,7 @@ fn a_document_that_the_broker_refuses_is_skipped_and_named() {
     let prefix = unique_prefix("oversize");
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    // A line that hardly compresses: a broker measures what was compressed.
+    // A line that hardly compresses: a broker measures the compressed size.
     let mut luck = 1_u64;
     let long: String = (0..90_000)
         .map(|_| {
@@ -60,7 +60,7 @@ fn a_document_that_the_broker_refuses_is_skipped_and_named() {
     let raw = broker.read_topic(&Topic::Raw.name(&prefix));
     let record = raw.iter().find(|record| record.value.as_ref().is_some_and(|value| value.len() > 50_000)).unwrap();
     let told = refused[0].to_string();
-    // Whose document it was, and which topic refused how many bytes.
+    // The record of the document, the topic that refused it, and the size.
     assert_eq!(refused[0]["wu"]["raw"]["partition"], record.partition, "{told}");
     assert_eq!(refused[0]["wu"]["raw"]["offset"], record.offset, "{told}");
     let bytes = told.split(" bytes").next().and_then(|before| before.rsplit(' ').next()).map(str::parse::<usize>);

@@ -1,4 +1,4 @@
-//! No alert for nothing, and one for one cause: many fleets of many sizes, from their files.
+//! No alert without a cause, and one alert for one cause: many fleets of many sizes, from their files.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ fn in_one_zone(mut spec: FleetSpec) -> FleetSpec {
     spec
 }
 
-/// What `replay --logs` says about `days` of a fleet.
+/// The incidents of `replay --logs` over `hours` of a fleet.
 fn replayed(fleet: &mut Fleet, hours: i64) -> Vec<Incident> {
     let folder = tempfile::tempdir().unwrap();
     let logs = folder.path().join("logs");
@@ -35,7 +35,8 @@ fn check_quiet(hosts: usize, seeds: std::ops::Range<u64>) {
     }
 }
 
-/// The hosts of one server fail from hour 30 on. After two days each of them has, and a day later that is told.
+/// The hosts of one server fail from hour 30 on. After two days each of them has failed, and a day later the alert has
+/// all of them.
 #[track_caller]
 fn check_outbreak(hosts: usize, seeds: std::ops::Range<u64>) {
     for seed in seeds {
@@ -52,7 +53,7 @@ fn check_outbreak(hosts: usize, seeds: std::ops::Range<u64>) {
         assert_eq!(incident.onset_ms / DAY_MS, truth.onset_ms / DAY_MS, "{place}");
         let wsus = truth.wsus.trim_start_matches("http://").to_owned();
         assert_eq!(incident.cause, Some(("wsus".to_owned(), wsus)), "{place}");
-        // A host that has failed trust since its first scan fails at one update more: that is nothing new.
+        // A host that has failed trust since its first scan fails at one more update: this is not a new failure.
         let chronic = |name: &String| fleet.host(name).unwrap().habit == Habit::Chronic;
         let expected: BTreeSet<String> = truth.hosts.into_keys().filter(|name| !chronic(name)).collect();
         let differ: Vec<&String> = incident.hosts.symmetric_difference(&expected).collect();

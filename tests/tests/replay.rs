@@ -1,4 +1,4 @@
-//! `replay` as an admin runs it on a log: compared with what was live, and stopped in the middle.
+//! `replay` as an admin runs it on a log: compared with the live run, and stopped in the middle.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,7 +14,7 @@ use wulog_tests::process::{Ended, Running, run};
 
 const HOSTS: usize = 30;
 const STEP_MS: i64 = HOUR_MS / 2;
-/// A loaded machine may take long to begin.
+/// A loaded machine may start slowly.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// One log for all tests, which only read it.
@@ -53,7 +53,7 @@ fn expect(ended: &Ended, parts: &[&str]) {
 fn the_same_configuration_makes_no_difference() {
     let signals = replay(&["--stage", "signals", "--compare", "live"]);
     expect(&signals, &["No difference: 1 incident is the same in the live run and the replay."]);
-    // The raw lines give the same incident, and the state at the end of a replay is no difference.
+    // The raw lines give the same incident, and the state at the end of a replay does not count as a difference.
     expect(&replay(&["--compare", "live"]), &["No difference: 1 incident is the same in the live run and the replay."]);
 }
 
@@ -263,7 +263,7 @@ fn progress_is_one_line_on_a_terminal() {
     assert!(rest.starts_with("replayed ") && !rest.contains("records/s"), "{rest:?}");
 }
 
-/// Many hosts with the same lines, enough work for some seconds; and how many lines they are.
+/// Many hosts with the same lines, enough work for some seconds; returns the number of lines too.
 fn many_logs(folder: &Path) -> (PathBuf, usize) {
     let logs = folder.join("logs");
     let mut fleet = outbreak_on_the_second_day(33, 20);
@@ -280,5 +280,5 @@ fn many_logs(folder: &Path) -> (PathBuf, usize) {
     (logs, lines)
 }
 
-/// Copies of each host: half a million lines, which take longer than the second after which progress is shown.
+/// Number of copies of each host: half a million lines, which take longer than the second before progress is shown.
 const COPIES: usize = 120;

@@ -68,7 +68,7 @@ fn a_replay_of_kafka_is_compared_with_the_live_run() {
     assert!(missing.contains("0 differ, 1 only in the live run, 0 only in the replay."), "{missing}");
     assert!(std::fs::read_to_string(&page).unwrap().contains("<h2>Only in the live run</h2>"));
 
-    // Nothing was committed or written there: the live run is what it was.
+    // The replay committed and wrote nothing: the live run is unchanged.
     assert_eq!(listed().matches("untrusted_root").count(), 1, "{}", listed());
     let alerts = broker.read_topic(&format!("{prefix}.alerts"));
     let ids: std::collections::BTreeSet<String> = alerts

@@ -1,4 +1,4 @@
-//! The scenario suite as far as every build can afford it; `wulog-scenarios` runs the rest, see SCENARIOS.md.
+//! The part of the scenario suite that every build can afford; `wulog-scenarios` runs the rest, see SCENARIOS.md.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,13 +25,14 @@ fn the_tables_and_the_plans_agree() {
         assert_eq!(row.len(), 8, "{row:?}");
         for code in row[3].split(' ').filter(|code| *code != "-") {
             let family = hresult::lookup(u32::from_str_radix(code, 16).unwrap()).and_then(|known| known.family);
-            // 80092004 alone says too little; see `incidents.rs`.
+            // 80092004 alone does not decide; see `incidents.rs`.
             assert!(family.is_some() || code == "80092004", "{}: {code}", row[0]);
         }
     }
 }
 
-/// What the detector does not get right yet: scenario, size, the seeds (all, where none is named), and why. Empty it.
+/// Runs that the detector does not get right yet: scenario, size, the seeds (an empty list means all), and the reason.
+/// The goal is an empty list.
 const NOT_YET: &[(&str, u32, &[u64], &str)] = &[
     ("S02", 20, &[], "one cause in two families of a few hosts each stays one family"),
     ("S05", 20, &[], "what fails ring by ring loses the hosts that failed a day before the cluster"),
@@ -43,14 +44,15 @@ const NOT_YET: &[(&str, u32, &[u64], &str)] = &[
     ("Q02", 5_000, &[101, 103, 109], "hosts that fail by chance join over a day"),
 ];
 
-/// True where a run is on the list of those that are not right yet.
+/// True where a run is on the list of known faults.
 fn not_yet(id: &str, hosts: u32, seed: u64) -> bool {
     NOT_YET
         .iter()
         .any(|(other, size, seeds, _)| *other == id && *size == hosts && (seeds.is_empty() || seeds.contains(&seed)))
 }
 
-/// What must hold of every run: found once, nothing else said, the hosts named, the cause first. Says what does not.
+/// The faults of a run. A run is right if its cause is found once, without another incident, with all hosts named and
+/// the cause first.
 fn complaints(scenario: &Scenario, score: &Score) -> Vec<String> {
     let mut wrong: Vec<String> =
         score.false_incidents.iter().map(|summary| format!("alert about nothing: {summary}")).collect();
@@ -62,7 +64,8 @@ fn complaints(scenario: &Scenario, score: &Score) -> Vec<String> {
             (fault.strangers <= 1 + fault.struck / 20, "strangers named"),
             // A document for each fifth more hosts: 1.2 to the power of 40 is 1,470, and the other transitions come on top.
             (fault.documents <= 48, "a flood"),
-            // Of 20 hosts the affected may all share more than the cause; but what is named must fit all of them.
+            // In a fleet of 20 the affected hosts may share more than the cause; but the named value must apply to all
+            // of them.
             (fault.cause_right || score.hosts < 100 && fault.cause_fits, "wrong cause"),
             (!scenario.resolves || fault.resolved, "never resolved"),
             (!scenario.tells_silence || fault.silent > 0, "nothing said of the silent"),
@@ -72,7 +75,7 @@ fn complaints(scenario: &Scenario, score: &Score) -> Vec<String> {
     wrong
 }
 
-/// Ids whose documents are not numbered one after the other: two incidents have the same.
+/// Ids whose documents are not numbered consecutively: two incidents have the same id.
 fn ids_of_two(alerts: &[Alert]) -> Vec<String> {
     let mut last: BTreeMap<&str, u32> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -111,8 +114,8 @@ fn check_all(hosts: u32, seeds: std::ops::Range<u64>, wanted: impl Fn(&str) -> b
     assert!(found > 0, "nothing was there to be found");
 }
 
-/// Lines of an alert's page, and of the list, that do not fit into a terminal of 80 columns. A command of Windows is one
-/// line, however long it is: it is copied.
+/// Lines of an alert's page, and of the list, that do not fit into a terminal of 80 columns. A command for Windows is
+/// one line of any length, so that it can be copied.
 fn too_wide(alert: &Alert) -> Vec<String> {
     let mut book = Book::default();
     book.add(alert.clone());
@@ -136,8 +139,8 @@ fn fleets_of_5000() {
     check_all(5_000, 100..101, |id| some.contains(&id));
 }
 
-/// 1 % of 5000 hosts that are on round the clock, so that the fifth fails some 90 minutes after the first: found in every
-/// seed, in the median within 90 minutes of the first failure.
+/// 1 % of 5000 hosts that are on round the clock, so that the fifth fails some 90 minutes after the first: found in
+/// every seed, in the median within 90 minutes of the first failure.
 #[test]
 fn one_percent_of_5000_hosts() {
     let scenario = scenario("Q02");
@@ -171,8 +174,8 @@ fn said(score: &Score) -> Said {
     said
 }
 
-/// Compares the signal-level fleet, which sends what the Normalizer makes of the same fleet's lines, with those lines: the
-/// alerts must be about the same. Says what differs.
+/// Compares the signal-level fleet, which sends the Normalizer's signals for its lines, with the lines themselves: the
+/// alerts must have the same incidents. Returns the difference.
 fn differs_as_text(id: &str, hosts: u32, seed: u64) -> Option<String> {
     let scenario = scenario(id);
     let style = match id {
@@ -189,11 +192,11 @@ fn differs_as_text(id: &str, hosts: u32, seed: u64) -> Option<String> {
     (!all_same).then(|| format!("{id}, {hosts} hosts, seed {seed}: {signals:?} as signals, {text:?} as text"))
 }
 
-/// Scenarios of which the Normalizer tells more than the signal-level fleet does: other hosts join or leave.
+/// Scenarios in which the Normalizer gives more signals than the signal-level fleet: other hosts join or leave.
 const DIFFER_AS_TEXT: &[&str] = &["S14"];
 
 #[test]
-fn lines_of_text_say_the_same() {
+fn lines_of_text_give_the_same_incidents() {
     // Forged hosts send no heartbeat; the Normalizer waits half an hour for it.
     let small = all().into_iter().map(|scenario| scenario.id).filter(|id| *id != "T24" && !not_yet(id, 20, 100));
     let small = small.map(|id| (id, 20, 100));

@@ -1,5 +1,5 @@
-//! The collector on a real Kafka that asks who it is: TLS, mutual TLS, SASL SCRAM. What is wrong is named, and no password
-//! is ever shown. The same with the build for Windows, under Wine, where `deploy/windows/test_tls.sh` asks for it.
+//! The collector on a real Kafka with authentication: TLS, mutual TLS, SASL SCRAM. Messages name the fault, and never
+//! show a password. `deploy/windows/test_tls.sh` runs the same with the build for Windows, under Wine.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ struct Bench {
     windows: Option<Windows>,
 }
 
-/// A build for Windows, and what runs it.
+/// A build for Windows, and the program that runs it.
 struct Windows {
     wine: PathBuf,
     program: PathBuf,
@@ -28,7 +28,7 @@ struct Windows {
 /// A `[kafka]` table for this broker.
 #[derive(Clone, Copy)]
 struct Way {
-    /// Which CA is trusted.
+    /// The CA that the client trusts.
     ca: &'static str,
     /// `None` shows a certificate or nothing, at the other port.
     password: Option<&'static str>,
@@ -77,7 +77,7 @@ impl Bench {
         self.folder.path().join("WindowsUpdate.log")
     }
 
-    /// A path as the collector knows it: Wine has all of this machine's files on `Z:`.
+    /// A path as the collector knows it: Wine maps this machine's files to `Z:`.
     fn shown(&self, path: &Path) -> String {
         format!("{}{}", if self.windows.is_some() { "Z:" } else { "" }, path.display())
     }
@@ -111,7 +111,7 @@ impl Bench {
         assert!(!said.contains(SCRAM_PASSWORD) && !said.contains(WRONG_PASSWORD), "{name} shows a secret: {said}");
     }
 
-    /// `wulog-collector test` ends with this code and says these words.
+    /// Expects that `wulog-collector test` ends with this code and these words.
     #[track_caller]
     fn check(&self, name: &str, way: Way, code: i32, words: &[&str]) {
         let config = self.config(name, way);
@@ -128,7 +128,7 @@ impl Bench {
 }
 
 #[test]
-fn who_may_come_in_comes_in_and_who_may_not_is_told_why() {
+fn a_valid_login_ships_and_a_refused_one_is_explained() {
     let Some(broker) = or_skip("who_may_come_in_comes_in", KafkaTestbed::start_secure()) else {
         return;
     };
@@ -164,7 +164,7 @@ fn comes_in(broker: KafkaTestbed, windows: Option<Windows>) {
     bench.check("mtls-no-certificate", Way { certificate: false, ..MTLS }, 1, &["certificate", &bench.broker.mtls()]);
     bench.check("no-ca-file", Way { ca: "missing", ..SCRAM }, 2, &["ssl.ca.location"]);
 
-    // And it ships, both ways; a wrong password is no reason to forget a line.
+    // Both ways ship; a wrong password loses no line.
     for (name, way) in [("run-scram", SCRAM), ("run-mtls", MTLS)] {
         let config = bench.config(name, way);
         let before = shipped(&bench.broker);

@@ -1,4 +1,4 @@
-//! What both binaries tell systemd, and how they write messages for programs.
+//! Messages of both binaries to systemd, and messages as JSON.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(unix)]
 
@@ -119,7 +119,7 @@ fn the_collector_says_ready_alive_and_stopping() {
     check(&bench, bench.start("wulog-collector", &["run", "--config", &config]));
 }
 
-/// One loop hangs while the others turn: its endpoint neither answers nor closes, for longer than the watchdog waits.
+/// One loop hangs while the others run: its endpoint neither answers nor closes, for longer than the watchdog waits.
 #[test]
 fn a_loop_that_hangs_is_not_covered_by_the_others() {
     let (bench, hung) = (Bench::new(), Receiver::start(|_| Answer::Hang(Duration::from_secs(60))));
@@ -157,7 +157,7 @@ fn messages_are_json_objects_where_that_is_asked_for() {
     let names: BTreeSet<&str> = read.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names, BTreeSet::from(["fields", "level", "message", "target", "time"]));
 
-    // A failure is one too, of both binaries.
+    // A failure is a JSON object too, for both binaries.
     let config = bench.file("wrong.toml", "no = 1\n");
     for (binary, command) in [("wulog-processor", "run"), ("wulog-collector", "run")] {
         let words = ["--log-format", "json", command, "--config", &config];

@@ -1,5 +1,5 @@
 //! The shell's promise on a real Kafka: instances that join, leave and are dropped in the middle of their work neither
-//! lose nor repeat an output, and their machines are always those of the committed offsets.
+//! lose nor repeat an output, and their machines always match the committed offsets.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -20,13 +20,13 @@ use wulog_tests::kafka::{self, KafkaTestbed};
 const PARTITIONS: i32 = 4;
 const RECORDS: usize = 4_000;
 
-/// Numbers the records of its partition, so that a lost, repeated or stale state shows in what it says.
+/// Numbers the records of its partition, so that a lost, repeated or stale state shows in its outputs.
 struct Count(u64);
 
 impl Machine for Count {
     const NAME: &'static str = "count";
     const FORMAT: u32 = 1;
-    /// How many partitions there are.
+    /// Number of partitions.
     type Config = i32;
 
     fn new(expected: &i32, _partition: i32, partitions: i32) -> Count {
@@ -86,7 +86,7 @@ fn config(broker: &KafkaTestbed, prefix: &str, instance: &str) -> KafkaConfig {
     }
 }
 
-/// One instance for a while: until it is told to leave by returning false, or all is done.
+/// Runs one instance until `step` returns false, or all is done.
 fn instance(config: &KafkaConfig, done: &AtomicUsize, mut stays: impl FnMut(usize) -> bool) {
     let log = KafkaLog::open(config, Count::NAME, Topic::Raw).unwrap();
     let config = ShellConfig { batch_records_max: 50, snapshot_after_records: 130, ..ShellConfig::default() };
@@ -121,7 +121,7 @@ fn joining_leaving_and_dropped_instances_write_each_output_once() {
     std::thread::scope(|scope| {
         scope.spawn(|| instance(&config("steady"), &done, |_| true));
         scope.spawn(|| {
-            // Comes back under the same name after each "crash", in the middle of its work.
+            // The instance comes back under the same name after each "crash", in the middle of its work.
             for life in 1..=6 {
                 instance(&config("shaky"), &done, |applied| applied < life * 60);
             }
@@ -160,7 +160,8 @@ fn an_instance_without_partitions_takes_over() {
         let log = KafkaLog::open(&config(broker, &prefix, instance), Count::NAME, Topic::Raw).unwrap();
         Shell::new(ShellConfig::default(), 1, Box::new(log))
     };
-    // Both in turns, so that it is known who has the partition, and that the other one knows that it has none.
+    // Both step in turns, so that it is known which one has the partition, and that the other one knows that it has
+    // none.
     let mut shells = [Some(shell("one")), Some(shell("two"))];
     let mut owner = None;
     let began = Instant::now();
@@ -177,7 +178,7 @@ fn an_instance_without_partitions_takes_over() {
             }
         }
         if half == 100 {
-            // The group settles, and then the one that has the partition dies.
+            // The group settles, and then the owner of the partition dies.
             let settled = Instant::now() + Duration::from_secs(5);
             while Instant::now() < settled {
                 for (number, shell) in shells.iter_mut().enumerate() {
@@ -192,8 +193,8 @@ fn an_instance_without_partitions_takes_over() {
     }
 }
 
-/// While a transaction that names offsets of the group is open, Kafka does not say what is committed. One of somebody else
-/// that stays open must cost nothing but time.
+/// While a transaction that names offsets of the group is open, Kafka does not report the committed offsets. An open
+/// transaction of another producer must cost only time.
 #[test]
 fn an_open_transaction_of_another_is_waited_for() {
     let name = "an_open_transaction_of_another_is_waited_for";
@@ -218,7 +219,7 @@ fn an_open_transaction_of_another_is_waited_for() {
     let events = || broker.read_topic(&Topic::Events.name(&prefix)).len();
     let began = Instant::now();
     let mut unanswered = 0;
-    // Beyond the number of questions after which more is done than to ask again.
+    // More than the number of questions after which the log recovers actively.
     while unanswered < 4 {
         assert!(began.elapsed() < Duration::from_secs(90), "{unanswered} questions without an answer");
         match shell.step(Duration::from_millis(100)) {

@@ -1,5 +1,5 @@
-//! One fleet, shipped in three ways: gathered and replayed, as a backlog with the outbreak live behind it, and as it was
-//! written. All three give the same incidents, opened within minutes of each other.
+//! One fleet, shipped in three ways: gathered and replayed, as a backlog followed by a live outbreak, and live
+//! throughout. All three give the same incidents, opened within minutes of each other.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -22,12 +22,12 @@ use wulog_tests::rig::Rig;
 const HOSTS: usize = 100;
 /// Steps in which a live fleet is shipped.
 const STEP_MS: i64 = 20 * 60 * 1000;
-/// Days of peace before the outbreak: the backlog.
+/// Quiet days before the outbreak: the backlog.
 const PEACE_MS: i64 = 2 * DAY_MS;
-/// How long the fleet lives on after the last failure that is compared: a document names every host that failed four
-/// hours before it, and the next one may come a step later.
+/// Time after the last compared failure: a document names every host that failed four hours before it, and the next
+/// document may come a step later.
 const TOLD_MS: i64 = 5 * HOUR_MS;
-/// How far the openings of one incident may be apart: two steps, and the minutes that a backlog takes.
+/// Maximum difference of the openings of one incident: two steps, and the minutes that a backlog takes.
 const APART_MAX_MS: i64 = 40 * 60 * 1000;
 
 fn fleet() -> Fleet {
@@ -45,7 +45,7 @@ fn compared_ms(fleet: &Fleet) -> i64 {
     fleet.spec().start_ms + PEACE_MS + DAY_MS
 }
 
-/// What a way of shipping came to.
+/// The incidents of one way of shipping.
 #[derive(Debug)]
 struct Heard {
     incidents: Vec<Incident>,
@@ -63,7 +63,8 @@ impl Heard {
         }
     }
 
-    /// Checks the incident against the truth, and leaves out hosts that failed so late that a document need not name them.
+    /// Checks the incident against the truth, and leaves out hosts that failed so late that a document need not name
+    /// them.
     fn expect(&mut self, truth: &Truth, compared_ms: i64) {
         let [incident] = self.incidents.as_mut_slice() else {
             panic!("expected one incident, got {:#?}", self.incidents)
@@ -88,8 +89,8 @@ fn configuration(broker: &KafkaTestbed, folder: &Path, prefix: &str) -> PathBuf 
     path
 }
 
-/// Ships the fleet's life up to `first_ms` at once, and the rest as it is written, while a processor runs. Returns the
-/// folder of the logs and what the alerts topic holds in the end.
+/// Ships the fleet's life up to `first_ms` at once, and the rest live, while a processor runs. Returns the folder of
+/// the logs and the final contents of the alerts topic.
 fn shipped(broker: &KafkaTestbed, folder: &Path, first_ms: i64) -> Heard {
     let prefix = kafka::unique_prefix("shipping");
     let config = configuration(broker, folder, &prefix);
@@ -108,7 +109,7 @@ fn shipped(broker: &KafkaTestbed, folder: &Path, first_ms: i64) -> Heard {
     }
     rig.finish().unwrap();
 
-    // It is done when each line is an event, its alerts are those that its signals give, and nothing is added any more.
+    // The run is done when each line is an event, the alerts are those of the signals, and nothing is added any more.
     let events = Topic::Events.name(&prefix);
     let is_line = |record: &TopicRecord| record.value.as_deref().is_some_and(|event| !is_attempt(event));
     let began = Instant::now();
@@ -134,7 +135,8 @@ fn shipped(broker: &KafkaTestbed, folder: &Path, first_ms: i64) -> Heard {
     Heard::of(&alerts)
 }
 
-/// Where the alerts of the topic leave those that a replay of the signals gives, for the message of a failure.
+/// The first difference between the alerts of the topic and those of a replay of the signals, for the message of a
+/// failure.
 fn not_as_wanted(there: &[Vec<u8>], wanted: &[Vec<u8>]) -> String {
     let first = there.iter().zip(wanted).position(|(there, wanted)| there != wanted);
     let text =
@@ -189,7 +191,7 @@ fn gathered_as_a_backlog_and_as_it_is_written() {
     let mut as_written = shipped(broker, folder.path(), STEP_MS);
     as_written.expect(&truth, compared_ms);
 
-    // A first installation: everything that the hosts have is shipped at once, and an hour later the outbreak begins.
+    // A first installation: all lines of the hosts are shipped at once, and an hour later the outbreak begins.
     let other = tempfile::tempdir().unwrap();
     let mut backlog = shipped(broker, other.path(), PEACE_MS - HOUR_MS);
     backlog.expect(&truth, compared_ms);

@@ -1,10 +1,10 @@
-//! What the order of arrival may change: signals of one interval between ticks come in any order that keeps each host's.
+//! The order of arrival: signals of one interval between ticks come in any order that keeps each host's own order.
 //!
-//! Several Normalizers write to one topic, so the signals of different hosts overtake each other. Whoever reads them
-//! another way must hear of the same incidents: the same ids, families, onsets, hosts and ends, and in the last document
-//! of each the same codes and factors. What may differ is what the order itself decides: at which host an incident was
-//! sure enough to open and with which probability (`detection`, `evidence`, `time.opened`), so also when it doubled
-//! and how many documents there were (`seq`, `updated`, `new_since_last`, `replay`).
+//! Several Normalizers write to one topic, so the signals of different hosts overtake each other. Every such order must
+//! give the same incidents: the same ids, families, onsets, hosts and ends, and in the last document of each the same
+//! codes and factors. Only facts that the order itself decides may differ: the host at which an incident opened, and
+//! the probability (`detection`, `evidence`, `time.opened`), and so the times of doubling and the number of documents
+//! (`seq`, `updated`, `new_since_last`, `replay`).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use wulog_processor::machine::{InRecord, Machine};
 use wulog_schemas::signal::{Fact, Signal};
 use wulog_tests::scenario::all;
 
-/// SplitMix64: a test's luck is its seed.
+/// SplitMix64: the seed decides the random numbers of a test.
 struct Luck(u64);
 
 impl Luck {
@@ -27,7 +27,7 @@ impl Luck {
     }
 }
 
-/// The host that a signal is about, or none for a tick.
+/// The host of a signal, or `None` for a tick.
 fn host_of(signal: &[u8]) -> Option<String> {
     match Signal::from_bytes(signal).unwrap().fact {
         Fact::HostFacts(facts) => Some(facts.host.id),
@@ -38,7 +38,7 @@ fn host_of(signal: &[u8]) -> Option<String> {
     }
 }
 
-/// The same signals, those between two ticks in another order.
+/// The same signals, with those between two ticks in another order.
 fn shuffled(signals: &[Vec<u8>], luck: &mut Luck) -> Vec<Vec<u8>> {
     let hosts: Vec<Option<String>> = signals.iter().map(|signal| host_of(signal)).collect();
     let mut out: Vec<Vec<u8>> = Vec::with_capacity(signals.len());
@@ -49,7 +49,7 @@ fn shuffled(signals: &[Vec<u8>], luck: &mut Luck) -> Vec<Vec<u8>> {
         if ticks {
             out.extend_from_slice(&signals[at..end]);
         } else {
-            // A host's places are dealt anew, and what it said goes to them in its order.
+            // The positions are shuffled, and each host's signals fill its positions in their own order.
             let mut places: Vec<usize> = (at..end).collect();
             (1..places.len()).rev().for_each(|last| places.swap(last, luck.below(last + 1)));
             let mut queues: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -66,7 +66,7 @@ fn shuffled(signals: &[Vec<u8>], luck: &mut Luck) -> Vec<Vec<u8>> {
     out
 }
 
-/// The last document of each incident that was not merged into another, without what the order decides.
+/// The last document of each incident that was not merged, without the facts that the order decides.
 fn said(signals: &[Vec<u8>]) -> BTreeMap<String, Value> {
     let (mut detector, mut out) = (Detector::new(&DetectorConfig::default(), 0, 1), Vec::new());
     for (value, offset) in signals.iter().zip(0..) {

@@ -1,4 +1,4 @@
-//! The rule that an administrator writes in a SIEM: attempts that failed for a reason of certificate trust.
+//! The rule of an administrator in a SIEM: attempts that failed for a reason of certificate trust.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use wulog_tests::fleet::{Cause, Fleet, FleetSpec, HOUR_MS, Habit};
 use wulog_tests::foreign_fleet::{self, Scenario, Spec};
 use wulog_tests::process;
 
-/// Dataset is attempt, outcome is failure, family is set.
+/// The rule: dataset is attempt, outcome is failure, family is set.
 fn is_found_by_the_rule(event: &Value) -> bool {
     event["event"]["dataset"] == "windows_update.attempt"
         && event["event"]["outcome"] == "failure"
@@ -47,7 +47,7 @@ fn the_rule_finds_exactly_the_hosts_that_the_fault_strikes() {
         let truth = fleet.truth().unwrap().clone();
         let found: BTreeSet<String> = events.iter().filter(|event| is_found_by_the_rule(event)).map(host_of).collect();
         let struck: BTreeSet<String> = truth.hosts.into_keys().collect();
-        // Hosts whose trust fails for reasons of their own: since their first scan, or again and again all day.
+        // Hosts with a trust failure of their own: since their first scan, or again and again all day.
         let by_themselves = fleet.hosts().filter(|host| matches!(host.habit, Habit::Chronic | Habit::LoopsSignature));
         let expected: BTreeSet<String> =
             struck.iter().cloned().chain(by_themselves.map(|host| host.name.clone())).collect();
@@ -60,7 +60,7 @@ fn the_rule_finds_exactly_the_hosts_that_the_fault_strikes() {
         let by_lines: BTreeSet<String> = lines.map(host_of).collect();
         assert!(by_lines.len() > 2 * found.len(), "seed {seed}: {} and {}", by_lines.len(), found.len());
 
-        // At the update that is struck, the rule needs no list of hosts that fail by themselves.
+        // At the struck update, the rule needs no list of hosts that fail by themselves.
         let update = truth.update.to_lowercase();
         let at_update =
             events.iter().filter(|event| is_found_by_the_rule(event) && event["wu"]["update_id"] == *update);
@@ -74,8 +74,8 @@ fn the_rule_finds_exactly_the_hosts_that_the_fault_strikes() {
     }
 }
 
-/// The same rule over a fleet of the second generator, of which one server's publishing certificate is missing on its hosts.
-/// Hosts that fail for no common reason do so at one update of their own, which the struck hosts do not try.
+/// The same rule over a fleet of the second generator, in which one server's publishing certificate is missing on its
+/// hosts. Hosts with a fault of their own fail at one update of their own, which the struck hosts do not try.
 #[test]
 fn the_rule_finds_the_struck_hosts_of_a_fleet_that_others_wrote() {
     for seed in 1..=2 {
@@ -95,8 +95,7 @@ fn the_rule_finds_the_struck_hosts_of_a_fleet_that_others_wrote() {
         assert!(differ.is_empty(), "seed {seed}: {differ:?}");
         assert!(struck.len() >= 20, "seed {seed}: {} hosts are struck", struck.len());
 
-        // Every other document of the rule is one of a host that fails by itself; the product that it fails at is never
-        // refused on a struck host's account.
+        // Every other document of the rule belongs to a host that fails by itself, at a product of its own.
         let names: BTreeSet<&str> = elsewhere.iter().filter_map(|event| event["package"]["name"].as_str()).collect();
         assert!(names.iter().all(|name| *name == "Lucerne Backup 2.9 (x64)"), "seed {seed}: {names:?}");
         let by_themselves: BTreeSet<String> = elsewhere.iter().map(upper).collect();
@@ -127,7 +126,7 @@ fn text_of(attribute: &Value) -> Option<(&str, &str)> {
     Some((attribute["key"].as_str()?, attribute["value"]["stringValue"].as_str()?))
 }
 
-/// The host of an event that the rule finds, and the update, as `deploy/siem/README.md` writes the rule for the format.
+/// The host and the update of an event that the rule finds, as `deploy/siem/README.md` writes the rule for the format.
 fn found_in(format: &str, event: &Value) -> Option<(String, String)> {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     let [dataset, failed, family, host, update] = match format {
@@ -150,7 +149,7 @@ fn found_in(format: &str, event: &Value) -> Option<(String, String)> {
     is_found.then(|| (host.unwrap().to_uppercase(), update.unwrap_or_default().to_owned()))
 }
 
-/// The rule is written once for each format; each finds the same hosts.
+/// Each format has its own spelling of the rule; each finds the same hosts.
 #[test]
 fn the_rule_finds_the_same_hosts_in_every_format() {
     let folder = tempfile::tempdir().unwrap();

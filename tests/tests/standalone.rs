@@ -22,14 +22,14 @@ struct Bench {
 }
 
 impl Bench {
-    /// A fleet that has lived for `days` until now, and in which an outbreak began twelve hours ago. Sites in UTC,
-    /// since files alone don't say their zone.
+    /// A fleet that has lived for `days` until now, with an outbreak that began twelve hours ago. Sites in UTC, since
+    /// files alone don't name their zone.
     fn new(seed: u64, hosts: usize, days: i64) -> Bench {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         Bench::until(i64::try_from(now.as_millis()).unwrap(), seed, hosts, days)
     }
 
-    /// The same, but until another time than now.
+    /// The same fleet with another end than now.
     fn until(now_ms: i64, seed: u64, hosts: usize, days: i64) -> Bench {
         let spec = FleetSpec::new(seed, hosts).starting(now_ms - days * DAY_MS);
         let mut spec = spec.with_outbreak(0, days * DAY_MS - 12 * HOUR_MS, Cause::UntrustedRoot);
@@ -97,12 +97,12 @@ impl Bench {
     }
 }
 
-/// Events that are about a line; attempts are about several.
+/// Number of events of lines; attempts concern several lines.
 fn lines_told(db: &Path) -> usize {
     values(db, "events").iter().filter(|event| !is_attempt(event.as_bytes())).count()
 }
 
-/// Looks into the file as an admin would, without writing; nothing there yet is no error.
+/// Reads the file like an admin, without writing; a missing table is not an error.
 fn look<T>(db: &Path, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
     let connection = Connection::open_with_flags(db, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
     connection.busy_timeout(LIMIT).unwrap();
@@ -142,7 +142,7 @@ fn an_install_in_the_middle_of_an_outbreak() {
     assert!(alerts.iter().all(|alert| alert.id == last.id), "one incident: {alerts:#?}");
     assert_eq!(last.family.as_str(), truth.family.as_str());
     let cause = last.common_factors.first().map(|factor| (factor.dimension.as_str(), factor.value.as_str()));
-    // The first document may be of three hosts, too few for a cause; but never names a wrong one.
+    // The first document may be of three hosts, too few for a cause; but it never names a wrong one.
     let wsus = ("wsus", truth.wsus.trim_start_matches("http://"));
     assert!(cause.is_none_or(|cause| cause == wsus), "{cause:?} is not {wsus:?}");
     assert!(last.hosts.names.iter().all(|host| truth.hosts.contains_key(host)), "{:?}", last.hosts.names);
@@ -151,7 +151,7 @@ fn an_install_in_the_middle_of_an_outbreak() {
     text.lines().for_each(|alert| expect_valid(&schema, alert.as_bytes()));
     assert_eq!(text.lines().collect::<Vec<_>>(), values(&bench.db(), "alerts"), "the file holds the alerts, each once");
 
-    // Started again it goes on where it was: nothing is said twice, and what comes is taken up.
+    // After a restart it continues: no document is repeated, and new lines are processed.
     let (alerts_before, hosts) = (alerts.len(), bench.fleet.hosts().len());
     let bench = append_to_each(bench, "2011-05-15\t07:47:07:169\t1132\t1a4\tAU\tAU initiates service shutdown\r\n");
     let mut running = bench.start();
@@ -188,7 +188,7 @@ fn append_to_each(bench: Bench, line: &str) -> Bench {
 }
 
 #[test]
-fn killed_in_the_middle_it_neither_loses_nor_repeats() {
+fn a_killed_standalone_neither_loses_nor_repeats() {
     let bench = Bench::new(22, 120, 3);
     let lines = bench.lines();
     let mut in_the_middle = 0;
@@ -208,7 +208,8 @@ fn killed_in_the_middle_it_neither_loses_nor_repeats() {
     assert_eq!(incidents.len(), 1);
 }
 
-/// Live, an outbreak of years ago is history; so it is for a replay of what live had. At its own time it is an incident.
+/// For a live run, an outbreak of years ago is history, and so it is for a replay of that run's records. At its own
+/// time it is an incident.
 #[test]
 fn logs_of_years_ago_are_history() {
     let bench = Bench::until(DEFAULT_START_MS, 23, 40, 3);
@@ -231,7 +232,7 @@ fn logs_of_years_ago_are_history() {
     assert!(at_the_time[0].hosts.iter().all(|host| truth.hosts.contains_key(host)), "{at_the_time:#?}");
 }
 
-/// Hosts that the inventory does not name give events and no alert.
+/// Hosts that are missing in the inventory give events and no alert.
 #[test]
 fn hosts_that_are_not_in_the_inventory_raise_no_alert() {
     let bench = Bench::new(21, 40, 3);
@@ -244,7 +245,7 @@ fn hosts_that_are_not_in_the_inventory_raise_no_alert() {
     ended.expect_success();
     assert!(ended.stderr.contains("not in the inventory"), "{}", ended.stderr);
     assert_eq!(count(&bench.db(), "alerts"), 0);
-    // The same fleet without it, so that there was something to be alerted.
+    // The same fleet without the inventory, to show that there is an alert.
     let open = Bench::new(21, 40, 3);
     let mut running = open.start();
     running.until("an alert", LIMIT, |_| count(&open.db(), "alerts") > 0);

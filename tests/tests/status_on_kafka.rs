@@ -1,5 +1,5 @@
-//! The status pages of two processors on Kafka: each shows all incidents; one of them has the Detector and answers about
-//! hosts, the other names it; after a takeover the roles have changed.
+//! The status pages of two processors on Kafka: each shows all incidents; one of them has the Detector and answers
+//! about hosts, the other one names it; after a takeover the roles have changed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
@@ -54,7 +54,7 @@ impl Site {
         self.ask("/api/v1/incidents").and_then(|answer| answer["total"].as_u64()).unwrap_or(0)
     }
 
-    /// Whether it answers about hosts.
+    /// Whether this processor answers about hosts.
     fn has_detector(&self) -> bool {
         self.ask("/api/v1/status").is_some_and(|status| status["fleet"].is_object())
     }

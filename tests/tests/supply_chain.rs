@@ -1,6 +1,6 @@
-//! What wulog is built of: licences, sources and duplicates of all packages, judged by the lists of `deny.toml`. This is
-//! the part of `cargo deny` that needs no advisory database, so it holds on every machine; `.ci/run` runs the rest where
-//! `cargo deny` is installed.
+//! The packages of wulog: licences, sources and duplicates, checked against the lists of `deny.toml`. This is the part
+//! of `cargo deny` that needs no advisory database, so it runs on every machine; `.ci/run` runs the rest where `cargo
+//! deny` is installed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,8 +44,8 @@ fn packages() -> Vec<Value> {
     metadata["packages"].as_array().unwrap().clone()
 }
 
-/// Whether an SPDX expression can be met with allowed licences. `AND` binds stronger than `OR`, and old manifests write
-/// `/` for `OR`.
+/// Whether an SPDX expression allows a permitted licence. `AND` binds stronger than `OR`, and old manifests write `/`
+/// for `OR`.
 fn is_allowed(expression: &str, allowed: &[String]) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ").replace(" WITH ", "+WITH+");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -112,7 +112,7 @@ fn every_package_has_an_allowed_licence_and_comes_from_an_allowed_registry() {
         }
         // A package of this workspace has no source.
         let Some(source) = package["source"].as_str() else { continue };
-        // The manifest names no registry, so all packages come from Cargo's default one: another is a second source.
+        // The manifest names no registry, so all packages come from Cargo's default one: any other is a second source.
         if !source.starts_with("registry+") || *first.get_or_insert_with(|| source.to_owned()) != *source {
             wrong.push(format!("{name}: source {source}"));
         }

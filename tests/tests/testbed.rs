@@ -99,8 +99,8 @@ fn a_record_is_read_back_whole() {
 }
 
 #[test]
-fn a_topic_is_made_only_on_request() {
-    let Some(testbed) = or_skip("a_topic_is_made_only_on_request", shared()) else {
+fn a_topic_is_created_only_on_request() {
+    let Some(testbed) = or_skip("a_topic_is_created_only_on_request", shared()) else {
         return;
     };
     let producer: BaseProducer = testbed.client_config().set("message.timeout.ms", "1500").create().unwrap();

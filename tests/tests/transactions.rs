@@ -1,5 +1,5 @@
 //! Exactly once, step by step: a processor is killed -9 at each step of its transaction, and processors join and leave;
-//! every line is one event, and the alerts are those of a processor to which nothing happened.
+//! every line is one event, and the alerts are those of an undisturbed processor.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use wulog_tests::process::Running;
 use wulog_tests::rig::Rig;
 use wulog_tests::tenant::{Tenant, raw_position};
 
-/// A day of peace, then an outbreak. One zone for all sites keeps the lines as they are from files.
+/// A quiet day, then an outbreak. One zone for all sites keeps the lines as they are in files.
 fn fleet(seed: u64, hosts: usize) -> Fleet {
     let mut spec = FleetSpec::new(seed, hosts).with_outbreak(1, DAY_MS, Cause::UntrustedRoot);
     spec.layout = Layout::Sites;
@@ -36,7 +36,8 @@ fn incidents_of(alerts: &[Vec<u8>]) -> Vec<Incident> {
     incidents(alerts.iter().map(Vec::as_slice))
 }
 
-/// Each line is one event; alerts are those that the signals give, byte for byte, and those that the lines give.
+/// Expects that each line is one event, and that the alerts are those of the signals, byte for byte, and those of the
+/// lines.
 fn expect_exactly_once(tenant: &Tenant<'_>, lines: u64) -> Vec<Incident> {
     let events = tenant.settled(lines);
     let positions: BTreeSet<(i64, i64)> = events.iter().map(|event| raw_position(event)).collect();
@@ -77,7 +78,7 @@ fn killed_at_each_step_of_a_transaction() {
     let mut seen = vec![tenant.values(Topic::Events).len()];
     for (step, moment) in steps {
         let running = tenant.start(&config);
-        // Some pass before, so that each life gets on.
+        // Some transactions pass before, so that each life makes progress.
         proxy.arm(running.pid(), moment, 4);
         let began = Instant::now();
         while !proxy.has_sprung() {
@@ -101,7 +102,7 @@ fn killed_at_each_step_of_a_transaction() {
     assert!(strangers.is_empty() && incident.hosts.len() >= 3, "{incident:#?}");
 }
 
-/// What a fleet comes to, where so many processors run at each stage of the work.
+/// The result of a fleet, with the given number of processors at each stage of the work.
 fn with_processors(broker: &KafkaTestbed, seed: u64, stages: &[usize]) -> Vec<Incident> {
     let folder = tempfile::tempdir().unwrap();
     let prefix = kafka::unique_prefix("many");
@@ -119,7 +120,7 @@ fn with_processors(broker: &KafkaTestbed, seed: u64, stages: &[usize]) -> Vec<In
     let mut started = 0;
     for (stage, &count) in stages.iter().enumerate() {
         while running.len() > count {
-            // The oldest leaves, by turns in good order and by a crash.
+            // The oldest processor leaves, by turns in good order and by a crash.
             let leaving = running.remove(0);
             if stage % 2 == 0 { leaving.kill9() } else { assert_eq!(leaving.terminate().code, Some(0)) }
         }
@@ -140,8 +141,8 @@ fn with_processors(broker: &KafkaTestbed, seed: u64, stages: &[usize]) -> Vec<In
 }
 
 #[test]
-fn one_two_and_four_processors_say_the_same() {
-    let name = "one_two_and_four_processors_say_the_same";
+fn one_two_and_four_processors_give_the_same_alerts() {
+    let name = "one_two_and_four_processors_give_the_same_alerts";
     let Some(broker) = kafka::or_skip(name, kafka::shared()) else { return };
     let one = with_processors(broker, 32, &[1]);
     assert_eq!(one.len(), 1, "{one:#?}");

@@ -1,4 +1,4 @@
-//! What goes wrong around a running `standalone`: it goes on, and says on its status page what is wrong.
+//! Faults around a running `standalone`: it continues, and its status page names the fault.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::TcpListener;
@@ -60,7 +60,7 @@ impl Site {
         get(self.port, "/readyz").starts_with("HTTP/1.1 200")
     }
 
-    /// Whether the status page names a problem with these words, and says that all is not well.
+    /// Whether the status page names a problem with these words.
     fn has_problem(&self, words: &str) -> bool {
         let answer = get(self.port, "/api/v1/status");
         answer.contains("\"ok\":false") && answer.contains(words)
@@ -106,7 +106,7 @@ fn an_inventory_that_was_emptied_leaves_out_nobody() {
 fn alerts_that_cannot_be_written_wait_for_their_file() {
     let mut site = Site::new();
     let alerts = site.path("alerts.jsonl");
-    // A device that has no room.
+    // A device without space.
     std::os::unix::fs::symlink("/dev/full", &alerts).unwrap();
     let running = site.start("", &alerts);
     site.live_until(DAY_MS + 6 * HOUR_MS);
@@ -119,7 +119,7 @@ fn alerts_that_cannot_be_written_wait_for_their_file() {
 }
 
 #[test]
-fn a_file_of_alerts_that_is_moved_away_is_made_again() {
+fn a_file_of_alerts_that_is_moved_away_is_recreated() {
     let mut site = Site::new();
     let alerts = site.path("alerts.jsonl");
     let running = site.start("", &alerts);

@@ -1,4 +1,4 @@
-//! CPU time of this thread as what criterion measures: machines that build are shared, so wall time says little.
+//! CPU time of this thread as criterion's measurement: build machines are shared, so wall time means little.
 
 use std::time::Duration;
 

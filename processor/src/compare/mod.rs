@@ -26,7 +26,8 @@ use wulog_schemas::hresult::Family;
 pub use page::html;
 pub use text::text;
 
-/// Two incidents with different ids are one when they share this part of the smaller one's hosts.
+/// Minimum share of the smaller incident's hosts that two incidents with different ids have in common when they are
+/// one.
 const SHARED_MIN: f64 = 0.5;
 
 /// Log times at which an incident must have opened to count.
@@ -38,18 +39,18 @@ pub struct Openings {
     pub to_ms: i64,
 }
 
-/// One incident of a run, as its newest document says.
+/// One incident of a run, by its newest document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Incident {
     /// Its id.
     pub id: String,
-    /// Failures, or a warning of them.
+    /// Failures, or a warning.
     pub kind: IncidentKind,
-    /// Family of the failure that opened it.
+    /// Family of the failure that opened the incident.
     pub family: Family,
-    /// All its families.
+    /// All families of the incident.
     pub families: BTreeSet<Family>,
-    /// Whether it is over.
+    /// Whether the incident is over.
     pub state: State,
     /// Event time of its first failure, milliseconds since 1970 UTC.
     pub onset_ms: i64,
@@ -59,11 +60,11 @@ pub struct Incident {
     pub updated_ms: i64,
     /// How many hosts are affected.
     pub affected: u64,
-    /// The names that the document has.
+    /// The host names in the document.
     pub names: BTreeSet<String>,
-    /// Whether those are all.
+    /// Whether `names` holds all affected hosts.
     pub names_complete: bool,
-    /// How bad it is.
+    /// Severity of the incident.
     pub severity: Level,
     /// The first common factor, `dimension=value`.
     pub factor: Option<String>,
@@ -93,7 +94,7 @@ impl Incident {
         }
     }
 
-    /// Whether the two could be one incident: alike in kind and family, and not one after the other.
+    /// Whether two incidents of different runs could be one: of the same kind and family, and overlapping in time.
     fn could_be(&self, other: &Incident) -> bool {
         self.kind == other.kind
             && !self.families.is_disjoint(&other.families)
@@ -113,7 +114,7 @@ impl Incident {
 /// The incidents of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
-    /// What the run is called: `live`, `replay`, or the name of a file.
+    /// Name of the run: `live`, `replay`, or the name of a file.
     pub name: String,
     incidents: BTreeMap<String, Incident>,
     configurations: BTreeSet<String>,
@@ -126,7 +127,7 @@ impl Run {
         Run { name: name.to_owned(), ..Run::default() }
     }
 
-    /// Takes a document, in any order. A document of status says nothing that both runs say, and is left out.
+    /// Adds a document, in any order. Documents of status are skipped, since only a replay writes them.
     pub fn take(&mut self, alert: &Alert) {
         if alert.transition == Transition::Status {
             return;
@@ -138,27 +139,27 @@ impl Run {
     }
 }
 
-/// How two incidents were found to be one.
+/// How two incidents were matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matched {
     /// By their id.
     Id,
-    /// By family, time and hosts: so many host names are in both.
+    /// By family, time and this many common host names.
     Hosts(usize),
 }
 
-/// One incident as both runs saw it.
+/// One incident in both runs.
 #[derive(Clone, Debug)]
 pub struct Pair {
-    /// As the first run saw it.
+    /// The incident in the first run.
     pub live: Incident,
-    /// As the replay saw it.
+    /// The incident in the replay.
     pub again: Incident,
-    /// Why the two are one.
+    /// How the two were matched.
     pub matched: Matched,
 }
 
-/// Host names that one of two documents has alone.
+/// Host names in only one of two documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
     /// Affected in the replay only.
@@ -168,13 +169,14 @@ pub struct Names {
 }
 
 impl Pair {
-    /// By how much the replay opened it later, in milliseconds; negative for earlier.
+    /// How much later the replay opened the incident, in milliseconds; negative for earlier.
     #[must_use]
     pub fn later_ms(&self) -> i64 {
         self.again.opened_ms.saturating_sub(self.live.opened_ms)
     }
 
-    /// The hosts of one run only; `None` where a document names some hosts only, so that nobody can tell.
+    /// The hosts in only one run; `None` where a document names only some of its hosts, so that names cannot be
+    /// compared.
     #[must_use]
     pub fn names(&self) -> Option<Names> {
         let (live, again) = (&self.live, &self.again);
@@ -195,16 +197,16 @@ impl Pair {
     }
 }
 
-/// An incident of one run that is no incident of the other.
+/// An incident of one run without a partner in the other.
 #[derive(Clone, Debug)]
 pub struct Alone {
     /// The incident.
     pub incident: Incident,
-    /// The incident of the other run with which it shares most hosts, and how many: a split or a merge shows so.
+    /// The incident of the other run with the most common hosts, and their number: this shows a split or a merge.
     pub shares: Option<(String, usize)>,
 }
 
-/// What two runs have in common, and what they do not.
+/// The common incidents of two runs, and the differences.
 #[derive(Debug)]
 pub struct Comparison {
     /// Names of the runs.
@@ -213,13 +215,13 @@ pub struct Comparison {
     pub openings: Openings,
     /// Incidents of each run that count.
     pub counted: [usize; 2],
-    /// Incidents of each run that opened outside those times and have no partner within.
+    /// Incidents of each run that opened outside those times and have no partner within them.
     pub outside: [usize; 2],
     /// The hashes of the detector's configurations in each run's documents.
     pub configurations: [BTreeSet<String>; 2],
     /// Incidents of both runs that differ, by opening.
     pub different: Vec<Pair>,
-    /// How many incidents are the same in both.
+    /// Number of incidents that are equal in both runs.
     pub same: usize,
     /// Incidents of the first run only, by opening.
     pub only_live: Vec<Alone>,
@@ -228,7 +230,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares the live run with a replay. An incident counts if it, or the one that it is matched with, opened within
+    /// Compares the live run with a replay. An incident counts if it, or its partner in the other run, opened within
     /// `openings`.
     #[must_use]
     pub fn of(live: &Run, again: &Run, openings: Openings) -> Comparison {
@@ -263,8 +265,8 @@ impl Comparison {
     }
 }
 
-/// Incidents by their id, then those left by their hosts: the pair that shares most comes first, and each incident is in
-/// one pair.
+/// Pairs incidents by id, then the remaining ones by hosts: the pair with the most common hosts comes first, and each
+/// incident is in one pair.
 fn pairs(live: &Run, again: &Run) -> Vec<Pair> {
     let pair = |live: &Incident, again: &Incident, matched| Pair { live: live.clone(), again: again.clone(), matched };
     let mut pairs = Vec::new();
@@ -295,7 +297,7 @@ fn pairs(live: &Run, again: &Run) -> Vec<Pair> {
     pairs
 }
 
-/// The incidents of `run` that have no partner: those that opened in time, and the number of the rest.
+/// The incidents of `run` without a partner: those that opened in time, and the number of the other ones.
 fn alone(run: &Run, paired: &BTreeSet<&str>, other: &Run, openings: Openings) -> (Vec<Alone>, usize) {
     let unpaired = run.incidents.values().filter(|incident| !paired.contains(incident.id.as_str()));
     let (within, without): (Vec<&Incident>, Vec<&Incident>) = unpaired.partition(|incident| incident.is_in(openings));

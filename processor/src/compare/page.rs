@@ -6,7 +6,7 @@ use crate::html::{self, OfflinePage};
 use crate::postmortem::STYLE;
 
 const TEMPLATE: &str = include_str!("compare.html");
-/// What the page needs beside the style sheet of reports.
+/// Styles that the page needs in addition to the style sheet of reports.
 const OWN_STYLE: &str = include_str!("compare.css");
 
 /// The comparison as HTML without script, style sheet or picture from elsewhere.

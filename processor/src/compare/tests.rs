@@ -147,7 +147,7 @@ fn only_openings_in_the_range_count_and_the_rest_is_counted() {
     assert_eq!((found.same, found.only_live.len(), found.only_again.len()), (0, 2, 0));
     assert_eq!((found.counted, found.outside), ([2, 0], [1, 2]));
     assert!(text(&found).contains("the replay: 0 incidents compared, 2 outside the range"), "{}", text(&found));
-    // The partner outside the range is still the partner: nothing is missing.
+    // The partner outside the range still counts: no incident is missing.
     let found = compared([alert("wu-a", HOUR, &["a"])], [alert("wu-a", 3 * HOUR, &["a"])], range);
     assert_eq!((found.different.len(), found.only_live.len(), found.only_again.len()), (1, 0, 0));
 }
@@ -184,7 +184,7 @@ fn names_are_bounded() {
 }
 
 #[test]
-fn nobodys_text_acts_on_the_terminal_or_in_the_page() {
+fn foreign_text_does_not_act_on_the_terminal_or_in_the_page() {
     let hostile = "<script>alert(1)</script>\u{202e}\u{1b}[2J\"x";
     let mut again = alert("wu-a", HOUR, &["a", hostile]);
     again.summary = hostile.to_owned();

@@ -47,7 +47,7 @@ fn table(runs: &[String; 2], case: &Case) -> Vec<String> {
         .map(|row| {
             let mut line = " ".to_owned();
             for (cell, width) in row.iter().zip(widths) {
-                // A string takes any text.
+                // Writing to a string cannot fail.
                 let _ = write!(line, " {cell:width$} ");
             }
             format!("{line} {}", row[3])

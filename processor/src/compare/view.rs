@@ -11,14 +11,14 @@ use crate::report::{hosts_of, short};
 const NAMES_MAX: usize = 20;
 /// Incidents listed in a section.
 const CASES_MAX: usize = 500;
-/// Hashes of configurations that are named for a run.
+/// Hashes of configurations that are listed for a run.
 const CONFIGURATIONS_MAX: usize = 3;
 /// Digits of a hash that are shown.
 const HASH_DIGITS: usize = 8;
-/// In place of a value that a run does not have.
+/// Shown in place of a missing value.
 const NOTHING: &str = "-";
 
-/// The comparison in words. No value is escaped yet.
+/// The comparison in words. Values are not escaped yet.
 #[derive(Serialize)]
 pub(super) struct View {
     /// The result in one sentence.
@@ -34,7 +34,7 @@ pub(super) struct View {
 pub(super) struct Section {
     pub(super) title: String,
     pub(super) cases: Vec<Case>,
-    /// What a limit has cut from the section.
+    /// Note about rows that a limit has cut from the section.
     pub(super) more: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Row {
     pub(super) fact: &'static str,
     pub(super) live: String,
     pub(super) again: String,
-    /// How the runs differ; empty where they do not.
+    /// The difference; empty where the runs agree.
     pub(super) change: String,
 }
 
@@ -234,7 +234,7 @@ fn hosts_change(pair: &Pair) -> String {
     }
 }
 
-/// `gained: PC-1, PC-2 and 3 more`; nothing where there is no name.
+/// `gained: PC-1, PC-2 and 3 more`; empty without names.
 fn named<'a>(what: &str, names: impl Iterator<Item = &'a String>, count: usize) -> Option<String> {
     let listed: Vec<&str> = names.take(NAMES_MAX).map(String::as_str).collect();
     let more = count - listed.len();

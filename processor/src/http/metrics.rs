@@ -1,7 +1,7 @@
-//! The figures behind `/metrics`. Threads note what they did; whoever asks reads the notes.
+//! The figures behind `/metrics`. Threads record their work, and a request reads the records.
 //!
-//! Labels are topics, partitions, machines, states, families, severities and names of channels: as many series with a
-//! million hosts as with ten.
+//! Labels are topics, partitions, machines, states, families, severities and names of channels, so the number of series
+//! does not grow with the number of hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
@@ -81,7 +81,7 @@ pub struct PartitionFigures {
     pub lag_records: Option<i64>,
 }
 
-/// What one channel has done and has before it.
+/// Figures of one channel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ChannelFigures {
     /// Its name.
@@ -102,15 +102,16 @@ pub struct ChannelFigures {
     pub oldest_seconds: Option<f64>,
 }
 
-/// What is known of one thread.
+/// The state of one thread.
 struct Part {
-    /// When it last went round its loop.
+    /// Time of the last round of its loop.
     alive: Instant,
-    /// Whether it does its work: in its group, with bounded lag.
+    /// Whether the thread does its work: in its group, with bounded lag.
     ready: Result<(), String>,
 }
 
-/// Without a round for so long, a thread hangs: the longest call to a broker takes 15 s, a snapshot of a million hosts less.
+/// A thread without a round for this long counts as hanging: the longest call to a broker takes 15 s, a snapshot of a
+/// million hosts less.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 impl Default for Metrics {
@@ -120,7 +121,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Nothing was done yet.
+    /// Figures of a process that has done nothing yet.
     #[must_use]
     pub fn new() -> Metrics {
         let histogram = || Histogram::new(SECONDS);
@@ -199,7 +200,7 @@ impl Metrics {
         r.register("channel_delivered", "Documents that an endpoint took", s.channel_delivered.clone());
         r.register("channel_failed", "Attempts that failed and are made again", s.channel_failed.clone());
         r.register("channel_parked", "Documents that an endpoint or a template refused", s.channel_parked.clone());
-        // OpenMetrics lets a counter and a gauge not share a name, so `_now` is in this one.
+        // In OpenMetrics a counter and a gauge cannot share a name, so the gauge is called `_now`.
         let help = "Documents that are parked now and wait for an operator";
         r.register("channel_parked_now", help, s.channel_parked_now.clone());
         r.register("channel_left_out", "Documents that the channel does not want", s.channel_left_out.clone());
@@ -233,7 +234,8 @@ impl Metrics {
     #[must_use]
     pub fn of_machine(&self, machine: &'static str) -> MachineMetrics {
         let figures = MachineMetrics { metrics: self.clone(), machine };
-        // Series that are there from the start: a rule on a counter that appears with its first event misses that one.
+        // These series exist from the start: a rule on a counter that appears with its first event would miss this
+        // event.
         for counter in [&self.0.panics, &self.0.refused, &self.0.outages] {
             let _ = counter.get_or_create(&figures.labels());
         }
@@ -246,19 +248,20 @@ impl Metrics {
         let labels = vec![("channel", name.to_owned())];
         let shared = &self.0;
         locked(&shared.channels).insert(name.to_owned());
-        // Series that are there from the start: a rule on a counter that appears with its first failure misses that one.
+        // These series exist from the start: a rule on a counter that appears with its first failure would miss this
+        // failure.
         let _ = shared.channel_delivered.get_or_create(&labels);
         let _ = shared.channel_failed.get_or_create(&labels);
         let _ = shared.channel_parked.get_or_create(&labels);
         ChannelMetrics { metrics: self.clone(), labels }
     }
 
-    /// A thread went round its loop; `ready` says whether it does its work.
+    /// Records one round of a thread's loop; `ready` says whether the thread does its work.
     pub fn round(&self, name: &'static str, ready: Result<(), String>) {
         self.parts().insert(name, Part { alive: Instant::now(), ready });
     }
 
-    /// Something that `of` names is wrong, or no longer is. It keeps nothing from going on, but an operator must know.
+    /// Sets or clears the problem of the part `of`. Work continues, but an operator must know about the problem.
     pub fn problem(&self, of: &'static str, what: Option<String>) {
         let mut problems = locked(&self.0.problems);
         match what {
@@ -267,7 +270,7 @@ impl Metrics {
         }
     }
 
-    /// What is wrong, in words.
+    /// The current problems, in words.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = locked(&self.0.problems).values().cloned().collect();
@@ -320,10 +323,9 @@ impl Metrics {
         locked(&shared.channels).iter().map(figures).collect()
     }
 
-    /// Whether every thread goes round its loop.
+    /// Whether every thread runs its loop.
     ///
-    /// # Errors
-    /// Names the thread that hangs.
+    /// # Errors Names the thread that hangs.
     pub fn health(&self, now: Instant) -> Result<(), String> {
         let parts = self.parts();
         let hangs = parts.iter().find(|(_, part)| now.saturating_duration_since(part.alive) > SILENCE_MAX);
@@ -338,8 +340,7 @@ impl Metrics {
 
     /// Whether every thread does its work.
     ///
-    /// # Errors
-    /// Names what is not ready.
+    /// # Errors Names the part that is not ready.
     pub fn readiness(&self, now: Instant) -> Result<(), String> {
         self.health(now)?;
         let parts = self.parts();
@@ -385,19 +386,19 @@ impl MachineMetrics {
         partition_labels(self.machine, partition)
     }
 
-    /// The same, of a partition whose lag is told from now on.
+    /// The labels of a partition, which has a lag from now on.
     fn lagging(&self, partition: i32) -> Labels {
         locked(&self.metrics.0.partitions).insert((self.machine, partition));
         self.partition(partition)
     }
 
-    /// The thread went round its loop; `ready` says whether it does its work.
+    /// Records one round of the loop; `ready` says whether the thread does its work.
     pub fn round(&self, ready: Result<(), String>) {
         self.metrics.round(self.machine, ready);
         self.metrics.0.outage.get_or_create(&self.labels()).set(0);
     }
 
-    /// The log asked for patience.
+    /// Counts a retry that the log asked for.
     pub fn retried(&self) {
         let shared = &self.metrics.0;
         shared.retries.get_or_create(&self.labels()).inc();
@@ -407,12 +408,12 @@ impl MachineMetrics {
         self.metrics.round(self.machine, Err("the log does not answer".to_owned()));
     }
 
-    /// The partitions of this process have changed.
+    /// Counts a change of this process's partitions.
     pub fn rebalanced(&self) {
         self.metrics.0.rebalances.get_or_create(&self.labels()).inc();
     }
 
-    /// A partition went to another process: its series would stand still for ever.
+    /// Removes the series of a partition that went to another process, since they would never change again.
     pub fn gave_up(&self, partition: i32) {
         let labels = self.partition(partition);
         locked(&self.metrics.0.partitions).remove(&(self.machine, partition));
@@ -420,56 +421,56 @@ impl MachineMetrics {
         self.metrics.0.lag_records.remove(&labels);
     }
 
-    /// Records went one way, `in` or `out`.
+    /// Counts records in one direction, `in` or `out`.
     pub fn moved(&self, topic: &'static str, direction: &'static str, records: u64, bytes: u64) {
         let labels = vec![("topic", topic.to_owned()), ("direction", direction.to_owned())];
         self.metrics.0.records.get_or_create(&labels).inc_by(records);
         self.metrics.0.bytes.get_or_create(&labels).inc_by(bytes);
     }
 
-    /// A transaction was committed.
+    /// Records a committed transaction.
     pub fn committed(&self, took: Duration) {
         self.metrics.0.transactions.get_or_create(&self.labels()).observe(took.as_secs_f64());
     }
 
-    /// A transaction failed.
+    /// Counts a failed transaction.
     pub fn aborted(&self) {
         self.metrics.0.aborts.get_or_create(&self.labels()).inc();
     }
 
-    /// How far the processing of a partition is behind, in log time.
+    /// Sets the lag of a partition in log time.
     pub fn lag_seconds(&self, partition: i32, seconds: f64) {
         self.metrics.0.lag_seconds.get_or_create(&self.lagging(partition)).set(seconds);
     }
 
-    /// How far the processing of a partition is behind, in records.
+    /// Sets the lag of a partition in records.
     pub fn lag_records(&self, partition: i32, records: i64) {
         self.metrics.0.lag_records.get_or_create(&self.lagging(partition)).set(records);
     }
 
-    /// An output was refused as too large.
+    /// Counts an output that was refused as too large.
     pub fn refused(&self) {
         self.metrics.0.refused.get_or_create(&self.labels()).inc();
     }
 
-    /// A snapshot was written.
+    /// Records a snapshot.
     pub fn snapshot(&self, partition: i32, bytes: usize, now_ms: i64) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.metrics.0.snapshot_bytes.get_or_create(&self.partition(partition)).set(bytes);
         self.metrics.0.snapshot_time.get_or_create(&self.partition(partition)).set(now_ms as f64 / 1000.0);
     }
 
-    /// A machine was loaded.
+    /// Records the loading of a machine.
     pub fn loaded(&self, partition: i32, took: Duration) {
         self.metrics.0.load_seconds.get_or_create(&self.partition(partition)).set(took.as_secs_f64());
     }
 
-    /// A record brought the machine down.
+    /// Counts a record on which a machine panicked.
     pub fn panicked(&self) {
         self.metrics.0.panics.get_or_create(&self.labels()).inc();
     }
 
-    /// What the machines of this process say of their state. Figures that are no longer among them go.
+    /// Replaces the figures of the machines of this process. Figures that are missing in the new set are removed.
     pub fn figures(&self, figures: Figures) {
         let mut known = self.metrics.0.figures.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.remove(self.machine).unwrap_or_default();
@@ -507,33 +508,33 @@ pub struct ChannelMetrics {
 }
 
 impl ChannelMetrics {
-    /// An endpoint took a document.
+    /// Records a document that an endpoint accepted.
     pub(crate) fn delivered(&self, took: Duration) {
         self.metrics.0.channel_delivered.get_or_create(&self.labels).inc();
         self.metrics.0.channel_seconds.get_or_create(&self.labels).observe(took.as_secs_f64());
     }
 
-    /// An attempt failed.
+    /// Counts a failed attempt.
     pub(crate) fn failed(&self) {
         self.metrics.0.channel_failed.get_or_create(&self.labels).inc();
     }
 
-    /// A document was parked.
+    /// Counts a parked document.
     pub(crate) fn parked(&self) {
         self.metrics.0.channel_parked.get_or_create(&self.labels).inc();
     }
 
-    /// A document was left out.
+    /// Counts a document that was left out.
     pub(crate) fn left_out(&self) {
         self.metrics.0.channel_left_out.get_or_create(&self.labels).inc();
     }
 
-    /// A record was no document.
+    /// Counts a record that is not a document.
     pub(crate) fn unreadable(&self) {
         self.metrics.0.channel_unreadable.get_or_create(&self.labels).inc();
     }
 
-    /// What waits.
+    /// Sets the figures of the waiting documents.
     pub(crate) fn backlog(&self, waiting: usize, held: usize, oldest_age_ms: i64) {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.0.channel_backlog.get_or_create(&self.labels).set(number(waiting));
@@ -541,13 +542,13 @@ impl ChannelMetrics {
         self.metrics.0.channel_age.get_or_create(&self.labels).set(oldest_age_ms as f64 / 1000.0);
     }
 
-    /// What is parked, also by an earlier process.
+    /// Sets the number of parked documents, including those of earlier processes.
     pub(crate) fn parked_now(&self, documents: usize) {
         let documents = i64::try_from(documents).unwrap_or(i64::MAX);
         self.metrics.0.channel_parked_now.get_or_create(&self.labels).set(documents);
     }
 
-    /// Another process delivers this channel now: it has the gauges.
+    /// Removes the gauges: another process delivers this channel now.
     pub(crate) fn idle(&self) {
         self.metrics.0.channel_backlog.remove(&self.labels);
         self.metrics.0.channel_held.remove(&self.labels);

@@ -1,5 +1,5 @@
-//! What the processor says of itself over HTTP: `/metrics` (OpenMetrics), `/healthz` and `/readyz`; beside these it serves
-//! the [`status`](crate::status) page.
+//! The processor's HTTP interface: `/metrics` (OpenMetrics), `/healthz`, `/readyz`, and the [`status`](crate::status)
+//! page.
 
 pub mod metrics;
 mod serve;

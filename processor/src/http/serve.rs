@@ -39,23 +39,22 @@ pub struct HttpConfig {
     /// Whether `listen` may be reachable from other machines. The figures name channels and families, no hosts.
     #[serde(default)]
     pub allow_remote: bool,
-    /// File of the token that the status page and its API ask for. Beyond loopback the page needs one.
+    /// File with the token that the status page and its API require. Beyond loopback the page needs a token.
     #[serde(default, rename = "token_file", deserialize_with = "token_of_file")]
     #[schemars(with = "Option<String>")]
     pub token: Option<Secret>,
 }
 
-/// Reads the file that a path names, as all secrets are read.
+/// Reads the file at a path in the same way as all secrets.
 fn token_of_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     let path = String::deserialize(deserializer)?;
     Secret::look_up("file", &path).map(Some).map_err(de::Error::custom)
 }
 
 impl HttpConfig {
-    /// Looks whether the address is one that may be listened at, and whether the token is one that nobody guesses.
+    /// Checks that the address may be used, and that the token is long enough.
     ///
-    /// # Errors
-    /// The key, and what is wrong.
+    /// # Errors The key, and the fault.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         if !self.listen.ip().is_loopback() && !self.allow_remote {
             let why = "reachable from other machines; set allow_remote = true if that is meant";
@@ -83,10 +82,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens, so that a wrong address stops the start and not a thread.
+    /// Opens the port, so that a wrong address stops the start and not a thread.
     ///
-    /// # Errors
-    /// As the system says, with the address.
+    /// # Errors The system's error, with the address.
     pub fn bind(config: &HttpConfig) -> anyhow::Result<Server> {
         let failed = |error: io::Error| anyhow::anyhow!("[http] listen = {}: {error}", config.listen);
         let listener = std::net::TcpListener::bind(config.listen).map_err(failed)?;
@@ -94,11 +92,10 @@ impl Server {
         Ok(Server { listener, access: Access::new(config.listen, config.token.as_ref()) })
     }
 
-    /// Answers until `stop`. `/metrics`, `/healthz` and `/readyz` ask for no token: they name no hosts, and the programs
-    /// that read them have none.
+    /// Answers requests until `stop`. `/metrics`, `/healthz` and `/readyz` need no token: they name no hosts, and the
+    /// programs that read them have no token.
     ///
-    /// # Errors
-    /// Where the system gives no runtime.
+    /// # Errors If the system provides no runtime.
     pub fn run(self, metrics: &Metrics, status: Arc<Status>, stop: &CancellationToken) -> anyhow::Result<()> {
         let guard = axum::middleware::from_fn_with_state(Arc::new(self.access), status::guard);
         let router = Router::new()
@@ -107,7 +104,7 @@ impl Server {
             .route("/readyz", get(readiness))
             .with_state(metrics.clone())
             .merge(status::routes().route_layer(guard).with_state(status));
-        // A runtime of its own: no pipeline thread ever waits for a reader of figures.
+        // The server has a runtime of its own, so no pipeline thread waits for a reader of figures.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async move {
             let listener = TcpListener::from_std(self.listener)?;

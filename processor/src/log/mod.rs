@@ -1,5 +1,5 @@
-//! The log under a shell: Kafka, or one SQLite file. Both give what the shell's promise rests on: outputs and input
-//! offsets become visible together or not at all.
+//! The log under a shell: Kafka, or one SQLite file. In both, outputs and input offsets become visible together or not
+//! at all; the shell's promise rests on this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -62,33 +62,33 @@ pub struct Write {
     pub value: Option<Bytes>,
 }
 
-/// What one [`Log::poll`] brought.
+/// The result of one [`Log::poll`].
 #[derive(Debug, Default)]
 pub struct Polled {
-    /// The input partitions owned from now on, where that has changed; then `records` is empty and the shell must
-    /// call [`Log::start_at`] before it polls again.
+    /// The input partitions owned from now on, if they have changed; then `records` is empty and the shell must call
+    /// [`Log::start_at`] before it polls again.
     pub owned: Option<BTreeSet<i32>>,
     /// Records of owned partitions, in offset order within each.
     pub records: Vec<Record>,
-    /// Partitions that had nothing further when this poll ended.
+    /// Partitions without a further record when this poll ended.
     pub at_end: BTreeSet<i32>,
 }
 
-/// Why a log did not do as asked. After either, nothing of the failed call is visible to readers.
+/// The reason for which a call to a log failed. After an error nothing of the failed call is visible to readers.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// It may work later, with no one's help: the shell waits, loads its machines again and goes on.
+    /// The call may succeed later without help: the shell waits, loads its machines again and continues.
     #[error("{0}")]
     Retry(String),
-    /// It will not work until a person acts; the message names topic, partition and offset and says what to do.
+    /// The call will not succeed until a person acts; the message names topic, partition and offset and the remedy.
     #[error("{0}")]
     Fatal(String),
-    /// These of the writes are too large for their topic, by their place in the call; the others may go without them.
+    /// These writes are too large for their topic; the other writes may go without them.
     #[error("{why}")]
     Refused {
-        /// Places in the list of writes.
+        /// Positions in the list of writes.
         places: Vec<usize>,
-        /// What was refused, and by whom.
+        /// The refused record, and the broker or file that refused it.
         why: String,
     },
 }
@@ -104,24 +104,25 @@ pub trait Log: Send {
     /// Waits up to `wait` for records and returns at most `records_max`.
     fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Polled, LogError>;
 
-    /// The partitions that this reader owns, where that has changed since the last look. What is fetched meanwhile is
-    /// dropped, so [`Log::start_at`] must follow.
+    /// The partitions that this reader owns, if they have changed since the last call. Records that are fetched
+    /// meanwhile are dropped, so [`Log::start_at`] must follow.
     fn reassigned(&mut self) -> Result<Option<BTreeSet<i32>>, LogError> {
         Ok(None)
     }
 
-    /// The committed offset of each of these input partitions: the next one to read. None before the first commit.
+    /// The committed offset of each of these input partitions: the next one to read. A partition without a commit is
+    /// absent.
     fn committed(&mut self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, LogError>;
 
     /// The oldest offset that the input partition still holds.
     fn oldest(&mut self, partition: i32) -> Result<i64, LogError>;
 
-    /// The end of each input partition, as far as it is known without asking a broker: for figures alone.
+    /// The end of each input partition, as far as known without asking a broker: for figures only.
     fn ends(&mut self) -> BTreeMap<i32, i64> {
         BTreeMap::new()
     }
 
-    /// Goes on reading from these offsets; names every owned partition.
+    /// Continues reading from these offsets; the map names every owned partition.
     fn start_at(&mut self, positions: &BTreeMap<i32, i64>) -> Result<(), LogError>;
 
     /// Makes `writes` and the input offsets `next` visible in one transaction.
@@ -133,7 +134,7 @@ pub trait Log: Send {
     /// The latest value of every key in one partition of a topic.
     fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError>;
 
-    /// Says that records of an input partition below `offset` are not needed to load a machine again. Kafka's
-    /// retention is the topic's own; the embedded log forgets what is also older than its retention.
+    /// Reports that records of an input partition below `offset` are not needed to load a machine again. On Kafka the
+    /// topic's retention decides; the embedded log deletes those of these records that are older than its retention.
     fn not_needed_below(&mut self, partition: i32, offset: i64) -> Result<(), LogError>;
 }

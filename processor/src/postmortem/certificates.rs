@@ -1,5 +1,5 @@
-//! What inventories of certificates say about an incident, in the language of the report: made of the fields of a finding,
-//! since its own sentences are English.
+//! Sentences about certificates in the language of the report. They are built from the fields of a finding, whose own
+//! sentences are English.
 
 use wulog_schemas::alert::{Alert, CertificateFinding, CertificateName, Condition, IncidentKind, UtcTime};
 
@@ -64,7 +64,7 @@ impl Wording {
         text + &self.signer(finding) + "."
     }
 
-    /// What the files say that affected hosts did not trust.
+    /// The signer of the files that affected hosts did not trust.
     fn signer(&self, finding: &CertificateFinding) -> String {
         let Some(signer) = &finding.file_signer else { return String::new() };
         let is_own = finding.certificate.as_ref().is_some_and(|certificate| certificate.sha1 == signer.sha1);
@@ -75,7 +75,7 @@ impl Wording {
         text + if has_no_stamp { self.get("says_no_stamp") } else { "" }
     }
 
-    /// Who has the certificate, and what the affected hosts have in place of it.
+    /// Hosts that have the certificate, and the certificates that affected hosts have in its place.
     fn missing(
         &self,
         finding: &CertificateFinding,
@@ -153,7 +153,7 @@ impl Wording {
         self.named("certificate_name", name)
     }
 
-    /// A certificate by a pattern, of which there is one with the end of the validity.
+    /// A certificate by a pattern; a second pattern includes the end of the validity.
     fn named(&self, pattern: &str, name: &CertificateName) -> String {
         let subject = if name.subject.is_empty() { self.get("a_certificate") } else { &name.subject };
         let end = name.not_after.map(day).unwrap_or_default();
@@ -210,7 +210,8 @@ mod tests {
         }
     }
 
-    /// The numbers are those of the finding: 8 - 7 affected and 27 - 1 healthy hosts have what the others lack.
+    /// The numbers are those of the finding: 8 - 7 affected and 27 - 1 healthy hosts have the certificate that the
+    /// others lack.
     #[test]
     fn a_finding_is_told_in_both_languages() {
         for (language, condition, expect) in [

@@ -15,12 +15,12 @@ const TOP: f64 = 40.0;
 const BOTTOM: f64 = 252.0;
 
 const HOUR_MS: i64 = 3_600_000;
-/// Widths of a bar: an hour, as long as the page has room for so many bars.
+/// Possible widths of a bar: an hour, unless the page has no room for so many bars.
 const STEPS_MS: [i64; 6] = [HOUR_MS, 3 * HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS, 7 * 24 * HOUR_MS, 28 * 24 * HOUR_MS];
 const BARS_MAX: i64 = 96;
-/// Ticks of the time axis, about.
+/// Approximate number of ticks on the time axis.
 const TICKS: i64 = 6;
-/// Documents that are marked, at most: the first ones and the last.
+/// Maximum number of marked documents: the first ones and the last.
 const DOCUMENTS_MAX: usize = 60;
 
 /// Numbers of hosts over time.
@@ -36,7 +36,7 @@ pub(super) struct Curve {
 }
 
 impl Curve {
-    /// The curve of an incident; `None` where no signal tells of single hosts.
+    /// The curve of an incident; `None` without signals about single hosts.
     pub(super) fn of(incident: &Incident) -> Option<Curve> {
         let failed: Vec<i64> = incident.hosts.iter().filter_map(|host| host.first_failure).collect();
         let recovered: Vec<i64> = incident.hosts.iter().filter_map(|host| host.recovered).collect();
@@ -73,7 +73,7 @@ impl Curve {
         self.step / HOUR_MS
     }
 
-    /// The picture. Every text in it is a number, a time or a word of ours.
+    /// The picture as SVG. Every text in it is a number, a time or a word of wulog.
     pub(super) fn svg(&self, incident: &Incident, wording: &Wording) -> String {
         let mut svg = String::new();
         let all: u64 = self.failures.iter().sum();
@@ -130,7 +130,7 @@ impl Curve {
         }
     }
 
-    /// The sum so far, on the scale of the right axis.
+    /// The cumulative sum, on the scale of the right axis.
     fn line(&self, svg: &mut String, class: &str, counts: &[u64], all: u64) {
         let mut sum = 0;
         let mut points = format!("{LEFT:.1},{BOTTOM:.1}");

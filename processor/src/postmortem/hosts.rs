@@ -7,9 +7,9 @@ use wulog_schemas::alert::Alert;
 use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{Attempt, ConfigChange, Fact, HostFacts, Outcome, RawPosition, Signal};
 
-/// Failures of one host that are kept; a host fails at a handful of subjects.
+/// Maximum number of failures kept for a host; a host fails at a handful of subjects.
 const FAILURES_MAX: usize = 64;
-/// Changes of the configuration that are kept, the newest.
+/// Maximum number of configuration changes kept, the newest.
 const CHANGES_MAX: usize = 1_000;
 /// A change of the configuration this long before the onset may still explain a document.
 const BEFORE_ONSET_MS: i64 = 24 * 3600 * 1000;
@@ -27,9 +27,9 @@ pub struct AffectedHost {
     pub subject: String,
     /// Title or KB number of the update.
     pub title: String,
-    /// Event time of the first success at the subject afterwards.
+    /// Event time of the first later success at the subject.
     pub recovered: Option<i64>,
-    /// Whether it has recovered; the time may not be known.
+    /// Whether the host has recovered; the time may be unknown.
     pub has_recovered: bool,
     /// The raw record of the first failure.
     pub raw: Option<RawPosition>,
@@ -37,7 +37,7 @@ pub struct AffectedHost {
     pub dimensions: BTreeMap<String, String>,
 }
 
-/// The detector's configuration was another one from a log time on.
+/// A change to another configuration of the detector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigurationChange {
     /// Log time, milliseconds since 1970 UTC.
@@ -51,7 +51,7 @@ pub struct ConfigurationChange {
 /// Failures and recoveries of hosts, and changes of the configuration, in the order of signals.
 #[derive(Debug, Default)]
 pub struct HostHistory {
-    /// Hosts that are followed; all of them where empty.
+    /// Hosts whose history is kept; an empty set means all hosts.
     wanted: BTreeSet<String>,
     hosts: BTreeMap<String, History>,
     changes: Vec<ConfigurationChange>,
@@ -81,7 +81,7 @@ impl HostHistory {
         HostHistory { wanted: names.into_iter().collect(), ..HostHistory::default() }
     }
 
-    /// Takes the next signal.
+    /// Processes the next signal.
     pub fn take(&mut self, signal: Signal) {
         let Signal { raw, log_time, fact, .. } = signal;
         match fact {
@@ -99,7 +99,7 @@ impl HostHistory {
 
     fn facts(&mut self, facts: HostFacts, raw: RawPosition) {
         let Some(history) = self.host(&facts.host.name) else { return };
-        // A failure whose attempt is older than the oldest signal is known from the facts alone.
+        // A failure whose attempt is older than the oldest signal is known only from the facts of its host.
         for failing in facts.failing {
             history.fail(Failure {
                 subject: failing.subject,
@@ -135,7 +135,7 @@ impl HostHistory {
         });
     }
 
-    /// The configuration is repeated daily; only another one is a change.
+    /// Notes a change of the configuration. The configuration is repeated daily, and only a different one is a change.
     fn change(&mut self, change: &ConfigChange, log_time: i64) {
         let hash = &change.provenance.config_hash;
         if self.changes.last().is_some_and(|last| last.hash == *hash && last.version == change.provenance.version) {
@@ -148,7 +148,7 @@ impl HostHistory {
         self.changes.push(ConfigurationChange { at: log_time, hash: hash.clone(), version });
     }
 
-    /// The hosts that `alert` names, by first failure.
+    /// The hosts in `alert`, by first failure.
     pub(super) fn affected(&self, alert: &Alert) -> Vec<AffectedHost> {
         let mut hosts: Vec<AffectedHost> =
             alert.hosts.names.iter().map(|name| self.affected_host(name, alert)).collect();
@@ -183,7 +183,8 @@ impl HostHistory {
         }
     }
 
-    /// Changes between a day before the onset and the newest document; the configuration before them is no change.
+    /// Changes between a day before the onset and the newest document; the configuration before that period is not a
+    /// change.
     pub(super) fn changes_of(&self, alert: &Alert) -> Vec<ConfigurationChange> {
         let range = alert.time.onset.0 - BEFORE_ONSET_MS..=alert.time.updated.0;
         self.changes.iter().skip(1).filter(|change| range.contains(&change.at)).cloned().collect()
@@ -208,7 +209,7 @@ impl From<MemberHost> for AffectedHost {
 }
 
 impl History {
-    /// Takes a failure that is not known as one that still lasts.
+    /// Adds a failure, unless it is already known as one that still lasts.
     fn fail(&mut self, failure: Failure) {
         let is_known = |known: &Failure| {
             known.subject == failure.subject

@@ -38,7 +38,7 @@ pub(crate) use page::{STYLE, path_segment, percent};
 use crate::deliver::Language;
 use crate::question::MemberHost;
 
-/// Everything that a report is written from.
+/// All data of a report.
 #[derive(Debug)]
 pub struct Incident {
     /// The documents of the incident in their order; at least one.
@@ -50,16 +50,16 @@ pub struct Incident {
     /// The raw lines of the evidence.
     lines: BTreeMap<RawPosition, String>,
     gaps: Vec<Gap>,
-    /// A command that writes the documents again, where it is another one than the newest document names.
+    /// A command that writes the documents again, if it differs from the command in the newest document.
     replay: Option<String>,
-    /// Whether it is shown on the status page, which has a page of each host.
+    /// Whether the status page shows the incident, with a page for each host.
     is_live: bool,
 }
 
-/// A part that the source does not have.
+/// A part that the source of the report does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// The source has no signals: the report knows first failures and recoveries by their number only.
+    /// The source has no signals: the report has only the numbers of first failures and recoveries.
     NoSignals,
     /// The newest document names fewer hosts than are affected.
     NamesCut,
@@ -67,11 +67,11 @@ pub enum Gap {
     NoLines,
     /// The status page of this process knows no single hosts of the incident.
     NoHosts,
-    /// The Detector keeps the newest success of a host, and not the first.
+    /// The Detector keeps the newest success of a host, and not the first one.
     NewestSuccess,
 }
 
-/// How the report is written.
+/// Language and time zone of the report.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
     /// Language of the page.
@@ -80,7 +80,7 @@ pub struct Style {
     pub zone: Tz,
 }
 
-/// Why a report was not written.
+/// The reason for which a report was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// A file of the report could not be written.
@@ -91,7 +91,7 @@ pub enum ReportError {
         /// The system's reason.
         why: io::Error,
     },
-    /// The page could not be made: a fault of wulog.
+    /// The page could not be built: a fault of wulog.
     #[error("the page could not be made: {0}; please report this with the alert's document")]
     Page(#[from] minijinja::Error),
 }
@@ -115,7 +115,7 @@ impl Incident {
         }
     }
 
-    /// Names the command that writes the documents again, for a source that the documents do not name.
+    /// Sets the command that writes the documents again, for a source that the documents do not name.
     #[must_use]
     pub fn replayed_by(mut self, command: String) -> Incident {
         self.replay = Some(command);
@@ -144,7 +144,7 @@ impl Incident {
         self
     }
 
-    /// Adds the hosts as the running Detector knows them; `None` where this process cannot ask it.
+    /// Adds the hosts that the running Detector knows; `None` where this process cannot ask the Detector.
     #[must_use]
     pub(crate) fn with_members(mut self, members: Option<Vec<MemberHost>>) -> Incident {
         self.is_live = true;
@@ -168,15 +168,15 @@ impl Incident {
         page::sections(self, style)
     }
 
-    /// The newest document, which says everything again.
+    /// The newest document, which holds all facts.
     fn newest(&self) -> &Alert {
         self.documents.last().expect("an incident has a document")
     }
 
-    /// Writes `report.html`, `hosts.csv`, `timeline.jsonl` and `alert.json` into `folder`, which is made where it is missing.
+    /// Writes `report.html`, `hosts.csv`, `timeline.jsonl` and `alert.json` into `folder`, which is created if it is
+    /// missing.
     ///
-    /// # Errors
-    /// When a file cannot be written, and names it.
+    /// # Errors If a file cannot be written; the error names the file.
     pub fn write(&self, folder: &Path, style: Style) -> Result<(), ReportError> {
         let failed = |path: &Path, why| ReportError::File { path: path.to_owned(), why };
         std::fs::create_dir_all(folder).map_err(|why| failed(folder, why))?;
@@ -195,22 +195,23 @@ impl Incident {
     }
 }
 
-/// What people call a dimension, in English.
+/// The English name of a dimension, for people.
 pub(crate) fn dimension_in_words(name: &str) -> String {
     Wording::of(Style { language: Language::En, zone: Tz::UTC }).dimension(name)
 }
 
-/// What failed and why, in one or two sentences: what a notification says.
+/// The failure and its cause in one or two sentences, for a notification.
 pub(crate) fn what_and_why(alert: &Alert, language: Language) -> String {
     let incident = Incident::of_documents(vec![alert.clone()]);
     let wording = Wording::of(Style { language, zone: Tz::UTC });
     let sentences = sentences::Writer { incident: &incident, alert, wording: &wording }.happened();
-    // The second sentence of a warning says that it is one, the last of all how it ended: the notification says both itself.
+    // The second sentence calls a warning a warning, and the last sentence tells the end: the notification has both
+    // already.
     let said = if alert.kind == IncidentKind::Warning { 1 } else { 2 };
     sentences[..said].join(" ")
 }
 
-/// Whether a sentence of the Detector has a German one; the tests of those who write sentences ask.
+/// Whether the German texts have a translation of a sentence; tests of other modules call this.
 #[cfg(test)]
 pub(crate) fn has_german(sentence: &str) -> bool {
     phrases::Phrases::german().find(sentence).is_some()

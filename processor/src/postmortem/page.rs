@@ -16,7 +16,7 @@ use crate::html::{self, OfflinePage};
 const TEMPLATE: &str = include_str!("report.html");
 /// The sections of an incident, which the report and the status page share.
 const SECTIONS: &str = include_str!("incident.html");
-/// The style sheet of both.
+/// The style sheet of the report and of the status page.
 pub(crate) const STYLE: &str = include_str!("report.css");
 /// Hosts in the page's table; `hosts.csv` has all of them.
 const HOSTS_SHOWN: usize = 200;
@@ -25,7 +25,7 @@ const TIMELINE_SHOWN: usize = 200;
 /// Characters of a raw line that are quoted.
 const LINE_CHARS_MAX: usize = 600;
 
-/// The page's data. Templates escape every value; invisible characters are made visible before.
+/// The page's data. Templates escape every value; invisible characters have been made visible before.
 #[derive(Serialize)]
 struct Page<'a> {
     w: &'a std::collections::BTreeMap<String, String>,
@@ -160,7 +160,7 @@ impl<'a> Writer<'a> {
                     ("replay", incident.replay.as_deref().unwrap_or(&alert.replay)),
                 ],
             ),
-            // Last, since it names what the parts before could not say.
+            // This field comes last, since it lists the gaps of the fields before.
             leaves_out: self.leaves_out(),
         }
     }
@@ -206,7 +206,7 @@ impl<'a> Writer<'a> {
         });
         let level = wording.level(alert.severity.level).to_owned();
         let reasons = alert.severity.reasons.iter().map(|reason| wording.phrase(reason));
-        // A row that says nothing is left out.
+        // A row without a number is left out.
         let number = |hosts: u64| if hosts == 0 { Vec::new() } else { vec![hosts.to_string()] };
         let of_failures = |lines: Vec<String>| if alert.kind == IncidentKind::Warning { Vec::new() } else { lines };
         let rows = [
@@ -340,7 +340,7 @@ impl<'a> Writer<'a> {
     fn proof(&self, exemplar: &'a Exemplar) -> Proof<'a> {
         let position = RawPosition { partition: exemplar.partition, offset: exemplar.offset };
         let line = self.incident.lines.get(&position).map(|line| {
-            // A tab ends a column here; it hides nothing.
+            // A tab ends a column here and hides nothing.
             let line = line.replace('\t', "    ");
             let cut: String = line.chars().take(LINE_CHARS_MAX).collect();
             if cut.len() < line.len() { cut + " ..." } else { cut }
@@ -373,7 +373,7 @@ pub(crate) fn path_segment(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => segment.push(char::from(byte)),
-            // A segment of dots alone would be another folder.
+            // A segment that consists of dots would name another folder.
             b'.' if text.bytes().any(|byte| byte != b'.') => segment.push('.'),
             _ => segment.push_str(&format!("%{byte:02X}")),
         }
@@ -384,7 +384,7 @@ pub(crate) fn path_segment(text: &str) -> String {
 /// A share in percent.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    // A share that is neither none nor all must not look as if it were.
+    // A share between 0 and 1 must not be rounded to 0 % or 100 %.
     if (percent > 0.0 && percent < 1.0) || (percent > 99.0 && percent < 100.0) {
         format!("{percent:.1} %")
     } else {
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_that_is_not_all_never_reads_as_all() {
+    fn a_share_below_one_never_reads_as_100_percent() {
         for (share, expect) in [(0.0, "0 %"), (0.004, "0.4 %"), (0.25, "25 %"), (0.995, "99.5 %"), (1.0, "100 %")] {
             assert_eq!(percent(share), expect);
         }

@@ -1,8 +1,8 @@
 //! Sentences of the Detector in the language of the report.
 //!
-//! An alert holds its steps, fixes and reasons as English sentences, and no field says which sentence one is.
-//! `words/phrases.json` has a German sentence for each of them, with the same gaps. A sentence of another version of wulog
-//! may be missing there; it stays in English, and the report says so.
+//! An alert holds its steps, fixes and reasons as English sentences, without a field that identifies the sentence.
+//! `words/phrases.json` has a German sentence for each of them, with the same gaps. A sentence of another version of
+//! wulog may be missing there; such a sentence stays in English, and the report says so.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ impl Phrases {
         Phrases(phrases)
     }
 
-    /// Both patterns of a sentence, and the texts in its gaps; `None` where no pattern fits.
+    /// Both patterns of a sentence, and the texts in its gaps; `None` where no pattern matches.
     pub(super) fn find<'a>(&'a self, sentence: &'a str) -> Option<Phrase<'a>> {
         self.0
             .iter()
@@ -32,7 +32,7 @@ impl Phrases {
     }
 }
 
-/// A sentence that is known.
+/// A sentence with a known pattern.
 pub(super) struct Phrase<'a> {
     english: &'a str,
     german: &'a str,
@@ -66,7 +66,7 @@ fn letters(pattern: &str) -> usize {
         .count()
 }
 
-/// Name and text of each gap of `pattern` in `sentence`; `None` where the sentence does not fit.
+/// Name and text of each gap of `pattern` in `sentence`; `None` where the sentence does not match.
 fn gaps_of<'a>(pattern: &'a str, sentence: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
     let split = |text: &'a str| text.split_once('{').map_or((text, None), |(before, from)| (before, Some(from)));
     let (begin, mut pattern) = split(pattern);

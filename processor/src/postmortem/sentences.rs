@@ -1,11 +1,11 @@
-//! The sentences of the report: what happened, how it was detected, and what the report leaves out.
+//! The sentences of the report: the incident, its detection, and the gaps of the report.
 
 use wulog_schemas::alert::{Alert, IncidentKind, State};
 
 use super::wording::Wording;
 use super::{Gap, Incident};
 
-/// What an incident's sentences are made of.
+/// The data of an incident's sentences.
 #[derive(Clone, Copy)]
 pub(super) struct Writer<'a> {
     pub(super) incident: &'a Incident,
@@ -15,7 +15,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// What the page is about: the update, or the certificate of a warning.
+    /// The heading of the page: the update, or the certificate of a warning.
     pub(super) fn heading(&self) -> String {
         let Writer { alert, wording, .. } = *self;
         let certificate = alert.certificates.first().and_then(|finding| finding.certificate.as_ref());
@@ -26,7 +26,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Three sentences: what failed, why, and how it ended.
+    /// Three sentences: the failure, its cause, and its end.
     pub(super) fn happened(&self) -> Vec<String> {
         match self.alert.kind {
             IncidentKind::Failures => vec![self.failed(), self.cause(), self.ended()],
@@ -102,7 +102,7 @@ impl Writer<'_> {
         )
     }
 
-    /// Why and when the detector spoke, and when it could have.
+    /// The reason and the time of the detection, and the earliest possible time.
     pub(super) fn detection(&self) -> Vec<String> {
         let Writer { incident, alert, wording, .. } = *self;
         let detection = &alert.detection;
@@ -136,7 +136,8 @@ impl Writer<'_> {
         said
     }
 
-    /// What the report leaves out. It is asked for last, since it names whether a sentence could not be told in the language.
+    /// The gaps of the report. The function must be called last, since it also reports sentences that were quoted in
+    /// English.
     pub(super) fn leaves_out(&self) -> Vec<String> {
         let Writer { incident, alert, wording, .. } = *self;
         let hosts = &alert.hosts;

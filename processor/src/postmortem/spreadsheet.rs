@@ -1,7 +1,7 @@
-//! CSV files for spreadsheets. `hosts.csv`: one row for each affected host, for spreadsheets (RFC 4180, UTF-8 with byte order mark).
+//! CSV files for spreadsheets. `hosts.csv` has one row for each affected host (RFC 4180, UTF-8 with byte order mark).
 //!
-//! The byte order mark tells Excel and LibreOffice the encoding. A host name or a fact may be anybody's text, so a cell that
-//! a spreadsheet would take for a formula begins with an apostrophe, by which the spreadsheet takes it for text.
+//! The byte order mark makes Excel and LibreOffice detect the encoding. A host name or a fact may be any text, so a
+//! cell that a spreadsheet would take for a formula begins with an apostrophe and is read as text.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use wulog_schemas::visible::visible;
 
 use super::AffectedHost;
 
-/// Tells spreadsheets the encoding.
+/// The byte order mark, by which spreadsheets detect UTF-8.
 pub(crate) const BYTE_ORDER_MARK: &str = "\u{feff}";
-/// Columns of facts; a fleet has about ten dimensions, and labels of its own.
+/// Maximum number of columns of facts; a fleet has about ten dimensions, and labels of its own.
 const DIMENSIONS_MAX: usize = 60;
 
 /// The rows of all hosts.
@@ -42,7 +42,7 @@ pub(crate) fn csv(hosts: &[AffectedHost]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Appends a row of inert cells.
+/// Appends a row of cells that cannot act as formulas.
 pub(crate) fn row(text: &mut String, cells: impl Iterator<Item = String>) {
     for (at, value) in cells.enumerate() {
         if at > 0 {
@@ -53,7 +53,7 @@ pub(crate) fn row(text: &mut String, cells: impl Iterator<Item = String>) {
     text.push_str("\r\n");
 }
 
-/// A cell, inert and quoted where it must be.
+/// A cell that cannot act as a formula, quoted if necessary.
 fn cell(value: &str) -> String {
     let seen = visible(value);
     let is_formula =

@@ -1,6 +1,6 @@
 //! The incident's events in the order of time: a few on the page, all of them in `timeline.jsonl`.
 //!
-//! `timeline.jsonl` is what Timesketch imports: each row has `message`, `datetime` (ISO 8601) and `timestamp_desc`.
+//! `timeline.jsonl` is in Timesketch's format: each row has `message`, `datetime` (ISO 8601) and `timestamp_desc`.
 
 use std::cmp::Ordering;
 
@@ -11,7 +11,7 @@ use wulog_schemas::visible::visible_json;
 use super::Incident;
 use super::wording::Wording;
 
-/// What happened.
+/// The kind of a timeline event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
@@ -19,18 +19,18 @@ pub(super) enum Kind {
     HostFailed,
     /// A host succeeded again.
     HostRecovered,
-    /// A certificate was first seen missing, distrusted or expired on a host that was in order before.
+    /// A certificate was first missing, distrusted or expired on a host whose earlier inventory showed no fault.
     Certificate,
     /// The detector wrote a document.
     Document,
-    /// An operator acknowledged, silenced or remarked.
+    /// An operator acknowledged or silenced the incident, or wrote a note.
     Handling,
     /// The detector ran with another configuration from here on.
     Configuration,
 }
 
 impl Kind {
-    /// What the time of such a row is the time of, as Timesketch shows it.
+    /// Meaning of the time of such a row, as Timesketch shows it.
     fn described(self) -> &'static str {
         match self {
             Kind::HostFailed => "First Failure Time",
@@ -68,7 +68,7 @@ struct Row<'a> {
     host: Option<&'a str>,
 }
 
-/// All events but those of single hosts.
+/// All events except those of single hosts.
 pub(super) fn of_incident(incident: &Incident, wording: &Wording) -> Vec<Entry> {
     let documents = &incident.documents;
     let previous = std::iter::once(None).chain(documents.iter().map(Some));
@@ -88,7 +88,7 @@ pub(super) fn of_incident(incident: &Incident, wording: &Wording) -> Vec<Entry> 
         entries.push(Entry { at: change.at, kind: Kind::Configuration, who: String::new(), says });
     }
     entries.sort_by_key(|entry| entry.at);
-    // A handled incident says an older remark again in each document.
+    // Each document of a handled incident repeats older notes.
     entries.dedup();
     entries
 }
@@ -102,7 +102,7 @@ fn document(alert: &Alert, previous: Option<&Alert>, wording: &Wording) -> Entry
     }
 }
 
-/// What a document says that the one before it did not.
+/// The facts of a document that the document before did not have.
 struct News<'a> {
     alert: &'a Alert,
     previous: Option<&'a Alert>,
@@ -119,7 +119,7 @@ impl News<'_> {
         if previous.is_none_or(|previous| previous.severity.level != alert.severity.level) {
             said.push(wording.with("row_severity", &[("level", wording.level(alert.severity.level))]));
         }
-        // A certificate is the cause where it is the first factor; each document names it again.
+        // A certificate is the cause if it is the first factor; each document names it again.
         let cause = |alert: &Alert| {
             let first = alert.common_factors.first().map(|factor| factor.dimension.as_str());
             let is_cause = first == Some("certificate") || alert.kind == IncidentKind::Warning;
@@ -229,8 +229,8 @@ fn of_hosts(incident: &Incident, wording: &Wording) -> impl Iterator<Item = Entr
     })
 }
 
-/// The first host that failed, the last one, and the first and the last that recovered, each with the name of the word for
-/// it: what the page shows of hosts.
+/// The first and the last host that failed, and the first and the last that recovered, each with the name of its word:
+/// the rows of hosts on the page.
 pub(super) fn turning_points(incident: &Incident, wording: &Wording) -> Vec<(&'static str, Entry)> {
     let mut entries: Vec<Entry> = of_hosts(incident, wording).collect();
     entries.sort_by_key(|entry| entry.at);

@@ -1,4 +1,4 @@
-//! How the report names things in its language: times, shares, dimensions, updates, stores, and sentences of the Detector.
+//! Names in the language of the report: times, shares, dimensions, updates, stores, and sentences of the Detector.
 
 use std::cell::Cell;
 
@@ -18,7 +18,7 @@ pub(super) struct Wording {
     phrases: Phrases,
     language: Language,
     zone: Tz,
-    /// Whether a sentence of the Detector was quoted in English on a page of another language.
+    /// Whether a sentence of the Detector was quoted in English on a page in another language.
     has_quoted: Cell<bool>,
 }
 
@@ -49,7 +49,7 @@ impl Wording {
         self.words.with(name, values)
     }
 
-    /// Which times the page shows.
+    /// A sentence about the time zones of the page.
     pub(super) fn times(&self) -> String {
         match self.zone {
             Tz::UTC => self.get("times_utc").to_owned(),
@@ -57,7 +57,7 @@ impl Wording {
         }
     }
 
-    /// `2023-03-01 22:19:01 (23:19)`; the date in the zone too where it is another one.
+    /// `2023-03-01 22:19:01 (23:19)`; with the date in the zone if it differs.
     pub(super) fn time(&self, ms: i64) -> String {
         let utc: DateTime<Utc> = DateTime::from_timestamp_millis(ms).unwrap_or_default();
         let text = utc.format("%Y-%m-%d %H:%M:%S").to_string();
@@ -112,7 +112,7 @@ impl Wording {
         self.decimal(&percent(share))
     }
 
-    /// What people call a dimension.
+    /// The name of a dimension for people.
     pub(super) fn dimension(&self, name: &str) -> String {
         match name.strip_prefix("label.") {
             Some(label) => self.with("dimension_label", &[("label", label)]),
@@ -139,7 +139,7 @@ impl Wording {
         format!("{} {}", self.dimension(dimension), self.value(dimension, value, None))
     }
 
-    /// The value of a factor. A certificate's condition is a sentence, which its finding makes.
+    /// The value of a factor. A certificate's condition is a sentence, which its finding provides.
     pub(super) fn factor(&self, factor: &Factor, alert: &Alert) -> String {
         match alert.certificates.first().filter(|_| factor.dimension == "certificate") {
             Some(finding) => self.condition(finding),
@@ -147,7 +147,7 @@ impl Wording {
         }
     }
 
-    /// The update, file or server that hosts fail at, without the id where it has a name.
+    /// The update, file or server at which hosts fail; without the id if it has a name.
     pub(super) fn short_subject(&self, subject: &str, name: Option<&str>) -> String {
         match (name.filter(|name| !name.is_empty()), subject.split_once(':')) {
             (Some(name), _) => name.to_owned(),
@@ -158,7 +158,7 @@ impl Wording {
         }
     }
 
-    /// The name of an update before its id.
+    /// The name of an update, followed by its id.
     pub(super) fn subject(&self, subject: &str, name: Option<&str>) -> String {
         let id = self.short_subject(subject, None);
         match name.filter(|name| !name.is_empty()) {
@@ -167,7 +167,7 @@ impl Wording {
         }
     }
 
-    /// What a document calls a subject.
+    /// The name that a document gives to a subject.
     pub(super) fn subject_of(&self, subject: &str, alert: &Alert) -> String {
         let known = alert.subjects.iter().find(|known| known.subject == subject);
         self.subject(subject, known.and_then(|known| known.name.as_deref()))
@@ -193,7 +193,7 @@ impl Wording {
         self.with(&format!("method_{}", name_of(&detection.method)), &[("rule", rule)])
     }
 
-    /// A store as the console of certificates shows it.
+    /// A store as Windows' certificate console shows it.
     pub(super) fn store(&self, store: &str) -> String {
         self.words.find(&format!("store_{store}")).unwrap_or(store).to_owned()
     }
@@ -212,7 +212,7 @@ impl Wording {
     /// The text of a gap in this language.
     fn gap(&self, gap: &str, text: &str) -> String {
         match gap {
-            // Rounded as every other share of the page.
+            // Rounded like every other share on the page.
             "share" => match text.trim_end_matches(" %").parse::<f64>() {
                 Ok(share) => self.percent(share / 100.0),
                 Err(_) => text.to_owned(),

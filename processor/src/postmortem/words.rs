@@ -29,13 +29,13 @@ impl Words {
         self.find(name).unwrap_or(name)
     }
 
-    /// The word of this name; `None` where there is none, as for a value of a newer version.
+    /// The word with this name; `None` for an unknown name, such as a value of a newer version.
     pub(super) fn find(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// A sentence with its gaps filled: `{hosts} hosts`, or `{hosts} {hosts?host:hosts}` with a form for one and one for
-    /// other numbers. A value is put in as it is, so it must be escaped afterwards.
+    /// A sentence with its gaps filled: `{hosts} hosts`, or `{hosts} {hosts?host:hosts}` with one form for 1 and one
+    /// for other numbers. Values are inserted unchanged, so the result must be escaped.
     pub(super) fn with(&self, name: &str, values: &[(&str, &str)]) -> String {
         filled(self.get(name), values)
     }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn one_host_is_no_hosts() {
+    fn the_form_of_a_word_follows_the_number() {
         for (number, expect) in [("0", "0 hosts"), ("1", "1 host"), ("2", "2 hosts"), ("11", "11 hosts")] {
             assert_eq!(filled("{n} {n?host:hosts}", &[("n", number)]), expect);
         }

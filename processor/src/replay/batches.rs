@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 use std::vec::IntoIter;
 
-/// The side on which the items come out. They end when the sender is gone.
+/// The receiving side. The items end when the sender is gone.
 pub(super) struct Batches<T> {
     receiver: Receiver<Vec<T>>,
     batch: IntoIter<T>,

@@ -1,4 +1,4 @@
-//! The place of each line of a file in the order of all: its event time, without the slips of a clock.
+//! The position of each line of a file in the common order of all files: its event time, without the jumps of a clock.
 
 use std::collections::VecDeque;
 
@@ -6,49 +6,48 @@ use super::ReplayError;
 use super::files::{FileLine, FileLines};
 use crate::normalize::FileClock;
 
-/// Lines looked at for the first one with a time; before it a file has no place in the order.
+/// Maximum number of lines before the first one with a time; until then a file has no position in the order.
 const UNDATED_LINES_MAX: usize = 1_000;
 
-/// Lines further ahead of the line before than this are looked at together, before they get a place.
+/// Lines that are further ahead of the line before are read together before they get positions.
 const JUMP_MS: i64 = 6 * 3600 * 1000;
 
-/// Lines of a jump that are looked at; what goes on for longer is no slip of a clock.
+/// Maximum number of lines of a jump; a longer jump is not a slip of a clock.
 const JUMP_LINES_MAX: usize = 1_000;
 
-/// Lines at the beginning of a file by which its first one is judged.
+/// Number of lines at the beginning of a file by which its first line is judged.
 const FIRST_LINES: usize = 16;
 
-/// A file holds no line from later than it was written, time zones apart.
+/// A file holds no line that is later than its modification time, apart from the offset of time zones.
 const MODIFIED_AHEAD_MAX_MS: i64 = 26 * 3600 * 1000;
 
-/// A file on its way through the merge.
+/// A file during the merge.
 pub(super) struct Cursor {
     lines: FileLines,
     clock: FileClock,
-    /// Lines read ahead, with their place in the order.
+    /// Lines read ahead, with their positions in the order.
     ahead: VecDeque<(i64, FileLine)>,
-    /// Place of the last line read: a file's own order is never changed.
+    /// Position of the last line read: the order within a file never changes.
     last: Option<i64>,
-    /// True for the only file of a merge: no other file's order depends on its clock, so each of its times is believed.
+    /// True for the only file of a merge: no other file depends on its clock, so each of its times is believed.
     alone: bool,
 }
 
 impl Cursor {
-    /// At the beginning of a file that is read as `lines`.
+    /// A cursor at the beginning of a file that is read as `lines`.
     pub(super) fn new(lines: FileLines, clock: FileClock, alone: bool) -> Cursor {
         Cursor { lines, clock, ahead: VecDeque::new(), last: None, alone }
     }
 
-    /// The place of the next line; `None` at the end of the file.
+    /// The position of the next line; `None` at the end of the file.
     ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// # Errors If the file cannot be read.
     pub(super) fn place(&mut self) -> Result<Option<i64>, ReplayError> {
         self.fill()?;
         Ok(self.ahead.front().map(|(place, _)| *place))
     }
 
-    /// The line that [`Cursor::place`] told of.
+    /// The line whose position [`Cursor::place`] returned.
     pub(super) fn take(&mut self) -> Option<FileLine> {
         self.ahead.pop_front().map(|(_, line)| line)
     }
@@ -58,7 +57,7 @@ impl Cursor {
         next.map_err(|why| ReplayError::File { path: self.lines.path().display().to_string(), why })
     }
 
-    /// Reads until the next line with a place is known, or the file ends.
+    /// Reads until the position of the next line is known, or the file ends.
     fn fill(&mut self) -> Result<(), ReplayError> {
         let mut undated = Vec::new();
         while self.ahead.is_empty() {
@@ -95,9 +94,9 @@ impl Cursor {
         Ok(())
     }
 
-    /// Places lines that begin far ahead of those before, or begin the file. Where the file returns to the time before within
-    /// `rest` lines, or is older than they say, their clock was wrong: they stay where they stand, and the Normalizer sees
-    /// that they are dated ahead of log time.
+    /// Places lines that begin far ahead of the lines before, or that begin the file. If the file returns to the
+    /// earlier time within `rest` lines, or is older than the lines claim, their clock was wrong: they keep their
+    /// position in the file, and the Normalizer sees that they are dated ahead of log time.
     fn place_jump(&mut self, undated: Vec<FileLine>, first: (i64, FileLine), rest: usize) -> Result<(), ReplayError> {
         let start = first.0;
         let mut jump = vec![first];
@@ -134,7 +133,7 @@ impl Cursor {
         Ok(())
     }
 
-    /// When the file was last written: the best guess where no line says a time.
+    /// The modification time: the best guess for a file without times.
     fn modified_ms(&self) -> i64 {
         let modified = std::fs::metadata(self.lines.path()).and_then(|data| data.modified());
         // Standard input was written until now.

@@ -1,4 +1,5 @@
-//! Log files as a replay reads them: from start to end, a little at a time, so that thousands stand side by side.
+//! Log files as a replay reads them: from start to end, in small pieces, so that thousands of files can be open side by
+//! side.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,23 +9,23 @@ use wulog_files::shown;
 use wulog_lines::{Binary, EncodingChoice, Frame, Framer, HEAD_BYTES, LINE_BYTES_MAX, Step};
 use wulog_schemas::raw::{RawHeader, Source, VERSION};
 
-/// Bytes read at a time; a file keeps no handle between, so that 10,000 files need no 10,000 handles.
+/// Bytes read at a time. A file keeps no handle between reads, so 10,000 files do not need 10,000 handles.
 const CHUNK_BYTES: u64 = 64 * 1024;
 
-/// The epoch of a file that is read once: its identity is the host and the path.
+/// The epoch of a file that is read once: host and path identify the file.
 const EPOCH: &str = "0000000000000000";
 
 /// The path that stands for standard input.
 pub const STANDARD_INPUT: &str = "-";
 
-/// One line of a file: what the collector would ship, but for the times.
+/// One line of a file: the record of the collector, except for the times.
 #[derive(Clone, Debug)]
 pub struct FileLine {
     /// The header, with `read` still zero.
     pub header: RawHeader,
     /// The line, without its ending.
     pub text: String,
-    /// Bytes of the file that it takes, with its ending.
+    /// Bytes of the line in the file, with its ending.
     pub file_bytes: usize,
 }
 
@@ -37,7 +38,7 @@ pub struct FileLines {
     /// Standard input or a pipe, which is read once and never reopened.
     stream: Option<Box<dyn Read + Send>>,
     framer: Option<Framer>,
-    /// Where in the file `buffer` ends.
+    /// Position in the file at which `buffer` ends.
     position: u64,
     buffer: Vec<u8>,
     used: usize,
@@ -71,14 +72,14 @@ impl FileLines {
         &self.path
     }
 
-    /// Reads the next piece of the file behind what is still unused; false at its end.
+    /// Reads the next piece of the file behind the unused rest; false at the end.
     fn refill(&mut self) -> io::Result<bool> {
         self.buffer.drain(..self.used);
         self.used = 0;
         let read = self.read_chunk()?;
         self.position += read as u64;
         if self.framer.is_none() {
-            // A file too short to tell is what its few bytes say: UTF-8.
+            // A file too short for a detection is taken as UTF-8.
             if let Some(binary) = Binary::of(&self.buffer, self.encoding) {
                 self.ended = true;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, binary.advice()));
@@ -167,9 +168,9 @@ impl FileLines {
     }
 }
 
-/// The kind of log that a stream begins with: a stream has no file name that tells it.
+/// The kind of log at the beginning of a stream, which has no file name.
 fn source_of_head(head: &[u8]) -> Option<Source> {
-    // Bytes that are no letters are those of a byte order mark and of UTF-16.
+    // Other bytes belong to a byte order mark and to UTF-16.
     let mut letters = head.iter().copied().filter(|byte| byte.is_ascii_graphic());
     (letters.next() == Some(b'{')).then_some(Source::ReportingEvents)
 }

@@ -9,7 +9,7 @@ use wulog_schemas::host::{HostId, canonical_name, name_apart};
 
 use super::ReplayError;
 
-/// Name endings of files that are gathered in place of a log. They are no logs, and explain why a host has none.
+/// Name endings of files that are gathered in place of a log. They are not logs, and explain why a host has no log.
 const BINARY_EXTENSIONS: [&str; 8] = ["etl", "evtx", "evt", "zip", "gz", "cab", "7z", "rar"];
 
 /// The folder of one host.
@@ -26,13 +26,12 @@ pub(super) struct HostFolder {
     pub(super) inventory_ms: Option<i64>,
 }
 
-/// The hosts of a folder that have any file, in the order of their folders.
+/// The hosts whose folder has any file, in the order of folders.
 ///
-/// Names of computers ignore case and blanks, those of folders need not. The folder that comes first has the name; another
-/// is a host of its own, as the collector has it, since it may be another computer.
+/// Names of computers ignore case and blanks; names of folders do not. The first of two such folders has the name; the
+/// other one is a separate host, as in the collector, since it may belong to another computer.
 ///
-/// # Errors
-/// When a folder cannot be read.
+/// # Errors If a folder cannot be read.
 pub(super) fn host_folders(dir: &Path) -> Result<Vec<HostFolder>, ReplayError> {
     let mut folders = entries(dir)?;
     folders.retain(|folder| folder.is_dir());
@@ -78,7 +77,7 @@ impl HostFolder {
     }
 }
 
-/// What is in a folder, in the order of names.
+/// The entries of a folder, in the order of names.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, ReplayError> {
     let entries = std::fs::read_dir(folder).map_err(|why| failed(folder, why))?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(|why| failed(folder, why)));

@@ -40,8 +40,7 @@ impl HostLog {
 
 /// The files of `DIR/HOST/*.log`, as admins gather them on a share, in a stable order.
 ///
-/// # Errors
-/// When the folder cannot be read or holds no such file.
+/// # Errors If the folder cannot be read or holds no such file.
 pub fn find(folder: &Path) -> Result<Vec<HostLog>, ReplayError> {
     let mut found = Vec::new();
     for HostFolder { host_id, host, logs, others, .. } in host_folders(folder)? {
@@ -56,10 +55,9 @@ pub fn find(folder: &Path) -> Result<Vec<HostLog>, ReplayError> {
     Ok(found)
 }
 
-/// The logs that are text, and why each of the others is refused.
+/// The logs that are text, and a reason for each refused log.
 ///
-/// # Errors
-/// When none of them is text: the first reason.
+/// # Errors If none of them is text: the first reason.
 pub fn refuse_binary(
     logs: Vec<HostLog>,
     encoding: EncodingChoice,
@@ -77,17 +75,16 @@ pub fn refuse_binary(
     Ok((texts, refused))
 }
 
-/// Why the files of hosts that have no `*.log` are not read, one error a file.
+/// The reasons for which files of hosts without a `*.log` are not read, one error a file.
 ///
-/// # Errors
-/// When the folder cannot be read or holds no file at all.
+/// # Errors If the folder cannot be read or holds no file at all.
 pub fn in_place_of_logs(folder: &Path, encoding: EncodingChoice) -> Result<Vec<ReplayError>, ReplayError> {
     let is_log = |log: &HostLog| log.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("log"));
     let others = find(folder)?.into_iter().filter(|log| !is_log(log));
     Ok(others.filter_map(|log| refusal(&log, encoding)).collect())
 }
 
-/// Why a file is not read, where it is no text.
+/// The reason for which a file is not read, if it is not text.
 fn refusal(log: &HostLog, encoding: EncodingChoice) -> Option<ReplayError> {
     match FileLines::new(&log.path, &log.host, encoding).next() {
         Some(Err(why)) if why.kind() == std::io::ErrorKind::InvalidData => {
@@ -128,18 +125,18 @@ pub fn inventories(dir: &Path) -> Result<Vec<HostInventory>, ReplayError> {
     Ok(found)
 }
 
-/// The raw records that live would have seen, of one partition, in event-time order. Log time is the running maximum
-/// of event time.
+/// The raw records that a live run would have seen, of one partition, in event-time order. Log time is the running
+/// maximum of event time.
 pub struct Merge {
     logs: Vec<HostLog>,
     lines: LinesInOrder,
-    /// Hosts whose heartbeat is out: it says that nothing of theirs is missing.
+    /// Hosts whose heartbeat has been sent: it reports no backlog for the host.
     greeted: BTreeSet<HostId>,
     /// Inventories of certificates that are still to come, the oldest first.
     inventories: VecDeque<HostInventory>,
     log_time_ms: i64,
     next_offset: i64,
-    /// How long after the last line the clock is moved once more, so that what waits for time is said.
+    /// Time after the last line by which the clock is advanced once more, so that waiting outputs are written.
     settle_ms: i64,
     settled: bool,
     /// Bytes of the lines given.
@@ -169,20 +166,20 @@ impl Merge {
         })
     }
 
-    /// The same with inventories of certificates. Each comes at its time among the lines. One that was taken after the last
-    /// line comes behind that line, at its log time: an inventory is no reason to say that time passed.
+    /// The same with inventories of certificates. Each inventory has its time among the lines. An inventory that was
+    /// taken after the last line comes behind that line, at the same log time: an inventory does not advance time.
     #[must_use]
     pub fn with_inventories(self, inventories: Vec<HostInventory>) -> Merge {
         Merge { inventories: inventories.into(), ..self }
     }
 
-    /// The same, with the bytes of the lines that are given counted in `done`.
+    /// The same, counting the bytes of returned lines in `done`.
     #[must_use]
     pub fn counted(self, done: &Done) -> Merge {
         Merge { done: Done::clone(done), ..self }
     }
 
-    /// The record of the next inventory, where one is due before a line with that place.
+    /// The record of the next inventory, if one is due before a line at this position.
     fn next_inventory(&mut self, place: i64) -> Option<Record> {
         loop {
             let next = self.inventories.front().filter(|next| next.taken <= place)?;

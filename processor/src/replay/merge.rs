@@ -1,4 +1,4 @@
-//! Partitions of one topic as one stream: by log time, partition, offset.
+//! Merges the partitions of one topic into one stream, ordered by log time, partition and offset.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 use crate::log::{LogError, Record};
 use crate::log_time::{LogClock, order_time};
 
-/// Merges partitions, each in offset order. A partition's place is its log time, as
-/// the machines have it: a timestamp far ahead that nothing confirms moves nothing.
+/// Merges partitions, each in the order of offsets. A partition's position is its log time, by the rule of the
+/// machines: an unconfirmed timestamp far ahead moves nothing.
 pub fn by_log_time<I>(partitions: Vec<I>) -> impl Iterator<Item = Result<Record, LogError>>
 where
     I: Iterator<Item = Result<Record, LogError>>,
@@ -46,7 +46,7 @@ struct Partition<I> {
 }
 
 impl<I: Iterator<Item = Result<Record, LogError>>> Partition<I> {
-    /// Reads the next record and gives its place: log time and partition.
+    /// Reads the next record and returns its position: log time and partition.
     fn advance(&mut self) -> Result<Option<(i64, i32)>, LogError> {
         let Some(record) = self.records.next().transpose()? else { return Ok(None) };
         let place = (order_time(&mut self.clock, record.timestamp_ms), record.partition);
@@ -77,7 +77,7 @@ mod tests {
         let merged = by_log_time(vec![partition(0, &[10, 30, 5, 31]), partition(1, &[10, 20, 30])]);
         let places: Vec<(i32, i64)> = merged.map(|record| record.unwrap()).map(|r| (r.partition, r.offset)).collect();
         assert_eq!(places, [(0, 0), (1, 0), (1, 1), (0, 1), (0, 2), (1, 2), (0, 3)]);
-        // A record of a wrong year stays where it came, and holds back none of those behind it.
+        // A record of a wrong year keeps its position, and delays no later record.
         let year_9999 = 253_402_300_799_000 - T;
         let merged = by_log_time(vec![partition(0, &[10, year_9999, 20, 40]), partition(1, &[15, 30])]);
         let places: Vec<(i32, i64)> = merged.map(|record| record.unwrap()).map(|r| (r.partition, r.offset)).collect();

@@ -1,8 +1,9 @@
-//! Replay: a stretch of time again through the same machines, into files, without touching what is live.
+//! Replay: the same machines over a range of past records, with outputs to files and without any effect on the live
+//! log.
 //!
 //! From `wulog.signals` the alerts are byte-identical to live. From `wulog.raw` or from log files they are the same
-//! incidents, hosts and onsets. The machines start from the oldest record there is, so that they know at `since` what live
-//! knew, unless somebody asks for a shorter time before `since`; only what falls into the range is written.
+//! incidents, hosts and onsets. The machines start from the oldest record, so that they have at `since` the state of
+//! the live run, unless the caller asks for a shorter time before `since`; only documents within the range are written.
 
 use std::io::{self, Write as _};
 use std::thread;
@@ -34,7 +35,7 @@ mod read_ahead;
 pub(crate) mod sources;
 mod stages;
 
-/// Why a replay stopped.
+/// The reason for which a replay stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// A log (Kafka or SQLite) could not be read.
@@ -45,20 +46,20 @@ pub enum ReplayError {
     File {
         /// The file.
         path: String,
-        /// What the system says.
+        /// The system's reason.
         why: io::Error,
     },
-    /// What came out could not be written.
+    /// An output could not be written.
     #[error("writing the result: {0}")]
     Output(#[from] io::Error),
 }
 
-/// By which time a document is in a [`Range`].
+/// The time by which a document belongs to a [`Range`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum By {
-    /// The time that the line says; of an alert, the first failures of its hosts.
+    /// The time in the line; for an alert, the first failures of its hosts.
     Event,
-    /// The time at which the log got the record that made the document.
+    /// The time at which the log received the record that led to the document.
     #[default]
     Log,
 }
@@ -68,14 +69,14 @@ pub enum By {
 pub struct Range {
     /// First time that is written, milliseconds since 1970 UTC.
     pub since_ms: i64,
-    /// First time that is not.
+    /// First time that is not written.
     pub until_ms: i64,
-    /// Which time.
+    /// The time that is compared.
     pub by: By,
 }
 
 impl Range {
-    /// Whether a document is written. An alert is about the time from its onset to its newest host. A document without an
+    /// Whether a document is written. An alert spans the time from its onset to its newest host. A document without an
     /// event time is judged by its log time.
     fn holds(&self, output: &Output) -> bool {
         let of_event = match (self.by, output.topic) {
@@ -87,8 +88,8 @@ impl Range {
         first < self.until_ms && last >= self.since_ms
     }
 
-    /// Whether a record of this log time, and all behind it, make nothing that is written. A line may come long after the time
-    /// that it says, so by event time there is no such record.
+    /// Whether neither a record of this log time nor a later one can lead to a written document. A line may come long
+    /// after its time, so by event time no such record exists.
     fn is_over(&self, log_time_ms: i64) -> bool {
         self.by == By::Log && log_time_ms >= self.until_ms
     }
@@ -110,44 +111,44 @@ impl Default for Range {
     }
 }
 
-/// Takes a document.
+/// Receives a document.
 pub type TakeDocument<'a> = Box<dyn FnMut(&[u8]) + 'a>;
 
-/// Where documents go, one JSON document a line, and how many went there.
+/// The destinations of documents, one JSON document a line, and the number of documents.
 #[derive(Default)]
 pub struct Results<'a> {
-    /// Takes events; `None` lets them go.
+    /// Destination of events; `None` drops them.
     pub events_out: Option<Box<dyn io::Write + 'a>>,
-    /// Takes signals.
+    /// Destination of signals.
     pub signals_out: Option<Box<dyn io::Write + 'a>>,
-    /// Takes alerts.
+    /// Destination of alerts.
     pub alerts_out: Option<Box<dyn io::Write + 'a>>,
-    /// Told of each alert document, also of those outside the range.
+    /// Receives each alert document, including those outside the range.
     pub alert_seen: Option<TakeDocument<'a>>,
     /// The range that is written.
     pub range: Range,
     /// Alerts name all affected hosts, however many they are.
     pub all_hosts: bool,
-    /// The configuration that signals record is skipped, so that the given one counts throughout.
+    /// Skips the configuration that signals record, so that the given configuration applies throughout.
     pub what_if: bool,
-    /// Tells a person how far it is.
+    /// Shows the progress to a person.
     pub progress: Option<Progress>,
-    /// Once this is cancelled, the replay ends before the next record, as if there were no further one.
+    /// After cancellation the replay ends before the next record, as if there were no further one.
     pub stop: CancellationToken,
-    /// Whether it ended so.
+    /// Whether the replay was stopped.
     pub stopped: bool,
     /// Raw records read.
     pub records: u64,
-    /// Events written or let go.
+    /// Events written or dropped.
     pub events: u64,
-    /// Alert documents written or let go.
+    /// Alert documents written or dropped.
     pub alerts: u64,
     /// Timestamps of the first and of the latest record read.
     pub log_times: Option<(UtcTime, UtcTime)>,
 }
 
 impl Results<'_> {
-    /// Whether the replay goes on; tells how far it is.
+    /// Whether the replay continues; updates the progress.
     fn goes_on(&mut self) -> bool {
         self.stopped = self.stop.is_cancelled();
         if let Some(progress) = &mut self.progress {
@@ -156,7 +157,7 @@ impl Results<'_> {
         !self.stopped
     }
 
-    /// Remembers between which log times the records lie.
+    /// Notes the range of log times of the records.
     fn see(&mut self, timestamp_ms: i64) {
         let at = UtcTime(timestamp_ms);
         let (first, last) = self.log_times.unwrap_or((at, at));
@@ -202,11 +203,10 @@ impl Results<'_> {
     }
 }
 
-/// Runs raw records, merged by log time, through both machines, which take them on threads of their own. Each incident that is still open in the end gets a
-/// document with its state.
+/// Runs raw records, merged by log time, through both machines, on threads of their own. Each incident that is open at
+/// the end gets a document with its state.
 ///
-/// # Errors
-/// What reading or writing says.
+/// # Errors Errors of reading or writing.
 pub fn from_raw(
     (normalizer, detector): (&NormalizerConfig, &DetectorConfig),
     partitions: i32,
@@ -239,10 +239,9 @@ pub fn from_raw(
     Ok(results.finish()?)
 }
 
-/// Runs signals through the Detector: the documents are byte for byte those that it wrote, so none is added.
+/// Runs signals through the Detector: the documents are byte for byte those of the live run, so no document is added.
 ///
-/// # Errors
-/// What reading or writing says.
+/// # Errors Errors of reading or writing.
 pub fn from_signals(
     detector: &DetectorConfig,
     records: impl Iterator<Item = Result<Record, ReplayError>>,

@@ -1,4 +1,4 @@
-//! How far a replay is, on the standard error of a person at a terminal.
+//! The progress of a replay, on the standard error of a person at a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use crate::log::{LogError, Record};
 
-/// The line is written at most so often.
+/// Minimum interval of updates.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Work that is done, counted by whoever reads the records: offsets of a log, bytes of files.
+/// Counter of finished work: offsets of a log, or bytes of files.
 pub type Done = Arc<AtomicU64>;
 
-/// Takes the line away.
+/// Clears the line.
 const CLEAR: &[u8] = b"\r\x1b[K";
 
 /// Whether a line stands on standard error. A process has one standard error, so this is global.
 static IS_SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// Takes the line of the progress away before a line of the log is written: it would else begin behind the progress. Stands
-/// before the layer that writes.
+/// Clears the progress before a line of the log is written, which would otherwise begin behind it. Stands before the
+/// layer that writes.
 #[derive(Clone, Copy, Debug)]
 pub struct BeforeLogLines;
 
@@ -46,7 +46,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The progress of work that is counted in `done`; `None` where standard error is no terminal.
+    /// The progress of work that is counted in `done`; `None` where standard error is not a terminal.
     #[must_use]
     pub fn on_terminal(expected: u64, done: &Done) -> Option<Progress> {
         io::stderr().is_terminal().then(|| Progress::to(Box::new(io::stderr()), expected, done, Instant::now()))
@@ -56,19 +56,19 @@ impl Progress {
         Progress { out, expected, done: Arc::clone(done), began, shown: None }
     }
 
-    /// Tells how far it is, where a second has passed since it was told last.
+    /// Updates the line if a second has passed since the last update.
     pub(super) fn tell(&mut self, records: u64, now: Instant) {
         if now.duration_since(self.shown.unwrap_or(self.began)) < EVERY {
             return;
         }
         self.shown = Some(now);
         let text = line(self.done.load(Ordering::Relaxed), self.expected, records, now.duration_since(self.began));
-        // A terminal that is gone is no reason to stop.
+        // A lost terminal does not stop the replay.
         let _ = write!(self.out, "\r{text}\x1b[K").and_then(|()| self.out.flush());
         IS_SHOWN.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the line away.
+    /// Clears the line.
     pub(super) fn end(&mut self) {
         if self.shown.take().is_some() {
             let _ = self.out.write_all(CLEAR).and_then(|()| self.out.flush());
@@ -95,7 +95,7 @@ fn line(done: u64, expected: u64, records: u64, elapsed: Duration) -> String {
     format!("{:.0} %, {counted}, {left} left", (share * 100.0).floor())
 }
 
-/// The records of one partition, whose first one has the offset `first` or a later one; counted as they are read.
+/// The records of one partition, counted as they are read; the first record has the offset `first` or a later one.
 pub fn counted<I>(first: i64, done: &Done, records: I) -> impl Iterator<Item = Result<Record, LogError>> + use<I>
 where
     I: Iterator<Item = Result<Record, LogError>>,
@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// A terminal that remembers.
+    /// A terminal that keeps its output.
     #[derive(Clone, Default)]
     struct Screen(Rc<RefCell<Vec<u8>>>);
 
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_once_a_second_and_taken_away() {
+    fn progress_is_updated_once_a_second_and_cleared() {
         let (screen, done, began) = (Screen::default(), Done::default(), Instant::now());
         let mut progress = Progress::to(Box::new(screen.clone()), 100, &done, began);
         done.store(50, Ordering::Relaxed);

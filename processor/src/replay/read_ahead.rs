@@ -1,7 +1,7 @@
-//! Lines of many files in the order of their places, read and decoded ahead on several threads.
+//! Lines of many files in the order of their positions, read and decoded ahead on several threads.
 //!
-//! Each thread owns a share of the files and gives their lines in order. To merge what the threads give is to merge the
-//! files: the order does not depend on how they are shared out, nor on which thread is faster.
+//! Each thread owns a share of the files and returns their lines in order. Merging the outputs of the threads merges
+//! the files: the order depends neither on the distribution of files nor on the speed of threads.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,16 +15,16 @@ use super::cursor::Cursor;
 use super::files::FileLine;
 use super::stages::cores;
 
-/// Lines that change threads together.
+/// Number of lines in a batch.
 const BATCH_LINES: usize = 256;
 
-/// Bytes of lines at which a batch is complete: lines may be long.
+/// Bytes at which a batch is complete: lines may be long.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// Batches that a thread is ahead.
+/// Number of batches that a thread reads ahead.
 const BATCHES_AHEAD: usize = 2;
 
-/// A line with its place, and the number of its file.
+/// A line with its position, and the number of its file.
 struct PlacedLine {
     place: i64,
     file: usize,
@@ -33,31 +33,30 @@ struct PlacedLine {
 
 type Batch = Vec<Result<PlacedLine, ReplayError>>;
 
-/// The lines of all files: by place, then by the number of the file; lines of one file as they stand in it.
+/// The lines of all files: by position, then by the number of the file; lines of one file in their order.
 pub(super) struct LinesInOrder {
     readers: Vec<Reader>,
-    /// The next line of each thread that has one: place, file, thread.
+    /// The next line of each thread that has one: position, file, thread.
     order: BinaryHeap<Reverse<(i64, usize, usize)>>,
-    /// Comes in place of the next line.
+    /// The error that replaces the next line.
     error: Option<ReplayError>,
 }
 
-/// The side of a thread on which lines come out.
+/// The receiving side of a thread's lines.
 struct Reader {
     lines: Batches<Result<PlacedLine, ReplayError>>,
     next: Option<PlacedLine>,
 }
 
 impl LinesInOrder {
-    /// Begins to read the files.
+    /// Starts to read the files.
     ///
-    /// # Errors
-    /// When the beginning of one cannot be read.
+    /// # Errors If the beginning of a file cannot be read.
     pub(super) fn open(files: Vec<Cursor>) -> Result<LinesInOrder, ReplayError> {
         LinesInOrder::open_on(cores(), files)
     }
 
-    /// The same, on so many threads.
+    /// The same, with a given number of threads.
     fn open_on(threads: usize, files: Vec<Cursor>) -> Result<LinesInOrder, ReplayError> {
         let count = files.len().min(threads);
         let mut shares: Vec<Vec<(usize, Cursor)>> = (0..count).map(|_| Vec::new()).collect();
@@ -68,10 +67,9 @@ impl LinesInOrder {
         lines.error.take().map_or(Ok(lines), Err)
     }
 
-    /// Place and file of the next line; `None` behind the last one.
+    /// Position and file of the next line; `None` behind the last one.
     ///
-    /// # Errors
-    /// When it cannot be read.
+    /// # Errors If the line cannot be read.
     pub(super) fn peek(&mut self) -> Result<Option<(i64, usize)>, ReplayError> {
         match self.error.take() {
             Some(error) => Err(error),
@@ -79,7 +77,7 @@ impl LinesInOrder {
         }
     }
 
-    /// The line that [`LinesInOrder::peek`] told of.
+    /// The line that [`LinesInOrder::peek`] announced.
     pub(super) fn next(&mut self) -> Option<FileLine> {
         let Reverse((_, _, reader)) = self.order.pop()?;
         let next = self.readers[reader].next.take();
@@ -87,7 +85,7 @@ impl LinesInOrder {
         next.map(|placed| placed.line)
     }
 
-    /// Takes the next line of a thread into the order.
+    /// Adds the next line of a thread to the order.
     fn advance(&mut self, reader: usize) {
         match self.readers[reader].lines.next() {
             Some(Ok(next)) => {
@@ -101,7 +99,7 @@ impl LinesInOrder {
 }
 
 impl Reader {
-    /// Starts a thread that reads the files, until they end or nobody takes their lines.
+    /// Starts a thread that reads the files, until they end or the receiver is gone.
     fn start(files: Vec<(usize, Cursor)>) -> Reader {
         let (sender, batches) = sync_channel(BATCHES_AHEAD);
         thread::spawn(move || read(files, &sender));
@@ -115,11 +113,11 @@ fn read(files: Vec<(usize, Cursor)>, sender: &SyncSender<Batch>) {
     if let Err(error) = read_lines(files, sender, &mut batch) {
         batch.push(Err(error));
     }
-    // Nobody may be there any more.
+    // The receiver may be gone.
     let _ = sender.send(batch);
 }
 
-/// Fills `batch` with the lines of the files in order, and sends it whenever it is complete.
+/// Fills `batch` with the lines of the files in order, and sends each complete batch.
 fn read_lines(
     mut files: Vec<(usize, Cursor)>,
     sender: &SyncSender<Batch>,
@@ -167,7 +165,7 @@ mod tests {
         paths.iter().map(|path| Cursor::new(lines(path), FileClock::new(&config, None), false)).collect()
     }
 
-    /// The lines of the files as so many threads read them, and the error that ends them.
+    /// The lines of the files, read on this many threads, and the error that ends them.
     fn read_on(threads: usize, paths: &[PathBuf]) -> (Vec<(i64, usize, String)>, Option<String>) {
         let mut lines = LinesInOrder::open_on(threads, cursors(paths)).unwrap();
         let mut found = Vec::new();
@@ -212,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("WindowsUpdate.log");
         let line = |at: usize| format!("2023-03-01\t22:{:02}:01:000\t 912\t8f8\tAgent\tline {at}\n", at % 60);
-        // More than a thread reads ahead.
+        // More lines than a thread reads ahead.
         std::fs::write(&path, (0..200_000).map(line).collect::<String>()).unwrap();
         let mut lines = LinesInOrder::open_on(2, cursors(std::slice::from_ref(&path))).unwrap();
         std::fs::remove_file(&path).unwrap();

@@ -17,7 +17,7 @@ use crate::machine::{InRecord, Machine, Output};
 use crate::normalize::{Normalizer, NormalizerConfig};
 use crate::pipeline::{apply_or_skip, tell_notices};
 
-/// Records that change threads together: enough that changing threads costs little, few enough that all stages start soon.
+/// Records in a batch: enough to make changing threads cheap, few enough for a quick start of all stages.
 const BATCH_RECORDS: usize = 256;
 
 /// Bytes of values at which a batch is complete: lines may be long.
@@ -26,12 +26,12 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Batches that wait between two stages.
 const BATCHES_WAITING: usize = 4;
 
-/// Threads of this process that the machine runs side by side.
+/// Number of threads that the machine runs at the same time.
 pub(super) fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// What the Normalizers gave for one record.
+/// The outputs of the Normalizers for one record.
 pub(super) struct Normalized {
     /// The record's timestamp, milliseconds since 1970 UTC.
     pub timestamp_ms: i64,
@@ -39,19 +39,19 @@ pub(super) struct Normalized {
     pub outputs: Vec<Output>,
 }
 
-/// The place of a record in the order: its timestamp, and the thread that has its Normalizer; `None` where the replay has no
-/// such partition. An error stands behind the records before it.
+/// The entry of a record in the order: its timestamp, and the thread that has its Normalizer; `None` where the replay
+/// has no such partition. An error stands behind the records before it.
 type Place = Result<(i64, Option<usize>), ReplayError>;
 
 /// The outputs of the records, in their order.
 pub(super) struct Stages {
     order: Batches<Place>,
-    /// For each thread of Normalizers what they gave for each record that the thread got.
+    /// For each thread of Normalizers, the outputs for each of its records.
     workers: Vec<Batches<Vec<Output>>>,
 }
 
 impl Stages {
-    /// Starts the threads. They end with the records, or when this is dropped.
+    /// Starts the threads. They end with the records, or when this value is dropped.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         config: &'scope NormalizerConfig,
@@ -86,10 +86,10 @@ impl Iterator for Stages {
     }
 }
 
-/// Reads records and shares them out, until they end or nobody takes what becomes of them.
+/// Reads records and distributes them, until they end or the receiver is gone.
 ///
-/// A batch goes to all threads before the next one begins, and the caller takes batches in the same order: so no queue
-/// that is full can wait for one that is empty.
+/// A batch goes to all threads before the next one begins, and the caller takes batches in the same order: so no full
+/// queue can wait for an empty one.
 fn read(
     records: impl Iterator<Item = Result<Record, ReplayError>>,
     partitions: i32,
@@ -126,7 +126,7 @@ fn read(
             }
         }
     }
-    // Nobody may wait for the rest any more.
+    // The receiver may be gone.
     let _ = share_out(&mut order, &mut shares);
 }
 
@@ -167,11 +167,11 @@ mod tests {
     use super::*;
 
     fn record(partition: i32, offset: i64) -> Record {
-        // No header: each record becomes an event that names it.
+        // Records without a header: each becomes an event that names it.
         Record { partition, offset, timestamp_ms: 1_700_000_000_000 + offset, ..Record::default() }
     }
 
-    /// Which partition and offset each event of the outputs names.
+    /// Partition and offset that each event of the outputs names.
     fn places(outputs: &[Output]) -> Vec<(i32, i64)> {
         let events = outputs.iter().filter(|output| output.topic == wulog_schemas::topic::Topic::Events);
         let place = |output: &Output| {
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn outputs_come_in_the_order_of_the_records() {
         let config = NormalizerConfig::default();
-        // Most records are of one partition, so that its thread is behind those of the others.
+        // Most records belong to one partition, so its thread is behind the other threads.
         let given: Vec<(i32, i64)> =
             (0..5_000).map(|offset| (if offset % 7 == 0 { 1 + (offset % 3) as i32 } else { 0 }, offset)).collect();
         let records: Vec<_> = given.iter().map(|&(partition, offset)| Ok(record(partition, offset))).collect();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_nobody_takes_are_left() {
+    fn an_endless_input_ends_with_its_receiver() {
         let config = NormalizerConfig::default();
         let endless = (0..).map(|offset| Ok(record((offset % 3) as i32, offset)));
         let taken = thread::scope(|scope| Stages::start(scope, &config, 2, endless).take(1_000).count());

@@ -3,11 +3,11 @@
 /// Width of the labels in front of facts.
 const LABEL: usize = 10;
 
-/// Text that grows by lines of a width.
+/// Text that grows by lines of at most a given width.
 pub(crate) struct Page {
     pub(crate) text: String,
     width: usize,
-    /// What is printed for a letter: texts of logs are foreign, and may hold control characters.
+    /// The printed form of a letter: texts of logs are foreign, and may hold control characters.
     letter: fn(char) -> char,
 }
 
@@ -54,8 +54,8 @@ impl Page {
         self.line(&line);
     }
 
-    /// A command on a line of its own; `note` follows on the same line where there is room. A longer one goes on behind
-    /// a backslash, before an option where there is one.
+    /// Writes a command on a line of its own; `note` follows on the same line if there is room. A longer command
+    /// continues behind a backslash, before an option if there is one.
     pub(crate) fn command(&mut self, command: &str, note: &str) {
         let command: String = command.chars().map(self.letter).collect();
         let mut line = format!("     > {}", command.split(' ').next().unwrap_or_default());
@@ -81,8 +81,8 @@ impl Page {
         }
     }
 
-    /// A command for a Windows console on a line of its own. It is never broken, since no one character continues a
-    /// line in both cmd and PowerShell; `note` follows on the same line where there is room.
+    /// Writes a command for a Windows console on a line of its own. The command is never broken, since no character
+    /// continues a line in both cmd and PowerShell; `note` follows on the same line if there is room.
     pub(crate) fn windows_command(&mut self, command: &str, note: &str) {
         let command: String = command.chars().map(self.letter).collect();
         let line = format!("     > {command}");

@@ -1,4 +1,4 @@
-//! `/api/v1/`: the JSON twin of every page. `openapi.json` describes the answers.
+//! `/api/v1/`: every page as JSON. `openapi.json` describes the answers.
 
 use std::sync::Arc;
 
@@ -93,7 +93,7 @@ pub(super) fn summary(known: &Known) -> Summary {
     }
 }
 
-/// A value as JSON in which nothing invisible stands.
+/// A value as JSON without invisible characters.
 pub(super) fn answer(code: StatusCode, value: &impl Serialize) -> Response {
     let Ok(text) = serde_json::to_string(value) else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made; please report this\n")

@@ -1,4 +1,4 @@
-//! `/certificates`: certificates that are missing or expire, and those that the fleet has.
+//! `/certificates`: certificates that are missing or expire, and the certificates of the fleet.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::layout::{Page, Place, number, shown, span, time};
 use crate::postmortem::path_segment;
 use crate::question::{Answer, CertificateList, FleetCertificate, NoAnswer, Question};
 
-/// A certificate that ends within this time is marked: time enough to issue and deliver another.
+/// A certificate that ends within this time is marked: enough time to issue and deliver another.
 const SOON_MS: i64 = 30 * 24 * 3600 * 1000;
 
 /// The fleet's certificates.

@@ -1,4 +1,4 @@
-//! `/api/v1/events`: server-sent events that tell a version counter. A page whose version is another one is out of date.
+//! `/api/v1/events`: server-sent events with a version counter. A page that shows another version is out of date.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,25 +14,26 @@ use tokio::sync::watch;
 
 use super::{Status, api};
 
-/// How long a stream lasts, less than a connection may: it ends between two events, and the browser opens another.
+/// Duration of a stream, less than that of a connection: the stream ends between two events, and the browser opens
+/// another.
 const STREAM_MAX: Duration = Duration::from_secs(25);
-/// How often a stream without news says that it is alive.
+/// Interval of keep-alive messages.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
-/// Shortest time between two events, so that a busy log does not make every open page load all the time.
+/// Minimum interval of events, so that a busy log does not make every open page load all the time.
 const EVENT_EVERY: Duration = Duration::from_secs(2);
-/// Tells a browser when to come again.
+/// The delay after which a browser reconnects.
 const RETRY: &str = "retry: 3000\n";
 
-/// A stream between two events.
+/// A stream and its state between two events.
 struct Stream {
     versions: watch::Receiver<u64>,
     until: Instant,
     told: Option<u64>,
-    /// Holds a place among the streams.
+    /// Holds a slot among the streams.
     _place: Place,
 }
 
-/// A place among the streams, which is free again when the stream ends.
+/// A slot among the streams, which becomes free when the stream ends.
 struct Place(Arc<Status>);
 
 impl Drop for Place {

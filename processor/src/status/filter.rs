@@ -1,4 +1,4 @@
-//! Which incidents of the history are wanted: the parameters of an address, the filter, and the address again.
+//! The filter of the history: the parameters of an address, the filter, and the address again.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ const PARAMETER_CHARS_MAX: usize = 200;
 pub(super) const STATES: [(&str, State); 4] =
     [("open", State::Open), ("resolved", State::Resolved), ("expired", State::Expired), ("merged", State::Merged)];
 
-/// A filter; an empty part fits all.
+/// A filter; an empty part matches all incidents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// State of the incident.
@@ -30,7 +30,7 @@ pub struct Filter {
     pub text: String,
 }
 
-/// The value of a parameter, cut; empty where it is missing.
+/// The value of a parameter, cut to a limit; empty if it is missing.
 #[must_use]
 pub(super) fn parameter(query: &str, name: &str) -> String {
     let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
@@ -40,8 +40,7 @@ pub(super) fn parameter(query: &str, name: &str) -> String {
 impl Filter {
     /// The filter of the parameters `state`, `family`, `server` and `text`.
     ///
-    /// # Errors
-    /// Names the parameter whose value means nothing.
+    /// # Errors Names the parameter with an unknown value.
     pub fn of_query(query: &str) -> Result<Filter, String> {
         let state = parameter(query, "state");
         let family = parameter(query, "family");
@@ -64,7 +63,7 @@ impl Filter {
         })
     }
 
-    /// The filter as the query of an address; empty where all incidents fit.
+    /// The filter as the query of an address; empty if all incidents match.
     #[must_use]
     pub fn query(&self) -> String {
         let state = self.state.and_then(|state| STATES.into_iter().find(|(_, known)| *known == state));
@@ -79,7 +78,7 @@ impl Filter {
         query.finish()
     }
 
-    /// The incidents that fit, the newest onset first: how many there are, and the first [`ROWS_MAX`].
+    /// The matching incidents, the newest onset first: their number, and the first [`ROWS_MAX`].
     #[must_use]
     pub fn rows<'a>(&self, incidents: &'a Incidents) -> (usize, Vec<&'a Known>) {
         let mut rows = incidents.all();
@@ -101,14 +100,14 @@ fn has(text: &str, lower: &str) -> bool {
     text.to_lowercase().contains(lower)
 }
 
-/// The servers that an incident is about.
+/// The servers in an incident.
 fn servers(alert: &Alert) -> impl Iterator<Item = &str> {
     let factors = alert.common_factors.iter().filter(|factor| matches!(factor.dimension.as_str(), "wsus" | "server"));
     let subjects = alert.subjects.iter().filter_map(|known| known.subject.strip_prefix("server:"));
     factors.map(|factor| factor.value.as_str()).chain(subjects)
 }
 
-/// The texts of an incident that a search looks at.
+/// The texts of an incident that a search reads.
 fn texts(alert: &Alert) -> impl Iterator<Item = &str> {
     let codes = alert.codes.iter().flat_map(|known| [Some(known.code.as_str()), known.symbol.as_deref()]).flatten();
     let subjects =
@@ -127,7 +126,7 @@ fn texts(alert: &Alert) -> impl Iterator<Item = &str> {
         .chain(names)
 }
 
-/// What people call the failure of an incident.
+/// The failure of an incident in words for people.
 #[must_use]
 pub(super) fn title(alert: &Alert) -> Cow<'_, str> {
     match alert.subjects.first() {

@@ -1,7 +1,7 @@
-//! A thread that follows `wulog.alerts` for the status page, and now and then notes how the pipeline is.
+//! A thread that follows `wulog.alerts` for the status page, and samples the state of the pipeline.
 //!
-//! Each process reads the alerts itself, as nobody's group member, so each shows all incidents. The thread is no part of
-//! the pipeline: where the log does not answer, the page says so, and the machines are none the worse.
+//! Each process reads the alerts itself, outside of any group, so each shows all incidents. The thread is not part of
+//! the pipeline: where the log does not answer, the page says so, and the machines are not affected.
 
 use std::time::{Duration, Instant};
 
@@ -19,16 +19,16 @@ use crate::postmortem::evidence_of;
 
 /// Records that are read at a time.
 const READ_MAX: usize = 500;
-/// How often an idle log is looked at.
+/// Interval of looks at an idle log.
 const POLL: Duration = Duration::from_millis(250);
 /// Characters of a raw line that are kept; the page shows the first of them.
 const LINE_CHARS_MAX: usize = 1_000;
 /// Pause before a log that failed is opened again.
 const RETRY: Duration = Duration::from_secs(5);
-/// How often the pipeline is looked at.
+/// Interval of samples of the pipeline.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 
-/// The log that alerts are read from.
+/// The log from which alerts are read.
 #[derive(Clone, Debug)]
 pub enum AlertsLog {
     /// Kafka.
@@ -53,7 +53,7 @@ impl Reader {
         })
     }
 
-    /// New records, and whether there are no further ones.
+    /// New records, and whether the log has no further ones.
     fn read(&mut self) -> Result<(Vec<Record>, bool), LogError> {
         match self {
             Reader::Kafka(tail) => tail.poll(READ_MAX, POLL),
@@ -69,7 +69,7 @@ impl Reader {
         }
     }
 
-    /// The raw line at a position; `None` where it is deleted, or where the log does not answer.
+    /// The raw line at a position; `None` if it is deleted, or if the log does not answer.
     fn line(&self, log: &AlertsLog, at: RawPosition) -> Option<String> {
         let record = match (self, log) {
             (Reader::Embedded { connection, .. }, _) => {
@@ -108,7 +108,7 @@ pub(super) fn follow(status: &Status, log: &AlertsLog, stop: &CancellationToken)
                 if status.reading_failed(&error.to_string()) {
                     warn!("the status page cannot read the alerts: {error}");
                 }
-                // Documents that come again change nothing.
+                // Documents that are read again change nothing.
                 reader = None;
                 pause(RETRY, stop);
             }

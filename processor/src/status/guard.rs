@@ -1,7 +1,8 @@
-//! Who may read the pages and the API, and the headers of every answer.
+//! Access to the pages and the API, and the headers of every answer.
 //!
-//! On loopback everybody on the machine may read, as everybody may read `/metrics`; a foreign `Host` is refused, so that a
-//! web site that points its own name to 127.0.0.1 (DNS rebinding) learns nothing. Beyond loopback a token is needed.
+//! On loopback every user of the machine may read, as every user may read `/metrics`; a foreign `Host` is refused, so
+//! that a web site that points its own name to 127.0.0.1 (DNS rebinding) learns nothing. Beyond loopback a token is
+//! needed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use wulog_settings::Secret;
 /// Shortest token: 16 random letters and digits are 95 bits.
 pub(crate) const TOKEN_BYTES_MIN: usize = 16;
 
-/// The pages load only their own style and script, and talk only to the server that they came from.
+/// Content security policy: the pages load only their own style and script, and connect only to their own server.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -31,15 +32,15 @@ const HEADERS: [(&str, &str); 6] = [
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
-/// Who may read.
+/// The rule of access.
 #[derive(Clone, Debug)]
 pub struct Access {
     listen: SocketAddr,
-    /// SHA-256 of the token: hashes are compared, so the time of a comparison tells nothing about the token.
+    /// SHA-256 of the token: hashes are compared, so the duration of a comparison reveals nothing about the token.
     token: Option<[u8; 32]>,
 }
 
-/// Why a request is refused.
+/// The reason for which a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     ForeignHost,
@@ -82,7 +83,7 @@ impl Access {
     }
 }
 
-/// The token of `Bearer TOKEN`, or of `Basic`, where the token is the password: browsers ask for no other.
+/// The token of `Bearer TOKEN`, or of `Basic`, where the token is the password: browsers ask for no other form.
 fn token_of(value: &HeaderValue) -> Option<Vec<u8>> {
     let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -96,7 +97,7 @@ fn token_of(value: &HeaderValue) -> Option<Vec<u8>> {
     Some(pair[colon + 1..].to_vec())
 }
 
-/// Lets a request through, or refuses it; every answer gets the headers.
+/// Passes a request on, or refuses it; every answer gets the headers.
 pub(crate) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     let mut response = match access.check(request.headers()) {
         Ok(()) => next.run(request).await,

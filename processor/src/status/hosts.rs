@@ -1,4 +1,4 @@
-//! `/hosts` and `/hosts/NAME`: hosts that a text fits, and everything that the Detector knows of one.
+//! `/hosts` and `/hosts/NAME`: hosts that match a text, and all facts that the Detector has about one host.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) fn search_of(query: &str) -> Result<HostSearch, String> {
     if is_known { Ok(search) } else { Err(format!("state = {:?} is unknown: use failing, {}", search.state, known())) }
 }
 
-/// Hosts that fit.
+/// The matching hosts.
 pub(super) async fn search(status: &Status, search: HostSearch) -> Result<HostList, NoAnswer> {
     match status.asker.ask(Question::Hosts(search)).await? {
         Answer::Hosts(hosts) => Ok(hosts),
@@ -40,15 +40,15 @@ pub(super) async fn search(status: &Status, search: HostSearch) -> Result<HostLi
     }
 }
 
-/// A host as its page shows it.
+/// A host with all facts of its page.
 #[derive(Serialize)]
 pub(super) struct Host {
-    /// What the Detector knows.
+    /// The facts of the Detector.
     #[serde(flatten)]
     details: HostDetails,
-    /// What the Normalizer of the host's partition knows; `None` where this process does not have it.
+    /// The facts of the Normalizer of the host's partition; `None` where this process does not have the partition.
     files: Option<HostFiles>,
-    /// Why `files` is `None`.
+    /// The reason for which `files` is `None`.
     files_unknown: Option<String>,
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn named(status: &Status, name: String) -> Result<Vec<Host>, No
     Ok(hosts)
 }
 
-/// The files of the host with this id, or why they are not known.
+/// The files of the host with this id, or the reason for which they are not known.
 async fn files_of(status: &Status, id: &str) -> Result<HostFiles, String> {
     let elsewhere = "No record of this host is known to the Normalizers of this process. With several processors, another \
                      one may read the host's partition: see the page of the pipeline, and open the status page there.";

@@ -34,7 +34,7 @@ fn unknown(status: &Status, id: &str) -> Response {
 }
 
 pub(super) async fn page(State(status): State<Arc<Status>>, Path(id): Path<String>) -> Response {
-    // Looked up before the question, so that made-up ids ask nothing.
+    // The incident is looked up before the question, so that made-up ids cause no question.
     if status.incidents().get(&id).is_none() {
         return unknown(&status, &id);
     }

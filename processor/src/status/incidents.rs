@@ -1,7 +1,7 @@
 //! The incidents that a process knows: the newest document of each, and the outline of its earlier ones.
 //!
-//! Memory has three bounds: incidents, earlier documents of each, and bytes of all. Where a bound is reached, the incident
-//! that ended longest ago is forgotten; the page says how many were.
+//! Memory has three bounds: incidents, earlier documents of each, and bytes of all. At a bound the incident that ended
+//! longest ago is forgotten; the page shows the number of forgotten incidents.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(super) const DOCUMENTS_MAX: usize = 100;
 /// Bytes of all remembered documents, by their size as JSON.
 pub(super) const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What is known of one incident.
+/// The documents of one incident.
 #[derive(Clone, Debug)]
 pub struct Known {
     /// The newest document, whole.
@@ -53,15 +53,15 @@ impl Known {
 }
 
 impl Incidents {
-    /// Takes the value of a record of `wulog.alerts`. True where the pages change.
+    /// Processes the value of a record of `wulog.alerts`. Returns true if the pages change.
     pub fn take(&mut self, value: &[u8]) -> bool {
-        // An empty value deletes what compaction would keep; it says nothing.
+        // An empty value is a tombstone for compaction and has no content.
         if value.is_empty() {
             return false;
         }
         match serde_json::from_slice::<Alert>(value) {
             Ok(alert) => self.add(alert, value.len()),
-            // Anybody with access to the topic may have written the record.
+            // Every principal with the right to write the topic may have written the record.
             Err(_) => {
                 self.unreadable += 1;
                 true
@@ -96,8 +96,8 @@ impl Incidents {
         true
     }
 
-    /// Forgets the incident that ended longest ago; where all are open, the least severe that was quiet for longest. The
-    /// last one stays.
+    /// Forgets the incident that ended longest ago; if all are open, the least severe one with the oldest news. The
+    /// last incident stays.
     fn forget_one(&mut self) -> bool {
         if self.by_id.len() < 2 {
             return false;
@@ -137,25 +137,25 @@ impl Incidents {
         all
     }
 
-    /// How many incidents are remembered.
+    /// Number of remembered incidents.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// Whether none is remembered.
+    /// Whether no incident is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
 
-    /// How many incidents gave way to a bound.
+    /// Number of incidents that were forgotten because of a bound.
     #[must_use]
     pub fn forgotten(&self) -> u64 {
         self.forgotten
     }
 
-    /// How many records were no document that this version can read.
+    /// Number of records that this version cannot read as documents.
     #[must_use]
     pub fn unreadable(&self) -> u64 {
         self.unreadable

@@ -1,4 +1,4 @@
-//! The frame of every page: head, navigation, the part that is replaced when something changes, and the shared pieces.
+//! The frame of every page: head, navigation, the part that is replaced after a change, and the shared pieces.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -29,14 +29,14 @@ const PLACES: [(Place, &str, &str); 4] = [
     (Place::Pipeline, "/pipeline", "Pipeline"),
 ];
 
-/// A page: `fixed` stays while the page is open, `live` is replaced by the script when something changes.
+/// A page: `fixed` stays while the page is open, the script replaces `live` after a change.
 pub(super) struct Page {
     pub(super) place: Place,
     pub(super) title: String,
-    /// Between the heading and the live part; forms stand here, so that nothing that is typed is lost.
+    /// Content between the heading and the live part; forms stand here, so that no typed text is lost.
     pub(super) fixed: Markup,
     pub(super) live: Markup,
-    /// The JSON twin of the page.
+    /// Address of the page's JSON answer.
     pub(super) json: String,
 }
 
@@ -94,7 +94,7 @@ impl Page {
     }
 }
 
-/// A page that says what is wrong with an address.
+/// A page that explains an invalid address.
 pub(super) fn wrong(code: StatusCode, place: Place, title: &str, why: &str, status: &Status) -> Response {
     let page = Page {
         place,
@@ -112,7 +112,7 @@ pub(super) fn csv(name: &str, text: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, CSV), (header::CONTENT_DISPOSITION, disposition.as_str())], text).into_response()
 }
 
-/// `/status.css`: the report's style sheet and what the pages need beside it.
+/// `/status.css`: the report's style sheet and the additions of the pages.
 pub(super) async fn style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], [STYLE, STATUS_STYLE].concat()).into_response()
 }
@@ -122,7 +122,7 @@ pub(super) async fn script() -> Response {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
 }
 
-/// A text whose invisible characters are visible; maud escapes the others.
+/// A text with invisible characters made visible; maud escapes the others.
 pub(super) fn shown(text: &str) -> String {
     visible(text).into_owned()
 }

@@ -52,16 +52,16 @@ use crate::question::{Asker, FleetState, NoAnswer};
 const SAMPLES_MAX: usize = 120;
 /// Incidents whose raw lines are kept: at most ten lines each.
 const EVIDENCE_MAX: usize = 50;
-/// Incidents whose raw lines wait to be read.
+/// Maximum number of incidents whose raw lines wait to be read.
 const EVIDENCE_WANTED_MAX: usize = 8;
-/// Streams of events at a time: half of the connections, so that streams never keep out `/metrics`.
+/// Maximum number of streams: half of the connections, so that streams never block `/metrics`.
 const STREAMS_MAX: usize = 32;
 
-/// Everything that the pages show. The follower's thread writes, the HTTP server's thread reads.
+/// All data of the pages. The follower's thread writes, the HTTP server's thread reads.
 #[derive(Debug)]
 pub struct Status {
     log: AlertsLog,
-    /// What this process is called among others; empty for `standalone`.
+    /// Name of this process; empty for `standalone`.
     instance: String,
     incidents: RwLock<Incidents>,
     reading: Mutex<Reading>,
@@ -70,24 +70,24 @@ pub struct Status {
     evidence: Mutex<Evidence>,
     metrics: Metrics,
     asker: Asker,
-    /// Asks the Normalizers of this process; `None` where nobody answers about files.
+    /// Asks the Normalizers of this process; `None` where no machine answers about files.
     file_asker: Option<Asker>,
-    /// Counts changes of anything that a page shows.
+    /// Counter of changes of the pages.
     version: watch::Sender<u64>,
-    /// What was shown of the pipeline when the version was last counted up for it.
+    /// The state of the pipeline for which the version was last incremented.
     shown: Mutex<String>,
     streams: Semaphore,
 }
 
-/// Raw lines of the incidents that somebody looked at. The follower reads them, so that no page waits for the log.
+/// Raw lines of the incidents whose pages were opened. The follower reads them, so that no page waits for the log.
 #[derive(Debug, Default)]
 struct Evidence {
-    /// By id: the document that the lines were read for, and the lines.
+    /// By id: the document for which the lines were read, and the lines.
     known: BTreeMap<String, (u32, BTreeMap<RawPosition, String>)>,
     wanted: BTreeSet<String>,
 }
 
-/// How far the alerts are read.
+/// The progress of reading the alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Reading {
     Starting,
@@ -95,7 +95,7 @@ enum Reading {
     Failed(String),
 }
 
-/// The pipeline of this process, and what Kafka says of the others.
+/// The pipeline of this process, and Kafka's view of the other processes.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Pipeline {
     partitions: Vec<Partition>,
@@ -103,11 +103,11 @@ pub(crate) struct Pipeline {
     /// Brokers that answer; `None` without Kafka, or where Kafka does not answer.
     brokers: Option<u64>,
     brokers_away: Vec<i32>,
-    /// Why the owners of partitions are not known.
+    /// The reason for which the owners of partitions are not known.
     kafka_error: Option<String>,
 }
 
-/// A partition: its owner, and its lag where this process has it.
+/// A partition: its owner, and its lag if this process has it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Partition {
     machine: &'static str,
@@ -145,7 +145,7 @@ impl Status {
         }
     }
 
-    /// Asks `asker` for the files of hosts.
+    /// Sets `asker` for questions about the files of hosts.
     #[must_use]
     pub fn asking_for_files(self, asker: Asker) -> Status {
         Status { file_asker: Some(asker), ..self }
@@ -153,8 +153,7 @@ impl Status {
 
     /// Follows the alerts until `stop`.
     ///
-    /// # Errors
-    /// None: what goes wrong is shown on the page, since the pipeline does not need it.
+    /// # Errors None: problems are shown on the page, since the pipeline does not need this thread.
     pub fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         follow::follow(self, &self.log, stop);
         Ok(())
@@ -172,13 +171,13 @@ impl Status {
         let is_news = changed || *reading != now;
         *reading = now;
         drop(reading);
-        // While old documents are read a page would change hundreds of times in a second.
+        // While old documents are read, a page would change hundreds of times a second.
         if is_news && *locked(&self.reading) == Reading::Done {
             self.count_up();
         }
     }
 
-    /// Notes that the alerts cannot be read; true where that is news.
+    /// Notes that the alerts cannot be read; returns true if this is a change.
     fn reading_failed(&self, why: &str) -> bool {
         let failed = Reading::Failed(why.to_owned());
         let before = std::mem::replace(&mut *locked(&self.reading), failed.clone());
@@ -189,7 +188,7 @@ impl Status {
         is_news
     }
 
-    /// The raw lines of an incident, as far as they are read; others are read next.
+    /// The raw lines of an incident that are already read; missing ones are read next.
     fn evidence(&self, alert: &Alert) -> BTreeMap<RawPosition, String> {
         let mut evidence = locked(&self.evidence);
         let known = evidence.known.get(&alert.id).cloned();
@@ -200,7 +199,7 @@ impl Status {
         known.map(|(_, lines)| lines).unwrap_or_default()
     }
 
-    /// The newest document of an incident whose raw lines are wanted.
+    /// The newest document of an incident whose raw lines are needed.
     fn evidence_wanted(&self) -> Option<Alert> {
         let id = locked(&self.evidence).wanted.pop_first()?;
         self.incidents().get(&id).map(|known| known.newest.clone())
@@ -224,7 +223,7 @@ impl Status {
         *locked(&self.surroundings) = Some(surroundings);
     }
 
-    /// Notes the lag of each partition, and counts the version up where the pipeline is another one than was shown.
+    /// Samples the lag of each partition, and increments the version if the pipeline has changed.
     fn sample(&self) {
         let partitions = self.metrics.partitions();
         let mut lags = locked(&self.lags);
@@ -262,7 +261,7 @@ impl Status {
         self.asker.fleet().await
     }
 
-    /// What is wrong with wulog itself, in words.
+    /// The problems of wulog itself, in words.
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Err(why) = self.metrics.readiness(Instant::now()) {
@@ -302,7 +301,7 @@ impl Status {
         problems
     }
 
-    /// The instance that runs the Detector, as far as Kafka says; with the address from which it reaches Kafka.
+    /// The instance that runs the Detector, by Kafka's answer, with the address from which it reaches Kafka.
     fn detector_at(&self) -> Option<(String, String)> {
         let surroundings = locked(&self.surroundings);
         let owners = surroundings.as_ref()?.as_ref().ok()?;
@@ -310,7 +309,7 @@ impl Status {
         (owner.instance != self.instance).then(|| (owner.instance.clone(), owner.host.clone()))
     }
 
-    /// Why a question has no answer, and where to look.
+    /// The reason for which a question has no answer, and the process that has it.
     fn why_unanswered(&self, why: NoAnswer) -> String {
         match (why, self.detector_at()) {
             (NoAnswer::Elsewhere, Some((instance, host))) => format!(
@@ -360,7 +359,7 @@ impl Status {
     }
 }
 
-/// A channel that has not delivered for so long is a problem: short outages of an endpoint are not.
+/// A channel without a delivery for this long is a problem; short outages of an endpoint are not.
 const CHANNEL_AGE_MAX: f64 = 300.0;
 
 /// Paths of the pages and of the API; `api/openapi` describes those below `/api/`.

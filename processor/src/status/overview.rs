@@ -1,4 +1,4 @@
-//! `/`: is anything wrong? Open incidents, the fleet, and the history of incidents.
+//! `/`: problems, open incidents, the fleet, and the history of incidents.
 
 use std::sync::Arc;
 
@@ -166,11 +166,11 @@ fn card(known: &Known) -> Markup {
     }
 }
 
-/// How clearly the cause tells affected hosts from healthy ones.
+/// How clearly the cause distinguishes affected from healthy hosts.
 fn counts(alert: &Alert) -> Markup {
     html! {
         @if !alert.kind.is_failures() {
-            // A warning compares no hosts.
+            // A warning does not compare hosts.
         } @else if let Some(found) = alert.certificates.first() {
             ", on " (found.affected_hosts) " of " (found.affected_known) " affected and " (found.healthy_hosts) " of "
             (found.healthy_known) " healthy hosts with an inventory"

@@ -13,7 +13,7 @@ const HEIGHT: f64 = 48.0;
 /// Room for the width of a line at the edges.
 const EDGE: f64 = 2.0;
 
-/// How the affected and the recovered hosts of an incident grew, as its documents told. Every text in the picture is a
+/// The affected and the recovered hosts of an incident over time, by its documents. Every text in the picture is a
 /// number.
 pub(super) fn curve(known: &Known) -> Markup {
     let newest = &known.newest;
@@ -88,7 +88,7 @@ pub(super) fn lag(samples: &[i64]) -> Markup {
     }
 }
 
-/// A severity, told by its word and its colour.
+/// A severity, as a word and a colour.
 pub(super) fn level(level: Level) -> Markup {
     html! { span class={"level " (level)} { (level) } }
 }

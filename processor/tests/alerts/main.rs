@@ -1,4 +1,4 @@
-//! `alerts list` and `alerts show`: what an operator reads, compared whole; and what is said where nothing can be shown.
+//! `alerts list` and `alerts show`: the printed text, compared as a whole, and the messages without an alert.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write as _;
@@ -18,7 +18,7 @@ fn example() -> Alert {
     serde_json::from_str::<Vec<Alert>>(text).unwrap().remove(0)
 }
 
-/// The example after a day: 12 hosts, then stable.
+/// The example during a day: 12 hosts, then stable.
 fn life() -> Vec<Alert> {
     let mut growing = example();
     (growing.seq, growing.transition, growing.severity.level) = (2, Transition::Growing, Level::High);
@@ -49,7 +49,7 @@ fn book(alerts: impl IntoIterator<Item = Alert>) -> Book {
     book
 }
 
-/// Five incidents: two of one severity, one resolved, one of the year before, one that shares nothing.
+/// Five incidents: two of one severity, one resolved, one of the year before, one without a common factor.
 fn several() -> Book {
     let mut old = with_id("wu-0000000000000001", Level::Critical, State::Open);
     old.time.onset = UtcTime(old.time.onset.0 - 400 * 24 * HOUR);
@@ -125,8 +125,8 @@ fn lines(alerts: &[Alert]) -> Vec<u8> {
     alerts.iter().flat_map(|alert| serde_json::to_vec(alert).unwrap().into_iter().chain(*b"\n")).collect()
 }
 
-/// The same documents from a file, from standard input and from the embedded log: the same text, but for the command
-/// that replays it.
+/// The same documents from a file, from standard input and from the embedded log give the same text, except for the
+/// replay command.
 #[test]
 fn every_source_says_the_same() {
     let folder = tempfile::tempdir().unwrap();
@@ -160,7 +160,7 @@ fn every_source_says_the_same() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_said() {
+fn an_unreadable_source_or_an_unknown_incident_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (empty, broken) = (path("empty.jsonl"), path("broken.jsonl"));
@@ -179,7 +179,7 @@ fn what_cannot_be_shown_is_said() {
         assert_eq!((ended, stdout.as_str()), (Some(code), ""), "{arguments:?}: {stderr}");
         assert!(stderr.contains(expect), "{arguments:?}: {stderr}");
     }
-    // One document that cannot be read hides none of the others.
+    // One unreadable document hides none of the others.
     let (ended, stdout, stderr) = run(&["list", "--file", &broken], b"");
     assert_eq!(ended, Some(0), "{stderr}");
     assert_eq!(stdout, run(&["list", "--file", "-"], &lines(&life())).1);

@@ -1,6 +1,6 @@
 //! An allocator that counts the bytes that are in use.
 
-// A global allocator can only be written with unsafe; it passes everything on as it came.
+// A global allocator can only be written with unsafe; it passes every call on unchanged.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};

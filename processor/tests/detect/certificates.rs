@@ -1,4 +1,4 @@
-//! What an alert says of certificates, where inventories tell which one is missing.
+//! The certificates in an alert, where inventories show which certificate is missing.
 
 use wulog_schemas::alert::{Alert, Condition, Step};
 use wulog_schemas::hresult::Family;
@@ -31,7 +31,7 @@ fn authority() -> CertificateFact {
 type Stores = Vec<(&'static str, Vec<CertificateFact>)>;
 
 /// 80 hosts whose stores depend on whether they fail. The clients of one server fail with `code` at the update that the
-/// others install.
+/// other hosts install.
 fn failing_with(code: &str, seed: u64, stores: impl Fn(bool) -> Stores) -> World {
     let mut world = World::new(80, seed);
     let onset = START + 2 * DAY;
@@ -63,7 +63,7 @@ fn lacking_the_authority() -> Alert {
     world.alerts().pop().expect("an incident")
 }
 
-/// A CA belongs into Trusted Root alone. The steps about Trusted Publishers are about the certificate that it issued.
+/// A CA belongs into Trusted Root alone. The steps about Trusted Publishers concern the certificate that the CA issued.
 #[test]
 fn a_missing_authority_is_delivered_to_trusted_root_alone() {
     let alert = lacking_the_authority();
@@ -87,10 +87,10 @@ fn a_missing_authority_is_delivered_to_trusted_root_alone() {
     }
 }
 
-/// A vendor of drivers is in Trusted Publishers of the hosts that install the update, and of none that fails at it. The
-/// WSUS machine signs with another certificate, which all hosts have: so neither is the cause.
+/// A vendor of drivers is in Trusted Publishers of the hosts that install the update, and of no host that fails at it.
+/// The WSUS machine signs with another certificate, which all hosts have: so neither is the cause.
 #[test]
-fn a_publisher_that_signs_nothing_of_wsus_is_no_cause() {
+fn a_publisher_that_signs_no_wsus_update_is_not_a_cause() {
     let vendor = || certificate("d4", "CN=Example Drivers Inc", "CN=Public CA");
     let alert = |signs: fn() -> Option<CertificateFact>| {
         let mut world = failing_with("0x800b0109", 7, |fails| {
@@ -108,11 +108,12 @@ fn a_publisher_that_signs_nothing_of_wsus_is_no_cause() {
     let with_machine = alert(|| Some(signer()));
     assert!(with_machine.certificates.is_empty(), "{:#?}", with_machine.certificates);
     assert!(!with_machine.summary.contains("Cause"), "{}", with_machine.summary);
-    // Where no machine says what signs, what tells the hosts apart is all there is.
+    // Where no machine shows the signing certificate, the difference between the hosts decides.
     assert_eq!(alert(|| None).certificates[0].certificate.as_ref().unwrap().sha1, vendor().sha1);
 }
 
-/// Somebody has distrusted the publisher on the hosts that fail. The code says no more than that the file is not trusted.
+/// An administrator has distrusted the publisher on the hosts that fail. The code says only that the file is not
+/// trusted.
 #[test]
 fn a_publisher_in_untrusted_certificates_is_the_cause_whatever_the_code() {
     let world = failing_with("0x8024b303", 9, |fails| {

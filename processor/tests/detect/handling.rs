@@ -12,7 +12,7 @@ use crate::world::{DAY, HOUR, START, apply, bytes, wsus_of};
 
 const ONSET: i64 = START + 3 * DAY;
 
-/// A detector in the middle of an outbreak, and what comes after.
+/// A detector in the middle of an outbreak, and the records after that.
 struct Scene {
     detector: Detector,
     rest: std::vec::IntoIter<Vec<u8>>,
@@ -41,7 +41,7 @@ impl Scene {
         Scene { detector, rest, id: opened.id, now: opened.time.updated.0 }
     }
 
-    /// What an order makes the detector write.
+    /// The documents that the detector writes because of an order.
     fn order(&mut self, action: Action, scope: Scope, until: Option<i64>) -> Vec<Alert> {
         let order = Order { action, scope, by: "ann".to_owned(), until, why: "a new CA".to_owned() };
         let raw = RawPosition { partition: -1, offset: 0 };
@@ -74,7 +74,7 @@ fn an_acknowledgement_stands_in_documents_until_the_incident_ends() {
     assert_eq!((written[0].transition, written[0].seq, &written[0].id), (Transition::Handled, 2, &id));
     let note = written[0].handling.acknowledged.as_ref().unwrap();
     assert_eq!((note.by.as_str(), note.why.as_str(), note.until), ("ann", "a new CA", None));
-    // A snapshot keeps it.
+    // A snapshot keeps the order.
     let config = DetectorConfig::default();
     scene.detector = Detector::restore(&config, 0, 1, &scene.detector.snapshot()).unwrap();
     let rest: Vec<Alert> = scene.rest().into_iter().filter(|alert| alert.id == id).collect();

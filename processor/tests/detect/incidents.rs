@@ -157,7 +157,7 @@ fn silent_hosts_do_not_count_as_recovered() {
     let mut world = World::new(200, 5);
     world.live(START, ONSET + 6 * DAY, |world, index, time| {
         if on_wsus_1(index) && time >= ONSET {
-            // Every second one is never heard of again after its failure; the others are fixed at their next scan.
+            // Every second host falls silent after its failure; the others are fixed at their next scan.
             if time < ONSET + 22 * HOUR {
                 world.fail(index, time, THIRD_PARTY)
             } else {
@@ -181,7 +181,8 @@ fn silent_hosts_do_not_count_as_recovered() {
     assert_eq!(alerts.last().unwrap().hosts.affected, 50);
 }
 
-/// wulog is installed two days into an outbreak: everybody's facts come within an hour, 60 of 200 fail already.
+/// wulog is installed two days into an outbreak: the facts of all hosts come within an hour, and 60 of 200 hosts
+/// already fail.
 #[test]
 fn installed_in_the_middle_of_an_outbreak() {
     let mut world = World::new(200, 6);
@@ -205,7 +206,7 @@ fn installed_in_the_middle_of_an_outbreak() {
     assert_eq!(last.common_factors[0].dimension, "wsus");
 }
 
-/// A backlog of the whole fleet arrives within half a minute: the first document already knows all of it.
+/// A backlog of the whole fleet arrives within half a minute: the first document has all hosts.
 #[test]
 fn a_backlog_is_judged_as_a_whole() {
     let mut world = World::new(200, 7);
@@ -269,8 +270,8 @@ fn two_causes_are_two_incidents() {
     assert_eq!(causes.len(), 2);
 }
 
-/// Healthy hosts that have tried nothing yet have no caller: that says nothing of callers.
-/// Ten of sixty hosts cannot scan a server that the others scan as ever: the server is not what the ten have in common.
+/// Healthy hosts that have tried nothing yet have no caller, which proves nothing about callers. Ten of sixty hosts
+/// cannot scan a server that the other hosts still scan: so the server is not the common factor of the ten.
 #[test]
 fn hosts_whose_scans_reach_a_server_have_tried_it() {
     const SERVER: &str = "server:wsus.corp.example:8531";

@@ -1,4 +1,4 @@
-//! Laws: the same records give the same bytes, whatever happens between them; no bytes bring it down.
+//! Laws: the same records give the same bytes, with any restart between them; no bytes cause a panic.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ proptest! {
         prop_assert!(out.is_empty());
     }
 
-    /// Signals whose numbers and names mean nothing.
+    /// Signals with arbitrary numbers and names.
     #[test]
     fn any_numbers_are_acceptable(seed in any::<u64>()) {
         let mut luck = Luck(seed);
@@ -99,7 +99,7 @@ fn a_skipped_record_says_nothing() {
 /// Hosts' records overtake each other by up to ten minutes, as over several partitions.
 #[test]
 fn shuffled_arrival_gives_the_same_incidents() {
-    // Documents apart from when and where things were heard of.
+    // Documents without the parts that depend on the order of arrival.
     let facts = |alerts: &[Alert]| {
         let ids: BTreeSet<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
         let newest = ids.into_iter().filter_map(|id| alerts.iter().rfind(|alert| alert.id == id));

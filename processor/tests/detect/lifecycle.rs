@@ -1,4 +1,4 @@
-//! Incidents that turn out to be two, or one; that fall silent, or are given up.
+//! Incidents that are split or merged, that fall silent, or that expire.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ const ONSET: i64 = START + 3 * DAY;
 const OTHER: &str = "update:22222222-aaaa-bbbb-cccc-222222222222";
 const SERVER: &str = "server:wsus1.corp.example:8530";
 
-/// A fleet that gets the monthly update and is well until [`ONSET`] and after it.
+/// A fleet that gets the monthly update and has no failures around [`ONSET`].
 fn healthy(hosts: u32, seed: u64, end: i64) -> World {
     let mut world = World::new(hosts, seed);
     world.live(START, end, |world, index, time| world.succeed(index, time, MONTHLY));
@@ -59,8 +59,8 @@ fn two_families_with_one_cause_are_one_incident() {
     }
 }
 
-/// Two families alternate, so that both incidents are open before either's cause is clear: the younger goes into the
-/// older, once, and says where it went.
+/// Two families alternate, so that both incidents are open before either's cause is clear: the younger incident is
+/// merged into the older one, once, and names it.
 #[test]
 fn incidents_that_turn_out_to_be_one_are_merged() {
     let mut world = healthy(400, 25, ONSET + 2 * DAY);
@@ -88,8 +88,8 @@ fn incidents_that_turn_out_to_be_one_are_merged() {
     assert!(open[0].time.opened <= merged[0].time.opened, "the older one goes on");
 }
 
-/// Some hosts have recovered before the others make an incident of it: they are affected and recovered, and the incident
-/// ends when the others have recovered too.
+/// Some hosts have recovered before the failures of the others make an incident: they count as affected and recovered,
+/// and the incident ends when the others have recovered too.
 #[test]
 fn hosts_that_recovered_before_the_incident_opened_count_as_recovered() {
     let mut world = healthy(60, 28, ONSET + 3 * DAY);
@@ -107,7 +107,8 @@ fn hosts_that_recovered_before_the_incident_opened_count_as_recovered() {
     assert_eq!(opened.hosts.recovered, 3);
 }
 
-/// Two servers break in the same hour, each at its own update. As long as nothing tells them apart they are one.
+/// Two servers break in the same hour, each at its own update. While no dimension separates their hosts, there is one
+/// incident.
 #[test]
 fn two_causes_in_one_hour_are_split() {
     let mut world = healthy(400, 26, ONSET + 2 * DAY);
@@ -128,7 +129,7 @@ fn two_causes_in_one_hour_are_split() {
     }
 }
 
-/// Everybody fails at one update, whatever their server: two servers are no two causes.
+/// All hosts fail at one update, whatever their server: two servers are not two causes.
 #[test]
 fn one_update_on_two_servers_is_one_incident() {
     let mut world = healthy(400, 27, ONSET + 2 * DAY);
@@ -141,7 +142,7 @@ fn one_update_on_two_servers_is_one_incident() {
 }
 
 #[test]
-fn hosts_that_fail_and_fall_silent_are_told_of() {
+fn hosts_that_fail_and_fall_silent_are_reported() {
     let mut world = outbreak(200, 28, |index| wsus_of(index) == 1, i64::MAX, ONSET + 6 * DAY);
     (0..200).filter(|index| wsus_of(*index) == 1).for_each(|index| world.silence(index, ONSET + DAY));
     let alerts = world.alerts();
@@ -153,7 +154,7 @@ fn hosts_that_fail_and_fall_silent_are_told_of() {
     assert!(silent[0].time.updated.0 <= ONSET + 4 * DAY);
 }
 
-/// Hosts that fail one by one, too slowly for a cluster, and are never heard of again; others fail and go on.
+/// Hosts fail one by one, too slowly for a cluster, and fall silent; other hosts fail and go on.
 #[test]
 fn silence_alone_makes_an_incident() {
     let run = |silent: bool| {
@@ -180,9 +181,9 @@ fn silence_alone_makes_an_incident() {
     assert_eq!(alerts[0].hosts.silent, alerts[0].hosts.affected);
 }
 
-/// The affected are never heard succeeding: that is not called a success.
+/// The affected hosts fall silent without a success: the end of the incident is not called a success.
 #[test]
-fn what_is_never_solved_is_given_up() {
+fn an_incident_without_recovery_expires() {
     let alerts = outbreak(200, 30, |index| wsus_of(index) == 1, i64::MAX, ONSET + 20 * DAY).alerts();
     assert_eq!(ids(&alerts).len(), 1);
     let last = alerts.last().unwrap();
@@ -191,9 +192,10 @@ fn what_is_never_solved_is_given_up() {
     assert!(alerts.iter().all(|alert| alert.transition != Transition::Resolved));
 }
 
-/// A host that has failed for a month fails at the outbreak's own update too: it is set aside, and told of.
+/// A host that has failed for a month fails at the outbreak's own update too: the host is excluded, and the document
+/// counts it.
 #[test]
-fn a_chronic_host_is_set_aside_even_at_the_same_update() {
+fn a_chronic_host_is_excluded_even_at_the_same_update() {
     let mut world = outbreak(200, 31, |index| wsus_of(index) == 1, i64::MAX, ONSET + 2 * DAY);
     for (index, subject) in [(2, MONTHLY), (6, THIRD_PARTY), (10, OTHER)] {
         let long_ago = START - 30 * DAY;
@@ -210,10 +212,10 @@ fn a_chronic_host_is_set_aside_even_at_the_same_update() {
     assert_eq!((last.hosts.affected, last.hosts.chronic_excluded), (50, 3));
 }
 
-/// In a fleet's first hour four of 40 hosts fail, and stand in a room with twelve others: by chance, for all that is known.
-/// Then three hundred healthy hosts are heard of that stand elsewhere, and nobody else fails.
+/// In a fleet's first hour four of 40 hosts fail, and stand in a room with twelve other hosts: perhaps by chance. Then
+/// three hundred healthy hosts appear that stand elsewhere, and no other host fails.
 #[test]
-fn what_was_chance_at_first_is_a_cluster_once_healthy_hosts_are_known() {
+fn a_cluster_shows_once_healthy_hosts_are_known() {
     let mut world = World::new(328, 70);
     for index in 0..328 {
         let fails = index < 28 && index % 7 == 0;
@@ -248,9 +250,10 @@ fn what_was_chance_at_first_is_a_cluster_once_healthy_hosts_are_known() {
     assert_eq!((cause.dimension.as_str(), cause.value.as_str()), ("label.room", "attic"));
 }
 
-/// By night only the hosts of one site are on, so what two servers do looks like the site's doing. By day it does not.
+/// At night only the hosts of one site are on, so a cause of two servers looks like a cause of the site. By day it does
+/// not.
 #[test]
-fn a_cause_that_fits_fewer_and_fewer_is_none() {
+fn a_cause_that_explains_fewer_and_fewer_hosts_is_dropped() {
     let mut world = healthy(400, 71, ONSET + 2 * DAY);
     for index in 0..400 {
         let site = if index < 26 { "night" } else { "day" };

@@ -1,4 +1,5 @@
-//! What people and programs read: the printed alert is compared whole, each document is held against its schema.
+//! Documents for people and programs: the printed alert is compared as a whole, each document is validated against its
+//! schema.
 
 use wulog_processor::detect::DetectorConfig;
 use wulog_processor::report::print_alert;
@@ -42,7 +43,7 @@ fn lines_keep_the_width() {
     }
 }
 
-/// A host name is whatever a collector says it is.
+/// A collector may send any host name.
 #[test]
 fn foreign_text_cannot_reach_the_terminal() {
     let mut alert = example();

@@ -1,4 +1,4 @@
-//! Nights on which nobody must be woken.
+//! Fleets that must raise no alert.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use wulog_schemas::signal::{Attempt, Fact, Failing, Outcome, ScanDone};
 use crate::world::{DAY, HOUR, MINUTE, MONTHLY, START, THIRD_PARTY, World, host};
 
 /// A fleet that lives for `days`, in which a scan finds a failure of its own with `probability`; the host succeeds at
-/// its next scan in three cases of four. On the second day everybody gets the monthly update.
+/// its next scan in three cases of four. On the second day every host gets the monthly update.
 fn trickle(hosts: u32, days: i64, probability: f64, seed: u64) -> World {
     let mut world = World::new(hosts, seed);
     let mut broken = vec![false; hosts as usize];
@@ -40,7 +40,7 @@ fn a_trickle_is_no_cluster() {
     }
 }
 
-/// A fleet that was never well kept: two scans in a hundred find a failure, from the first minute on.
+/// A fleet that was never well kept: from the first minute on, two scans in a hundred find a failure.
 #[test]
 fn a_badly_kept_fleet_is_no_cluster_on_its_first_days() {
     for (hosts, seed) in [(20, 60), (200, 61), (200, 62), (1000, 63), (5000, 64)] {
@@ -49,7 +49,7 @@ fn a_badly_kept_fleet_is_no_cluster_on_its_first_days() {
     }
 }
 
-/// A thousand hosts that all come to work between 8:00 and 8:30, six failures among them each morning.
+/// A thousand hosts start between 8:00 and 8:30, and six of them fail each morning.
 #[test]
 fn a_monday_morning_is_no_cluster() {
     let mut world = World::new(1000, 8);
@@ -65,11 +65,11 @@ fn a_monday_morning_is_no_cluster() {
             }
         }
     }
-    // Six of a thousand on the very first morning, within half an hour, are judged by the prior alone.
+    // On the very first morning, six failures among a thousand hosts within half an hour are judged by the prior alone.
     quiet(world);
 }
 
-/// Hosts that fail one scan each, `apart` from each other, in a fleet that is well; what comes after is said by `then`.
+/// Hosts that fail one scan each, `apart` from each other, in a healthy fleet; `then` adds the following events.
 fn one_failed_scan_each(hosts: u32, failing: u32, apart: i64, mut then: impl FnMut(&mut World, u32, i64)) -> World {
     let mut world = World::new(hosts, 31);
     world.live(START, START + 8 * DAY, |world, index, time| world.succeed(index, time, MONTHLY));
@@ -93,7 +93,7 @@ fn hosts_that_recover_within_minutes_are_no_cluster() {
     }
 }
 
-/// A host that recovers and fails again for good is news, though its first failure was counted already.
+/// A host that recovers and fails again for good counts as newly failing, though its first failure was counted already.
 #[test]
 fn hosts_that_recover_and_fail_again_are_a_cluster() {
     let fails_again = |world: &mut World, index, time| {
@@ -107,7 +107,7 @@ fn hosts_that_recover_and_fail_again_are_a_cluster() {
 }
 
 #[test]
-fn two_hosts_are_no_cluster() {
+fn two_hosts_are_not_a_cluster() {
     let mut world = World::new(20, 9);
     world.live(START, START + 3 * DAY, |world, index, time| {
         if index < 2 {
@@ -131,7 +131,7 @@ fn a_looping_host_counts_once() {
 
 /// Forty hosts have failed for ten days when wulog is installed, go on failing, and fail at the new update too.
 #[test]
-fn chronic_hosts_are_no_news() {
+fn chronic_hosts_open_nothing() {
     let mut world = World::new(200, 11);
     world.live(START, START + 4 * DAY, |world, index, time| {
         if index < 40 {
@@ -158,7 +158,7 @@ fn a_flapping_host_counts_once() {
 
 /// Twelve hosts broke one by one in six days; on Patch Tuesday all of them fail at the new update within an hour.
 #[test]
-fn broken_hosts_at_a_new_update_are_no_news() {
+fn broken_hosts_at_a_new_update_open_nothing() {
     let mut world = World::new(500, 13);
     world.live(START, START + 7 * DAY, |world, index, time| {
         if index < 12 && time > START + i64::from(index) * 12 * HOUR {
@@ -171,9 +171,9 @@ fn broken_hosts_at_a_new_update_are_no_news() {
     quiet(world);
 }
 
-/// A fleet that is connected over five days. One host in fifty has failed at one update for long, which nobody else wants.
+/// A fleet is connected over five days. One host in fifty has long failed at one update, which no other host tries.
 #[test]
-fn broken_hosts_that_are_heard_of_one_after_another_are_no_news() {
+fn broken_hosts_that_appear_one_after_another_open_nothing() {
     let mut world = World::new(1000, 15);
     for index in 0..1000 {
         let mut time = START + world.luck.below(5 * DAY);
@@ -190,8 +190,8 @@ fn broken_hosts_that_are_heard_of_one_after_another_are_no_news() {
     quiet(world);
 }
 
-/// Four hundred of 2000 hosts come back from a week of holidays within half an hour, and bring what failed meanwhile: as
-/// much as fails in any week.
+/// Four hundred of 2000 hosts come back from a week of holidays within half an hour, with as many failures as in any
+/// week.
 #[test]
 fn hosts_that_come_back_bring_no_cluster() {
     let mut world = World::new(2000, 14);

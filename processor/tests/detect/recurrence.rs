@@ -1,4 +1,4 @@
-//! Incidents that come again, that end without a success, and updates that others installed long before.
+//! Incidents that come again or end without a success, and updates that other hosts installed long before.
 
 use wulog_schemas::alert::{Alert, State, Transition};
 use wulog_schemas::signal::{Fact, NOT_OFFERED};
@@ -40,10 +40,10 @@ fn a_reopened_incident_counts_the_hosts_that_fail_now() {
     assert!(reopened.summary.contains("2019-11-21"), "the second week's day: {}", reopened.summary);
 }
 
-/// All hosts but nine, which were away, install an update. Then the hosts get new definitions each day, more than a host's
-/// successes that are kept. Weeks later the nine come back and fail at the update.
+/// All hosts except nine, which were away, install an update. Then the hosts get new definitions each day, more than
+/// the number of successes kept for a host. Weeks later the nine hosts come back and fail at the update.
 #[test]
-fn who_installed_the_update_long_ago_has_tried_it() {
+fn a_host_that_installed_the_update_long_ago_has_tried_it() {
     let away = |index: u32| index.is_multiple_of(9);
     let back = START + 20 * DAY;
     let mut world = World::new(HOSTS, 4);
@@ -63,14 +63,14 @@ fn who_installed_the_update_long_ago_has_tried_it() {
     let alerts = world.alerts();
     let last = last(&alerts);
     assert_eq!(last.hosts.affected, 9);
-    // Whose day 2 had no scan did not install it.
+    // A host without a scan on day 2 did not install the update.
     let succeeded = last.contrast.same_subject_succeeded_hosts;
     assert!((60..=71).contains(&succeeded), "{succeeded} of 71 hosts");
     assert!(last.summary.contains(&format!("9 of the {} hosts that tried", 9 + succeeded)), "{}", last.summary);
     assert!(!last.common_factors.iter().any(|factor| factor.untried_elsewhere), "{:?}", last.common_factors);
 }
 
-/// Hosts fail at an update, which is then declined: no scan offers it any more.
+/// Hosts fail at an update, which is then declined: no scan offers the update any more.
 #[test]
 fn an_update_that_is_withdrawn_is_no_success() {
     let resolved = |withdrawn: fn(u32) -> bool| {
@@ -100,7 +100,7 @@ fn an_update_that_is_withdrawn_is_no_success() {
     assert!(all.contains("the affected hosts have succeeded") && !all.contains("offered"), "{all}");
 }
 
-/// Half of the hosts that fail are repaired: the sentence that channels send says so.
+/// Half of the failing hosts are repaired: the sentence that channels send counts them.
 #[test]
 fn the_summary_counts_hosts_that_have_recovered() {
     let mut world = World::new(HOSTS, 6);
@@ -111,7 +111,7 @@ fn the_summary_counts_hosts_that_have_recovered() {
             world.succeed(index, ONSET + 26 * HOUR, THIRD_PARTY);
         }
     }
-    // One more host fails after that, so that there is a document.
+    // One more host fails afterwards, so that there is a document.
     for index in [0, 4, 8] {
         world.fail(index, ONSET + 30 * HOUR, THIRD_PARTY);
     }

@@ -1,4 +1,4 @@
-//! The operator's rules: exact counts in any window, beside the statistics and not twice.
+//! The operator's rules: exact counts in any window, in addition to the statistics, without second incidents.
 
 use wulog_processor::detect::{DetectorConfig, Rule};
 use wulog_schemas::alert::{Alert, Level, Method, Transition};
@@ -9,7 +9,7 @@ use crate::world::{DAY, HOUR, MINUTE, START, THIRD_PARTY, World, alerts_with, ws
 
 const AT: i64 = START + 3 * DAY;
 
-/// Rules as an operator writes them; nothing else opens an incident here.
+/// Rules as an operator writes them; the statistics open no incident here.
 fn rules_alone(toml: &str) -> DetectorConfig {
     #[derive(serde::Deserialize)]
     struct Section {
@@ -21,7 +21,7 @@ fn rules_alone(toml: &str) -> DetectorConfig {
     config
 }
 
-/// Hosts fail at these minutes, each at an update of its own, in a fleet of 100; gives the alerts.
+/// The alerts of a fleet of 100, in which hosts fail at these minutes, each at an update of its own.
 fn alerts_of(config: &DetectorConfig, failures: &[(u32, i64)]) -> Vec<Alert> {
     let mut world = World::new(100, 40);
     world.live(START, AT + 2 * DAY, |_, _, _| {});
@@ -40,9 +40,9 @@ fn check(toml: &str, failures: &[(u32, i64)], expect: usize) {
 const FIVE: &str = "[[rules]]\nname = 'five'\nmin_hosts = 5\nwithin_secs = 3600\n";
 
 #[test]
-fn so_many_distinct_hosts_within_a_time() {
+fn a_rule_fires_at_its_number_of_distinct_hosts_within_its_time() {
     check(FIVE, &[(0, 0), (1, 10), (2, 20), (3, 30), (4, 59)], 1);
-    // An hour that begins at any minute, and no longer than an hour.
+    // The window of an hour begins at any minute.
     check(FIVE, &[(0, 37), (1, 50), (2, 65), (3, 80), (4, 96)], 1);
     check(FIVE, &[(0, 0), (1, 10), (2, 20), (3, 30), (4, 60)], 0);
     // A host counts once.
@@ -51,7 +51,7 @@ fn so_many_distinct_hosts_within_a_time() {
 }
 
 #[test]
-fn a_share_of_those_that_the_rule_speaks_of() {
+fn a_rule_can_require_a_share_of_its_hosts() {
     // Of 100 hosts a quarter has WSUS 1: 3 of 25 are 12 %, 3 of 100 are 3 %.
     let day = "within_secs = 86400\n";
     let failures = [(1, 0), (5, 100), (9, 200)];
@@ -87,7 +87,7 @@ fn a_rule_raises_an_incident_that_is_open() {
     assert_eq!(alerts.iter().filter(|alert| alert.transition == Transition::Opened).count(), 1);
 }
 
-/// A host that fails at what only the operator cares for joins no incident but meets the rule.
+/// A host that fails at a subject of the rule alone joins no incident but meets the rule.
 #[test]
 fn a_rule_counts_hosts_whatever_they_fail_at() {
     let mut world = World::new(100, 42);

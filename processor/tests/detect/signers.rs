@@ -1,4 +1,4 @@
-//! The signers of files that affected hosts did not trust: they say which certificate is meant.
+//! The signers of files that affected hosts did not trust: they show which certificate is the cause.
 
 use wulog_schemas::alert::{Alert, Condition, FileSigner, State};
 use wulog_schemas::signal::{CertificateFact, CertificateFacts, Fact, SignerFacts, StoreFacts};
@@ -10,7 +10,7 @@ const HOSTS: u32 = 80;
 const SERVER: u32 = 1;
 const ONSET: i64 = START + 6 * DAY;
 
-/// A certificate that its subject has issued itself; `digit` tells thumbprints apart.
+/// A self-signed certificate; `digit` distinguishes thumbprints.
 fn certificate(digit: char, subject: &str) -> CertificateFact {
     CertificateFact {
         sha1: digit.to_string().repeat(40),
@@ -25,7 +25,7 @@ fn is_affected(index: u32) -> bool {
     wsus_of(index) == SERVER
 }
 
-/// What the hosts of a test hold and say.
+/// The stores and signers of the hosts of a test.
 struct Fleet {
     /// In Trusted Publishers of the hosts that do not fail.
     healthy_have: Vec<CertificateFact>,
@@ -33,7 +33,7 @@ struct Fleet {
     signers: fn(u32) -> Vec<(CertificateFact, bool)>,
     /// Whether Trusted Publishers of the hosts that fail was read completely.
     is_complete: bool,
-    /// Whether other hosts install what the clients of the server fail at.
+    /// Whether other hosts install the update at which the clients of the server fail.
     others_succeed: bool,
 }
 
@@ -121,7 +121,7 @@ fn of_several_publishers_the_signer_of_the_failing_file_is_named_first() {
     assert_eq!(with.certificates[1].file_signer, None);
 }
 
-/// The update was published with a certificate that nobody has, and nobody but the affected hosts has tried it.
+/// The update was published with a certificate that no host has, and only the affected hosts have tried the update.
 #[test]
 fn a_signer_that_no_host_has_in_its_stores_is_named() {
     assert_eq!(findings(&Fleet::new(&[one()], nobody).alert()), [missing('1')]);
@@ -148,7 +148,7 @@ fn a_store_that_was_not_read_completely_lacks_nothing_whoever_signed() {
     assert!(answered.into_iter().any(|text| text.contains(&two().sha1) && text.contains(words)), "{alert:#?}");
 }
 
-/// The alert with these signers says what it says without any.
+/// Expects that the alert with these signers equals the alert without any.
 #[track_caller]
 fn decides_nothing(signers: fn(u32) -> Vec<(CertificateFact, bool)>) {
     let (with, without) = (Fleet::new(&[one()], signers).alert(), Fleet::new(&[one()], nobody).alert());
@@ -170,7 +170,7 @@ fn signers_on_which_hosts_disagree_decide_nothing() {
     });
 }
 
-/// Each host's first check of a third-party update fails, also where the update is installed then.
+/// On each host the first check of a third-party update fails, even if the host then installs the update.
 #[test]
 fn signers_on_healthy_hosts_decide_nothing() {
     decides_nothing(|index| if is_affected(index) { Vec::new() } else { vec![(two(), false)] });

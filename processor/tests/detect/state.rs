@@ -1,4 +1,4 @@
-//! What the detector runs with is data, and what it told of is not forgotten.
+//! The detector's configuration is data, and open incidents survive a loss of state.
 
 use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::machine::{Machine, Output};
@@ -29,7 +29,7 @@ fn a_configuration_on_the_log_holds_from_there_on() {
     let all = with(0, config_record(&live), records.clone());
     let expect = outputs(&live, &all);
     assert!(!expect.is_empty());
-    // Whoever replays it, with whatever configuration of his own, gets the same bytes.
+    // A replay with any other configuration gives the same bytes.
     let other = DetectorConfig { min_hosts: 30, quiet_secs: 1, ..DetectorConfig::default() };
     assert_eq!(outputs(&other, &all), expect);
     assert_ne!(outputs(&other, &records), expect);
@@ -79,7 +79,7 @@ fn a_configuration_is_due_when_the_log_says_another_and_daily() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_used_is_passed_over() {
+fn an_invalid_configuration_is_skipped() {
     let config = DetectorConfig::default();
     let text = String::from_utf8(config_record(&config)).unwrap();
     let mut detector = Detector::new(&config, 0, 1);
@@ -102,7 +102,7 @@ fn open_incidents_are_adopted_from_their_documents() {
     let stable = live.iter().position(|output| document(output).transition == Transition::Stable).unwrap();
     let told: Vec<Vec<u8>> = vec![live[stable].value.to_vec()];
     let known = document(&live[stable]);
-    // Signals from two days after the onset on, of which half a day is applied muted.
+    // Signals begin two days after the onset; half a day of them is applied with muted outputs.
     let time =
         |record: &[u8]| serde_json::from_slice::<serde_json::Value>(record).unwrap()["log_time"].as_i64().unwrap();
     let from = records.iter().position(|record| time(record) >= ONSET + 2 * DAY).unwrap();
@@ -120,9 +120,9 @@ fn open_incidents_are_adopted_from_their_documents() {
     assert_eq!((last.time.onset, last.time.opened), (known.time.onset, known.time.opened));
 }
 
-/// All signals are there: then the rebuilt state is that of before, and there is nothing to take over.
+/// All signals are there: the rebuilt state equals the old one, and there is nothing to take over.
 #[test]
-fn what_comes_back_by_itself_is_not_adopted() {
+fn a_rebuilt_incident_is_not_adopted() {
     let (config, records) = (DetectorConfig::default(), records(54));
     let live = outputs(&config, &records);
     let half = records.len() * 2 / 3;

@@ -1,4 +1,4 @@
-//! Warnings of certificates that will make hosts fail: opened, raised and ended as the stores of hosts change.
+//! Warnings of certificates before hosts fail: opened, raised and ended as the stores of hosts change.
 
 use wulog_processor::detect::DetectorConfig;
 use wulog_schemas::alert::{Alert, Condition, IncidentKind, Level, Method, State, Transition};
@@ -15,7 +15,7 @@ fn config() -> DetectorConfig {
     config
 }
 
-/// A publishing certificate: `generation` tells thumbprints apart, times are in days since [`START`].
+/// A publishing certificate: `generation` distinguishes thumbprints, times are in days since [`START`].
 fn certificate(generation: u8, from: i64, until: i64) -> CertificateFact {
     CertificateFact {
         sha1: format!("{generation:02x}").repeat(20),
@@ -83,7 +83,7 @@ fn a_certificate_in_use_is_warned_of_before_it_expires_and_until_it_is_renewed()
         client(&mut world, index, START + 36 * DAY, &[&old, &new]);
     }
     let alerts = warnings(world);
-    // 30 days before its end, and again when a week is left.
+    // A document 30 days before the end, and another when a week is left.
     assert_eq!(life(&alerts), [(10, Transition::Opened), (33, Transition::Growing), (36, Transition::Resolved)]);
     let [opened, growing, resolved] = alerts.as_slice() else { panic!("three documents") };
     assert_eq!((opened.detection.method, opened.severity.level), (Method::CertificateExpires, Level::Low));
@@ -102,7 +102,7 @@ fn a_certificate_in_use_is_warned_of_before_it_expires_and_until_it_is_renewed()
     assert!(opened.remediation.iter().all(|step| step.command.is_some()));
 }
 
-/// `3/12/2026` is one day or another by the region of who ran `certutil`; most hosts decide which.
+/// `3/12/2026` is one of two days, depending on the region of the user who ran `certutil`; most hosts decide.
 #[test]
 fn few_hosts_with_other_dates_decide_nothing() {
     let (right, wrong) = (certificate(1, -700, 300), certificate(1, -500, 20));
@@ -120,7 +120,7 @@ fn few_hosts_with_other_dates_decide_nothing() {
 }
 
 #[test]
-fn what_nobody_signs_with_may_expire() {
+fn a_certificate_that_signs_nothing_may_expire() {
     let (old, new) = (certificate(1, -700, 20), certificate(2, -30, 800));
     let driver = CertificateFact { subject: "CN=Driver Vendor".to_owned(), ..certificate(3, -700, 20) };
     let mut world = fleet(30);
@@ -132,7 +132,7 @@ fn what_nobody_signs_with_may_expire() {
 }
 
 #[test]
-fn what_group_policy_delivers_is_in_use_until_it_has_a_successor() {
+fn a_certificate_from_group_policy_is_in_use_until_it_has_a_successor() {
     let by_policy =
         |generation, from, until| CertificateFact { by_policy: true, ..certificate(generation, from, until) };
     let (old, new) = (by_policy(1, -700, 31), by_policy(2, 5, 800));
@@ -161,7 +161,8 @@ fn a_new_certificate_that_does_not_reach_clients_is_warned_of_before_an_update_i
         wsus(&mut world, server, START + HOUR, &[&old]);
     }
     wsus(&mut world, 1, START + 5 * DAY, &[&old, &new]);
-    // Three quarters get it. The stores of two others are seen to lack it; of the last ones nothing is heard.
+    // Three quarters of the hosts get the successor. The stores of two other hosts are seen without it; the last hosts
+    // send nothing.
     let (reached, others) = clients.split_at(15);
     for index in reached {
         client(&mut world, *index, START + 5 * DAY + 2 * HOUR, &[&old, &new]);
@@ -199,11 +200,11 @@ fn a_certificate_that_reaches_trusted_publishers_alone_is_missing_in_trusted_roo
     let alerts = warnings(world);
     assert_eq!(life(&alerts).first().map(|(_, transition)| *transition), Some(Transition::Opened));
     assert_eq!(alerts[0].certificates[0].store.as_deref(), Some("Root"));
-    // All clients lack it: that is for today.
+    // All clients lack the certificate, so the severity is medium.
     assert_eq!(alerts[0].severity.level, Level::Medium);
 }
 
-/// A script that gathered the stores before the certificate was renewed says nothing about the new one.
+/// A script that gathered the stores before the certificate was renewed proves nothing about the new certificate.
 #[test]
 fn stores_that_were_seen_before_the_certificate_came_tell_nothing() {
     let (old, new) = (certificate(1, -700, 400), certificate(2, 4, 800));
@@ -217,7 +218,7 @@ fn stores_that_were_seen_before_the_certificate_came_tell_nothing() {
 }
 
 #[test]
-fn nothing_is_warned_of_unless_the_configuration_asks_for_it() {
+fn warnings_need_a_configuration() {
     let old = certificate(1, -700, 10);
     let mut world = fleet(12);
     for index in 0..80 {
@@ -227,7 +228,7 @@ fn nothing_is_warned_of_unless_the_configuration_asks_for_it() {
     assert_eq!(world.alerts(), []);
 }
 
-/// A certificate whose end nobody cares about is told of once more, when it is no news any longer.
+/// A certificate that is not renewed gives one more document, when the warning expires.
 #[test]
 fn an_expired_certificate_that_stays_in_use_is_given_up_after_two_weeks() {
     let old = certificate(1, -700, 10);

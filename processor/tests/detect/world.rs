@@ -1,4 +1,4 @@
-//! A small fleet as signals: hosts with dimensions, scans every 17-22 h, and what a test makes fail.
+//! A small fleet as signals: hosts with dimensions, scans every 17-22 h, and the failures of a test.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(crate) const THIRD_PARTY: &str = "update:8468427e-6555-e8d9-5360-9cbc1d52a0b
 pub(crate) const MONTHLY: &str = "update:11111111-2222-3333-4444-555555555555";
 const PARTITIONS: i32 = 2;
 
-/// SplitMix64: a test's luck is its seed.
+/// SplitMix64: the seed decides the random numbers of a test.
 #[derive(Clone)]
 pub(crate) struct Luck(pub(crate) u64);
 
@@ -131,7 +131,7 @@ impl World {
         self.push(index, time, Fact::Attempt(attempt));
     }
 
-    /// Every host scans every 17-22 h from `from` to `to`; `at_scan` says what else happens at each.
+    /// Lets every host scan every 17-22 h from `from` to `to`; `at_scan` adds further signals at each scan.
     pub(crate) fn live(&mut self, from: i64, to: i64, mut at_scan: impl FnMut(&mut World, u32, i64)) {
         for index in 0..self.hosts {
             let mut time = from + self.luck.below(20 * HOUR);
@@ -161,7 +161,7 @@ impl World {
         records
     }
 
-    /// What `index` says after `time` is never heard.
+    /// Drops every signal of `index` after `time`.
     pub(crate) fn silence(&mut self, index: u32, time: i64) {
         let id = host(index).id;
         self.signals.retain(|signal| {

@@ -1,5 +1,5 @@
-//! How often an operation failed, what ended its failure, and which of several lines and logs tell of one end. The expected
-//! texts are read off the lines.
+//! How often an operation failed, which event ended its failure, and which lines and logs report the same end. The
+//! expected texts are read off the lines.
 
 use super::siblings::{RE, WU};
 use super::{Explanation, Verdict, expect, explained, of_bytes};
@@ -113,7 +113,7 @@ fn of_logs(logs: &[(&str, &str)]) -> Explanation {
 const HTTP: &str = "http://wsus-a.corp.example:8530";
 const HTTPS: &str = "https://wsus-a.corp.example:8531";
 
-/// Scans of the next days succeed and offer the update no more: the detector resolves its incident then.
+/// Scans of the next days succeed and no longer offer the update: the detector then resolves its incident.
 #[test]
 fn an_update_that_is_not_offered_any_more_does_not_fail() {
     let text = [
@@ -143,7 +143,7 @@ fn an_installation_by_another_program_ends_the_failure() {
     expect("handler", &page, Verdict::Healthy, &["1 installed", TITLE], &["CHECK", "downloaded"]);
 }
 
-/// The installer names no update, the line of the history does.
+/// The installer names no update; the line of the history does.
 #[test]
 fn an_installer_that_names_no_update_and_the_history_tell_of_one_failure() {
     let text = start("02", HTTP) + &install("02 08:03:01.000", 4012, LCU, LCU_TITLE, "800B0109");
@@ -171,7 +171,7 @@ fn an_installer_of_a_third_party_has_a_log_of_its_own() {
     expect("repaired", &of_bytes(WU, again.as_bytes()), Verdict::Healthy, &["1 installed"], &["CHECK"]);
 }
 
-/// Two lines of each attempt are failures of the download; a log of three days has three attempts.
+/// Two lines of each attempt report a failure of the download; a log of three days has three attempts.
 #[test]
 fn attempts_are_counted_and_no_lines() {
     let once = start("02", HTTP) + &download("02 08:02:05.000", 4008, "800B0101", "800B0101");
@@ -183,10 +183,10 @@ fn attempts_are_counted_and_no_lines() {
     expect("three", &of_bytes(WU, thrice.as_bytes()), Verdict::Failing, &["3 times"], &[]);
 }
 
-/// The client and Configuration Manager's handler tell of one scan. The log of the client is in local time without an offset,
-/// so it may seem an hour apart.
+/// The client and Configuration Manager's handler report one scan. The log of the client is in local time without an
+/// offset, so the reports may seem an hour apart.
 #[test]
-fn a_scan_that_two_logs_tell_of_is_listed_once() {
+fn a_scan_in_two_logs_is_listed_once() {
     for code in ["80072F8F", "8024402C"] {
         let client = start("02", HTTPS) + &scan("02", 4004, HTTPS, Err(code));
         let handler = |message: &str, hour: &str| {
@@ -222,9 +222,9 @@ fn a_scan_that_two_logs_tell_of_is_listed_once() {
     }
 }
 
-/// Events 221 and 222 are about the removal of an update.
+/// Events 221 and 222 concern the removal of an update.
 #[test]
-fn a_removal_is_called_one() {
+fn an_uninstallation_is_called_a_removal() {
     let failed = report(
         "09:00",
         "221 [AGENT_UNINSTALLING_FAILED]",

@@ -1,4 +1,4 @@
-//! `explain`: what a page says of whole logs, read off the logs by eye.
+//! `explain`: the pages of whole logs; the expected texts are read off the logs by eye.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn corpus(name: &str) -> Explanation {
     explained(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus").join(name).join("in.log")])
 }
 
-/// Explains bytes that stand in a file of this name.
+/// Explains bytes as a file of this name.
 fn of_bytes(file_name: &str, bytes: &[u8]) -> Explanation {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(file_name);
@@ -32,7 +32,7 @@ fn of_bytes(file_name: &str, bytes: &[u8]) -> Explanation {
     explained(&[path])
 }
 
-/// The text without its line breaks, so that a phrase is found wherever the page breaks it.
+/// The text without line breaks, so that a phrase is found across them.
 fn flat(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -70,7 +70,7 @@ fn an_installation_of_the_handler_is_a_success() {
     expect("handler", &page, Verdict::Healthy, &["1 installed", "Contoso Reader 24.2"], &["CHECK"]);
 }
 
-/// Windows 7: the third party's update is refused, another one is installed.
+/// Windows 7: the third party's update is refused, another update is installed.
 #[test]
 fn a_refused_signature_is_named_with_update_server_and_stores() {
     let page = corpus("w7-full-scan-download-install-thirdparty-800b0109");
@@ -90,7 +90,7 @@ fn a_refused_signature_is_named_with_update_server_and_stores() {
 }
 
 #[test]
-fn a_failure_before_success_is_none() {
+fn a_failure_before_a_success_does_not_count() {
     let page = corpus("w81-healthy-thirdparty-800b0109-then-success");
     expect("w81", &page, Verdict::Healthy, &["nothing fails", "WSUS wsus03.corp.example:8530"], &["CHECK", "800B0109"]);
 }
@@ -103,9 +103,9 @@ fn an_untrusted_publisher_on_windows_10_is_looked_for_in_trusted_publishers_firs
     assert!(at("certutil -store TrustedPublisher") < at("certutil -store Root"));
 }
 
-/// A scan that fails for want of a name is no matter of trust, and certificates are not looked at.
+/// A scan that fails at name resolution does not concern trust, and certificates are not mentioned.
 #[test]
-fn what_is_none_of_trust_says_so() {
+fn a_failure_that_does_not_concern_trust_says_so() {
     let page = corpus("w7-mslearn-8024402c");
     expect("w7", &page, Verdict::Failing, &["no matter of certificate trust", "0x8024402C", "nslookup"], &["certutil"]);
 }
@@ -120,8 +120,8 @@ fn text_of_other_programs_cannot_be_read() {
     expect("trace", &of_bytes("WindowsUpdate.log", trace), Verdict::Unreadable, &["cannot be read"], &[]);
 }
 
-/// Every log of the corpus gives a page that fits a terminal of 80 columns, but for commands that must not be broken, and
-/// one screen, but for three steps that are always shown.
+/// Every log of the corpus gives a page that fits a terminal of 80 columns, except for commands that must not be
+/// broken, and one screen, except for three steps that are always shown.
 #[test]
 fn every_page_fits_a_screen() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus");

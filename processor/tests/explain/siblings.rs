@@ -1,5 +1,5 @@
-//! Logs of the kinds that administrators really have, in other spellings, languages and products than those that the parser
-//! was built on. What a page must say, and must not say, is read off the lines.
+//! Logs of the kinds that administrators really have, in other spellings, languages and products than those of the
+//! parser's first samples. The required and the forbidden texts of a page are read off the lines.
 
 use super::{Verdict, expect, of_bytes};
 
@@ -26,9 +26,9 @@ pub(super) fn check(cases: &[Case]) {
     assert!(failed.is_empty(), "{} of {} logs are read wrongly: {failed:?}", failed.len(), cases.len());
 }
 
-/// Lines without a readable time, and lines of other programs, are no failure of the update client.
+/// Lines without a readable time, and lines of other programs, are not failures of the update client.
 #[test]
-fn what_has_no_time_or_is_of_another_program_is_no_log_of_the_client() {
+fn lines_without_time_or_of_other_programs_are_not_failures_of_the_client() {
     use Verdict::Unreadable;
     check(&[
         Case {
@@ -86,7 +86,7 @@ fn what_has_no_time_or_is_of_another_program_is_no_log_of_the_client() {
     ]);
 }
 
-/// The same code in a scan is about the server's certificate, and in a download about the signer's.
+/// In a scan the code concerns the server's certificate, in a download the signer's.
 #[test]
 fn the_remedy_follows_operation_and_server() {
     use Verdict::Failing;

@@ -1,17 +1,17 @@
-//! Logs in which no scan, download or installation ends: pieces that people copy, and logs of a start. The verdict of each is
-//! read off its lines.
+//! Logs in which no scan, download or installation ends: excerpts that people copy, and logs of a start. The verdict of
+//! each is read off its lines.
 
 use super::siblings::{Case, RE, WU, check};
 use super::{Verdict, corpus};
 
-/// Logs of the corpus that have no end of an operation.
+/// Logs of the corpus without the end of an operation.
 #[test]
 fn pieces_of_real_logs_are_judged_by_their_failed_steps() {
     use Verdict::{Failing, Healthy};
     let cases = [
         // A proxy's certificate in place of Microsoft's, on each of 24 lines.
         ("w10-ja-80072f8f-sls", Failing),
-        // The cabinet that was downloaded is not the one that its hash names.
+        // The downloaded cabinet differs from the hash in its name.
         ("w8-ecp-digest-80246003", Failing),
         ("vista-legacyupdate-80072efe", Failing),
         ("w10-pywsus-80240439", Failing),
@@ -23,7 +23,7 @@ fn pieces_of_real_logs_are_judged_by_their_failed_steps() {
         ("w2k8r2-8024402c-natwsus", Failing),
         // Calls of a web service end in a fault, in Russian and without a code.
         ("w2019-ru-questionmarks-wserror", Failing),
-        // The check for a newer client is fatal; the installation after it is of something else.
+        // The check for a newer client fails fatally; the later installation concerns another update.
         ("xp-kb902093-docs", Failing),
         // Missing registry values and a refused caller at the start of the service.
         ("w2k8r2-startup-shutdown-tabs", Healthy),

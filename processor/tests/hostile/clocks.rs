@@ -1,4 +1,4 @@
-//! Clocks that jump: of one host, of the log, forward, back, for a moment and for hours.
+//! Clocks that jump: of one host or of the log, forwards or backwards, for a moment or for hours.
 
 use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::machine::{InRecord, Machine};
@@ -13,7 +13,7 @@ const YEAR_9999: i64 = 253_402_300_799_000;
 const YEAR_1601: i64 = -11_644_473_600_000;
 const YEAR_2099: i64 = 4_070_908_800_000;
 
-/// The outbreak is found: nearly all of its hosts, and when it began.
+/// Expects an alert with nearly all hosts of the outbreak, and with its onset.
 #[track_caller]
 fn expect_outbreak(records: &[Raw], what: &str) {
     let (hosts, onset) = outbreak(&run(records)).unwrap_or_else(|| panic!("{what}: no alert"));
@@ -22,11 +22,11 @@ fn expect_outbreak(records: &[Raw], what: &str) {
 }
 
 #[test]
-fn an_outbreak_is_found_by_right_clocks() {
+fn an_outbreak_is_found_with_right_clocks() {
     expect_outbreak(&records(), "no jump");
 }
 
-/// One record with a timestamp of another time, anywhere.
+/// One record with the timestamp of another time, at any place.
 #[test]
 fn one_record_of_a_wrong_time_hides_no_outbreak() {
     for (what, time) in [
@@ -49,7 +49,7 @@ fn one_record_of_a_wrong_time_hides_no_outbreak() {
             }
             if (START - 20 * DAY..YEAR_9999).contains(&time) {
                 let mut records = records();
-                // Its host's clock is as wrong: line and timestamp agree.
+                // The clock of the record's host is wrong too: line and timestamp agree.
                 records.insert(place, line("rogue", 7, time, false));
                 expect_outbreak(&records, &format!("{what}, agreed, at {place}"));
             }
@@ -95,7 +95,7 @@ fn a_log_that_begins_with_a_wrong_clock_recovers() {
     }
 }
 
-/// Lines whose own times lie far off change nothing for others.
+/// Lines with times of other years change nothing for other hosts.
 #[test]
 fn lines_from_other_years_hide_no_outbreak() {
     for time in [START + 10 * DAY, YEAR_2099, 4_102_444_800_000 - 1, START - 3_000 * DAY] {
@@ -109,7 +109,7 @@ fn lines_from_other_years_hide_no_outbreak() {
     }
 }
 
-/// A peer writes ticks into the signals: of partitions that there are and are not, of any time.
+/// A peer writes ticks into the signals, for existing and missing partitions, with any time.
 #[test]
 fn forged_ticks_hide_no_outbreak() {
     let signals: Vec<_> = run(&records())
@@ -140,7 +140,7 @@ fn forged_ticks_hide_no_outbreak() {
 }
 
 #[test]
-fn a_jump_is_told_of_once_when_the_clock_has_returned() {
+fn a_jump_is_reported_once_when_the_clock_has_returned() {
     let mut records = records();
     let (before, after) = (records[99].timestamp_ms, records[100].timestamp_ms);
     for place in [100, 101, 102, 103] {
@@ -157,9 +157,9 @@ fn a_jump_is_told_of_once_when_the_clock_has_returned() {
     assert!(told.len() == 1 && told[0].contains("of 4 records"), "{told:?}");
 }
 
-/// The same records give the same outputs, whatever the restarts between them.
+/// The same records give the same outputs, with any restarts between them.
 #[test]
-fn what_is_set_aside_does_not_depend_on_restarts() {
+fn unconfirmed_timestamps_do_not_depend_on_restarts() {
     use wulog_processor::machine::Machine;
     use wulog_processor::normalize::{Normalizer, NormalizerConfig};
     let mut records = records();

@@ -94,7 +94,7 @@ pub(crate) fn records() -> Vec<Raw> {
         if host % 2 == 0 {
             records.push(line(&name, 50, outbreak_ms() + i64::from(host) * MINUTE / 2, true));
         }
-        // A day without a new host, at whose end the incident tells of all of its hosts.
+        // A day without a new host, at whose end the incident names all of its hosts.
         for hours in [3, 12, 21, 30, 39] {
             records.push(heartbeat(&name, outbreak_ms() + hours * HOUR + i64::from(host) * 1_000));
         }
@@ -107,7 +107,7 @@ pub(crate) fn outbreak_ms() -> i64 {
     START + 2 * DAY + 14 * HOUR
 }
 
-/// What comes of the records, in one partition.
+/// The outputs for the records, in one partition.
 pub(crate) fn run(records: &[Raw]) -> Vec<Output> {
     let mut pipeline = Pipeline::new(&NormalizerConfig::default(), &DetectorConfig::default(), 1);
     let mut out = Vec::new();
@@ -125,7 +125,7 @@ pub(crate) fn run(records: &[Raw]) -> Vec<Output> {
     out
 }
 
-/// The most hosts that one alert about the honest update names, and when it began.
+/// The largest number of hosts that one alert about the honest update names, and its onset.
 pub(crate) fn outbreak(outputs: &[Output]) -> Option<(u64, i64)> {
     let alerts = outputs.iter().filter(|output| output.topic == Topic::Alerts);
     let alerts = alerts.map(|output| serde_json::from_slice::<Alert>(&output.value).expect("an alert"));

@@ -1,4 +1,4 @@
-//! Hosts that are forged: ids that were made to collide, hosts by the hundred, and a host's labels.
+//! Forged hosts: ids that collide, hosts by the hundred, and a host's labels.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use crate::fleet::{DAY, MINUTE, Raw, START, UPDATE, heartbeat, line, name, outbr
 
 const HOSTS: u64 = 20_000;
 
-/// Collisions cost no more than twenty times what other keys cost; the old tables needed sixty times as long.
+/// Expects that collisions cost at most twenty times as much as other keys; the old tables needed sixty times as long.
 fn expect_no_collisions(took: impl Fn(bool) -> Duration) {
     let (usual, chosen) = (took(false), took(true));
     assert!(chosen < usual * 20 + Duration::from_millis(500), "{chosen:?} instead of {usual:?}");
 }
 
 #[test]
-fn ids_chosen_to_collide_in_the_detector_cost_no_more_than_others() {
+fn colliding_ids_do_not_slow_the_detector() {
     expect_no_collisions(|chosen| {
         let mut detector = Detector::new(&DetectorConfig::default(), 0, 1);
         let signals: Vec<Vec<u8>> = (0..HOSTS)
@@ -44,8 +44,8 @@ fn ids_chosen_to_collide_in_the_detector_cost_no_more_than_others() {
     });
 }
 
-/// Keys of two words that the old hash of the Normalizer, a product with the golden ratio for each word, could not tell
-/// apart: the second word takes back what the first has done.
+/// Keys of two words that collide in the Normalizer's old hash, a product with the golden ratio for each word: the
+/// second word cancels the first.
 fn colliding_keys() -> Vec<[u8; 16]> {
     let mut keys = Vec::new();
     let mut luck = 1_u64;
@@ -65,7 +65,7 @@ fn colliding_keys() -> Vec<[u8; 16]> {
 }
 
 #[test]
-fn ids_chosen_to_collide_in_the_normalizer_cost_no_more_than_others() {
+fn colliding_ids_do_not_slow_the_normalizer() {
     let colliding = colliding_keys();
     expect_no_collisions(|chosen| {
         let mut normalizer = Normalizer::new(&NormalizerConfig::default(), 0, 1);
@@ -91,7 +91,7 @@ fn ids_chosen_to_collide_in_the_normalizer_cost_no_more_than_others() {
     });
 }
 
-/// The same outputs and snapshots whatever the seed of a process: each map here has a seed of its own.
+/// The outputs and snapshots do not depend on the hash seed of a process; each map here has a seed of its own.
 #[test]
 fn no_seed_is_observable() {
     let records = records();
@@ -136,7 +136,7 @@ fn alerts_with_forged(config: &NormalizerConfig) -> (Vec<Alert>, usize) {
     for (record, offset) in records.iter().zip(0..) {
         normalizer.apply(&input(record, offset), &mut out);
     }
-    // Attempts are documents too; those of hosts that are set aside are not written.
+    // Attempts are documents too; attempts of excluded hosts are not written.
     let is_line = |output: &&Output| {
         output.topic == Topic::Events && !String::from_utf8_lossy(&output.value).contains("windows_update.attempt")
     };

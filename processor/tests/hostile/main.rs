@@ -1,4 +1,4 @@
-//! What a hostile record, host, clock or neighbour may do to the machines: nothing but be told of.
+//! Hostile records, hosts, clocks and neighbours change nothing in the machines except for reports about them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod clocks;

@@ -1,4 +1,4 @@
-//! No document is too large for its topic, whatever the record.
+//! No document is too large for its topic, for any record.
 
 use proptest::prelude::*;
 use wulog_processor::bounds::DOCUMENT_BYTES_MAX;
@@ -66,7 +66,7 @@ fn a_line_of_control_characters_is_cut_and_flagged_in_every_format() {
     assert!(event["event"]["original"].as_str().unwrap().starts_with("{8D311782"));
 }
 
-/// Pieces that a hostile text is made of: what escapes to much, and what a parser takes for something.
+/// Pieces of a hostile text: characters with long escapes, and texts that a parser recognizes.
 fn piece() -> impl Strategy<Value = String> {
     let unit = prop_oneof![
         Just("\u{1}"),

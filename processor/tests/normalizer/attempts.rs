@@ -1,10 +1,10 @@
-//! What the lines of a host amount to: attempts, scans, facts.
+//! The signals of a host's lines: attempts, scans, facts.
 
 use wulog_schemas::hresult::Family;
 
 use super::feed::{Feed, LOG_TIME};
 
-/// A log that lost its columns: the report that started this project.
+/// A log without columns: the report that started this project.
 pub(crate) const LUP: &str = "Report REPORT EVENT: {8D311782-E9DB-1E2A-563A-883AFD4A63DD} 2011-05-15 07:47:07:169+0200 1 161 101 {8468427E-6555-E8D9-5360-9CBC1D52A0BB} 1 800b0109 AutomaticUpdatesWuApp Failure Content Download Error: Download failed.
 Report CWERReporter::HandleEvents - WER report upload completed with status 0x8
 Report WER Report sent: 7.5.7601.17514 0x800b0109 8468427E-6555-E8D9-5360-9CBC1D52A0BB Download 101 Managed
@@ -20,7 +20,7 @@ Service *********
 Service ** END ** Service: Service exit [Exit code = 0x240001]
 Service *************";
 
-/// Four lines of one file that failed, with a path of a download.
+/// Four lines of one file that failed, with the path of a download.
 const DIGSIG: &str = "2011-11-03\t10:22:46:750\t1036\t74c\tMisc\tValidating signature for C:\\WINNT\\Download\\89ce\\25cd5f57:\n\
 2011-11-03\t10:22:46:797\t1036\t74c\tMisc\tWARNING: Error: 0x800b0109 when verifying trust for C:\\WINNT\\Download\\89ce\\25cd5f57\n\
 2011-11-03\t10:22:46:797\t1036\t74c\tMisc\tWARNING: Digital Signatures on file C:\\WINNT\\Download\\89ce\\25cd5f57 are not trusted: Error 0x800b0109\n\
@@ -93,7 +93,7 @@ fn a_healthy_third_party_install_is_no_failure() {
 }
 
 #[test]
-fn a_provisional_failure_counts_when_nothing_better_comes() {
+fn a_provisional_failure_counts_unless_a_success_follows() {
     check(ETW, &[&format!("failure {UPDATE} 0x800b0109")]);
     let mut feed = Feed::live();
     feed.lines(ETW);
@@ -132,7 +132,7 @@ fn other_failures_are_no_attempts() {
     );
 }
 
-/// SHA-2 on a Windows 7 that cannot check it: the code means it only where the update is thrown away.
+/// SHA-2 on a Windows 7 that cannot check it: the code counts only where the client discards the update.
 #[test]
 fn not_found_is_a_bad_signature_where_the_update_is_thrown_away() {
     let code = |text: &str| text.replace("800b0109", "80092004");
@@ -145,7 +145,7 @@ fn not_found_is_a_bad_signature_where_the_update_is_thrown_away() {
 }
 
 #[test]
-fn scans_are_told_once_in_a_quarter_of_an_hour() {
+fn a_scan_gives_one_signal_in_a_quarter_of_an_hour() {
     let end = |clock: &str| {
         format!(
             "2016-05-04\t{clock}:51:843\t 676\t3968\tAgent\t**  END  **  Agent: Finding updates [CallerId = AutomaticUpdates]"
@@ -176,7 +176,7 @@ fn a_host_that_catches_up_says_what_it_fails_at() {
     assert_eq!(facts.dimensions["label.site"], "hamburg");
 }
 
-/// What a backlog tells is history: each signal of it comes after facts that say so.
+/// A backlog is history: its signals follow facts with `caught_up: false`.
 #[test]
 fn a_backlog_tells_attempts_and_scans_as_history() {
     let mut feed = Feed::catching_up();
@@ -237,7 +237,7 @@ fn the_clock_is_passed_on_once_a_minute_and_at_each_tick() {
     }
     feed.tick(0);
     assert_eq!(feed.ticks(), 3);
-    // A leader's clock that steps back does not turn log time.
+    // A leader's clock that steps back does not move log time back.
     feed.log_time = LOG_TIME;
     feed.heartbeat(true);
     assert_eq!(feed.ticks(), 3);

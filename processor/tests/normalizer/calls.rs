@@ -1,4 +1,5 @@
-//! Calls that handle several updates: each update has an outcome of its own, and the success of one says nothing of another.
+//! Calls for several updates: each update has an outcome of its own, and the success of one update does not end the
+//! failure of another.
 
 use super::feed::Feed;
 
@@ -6,7 +7,7 @@ const READER: &str = "e6ed7ea5-b1e8-43b3-a31b-b3b334a5b519";
 const MEETING: &str = "8f6fdd8b-2b9b-4a93-a0ff-69506260102a";
 const PLAYER: &str = "89f94572-780d-4898-a4f5-0a7e013b809d";
 
-/// One update of a call, and how its installation ends.
+/// One update of a call, and the end of its installation.
 type Ending = (&'static str, &'static str);
 
 /// Thread of the agent, and that of the handler.
@@ -19,7 +20,7 @@ fn line(ms: u32, thread: u32, component: &str, message: &str) -> String {
     format!("2026/03/02 08:05:{secs:02}.{ms:03}0000 1840  {thread:<5} {component:<15} {message}")
 }
 
-/// What a log says of an installation beside the lines of the handler.
+/// The lines of a log about an installation, in addition to those of the handler.
 #[derive(Clone, Copy)]
 struct Told {
     /// `Preparing update for install`, before each update.
@@ -30,7 +31,7 @@ struct Told {
 
 const ALL: Told = Told { preparation: true, history: true };
 
-/// The lines of one call that installs these updates, and what its END says.
+/// The lines of one call that installs these updates, with the given END line.
 fn installation(updates: &[Ending], told: Told, end: &str) -> String {
     let mut lines = vec![
         line(0, AGENT, "Agent", "* START * Installing updates CallerId = UpdateOrchestrator"),
@@ -102,7 +103,7 @@ fn the_success_of_another_update_of_the_call_ends_no_failure() {
     }
 }
 
-/// Without the history the update is the one that the agent prepared last.
+/// Without the history, the update is the one that the agent prepared last.
 #[test]
 fn the_update_that_the_agent_prepared_is_the_one_that_the_handler_installs() {
     let told = Told { preparation: true, history: false };
@@ -113,13 +114,13 @@ fn the_update_that_the_agent_prepared_is_the_one_that_the_handler_installs() {
 
 /// Where no line says which of three updates failed, one of them did.
 #[test]
-fn a_failure_of_an_update_that_no_line_names_counts_too() {
+fn a_failure_of_an_unnamed_update_counts_too() {
     let told = Told { preparation: false, history: false };
     let updates = [(READER, "00000000"), (MEETING, "800b0109"), (PLAYER, "00000000")];
     check(&installation(&updates, told, ""), &["failure unknown 0x800b0109".to_owned()]);
 }
 
-/// A call of one update: the handler's thread names none, and the agent's thread names it.
+/// A call for one update: the handler's thread names no update, the agent's thread names it.
 #[test]
 fn the_handler_of_a_single_update_works_on_that_update() {
     let told = Told { preparation: false, history: false };
@@ -165,9 +166,9 @@ fn a_success_at_the_same_update_ends_its_failure() {
     assert!(feed.host_facts().last().unwrap().failing.is_empty());
 }
 
-/// The check of the first file ends without a verdict; the second file is another update's, and in order.
+/// The check of the first file ends without a verdict; the second file belongs to another update, and is valid.
 #[test]
-fn the_download_of_another_update_ends_no_failure() {
+fn the_download_of_another_update_does_not_end_the_failure() {
     let file = |digit: &str| format!("C:\\Windows\\SoftwareDistribution\\Download\\abcd\\{}", digit.repeat(40));
     let refused = [
         line(0, AGENT, "DownloadManager", "* START * Begin Downloading Updates CallerId = UpdateOrchestrator"),

@@ -1,4 +1,4 @@
-//! Inventories of certificates: what documents and signals they give, and that a repeated one gives nothing.
+//! Inventories of certificates: their documents and signals; a repeated inventory gives none.
 
 use serde_json::{Value, json};
 use wulog_processor::machine::Machine;
@@ -55,7 +55,7 @@ fn a_first_inventory_is_found_and_later_ones_say_what_changed() {
     expected.push(pair("certificate-removed", A));
     expected.push(pair("certificate-added", B));
     assert_eq!(said(&feed), expected);
-    // A list that is not complete proves no removal.
+    // An incomplete list proves no removal.
     send(&mut feed, &listing(&[], false));
     expected.push(pair("certificate-inventory", ""));
     assert_eq!(said(&feed), expected);
@@ -83,14 +83,14 @@ fn a_document_describes_the_certificate_and_the_signal_names_it() {
     assert_eq!(signal["host"], json!({"id": KEY, "name": "pc-0042"}));
 }
 
-/// A Detector that is rebuilt from the signals of 35 days hears of each host, although nothing changes.
+/// A Detector that is rebuilt from the signals of 35 days learns of each host, although nothing changes.
 #[test]
 fn the_signal_is_sent_again_after_six_days_without_a_document() {
     let mut feed = Feed::live();
     send(&mut feed, &listing(&[A], true));
     for days in [5, 7] {
         feed.log_time += days * 24 * 3600 * 1000;
-        // The clock takes a jump only where a second record confirms it.
+        // The clock follows a jump only after a second record confirms it.
         (0..3).for_each(|_| feed.tick(3600 * 1000));
         send(&mut feed, &listing(&[A], true));
     }
@@ -100,7 +100,7 @@ fn the_signal_is_sent_again_after_six_days_without_a_document() {
 }
 
 #[test]
-fn what_a_host_listed_is_in_the_snapshot() {
+fn the_inventory_of_a_host_is_in_the_snapshot() {
     let mut feed = Feed::live();
     send(&mut feed, &listing(&[A], true));
     let bytes = feed.normalizer.snapshot();
@@ -120,7 +120,7 @@ fn an_inventory_that_is_no_json_is_a_pipeline_error() {
     );
 }
 
-/// An inventory of nothing but a file that was not trusted.
+/// An inventory with a file that was not trusted, and nothing else.
 fn failed_file(path: &str, signer: Option<&str>) -> Value {
     let signer = signer.map(|sha1| {
         json!({"sha1": sha1, "sha256": "ab".repeat(32), "subject": "CN=Example Publisher", "issuer": "CN=CA",
@@ -149,7 +149,7 @@ fn a_file_that_was_not_trusted_is_a_document_and_its_signer_is_in_the_signal() {
     let expected = json!({"sha1": A, "sha256": "ab".repeat(32), "has_timestamp": false});
     assert_eq!(event["wu"]["certificate"], expected);
     assert_eq!(event["related"]["hash"], json!([A]));
-    // The document is no failure of its own: nobody may count it as one.
+    // The document is not a failure of its own, so that nobody counts it twice.
     assert_eq!(
         (&event["event"]["outcome"], &event["error"], &event["wu"]["family"]),
         (&json!("unknown"), &Value::Null, &Value::Null)
@@ -164,7 +164,7 @@ fn a_file_that_was_not_trusted_is_a_document_and_its_signer_is_in_the_signal() {
         json!({"sha1": A, "subject": "CN=Example Publisher", "issuer": "CN=CA", "not_after": 1_893_456_000_000_i64});
     assert_eq!(signals[0]["failed_signers"], json!([{"certificate": signer}]));
 
-    // Another file, and one without a signature.
+    // Another file, and a file without a signature.
     send(&mut feed, &failed_file(&format!("{path}2"), Some(A)));
     send(&mut feed, &failed_file(path, None));
     let ids: std::collections::BTreeSet<String> =
@@ -186,7 +186,7 @@ fn an_inventory_whose_files_were_deleted_says_so_once() {
     let event = feed.events().pop().unwrap();
     assert_eq!(event["event"]["action"], "certificate-inventory");
     assert!(event["message"].as_str().unwrap().contains("its files were deleted"));
-    // Nothing was removed from a store: nobody has looked.
+    // Nothing was removed from a store, since no store was read.
     assert_eq!(said(&feed).len(), 3);
     let last = certificate_signals(&feed).pop().unwrap();
     assert_eq!((&last["stores"], certificate_signals(&feed).len()), (&json!([]), 2));

@@ -1,4 +1,4 @@
-//! What ends a failure, what does not, and which subject each belongs to.
+//! The events that end a failure or do not, and the subject of each.
 
 use wulog_schemas::hresult::Family;
 
@@ -24,7 +24,7 @@ fn verdicts(lines: &[String]) -> Vec<String> {
     feed.verdicts()
 }
 
-/// A download whose file is refused, in the words of Windows 10.
+/// A download whose file is refused, in the lines of Windows 10.
 fn refused(day: u32, minute: u32) -> Vec<String> {
     let at = |second: u32| format!("10:{minute:02}:{second:02}.0");
     vec![
@@ -84,7 +84,7 @@ fn a_job_that_completed_is_a_download_unless_its_file_is_refused() {
     assert_eq!(feed.attempts()[0].operation, "download");
 }
 
-/// Each file of an update is a job. Those that come through do not disprove the refusal of another one.
+/// Each file of an update is a job. Successful jobs do not disprove the refusal of another file.
 #[test]
 fn a_job_of_another_file_of_the_update_ends_no_failure() {
     let mut lines = refused(1, 0);
@@ -98,7 +98,7 @@ fn a_job_of_another_file_of_the_update_ends_no_failure() {
     assert_eq!(verdicts(&lines), [format!("failure {UPDATE} 0x8024b303")]);
 }
 
-/// A verdict on a file keeps the update of its thread: the success is that of the subject that failed.
+/// A verdict on a file keeps the update of its thread, so the success has the subject of the failure.
 #[test]
 fn a_trusted_publisher_counts_for_the_update_that_failed() {
     let mut lines = refused(1, 0);
@@ -111,7 +111,7 @@ fn a_trusted_publisher_counts_for_the_update_that_failed() {
     ));
     lines.push(etw(2, "10:00:05.0", 50, "Misc", "Trusted Publisher: Yes"));
     assert_eq!(verdicts(&lines), [format!("failure {UPDATE} 0x8024b303"), format!("success {UPDATE}")]);
-    // Where the file is refused all the same, it proved nothing.
+    // If the file is refused after all, the verdict proved nothing.
     lines.push(etw(2, "10:00:06.0", 50, "DownloadManager", "*FAILED* [8024B303] File failed postprocessing"));
     assert_eq!(verdicts(&lines), [format!("failure {UPDATE} 0x8024b303"), format!("failure {UPDATE} 0x8024b303")]);
 }
@@ -141,7 +141,7 @@ fn every_form_of_success_counts() {
     assert_eq!(verdicts(&[etw(1, "10:00:00.0", 7, "Agent", &bad)]), Vec::<String>::new());
 }
 
-/// SHA-2 on a system that does not know it: the download is well each time, the installation fails each time.
+/// SHA-2 on a system without support for it: the download succeeds each time, and the installation fails each time.
 #[test]
 fn a_download_does_not_end_the_failure_of_an_installation() {
     let fails = |day| {
@@ -186,11 +186,11 @@ fn an_update_that_is_not_offered_any_more_has_ended() {
     assert_eq!((attempt.subject.as_str(), attempt.dimensions["evidence"].as_str()), (UPDATE, "not_offered"));
     assert_eq!(after(scan(1, 1, "UpdateOrchestrator")), Vec::<String>::new(), "something is offered");
     assert_eq!(after(scan(1, 0, "Windows Defender")), Vec::<String>::new(), "it asks for its own updates");
-    // A scan soon after the failure may be another one that ran at the time.
+    // A scan soon after the failure may have run at the same time.
     assert_eq!(verdicts(&[refused(1, 0), scan(1, 0, "UpdateOrchestrator")].concat()).len(), 2);
     let soon: Vec<String> = scan(1, 0, "UpdateOrchestrator").iter().map(|line| line.replace(" 20:", " 14:")).collect();
     assert_eq!(after(soon), Vec::<String>::new());
-    // One that lists all that it found.
+    // A scan that lists all updates that it found.
     let listed = |id: &str| {
         let mut lines = scan(1, 1, "UpdateOrchestrator");
         lines.insert(2, etw(1, "20:00:08.0", 40, "Agent", &format!("Added update {id}.1 to search result")));
@@ -200,7 +200,7 @@ fn an_update_that_is_not_offered_any_more_has_ended() {
     assert_eq!(after(listed(ID)), Vec::<String>::new());
 }
 
-/// `800B0109` of a scan is that of the server's certificate, with the server as its subject, at once.
+/// `800B0109` in a scan concerns the server's certificate; the subject is the server, at once.
 #[test]
 fn a_failure_in_a_scan_is_one_of_its_server() {
     let lines = |code: &str| {
@@ -228,7 +228,7 @@ fn a_failure_in_a_scan_is_one_of_its_server() {
     }
 }
 
-/// Revocation could not be checked, and so the scan failed: both families are told when it ends.
+/// Revocation could not be checked, and so the scan failed: both families are reported at the end of the scan.
 #[test]
 fn two_families_of_one_scan_are_told_together() {
     let mut feed = Feed::live();
@@ -271,11 +271,11 @@ fn the_report_of_a_scan_is_the_same_failure() {
         ),
     ];
     assert_eq!(verdicts(&lines), ["failure server:fe2.update.microsoft.com 0x80072f8f"]);
-    // Alone it names nothing, and no server is invented.
+    // Alone it names no server, and no server is invented.
     assert_eq!(verdicts(&lines[3..]), ["failure unknown 0x80072f8f"]);
 }
 
-/// The antimalware program reaches Microsoft, which says nothing of the WSUS server.
+/// The antimalware program reaches Microsoft, which proves nothing about the WSUS server.
 #[test]
 fn a_scan_ends_the_failures_of_the_servers_that_it_talked_to() {
     let failed = [
@@ -303,7 +303,7 @@ fn a_scan_ends_the_failures_of_the_servers_that_it_talked_to() {
     );
 }
 
-/// The same old lines in a second file, after the failure was repaired: an administrator's copy of the log.
+/// The same old lines in a second file, after the repair: an administrator's copy of the log.
 #[test]
 fn lines_that_are_logged_again_open_nothing_again() {
     let repaired = etw(
@@ -326,7 +326,7 @@ fn lines_that_are_logged_again_open_nothing_again() {
     assert_eq!(feed.verdicts(), before);
 }
 
-/// Facts that the log told seconds before the failure are in front of its attempt.
+/// Facts from lines seconds before the failure precede its attempt.
 #[test]
 fn facts_go_before_the_attempt() {
     let mut feed = Feed::live();
@@ -335,7 +335,7 @@ fn facts_go_before_the_attempt() {
     let signals = feed.signals();
     let attempt = signals.iter().position(|signal| signal["kind"] == "attempt").expect("it failed");
     assert_eq!(signals[attempt - 1]["dimensions"]["wsus"], "wsus07.corp.example:8530");
-    // `NULL` is known to be no server; that is not the same as not known.
+    // `NULL` means a known lack of a server, which differs from an unknown server.
     feed.lines(&etw(1, "11:00:00.0", 5, "Agent", "WSUS server: NULL"));
     feed.tick(60_000);
     assert_eq!(feed.host_facts().last().map(|facts| facts.dimensions["wsus"].clone()), Some("none".to_owned()));

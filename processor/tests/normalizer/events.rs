@@ -5,7 +5,7 @@ use wulog_schemas::raw::{Heartbeat, RawHeader, VERSION};
 
 use super::feed::{Feed, KEY, LOG_TIME};
 
-/// The last event of `lines` has these values at these paths.
+/// Expects these values at these paths of the last event of `lines`.
 fn check(lines: &str, expect: &[(&str, Value)]) {
     check_of(&mut Feed::live(), lines, expect);
 }
@@ -104,7 +104,7 @@ fn a_zone_knows_summer_and_winter() {
     let cases = [
         ("2019-07-01\t12:00:00:000", "2019-07-01T10:00:00.000Z", json!(["late"])),
         ("2019-12-01\t12:00:00:000", "2019-12-01T11:00:00.000Z", json!(["late"])),
-        // The hour that came twice, and the one that never came.
+        // The local hour that exists twice, and the one that does not exist.
         ("2019-10-27\t02:30:00:000", "2019-10-27T00:30:00.000Z", json!(["time_fold", "late"])),
         ("2019-03-31\t02:30:00:000", "2019-03-31T01:30:00.000Z", json!(["time_gap", "late"])),
     ];
@@ -118,7 +118,7 @@ fn a_zone_knows_summer_and_winter() {
 }
 
 #[test]
-fn a_header_that_names_nothing_gives_a_whole_event() {
+fn a_header_without_names_gives_a_whole_event() {
     let mut feed = Feed::catching_up();
     let header = RawHeader { v: VERSION, end: 2, ..RawHeader::default() };
     feed.record(KEY.as_bytes(), Some(header.to_bytes()), b"x".to_vec());
@@ -126,7 +126,7 @@ fn a_header_that_names_nothing_gives_a_whole_event() {
     assert_eq!([&event["event"]["original"], &event["host"]["id"]], ["x", KEY]);
 }
 
-/// Line by line: what documents say of the host is kept from one to the next.
+/// Each event carries the facts of its host that earlier lines gave.
 #[test]
 fn an_event_says_what_is_known_of_its_host_by_then() {
     let mut feed = Feed::live();
@@ -205,7 +205,7 @@ fn repeats_are_dropped_and_reverted_files_are_flagged() {
 }
 
 #[test]
-fn a_lost_checkpoint_flags_what_was_read_before() {
+fn a_lost_checkpoint_flags_lines_that_were_read_before() {
     let line = "2017-03-28\t19:07:00:000\t 952\t5b4\tAU\tx";
     let mut feed = Feed::live();
     feed.lines(line);
@@ -216,7 +216,7 @@ fn a_lost_checkpoint_flags_what_was_read_before() {
 }
 
 #[test]
-fn a_record_that_is_no_line_is_an_event_too() {
+fn a_record_that_is_not_a_line_is_an_event_too() {
     let good = br#"{"v":1,"file":"f","epoch":"e","offset":0,"end":2}"#;
     let cases: [(&[u8], Option<&[u8]>); 6] = [
         (b"k", None),

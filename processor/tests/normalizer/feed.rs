@@ -1,4 +1,4 @@
-//! Feeds lines to a Normalizer as a collector would ship them.
+//! Feeds lines to a Normalizer in the way of a collector.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 use wulog_schemas::signal::{Attempt, Fact, HostFacts, Outcome, ScanDone, Signal};
 use wulog_schemas::topic::Topic;
 
-/// 2030-01-01: later than every line, so that nothing is ahead of log time.
+/// 2030-01-01: later than every line, so that no line is ahead of log time.
 pub(crate) const LOG_TIME: i64 = 1_893_456_000_000;
 
 pub(crate) const KEY: &str = "04a7c795a928a5d09b0cbad5910a34d5";
@@ -108,7 +108,7 @@ impl Feed {
         self.records.push(record);
     }
 
-    /// All events of lines and of records that are none, so far.
+    /// All events so far, of lines and of other records.
     pub(crate) fn events(&self) -> Vec<Value> {
         self.documents().into_iter().filter(|event| !is_attempt(event)).collect()
     }

@@ -79,7 +79,7 @@ proptest! {
         feed.log_time = log_time;
         feed.line_at(&line, offset, end);
         feed.heartbeat(true);
-        // A line gives one at most, and so does a heartbeat: where its timestamp is set aside.
+        // A line gives at most one event, and so does a heartbeat whose timestamp is set aside.
         prop_assert!(feed.events().len() <= 3);
     }
 
@@ -97,7 +97,7 @@ proptest! {
     }
 }
 
-/// Events are written by hand: read as the type of the contract and written by serde, they are the same bytes.
+/// Our own writer and serde give the same bytes for every event.
 #[test]
 fn every_event_is_written_as_its_type_is() {
     let mut feed = busy_feed();

@@ -1,4 +1,4 @@
-//! The Normalizer from raw records to documents: what a line becomes, and what a host's lines amount to.
+//! The Normalizer from raw records to documents: the event of a line, and the signals of a host's lines.
 
 mod attempts;
 mod calls;

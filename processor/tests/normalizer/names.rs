@@ -1,4 +1,4 @@
-//! The document of an attempt, and what an update is called on events and signals.
+//! The document of an attempt, and the name of an update on events and signals.
 
 use serde_json::{Value, json};
 use wulog_processor::machine::Machine as _;
@@ -64,7 +64,7 @@ fn an_attempt_is_a_document() {
     assert_eq!(signals[0].operation, "download");
 }
 
-/// The document comes with the signal, in a backlog too, and whichever lines are wanted.
+/// The document comes with the signal, in a backlog too, and for every setting of `events`.
 #[test]
 fn attempts_are_documents_of_a_backlog_and_among_notable_events() {
     let mut feed = Feed::catching_up();
@@ -80,7 +80,7 @@ fn attempts_are_documents_of_a_backlog_and_among_notable_events() {
     assert_eq!((feed.attempt_documents().len(), feed.attempts().len()), (0, 1));
 }
 
-/// Failing lines have the update of their operation; its name may be what another host's log told of it.
+/// Failing lines have the update of their operation; the update's name may come from another host's log.
 #[test]
 fn a_failing_line_names_its_update() {
     let mut feed = Feed::live();
@@ -110,7 +110,7 @@ fn a_failing_line_names_its_update() {
     assert_eq!(attempts.last().map(|attempt| attempt.dimensions["title"].as_str()), Some("VideoTool 3.2 (KB9990001)"));
 }
 
-/// Checks the update that the last line of a log has, in a Normalizer that has read nothing else.
+/// Checks the update of the last line of a log, in a Normalizer that has read only this log.
 #[track_caller]
 fn check_update_of_last(lines: &str, update: Option<&str>, name: Option<&str>) {
     let mut feed = Feed::live();
@@ -126,7 +126,8 @@ const A: &str = "8468427e-6555-e8d9-5360-9cbc1d52a0bb";
 const REFUSED: &str =
     "2014-07-08\t08:00:05:100\t 952\ta30\tDnldMgr\tWARNING: File failed postprocessing, error = 800b0109";
 
-/// The refused file is that of the update only where the client works on the update: a line that mentions one is not enough.
+/// A refused file belongs to an update only while the client works on this update; a line that mentions an update is
+/// not enough.
 #[test]
 fn a_line_that_only_mentions_an_update_lends_no_id() {
     let above = |line: &str| format!("2014-07-08\t08:00:00:000\t 952\ta30\t{line}\n{REFUSED}");
@@ -153,9 +154,9 @@ fn a_line_that_only_mentions_an_update_lends_no_id() {
     }
 }
 
-/// A scan may list one update only; the file that is refused after it on the same thread need not be of that update.
+/// A scan may list one update only; a file that is refused later on the same thread may belong to another.
 #[test]
-fn what_a_scan_lists_is_not_what_fails_after_it() {
+fn updates_that_a_scan_lists_give_no_id_to_later_failures() {
     let scan = |line: &str| {
         format!(
             "2014-07-08\t08:00:00:000\t 952\ta30\tAgent\t** START **  Agent: Finding updates [CallerId = AutomaticUpdates]
@@ -172,9 +173,9 @@ fn what_a_scan_lists_is_not_what_fails_after_it() {
     check_update_of_last(&scan("Update {8468427E-6555-E8D9-5360-9CBC1D52A0BB}.101 is hidden by the user"), None, None);
 }
 
-/// Of an operation with two titles no line says which one fails, also where only one of them has its id in the log.
+/// In an operation with two titles no line says which update fails, even if only one of them has its id in the log.
 #[test]
-fn of_two_titles_none_is_given() {
+fn two_titles_leave_the_line_without_a_title() {
     let at = |second: &str| format!("2014-07-08\t08:00:00:000\t 952\ta30\tAgent\t{second}\n");
     let start = at("** START **  Agent: Downloading updates [CallerId = AutomaticUpdates]");
     let title = at("  * Title = VideoTool 3.2 (KB9990001)");
@@ -182,21 +183,21 @@ fn of_two_titles_none_is_given() {
     let second = at("  * Title = Reader 9");
     let one = Some("VideoTool 3.2 (KB9990001)");
     check_update_of_last(&format!("{start}{title}{id}{REFUSED}"), Some(A), one);
-    // The same title again is the same update.
+    // A repeated title is the same update.
     check_update_of_last(&format!("{start}{title}{id}{title}{REFUSED}"), Some(A), one);
     check_update_of_last(&format!("{start}{title}{id}{second}{REFUSED}"), None, None);
     check_update_of_last(&format!("{start}{second}{title}{id}{REFUSED}"), None, None);
-    // A request for one of them says which.
+    // A request for one of the updates decides.
     let request = at("Generating download request for update {8468427E-6555-E8D9-5360-9CBC1D52A0BB}.201");
     check_update_of_last(&format!("{start}{title}{id}{second}{request}{REFUSED}"), Some(A), one);
-    // The attempt does not get the title that was read last either.
+    // The attempt does not get the last title either.
     let mut feed = Feed::live();
     feed.lines(&format!("{start}{title}{id}{second}{REFUSED}\n2014-07-08\t09:00:00:000\t 952\tb00\tAgent\tx"));
     let attempts = feed.attempts();
     assert_eq!((attempts.len(), attempts[0].dimensions.get("title")), (1, None), "{attempts:?}");
 }
 
-/// A title is that of the id below it, not of the next id that the thread happens to mention.
+/// A title belongs to the id below it, not to the next id that the thread mentions.
 #[test]
 fn a_title_names_only_the_update_that_it_stands_above() {
     let at = |line: &str| format!("2014-07-08\t08:00:00:000\t 952\ta30\tAgent\t{line}\n");
@@ -215,13 +216,14 @@ fn a_title_names_only_the_update_that_it_stands_above() {
         "WARNING: Failed to evaluate Installed rule, updateId = {8468427E-6555-E8D9-5360-9CBC1D52A0BB}.101, hr = 80070057",
     );
     check_update_of_last(&format!("{title}{rule}{}", failing(ID)), Some(A), None);
-    // Of several titles only the one right above counts.
+    // Of several titles only the last one before the id counts.
     let second = at("  * Title = Reader 9");
     check_update_of_last(&format!("{second}{title}{id}{}", failing(ID)), Some(A), one);
     check_update_of_last(&format!("{second}{title}{priority}{id}{}", failing(ID)), Some(A), None);
 }
 
-/// A failing line that names its update has the update's name, also outside of an operation and whatever failed.
+/// A failing line that names its update has the update's name, also outside of an operation and for every kind of
+/// failure.
 #[test]
 fn a_failing_line_with_an_id_has_the_name_of_that_update() {
     let title = "2014-07-08\t08:00:00:000\t 952\ta30\tAgent\t  * Title = VideoTool 3.2 (KB9990001)
@@ -237,9 +239,9 @@ fn a_failing_line_with_an_id_has_the_name_of_that_update() {
     }
 }
 
-/// Configuration Manager has no sections: it lists the updates that are missing, and then one that is not named fails.
+/// Configuration Manager has no sections: it lists the missing updates, and then an unnamed update fails.
 #[test]
-fn of_two_updates_that_configuration_manager_lists_none_is_given() {
+fn two_listed_updates_leave_the_line_without_an_update() {
     let line = |message: &str| {
         format!(
             r#"<![LOG[{message}]LOG]!><time="11:02:07.441-60" date="01-12-2021" component="WUAHandler" context="" type="1" thread="5508" file="x.cpp:12">"#

@@ -61,7 +61,7 @@ fn reports_verdicts_starts_and_ends() {
 }
 
 #[test]
-fn what_was_lost_or_replaced_is_notable() {
+fn lines_with_losses_are_notable() {
     let mut feed = feed(Events::Notable);
     feed.line_at("a", 0, 10);
     assert_eq!(feed.events().len(), 0);

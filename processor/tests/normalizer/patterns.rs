@@ -1,4 +1,4 @@
-//! The operator's patterns: what they make of a line's document and of its host's attempts.
+//! The operator's patterns: their effect on a line's document and on its host's attempts.
 
 use std::path::{Path, PathBuf};
 
@@ -58,7 +58,7 @@ fn captures_are_labels_and_names_stand_in_the_document() {
         ("tags", Value::Null),
     ];
     check(PROXY, REDIRECT, &of_captures, &[]);
-    // A capture that holds nothing is no label, and one does not take the place of the collector's own.
+    // An empty capture gives no label, and a capture does not replace a label of the collector.
     let empty = REDIRECT.replace("block", "");
     check(PROXY, &empty, &[("labels", json!({"site": "hamburg", "proxy": "proxy7.corp.example"}))], &[]);
     let site = PROXY.replace("?<proxy>", "?<site>");
@@ -109,11 +109,12 @@ fn a_family_makes_the_line_a_failure() {
     ];
     let failed = "failure server:proxy7.corp.example 0x80072f8f";
     check(&tls, REDIRECT, &document, &[failed]);
-    // The line's own code goes before the pattern's.
+    // The line's own code takes precedence over the pattern's.
     let aborted = "[[patterns]]\nname = 'a'\nregex = 'Send request'\nfamily = 'tls'\ncode = '0x80072f8f'\n";
     let own = [("event.code", json!("0x80072efe")), ("wu.family", json!("tls"))];
     check(aborted, ABORTED, &own, &["failure unknown 0x80072efe"]);
-    // So does a captured one, and it is no label; where it holds no failure and there is no other, the line is none.
+    // So does a captured code, which gives no label; if the capture holds no failure code and there is no other, the
+    // line is not a failure.
     let captured = "[[patterns]]\nname = 'a'\nregex = 'ends in (?<code>\\w+)'\nfamily = 'revocation'\n";
     let line = "2023/03/01 22:19:01.8143606 19924 14968 Misc            trust check ends in x80092013";
     let is_none = [("wu.family", Value::Null), ("event.outcome", json!("unknown")), ("wu.pattern", json!(["a"]))];
@@ -133,12 +134,12 @@ fn counts_says_when_a_failure_counts() {
     check(&counts("definite"), &recovered, &[], &[failed, &success]);
     let tagged = [("wu.family", json!("tls")), ("event.outcome", json!("unknown"))];
     check(&counts("never"), REDIRECT, &tagged, &[]);
-    // A line that would count by itself does not where a pattern knows that it is harmless.
+    // A line that would count by itself does not count if a pattern calls it harmless.
     let harmless = "[[patterns]]\nname = 'h'\nregex = '800b0109'\ncounts = 'never'\n";
     check(harmless, UNTRUSTED, &[("wu.family", json!("untrusted_root"))], &[]);
     let other = harmless.replace("800b0109", "800b0101");
     check(&other, UNTRUSTED, &[], &["failure unknown 0x800b0109"]);
-    // Where the client said that it gave up, it did.
+    // If the client reported that it gave up, the failure counts.
     let softer = "[[patterns]]\nname = 's'\nregex = '800b0109'\nfamily = 'untrusted_root'\ncode = '0x800b0109'\ncounts = 'provisional'\n";
     let mut feed = live(&config_of(softer));
     feed.lines(UNTRUSTED);
@@ -180,12 +181,12 @@ fn patterns_that_match_nothing_change_no_byte() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_place() {
+fn a_fault_is_named_with_its_place() {
     let second = |rest: &str| format!("[[patterns]]\nname = 'a'\nregex = 'x'\n\n[[patterns]]\nname = 'b'\n{rest}\n");
     let many: String = (0..257).map(|at| format!("[[patterns]]\nname = 'p{at}'\nregex = 'x{at}'\n")).collect();
     let captures: String = (0..17).map(|at| format!("(?<c{at}>x)")).collect();
     let cases = [
-        // Line 8: two of the broker come before.
+        // Line 8: two patterns stand before the broken one.
         (second("regex = 'a(b'"), vec!["p.toml:7: ", "pattern \"b\"", "    a(b\n     ^", "unclosed group"]),
         (second("regex = 'x(?<Proxy>y)'"), vec!["p.toml:7: ", "pattern \"b\"", "\"Proxy\"", "label"]),
         (second("regex = 'x(?<a.b>y)'"), vec!["p.toml:7: ", "\"a.b\"", "label"]),

@@ -59,13 +59,14 @@ fn a_log_that_says_that_there_is_no_proxy_is_believed() {
     check("the proxy: it said hr=0x80072ee7", None);
 }
 
-/// Only requests that fail have such lines in old logs: what they name would look like the cause.
+/// In old logs only failing requests have these lines, so a proxy from them would look like the cause.
 #[test]
 fn a_line_that_failed_tells_no_proxy() {
     check("WARNING: SendRequest failed with hr = 80072efd. Proxy List used: <a:80 > Bypass List used : <(null)>", None);
 }
 
-/// A host that cannot scan downloads nothing: were the newest line to decide, the two groups would differ by that alone.
+/// A host that cannot scan downloads nothing: if the newest line decided, healthy and failing hosts would differ by
+/// this alone.
 #[test]
 fn the_proxy_of_scans_goes_before_that_of_downloads() {
     let scan = ("WebServices", "Proxy List used: <(null)>");

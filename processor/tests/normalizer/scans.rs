@@ -1,4 +1,4 @@
-//! How a scan ends, and at which server.
+//! The end of a scan, and its server.
 
 use wulog_schemas::signal::Outcome;
 
@@ -31,7 +31,7 @@ const END: (&str, &str) = ("Agent", "* END * Finding updates CallerId = UpdateOr
 const ENDS_WELL: (&str, &str) =
     ("Agent", "* END * Finding updates CallerId = UpdateOrchestrator  Id = 1 [Exit code = 0x00000000]");
 
-/// Feeds the scans, each an hour after the one before, and gives the attempts and how the scans ended.
+/// Feeds the scans, each an hour after the one before, and returns the attempts and the outcomes of the scans.
 fn fed(scans: &[&[(&str, &str)]]) -> (Vec<String>, Vec<Outcome>) {
     let mut feed = Feed::live();
     for (hour, scan) in (1..).zip(scans) {
@@ -54,12 +54,12 @@ fn a_failure_inside_of_a_scan_stands_where_its_end_is_lost() {
     let lost = (vec![FAILURE.to_owned()], vec![]);
     assert_eq!(fed(&[&[START, URL, CALL, SYNC, GAVE_UP]]), lost);
     assert_eq!(fed(&[&[START, URL, CALL, SYNC]]), lost);
-    // The next scan on the thread succeeds an hour later: that is a recovery, and no reason to forget the failure.
+    // The next scan on the thread succeeds an hour later: a recovery, which does not erase the failure.
     let (verdicts, _) = fed(&[&[START, URL, CALL, SYNC, GAVE_UP], &[START, URL, FOUND, END]]);
     assert_eq!(verdicts, [FAILURE.to_owned(), format!("success {SERVER}")]);
 }
 
-/// A call that fails is made again; what the search found, or its END, says that it came to an end.
+/// A call that fails is repeated; the results of the search, or its END, show its outcome.
 #[test]
 fn a_scan_that_found_its_updates_succeeded() {
     let well = (vec![], vec![Outcome::Success]);
@@ -68,7 +68,7 @@ fn a_scan_that_found_its_updates_succeeded() {
     assert_eq!(fed(&[&[START, URL, CALL, SYNC, ("Agent", "Exit code = 0x00000000"), END]]), well);
 }
 
-/// The servers of a successful scan are told as those of a failed one.
+/// A successful scan names its servers like a failed one.
 #[test]
 fn a_scan_tells_the_server_that_it_reached() {
     let scan = |messages: &[(&str, &str)]| {

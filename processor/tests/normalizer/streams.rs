@@ -1,4 +1,4 @@
-//! Laws of what a host's lines come through: chunks of a file, processes that write between each other, repeats.
+//! Laws about the stream of a host's lines: chunks of a file, interleaved processes, repeats.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -26,12 +26,12 @@ fn latin_lines() -> Vec<String> {
     lines.into_iter().filter(|line| line.chars().all(is_latin)).collect()
 }
 
-/// In code page 1252 as in Unicode; and no control character, since a log is no binary file.
+/// Whether code page 1252 and Unicode agree on a letter, without control characters, since a log is not a binary file.
 fn is_latin(letter: char) -> bool {
     matches!(letter, '\t' | ' '..='~' | '\u{a0}'..='\u{ff}')
 }
 
-/// How a file is written.
+/// The encoding of a file.
 #[derive(Clone, Copy, Debug)]
 enum Written {
     Utf8,
@@ -57,7 +57,7 @@ impl Written {
         }
     }
 
-    /// What the collector is configured to.
+    /// The encoding in the collector's configuration.
     fn choice(self) -> EncodingChoice {
         let name = if matches!(self, Written::Cp1252) { "windows-1252" } else { "auto" };
         EncodingChoice::parse(name).unwrap()
@@ -77,7 +77,7 @@ fn read(file: &[u8], choice: EncodingChoice, cuts: &[Index]) -> Vec<String> {
     };
     for end in ends {
         if framer.is_none() {
-            // One byte alone tells nothing; at its end a file is taken for UTF-8.
+            // One byte does not show the encoding; at its end a file is taken for UTF-8.
             let whole = (end == file.len() && !file.is_empty()).then_some((Encoding::Utf8, 0));
             let Some((encoding, mark_bytes)) = choice.sniff(&file[..end]).or(whole) else { continue };
             at = mark_bytes as usize;
@@ -97,7 +97,7 @@ fn read(file: &[u8], choice: EncodingChoice, cuts: &[Index]) -> Vec<String> {
     lines
 }
 
-/// A process: its id, its zone and build, and the update and the file that it fails with.
+/// A process: its id, zone and build, and the update and file at which it fails.
 struct Process {
     pid: u32,
     zone: &'static str,
@@ -135,7 +135,7 @@ const PROCESSES: [Process; 3] = [
 ];
 
 impl Process {
-    /// A start of the client, a search, and a download that fails; all of it in less time than any failure waits.
+    /// A start of the client, a search, and a failing download, in less time than any failure waits.
     fn lines(&self) -> Vec<String> {
         let Process { pid, zone, build, update, file, caller } = self;
         let report = format!(
@@ -167,7 +167,7 @@ impl Process {
     }
 }
 
-/// Events by process, without what says where the line stands.
+/// Events by process, without the fields for the position of the line.
 fn events_of(pid: u32, feed: &Feed) -> Vec<Value> {
     let mut events = feed.events();
     events.retain(|event| event["process"]["pid"] == pid);
@@ -179,7 +179,7 @@ fn events_of(pid: u32, feed: &Feed) -> Vec<Value> {
     events
 }
 
-/// A host that says these lines, and then nothing for longer than anything waits.
+/// A host with these lines, followed by a silence longer than any wait.
 fn fed<Line: AsRef<str>>(lines: &[Line]) -> Feed {
     let mut feed = Feed::live();
     for line in lines {
@@ -189,7 +189,7 @@ fn fed<Line: AsRef<str>>(lines: &[Line]) -> Feed {
     feed
 }
 
-/// Attempts, each as its JSON, since their order is that of the lines.
+/// Attempts, each as its JSON, since they come in the order of the lines.
 fn attempts(feed: &Feed) -> BTreeSet<String> {
     feed.attempts().iter().map(|attempt| serde_json::to_string(attempt).unwrap()).collect()
 }
@@ -208,7 +208,7 @@ proptest! {
         let file = written.file(&lines, ended);
         let got = read(&file, written.choice(), &cuts);
         let mut wanted: Vec<&str> = lines.iter().map(|(line, _)| line.as_str()).collect();
-        // Nothing after the last ending is no line.
+        // There is no line behind the last ending.
         if !ended && wanted.last() == Some(&"") {
             wanted.pop();
         }
@@ -235,7 +235,7 @@ proptest! {
     }
 
     #[test]
-    fn lines_that_come_again_at_any_time_change_nothing(
+    fn repeated_lines_change_nothing(
         repeats in prop::collection::vec((any::<Index>(), any::<Index>()), 1..40),
     ) {
         let mut feed = Feed::live();

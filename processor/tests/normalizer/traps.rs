@@ -1,5 +1,5 @@
-//! The ways in which such pipelines go wrong, as far as this stage can prevent them: each a case. Those of windows, baselines
-//! and lifecycle are the detector's.
+//! Known faults of such pipelines that this stage can prevent, one case each. The detector's tests cover windows,
+//! baselines and lifecycle.
 
 use std::path::Path;
 
@@ -22,10 +22,12 @@ fn verdicts_of(lines: &str) -> Vec<String> {
     feed.verdicts()
 }
 
-/// Many lines a failure, healthy installs that log its code on their way: read off the whole logs by eye.
+/// Several lines for one failure, and healthy installations that log its code: the outcomes are read off the whole logs
+/// by eye.
 #[test]
 fn a_whole_log_folds_to_its_outcomes() {
-    // The trust check fails (5 lines with the code), the report names the update; another update installs, restart to come.
+    // The trust check fails (5 lines with the code), and the report names the update; another update is installed, with
+    // a restart to come.
     assert_eq!(
         verdicts_of(&log("w7-full-scan-download-install-thirdparty-800b0109")),
         [
@@ -33,8 +35,8 @@ fn a_whole_log_folds_to_its_outcomes() {
             "success update:b0d3e5a1-77c4-4f28-8e19-5a92c6d40e13"
         ]
     );
-    // Three lines with the code, then `Trusted Publisher: Yes` and a download and an installation that succeed: two places
-    // in the chain.
+    // Three lines with the code, then `Trusted Publisher: Yes` and a download and an installation that succeed: two
+    // steps of the chain.
     assert_eq!(
         verdicts_of(&log("w81-healthy-thirdparty-800b0109-then-success")),
         ["success update:9e4d17c3-b052-4f86-a7d1-3c60e8b5f294"; 2]
@@ -43,16 +45,16 @@ fn a_whole_log_folds_to_its_outcomes() {
         verdicts_of(&log("w11-full-scan-download-install-wsus")),
         ["success update:7c1e0f3a-52d4-4b60-9f1e-3a8d27b5c401"]
     );
-    // Two codes of one cause in seven lines: the final one counts.
+    // Two codes of one cause in seven lines: the last code counts.
     assert_eq!(
         verdicts_of(&log("w10-thirdparty-8024b303-failed")),
         ["failure update:91b3d7e2-6a0f-4c15-8e92-b7d04f3a61c8 0x8024b303"]
     );
 }
 
-/// A benign code of certificate trust, and trouble that is none of trust.
+/// A benign code of certificate trust, and failures that do not concern trust.
 #[test]
-fn what_is_no_trust_failure_gives_no_attempt() {
+fn a_line_without_a_trust_failure_gives_no_attempt() {
     for name in
         ["w11-2025-80248014-authtoken-80092004", "w10-2004-startup", "w7-cbs-80070057-wsus", "w2019-wsus-content-404"]
     {
@@ -64,7 +66,7 @@ fn what_is_no_trust_failure_gives_no_attempt() {
 
 const FAILED: &str = "2017-05-16\t10:00:05:000\t1020\te2c\tReport\tREPORT EVENT: {D3AE8947-4B1E-49C2-8D70-5E93A1F6C216}\t2017-05-16 10:00:00:000-0700\t1\t161\t101\t{8468427E-6555-E8D9-5360-9CBC1D52A0BB}\t1\tCODE\tAutomaticUpdates\tFailure\tContent Download\tError: Download failed.";
 
-/// One failure whatever the spelling of its code.
+/// Every spelling of a code gives the same failure.
 #[test]
 fn a_decimal_code_is_the_same_failure() {
     for code in ["800b0109", "0x800B0109", "-2146762487", "2148204809"] {
@@ -73,9 +75,9 @@ fn a_decimal_code_is_the_same_failure() {
     }
 }
 
-/// A host that loops: the same failure every minute for a day is told once.
+/// A looping host: the same failure every minute for a day gives one attempt.
 #[test]
-fn a_host_that_loops_says_it_once() {
+fn a_looping_host_gives_one_attempt() {
     let mut feed = Feed::live();
     for minute in 0..600 {
         let line = FAILED
@@ -86,7 +88,7 @@ fn a_host_that_loops_says_it_once() {
     assert_eq!(feed.verdicts().len(), 1);
 }
 
-/// `Get-WindowsUpdateLog` writes the whole file anew: the same lines under a new epoch are flagged and count nothing.
+/// `Get-WindowsUpdateLog` rewrites the whole file: the same lines under a new epoch are flagged and do not count again.
 #[test]
 fn a_regenerated_file_counts_nothing_twice() {
     let text = log("w10-thirdparty-8024b303-failed");
@@ -106,9 +108,10 @@ fn a_regenerated_file_counts_nothing_twice() {
     assert_eq!(again.iter().filter(is_reread).count(), again.len());
 }
 
-/// A laptop back after a week, a clock that is ahead: the first is marked late, the second is not believed.
+/// A laptop that is back after a week, and a clock that is ahead: the first is flagged `late`, the second is not
+/// believed.
 #[test]
-fn a_clock_or_a_week_says_so() {
+fn a_late_line_and_a_clock_ahead_are_flagged() {
     let line = |day: &str| {
         format!("{day}\t12:00:00:000\t 952\t5b4\tDnldMgr\tWARNING: File failed postprocessing, error = 800b0109")
     };
@@ -125,8 +128,8 @@ fn a_clock_or_a_week_says_so() {
     assert_eq!(flags_of(&line("2030-01-01")), json!(["time_suspect"]));
 }
 
-/// The service restarts under the same process id after a change to winter time: the newer of banner and report holds,
-/// and a report that is uploaded late does not bring the old offset back.
+/// The service restarts under the same process id after a change to winter time: the newer of banner and report
+/// decides, and a late report does not bring the old offset back.
 #[test]
 fn an_offset_is_the_newest_that_is_known() {
     let mut feed = Feed::live();
@@ -151,7 +154,7 @@ fn an_offset_is_the_newest_that_is_known() {
     assert_eq!(times, expect);
 }
 
-/// Two processes with builds and zones of their own in one file: neither takes the other's.
+/// Two processes with builds and zones of their own in one file do not share them.
 #[test]
 fn processes_in_one_file_keep_their_state() {
     let mut feed = Feed::live();
@@ -175,10 +178,10 @@ fn processes_in_one_file_keep_their_state() {
     );
 }
 
-/// A first collector ships weeks of log in a minute: its attempts are history, at the times at which they ended, until
-/// it says that it has caught up.
+/// A first collector ships weeks of log in a minute: its attempts are history, at their own times, until the collector
+/// reports that it has caught up.
 #[test]
-fn a_backfill_is_history_and_then_tells_where_the_host_stands() {
+fn a_backlog_is_history_until_the_host_has_caught_up() {
     let mut feed = Feed::catching_up();
     feed.beat(&Heartbeat { caught_up: false, ..Heartbeat::default() });
     feed.lines(&log("w7-full-scan-download-install-thirdparty-800b0109"));
@@ -196,7 +199,7 @@ fn a_backfill_is_history_and_then_tells_where_the_host_stands() {
     assert_eq!(facts.last().map(|facts| facts.caught_up), Some(true));
 }
 
-/// Agent and download manager write sections into each other: the inner end does not end the outer.
+/// Agent and download manager write nested sections: the end of the inner one does not end the outer one.
 #[test]
 fn nested_sections_are_one_operation() {
     let mut feed = Feed::live();

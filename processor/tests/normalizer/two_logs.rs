@@ -1,4 +1,4 @@
-//! Configuration Manager reports in WUAHandler.log what the update client reports in its own log: one failure of a host.
+//! Configuration Manager repeats in WUAHandler.log the reports of the update client's own log: one failure of a host.
 
 use super::feed::Feed;
 
@@ -47,7 +47,7 @@ fn a_failure_that_two_logs_report_counts_once_and_has_the_updates_name() {
 fn a_failure_that_one_log_alone_reports_counts_too() {
     assert_eq!(fed(&[&of_handler("0x800b0109")]).verdicts(), ["failure unknown 0x800b0109"]);
     let other_code = of_handler("0x800b0101");
-    // It waits for the other log to name its update, in vain.
+    // The attempt waits in vain for the other log to name its update.
     assert_eq!(fed(&[&other_code, REPORT]).verdicts(), [OF_UPDATE, "failure unknown 0x800b0101"]);
 }
 

@@ -1,4 +1,4 @@
-//! Uninstallations: they are told as such, and are no attempts at certificate trust.
+//! Uninstallations: they have actions of their own, and are not attempts.
 
 use super::feed::Feed;
 
@@ -32,7 +32,7 @@ fn a_report_of_an_uninstallation_is_no_attempt() {
     assert_eq!(event["event"]["type"][0], "deletion");
 }
 
-/// The update is gone; whether it can be installed is as open as before.
+/// The update is gone, which proves nothing about its installation.
 #[test]
 fn a_successful_uninstallation_ends_no_failure() {
     let lines = [report(8, 182, "800b0109", "Failure"), report(9, 222, "0", "Success")].join("\n");
@@ -41,7 +41,7 @@ fn a_successful_uninstallation_ends_no_failure() {
     assert_eq!(feed.host_facts().last().unwrap().failing.len(), 1);
 }
 
-/// The same by the lines of WindowsUpdate.log: by the section, or by the words of the line itself.
+/// The same by the lines of WindowsUpdate.log: by the section, or by the words of the line.
 #[test]
 fn lines_of_an_uninstallation_are_no_attempt() {
     let line =
@@ -84,7 +84,7 @@ fn lines_of_an_uninstallation_are_no_attempt() {
     assert_eq!(feed.events()[0]["event"]["action"], "uninstall-failed");
 }
 
-/// The agent's call around it: its history tells of an uninstallation too.
+/// The agent's call around the uninstallation: its history reports an uninstallation too.
 #[test]
 fn the_history_of_an_uninstallation_is_no_installation() {
     let line =

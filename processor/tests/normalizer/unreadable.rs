@@ -1,4 +1,4 @@
-//! Hosts whose logs tell nothing about Windows Update say so in their facts.
+//! Hosts whose logs hold no readable line about Windows Update: their facts say so.
 
 use wulog_schemas::signal::Unreadable;
 
@@ -11,7 +11,7 @@ const REPORT: &str = "{A7C0B9D1-3E5F-4B62-8D17-90F2C4E6A813}\t2021-03-01 22:19:0
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// What the newest facts of the host say, a minute after its last line.
+/// The `unreadable` of the host's newest facts, a minute after its last line.
 fn newest(feed: &mut Feed) -> Option<Unreadable> {
     feed.tick(61_000);
     feed.host_facts().pop().expect("facts were sent").unreadable
@@ -49,14 +49,14 @@ fn empty_lines_and_bars_say_nothing() {
 }
 
 #[test]
-fn text_around_readable_lines_is_no_reason() {
+fn text_around_readable_lines_leaves_the_host_readable() {
     let mut feed = Feed::live();
     feed.lines(&format!("{TEXT}\n{DECODED}\n{TEXT}\n{UNDECODED}"));
     assert!(feed.host_facts().iter().all(|facts| facts.unreadable.is_none()));
     assert_eq!(newest(&mut feed), None);
 }
 
-/// ReportingEvents.log has all outcomes, so nothing is missed where WindowsUpdate.log beside it is undecoded.
+/// ReportingEvents.log has all outcomes, so an undecoded WindowsUpdate.log beside it hides nothing.
 #[test]
 fn reporting_events_beside_undecoded_traces_make_a_host_readable() {
     let mut feed = Feed::live();
@@ -71,7 +71,7 @@ fn reporting_events_beside_undecoded_traces_make_a_host_readable() {
 fn a_host_that_could_be_read_is_unreadable_after_a_day_of_undecoded_lines() {
     let mut feed = Feed::live();
     feed.lines(DECODED).lines(UNDECODED);
-    // In steps as ticks make them: lines without times confirm no jump of a day.
+    // In the steps of ticks: lines without times confirm no jump of a day.
     for _ in 0..5 {
         feed.tick(DAY_MS / 6);
     }

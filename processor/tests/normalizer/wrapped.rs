@@ -1,4 +1,4 @@
-//! Records of ReportingEvents.log that a copy wrapped: one record, whatever the width, behind whatever stands above.
+//! Records of ReportingEvents.log that were wrapped by a copy: one record for every width, behind any other lines.
 
 use serde_json::Value;
 
@@ -10,13 +10,13 @@ fn record(minute: u32) -> String {
     format!("{{5812EE3F-B242-BD00-E263-35F7A0085A4D}}\t2024-03-07 06:{minute:02}:52:781+0100\t{TAIL}")
 }
 
-/// As a console shows it: a line ends where the width ends.
+/// The text as a console shows it: a line ends at the width.
 fn cut(text: &str, width: usize) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
     letters.chunks(width).map(|part| part.iter().collect()).collect()
 }
 
-/// As a mail program wraps it: a line ends between words.
+/// The text as a mail program wraps it: a line ends between words.
 fn between_words(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -28,7 +28,8 @@ fn between_words(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Checks that the lines from `from` to `to` are one record: its fields are those of the first, and the others name it.
+/// Checks that the lines from `from` to `to` are one record: the first line has its fields, and the others refer to the
+/// first.
 #[track_caller]
 fn expect_record(events: &[Value], from: usize, to: usize, minute: u32, place: &str) {
     let head = &events[from];
@@ -58,7 +59,7 @@ fn expect_record(events: &[Value], from: usize, to: usize, minute: u32, place: &
     }
 }
 
-/// The events of lines that a collector ships, once nothing follows them.
+/// The events of lines that a collector ships, once it is clear that no line follows.
 fn events_of(lines: &[String]) -> Vec<Value> {
     let mut feed = Feed::live();
     feed.lines(&lines.join("\n"));
@@ -99,7 +100,7 @@ fn a_wrapped_record_ends_where_the_next_begins() {
 }
 
 #[test]
-fn a_wrapped_record_behind_a_message_is_none_of_its_parts() {
+fn a_wrapped_record_behind_a_message_does_not_belong_to_it() {
     let parts = between_words(&record(1).replace('\t', " "), 60);
     for message in ["Report\tUploading 2 events using cached cookie", "AU  WARNING: Something that goes on"] {
         let events = events_of(&[vec![message.to_owned()], parts.clone()].concat());
@@ -107,7 +108,7 @@ fn a_wrapped_record_behind_a_message_is_none_of_its_parts() {
         assert_eq!(events[0]["message"], message.split_once(['\t', ' ']).expect("columns").1.trim());
         expect_record(&events, 1, events.len(), 1, message);
     }
-    // What stands between belongs to the message.
+    // Lines between belong to the message.
     let events =
         events_of(&[vec!["Agent  WARNING: Failed to reach".to_owned(), "the server".to_owned()], parts].concat());
     assert_eq!(events[1]["wu"]["continues"], events[0]["event"]["id"]);
@@ -134,7 +135,8 @@ fn a_report_event_is_one_record_too() {
     }
 }
 
-/// The last line of a log that is still written, or was copied half: a record of Configuration Manager without its columns.
+/// The last line of a log that is still being written, or was copied in part: a record of Configuration Manager without
+/// its columns.
 #[test]
 fn a_record_that_is_cut_off_continues_nothing() {
     let whole = r#"<![LOG[Async searching of updates using WUAgent started.]LOG]!><time="06:01:52.781-60" date="03-07-2024" component="WUAHandler" context="" type="1" thread="1234" file="x.cpp:12">"#;
@@ -145,7 +147,7 @@ fn a_record_that_is_cut_off_continues_nothing() {
         assert_eq!(events[1]["wu"].get("continues"), None, "{cut_off}");
         assert_ne!(events[1]["event"]["action"], "continuation", "{cut_off}");
     }
-    // Lines below it continue it.
+    // The lines below continue the record.
     let lines = [whole, "<![LOG[Scan failed with", "error = 0x80072f8f"].map(str::to_owned);
     let events = events_of(&lines);
     assert_eq!(events[2]["wu"]["continues"], events[1]["event"]["id"]);

@@ -1,5 +1,5 @@
-//! The signals of a small fleet with an outbreak: two days in which everything succeeds, an hour in which the clients of one
-//! server fail at an update, and their repair.
+//! The signals of a small fleet with an outbreak: two days of successes, an hour in which the clients of one server
+//! fail at an update, and their repair.
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::collections::BTreeMap;
@@ -15,23 +15,23 @@ pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
 pub(crate) const UPDATE: &str = "update:8468427e-6555-e8d9-5360-9cbc1d52a0bb";
 pub(crate) const TITLE: &str = "VideoTool <3.2> (KB9990001)";
-/// Server of the stricken hosts.
+/// Server of the struck hosts.
 pub(crate) const WSUS: &str = "wsus-2.corp.example:8530";
 /// A certificate that the healthy hosts trust.
 pub(crate) const SHA1: &str = "e6b62c608d1204182112155303a59941656fbd62";
-/// A name that no host should have, and any may.
+/// A hostile host name.
 pub(crate) const HOSTILE: &str = "=cmd|' /C calc'!A0<script>alert(1)</script>\u{202e}\"x";
 pub(crate) const FLEET: usize = 40;
 pub(crate) const STRICKEN: usize = 8;
-/// Of the stricken, those that succeed in the end: all but one.
+/// Number of struck hosts that succeed in the end: all but one.
 pub(crate) const REPAIRED: usize = 7;
 
-/// Name of a host by its number; the first one is hostile.
+/// Name of a host by its number; the first name is hostile.
 pub(crate) fn name(host: usize) -> String {
     if host == 0 { HOSTILE.to_owned() } else { format!("pc-{host:02}") }
 }
 
-/// When a stricken host fails, and when a host of the healthy ones succeeds at the update.
+/// Time at which a struck host fails, or a healthy host succeeds at the update.
 pub(crate) fn failed_at(number: usize) -> i64 {
     START + 50 * HOUR + number as i64 * MINUTE
 }
@@ -41,7 +41,7 @@ pub(crate) fn repaired_at(number: usize) -> i64 {
     START + 52 * HOUR + number as i64 * MINUTE
 }
 
-/// Two days of a fleet that succeeds, then an hour in which some hosts fail.
+/// Two days of successes, then an hour in which some hosts fail.
 pub(crate) fn outbreak() -> Vec<Signal> {
     let mut script = Script::default();
     for number in 0..FLEET {
@@ -60,7 +60,7 @@ pub(crate) fn outbreak() -> Vec<Signal> {
     script.signals
 }
 
-/// What follows on [`outbreak`]: the repair of all stricken hosts but one, and a day of peace.
+/// The continuation of [`outbreak`]: the repair of all struck hosts but one, and a quiet day.
 pub(crate) fn repair() -> Vec<Signal> {
     let mut script = Script { offset: 1_000_000, ..Script::default() };
     for number in 0..REPAIRED {

@@ -1,11 +1,11 @@
-//! The cause of a trust failure, told from its family, its operation and its server.
+//! The cause of a trust failure, derived from its family, its operation and its server.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::hresult::Family;
 
-/// Which trust is missing. The causes share their codes and need different remedies.
+/// The kind of trust that is missing. The causes share their codes and need different remedies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -13,20 +13,21 @@ pub enum Cause {
     UpdateSignature,
     /// The TLS certificate of the WSUS site is not trusted.
     WsusTls,
-    /// The TLS certificate that stands for Microsoft's services is not trusted; often it is that of an inspecting proxy.
+    /// The TLS certificate of a Microsoft service is not trusted; often an inspecting proxy replaces the certificate.
     MicrosoftTls,
 }
 
-/// The cause of a trust failure, or `None` where neither the failure nor the host tells which server was talked to.
+/// The cause of a trust failure, or `None` where neither the failure nor the host names the server.
 ///
-/// A certificate that fails outside of a scan is that of an update's signature, unless the family is TLS itself. In a scan
-/// it is that of the server: untrusted roots and expired certificates have the same codes there. `server` is the one that
-/// was talked to, `wsus` the one that the host is configured to (`none` where it has none); both are `host[:port]`.
+/// A certificate that fails outside of a scan is that of an update's signature, unless the family is TLS itself. In a
+/// scan it is that of the server: untrusted roots and expired certificates have the same codes there. `server` is the
+/// server that the client contacted, `wsus` the configured server (`none` for a host without one); both are
+/// `host[:port]`.
 #[must_use]
 pub fn cause(family: Family, operation: &str, server: Option<&str>, wsus: Option<&str>) -> Option<Cause> {
     let is_of_content = match family {
         Family::Tls => false,
-        // A TLS handshake does not fail for a file's digest or for the signature of metadata.
+        // The digest of a file and the signature of metadata play no part in a TLS handshake.
         Family::Signature | Family::Metadata => true,
         _ => operation != "scan",
     };
@@ -43,14 +44,15 @@ pub fn cause(family: Family, operation: &str, server: Option<&str>, wsus: Option
     }
 }
 
-/// Value of the dimension `wsus` of a host whose log says that it has no WSUS server. A host whose log does not name one
-/// lacks the dimension.
+/// Value of the dimension `wsus` for a host whose log reports that it has no WSUS server. A host whose log names no
+/// server lacks the dimension.
 pub const NO_WSUS: &str = "none";
 
 /// True for `host[:port]` of a service of Microsoft: update, delivery, content, trust lists.
 #[must_use]
 pub fn is_microsoft(server: &str) -> bool {
-    /// All hosts that Microsoft names for Windows Update and Delivery Optimization are below one of these.
+    /// Every host name that Microsoft documents for Windows Update and Delivery Optimization lies below one of these
+    /// domains.
     const DOMAINS: [&str; 3] = ["microsoft.com", "windowsupdate.com", "windows.com"];
     let host = host_of(server).trim_end_matches('.').as_bytes();
     DOMAINS.into_iter().any(|domain| {
@@ -62,7 +64,7 @@ pub fn is_microsoft(server: &str) -> bool {
 /// `host[:port]` without its port.
 fn host_of(server: &str) -> &str {
     match server.rsplit_once(':') {
-        // The colons inside of an IPv6 address announce no port.
+        // A colon inside of an IPv6 address starts no port.
         Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => server,
     }

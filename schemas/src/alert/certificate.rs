@@ -1,80 +1,83 @@
-//! What an alert says about certificates, where hosts send inventories of their stores.
+//! Findings of an alert about certificates, from the inventories that hosts send.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::UtcTime;
 
-/// Something about a certificate that affected hosts share and healthy hosts do not.
+/// A condition of a certificate that affected hosts share and healthy hosts do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateFinding {
-    /// What is wrong.
+    /// The fault.
     pub condition: Condition,
-    /// One sentence that says it, with the numbers of hosts.
+    /// One sentence about the finding, with the numbers of hosts.
     pub says: String,
-    /// The one step that fixes it.
+    /// The one step that fixes the fault.
     pub fix: String,
-    /// The certificate; absent for [`Condition::PolicyOff`], and where hosts are shown different ones.
+    /// The certificate; absent for [`Condition::PolicyOff`], and where the server shows different certificates to
+    /// different hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateName>,
-    /// The store in which it is missing, or in which it is distrusted or expired; absent where the condition is about no store.
+    /// The store in which the certificate is missing, distrusted or expired; absent where the condition concerns no
+    /// store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
-    /// Other stores in which affected hosts lack it too.
+    /// Other stores in which affected hosts lack the certificate too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also_missing_in: Vec<String>,
-    /// Other stores in which affected hosts have it.
+    /// Other stores in which affected hosts have the certificate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub present_in: Vec<String>,
-    /// The earlier certificate of the same publisher that affected hosts have in place of it.
+    /// The earlier certificate of the same publisher that affected hosts have in place of this certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<CertificateName>,
-    /// The TLS certificate that hosts are shown which trust the same server, where it is another one: something between
-    /// the affected hosts and the server replaces it.
+    /// The TLS certificate that the server shows to hosts that trust it, if it differs: then something between the
+    /// affected hosts and the server replaces the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown_elsewhere: Option<CertificateName>,
-    /// Affected hosts of which the condition holds.
+    /// Affected hosts with the condition.
     pub affected_hosts: u64,
-    /// Affected hosts whose inventory can tell.
+    /// Affected hosts whose inventory shows the condition or its absence.
     pub affected_known: u64,
-    /// Healthy hosts of which the condition holds.
+    /// Healthy hosts with the condition.
     pub healthy_hosts: u64,
-    /// Healthy hosts whose inventory can tell.
+    /// Healthy hosts whose inventory shows the condition or its absence.
     pub healthy_known: u64,
     /// Probability of so many affected hosts if the condition had nothing to do with failing (exact, one-sided).
     pub p_value: f64,
-    /// When an inventory first showed the condition on an affected host that an earlier inventory showed without it;
-    /// absent where it was never otherwise as far as inventories tell.
+    /// Time of the first inventory that showed the condition on an affected host whose earlier inventory did not;
+    /// absent where no inventory without the condition is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<UtcTime>,
-    /// What the inventory of the WSUS machine says; absent where it sends none, or its name is not known.
+    /// The state of the certificate on the WSUS machine; absent where that machine sends no inventory or its name is
+    /// not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wsus: Option<WsusCopy>,
-    /// The signer of the files that affected hosts did not trust, where the certificate is the signer's or that of the
-    /// signer's issuer; absent where inventories name no signer, or different ones.
+    /// The signer of the files that affected hosts did not trust, where the certificate belongs to the signer or to the
+    /// signer's issuer; absent where inventories name no signer, or different signers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_signer: Option<FileSigner>,
 }
 
-/// What is wrong with a certificate.
+/// The fault of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// The hosts lack it in a store.
+    /// The hosts lack the certificate in a store.
     Missing,
-    /// It is in Untrusted Certificates (`Disallowed`).
+    /// The certificate is in Untrusted Certificates (`Disallowed`).
     Distrusted,
-    /// Its validity is over.
+    /// The validity of the certificate has ended.
     Expired,
-    /// Its validity ends soon: a condition of warnings.
+    /// The validity of the certificate ends soon: a condition of warnings.
     Expires,
-    /// The hosts do not trust it as the TLS certificate of their WSUS server.
+    /// The hosts do not trust the TLS certificate of their WSUS server.
     SiteUntrusted,
-    /// Policy `AcceptTrustedPublisherCerts` is off, so that no certificate but Microsoft's counts.
+    /// Policy `AcceptTrustedPublisherCerts` is off, so clients accept only certificates of Microsoft.
     PolicyOff,
 }
 
-/// A certificate as people know it.
+/// A certificate by the names that people use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateName {
     /// SHA-1 thumbprint, 40 hex digits.
@@ -96,7 +99,7 @@ pub struct WsusCopy {
     pub has_certificate: bool,
 }
 
-/// The signer that files name which affected hosts did not trust.
+/// The signer of the files that affected hosts did not trust.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileSigner {
     /// SHA-1 thumbprint of the signer's certificate, 40 hex digits.

@@ -1,8 +1,9 @@
 //! The alert: one complete document for each transition of an incident.
 //!
-//! A document says everything again, so that a reader needs only the newest one of an id. It holds no wall-clock time
-//! and no run mode: live and replay write the same bytes. Times are UTC with milliseconds. Probabilities are rounded
-//! to three significant digits, and none is written below 1e-300, so that no platform's last bit shows.
+//! Each document holds all facts, so a reader needs only the newest document of an id. A document holds no wall-clock
+//! time and no run mode: live and replay write the same bytes. Times are UTC with milliseconds. Probabilities are
+//! rounded to three significant digits, and none is written below 1e-300, so that differences between platforms in the
+//! last bit do not show.
 
 use std::fmt;
 
@@ -20,7 +21,7 @@ mod certificate;
 pub use cause::{Cause, NO_WSUS, cause, is_microsoft};
 pub use certificate::{CertificateFinding, CertificateName, Condition, FileSigner, WsusCopy};
 
-/// Names this contract and its version in every document.
+/// Name and version of this contract, in every document.
 pub const SCHEMA: &str = "wulog.alert/1.0.0";
 
 /// First 16 hex digits of the SHA-256 of this contract's JSON Schema.
@@ -39,99 +40,100 @@ pub struct Alert {
     pub id: String,
     /// Number of this document within the incident, from 1.
     pub seq: u32,
-    /// Whether hosts fail, or will fail unless somebody acts; absent in documents of failures.
+    /// Whether hosts fail, or will fail unless a person acts; absent in documents of failures.
     #[serde(default, skip_serializing_if = "IncidentKind::is_failures")]
     pub kind: IncidentKind,
     /// Whether the incident is over.
     pub state: State,
-    /// What happened that this document was written.
+    /// The reason for which this document was written.
     pub transition: Transition,
-    /// One sentence: what, how many of how many, since when, what they share.
+    /// One sentence: the failure, how many of how many hosts, since when, and what they share.
     pub summary: String,
-    /// Family of the failure that opened the incident; of a warning: of the failures that it warns of.
+    /// Family of the failure that opened the incident; of a warning: family of the failures that the warning predicts.
     pub family: Family,
-    /// All families of its failures: one cause may show as several.
+    /// All families of the incident's failures: one cause may show as several.
     pub families: Vec<Family>,
-    /// How bad, and why.
+    /// The level of severity, and the reasons for it.
     pub severity: Severity,
     /// When things happened.
     pub time: Times,
-    /// Which hosts, and how many of how many.
+    /// The affected hosts, and the active hosts with which they are compared.
     pub hosts: Hosts,
-    /// How fast it spreads.
+    /// How fast the incident spreads.
     pub growth: Growth,
-    /// What was seen against what was to be expected, when the incident was opened.
+    /// The number of failing hosts against the expected number, when the incident was opened.
     pub detection: Detection,
     /// The codes, most hosts first.
     pub codes: Vec<CodeCount>,
-    /// What fails, most hosts first; at most 20.
+    /// The subjects at which hosts fail, most hosts first; at most 20.
     pub subjects: Vec<SubjectCount>,
-    /// What affected hosts share and healthy ones do not; the likeliest cause first.
+    /// Values that affected hosts share and healthy hosts do not; the likeliest cause first.
     pub common_factors: Vec<Factor>,
     /// Dimensions in which affected and healthy hosts do not differ clearly.
     pub not_common: Vec<String>,
-    /// Dimensions of which a bound dropped facts, so that nothing can be said.
+    /// Dimensions of which a bound dropped facts, so that the alert makes no statement about them.
     pub unknown: Vec<String>,
-    /// What the inventories of certificates say about the cause, the likeliest first; empty where they say nothing.
+    /// Findings of the inventories of certificates about the cause, the likeliest first; empty where inventories have
+    /// none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateFinding>,
-    /// What worked elsewhere meanwhile.
+    /// Successes on healthy hosts in the same time.
     pub contrast: Contrast,
-    /// Where the proof stands in `wulog.raw`.
+    /// Positions of the failures in `wulog.raw`.
     pub evidence: Evidence,
-    /// What to check, in this order.
+    /// Checks to make, in this order.
     pub remediation: Vec<Step>,
-    /// A command that brings this alert forth again.
+    /// A command that writes this alert again.
     pub replay: String,
-    /// Other incidents that this one came of or went into.
+    /// Incidents that this incident was split from, split into, or merged with.
     #[serde(default, skip_serializing_if = "Related::is_empty")]
     pub related: Related,
-    /// What operators said of it: acknowledgement, silences, notes.
+    /// Acknowledgement, silences and notes of operators.
     #[serde(default, skip_serializing_if = "Handling::is_empty")]
     pub handling: Handling,
-    /// What wrote this.
+    /// Version, configuration and contracts of the detector that wrote this document.
     pub detector: Provenance,
 }
 
 /// Incidents by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Related {
-    /// The incident that has taken this one in: follow that one.
+    /// The incident that has taken in this incident: follow that incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<String>,
-    /// Incidents that turned out to have this one's cause.
+    /// Incidents with the same cause, which this incident has taken in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged_from: Vec<String>,
-    /// The incident whose hosts these were before they turned out to have a cause of their own.
+    /// The incident that held these hosts before they turned out to have a cause of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split_from: Option<String>,
-    /// Incidents that took some of this one's hosts.
+    /// Incidents that took some of this incident's hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub split_into: Vec<String>,
-    /// True when the detector's state was lost and this incident was taken from its last document: then hosts beyond
-    /// those that the document named are known by number only.
+    /// True when the detector's state was lost and this incident was taken from its last document. Hosts that the
+    /// document did not name are then known by number only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
 }
 
 impl Related {
-    /// Whether there is nothing to say.
+    /// Whether no incident is related.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Related::default()
     }
 }
 
-/// What an incident is about.
+/// Whether an incident reports failures or warns of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IncidentKind {
     /// Hosts fail.
     #[default]
     Failures,
-    /// A certificate will make hosts fail. [`Hosts::affected`] are the hosts that it concerns, and [`Hosts::active`] those
-    /// whose inventories tell; [`Times::onset`] is the log time at which the condition was first seen. Codes, subjects
-    /// and evidence are empty.
+    /// A certificate will make hosts fail. [`Hosts::affected`] are the hosts that the certificate concerns, and
+    /// [`Hosts::active`] the hosts whose inventories show the condition or its absence; [`Times::onset`] is the log
+    /// time at which the condition was first seen. Codes, subjects and evidence are empty.
     Warning,
 }
 
@@ -151,9 +153,9 @@ pub enum State {
     Open,
     /// Nearly all affected hosts have succeeded since.
     Resolved,
-    /// Nobody has newly failed for long, and the affected were never heard succeeding: given up, not solved.
+    /// No host has newly failed for long, and the affected hosts fell silent without a success: given up, not solved.
     Expired,
-    /// It goes on as another incident; see [`Related::merged_into`].
+    /// Another incident has taken in this incident; see [`Related::merged_into`].
     Merged,
 }
 
@@ -161,27 +163,27 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Transition {
-    /// The evidence is there.
+    /// The evidence suffices to open the incident.
     Opened,
     /// The number of hosts doubled, or a stable incident spreads again.
     Growing,
-    /// Nobody new has failed for a scan cycle.
+    /// No new host has failed for a scan cycle.
     Stable,
-    /// It is over; see [`Times::resolved`] and [`Hosts::silent`].
+    /// The incident is over; see [`Times::resolved`] and [`Hosts::silent`].
     Resolved,
-    /// It was over, and the same cause made a new cluster.
+    /// The incident was over, and the same cause made a new cluster.
     Reopened,
-    /// Affected hosts are not heard of any more since they failed; see [`Hosts::silent`].
+    /// Affected hosts have sent nothing since they failed; see [`Hosts::silent`].
     Silent,
-    /// Some of its hosts turned out to have another cause; see [`Related::split_into`].
+    /// Some hosts turned out to have another cause; see [`Related::split_into`].
     Split,
-    /// It took in another incident or family, or was taken in; see [`Related`].
+    /// The incident took in another incident or family, or was taken in; see [`Related`].
     Merged,
     /// Given up; see [`State::Expired`].
     Expired,
-    /// The records end here, as those of a replay do: the state of an open incident at their end.
+    /// The records end here, as they do in a replay: the state of an open incident at the end of the records.
     Status,
-    /// An operator acknowledged it, silenced it or wrote a note; see [`Alert::handling`].
+    /// An operator acknowledged or silenced the incident, or wrote a note; see [`Alert::handling`].
     Handled,
 }
 
@@ -209,23 +211,23 @@ impl Transition {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// For the morning.
+    /// Act on the next working morning.
     Low,
-    /// For today.
+    /// Act today.
     #[default]
     Medium,
-    /// For now.
+    /// Act now.
     High,
-    /// For everybody, now.
+    /// Act now, with everybody.
     Critical,
 }
 
-/// How bad it is.
+/// Level of severity and its reasons.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Severity {
     /// The level.
     pub level: Level,
-    /// Why it is that level.
+    /// The reasons for the level.
     pub reasons: Vec<String>,
 }
 
@@ -234,7 +236,7 @@ pub struct Severity {
 pub struct Times {
     /// Event time of the earliest failure of an affected host.
     pub onset: UtcTime,
-    /// True when hosts were failing already when they were first heard of: the real onset may be earlier.
+    /// True when hosts were already failing in their first records: the real onset may be earlier.
     pub ongoing_at_start: bool,
     /// Event time of the latest first failure of an affected host.
     pub last_new_host: UtcTime,
@@ -242,7 +244,7 @@ pub struct Times {
     pub opened: UtcTime,
     /// Log time of this document.
     pub updated: UtcTime,
-    /// Log time at which it was resolved.
+    /// Log time at which the incident was resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<UtcTime>,
 }
@@ -260,11 +262,11 @@ pub struct Hosts {
     pub new_since_last: u64,
     /// Affected hosts that have succeeded at their subject since.
     pub recovered: u64,
-    /// Affected hosts that have not succeeded and have not been heard of for two days.
+    /// Affected hosts that have not succeeded and have sent nothing for two days.
     pub silent: u64,
-    /// Hosts that were failing already before they could count as new, and are set aside.
+    /// Hosts that were failing already before they could count as new; they are excluded.
     pub chronic_excluded: u64,
-    /// Hosts whose logs nobody can read: they count neither as active nor as healthy.
+    /// Hosts whose logs cannot be read: they count neither as active nor as healthy.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unreadable: u64,
     /// Names of affected hosts by first failure.
@@ -282,7 +284,7 @@ pub struct Hosts {
 /// How fast an incident spreads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Growth {
-    /// Time in which the newer half of the affected hosts failed first: how long the last doubling took.
+    /// Time in which the newer half of the affected hosts failed first: the duration of the last doubling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubling_secs: Option<u64>,
     /// Affected hosts that failed first in the last hour before [`Times::last_new_host`].
@@ -292,9 +294,9 @@ pub struct Growth {
 /// Why the incident was opened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Detection {
-    /// What decided.
+    /// The rule or statistic that opened the incident.
     pub method: Method,
-    /// Name of the operator's rule that opened it.
+    /// Name of the operator's rule that opened the incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// Names of all operator's rules that the incident has met, in the order of the configuration.
@@ -304,25 +306,25 @@ pub struct Detection {
     pub window_secs: u64,
     /// Hosts newly failing in the window.
     pub seen_hosts: u64,
-    /// Hosts that the fleet's own history predicts for such a window.
+    /// Hosts that the fleet's own history predicts for a window of this length.
     pub expected_hosts: f64,
-    /// Probability of that many or more by the fleet's own history.
+    /// Probability of at least as many hosts by the fleet's own history.
     pub p_value: f64,
     /// The probability below which an incident is opened.
     pub alpha: f64,
-    /// Newly failing hosts in the history that was compared with; those of other incidents are left out.
+    /// Newly failing hosts in the compared history, without those of other incidents.
     pub history_hosts: u64,
     /// Size of that history: quarter hours in which a host was active, summed over hosts.
     pub history_active_quarter_hours: u64,
 }
 
-/// What decides that failures are a cluster.
+/// The rule or statistic by which failures are a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Far more than a gamma-Poisson prediction from the fleet's history.
     GammaPoisson,
-    /// Far more hosts at one update than the fleet's failures at others predict for as many attempts at it.
+    /// Far more hosts at one update than the fleet's failures at other updates predict for as many attempts.
     SameUpdate,
     /// Hosts that newly failed over days, nearly all of which share a value that few of the fleet have.
     Concentration,
@@ -330,11 +332,13 @@ pub enum Method {
     SmallFleet,
     /// An operator's rule.
     Rule,
-    /// Far more of the hosts that failed have gone silent since than of those that did not.
+    /// Far more of the failed hosts than of the other hosts have gone silent.
     Silence,
-    /// A certificate that signs updates is about to expire; [`Detection::window_secs`] is how long before it is told.
+    /// A certificate that signs updates is about to expire; [`Detection::window_secs`] is how long before the end the
+    /// warning opens.
     CertificateExpires,
-    /// A certificate that signs updates has not reached all clients; [`Detection::window_secs`] is how long they had.
+    /// A certificate that signs updates has not reached all clients; [`Detection::window_secs`] is the time that the
+    /// clients had.
     CertificateMissing,
 }
 
@@ -343,22 +347,22 @@ pub enum Method {
 pub struct CodeCount {
     /// HRESULT, `0x%08x`.
     pub code: String,
-    /// Its symbol, where known.
+    /// Symbol of a known code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbol: Option<String>,
-    /// Affected hosts whose first failure had it.
+    /// Affected hosts whose first failure had this code.
     pub hosts: u64,
 }
 
-/// One thing that fails.
+/// One subject at which hosts fail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectCount {
     /// `update:GUID`, `file:NAME` or `server:HOST`.
     pub subject: String,
-    /// What people call it, such as an update's title and KB number; absent where nobody said.
+    /// Name for people, such as an update's title and KB number; absent where no line named the subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Affected hosts whose first failure was at it.
+    /// Affected hosts whose first failure was at this subject.
     pub hosts: u64,
 }
 
@@ -369,30 +373,32 @@ pub struct Factor {
     pub dimension: String,
     /// The value.
     pub value: String,
-    /// What people call the value, such as an update's title and KB number; absent where nobody said.
+    /// Name for people, such as an update's title and KB number; absent where no line named the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Share of affected hosts that have it, of those that could have told.
+    /// Share of affected hosts with the value, among the affected hosts whose dimension is known.
     pub coverage: f64,
-    /// Affected hosts that could have told, since the dimension is known of them; absent in older documents.
+    /// Affected hosts whose dimension is known; absent in older documents.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub known_hosts: u64,
-    /// Share of active, healthy hosts that have it.
+    /// Share of active, healthy hosts that have the value.
     pub in_healthy: f64,
     /// `coverage / in_healthy`; absent when no healthy host has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lift: Option<f64>,
-    /// Probability of so many affected hosts with it if it had nothing to do with failing (exact, one-sided).
+    /// Probability of so many affected hosts with the value if the value had nothing to do with failing (exact,
+    /// one-sided).
     pub p_value: f64,
-    /// The factor before it that it only goes along with, as `dimension=value`.
+    /// An earlier factor whose hosts have this value too, as `dimension=value`: this factor only goes along with the
+    /// earlier one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goes_along_with: Option<String>,
-    /// True where no healthy host ever tried it, so that it may be the carrier of the cause rather than the cause.
+    /// True where no healthy host ever tried the update, so the update may be only the carrier of the cause.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untried_elsewhere: bool,
 }
 
-/// What worked elsewhere meanwhile.
+/// Successes on healthy hosts in the same time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Contrast {
     /// Healthy hosts on which one of [`Alert::subjects`] succeeded.
@@ -401,14 +407,14 @@ pub struct Contrast {
     pub same_first_factor_healthy_hosts: u64,
 }
 
-/// Where the proof stands.
+/// Positions of the failures in `wulog.raw`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// For each partition of `wulog.raw` the offsets that hold the first failures, last one excluded.
+    /// For each partition of `wulog.raw` the offsets that hold the first failures; the end of each range is excluded.
     pub ranges: Vec<RawRange>,
     /// The earliest failures one by one, at most 10.
     pub exemplars: Vec<Exemplar>,
-    /// Affected hosts that were heard of only after the fact.
+    /// Affected hosts whose lines arrived only after the incident had opened.
     pub late_hosts: u64,
 }
 
@@ -428,9 +434,9 @@ pub struct RawRange {
 pub struct Exemplar {
     /// Host name.
     pub host: String,
-    /// When it failed first.
+    /// Event time of the host's first failure.
     pub time: UtcTime,
-    /// What it failed at.
+    /// Subject at which the host failed.
     pub subject: String,
     /// HRESULT, `0x%08x`.
     pub code: String,
@@ -443,29 +449,29 @@ pub struct Exemplar {
 /// One thing to check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
-    /// What to look at, and what it means.
+    /// The object of the check, and the meaning of its result.
     pub check: String,
-    /// A command that shows it.
+    /// A command that performs the check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// Where to run it.
+    /// Where to run the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,
-    /// What the inventories of certificates answer to it; absent where nobody looked.
+    /// The answer that inventories of certificates give to this check; absent without an inventory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<String>,
 }
 
-/// What wrote a document.
+/// The program and the contracts behind a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Provenance {
     /// Version of the detector.
     pub version: String,
-    /// First 16 hex digits of the SHA-256 of its configuration as JSON.
+    /// First 16 hex digits of the SHA-256 of the detector's configuration as JSON.
     pub config_hash: String,
-    /// The same of the JSON Schema of this document.
+    /// First 16 hex digits of the SHA-256 of the JSON Schema of this document.
     pub schema_hash: String,
-    /// The same of the table of codes.
+    /// First 16 hex digits of the SHA-256 of the table of codes.
     pub code_table_hash: String,
 }
 

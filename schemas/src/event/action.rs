@@ -1,10 +1,10 @@
-//! `event.action`: what a line is about, from a closed list, so that searches and dashboards can rely on it.
+//! `event.action`: the kind of a line, from a closed list, so that searches and dashboards can rely on it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-/// What a line is about.
+/// The kind of a line, or of an event without a line.
 #[derive(
     Clone,
     Copy,
@@ -33,11 +33,11 @@ pub enum Action {
     Separator,
     /// A fact about client, host or policy: version, WSUS server, target group, OS.
     Configuration,
-    /// Automatic updates or an application asks the agent for a search, download or installation, and gets its answer.
+    /// Automatic updates or an application asks the agent for a search, download or installation, and gets the answer.
     ClientCall,
     /// A search for updates starts.
     ScanStart,
-    /// What a search looks for and finds.
+    /// Criteria or results of a search.
     ScanProgress,
     /// A search for updates ends.
     ScanEnd,
@@ -97,9 +97,9 @@ pub enum Action {
     HandlerStep,
     /// Status or events are reported to the server, or to Windows Error Reporting.
     Report,
-    /// A step failed, with a code, outside all of the above.
+    /// A step failed, with a code, and no other action applies.
     OperationFailed,
-    /// A record that the decoder of the host had no format for.
+    /// A record for which the decoder of the host had no format.
     Undecoded,
     /// The line continues the one above.
     Continuation,
@@ -107,7 +107,7 @@ pub enum Action {
     Log,
     /// An operation on an update, or a scan, failed for a reason of certificate trust.
     AttemptFailed,
-    /// An operation succeeded, or an update that failed is not offered any more.
+    /// An operation succeeded, or an update that failed is no longer offered.
     AttemptSucceeded,
     /// A host sent an inventory of its certificates.
     CertificateInventory,

@@ -1,6 +1,7 @@
-//! `event.id`: the same line has the same id in every run, and the ids of one file sort as its lines stand in it.
+//! `event.id`: a line has the same id in every run, and the ids of one file sort in the order of its lines.
 //!
-//! A SHA-256 for each line cost as much as taking the line apart, so what lines of a file have in common is hashed once.
+//! A SHA-256 for each line costs as much as parsing the line, so the part that all lines of a file share is hashed
+//! once.
 
 use std::fmt;
 
@@ -9,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::signal::RawPosition;
 
-/// A file of a host since one epoch began: the head of its lines' ids. 96 bits of a SHA-256 are enough that no two of
-/// the files that a fleet will ever have share one.
+/// A file of a host within one epoch: the first part of the ids of its lines. 96 bits of a SHA-256 suffice to keep all
+/// files of a fleet apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileId([u8; 12]);
 
@@ -26,7 +27,7 @@ impl FileId {
         FileId(head(hasher))
     }
 
-    /// The head for a line that came second at its position, where another line has the plain id.
+    /// The first part of the id for a second line at the same position: the first line has the plain id.
     #[must_use]
     pub fn rewound(self, line_hash: u32) -> FileId {
         let mut hasher = Sha256::new();
@@ -51,7 +52,7 @@ pub struct EventId {
 }
 
 impl EventId {
-    /// The id as documents have it.
+    /// The id as documents write it.
     #[must_use]
     pub fn to_hex(self) -> [u8; 40] {
         let mut words = [0; 20];
@@ -71,7 +72,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// The id of an attempt, by its host, its subject and the id of its first line: 40 hex digits, as a line has.
+/// The id of an attempt, from its host, its subject and the id of its first line: 40 hex digits, like the id of a line.
 #[must_use]
 pub fn attempt_id(host: &str, subject: &str, first_line: &str) -> String {
     let mut hasher = Sha256::new();
@@ -95,7 +96,7 @@ pub fn certificate_event_id(host: &str, raw: RawPosition, store: &str, sha1: &st
     hasher.finalize()[..20].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The id of a raw record that is no line: 24 hex digits.
+/// The id of a raw record that is not a line: 24 hex digits.
 #[must_use]
 pub fn pipeline_error_id(raw: RawPosition) -> String {
     let mut hasher = Sha256::new();

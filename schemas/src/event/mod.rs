@@ -1,7 +1,7 @@
-//! The event: one ECS-shaped JSON document for each log line, and one for each attempt that lines tell of.
+//! The event: one ECS-shaped JSON document for each log line, and one for each attempt.
 //!
-//! Standard facts stand in the fields of ECS 9.4; everything of our own stands under `wu.*`, labels of the host under
-//! `labels.*`. Fields borrow, since this is built once for every line and lives only until it is serialized.
+//! Standard facts stand in the fields of ECS 9.4; fields of wulog stand under `wu.*`, labels of the host under
+//! `labels.*`. Fields borrow, since an event is built for every line and lives only until it is serialized.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,16 +33,16 @@ pub struct Event<'a> {
     /// The ECS version.
     #[serde(borrow)]
     pub ecs: Ecs<'a>,
-    /// The line after its columns.
+    /// The text of the line after its columns.
     #[serde(borrow)]
     pub message: Text<'a>,
-    /// What happened.
+    /// Kind, action, outcome, id and times of the event.
     #[serde(borrow)]
     pub event: EventFields<'a>,
-    /// The failure, where the line has one.
+    /// The failure, if the line has one.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorFields<'a>>,
-    /// The host, where it is known.
+    /// The host, if it is known.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostFields<'a>>,
     /// The log that the line stands in.
@@ -75,7 +75,7 @@ pub struct Event<'a> {
     /// The computer.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceFields<'a>>,
-    /// Everything to search by, over all fields.
+    /// Hosts and hashes of all fields, for searches.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub related: Option<RelatedFields<'a>>,
     /// `cert-trust` on a line with a code of certificate trust.
@@ -84,7 +84,7 @@ pub struct Event<'a> {
     /// Labels that the host's collector was given, and named captures of the operator's patterns.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Cow<'a, BTreeMap<String, String>>>,
-    /// What ECS has no field for.
+    /// Fields of wulog for which ECS has none.
     #[serde(borrow)]
     pub wu: WuFields<'a>,
 }
@@ -103,7 +103,7 @@ pub struct Ecs<'a> {
 pub enum EventKind {
     /// A log line, or an attempt.
     Event,
-    /// A raw record that is no log line: see `error.*` and `wu.raw`.
+    /// A raw record that is not a log line: see `error.*` and `wu.raw`.
     PipelineError,
 }
 
@@ -116,7 +116,7 @@ pub enum EventType {
     Installation,
     /// An uninstallation.
     Deletion,
-    /// Everything else.
+    /// Any other event.
     Info,
 }
 
@@ -125,18 +125,18 @@ pub enum EventType {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum EventOutcome {
-    /// The line says that it succeeded.
+    /// The line reports a success.
     Success,
-    /// The line says that it failed.
+    /// The line reports a failure.
     Failure,
-    /// It says neither.
+    /// The line reports neither.
     Unknown,
 }
 
 /// `event.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventFields<'a> {
-    /// A line, or a record that is none.
+    /// Whether the event is about a line or an attempt, or about a record that is not a line.
     pub kind: EventKind,
     /// Always `package`.
     #[serde(borrow)]
@@ -144,11 +144,11 @@ pub struct EventFields<'a> {
     /// Installation, uninstallation or neither.
     #[serde(rename = "type")]
     pub type_: [EventType; 1],
-    /// What the line is about, from a closed list.
+    /// The kind of the line, from a closed list.
     pub action: Action,
-    /// How it ended.
+    /// The outcome that the line reports.
     pub outcome: EventOutcome,
-    /// HRESULT `0x%08x`, unless it is zero; where there is none, the event id of REPORT EVENT.
+    /// HRESULT `0x%08x`, unless it is zero; without an HRESULT, the event id of REPORT EVENT.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Text<'a>>,
     /// The highest severity that an operator's pattern gives the line: 1 low, 2 medium, 3 high, 4 critical.
@@ -167,18 +167,18 @@ pub struct EventFields<'a> {
     /// Event time of the first line of an attempt, RFC 3339 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// The UTC offset that `@timestamp` was computed with, `+01:00`.
+    /// The UTC offset with which `@timestamp` was computed, `+01:00`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
-    /// Stable id: of a line see [`EventId`], of an attempt see [`attempt_id`].
+    /// Stable id: for a line see [`EventId`], for an attempt see [`attempt_id`].
     pub id: String,
-    /// Logical offset of the line in its file: orders lines of one time.
+    /// Logical offset of the line in its file: orders lines with equal times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
     /// CRC-32 of the line as the collector read it, 8 hex digits.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<Text<'a>>,
-    /// The raw line, exactly. An attempt has none: it names its lines in `wu.lines`.
+    /// The raw line, exactly. An attempt has no raw line: its lines stand in `wu.lines`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Text<'a>>,
 }
@@ -192,7 +192,7 @@ pub struct ErrorFields<'a> {
     /// Symbol such as `CERT_E_UNTRUSTEDROOT`; `malformed_record` or `panic` for a pipeline error.
     #[serde(borrow, rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub type_: Option<Text<'a>>,
-    /// What the code means.
+    /// Meaning of the code.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Text<'a>>,
 }
@@ -220,7 +220,7 @@ pub struct OsFields<'a> {
     /// Always `windows`.
     #[serde(borrow, rename = "type")]
     pub type_: Text<'a>,
-    /// Version as the log last said it, `10.0.19045.2728`.
+    /// Version that the host's log named last, `10.0.19045.2728`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Text<'a>>,
 }
@@ -228,7 +228,7 @@ pub struct OsFields<'a> {
 /// `log.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogFields<'a> {
-    /// `warning` or `fatal`, where the line says so.
+    /// `warning` or `fatal`, if the line has a level.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Text<'a>>,
     /// Component column.
@@ -259,7 +259,7 @@ pub struct OriginFile<'a> {
     /// Source file, as written.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Text<'a>>,
-    /// Line in it.
+    /// Line in the source file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
 }
@@ -281,10 +281,10 @@ pub struct ProcessFields<'a> {
     /// Thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<ThreadFields>,
-    /// Name of the program, as its banner said.
+    /// Name of the program, from its banner.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Text<'a>>,
-    /// Path of the program, on the line that says it.
+    /// Path of the program, on the line that holds it.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub executable: Option<Text<'a>>,
 }
@@ -292,7 +292,7 @@ pub struct ProcessFields<'a> {
 /// `process.thread.*`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadFields {
-    /// Thread id as a number, whatever base the line writes it in.
+    /// Thread id as a number; the line may write it in decimal or hexadecimal.
     pub id: u32,
 }
 
@@ -315,13 +315,13 @@ pub struct UserFields<'a> {
 /// `file.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileFields<'a> {
-    /// Path of the checked file; a certificate in a store has none.
+    /// Path of the checked file; absent for a certificate in a store.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Text<'a>>,
-    /// What the check said.
+    /// Result of the check.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub code_signature: Option<SignatureFields<'a>>,
-    /// The certificate that an inventory lists, or the one with which the file is signed.
+    /// The certificate in an inventory, or the certificate with which the file is signed.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub x509: Option<X509Fields<'a>>,
 }
@@ -372,7 +372,7 @@ pub struct CertificateFields<'a> {
     /// SHA-256 thumbprint, 64 hex digits.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Text<'a>>,
-    /// Who put it there: `group_policy`, `enterprise`, `local`.
+    /// The party that put the certificate there: `group_policy`, `enterprise`, `local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<crate::certificate::Origin>,
     /// For the signer of a file: whether the signature carries a time stamp.
@@ -393,7 +393,7 @@ pub struct SignatureFields<'a> {
 /// `package.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PackageFields<'a> {
-    /// Title of the update, else its KB.
+    /// Title of the update, otherwise its KB.
     #[serde(borrow)]
     pub name: Text<'a>,
 }
@@ -415,7 +415,7 @@ pub struct ServiceFields<'a> {
 /// `url.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UrlFields<'a> {
-    /// As the line writes it.
+    /// The URL as the line writes it.
     #[serde(borrow)]
     pub full: Text<'a>,
     /// Host name, lower case.
@@ -457,7 +457,7 @@ pub struct DeviceFields<'a> {
 /// `device.model.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelFields<'a> {
-    /// As the line says it.
+    /// The model as the line writes it.
     #[serde(borrow)]
     pub name: Text<'a>,
 }
@@ -468,12 +468,12 @@ pub struct RelatedFields<'a> {
     /// The host and the server that the line names.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<Text<'a>>,
-    /// SHA-1 by which a file is named, lower case.
+    /// SHA-1 in the name of a file, lower case.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub hash: Vec<Text<'a>>,
 }
 
-/// Which form a line has.
+/// The form of a line.
 #[derive(
     Clone,
     Copy,
@@ -504,7 +504,7 @@ pub enum Form {
     WuaHandler,
     /// A message whose columns were lost, with or without its component.
     Message,
-    /// Neither columns nor component: a continuation, or a form that nobody has seen.
+    /// Neither columns nor component: a continuation, or an unknown form.
     Text,
     /// CBS.log: servicing of Windows components.
     Cbs,
@@ -533,7 +533,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// True for the log of another program. Its failures are not those of the Windows Update client.
+    /// True for the log of another program. A failure in such a log is not a failure of the Windows Update client.
     #[must_use]
     pub const fn is_foreign(self) -> bool {
         match self {
@@ -550,14 +550,14 @@ impl Form {
         }
     }
 
-    /// True for a whole record of a log that wulog reads failures from: columns or fields are there.
+    /// True for a whole record, with columns or fields, of a log from which wulog reads failures.
     #[must_use]
     pub const fn is_record(self) -> bool {
         matches!(self, Form::Legacy | Form::Etw | Form::ReportingEvents | Form::WuaHandler)
     }
 }
 
-/// Where the offset, or the whole time, of `@timestamp` comes from; the best that is known, in this order.
+/// The source of the offset, or of the whole time, of `@timestamp`; the best source that applies, in this order.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray,
 )]
@@ -566,7 +566,7 @@ impl Form {
 pub enum TimeSource {
     /// The line writes its own offset.
     Line,
-    /// The process that wrote the line told its offset: in its `Logging initialized` banner or in a later REPORT EVENT.
+    /// The process that wrote the line gave its offset: in its `Logging initialized` banner or in a later REPORT EVENT.
     Banner,
     /// The host's time zone, from its heartbeat.
     Zone,
@@ -574,36 +574,36 @@ pub enum TimeSource {
     Header,
     /// `utc_offset` or `time_zone` of the configuration.
     Config,
-    /// Nothing is known: UTC.
+    /// No offset is known: UTC is assumed.
     Assumed,
-    /// The line has no time: that of the line before it.
+    /// The line has no time: the time of the line before it.
     Previous,
-    /// The line has no time and none came before: when the collector read it.
+    /// The line has no time and follows no line with a time: the time at which the collector read the line.
     Read,
-    /// Nor is that known: when Kafka took the record.
+    /// The collector's time is not known either: the time at which Kafka took the record.
     Log,
 }
 
-/// Something about a line that a reader should know.
+/// A property of a line that a reader should know.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Flag {
-    /// The file began a new epoch and the line is not newer than what came before: a checkpoint was lost.
+    /// The file began a new epoch, and the line is not newer than the lines before: a checkpoint was lost.
     Reread,
-    /// The position was taken by another line before: a reverted snapshot or a non-persistent desktop.
+    /// Another line had this position before: a reverted snapshot or a non-persistent desktop.
     Rewound,
     /// Bytes that could not be decoded stand as U+FFFD.
     Lossy,
-    /// The line was too long and its end is missing.
+    /// The line was too long, and its end is missing.
     Truncated,
-    /// The line's time lies in the future, or in no year of Windows Update; log time stands in its place.
+    /// The line's time lies in the future, or before the first Windows Update; log time replaces it.
     TimeSuspect,
-    /// The local time came twice, in autumn; the first is taken.
+    /// The local time exists twice, in autumn; the first one is taken.
     TimeFold,
-    /// The local time never came, in spring; it is moved on by the gap.
+    /// The local time does not exist, in spring; it is moved forward by the gap.
     TimeGap,
     /// No offset is known and UTC is assumed.
     TimeAssumed,
@@ -618,10 +618,10 @@ pub enum Flag {
 /// `wu.*`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WuFields<'a> {
-    /// Which form the line has.
+    /// The form of the line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub form: Option<Form>,
-    /// Family of certificate-trust failures that the code counts for.
+    /// Family of certificate-trust failures to which the code belongs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Family>,
     /// The operation that is open on the line's thread; the operation of an attempt.
@@ -630,10 +630,10 @@ pub struct WuFields<'a> {
     /// The subject of an attempt: `update:GUID`, `server:HOST[:PORT]`, `file:NAME` or `unknown`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Text<'a>>,
-    /// Server that an attempt talked to, `host[:port]`.
+    /// Server that the client contacted in an attempt, `host[:port]`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub server: Option<Text<'a>>,
-    /// How the success of an attempt is known where no line states it: `not_offered`.
+    /// Evidence for the success of an attempt that no line states: `not_offered`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Text<'a>>,
     /// All codes of the line in their order, each once; at most [`CODES_MAX`](crate::hresult::CODES_MAX).
@@ -645,7 +645,7 @@ pub struct WuFields<'a> {
     /// Revision of the update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_revision: Option<u32>,
-    /// `KB890830`
+    /// The KB number, `KB890830`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub kb: Option<Text<'a>>,
     /// Calling application.
@@ -684,18 +684,18 @@ pub struct WuFields<'a> {
     /// Names of the operator's patterns that match, in the order of the configuration.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub pattern: Vec<Text<'a>>,
-    /// `event.id` of the line that this one continues.
+    /// `event.id` of the line that this line continues.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Text<'a>>,
     /// `event.id` of the lines of an attempt, the first one first; at most 32.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Text<'a>>,
-    /// The certificate that an event of an inventory is about.
+    /// The certificate that an event of an inventory describes.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateFields<'a>>,
     /// Where the event time comes from.
     pub time_source: TimeSource,
-    /// What a reader should know; absent when there is nothing.
+    /// Properties that a reader should know; absent when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,
     /// Where in its file the line stands.
@@ -706,7 +706,7 @@ pub struct WuFields<'a> {
 }
 
 impl WuFields<'_> {
-    /// The fields that every event has, and none of the others.
+    /// An event with the fields that every event has; all other fields are empty.
     #[must_use]
     pub fn new(time_source: TimeSource, raw: RawFields) -> Self {
         WuFields {
@@ -758,7 +758,7 @@ pub enum OpenOperation {
     Install,
     /// An uninstallation.
     Uninstall,
-    /// The check of a signature outside of the others; only an attempt has it.
+    /// The check of a signature outside of the other operations; only an attempt has it.
     Verification,
 }
 
@@ -781,7 +781,7 @@ pub struct ReportFields<'a> {
     pub instance: Text<'a>,
     /// Event id, such as 161.
     pub event_id: u32,
-    /// Its name, `AGENT_DOWNLOAD_FAILED`.
+    /// Name of the event, `AGENT_DOWNLOAD_FAILED`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub event_name: Option<Text<'a>>,
     /// 1 for clients.

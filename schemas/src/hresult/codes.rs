@@ -8,7 +8,7 @@
 
 use super::{family, is_failure};
 
-/// Most codes of one line. Lines of real logs have up to three; a list beyond this is a dump that nobody reads by code.
+/// Maximum number of codes of one line. Lines of real logs have up to three codes; a longer list is a dump.
 pub const CODES_MAX: usize = 8;
 
 /// The codes of one line in their order, each once.
@@ -20,17 +20,17 @@ pub struct Codes {
     decides: Rank,
 }
 
-/// How much weight a code has among the codes of its line.
+/// Precedence of a code among the codes of its line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     #[default]
     None,
     /// Zero.
     Done,
-    /// A success that says more than zero, such as `0x00240005`: a restart is needed.
+    /// A success code other than zero, such as `0x00240005`: a restart is needed.
     Success,
     Failure,
-    /// A failure of certificate trust: the cause, where other codes of the line only wrap it.
+    /// A failure of certificate trust: the cause, which other codes of the line only wrap.
     Trust,
 }
 
@@ -54,7 +54,7 @@ impl Codes {
         codes
     }
 
-    /// Takes the next code of the line. A code beyond [`CODES_MAX`] is not listed, but may still decide.
+    /// Adds the next code of the line. A code beyond [`CODES_MAX`] is not listed, but may still decide.
     pub fn add(&mut self, code: u32) {
         let rank = Rank::of(code);
         if rank > self.decides {
@@ -67,14 +67,14 @@ impl Codes {
         }
     }
 
-    /// The code that decides: a failure of certificate trust before any other failure, a failure before a success, a
-    /// success that says more before zero; of equals the first.
+    /// The code that decides: a failure of certificate trust before any other failure, a failure before a success,
+    /// another success code before zero. Among equals the first one decides.
     #[must_use]
     pub fn decisive(&self) -> Option<u32> {
         self.decisive
     }
 
-    /// All codes other than zero, which says only that something was done.
+    /// All codes other than zero, which reports only that a step ended.
     pub fn all(&self) -> impl Iterator<Item = u32> {
         self.codes[..usize::from(self.len)].iter().copied().filter(|code| *code != 0)
     }

@@ -1,4 +1,4 @@
-//! HRESULTs of Windows Update and of certificate trust: symbol, meaning and the family that is counted together.
+//! HRESULTs of Windows Update and of certificate trust: symbol, meaning and family.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub use codes::{CODES_MAX, Codes};
 pub use scan::{find_hresult, find_hresults, parse_hresult};
 pub use table::{entries, lookup, table_hash};
 
-/// Codes that one cause can produce side by side are one family, and are counted together.
+/// A group of codes that one cause can produce side by side. Codes of a family are counted together.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
 )]
@@ -69,20 +69,20 @@ impl fmt::Display for Family {
     }
 }
 
-/// What is known of a code.
+/// The facts about a known code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The HRESULT.
     pub code: u32,
     /// Its name, such as `CERT_E_UNTRUSTEDROOT`.
     pub symbol: &'static str,
-    /// What it means in a few words.
+    /// Its meaning in a few words.
     pub text: &'static str,
-    /// The family of trust failures that it counts for; `None` for everything that is not a trust failure by itself.
+    /// The family of trust failures to which the code belongs; `None` for a code that is not a trust failure by itself.
     pub family: Option<Family>,
 }
 
-/// The family of trust failures that `code` counts for.
+/// The family of trust failures to which `code` belongs.
 #[must_use]
 pub fn family(code: u32) -> Option<Family> {
     lookup(code).and_then(|entry| entry.family)
@@ -120,7 +120,7 @@ mod tests {
             (0x800B_0111, Some(Distrust)),
             (0x8024_7140, Some(Metadata)),
             (0x8009_2026, Some(Policy)),
-            // Often listed beside trust failures, but none by themselves.
+            // These codes often stand beside trust failures, but are not trust failures themselves.
             (0x8007_2EFE, None),
             (0x8009_2004, None),
             (0x8024_5006, None),

@@ -1,7 +1,7 @@
 //! The table of codes: `schemas/hresult/codes.tsv`, read once at first use.
 //!
-//! The file is the only place that names codes; a generated Rust table beside it would be a second one to keep in step.
-//! Reading it takes well below a millisecond.
+//! The file is the only place that names codes; a generated Rust table would be a second place to keep up to date.
+//! Reading the file takes well below a millisecond.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ const TEXT: &str = include_str!("../../hresult/codes.tsv");
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(TEXT));
 
-/// Codes apart from their entries, since a search touches codes only.
+/// Codes apart from their entries, since a search reads codes only.
 struct Table {
     codes: Vec<u32>,
     entries: Vec<Entry>,
@@ -26,7 +26,7 @@ impl Table {
     }
 }
 
-/// What is known of `code`.
+/// The entry of `code`.
 #[must_use]
 pub fn lookup(code: u32) -> Option<&'static Entry> {
     let table = &*TABLE;
@@ -39,13 +39,13 @@ pub fn table_hash() -> String {
     hex_digest_bytes(TEXT.as_bytes())[..16].to_owned()
 }
 
-/// Every code that is known, in order.
+/// Every known code, in order.
 #[must_use]
 pub fn entries() -> &'static [Entry] {
     &TABLE.entries
 }
 
-/// `code TAB symbol TAB family TAB who names it TAB text`.
+/// Parses one row: `code TAB symbol TAB family TAB source of the name TAB text`.
 fn row(line: &'static str) -> Option<Entry> {
     let mut fields = line.split('\t');
     let code = u32::from_str_radix(fields.next()?, 16).ok()?;

@@ -1,4 +1,4 @@
-//! The hash of a line as its header says it.
+//! The hash of a line as its header writes it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,8 +9,8 @@ use crate::event::hex_digits;
 
 /// CRC-32 of a line before redaction.
 ///
-/// A number where collectors wrote it: as text it was checked for UTF-8, parsed and escaped for each line, which took 2 % of
-/// the Normalizer's time.
+/// The hash of a collector is kept as a number: as text it was checked for UTF-8, parsed and escaped for each line,
+/// which took 2 % of the Normalizer's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineHash<'a> {
     /// Eight lower-case hex digits, as collectors write them.
@@ -20,7 +20,7 @@ pub enum LineHash<'a> {
 }
 
 impl LineHash<'_> {
-    /// The number that eight lower-case hex digits write.
+    /// The number in eight lower-case hex digits.
     pub(super) fn crc(digits: &[u8; 8]) -> Option<u32> {
         // All eight at once: one after the other took 97 instructions a line.
         const ONES: u64 = u64::MAX / 255;
@@ -48,7 +48,7 @@ impl<'a> From<Cow<'a, str>> for LineHash<'a> {
     }
 }
 
-/// The text that stands in the header.
+/// Writes the text of the header.
 impl fmt::Display for LineHash<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,9 +1,10 @@
-//! The raw record: the line as value, everything else in ONE header, as compact JSON.
+//! The raw record: the line is the value, all other facts are compact JSON in ONE header.
 //!
-//! One header, since each header costs librdkafka CPU: measured over 1M lines, none 0.9-1.2 CPU-s, one of 110 bytes
-//! 1.5-1.9, seven 3.8-4.5.
+//! There is one header, since each header costs librdkafka CPU: measured over 1M lines, none 0.9-1.2 CPU-s, one of 110
+//! bytes 1.5-1.9, seven 3.8-4.5.
 //!
-//! The record key is the [host id](crate::host::HostId). `(host id, file, epoch, offset)` is a line's identity for ever.
+//! The record key is the [host id](crate::host::HostId). `(host id, file, epoch, offset)` is a line's identity for
+//! ever.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,18 +24,18 @@ pub const HEADER: &str = "wulog";
 /// The contract's version; readers accept this one and the one before.
 pub const VERSION: u8 = 1;
 
-/// What one record of `wulog.raw` is.
+/// The kind of a record of `wulog.raw`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// One log line: the value is the line, UTF-8, without its line ending.
     #[default]
     Line,
-    /// A host lives: the value is a [`Heartbeat`].
+    /// State of a host's collector: the value is a [`Heartbeat`].
     Heartbeat,
-    /// Time passed and nothing came: empty value, appended by the processor that owns the partition.
+    /// Time passed without a record: empty value, appended by the processor that owns the partition.
     Tick,
-    /// What a host trusts: the value is an [`Inventory`](crate::certificate::Inventory).
+    /// Certificate stores of a host: the value is an [`Inventory`](crate::certificate::Inventory).
     Certificates,
 }
 
@@ -44,7 +45,7 @@ impl Kind {
     }
 }
 
-/// Which log a line comes from.
+/// The log from which a line comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -58,7 +59,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The log that a file of this name is; rotated files begin with the name of the log.
+    /// The log by the name of its file; names of rotated files begin with the name of the log.
     #[must_use]
     pub fn of_file_name(name: &str) -> Source {
         let starts = |prefix: &str| {
@@ -83,7 +84,7 @@ impl Source {
 pub struct RawHeader {
     /// Version of this contract.
     pub v: u8,
-    /// What the record is; absent means a line.
+    /// The kind of the record; absent for a line.
     #[serde(default, skip_serializing_if = "Kind::is_line")]
     pub kind: Kind,
     /// Host name as the collector knows it, lower case.
@@ -92,7 +93,7 @@ pub struct RawHeader {
     /// Path of the file on the host, or on the share from which it was gathered.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
-    /// Which log the file is.
+    /// The kind of log.
     #[serde(default)]
     pub source: Source,
     /// Epoch: 64 random bits as 16 hex digits, minted when no anchor of the file matches.
@@ -110,7 +111,7 @@ pub struct RawHeader {
     /// When the collector read the line, milliseconds since 1970 UTC, by the host's clock.
     #[serde(default)]
     pub read: i64,
-    /// The host's UTC offset when the line was read, minutes east; absent where the collector can't know it.
+    /// The host's UTC offset when the line was read, minutes east; absent where the collector cannot know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utc: Option<i32>,
     /// True where bytes could not be decoded and stand as U+FFFD.
@@ -121,13 +122,13 @@ pub struct RawHeader {
     pub truncated: bool,
 }
 
-/// The value of a [`Kind::Heartbeat`] record: the host lives, and whether all that it had is shipped.
+/// The value of a [`Kind::Heartbeat`] record: the state of a collector, and whether all lines of the host are shipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "wulog heartbeat")]
 pub struct Heartbeat {
     /// Version of the collector.
     pub version: String,
-    /// IANA time zone of the host, where known, such as `Europe/Berlin`.
+    /// IANA time zone of the host, if known, such as `Europe/Berlin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// Labels from the collector's configuration: site, ring, OU ...
@@ -138,19 +139,20 @@ pub struct Heartbeat {
     /// State of each file.
     #[serde(default)]
     pub files: Vec<FileStatus>,
-    /// What `files` leaves out, since a heartbeat must fit a record; absent where it has all. Those that lag most are in it.
+    /// Sums over the files that `files` omits, since a heartbeat must fit into a record; absent if `files` is complete.
+    /// The files with the largest lag are listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlisted: Option<Unlisted>,
     /// Hash of the host's inventory of certificates that was sent last; absent where none was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<String>,
-    /// When the stores were last seen to hold what that inventory lists, milliseconds since 1970 UTC; for gathered files:
-    /// when the newest of them was written.
+    /// When the stores last had the contents of that inventory, milliseconds since 1970 UTC; for gathered files: when
+    /// the newest of them was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates_seen: Option<i64>,
 }
 
-/// What a heartbeat says of one file.
+/// The state of one file in a heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileStatus {
     /// Path of the file.
@@ -169,15 +171,15 @@ pub struct FileStatus {
 /// The sums of the files that a heartbeat does not list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unlisted {
-    /// How many they are.
+    /// Number of these files.
     pub files: u64,
-    /// Bytes in them that are not acknowledged yet.
+    /// Bytes in these files that are not acknowledged yet.
     pub lag_bytes: u64,
-    /// Times that lines in them may have been missed.
+    /// Times that lines of these files may have been missed.
     pub losses: u64,
 }
 
-/// A [`RawHeader`] as a reader sees it: it borrows from the record what stands there without escapes.
+/// A [`RawHeader`] as a reader sees it: texts without escapes borrow from the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct RawHeaderRef<'a> {
     /// See [`RawHeader::v`].
@@ -221,7 +223,7 @@ pub struct RawHeaderRef<'a> {
 }
 
 impl RawHeader {
-    /// The header as the bytes that are shipped.
+    /// The header as the bytes of the record.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a header holds only strings and numbers")

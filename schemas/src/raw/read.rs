@@ -1,23 +1,23 @@
-//! Reads raw records' headers.
+//! Reading the headers of raw records.
 //!
-//! Every line has one, and nearly all are as [`RawHeader::to_bytes`] writes them: those are read field after field, without
-//! looking names up. Whatever looks different in any way is left to serde, so this decides nothing about what a header may
-//! be.
+//! Every line has a header, and nearly all headers have the bytes that [`RawHeader::to_bytes`] writes: the reader takes
+//! these field by field, without looking names up. Any other header is read by serde, so this module does not decide
+//! which headers are valid.
 
 use std::borrow::Cow;
 
 use super::{Kind, LineHash, RawHeader, RawHeaderRef, Source};
 use crate::json;
 
-/// Reads header after header. The lines of a file come in runs, and their headers are the same up to the offset: that part
-/// is compared with the one before and not read again.
+/// Reads header after header. Consecutive lines of a file have headers that are equal up to the offset, so this part is
+/// compared with the header before instead of being parsed again.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderReader {
     /// The last line's header up to the digits of its offset; empty where nothing was read.
     head: String,
-    /// The same from when the line was read on: lines that are read together have that in common.
+    /// The part of the last header from the time of reading on: lines that are read together share it.
     end: Vec<u8>,
-    /// What stands in both.
+    /// The parsed facts of both parts.
     known: RawHeader,
 }
 
@@ -37,7 +37,7 @@ impl HeaderReader {
         }
     }
 
-    /// The header of a line, where every byte is as we write it.
+    /// Parses the header of a line if every byte is as [`RawHeader::to_bytes`] writes it.
     fn as_written<'a>(&'a mut self, text: &'a str) -> Option<RawHeaderRef<'a>> {
         self.head.clear();
         let tail = read_head(text, &mut self.known)?;
@@ -45,7 +45,7 @@ impl HeaderReader {
         self.with_tail(tail.as_bytes())
     }
 
-    /// The header that begins as the one before and goes on with its offset.
+    /// Parses a header that begins like the header before and continues with its offset.
     fn with_tail<'a>(&'a mut self, tail: &'a [u8]) -> Option<RawHeaderRef<'a>> {
         let mut tail = Tail { rest: tail };
         let offset = tail.digits()?;
@@ -75,7 +75,7 @@ impl HeaderReader {
     }
 }
 
-/// Reads what stands behind the hash into `known`.
+/// Reads the part behind the hash into `known`.
 fn read_end(text: &[u8], known: &mut RawHeader) -> Option<()> {
     let mut tail = Tail { rest: text };
     known.read = tail.take(b",\"read\":").then(|| tail.digits())??.try_into().ok()?;
@@ -85,7 +85,7 @@ fn read_end(text: &[u8], known: &mut RawHeader) -> Option<()> {
     (tail.rest == b"}").then_some(())
 }
 
-/// Reads what stands before the offset into `known`, in the memory that it has; gives the rest.
+/// Reads the part before the offset into `known`, reusing its memory; returns the rest.
 fn read_head<'a>(text: &'a str, known: &mut RawHeader) -> Option<&'a str> {
     let mut cursor = Cursor { rest: text };
     known.v = cursor.take("{\"v\":").then(|| cursor.digits())??.try_into().ok()?;
@@ -101,13 +101,13 @@ fn read_head<'a>(text: &'a str, known: &mut RawHeader) -> Option<&'a str> {
     cursor.take(",\"offset\":").then_some(cursor.rest)
 }
 
-/// What of the header is still to be read.
+/// The unread rest of a header.
 struct Cursor<'a> {
     rest: &'a str,
 }
 
 impl<'a> Cursor<'a> {
-    /// Passes over `text`, where it stands here.
+    /// Skips `text` if the rest begins with it.
     fn take(&mut self, text: &str) -> bool {
         let rest = self.rest.strip_prefix(text);
         self.rest = rest.unwrap_or(self.rest);
@@ -130,14 +130,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The string that `name` announces, where nothing in it is escaped.
+    /// The string behind `name`, if it has no escapes.
     fn plain_string(&mut self, name: &str) -> Option<&'a str> {
         self.rest = self.rest.strip_prefix(name)?;
         let text = self.plain()?;
         self.take("\"").then_some(text)
     }
 
-    /// What stands here before the next quote or backslash.
+    /// The text up to the next quote or backslash.
     fn plain(&mut self) -> Option<&'a str> {
         let special = |byte: u8| byte == b'"' || byte == b'\\' || byte < 0x20;
         let at = self.rest.bytes().position(special)?;
@@ -154,13 +154,13 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// What of the header behind the offset's name is still to be read: ASCII, or it is left to serde.
+/// The unread rest of a header behind the name of the offset: ASCII, or serde reads the header.
 struct Tail<'a> {
     rest: &'a [u8],
 }
 
 impl Tail<'_> {
-    /// Passes over `text`, where it stands here.
+    /// Skips `text` if the rest begins with it.
     fn take(&mut self, text: &[u8]) -> bool {
         let rest = self.rest.strip_prefix(text);
         self.rest = rest.unwrap_or(self.rest);
@@ -168,7 +168,7 @@ impl Tail<'_> {
     }
 
     fn digits(&mut self) -> Option<u64> {
-        /// So many digits are no sum beyond 64 bits.
+        /// Numbers with so many digits fit into 64 bits.
         const COUNT_MAX: usize = 19;
         let (mut value, mut count) = (0_u64, 0);
         for byte in self.rest.iter().take(COUNT_MAX) {
@@ -179,7 +179,7 @@ impl Tail<'_> {
             value = value.wrapping_mul(10).wrapping_add(digit.into());
             count += 1;
         }
-        // JSON has no number that begins with a zero.
+        // A JSON number does not begin with a zero.
         let is_number = count == 1 || count > 1 && self.rest[0] != b'0';
         let (_, rest) = self.rest.split_at(count);
         if !is_number || rest.first().is_some_and(u8::is_ascii_digit) {
@@ -189,7 +189,7 @@ impl Tail<'_> {
         Some(value)
     }
 
-    /// The hash and its closing quote, as collectors write it.
+    /// The hash and its closing quote, as collectors write them.
     fn hash(&mut self) -> Option<u32> {
         let (digits, rest) = self.rest.split_first_chunk()?;
         self.rest = rest.strip_prefix(b"\"")?;
@@ -198,7 +198,7 @@ impl Tail<'_> {
 
     fn minutes(&mut self) -> Option<i32> {
         let sign = if self.take(b"-") { -1 } else { 1 };
-        // `-0` is no whole number to serde.
+        // serde does not read `-0` as a whole number.
         if sign < 0 && self.rest.starts_with(b"0") {
             return None;
         }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_sees_what_was_written() {
+    fn a_reader_sees_the_written_records() {
         let source = Source::ReportingEvents;
         let quick = [header(), RawHeader { source, utc: None, lossy: true, truncated: true, ..header() }];
         let slow = [
@@ -263,16 +263,16 @@ mod tests {
         }
     }
 
-    /// Every header that differs by a byte is read as serde reads it, or left to serde.
+    /// Every header that differs by a byte is read like serde reads it, or left to serde.
     #[test]
-    fn anything_else_is_left_to_serde() {
+    fn any_other_bytes_are_left_to_serde() {
         let text = String::from_utf8(RawHeader { lossy: true, ..header() }.to_bytes()).unwrap();
         let mut quick = 0;
         for at in (0..text.len()).filter(|at| text.is_char_boundary(*at) && text.is_char_boundary(at + 1)) {
             for with in ["", "0", "00", "9", "-", "\"", "\\", "\\\\", "\\u0041", "\t", "é", " ", ",", "}", "null"] {
                 let changed = format!("{}{with}{}", &text[..at], &text[at + 1..]);
                 let expect = serde_json::from_str::<RawHeaderRef<'_>>(&changed).ok();
-                // After a header that is the same up to its offset, and after none.
+                // Tests the header after a header with the same beginning, and after no header.
                 let mut reader = HeaderReader::default();
                 assert!(reader.read(text.as_bytes()).is_ok());
                 assert_eq!(reader.read(changed.as_bytes()).ok(), expect, "{changed}");

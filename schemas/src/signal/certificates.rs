@@ -1,7 +1,7 @@
-//! What a signal says about the certificates of a host.
+//! Facts of a signal about the certificates of a host.
 //!
-//! It is the part of an [`Inventory`](crate::certificate::Inventory) that tells hosts apart: thumbprints by store, and of
-//! each certificate the subject and the end of its validity, by which people know it.
+//! They are the part of an [`Inventory`](crate::certificate::Inventory) that distinguishes hosts: thumbprints by store,
+//! and for each certificate the subject and the end of its validity, by which people know the certificate.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,18 +16,18 @@ pub struct CertificateFacts {
     pub host: HostRef,
     /// When the inventory was taken, milliseconds since 1970 UTC.
     pub taken: i64,
-    /// True where the stores were seen again at `taken` and list the same as before; then `stores` is empty.
+    /// True where the stores at `taken` had the same contents as before; then `stores` is empty.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unchanged: bool,
-    /// The stores that were looked at.
+    /// The stores that were read.
     pub stores: Vec<StoreFacts>,
-    /// Policy `AcceptTrustedPublisherCerts`; absent where nobody looked.
+    /// Policy `AcceptTrustedPublisherCerts`; absent where the policy was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_trusted_publisher_certs: Option<bool>,
-    /// The TLS certificate of the host's WSUS server; absent where nobody looked, or the server could not be asked.
+    /// The TLS certificate of the host's WSUS server; absent where the server was not asked or could not be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wsus_site: Option<SiteFacts>,
-    /// The signers of files that the host's update client did not trust, each once.
+    /// The signers of files that the host's update client did not trust, without duplicates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_signers: Vec<SignerFacts>,
 }
@@ -47,9 +47,9 @@ pub struct SignerFacts {
 pub struct SiteFacts {
     /// `host[:port]`.
     pub server: String,
-    /// Whether the host trusts it.
+    /// Whether the host trusts the certificate.
     pub trusted: bool,
-    /// Why not: HRESULT, `0x%08x`.
+    /// The reason for which the certificate is not trusted: HRESULT, `0x%08x`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// The certificate.
@@ -75,7 +75,7 @@ pub struct CertificateFact {
     /// Distinguished name of the subject.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subject: String,
-    /// Distinguished name of the issuer, where it is another one.
+    /// Distinguished name of the issuer, if it differs from the subject.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub issuer: String,
     /// Start of the validity, milliseconds since 1970 UTC.
@@ -90,7 +90,7 @@ pub struct CertificateFact {
 }
 
 impl CertificateFacts {
-    /// What an inventory says of its host.
+    /// The facts of an inventory.
     #[must_use]
     pub fn of(host: HostRef, inventory: &Inventory) -> CertificateFacts {
         CertificateFacts {
@@ -107,7 +107,7 @@ impl CertificateFacts {
         }
     }
 
-    /// Whether nothing is known of the host any more: the files of its inventory were deleted.
+    /// Whether the facts of the host were withdrawn: the files of its inventory were deleted.
     #[must_use]
     pub fn is_withdrawn(&self) -> bool {
         !self.unchanged

@@ -1,7 +1,6 @@
 //! The signal: the few facts about a host that the detector needs, 5-10 per host and day.
 //!
-//! A signal carries all that the detector ever learns, times included, so that the topic alone reproduces every alert
-//! byte for byte.
+//! Signals are the detector's only input, times included, so the topic alone reproduces every alert byte for byte.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +21,7 @@ use crate::hresult::Family;
 /// The contract's version; readers accept this one and the one before.
 pub const VERSION: u8 = 1;
 
-/// The dimension of a success that no line states: a later scan does not offer the update any more.
+/// The dimension of a success that no line states: a later scan no longer offers the update.
 pub const NOT_OFFERED: (&str, &str) = ("evidence", "not_offered");
 
 /// One record of `wulog.signals`. The record key is the host id (`tick/PARTITION` for a tick).
@@ -33,7 +32,7 @@ pub struct Signal {
     pub v: u8,
     /// Log time: the raw record's Kafka timestamp, made monotone per partition, milliseconds since 1970 UTC.
     pub log_time: i64,
-    /// The raw record that this fact was read from.
+    /// Position of the raw record of this fact.
     pub raw: RawPosition,
     /// The fact.
     #[serde(flatten)]
@@ -49,27 +48,27 @@ pub struct RawPosition {
     pub offset: i64,
 }
 
-/// What a signal says.
+/// The fact of a signal.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fact {
-    /// Everything known of a host; on change and daily.
+    /// All known facts of a host; sent on change and daily.
     HostFacts(HostFacts),
-    /// One operation on one update ended.
+    /// One operation on one update has ended.
     Attempt(Attempt),
-    /// A scan ended; at most every 15 minutes a host and server.
+    /// A scan has ended; sent at most every 15 minutes for a host and server.
     ScanDone(ScanDone),
-    /// A partition's clock moved on.
+    /// A partition's clock advanced.
     Tick(Tick),
-    /// What the detector runs with from here on.
+    /// The detector's configuration from here on.
     Config(ConfigChange),
-    /// What an operator says of incidents.
+    /// An operator's order about incidents.
     Handling(Order),
-    /// The certificates that a host trusts; on change and weekly, of hosts that send an inventory.
+    /// The certificates that a host trusts; sent on change and weekly, for hosts with an inventory.
     Certificates(CertificateFacts),
 }
 
-/// A host as a signal names it.
+/// Id and name of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct HostRef {
     /// Host id: 32 hex digits.
@@ -78,7 +77,7 @@ pub struct HostRef {
     pub name: String,
 }
 
-/// Everything known of a host. Healthy hosts send this too, so that lift and coverage are exact.
+/// All known facts of a host. Healthy hosts send them too, so that lift and coverage are exact.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostFacts {
     /// The host.
@@ -86,27 +85,28 @@ pub struct HostFacts {
     /// Dimensions by name: `wsus` (`host[:port]`), `proxy` (`host[:port]`, several with `;`
     /// between them, or `none`), `client_build`, `os_build`, `target_group`, `label.NAME` ...
     pub dimensions: BTreeMap<String, String>,
-    /// What the host fails at now: one entry for each subject and family.
+    /// The current failures of the host: one entry for each subject and family.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<Failing>,
     /// Event time of the host's newest line, milliseconds since 1970 UTC; absent before its first dated line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_time: Option<i64>,
-    /// True when everything that the host had is shipped. While it is false, the host's scans and attempts are history:
-    /// they carry their event times, and only failures that last until the host is caught up are news.
+    /// True when every line of the host is shipped. While it is false, the host's scans and attempts are history: they
+    /// carry their event times, and only failures that last until the host has caught up count as new.
     pub caught_up: bool,
-    /// Present while the host's logs tell nothing about Windows Update: the host is neither active nor healthy then.
+    /// Present while the host's logs hold no readable line about Windows Update: the host then counts neither as active
+    /// nor as healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<Unreadable>,
 }
 
-/// Since when, and why, no line of a host's logs can be read.
+/// The time since which no line of a host's logs can be read, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unreadable {
-    /// Event time of the first line that could not be read, milliseconds since 1970 UTC; log time where that line has
-    /// no time of its own.
+    /// Event time of the first unreadable line, milliseconds since 1970 UTC; log time where that line has no time of
+    /// its own.
     pub since: i64,
-    /// One of [`UNREADABLE_REASONS`]; a reader takes any other word as one that a later version adds.
+    /// One of [`UNREADABLE_REASONS`]; a reader takes any other word for a reason of a later version.
     pub reason: String,
 }
 
@@ -119,7 +119,7 @@ pub const UNREADABLE_REASONS: [&str; 3] = ["undecoded", "foreign", "text"];
 /// A subject whose latest outcome on a host is a trust failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failing {
-    /// What fails; see [`Attempt::subject`].
+    /// The failing subject; see [`Attempt::subject`].
     pub subject: String,
     /// Family of the latest failure.
     pub family: Family,
@@ -129,7 +129,7 @@ pub struct Failing {
     pub since: i64,
 }
 
-/// How an operation ended.
+/// The outcome of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -139,17 +139,18 @@ pub enum Outcome {
     Failure,
 }
 
-/// One operation on one subject ended: the first per host, subject, outcome and family in 24 h of event time, and every
-/// change of outcome. Attempts of a backlog are sent too, each after a [`HostFacts`] that says `caught_up: false`.
+/// One operation on one subject has ended: the first for a host, subject, outcome and family in 24 h of event time, and
+/// every change of outcome. Attempts of a backlog are sent too, each after a [`HostFacts`] with `caught_up: false`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// The host.
     pub host: HostRef,
-    /// The subject of the operation; only a success at the same subject re-arms a failure. `server:HOST[:PORT]` for a
-    /// scan, whatever its family, and for a TLS failure of unknown update; else `update:GUID` (lower case), `file:NAME`
-    /// where no update is known, and `unknown` where nothing is known: `unknown` of two hosts is not one subject.
+    /// The subject of the operation; only a success at the same subject lets a failure count again.
+    /// `server:HOST[:PORT]` for a scan of any family, and for a TLS failure of an unknown update; otherwise
+    /// `update:GUID` (lower case), `file:NAME` where only the file is known, and `unknown` where neither is known:
+    /// `unknown` of two hosts is not one subject.
     pub subject: String,
-    /// How it ended.
+    /// The outcome of the operation.
     pub outcome: Outcome,
     /// Family of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,12 +160,12 @@ pub struct Attempt {
     pub code: Option<String>,
     /// Operation: `scan`, `download`, `install`, or `verification` where a signature was checked outside of these.
     pub operation: String,
-    /// Dimensions of this operation, where known: `update`, `title`, `kb`, `server` (`host[:port]`), `service`, `caller`,
+    /// Known dimensions of this operation: `update`, `title`, `kb`, `server` (`host[:port]`), `service`, `caller`,
     /// `file`, `signer`. A success that no line states has `evidence`: `not_offered` for an update that failed hours
-    /// before and that a later scan does not offer any more.
+    /// before and that a later scan no longer offers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dimensions: BTreeMap<String, String>,
-    /// When the line says that it ended, milliseconds since 1970 UTC.
+    /// End of the operation by its lines, milliseconds since 1970 UTC.
     pub event_time: i64,
     /// Event time of the first failure since the last success at this subject; equal to `event_time` for the first.
     pub since: i64,
@@ -180,21 +181,21 @@ pub struct ScanDone {
     pub host: HostRef,
     /// Whether the scan succeeded.
     pub outcome: Outcome,
-    /// When the line says that it ended, milliseconds since 1970 UTC.
+    /// End of the scan by its lines, milliseconds since 1970 UTC.
     pub event_time: i64,
-    /// The server that was scanned, as the [`Attempt::subject`] of a scan names it; absent where it is not known.
+    /// The scanned server, as the [`Attempt::subject`] of a scan names it; absent where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
 }
 
-/// What the detector runs with from this record on: written by the processor itself when it starts with another
-/// configuration, version or code table, and daily, so that a replay across a change uses what held then. The record
-/// key is `config`; its `raw.partition` is -1, since no raw record made it.
+/// The detector's configuration from this record on. The processor writes the record when it starts with another
+/// configuration, version or code table, and daily, so that a replay across a change uses the configuration of each
+/// time. The record key is `config`; `raw.partition` is -1, since the record comes from no raw record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigChange {
-    /// The section `[detector]` of its configuration, defaults included.
+    /// The section `[detector]` of the configuration, defaults included.
     pub detector: serde_json::Value,
-    /// What alerts name as their maker.
+    /// The provenance that alerts name.
     pub provenance: Provenance,
 }
 
@@ -202,6 +203,6 @@ pub struct ConfigChange {
 /// each tick record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tick {
-    /// How many partitions `wulog.raw` has; the detector's clock is the minimum over all of them.
+    /// Number of partitions of `wulog.raw`; the detector's clock is the minimum over all of them.
     pub partitions: i32,
 }

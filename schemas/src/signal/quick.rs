@@ -1,9 +1,9 @@
-//! Reads signals without copying them.
+//! Reading signals without copying them.
 //!
-//! A detector that loads a month of signals, or replays them, spends its time on reading. So what stands in the order and
-//! the spelling in which we write it is read field after field, and its texts stay where they are. Whatever looks
-//! different in any way is left to [`Signal::from_bytes`](super::Signal::from_bytes), so this decides nothing about what
-//! a signal may be.
+//! A detector that loads a month of signals, or replays them, spends most of its time on reading. So a signal in the
+//! order and spelling of our own writer is read field by field, and its texts borrow from the record. Any other signal
+//! is read by [`Signal::from_bytes`](super::Signal::from_bytes), so this module does not decide which signals are
+//! valid.
 
 use super::{
     Attempt, CertificateFacts, ConfigChange, Fact, Failing, HostFacts, HostRef, Order, Outcome, RawPosition, ScanDone,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::hresult::Family;
 
-/// A signal whose texts stand elsewhere.
+/// A signal with borrowed texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignalRef<'a> {
     /// See [`Signal::log_time`].
@@ -22,7 +22,7 @@ pub struct SignalRef<'a> {
     pub fact: FactRef<'a>,
 }
 
-/// A host whose texts stand elsewhere.
+/// A host with borrowed texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRefRef<'a> {
     /// See [`HostRef::id`].
@@ -31,7 +31,7 @@ pub struct HostRefRef<'a> {
     pub name: &'a str,
 }
 
-/// A fact whose texts stand elsewhere; see [`Fact`].
+/// A fact with borrowed texts; see [`Fact`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum FactRef<'a> {
     /// See [`HostFacts`].
@@ -93,7 +93,7 @@ pub enum FactRef<'a> {
     Certificates(&'a CertificateFacts),
 }
 
-/// A failing subject whose texts stand elsewhere; see [`Failing`].
+/// A failing subject with borrowed texts; see [`Failing`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailingRef<'a> {
     /// See [`Failing::subject`].
@@ -180,7 +180,7 @@ fn of_attempt(attempt: &Attempt) -> FactRef<'_> {
 }
 
 impl<'a> SignalRef<'a> {
-    /// The signal, where every byte is as we write it.
+    /// Parses the signal if every byte is as our own writer writes it.
     #[must_use]
     pub fn as_written(bytes: &'a [u8]) -> Option<SignalRef<'a>> {
         let mut cursor = Cursor { rest: std::str::from_utf8(bytes).ok()? };
@@ -200,13 +200,13 @@ impl<'a> SignalRef<'a> {
     }
 }
 
-/// What of the signal is still to be read.
+/// The unread rest of a signal.
 struct Cursor<'a> {
     rest: &'a str,
 }
 
 impl<'a> Cursor<'a> {
-    /// Passes over `text`, where it stands here.
+    /// Skips `text` if the rest begins with it.
     #[inline]
     fn take(&mut self, text: &str) -> bool {
         let rest = self.rest.strip_prefix(text);
@@ -214,14 +214,14 @@ impl<'a> Cursor<'a> {
         rest.is_some()
     }
 
-    /// The string that `name`, with its opening quote, announces, where nothing in it is escaped.
+    /// The string behind `name`, which includes the opening quote, if the string has no escapes.
     #[inline]
     fn string(&mut self, name: &str) -> Option<&'a str> {
         self.rest = self.rest.strip_prefix(name)?;
         self.until_quote()
     }
 
-    /// What stands before the next quote, which is passed over.
+    /// The text up to the next quote; skips the quote.
     #[inline]
     fn until_quote(&mut self) -> Option<&'a str> {
         let bytes = self.rest.as_bytes();
@@ -234,7 +234,7 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
-    /// The whole number that `name` announces.
+    /// The whole number behind `name`.
     #[inline]
     fn number(&mut self, name: &str) -> Option<i64> {
         self.rest = self.rest.strip_prefix(name)?;
@@ -246,7 +246,7 @@ impl<'a> Cursor<'a> {
             value = value.checked_mul(10)?.checked_add(i64::from(digit))?;
             count += 1;
         }
-        // JSON has no number that begins with a zero, and `-0` is no whole number to serde.
+        // A JSON number does not begin with a zero, and serde does not read `-0` as a whole number.
         if count == 0 || (bytes[0] == b'0' && (count > 1 || negative)) {
             return None;
         }
@@ -265,8 +265,8 @@ impl<'a> Cursor<'a> {
         self.take("}").then_some(HostRefRef { id, name })
     }
 
-    /// The members of an object of strings whose opening brace has been passed. Their names must rise, as in our map:
-    /// else the last of equal ones would count.
+    /// The members of an object of strings, behind its opening brace. Their names must ascend, as in our map: otherwise
+    /// the last of equal names would count.
     fn pairs(&mut self) -> Option<Vec<(&'a str, &'a str)>> {
         if self.take("}") {
             return Some(Vec::new());
@@ -339,12 +339,12 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Where the first quote, backslash or control character stands; eight bytes are looked at together.
+/// Position of the first quote, backslash or control character; the loop compares eight bytes at once.
 #[inline]
 fn special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
-    // The lowest high bit that is set stands in the first byte below `least`; later ones may be wrong.
+    // The lowest high bit that is set marks the first byte below `least`; higher bits may be wrong.
     let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word & HIGH;
     let mut chunks = bytes.chunks_exact(8);
     let mut passed = 0;
@@ -435,16 +435,16 @@ mod tests {
     }
 
     #[test]
-    fn what_we_write_is_read_without_serde() {
+    fn our_own_bytes_are_read_without_serde() {
         for signal in signals() {
             let bytes = serde_json::to_vec(&signal).unwrap();
             assert_eq!(SignalRef::as_written(&bytes), Some(SignalRef::from(&signal)));
         }
     }
 
-    /// Every signal that differs by a byte is read as serde reads it, or left to serde.
+    /// Every signal that differs by a byte is read like serde reads it, or left to serde.
     #[test]
-    fn anything_else_is_left_to_serde() {
+    fn any_other_bytes_are_left_to_serde() {
         let mut quick = 0;
         for signal in signals() {
             let text = serde_json::to_string(&signal).unwrap();

@@ -1,8 +1,8 @@
-//! Reads a signal in one pass.
+//! Reading a signal in one pass.
 //!
-//! What serde derives for a flattened, tagged enum first collects all fields as values of any type and then reads those:
-//! measured, that is two thirds of the detector's time. So all fields of all facts stand side by side here, and the kind
-//! says which of them must be there.
+//! The code that serde derives for a flattened, tagged enum first collects all fields as values of any type and then
+//! reads these values, which took two thirds of the detector's time. So all fields of all facts stand side by side
+//! here, and the kind decides which of them are required.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -81,7 +81,7 @@ impl Signal {
     }
 }
 
-/// Why fields are no fact.
+/// The reason for which fields are not a fact.
 enum Lacking {
     Field(&'static str),
     Kind(String),
@@ -158,7 +158,7 @@ mod tests {
         signal
     }
 
-    /// What is written is what was read, and without any of `needed` it is no signal.
+    /// Writes a fact, reads it again, and expects an error without any one of the fields in `needed`.
     fn check(fact: Value, needed: &[&str]) {
         let value = signal(fact);
         let read: Signal = serde_json::from_str(&value.to_string()).unwrap();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_a_later_version_are_passed_over_and_other_kinds_are_refused() {
+    fn fields_of_a_later_version_are_skipped_and_other_kinds_are_refused() {
         let later = signal(json!({"kind": "tick", "partitions": 12, "new": {"a": [1]}}));
         assert!(serde_json::from_value::<Signal>(later).is_ok());
         let other = signal(json!({"kind": "tock", "partitions": 12}));

@@ -6,7 +6,8 @@ use std::time::Instant;
 use clap::Parser;
 use wulog_tests::scenario::{Score, all, markdown};
 
-/// What is worth ten seconds a run: the usual outbreak, all that must stay quiet, two causes, a late installation.
+/// The scenarios that are worth ten seconds a run: the usual outbreak, all that must stay quiet, two causes, a late
+/// installation.
 const AT_50000: [&str; 13] =
     ["S01", "S13", "T02", "T03", "T04", "T11", "T12", "T20", "T23", "T26", "Q01", "Q02", "Q03"];
 

@@ -38,7 +38,7 @@ pub(super) fn updates(seed: u64, start_ms: i64) -> Vec<Update> {
     for day in 0..DAYS {
         let morning_ms = start_ms + day * DAY_MS;
         if day % 3 == 0 {
-            // The first is published at the start: it is the one at which chronic hosts fail.
+            // The first update is published at the start: chronic hosts fail at it.
             let name = THIRD_PARTY[usize::try_from(day / 3).expect("days count up") % THIRD_PARTY.len()];
             add(name.to_owned(), morning_ms, Publisher::ThirdParty, Audience::Everyone);
         }

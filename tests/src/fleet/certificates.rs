@@ -1,8 +1,10 @@
-//! Inventories of certificates beside the logs of a simulated fleet: what `certutil` and the PowerShell script write.
+//! Inventories of certificates beside the logs of a simulated fleet: the output of `certutil` and of the PowerShell
+//! script.
 //!
-//! A root cause decides what the clients of one WSUS server hold and lack. Beside the publishing certificate each host has
-//! certificates that have nothing to do with updates: of a virus scanner, of its site, and of a driver vendor. They differ
-//! between the sites as the servers do, so that a detector which merely looks for differences names the wrong one.
+//! A root cause decides which certificates the clients of one WSUS server have and lack. In addition each host has
+//! certificates that have nothing to do with updates: of a virus scanner, of its site, and of a driver vendor. They
+//! differ between the sites as the servers do, so that a detector which merely looks for differences names the wrong
+//! certificate.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -15,33 +17,33 @@ use wulog_schemas::host::hex_digest;
 use super::random::Random;
 use super::spec::{Cause, DAY_MS, FleetSpec, Layout};
 
-/// What is really wrong with the certificate that signs updates.
+/// The real fault of the certificate that signs updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum RootCause {
-    /// The WSUS machine does not have it, so that Group Policy could not be given it either.
+    /// The WSUS machine does not have the certificate, so Group Policy cannot deliver it either.
     NotOnWsus,
-    /// Group Policy does not deliver it to the clients of one server.
+    /// Group Policy does not deliver the certificate to the clients of one server.
     NotDelivered,
-    /// It is in Trusted Root, but not in Trusted Publishers.
+    /// The certificate is in Trusted Root, but not in Trusted Publishers.
     RootOnly,
-    /// It is in Trusted Publishers, but not in Trusted Root.
+    /// The certificate is in Trusted Publishers, but not in Trusted Root.
     PublisherOnly,
     /// The clients have the publisher's earlier certificate.
     Former,
-    /// It has expired, and the updates carry no time stamp.
+    /// The certificate has expired, and the updates carry no time stamp.
     Expired,
-    /// It is in Untrusted Certificates.
+    /// The certificate is in Untrusted Certificates.
     Distrusted,
-    /// The clients take no updates but Microsoft's.
+    /// The clients accept only Microsoft's updates.
     PolicyOff,
     /// The clients do not trust the TLS certificate of the WSUS site, since its CA is not in Trusted Root.
     Site,
-    /// Something else: the certificate is in its stores everywhere.
+    /// A cause without certificates: the certificate is in its stores everywhere.
     Elsewhere,
 }
 
 impl RootCause {
-    /// Each cause that a certificate or its policy is.
+    /// Each cause that concerns a certificate or the policy.
     pub const OF_CERTIFICATES: [RootCause; 9] = [
         RootCause::NotOnWsus,
         RootCause::NotDelivered,
@@ -54,7 +56,7 @@ impl RootCause {
         RootCause::Site,
     ];
 
-    /// What the clients write into their logs because of it.
+    /// The failures that this cause writes into the clients' logs.
     #[must_use]
     pub fn outbreak(self) -> Cause {
         match self {
@@ -88,8 +90,8 @@ impl SimulatedCertificate {
 struct Stores {
     lists: Vec<(&'static str, BTreeSet<SimulatedCertificate>)>,
     accepts: bool,
-    /// `host:port` of the WSUS server, its TLS certificate, and whether the host trusts it. Only the collector on Windows
-    /// looks at it.
+    /// `host:port` of the WSUS server, its TLS certificate, and whether the host trusts it. Only the collector on
+    /// Windows reads it.
     site: Option<(String, SimulatedCertificate, bool)>,
 }
 
@@ -98,7 +100,7 @@ const PUBLISHER: &str = "CN=Example Publishing, O=Example";
 const SITE_CA: &str = "CN=Example Site CA";
 const YEAR_MS: i64 = 365 * DAY_MS;
 
-/// The certificate that a cause is about: the one that signs updates, or the one of the WSUS site.
+/// The certificate of a cause: the one that signs updates, or the one of the WSUS site.
 #[must_use]
 pub fn certificate_of(spec: &FleetSpec, cause: RootCause) -> SimulatedCertificate {
     match (cause, &spec.outbreak) {
@@ -116,14 +118,12 @@ fn publishing(spec: &FleetSpec, cause: RootCause) -> SimulatedCertificate {
     SimulatedCertificate::new(PUBLISHER, generation, onset_ms - 60 * DAY_MS, not_after_ms)
 }
 
-/// Writes inventories of `percent` of the hosts of each WSUS server beside their logs, and one of each WSUS machine. They are
-/// dated a quarter of a day before the outbreak. Returns the hosts that have one.
+/// Writes inventories of `percent` of the hosts of each WSUS server beside their logs, and one of each WSUS machine.
+/// They are dated a quarter of a day before the outbreak. Returns the hosts with an inventory.
 ///
-/// # Errors
-/// When a file cannot be written.
+/// # Errors If a file cannot be written.
 ///
-/// # Panics
-/// When the fleet has no outbreak.
+/// # Panics If the fleet has no outbreak.
 pub fn write_inventories(
     fleet: &super::Fleet,
     dir: &Path,
@@ -232,11 +232,11 @@ fn site_certificate(spec: &FleetSpec, server: &str) -> SimulatedCertificate {
     SimulatedCertificate::new(&format!("CN={name}"), "site", spec.start_ms - 90 * DAY_MS, spec.start_ms + YEAR_MS)
 }
 
-/// Writes the stores as one of the programs would that administrators use.
+/// Writes the stores in the format of one of the programs that administrators use.
 fn write(log: &Path, stores: &Stores, taken_ms: i64, cause: RootCause, index: usize) -> io::Result<()> {
     let folder = log.parent().expect("a log stands in the folder of its host");
     fs::create_dir_all(folder)?;
-    // Only this file has the policy and the site.
+    // Only `certificates.json` has the policy and the site.
     if matches!(cause, RootCause::PolicyOff | RootCause::Site) || index.is_multiple_of(3) {
         return write_at(&folder.join("certificates.json"), json(stores).as_bytes(), taken_ms);
     }

@@ -1,23 +1,23 @@
-//! What a host does, apart from the words in which its Windows writes that down.
+//! The actions of a host, independent of the words in which its Windows logs them.
 
 use super::pen::{Pen, say};
 use super::spec::Update;
 
-/// How an attempt at an update ends.
+/// The outcome of an attempt at an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Downloaded, trusted, installed.
     Installed,
     /// Downloaded and not trusted.
     Untrusted {
-        /// With what each check of the certificate chain fails.
+        /// Code of each check of the certificate chain.
         chain_code: u32,
-        /// With what the download ends.
+        /// Code at the end of the download.
         code: u32,
     },
     /// Trusted, and its installer fails.
     InstallFailed {
-        /// With what the install ends.
+        /// Code at the end of the installation.
         code: u32,
     },
 }
@@ -32,9 +32,9 @@ pub(super) trait Dialect: Sync {
     fn scan(&self, pen: &mut Pen<'_>, found: &[&Update]);
     /// A scan does not reach the server, for the reason `code`.
     fn scan_failed(&self, pen: &mut Pen<'_>, code: u32);
-    /// One update is tried. Returns when its first definite line was written, milliseconds since 1970 UTC.
+    /// Tries one update. Returns the time of its first definite line, milliseconds since 1970 UTC.
     fn attempt(&self, pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i64;
-    /// What was gathered for the server is sent to it.
+    /// Sends the collected reports to the server.
     fn upload(&self, pen: &mut Pen<'_>);
     /// Another program on the host asks for updates.
     fn other_program(&self, pen: &mut Pen<'_>);
@@ -43,10 +43,10 @@ pub(super) trait Dialect: Sync {
 /// WSUS, as a service id.
 pub(super) const MANAGED: &str = "{3DA21691-E39D-4DA6-8A4B-B43877BCB1B7}";
 
-/// What clients of a WSUS server ask for.
+/// Search criteria of clients of a WSUS server.
 pub(super) const CRITERIA: &str = "IsInstalled=0 and DeploymentAction='Installation' or IsPresent=1 and DeploymentAction='Uninstallation' or IsInstalled=1 and DeploymentAction='Installation' and RebootRequired=1 or IsInstalled=0 and DeploymentAction='Uninstallation' and RebootRequired=1";
 
-/// What the agent says at the end of a scan that found `found` updates, behind `bullet`.
+/// Lines of the agent at the end of a scan that found `found` updates, behind `bullet`.
 pub(super) fn search_result(pen: &mut Pen<'_>, bullet: &str, found: usize) {
     let evaluated = pen.random.within(120..900);
     let deployed = evaluated + pen.random.within(100..900);
@@ -58,7 +58,7 @@ pub(super) fn search_result(pen: &mut Pen<'_>, bullet: &str, found: usize) {
     );
 }
 
-/// Where on the server an update's file is, and where it is downloaded to.
+/// The URL of an update's file on the server, and the path of its download.
 pub(super) fn content(pen: &mut Pen<'_>) -> (String, String) {
     let (folder, file) = (pen.random.hex(32), pen.random.hex(40));
     let capitals = file.to_uppercase();

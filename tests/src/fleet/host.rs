@@ -1,4 +1,4 @@
-//! Who a simulated host is: what stays the same over its life.
+//! The identity of a simulated host: the facts that stay the same over its life.
 
 use super::random::Random;
 use super::spec::{Audience, FleetSpec, Site, Update};
@@ -16,18 +16,18 @@ pub struct Host {
     pub wsus_url: String,
     /// The WSUS target group that its policy names.
     pub target_group: String,
-    /// Which Windows it runs.
+    /// The host's Windows version.
     pub system: &'static System,
-    /// What is the matter with it.
+    /// The host's fault, if any.
     pub habit: Habit,
     /// Its certificate problem, where it has one, is in TrustedPublisher only.
     pub(super) publisher_only: bool,
 }
 
-/// A version of Windows: how it writes, and what it says of itself.
+/// A version of Windows: the form of its log, and the versions that it logs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct System {
-    /// How it writes its log.
+    /// Form of the log.
     pub form: Form,
     /// Version of the Windows Update client.
     pub client_build: &'static str,
@@ -39,7 +39,7 @@ pub struct System {
     pub(super) server: bool,
 }
 
-/// How a log is written.
+/// The form of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Windows 7: tabs, hex thread ids, `[CallerId = X]`.
@@ -48,22 +48,22 @@ pub enum Form {
     Legacy81,
     /// Windows 10 before 1703, Server 2016: blanks, decimal ids, failures as `failed, hr = CODE`.
     Modern1607,
-    /// Later: failures as `*FAILED* [CODE]`.
+    /// Later versions: failures as `*FAILED* [CODE]`.
     Modern,
 }
 
 impl Form {
-    /// Whether it is one of the live text forms of before Windows 10.
+    /// Whether the form is one of the live text forms before Windows 10.
     #[must_use]
     pub const fn is_legacy(self) -> bool {
         matches!(self, Form::Legacy7 | Form::Legacy81)
     }
 }
 
-/// What is the matter with a host.
+/// The fault of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
-    /// Nothing.
+    /// No fault.
     Healthy,
     /// Its trust in the first third-party update of the catalogue has always failed.
     Chronic,
@@ -90,7 +90,7 @@ const fn system(form: Form, client_build: &'static str, os_build: &'static str, 
 }
 
 impl Host {
-    /// The fleet's host number `index`: sites in turn, the rest by chance.
+    /// The fleet's host number `index`: sites in turn, other facts by chance.
     pub(super) fn new(spec: &FleetSpec, index: usize) -> Host {
         let mut random = Random::stream(spec.seed, "host", index as u64);
         let wsus = index % spec.wsus.len();

@@ -1,4 +1,4 @@
-//! The course of one host's life: it wakes, scans, tries what it finds, and sleeps until its next scan.
+//! The course of one host's life: it wakes, scans, tries the updates that it finds, and sleeps until its next scan.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -19,10 +19,10 @@ const SCAN_RETRY_MS: i64 = 5 * HOUR_MS;
 /// How long a looping host waits between its attempts.
 const LOOP_INTERVAL_MS: i64 = 45 * 60_000;
 
-/// A host tries no more than this at one scan, so that a wake is over long before the next.
+/// Maximum number of updates at one scan, so that a wake ends long before the next.
 const UPDATES_PER_SCAN: usize = 4;
 
-/// One host and where it is in its life.
+/// One host and its current state.
 #[derive(Clone, Debug)]
 pub(super) struct Life {
     pub(super) host: Host,
@@ -31,13 +31,13 @@ pub(super) struct Life {
     next_wake_ms: i64,
     /// Updates that are installed, by index into the catalogue.
     installed: BTreeSet<usize>,
-    /// When the outbreak's update first failed, once it has.
+    /// Time of the first failure of the outbreak's update.
     pub(super) outbreak_failure_ms: Option<i64>,
-    /// Written already, and not yet taken.
+    /// Lines that are written and not yet taken.
     lines: VecDeque<Line>,
 }
 
-/// Everything that can be published to a fleet: the catalogue, then the outbreak's update.
+/// All updates that can be published to a fleet: the catalogue, then the outbreak's update.
 fn published(spec: &FleetSpec) -> impl Iterator<Item = (usize, &Update)> {
     spec.updates.iter().chain(spec.outbreak.iter().map(|outbreak| &outbreak.update)).enumerate()
 }
@@ -57,7 +57,7 @@ impl Life {
         }
     }
 
-    /// Lives on to `until_ms` and hands over the lines written before it, in the order of the file.
+    /// Lives until `until_ms` and returns the lines written before it, in the order of the file.
     pub(super) fn live(&mut self, spec: &FleetSpec, until_ms: i64, mut take: impl FnMut(&str)) -> u64 {
         while self.next_wake_ms < until_ms {
             let mut lines = std::mem::take(&mut self.lines);
@@ -72,7 +72,7 @@ impl Life {
         taken
     }
 
-    /// Lives on to `until_ms` without writing: what would happen.
+    /// Lives until `until_ms` without writing, to learn the future failures.
     pub(super) fn foresee(&mut self, spec: &FleetSpec, until_ms: i64) {
         while self.next_wake_ms < until_ms && self.outbreak_failure_ms.is_none() {
             self.wake(spec, None);
@@ -153,14 +153,14 @@ fn interval(habit: Habit, random: &mut Random) -> i64 {
     }
 }
 
-/// The code with which a scan ends now, where the host does not trust its WSUS server.
+/// The code at the end of a scan at this time, if the host does not trust its WSUS server.
 fn site_code(spec: &FleetSpec, host: &Host, now_ms: i64) -> Option<u32> {
     let outbreak = spec.outbreak.as_ref().filter(|outbreak| outbreak.cause == Cause::Site)?;
     let is_over = outbreak.end_ms.is_some_and(|end_ms| now_ms >= end_ms);
     (host.wsus == outbreak.wsus && now_ms >= outbreak.onset_ms && !is_over).then(|| outbreak.cause.chain_code())
 }
 
-/// How this host's attempt at this update ends now.
+/// The outcome of this host's attempt at this update at this time.
 fn verdict(spec: &FleetSpec, host: &Host, index: usize, now_ms: i64) -> Verdict {
     let legacy = host.system.form.is_legacy();
     if let Some(outbreak) = &spec.outbreak

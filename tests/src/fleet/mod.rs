@@ -39,10 +39,10 @@ use life::Life;
 /// Name of each host's log.
 pub const LOG_NAME: &str = "WindowsUpdate.log";
 
-/// Within this time of an onset every affected host has scanned twice.
+/// Within this time after an onset every affected host has scanned twice.
 const OUTBREAK_SPREAD_MS: i64 = 2 * DAY_MS;
 
-/// What is really wrong with a fleet: what an alert about it should say.
+/// The real fault of a fleet, with which an alert must agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truth {
     /// Family of the failures.
@@ -70,8 +70,7 @@ pub struct Fleet {
 impl Fleet {
     /// The fleet at its start.
     ///
-    /// # Panics
-    /// When the spec names no WSUS server, a server without sites, or an outbreak at a server that is not there.
+    /// # Panics If the spec names no WSUS server, a server without sites, or an outbreak at a missing server.
     #[must_use]
     pub fn new(spec: FleetSpec) -> Fleet {
         let lives: Vec<Life> = (0..spec.hosts).map(|index| Life::new(&spec, index)).collect();
@@ -79,19 +78,19 @@ impl Fleet {
         Fleet { now_ms: spec.start_ms, lives, truth, spec }
     }
 
-    /// What is really wrong; `None` for a quiet fleet and for an outbreak that meets no host.
+    /// The real fault; `None` for a quiet fleet and for an outbreak that hits no host.
     #[must_use]
     pub fn truth(&self) -> Option<&Truth> {
         self.truth.as_ref()
     }
 
-    /// What the fleet was made of.
+    /// The specification of the fleet.
     #[must_use]
     pub fn spec(&self) -> &FleetSpec {
         &self.spec
     }
 
-    /// The time up to which everything is written, milliseconds since 1970 UTC.
+    /// The time up to which all lines are written, milliseconds since 1970 UTC.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.now_ms
@@ -120,16 +119,16 @@ impl Fleet {
         self.host(host).map(|host| host.wsus_url.as_str())
     }
 
-    /// Where a host's log is under `dir`.
+    /// The path of a host's log under `dir`.
     #[must_use]
     pub fn log_path(&self, dir: &Path, host: &Host) -> PathBuf {
         log_path(self.spec.layout, dir, host)
     }
 
-    /// Appends to each host's log under `dir` what happens in `[now, until_ms)`. Returns how many lines that is.
+    /// Appends the lines of `[now, until_ms)` to each host's log under `dir`. Returns the number of lines.
     ///
-    /// # Errors
-    /// When a folder or a log cannot be written. Lines of this step may be lost then: begin again with a new fleet.
+    /// # Errors If a folder or a log cannot be written. Lines of this step may be lost then: start again with a new
+    /// fleet.
     pub fn write_until(&mut self, dir: &Path, until_ms: i64) -> io::Result<u64> {
         let layout = self.spec.layout;
         self.step(until_ms, |host, bytes| {
@@ -141,7 +140,7 @@ impl Fleet {
         })
     }
 
-    /// The same into memory: what each host writes in `[now, until_ms)`. A host that writes nothing is left out.
+    /// The lines of `[now, until_ms)` by host, in memory. A host without a line is left out.
     pub fn lines_until(&mut self, until_ms: i64) -> BTreeMap<String, Vec<u8>> {
         let mut all = BTreeMap::new();
         self.step(until_ms, |host, bytes| {
@@ -181,7 +180,7 @@ fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new().create(true).append(true).open(path)?.write_all(bytes)
 }
 
-/// Lets copies of the affected hosts live through the outbreak without writing.
+/// Lets copies of the affected hosts live through the outbreak without writing, to learn their failures.
 fn foresee(spec: &FleetSpec, lives: &[Life]) -> Option<Truth> {
     let outbreak = spec.outbreak.as_ref()?;
     let until_ms = outbreak.end_ms.unwrap_or(i64::MAX).min(outbreak.onset_ms + OUTBREAK_SPREAD_MS);

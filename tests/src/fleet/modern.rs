@@ -1,11 +1,11 @@
 //! The words of Windows 10 and later, as `Get-WindowsUpdateLog` decodes them: no REPORT EVENTs, failures in brackets.
 //!
-//! The real file is made anew by each run of that command; the fleet's grows, as if the command ran all the time.
+//! The real file is rewritten by each run of that command; the fleet's file grows, as if the command ran all the time.
 //!
-//! Service starts, scans and settings are worded as in published logs. Of downloads and installs little is published:
-//! there the shapes are known (`*FAILED* [CODE] Method failed [Class::Function:LINE]`, `updateId = GUID.REVISION`, two
+//! Service starts, scans and settings are worded as in published logs. Few downloads and installations are published:
+//! their shapes are known (`*FAILED* [CODE] Method failed [Class::Function:LINE]`, `updateId = GUID.REVISION`, two
 //! 800B0109 before `Trusted Publisher: Yes` on a healthy host, 8024B303 at the end on an unhealthy one), and class
-//! names and some words are this module's own. A parser should not lean on them.
+//! names and some words are this module's own. A parser should not rely on them.
 
 use super::dialect::{CRITERIA, Dialect, MANAGED, Verdict, content, search_result};
 use super::host::Form;
@@ -73,7 +73,8 @@ impl Dialect for Modern {
         let call = begin_download(pen, update);
         let Verdict::Untrusted { chain_code, code } = verdict else {
             if update.publisher == Publisher::ThirdParty {
-                // Healthy: the chain policy of Microsoft's root is tried first, fails, and the publisher is found.
+                // On a healthy host the chain policy of Microsoft's root is tried first and fails; then the publisher
+                // is found.
                 chain_checks_failed(pen, 0x800b_0109);
                 pen.write("Misc", "Trusted Publisher: Yes");
             }
@@ -111,7 +112,7 @@ impl Dialect for Modern {
     }
 }
 
-/// A failure as this age of Windows 10 spells it.
+/// A failure in the spelling of this version of Windows 10.
 fn failed(pen: &mut Pen<'_>, component: &str, code: u32, what: &str) {
     if pen.host.system.form == Form::Modern1607 {
         let what = if what == "Web service call" { "Web service call failed with" } else { what };
@@ -122,7 +123,7 @@ fn failed(pen: &mut Pen<'_>, component: &str, code: u32, what: &str) {
     }
 }
 
-/// Lines that look bad on a host that is well; 80092004 even belongs to the codes of cryptography.
+/// Lines of a healthy host that look like failures; 80092004 even belongs to the codes of cryptography.
 fn grumble(pen: &mut Pen<'_>) {
     failed(
         pen,

@@ -1,4 +1,4 @@
-//! Writes one host's lines, byte for byte as its Windows does: columns, padding, ids, local time, line ending.
+//! Writes one host's lines in the bytes of its Windows: columns, padding, ids, local time, line ending.
 
 use std::collections::VecDeque;
 
@@ -22,12 +22,12 @@ const TICKS_PER_MS: i64 = 10_000;
 /// One line with its ending.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
-    /// When it is written, milliseconds since 1970 UTC.
+    /// Time of the line, milliseconds since 1970 UTC.
     pub(super) at_ms: i64,
     pub(super) text: String,
 }
 
-/// What the running Windows Update service of a host keeps in memory.
+/// The state of the running Windows Update service of a host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Process {
     pub(super) pid: u32,
@@ -36,12 +36,12 @@ pub(super) struct Process {
     pub(super) unsent: u32,
 }
 
-/// A hand that writes lines in its own time: each line moves the clock on a little.
+/// Writes lines in their own time: each line moves the clock forward a little.
 pub(super) struct Pen<'a> {
     pub(super) host: &'a Host,
     pub(super) random: &'a mut Random,
     pub(super) process: &'a mut Process,
-    /// `None` where only the course of events is wanted.
+    /// Destination of the lines; `None` where only the course of events is needed.
     pub(super) lines: Option<&'a mut VecDeque<Line>>,
     pub(super) tid: u32,
     pub(super) now_ticks: i64,
@@ -57,7 +57,7 @@ impl Pen<'_> {
         self.now_ticks += self.random.within(ms.start * TICKS_PER_MS..ms.end * TICKS_PER_MS);
     }
 
-    /// Another thread of the process goes on.
+    /// Continues on another thread of the process.
     pub(super) fn switch_thread(&mut self) {
         // Thread ids of Windows are multiples of 4.
         self.tid = 4 * u32::try_from(self.random.within(90..3000)).expect("a small number");
@@ -118,7 +118,7 @@ impl Pen<'_> {
         format!("{sign}{:02}{:02}", minutes.abs() / 60, minutes.abs() % 60)
     }
 
-    /// Now as a REPORT EVENT's `TimeAtTarget`: local with milliseconds and offset.
+    /// The current time as a REPORT EVENT's `TimeAtTarget`: local with milliseconds and offset.
     pub(super) fn time_at_target(&self) -> String {
         let t = self.local();
         let ms = t.nanosecond() / 1_000_000;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): one 64-bit state, good enough to look random, the same for ever.
+/// SplitMix64 (Steele, Lea, Flood 2014): one 64-bit state, which gives the same sequence for ever.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 

@@ -1,4 +1,4 @@
-//! What a fleet is made of, as plain data that a test may change before it builds the fleet.
+//! The specification of a fleet, as plain data that a test may change before it builds the fleet.
 
 use wulog_schemas::hresult::Family;
 
@@ -23,16 +23,16 @@ pub struct FleetSpec {
     pub start_ms: i64,
     /// The WSUS servers, at least one with at least one site; hosts are dealt to them in turn.
     pub wsus: Vec<WsusSpec>,
-    /// What is published, and when.
+    /// The published updates.
     pub updates: Vec<Update>,
     /// Hosts that have failed trust at an older update since their first scan.
     pub chronic_hosts: usize,
     /// Hosts that retry one failing install all day: the first for a reason other than trust, the second with
     /// 0x800b0100.
     pub looping_hosts: usize,
-    /// The one thing that goes wrong, if any.
+    /// The one outbreak of the fleet, if any.
     pub outbreak: Option<Outbreak>,
-    /// Where under a folder a host's log is written.
+    /// The path of a host's log under a folder.
     pub layout: Layout,
 }
 
@@ -53,7 +53,7 @@ impl FleetSpec {
         }
     }
 
-    /// The same fleet begun at another time; its updates are published anew from there.
+    /// The same fleet with another start; its updates are published relative to it.
     #[must_use]
     pub fn starting(mut self, start_ms: i64) -> FleetSpec {
         self.start_ms = start_ms;
@@ -99,7 +99,7 @@ pub struct Site {
     pub zone: String,
     /// Minutes east of UTC. Fixed: the fleet knows no daylight saving.
     pub utc_minutes: i32,
-    /// What its culture puts between year, month and day; Windows 10 and later write it into every line.
+    /// The character of the culture between year, month and day; Windows 10 and later write it into every line.
     pub date_separator: char,
 }
 
@@ -112,15 +112,15 @@ pub struct Update {
     pub revision: u32,
     /// Its title, with the KB number in it where it has one.
     pub title: String,
-    /// When hosts begin to find it, milliseconds since 1970 UTC.
+    /// Time from which hosts find the update, milliseconds since 1970 UTC.
     pub published_ms: i64,
-    /// Who published it.
+    /// The publisher.
     pub publisher: Publisher,
-    /// Which hosts it is for.
+    /// The hosts of the update.
     pub audience: Audience,
 }
 
-/// Who signed an update's files.
+/// The signer of an update's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Publisher {
     /// Microsoft.
@@ -129,10 +129,10 @@ pub enum Publisher {
     ThirdParty,
 }
 
-/// Which hosts an update is for.
+/// The hosts of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// All.
+    /// All hosts.
     Everyone,
     /// Hosts that write the legacy form.
     Legacy,
@@ -143,37 +143,38 @@ pub enum Audience {
 /// A publishing certificate that the hosts of one WSUS server don't trust.
 #[derive(Clone, Debug)]
 pub struct Outbreak {
-    /// Which server, as an index into [`FleetSpec::wsus`].
+    /// The server, as an index into [`FleetSpec::wsus`].
     pub wsus: usize,
-    /// From when its hosts fail, milliseconds since 1970 UTC.
+    /// Time from which its hosts fail, milliseconds since 1970 UTC.
     pub onset_ms: i64,
-    /// From when later attempts succeed again, if ever.
+    /// Time from which later attempts succeed again, if any.
     pub end_ms: Option<i64>,
     /// The update. The hosts of the other servers install it without trouble.
     pub update: Update,
-    /// What is wrong with the certificate.
+    /// The fault of the certificate.
     pub cause: Cause,
 }
 
-/// What is wrong with a publishing certificate: decides the codes that the hosts write.
+/// The fault of a publishing certificate, which decides the codes in the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Cause {
-    /// It is not in Trusted Root or Trusted Publishers. Legacy hosts write 800b0109 or 800b0004, newer ones 8024B303.
+    /// The certificate is not in Trusted Root or Trusted Publishers. Legacy hosts write 800b0109 or 800b0004, newer
+    /// ones 8024B303.
     UntrustedRoot,
-    /// Its intermediate is missing: 800b010a.
+    /// The intermediate certificate is missing: 800b010a.
     Chain,
-    /// It expired and the files carry no timestamp: 800b0101.
+    /// The certificate has expired and the files carry no timestamp: 800b0101.
     Expired,
-    /// It was revoked: 800b010c.
+    /// The certificate was revoked: 800b010c.
     Revoked,
-    /// It was put into Disallowed: 800b0111.
+    /// The certificate was put into Disallowed: 800b0111.
     Distrusted,
     /// Not the publishing certificate, but the TLS certificate of the WSUS site is not trusted: scans end with 80072f8f.
     Site,
 }
 
 impl Cause {
-    /// The family that the hosts' codes belong to.
+    /// The family of the hosts' codes.
     #[must_use]
     pub const fn family(self) -> Family {
         match self {
@@ -186,7 +187,7 @@ impl Cause {
         }
     }
 
-    /// The code with which a check of the certificate chain fails.
+    /// The code of a failed check of the certificate chain.
     pub(super) const fn chain_code(self) -> u32 {
         match self {
             Cause::UntrustedRoot => 0x800b_0109,
@@ -198,8 +199,8 @@ impl Cause {
         }
     }
 
-    /// The code with which a legacy host's download ends. `publisher_only` hosts have the certificate in Root but not
-    /// in TrustedPublisher.
+    /// The code at the end of a legacy host's download. `publisher_only` hosts have the certificate in Root but not in
+    /// TrustedPublisher.
     pub(super) const fn legacy_code(self, publisher_only: bool) -> u32 {
         match self {
             Cause::UntrustedRoot if publisher_only => 0x800b_0004,
@@ -207,7 +208,7 @@ impl Cause {
         }
     }
 
-    /// The code with which a Windows 10 host's download ends.
+    /// The code at the end of a Windows 10 host's download.
     pub(super) const fn modern_code(self) -> u32 {
         match self {
             Cause::UntrustedRoot => 0x8024_b303,
@@ -216,7 +217,7 @@ impl Cause {
     }
 }
 
-/// Where under a folder a host's log is written.
+/// The path of a host's log under a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// `HOST/WindowsUpdate.log`.

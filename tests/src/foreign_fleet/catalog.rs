@@ -1,4 +1,4 @@
-//! What a foreign fleet consists of: sites, kinds of Windows, updates.
+//! The parts of a foreign fleet: sites, kinds of Windows, updates.
 
 use super::chance::Chance;
 
@@ -15,7 +15,7 @@ const fn site(code: &'static str, utc_minutes: i64, server: &'static str, weight
     Site { code, utc_minutes, server, weight }
 }
 
-/// Small fleets have the first two only.
+/// Sites; small fleets have only the first two.
 pub(super) static SITES: [Site; 6] = [
     site("ABZ", 60, "patch-north", 24),
     site("ATL", -300, "patch-south", 24),
@@ -53,7 +53,7 @@ const fn kind(form: Form, os: &'static str, builds: &'static [&'static str], tod
 pub(super) const SHA2_BUILD: &str = "7.6.7601.24436";
 pub(super) const NO_SHA2_BUILD: &str = "7.6.7601.19161";
 
-/// Windows 7 comes first.
+/// Kinds of Windows; Windows 7 comes first.
 pub(super) static KINDS: [Kind; 7] = [
     kind(Form::Legacy, "6.1.7601.1.0.65792", &[SHA2_BUILD, SHA2_BUILD, NO_SHA2_BUILD], 10, 40),
     kind(Form::Legacy, "6.3.9600.0.0.65792", &["7.9.9600.18970", "7.9.9600.18838"], 14, 14),
@@ -72,7 +72,7 @@ pub(super) fn pick_kind(chance: &mut Chance, is_2019: bool) -> &'static Kind {
     &KINDS[chance.weighted(&weights)]
 }
 
-/// Builds of which the hosts fail four times as often by chance, where a fleet is noisier than usual.
+/// Builds whose hosts fail four times as often by chance, in a fleet with more noise than usual.
 pub(super) const NOISY_BUILDS: [&str; 2] = [NO_SHA2_BUILD, "10.0.17763.5458"];
 
 /// An update as the logs name it.

@@ -1,4 +1,5 @@
-//! Chance of a foreign fleet: xorshift64* (Vigna 2016), integers only, so that a seed gives the same bytes everywhere.
+//! Random numbers of a foreign fleet: xorshift64* (Vigna 2016), integers only, so that a seed gives the same bytes
+//! everywhere.
 
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
@@ -43,12 +44,12 @@ impl Chance {
         self.below(1_000_000) < count as usize
     }
 
-    /// One of several.
+    /// One item of a list.
     pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 
-    /// An index, each as likely as its weight.
+    /// An index, with a probability proportional to its weight.
     pub(super) fn weighted(&mut self, weights: &[usize]) -> usize {
         let mut left = self.below(weights.iter().sum());
         for (index, weight) in weights.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! One host's Windows Update client: its facts, and how its lines and reports are written.
+//! One host's Windows Update client: its facts, and the writing of its lines and reports.
 
 use std::fmt::Write as _;
 
@@ -15,16 +15,16 @@ pub(super) struct Client {
     pub(super) site: &'static Site,
     pub(super) kind: &'static Kind,
     pub(super) build: &'static str,
-    /// WSUS server; `None` where it asks Windows Update itself.
+    /// WSUS server; `None` for a host of Windows Update.
     pub(super) server: Option<&'static str>,
     pub(super) group: &'static str,
     pub(super) caller: &'static str,
     pub(super) has_log: bool,
     pub(super) has_reports: bool,
-    /// Time from which on its clock is wrong, and by how much.
+    /// Time from which its clock is wrong, and the error.
     pub(super) clock_error: Option<(i64, i64)>,
     pub(super) chance: Chance,
-    /// What `WindowsUpdate.log` and `ReportingEvents.log` hold.
+    /// Contents of `WindowsUpdate.log` and `ReportingEvents.log`.
     pub(super) log: String,
     pub(super) reports: String,
     pub(super) scans: u32,
@@ -81,7 +81,7 @@ impl Client {
         }
     }
 
-    /// The id and name of the service that it scans.
+    /// Id and name of the service that the host scans.
     pub(super) fn service(&self) -> (&'static str, &'static str) {
         match self.server {
             Some(_) => ("3DA21691-E39D-4DA6-8A4B-B43877BCB1B7", "Managed"),
@@ -98,7 +98,7 @@ impl Client {
         self.tid = self.chance.between(0x100, 0x3fff);
     }
 
-    /// What its clock shows as local time.
+    /// Local time by the host's clock.
     fn local(&self, at_ms: i64) -> DateTime<Utc> {
         let error_ms = self.clock_error.filter(|(from_ms, _)| at_ms >= *from_ms).map_or(0, |(_, error_ms)| error_ms);
         let local_ms = at_ms + error_ms + self.utc_minutes * 60_000;
@@ -152,14 +152,14 @@ impl Client {
         }
     }
 
-    /// A clock that is off by minutes, a day or days, as in every fleet; from the beginning.
+    /// Sets a clock that is wrong by minutes, a day or days from the beginning, as in every fleet.
     pub(super) fn set_wrong_clock(&mut self) {
         let error_ms = self.chance.pick(&[4 * 60_000, -9 * 60_000, 26 * super::HOUR_MS, days(-3)]);
         self.clock_error = Some((i64::MIN, error_ms));
     }
 }
 
-/// What a report tells.
+/// The kind of a report.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
     ScanDone,

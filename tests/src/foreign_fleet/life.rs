@@ -1,4 +1,4 @@
-//! The life of one host: when it scans, and what it does then.
+//! The life of one host: the times of its scans, and its actions.
 
 use super::catalog::{NOISY_BUILDS, Update};
 use super::client::Client;
@@ -8,14 +8,14 @@ use super::{HOUR_MS, days};
 
 const MINUTE_MS: i64 = 60_000;
 
-/// What a host still wants to install.
+/// An update that a host still wants to install.
 struct Wants {
     monthly: bool,
     third_party: Option<(Update, i64)>,
     also: Vec<Update>,
 }
 
-/// The cause that a host fails at: its number, operation and code.
+/// The cause at which a host fails: its number, operation and code.
 type Hit = (usize, Breaks, u32);
 
 impl Plan {
@@ -137,7 +137,8 @@ impl Plan {
         client.chance.per_million(rate).then(|| client.chance.pick(&[first, 0x800b_0101, 0x8009_6010, last]))
     }
 
-    /// Once a cause has ended, half of its hosts install what they failed at; the others are not offered it any more.
+    /// Recovers hosts after the end of a cause: half of them install the update, and the other half are no longer
+    /// offered it.
     fn recover(&mut self, client: &mut Client, now_ms: i64) -> i64 {
         let Some(cause) =
             self.causes.iter_mut().find(|cause| now_ms >= cause.end_ms && cause.truth.hosts.contains_key(&client.name))
@@ -198,7 +199,7 @@ impl Plan {
         }
     }
 
-    /// Every 17 to 22 h, on Monday morning, and more often in the day after Microsoft's release.
+    /// Scan times: every 17 to 22 h, on Monday morning, and more often in the day after Microsoft's release.
     fn scan_times(&self, client: &mut Client) -> Vec<i64> {
         let has_returned = self.odd.returned.contains(&client.name);
         let (utc_minutes, chance) = (client.site.utc_minutes, &mut client.chance);

@@ -27,21 +27,21 @@ use plan::Plan;
 const HOUR_MS: i64 = 3_600_000;
 const WINDOWS_UPDATE: &str = "9482F4B4-E343-43B6-B170-9A65BC822C77";
 
-/// CERT_E_UNTRUSTEDROOT, as the legacy client logs it, and what the client of Windows 10 makes of it.
+/// CERT_E_UNTRUSTEDROOT in the legacy client's log, and the code of the Windows 10 client for it.
 const LEGACY_UNTRUSTED: u32 = 0x800b_0109;
 const MODERN_UNTRUSTED: u32 = 0x8024_b303;
 
-/// How long a cause lasts in a fleet that is repaired.
+/// Duration of a cause in a fleet that is repaired.
 const REPAIR_MS: i64 = 26 * HOUR_MS;
 
 const fn days(count: i64) -> i64 {
     count * 24 * HOUR_MS
 }
 
-/// What happens to a fleet.
+/// The events of a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// Only what happens everywhere: single failures, chronic hosts, one that loops.
+    /// Only the usual events: single failures, chronic hosts, a looping host.
     Quiet,
     /// One WSUS server's publishing certificate was not deployed.
     WsusCertMissing,
@@ -61,7 +61,7 @@ pub enum Scenario {
     SmallFleet,
     /// A network outage.
     DecoyNetwork,
-    /// Clocks that are off by days or years, each by itself.
+    /// Clocks that are wrong by days or years, each by its own amount.
     DecoyClockSkew,
     /// Twenty hosts of one image fail, three a day.
     SlowImage,
@@ -73,19 +73,19 @@ impl Scenario {
     }
 }
 
-/// What a fleet is made from: the same value gives the same bytes.
+/// The specification of a fleet: the same value gives the same bytes.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// Decides everything left to chance.
+    /// Seed of all random choices.
     pub seed: u64,
     /// Number of hosts.
     pub hosts: usize,
     /// Length of the logs.
     pub days: i64,
-    /// What happens.
+    /// The scenario.
     pub scenario: Scenario,
-    /// Chronic hosts, failing scans and failures by chance, in per cent of the usual. Other than 100, two old builds are
-    /// noisier still.
+    /// Chronic hosts, failing scans and failures by chance, in per cent of the usual number. With a value other than
+    /// 100, two old builds are noisier still.
     pub noise_percent: u32,
     /// Share of Windows 10 and 11 hosts that have a `ReportingEvents.log` only.
     pub reports_only_percent: u32,
@@ -94,21 +94,21 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A fleet with the usual noise, long enough for its scenario.
+    /// A fleet with the usual noise and a length that fits the scenario.
     #[must_use]
     pub fn new(scenario: Scenario, hosts: usize, seed: u64) -> Spec {
         let days = if scenario == Scenario::SlowImage { 17 } else { 9 };
         Spec { seed, hosts, days, scenario, noise_percent: 100, reports_only_percent: 6, repaired: false }
     }
 
-    /// The fleet whose causes end, with four days to notice.
+    /// The fleet whose causes end, with four days for recovery.
     #[must_use]
     pub fn repaired(self) -> Spec {
         Spec { days: self.days + 4, repaired: true, ..self }
     }
 }
 
-/// What really happened.
+/// The real causes of a fleet.
 #[derive(Clone, Debug)]
 pub struct Truth {
     /// Root causes at which a host failed.
@@ -118,26 +118,25 @@ pub struct Truth {
 /// One root cause.
 #[derive(Clone, Debug)]
 pub struct TrueCause {
-    /// What it is, for people.
+    /// Name of the cause, for people.
     pub name: &'static str,
-    /// Families that its codes may be counted to.
+    /// Families to which its codes may belong.
     pub families: &'static [&'static str],
     /// Codes that its failures end with, `0x%08x`.
     pub codes: Vec<String>,
-    /// Since when hosts can fail at it, milliseconds since 1970 UTC.
+    /// Time from which hosts can fail, milliseconds since 1970 UTC.
     pub onset_ms: i64,
     /// Texts of which the first factor's value must contain one, in lower case.
     pub factors: Vec<String>,
-    /// Ids of the updates that hosts fail at, in lower case; none where scans fail.
+    /// Ids of the failing updates, in lower case; empty where scans fail.
     pub updates: Vec<String>,
     /// Each affected host with its first failure.
     pub hosts: BTreeMap<String, i64>,
 }
 
-/// Writes `FOLDER/HOST/*.log` for each host, and returns what really happened.
+/// Writes `FOLDER/HOST/*.log` for each host, and returns the real causes.
 ///
-/// # Errors
-/// When a file cannot be written.
+/// # Errors If a file cannot be written.
 pub fn write(spec: &Spec, folder: &Path) -> io::Result<Truth> {
     let mut plan = Plan::new(spec);
     for mut client in std::mem::take(&mut plan.clients) {

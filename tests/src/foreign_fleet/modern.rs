@@ -41,7 +41,7 @@ impl Client {
         self.put(at_ms, "Agent", &format!("* START * Finding updates CallerId = {caller}  Id = {number}"));
         self.put(at_ms, "Agent", &format!("ServiceID = {{{id}}} {name}"));
         if self.kind.os.starts_with("10.0.226") && self.chance.percent(30) {
-            // Healthy Windows 11 hosts log it too, with a code that elsewhere means a trust failure.
+            // Healthy Windows 11 hosts log this line too, with a code that elsewhere means a trust failure.
             let ticket = "*FAILED* [80092004] Method failed to get auth token. [CUpdateEndpointProvider::GenerateSecurityTokenWithAuthTickets:1674]";
             self.put(at_ms + 3, "Misc", ticket);
         }
@@ -80,7 +80,7 @@ impl Client {
     }
 
     pub(super) fn modern_refuses(&mut self, at_ms: i64, code: u32) {
-        // 8024b303 is what the client makes of the code that the chain engine gave.
+        // The client turns the code of the chain engine into 8024b303.
         let chain = if code == super::MODERN_UNTRUSTED { super::LEGACY_UNTRUSTED } else { code };
         self.chain_fails(at_ms + 30, chain);
         self.put(at_ms + 31, "Misc", " Microsoft signed: No");

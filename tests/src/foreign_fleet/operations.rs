@@ -1,12 +1,12 @@
-//! What a client does. Each operation takes its begin, writes the lines and reports, and returns its end.
+//! The operations of a client. Each operation takes its begin, writes the lines and reports, and returns its end.
 
 use super::catalog::Update;
 use super::client::{Client, Event};
 
-/// Lets a report follow the lines of its operation.
+/// Delay of a report after the lines of its operation.
 const REPORT_DELAY_MS: i64 = 5000;
 
-/// How a scan fails.
+/// The way in which a scan fails.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScanFailure {
     pub(super) code: u32,
@@ -50,7 +50,7 @@ impl Client {
         at_ms + REPORT_DELAY_MS + 100
     }
 
-    /// The content came, but its signature is not accepted.
+    /// The content is downloaded, but its signature is not accepted.
     pub(super) fn download_is_refused(&mut self, at_ms: i64, update: &Update, code: u32) -> i64 {
         let at_ms = self.download_begins(at_ms, update);
         self.validates(at_ms, update);
@@ -97,7 +97,7 @@ impl Client {
         at_ms + REPORT_DELAY_MS + 100
     }
 
-    /// An installer fails with 1603, which says nothing about trust.
+    /// An installer fails with 1603, which does not concern trust.
     pub(super) fn installer_fails(&mut self, at_ms: i64, update: &Update) -> i64 {
         const CODE: u32 = 0x8007_0643;
         let at_ms = self.download_begins(at_ms, update);

@@ -1,4 +1,5 @@
-//! The plan of a fleet: when what happens, to whom. Hosts that are odd for no common reason are chosen before any cause.
+//! The plan of a fleet: which event hits which host at which time. Hosts with a fault of their own are chosen before
+//! any cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use super::{HOUR_MS, REPAIR_MS, Spec, TrueCause, Truth, days};
 const RELEASE_2024_MS: i64 = 1_712_682_000_000;
 const RELEASE_2019_MS: i64 = 1_565_715_600_000;
 
-/// Which operation a cause breaks.
+/// The operation that a cause breaks.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Breaks {
     Scan(&'static str),
@@ -20,18 +21,18 @@ pub(super) enum Breaks {
     Install,
 }
 
-/// A root cause: whom it hits with which code.
+/// A root cause: the hosts that it hits, and their codes.
 #[derive(Debug)]
 pub(super) struct Cause {
     pub(super) truth: TrueCause,
     pub(super) breaks: Breaks,
     pub(super) updates: Vec<Update>,
-    /// Code of each host that it hits, and since when it does.
+    /// Code of each affected host, and the time from which it fails.
     pub(super) hits: BTreeMap<String, (u32, i64)>,
     pub(super) end_ms: i64,
 }
 
-/// Hosts that are odd for no common reason.
+/// Hosts with a fault of their own.
 #[derive(Debug, Default)]
 pub(super) struct Oddities {
     /// Always fail at the same update, with this code.
@@ -40,9 +41,9 @@ pub(super) struct Oddities {
     pub(super) looping: BTreeSet<String>,
     /// Were off until shortly before the end.
     pub(super) returned: BTreeSet<String>,
-    /// Clocks that go wrong: since when, and the code that their failures get.
+    /// Clocks that go wrong: the time, and the code of the host's failures.
     pub(super) wrong_clocks: BTreeMap<String, (i64, u32)>,
-    /// Hosts that a network outage cuts off, and from when to when.
+    /// Hosts that a network outage cuts off, with its begin and end.
     pub(super) outage: Option<(i64, i64, BTreeSet<String>)>,
 }
 
@@ -52,13 +53,13 @@ pub(super) struct Updates {
     pub(super) third_party: Vec<Update>,
     pub(super) monthly: Update,
     pub(super) definitions: Vec<Update>,
-    /// What chronic, looping and unlucky hosts fail at.
+    /// The update at which chronic, looping and unlucky hosts fail.
     pub(super) own: Update,
-    /// Installed without trouble by these hosts from the release on.
+    /// Updates that these hosts install without trouble from the release on.
     pub(super) also: (Vec<Update>, BTreeSet<String>),
 }
 
-/// Everything decided before any host lives.
+/// The decisions before any host lives.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) spec: Spec,
@@ -69,7 +70,7 @@ pub(super) struct Plan {
     pub(super) onset_ms: i64,
     pub(super) loop_ms: i64,
     pub(super) clients: Vec<Client>,
-    /// Indexes of clients that are not odd.
+    /// Indexes of clients without a fault of their own.
     pub(super) ordinary: Vec<usize>,
     pub(super) odd: Oddities,
     pub(super) updates: Updates,
@@ -143,7 +144,7 @@ impl Plan {
         self.ordinary = order;
     }
 
-    /// What the fleet's hosts went through, after they did.
+    /// The real causes, after all hosts have lived.
     pub(super) fn truth(self) -> Truth {
         let causes = self.causes.into_iter().map(|cause| cause.truth).filter(|cause| !cause.hosts.is_empty());
         Truth { causes: causes.collect() }

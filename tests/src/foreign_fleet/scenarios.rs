@@ -1,4 +1,4 @@
-//! The scenarios: which causes hit which hosts.
+//! The scenarios: the hosts that each cause hits.
 
 use std::collections::BTreeMap;
 
@@ -106,7 +106,7 @@ impl Plan {
         self.updates.also = (rollups.clone(), able.map(|client| client.name.clone()).collect());
         let factors = vec![NO_SHA2_BUILD.to_owned(), "6.1.7601".to_owned()];
         let onset_ms = self.release_ms;
-        // Published sources leave open which family 80092004 belongs to.
+        // Published sources do not agree on the family of 80092004.
         let families: &[&str] = &["signature", "chain", "untrusted_root", "metadata"];
         let name = "updates signed with SHA-2 on systems that do not know it";
         self.add_cause(name, families, onset_ms, factors, rollups, hit, |_| 0x8009_2004);
@@ -120,13 +120,13 @@ impl Plan {
         }
         let hosts = self.select(|client| client.site.code == site);
         let name = "a proxy that opens TLS, at a site that uses Windows Update itself";
-        // Only these hosts fail, so the site's name, its proxy, or that it has no WSUS server are all right.
+        // Only these hosts fail, so the site's name, its proxy and its lack of a WSUS server are all right.
         let factors = ["none", "update.microsoft.com", "inspector", site].map(str::to_lowercase).to_vec();
         self.add_cause(name, &["tls"], self.onset_ms, factors, Vec::new(), hosts, |_| 0x8007_2f8f);
         self.causes[0].breaks = Breaks::Scan("<inspector.corp.example:3128 >");
     }
 
-    /// Years off, each host by its own amount; or days back, within the time that the logs cover.
+    /// Clocks that are wrong by years, each host by its own amount; or by days, within the time of the logs.
     fn wrong_clocks(&mut self) {
         let percent = if self.spec.hosts >= 200 { 2 } else { 4 };
         for index in self.part(&self.ordinary.clone(), percent) {
@@ -185,7 +185,7 @@ impl Plan {
         if self.spec.hosts < 60 { SOUTH } else { self.chance.pick(&[SOUTH, "patch-east"]) }
     }
 
-    /// Ordinary clients for which `is_wanted` holds.
+    /// The ordinary clients that match `is_wanted`.
     fn select(&self, is_wanted: impl Fn(&Client) -> bool) -> Vec<usize> {
         self.ordinary.iter().copied().filter(|index| is_wanted(&self.clients[*index])).collect()
     }
@@ -202,7 +202,7 @@ impl Plan {
         self.part(&all, percent)
     }
 
-    /// Gives a server as many hosts as are wanted: a small fleet may have too few there by chance.
+    /// Assigns a given number of hosts to a server: in a small fleet chance may assign too few.
     fn move_to_server(&mut self, server: &'static str, wanted: usize) {
         let site = SITES.iter().find(|site| site.server == server).expect("every server has a site");
         let have = self.select(|client| client.server == Some(server)).len();

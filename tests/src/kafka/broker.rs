@@ -14,17 +14,17 @@ use super::jars::{self, Skip};
 /// A broker on two loaded cores starts in about 6 s.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Where the brokers' ports begin, how many places there are for a testbed, and how many ports each has in a row.
+/// First port of the brokers, number of slots for testbeds, and number of consecutive ports of each.
 const BASE_PORT_MIN: u16 = 20_000;
 const BASE_PORTS: u16 = 625;
 const PORTS_IN_A_ROW: u16 = 16;
 
-/// How long one question to a starting broker may take.
+/// Timeout of one question to a starting broker.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Who may log in to a secure broker, by SCRAM-SHA-512.
+/// User of a secure broker, by SCRAM-SHA-512.
 pub const SCRAM_USER: &str = "collector";
-/// With what.
+/// Password of this user.
 pub const SCRAM_PASSWORD: &str = "correct-horse-battery";
 
 /// A running broker of this test's own, or a cluster. It ends with this value, or with the process.
@@ -33,41 +33,35 @@ pub struct KafkaTestbed {
     run: PathBuf,
     base_port: u16,
     bootstrap: String,
-    /// For each node the script that holds it; `None` between [`KafkaTestbed::kill9_node`] and [`KafkaTestbed::restart`].
+    /// The script that holds each node; `None` between [`KafkaTestbed::kill9_node`] and [`KafkaTestbed::restart`].
     holders: Vec<Option<Child>>,
 }
 
 impl KafkaTestbed {
     /// Starts a new, empty broker and waits until it serves.
     ///
-    /// # Errors
-    /// [`Skip`] where this machine cannot run Kafka.
+    /// # Errors [`Skip`] where this machine cannot run Kafka.
     ///
-    /// # Panics
-    /// When Kafka is there and does not start.
+    /// # Panics If Kafka is there and does not start.
     pub fn start() -> Result<KafkaTestbed, Skip> {
         KafkaTestbed::start_shaped("single", 1)
     }
 
-    /// Starts three brokers, each of which has everything: one may be away.
+    /// Starts three brokers with all partitions on each, so that one broker may be away.
     ///
-    /// # Errors
-    /// As [`KafkaTestbed::start`].
+    /// # Errors As [`KafkaTestbed::start`].
     ///
-    /// # Panics
-    /// As [`KafkaTestbed::start`].
+    /// # Panics As [`KafkaTestbed::start`].
     pub fn start_cluster() -> Result<KafkaTestbed, Skip> {
         KafkaTestbed::start_shaped("cluster", 3)
     }
 
-    /// Starts a broker that listens in two more ways: [`KafkaTestbed::scram`] and [`KafkaTestbed::mtls`]. Keys and
-    /// certificates are made anew each time, in [`KafkaTestbed::certificates`].
+    /// Starts a broker with two more listeners: [`KafkaTestbed::scram`] and [`KafkaTestbed::mtls`]. Keys and
+    /// certificates are created each time, in [`KafkaTestbed::certificates`].
     ///
-    /// # Errors
-    /// As [`KafkaTestbed::start`], and where there is no `openssl` command.
+    /// # Errors As [`KafkaTestbed::start`], and where there is no `openssl` command.
     ///
-    /// # Panics
-    /// As [`KafkaTestbed::start`].
+    /// # Panics As [`KafkaTestbed::start`].
     pub fn start_secure() -> Result<KafkaTestbed, Skip> {
         let openssl = Command::new("openssl").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !openssl.is_ok_and(|status| status.success()) {
@@ -110,7 +104,7 @@ impl KafkaTestbed {
         format!("127.0.0.1:{}", self.base_port + 13)
     }
 
-    /// `ca.pem`, `client.pem` with `client.key` and `client.crt`, and `other-ca.pem`, which signed nothing.
+    /// `ca.pem`, `client.pem` with `client.key` and `client.crt`, and `other-ca.pem`, which signed no certificate.
     #[must_use]
     pub fn certificates(&self) -> PathBuf {
         self.run.join("certs")
@@ -142,15 +136,14 @@ impl KafkaTestbed {
         text.trim().parse().expect("hold.sh writes a process id")
     }
 
-    /// Kills the broker as a crash would. What it had acknowledged stays on disk for [`KafkaTestbed::restart`].
+    /// Kills the broker like a crash. Acknowledged records stay on disk for [`KafkaTestbed::restart`].
     pub fn kill9(&mut self) {
         self.kill9_node(1);
     }
 
-    /// The same for one of a cluster, counted from 1.
+    /// Kills one broker of a cluster, counted from 1.
     ///
-    /// # Panics
-    /// When it is not running.
+    /// # Panics If it is not running.
     pub fn kill9_node(&mut self, node: usize) {
         signal(self.pid_of(node), "KILL");
         let mut holder = self.holders[node - 1].take().expect("a broker that is killed was running");
@@ -182,9 +175,9 @@ impl KafkaTestbed {
         self.wait_until_serving();
     }
 
-    /// True where a broker has broken Kafka's promise that a transaction is all or nothing: Kafka 4.3 takes one for ended
-    /// without having told its partitions, where a broker that starts again after a crash looks for their leaders before it
-    /// knows its topics. In a cluster another broker does this, and knows them.
+    /// True where a broker has broken Kafka's promise that a transaction is all or nothing: after a crash, Kafka 4.3
+    /// takes a transaction for ended without having told its partitions, since a starting broker looks for their
+    /// leaders before it knows its topics. In a cluster another broker, which knows its topics, tells them.
     #[must_use]
     pub fn forgot_a_transaction(&self) -> bool {
         const SAID: &str = "these partitions are likely deleted already and hence can be skipped";
@@ -198,7 +191,7 @@ impl KafkaTestbed {
         signal(self.pid(), "STOP");
     }
 
-    /// Lets a paused broker go on.
+    /// Resumes a paused broker.
     pub fn resume(&mut self) {
         signal(self.pid(), "CONT");
     }
@@ -210,8 +203,8 @@ impl KafkaTestbed {
         command
     }
 
-    /// Every broker serves when each, asked alone, names them all. Being listed is not enough: one that was killed stays
-    /// listed until its session ends, and one that listens may still be recovering.
+    /// Waits until every broker serves: each one, asked alone, must name all of them. Being listed is not enough: a
+    /// killed broker stays listed until its session ends, and a listening broker may still be recovering.
     fn wait_until_serving(&mut self) {
         let deadline = Instant::now() + START_TIMEOUT;
         for node in 1..=self.holders.len() {
@@ -227,8 +220,8 @@ impl KafkaTestbed {
         }
     }
 
-    /// Whether the broker at `address` names all, itself among them. The question itself waits for the broker, so that who
-    /// asks in a loop does not spin; a client that is new knows no other broker to ask.
+    /// Whether the broker at `address` names all brokers, including itself. The question itself waits for the broker,
+    /// so that a caller's loop does not spin; a new client knows no other broker to ask.
     fn is_serving(&self, address: &str) -> bool {
         let mut config = self.client_config();
         let client: BaseConsumer =
@@ -250,7 +243,7 @@ impl Drop for KafkaTestbed {
     fn drop(&mut self) {
         for mut holder in self.holders.drain(..).flatten() {
             drop(holder.stdin.take());
-            // Whatever it says, nothing is left to be done about it here.
+            // The exit status does not matter here.
             let _ = holder.wait();
         }
         let _ = fs::remove_dir_all(&self.run);
@@ -262,11 +255,11 @@ fn signal(pid: u32, name: &str) {
     assert!(status.is_ok_and(|status| status.success()), "kill -{name} {pid}");
 }
 
-/// The folder and the base port of a new testbed, which has the row of ports after that one to itself (see `prepare.sh`).
-/// They lie below the range from which the system takes ports for outgoing connections. Making the folder reserves
-/// them, since a broker binds them only seconds later.
+/// Reserves the folder and the base port of a new testbed, which owns the row of ports from there on (see
+/// `prepare.sh`). The ports lie below the range from which the system takes ports for outgoing connections. Creating
+/// the folder reserves them, since a broker binds its ports only seconds later.
 fn reserve() -> (PathBuf, u16) {
-    // Begun at a place of this process's own, for those that have another target folder.
+    // The search starts at a position that depends on the process, for processes with another target folder.
     let start = u16::try_from(std::process::id() % u32::from(BASE_PORTS)).expect("fewer places than ports");
     for tried in 0..BASE_PORTS {
         let base = BASE_PORT_MIN + (start + tried) % BASE_PORTS * PORTS_IN_A_ROW;

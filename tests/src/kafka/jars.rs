@@ -1,4 +1,4 @@
-//! Whether Kafka can run here at all: Java, and the jars.
+//! Checks for the tools of Kafka: Java, and the jars.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// Kafka 4 brokers are compiled for it.
+/// Minimum Java version of Kafka 4 brokers.
 const JAVA_VERSION_MIN: u32 = 17;
 
-/// Why there is no Kafka on this machine.
+/// The reason for which a test cannot run on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
     /// Debian's package of this name is missing.
@@ -40,13 +40,13 @@ pub(super) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka")
 }
 
-/// Everything that is fetched or written.
+/// The folder of all fetched and written files.
 pub(super) fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kafka")
 }
 
-/// Fetches the jars if they are missing. Tests run in parallel, also as several processes: one fetches, the others wait.
-/// Where that fails it is not tried again by this process, since a network that is away can take minutes to say so.
+/// Fetches the jars if they are missing. Tests run in parallel, also as several processes: one fetches, the others
+/// wait. After a failure this process does not try again, since an error of an absent network can take minutes.
 pub(super) fn ensure() -> Result<(), Skip> {
     static TRIED: OnceLock<Result<(), Skip>> = OnceLock::new();
     TRIED.get_or_init(look_or_fetch).clone()
@@ -76,7 +76,7 @@ fn look_or_fetch() -> Result<(), Skip> {
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
         Some(0) => Ok(()),
-        // They were fetched and are not the pinned ones: nothing to be skipped.
+        // The fetched jars differ from the pinned ones, which must fail the test.
         Some(3) => panic!("{said}"),
         _ => {
             Err(Skip::NoJars(said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").to_owned()))

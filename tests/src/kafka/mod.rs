@@ -1,7 +1,7 @@
 //! A real Kafka 4.x for tests: one broker, started in seconds from jars that Maven fetches once.
 //!
-//! A broker is held by a small shell script that watches a pipe from this process (`kafka/bin/hold.sh`): however a
-//! test ends, even by kill -9, its broker ends and its folder goes. The tests of one binary share a broker
+//! A broker is held by a small shell script that watches a pipe from this process (`kafka/bin/hold.sh`): if a test ends
+//! in any way, even by kill -9, its broker ends and its folder is removed. The tests of one binary share a broker
 //! ([`shared`]); a test that hurts its broker starts a private one ([`KafkaTestbed::start`]).
 
 mod broker;
@@ -29,11 +29,10 @@ pub fn shared() -> Result<&'static KafkaTestbed, Skip> {
     SHARED.get_or_init(KafkaTestbed::start).as_ref().map_err(Clone::clone)
 }
 
-/// Unwraps a testbed. Where there is none, says in one line that `test` is skipped and why, and returns `None`; with
-/// `CI=true` that is a failure instead.
+/// Unwraps a testbed. Without a testbed, prints one line that `test` is skipped, with the reason, and returns `None`;
+/// with `CI=true` this is a failure instead.
 ///
-/// # Panics
-/// With `CI=true`, when there is no testbed.
+/// # Panics With `CI=true`, if there is no testbed.
 #[must_use]
 pub fn or_skip<T>(test: &str, testbed: Result<T, Skip>) -> Option<T> {
     let skip = match testbed {
@@ -41,7 +40,7 @@ pub fn or_skip<T>(test: &str, testbed: Result<T, Skip>) -> Option<T> {
         Err(skip) => skip,
     };
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{test}: {skip}, and with CI=true it may not be skipped");
-    // Not through the print macros, since the test harness hides what they print.
+    // The test harness hides the output of the print macros.
     let line = format!("SKIPPED {test}: {skip}\n");
     std::io::stderr().write_all(line.as_bytes()).expect("standard error can be written");
     None

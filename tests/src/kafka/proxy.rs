@@ -1,8 +1,8 @@
-//! A Kafka proxy that knows what passes through it, so that a client can be killed at a step of its transaction.
+//! A Kafka proxy that reads the frames, so that a client can be killed at a step of its transaction.
 //!
-//! It reads the frames of the Kafka protocol: a length, then in a request the API key and the correlation id, in a response
-//! the correlation id. Clients learn the broker's address from the broker itself, so the proxy puts its own port in
-//! that place of responses: the bytes are as many.
+//! A frame of the Kafka protocol has a length, then in a request the API key and the correlation id, in a response the
+//! correlation id. Clients learn the broker's address from the broker itself, so the proxy replaces this address in
+//! responses by its own port, with the same number of bytes.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The host that the testbed's broker advertises.
 const HOST: &[u8] = b"127.0.0.1";
-/// No frame of these tests is larger.
+/// Maximum size of a frame in these tests.
 const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// API keys of the requests that make a transaction.
@@ -31,9 +31,9 @@ pub mod api {
 pub enum Moment {
     /// A request has left the client and not reached the broker.
     Asked(i16),
-    /// The broker has done it, and the client has not heard of it.
+    /// The broker has done it, and the client has no answer yet.
     Done(i16),
-    /// The client has heard of it.
+    /// The client has the answer.
     Heard(i16),
 }
 
@@ -42,7 +42,7 @@ pub enum Moment {
 struct Trap {
     pid: u32,
     moment: Moment,
-    /// So many times it passes before.
+    /// Number of times that the moment passes before the kill.
     passes: u32,
 }
 
@@ -112,7 +112,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(client) = client else { continue };
-        // A broker that does not answer is a broken connection to the client.
+        // To the client, a broker that does not answer is a broken connection.
         let Ok(broker) = TcpStream::connect(("127.0.0.1", shared.broker)) else { continue };
         let asked: Arc<Mutex<BTreeMap<[u8; 4], i16>>> = Arc::default();
         let (Ok(to_client), Ok(to_broker)) = (client.try_clone(), broker.try_clone()) else { continue };
@@ -126,7 +126,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Passes frames on until one side ends. What `look` refuses is not passed, and ends the connection.
+/// Forwards frames until one side ends. A frame that `look` refuses is dropped and ends the connection.
 fn pass(
     mut from: TcpStream,
     mut to: TcpStream,
@@ -142,7 +142,7 @@ fn pass(
         }
         passed(key);
     }
-    // Both directions end together; a socket that is closed already is as good.
+    // Both directions end together; a socket may be closed already.
     let _ = from.shutdown(std::net::Shutdown::Both);
     let _ = to.shutdown(std::net::Shutdown::Both);
 }
@@ -184,7 +184,7 @@ impl Shared {
         self.springs(moment);
     }
 
-    /// Whether the trap is for this moment; then the process is dead when this returns.
+    /// Whether the trap is set for this moment; if so, the process is dead when the function returns.
     fn springs(&self, moment: Moment) -> bool {
         let mut armed = self.trap.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(trap) = armed.as_mut().filter(|trap| trap.moment == moment) else { return false };

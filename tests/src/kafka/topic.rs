@@ -1,4 +1,4 @@
-//! What tests do with topics: make them, and read them whole.
+//! Topics in tests: creating them, and reading them as a whole.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::broker::KafkaTestbed;
 
-/// How long a topic may take to be made or read.
+/// Timeout for creating or reading a topic.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One record of a topic, as a consumer sees it.
@@ -32,10 +32,9 @@ pub struct TopicRecord {
 }
 
 impl KafkaTestbed {
-    /// Makes a topic; `settings` such as `("message.timestamp.type", "LogAppendTime")`.
+    /// Creates a topic; `settings` such as `("message.timestamp.type", "LogAppendTime")`.
     ///
-    /// # Panics
-    /// When the broker refuses it.
+    /// # Panics If the broker refuses it.
     pub fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> =
             self.client_config().create().expect("the configuration is valid");
@@ -120,7 +119,7 @@ impl KafkaTestbed {
                 None => panic!("topic {name}: no end after {TIMEOUT:?}, {} records", records.len()),
                 Some(Ok(message)) => records.push(record(&message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => unfinished -= 1,
-                // A connection went; librdkafka makes another one.
+                // A connection was lost; librdkafka makes another one.
                 Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure) => {}
                 Some(Err(error)) => panic!("topic {name}: {error}"),
             }

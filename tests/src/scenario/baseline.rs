@@ -1,4 +1,4 @@
-//! What people run today: two rules that only count.
+//! Two simple rules for comparison, as many organizations run them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,10 +7,10 @@ use super::world::Failure;
 
 /// Hosts within an hour at which the first rule fires.
 const HOSTS: usize = 5;
-/// Failures within an hour without which the second rule does not fire, and how many times the hour before's mean.
+/// Failures within an hour that the second rule requires, and the multiple of the mean hour.
 const SPIKE: (usize, usize) = (5, 3);
 
-/// The times at which a rule begins to fire. It ends when it has not fired for an hour.
+/// The times at which a rule begins to fire. A rule ends after an hour without firing.
 pub(super) type Episodes = Vec<i64>;
 
 /// At least five distinct hosts within an hour.

@@ -18,8 +18,8 @@ const CHAIN_MOSTLY: &[(Family, &str)] =
 const MIXED: &[(Family, &str)] = &[(Family::UntrustedRoot, "0x800b0109"), (Family::Signature, "0x80096010")];
 const WEAK_KEY: &[(Family, &str)] = &[(Family::UntrustedRoot, "0x800b0109"), (Family::Chain, "0x800b010a")];
 const CLOCK: &[(Family, &str)] = &[(Family::Tls, "0x80072f8f"), (Family::Expired, "0x800b0101")];
-/// 80092004 has no family of its own, since healthy clients log it; where a check of a file ends with it, an operator's
-/// pattern says so.
+/// 80092004 has no family of its own, since healthy clients log it; an operator's pattern assigns one where the check
+/// of a file ends with this code.
 const NOT_FOUND: &[(Family, &str)] = &[(Family::Signature, "0x80092004")];
 const TLS: &[(Family, &str)] = &[(Family::Tls, "0x80072f8f")];
 const POLICY: &[(Family, &str)] = &[(Family::Policy, "0x80092026")];

@@ -1,4 +1,4 @@
-//! The course of one host's life: it wakes, scans, tries what it finds, and sleeps until its next scan.
+//! The course of one host's life: it wakes, scans, tries the updates that it finds, and sleeps until its next scan.
 
 use super::plan::{At, Plan};
 use super::population::Host;
@@ -6,7 +6,7 @@ use super::time::{DAY, HOUR, MINUTE, PATCH_TUESDAY, START};
 use crate::fleet::random::Random;
 use wulog_schemas::hresult::Family;
 
-/// Third-party updates come every third day; the first is the one at which chronic hosts fail.
+/// Interval of third-party updates; chronic hosts fail at the first one.
 const THIRD_PARTY_EVERY: i64 = 3 * DAY;
 const THIRD_PARTY: usize = 12;
 /// Updates of a Patch Tuesday: one for each form, and the MSRT.
@@ -15,18 +15,18 @@ const MONTHLY: usize = 3;
 const SCAN_RETRY: i64 = 5 * HOUR;
 const LOOP_INTERVAL: i64 = 45 * MINUTE;
 
-/// Something that a host did.
+/// One action of a host.
 #[derive(Clone, Debug)]
 pub(super) struct Doing {
-    /// By the host's own clock, made UTC.
+    /// Time by the host's own clock, as UTC.
     pub time: i64,
-    /// When the log gets it.
+    /// Time at which the log receives it.
     pub arrives: i64,
-    /// What it was.
+    /// The action.
     pub what: What,
 }
 
-/// What a host can do.
+/// The kinds of actions.
 #[derive(Clone, Debug)]
 pub(super) enum What {
     /// A scan ended, well or for a reason other than trust.
@@ -36,19 +36,19 @@ pub(super) enum What {
     },
     /// An attempt at a subject ended.
     Attempt {
-        /// What it was tried on.
+        /// The subject of the attempt.
         subject: Subject,
         /// Family and code of a trust failure.
         failed: Option<(Family, &'static str)>,
-        /// True where the line was there before: a file was generated anew.
+        /// True where the line existed before: a file was regenerated.
         again: bool,
     },
 }
 
-/// What can fail.
+/// A subject that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
-    /// Update number so much; see [`Subject::text`].
+    /// Update by its number; see [`Subject::text`].
     Update(usize),
     /// Malware definitions of a day.
     Definitions(i64),
@@ -57,7 +57,7 @@ pub(super) enum Subject {
 }
 
 impl Subject {
-    /// The subject as it stands in signals.
+    /// The subject in the spelling of signals.
     #[must_use]
     pub(super) fn text(self) -> String {
         match self {
@@ -78,7 +78,7 @@ pub(super) fn update_of_fault(fault: usize) -> usize {
     THIRD_PARTY + MONTHLY + fault
 }
 
-/// A host and where it is in its life.
+/// A host and its current state.
 pub(super) struct Life {
     random: Random,
     installed: u64,
@@ -112,13 +112,13 @@ impl Life {
         }
     }
 
-    /// When it wakes first.
+    /// Time of its first wake.
     pub(super) fn first_wake(&mut self, host: &Host) -> i64 {
         let due = START + self.random.within(0..20 * HOUR);
         self.when_on(host, due)
     }
 
-    /// True where it failed before the run began, so that no fault makes it newly failing.
+    /// True if the host failed before the run began, so that no fault makes it newly failing.
     pub(super) fn is_chronic(&self) -> bool {
         self.chronic
     }
@@ -128,7 +128,7 @@ impl Life {
         if on == due { due } else { on + self.random.within(MINUTE..20 * MINUTE) }
     }
 
-    /// Wakes at `now`; gives the next time, or none when the host is never heard of again.
+    /// Wakes the host at `now`; returns the next wake, or `None` when the host falls silent for good.
     pub(super) fn wake(&mut self, host: &Host, plan: &Plan, now: i64, out: &mut Vec<Doing>) -> Option<i64> {
         let mut time = now;
         if self.looping {
@@ -167,7 +167,7 @@ impl Life {
         Some(self.when_on(host, time + pause))
     }
 
-    /// Scans. Where that failed, gives when the host wakes next.
+    /// Scans. After a failure, returns the time of the next wake.
     fn scan(&mut self, host: &Host, plan: &Plan, time: &mut i64, out: &mut Vec<Doing>) -> Option<Option<i64>> {
         let fault = plan.faults.iter().enumerate().find_map(|(number, fault)| match fault.at {
             At::Server(name) if strikes(fault, host, *time) => Some((number, fault, name)),
@@ -188,7 +188,7 @@ impl Life {
             out.push(scan(*time, false));
             return Some(Some(self.when_on(host, *time + SCAN_RETRY)));
         }
-        // Hotels and trains: a portal answers in the server's place.
+        // Hotels and trains: a portal answers in place of the server.
         if self.chance(plan.noise / 2.0) {
             self.unreachable = Some("portal");
             self.attempt_at(*time, Subject::Server("portal"), Some((Family::Tls, "0x80072f8f")), out);
@@ -202,7 +202,7 @@ impl Life {
         None
     }
 
-    /// What there is to try, and the fault that makes it fail. Those that are tried are taken as installed, unless they fail.
+    /// The subjects to try, each with the fault that makes it fail. A tried update counts as installed unless it fails.
     fn wanted(&mut self, host: &Host, plan: &Plan, now: i64) -> Vec<(Subject, Option<usize>)> {
         let mut wanted = Vec::new();
         let today = now.div_euclid(DAY);
@@ -255,7 +255,7 @@ impl Life {
         fails.then(|| self.mishap())
     }
 
-    /// A download that was damaged, a store that lacks a certificate, a clock that is off.
+    /// A failure by chance: a damaged download, a store without a certificate, a wrong clock.
     fn mishap(&mut self) -> (Family, &'static str) {
         match self.random.below(10) {
             0..4 => (Family::Signature, "0x80096010"),
@@ -316,7 +316,7 @@ fn strikes(fault: &super::plan::Fault, host: &Host, now: i64) -> bool {
     now < fault.fixed && (fault.who)(host).is_some_and(|onset| now >= onset)
 }
 
-/// Every `one_in`th host, `shift` hosts on; none where it is 0.
+/// Every `one_in`th host, shifted by `shift`; no host if `one_in` is 0.
 pub(super) fn one_in(one_in: u32, index: u32, shift: u32) -> bool {
     one_in > 0 && index % one_in == shift % one_in
 }

@@ -17,10 +17,10 @@ use crate::fleet::random::Random;
 
 const FILE: &str = r"C:\Windows\WindowsUpdate.log";
 
-/// How the lines say it.
+/// The style of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
-    /// As usual.
+    /// The usual style.
     #[default]
     Usual,
     /// Codes of file checks in decimal, signed or unsigned by chance.
@@ -29,7 +29,8 @@ pub enum Style {
     HealthyCodes,
 }
 
-/// The Normalizer of a site that has met S07: 80092004 means many things, but at the end of a download only one.
+/// The Normalizer of a site with a pattern for S07: 80092004 has several meanings, but only one at the end of a
+/// download.
 pub(super) fn normalizer() -> NormalizerConfig {
     let pattern = serde_json::json!({
         "name": "sha2-not-supported",
@@ -52,7 +53,7 @@ struct Raw {
 struct State {
     offset: u64,
     live: bool,
-    /// Lines of before its collector.
+    /// Lines of the time before its collector.
     waiting: Vec<String>,
     greeted_as: String,
 }
@@ -125,7 +126,7 @@ impl<'a> Lines<'a> {
             What::Attempt { subject: Subject::Server(name), failed: Some((_, code)), .. } => {
                 pen.server_failed(name, &code[2..])
             }
-            // A scan that succeeds says it.
+            // A successful scan is reported by the scan itself.
             What::Attempt { subject: Subject::Server(_), failed: None, .. } => {}
             What::Attempt { subject, failed: Some((family, code)), .. } => {
                 pen.failed(subject, family, code, self.style)

@@ -37,14 +37,14 @@ pub use lines::Style;
 pub use score::{FaultScore, RuleScore, Score};
 pub use table::{markdown, percentile};
 
-/// One way in which things go wrong, or seem to.
+/// One way in which a fleet fails, or seems to fail.
 #[derive(Clone, Copy)]
 pub struct Scenario {
     /// Its id in `scenarios/*.tsv`.
     pub id: &'static str,
     plan: fn(u64, u32) -> Plan,
     is_found: bool,
-    /// True where the incident must be resolved in the end.
+    /// True if the incident must be resolved in the end.
     pub resolves: bool,
     /// True where the last document must name silent hosts.
     pub tells_silence: bool,
@@ -67,19 +67,19 @@ impl Scenario {
         Scenario { tells_silence: true, ..self }
     }
 
-    /// Whether there must be an incident; else there must be no alert.
+    /// Whether the run must have an incident; otherwise it must have no alert.
     #[must_use]
     pub fn is_found(&self) -> bool {
         self.is_found
     }
 
-    /// Runs it as signals.
+    /// Runs the scenario as signals.
     #[must_use]
     pub fn run(&self, seed: u64, hosts: u32) -> Score {
         self.run_with(seed, hosts, &DetectorConfig::default())
     }
 
-    /// The same with other numbers.
+    /// Runs the scenario with another configuration of the detector.
     #[must_use]
     pub fn run_with(&self, seed: u64, hosts: u32, config: &DetectorConfig) -> Score {
         let plan = (self.plan)(seed, hosts);
@@ -95,7 +95,7 @@ impl Scenario {
         Score::new(self, &plan, hosts, &struck, &failures, alerts(&out), signals)
     }
 
-    /// The signals themselves, one JSON document each.
+    /// The signals, one JSON document each.
     #[must_use]
     pub fn signals(&self, seed: u64, hosts: u32) -> Vec<Vec<u8>> {
         let plan = (self.plan)(seed, hosts);
@@ -105,7 +105,7 @@ impl Scenario {
         all
     }
 
-    /// Runs it as log lines through the Normalizer.
+    /// Runs the scenario as log lines through the Normalizer.
     #[must_use]
     pub fn run_as_text(&self, seed: u64, hosts: u32, style: Style) -> Score {
         let plan = (self.plan)(seed, hosts);
@@ -135,7 +135,7 @@ pub fn all() -> Vec<Scenario> {
     [incidents::incidents(), traps::traps(), traps::long_runs()].concat()
 }
 
-/// What the tables in `scenarios/` say: id and the further columns.
+/// The tables in `scenarios/`: id and the further columns.
 #[must_use]
 pub fn facts() -> Vec<Vec<&'static str>> {
     let tables = [include_str!("../../scenarios/incidents.tsv"), include_str!("../../scenarios/traps.tsv")];

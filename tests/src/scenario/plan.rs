@@ -1,41 +1,41 @@
-//! What happens to a fleet: faults with their ground truth, noise, and the ways in which facts arrive crooked.
+//! The plan of a fleet: faults with their ground truth, noise, and the ways in which records arrive late or wrong.
 
 use wulog_schemas::hresult::Family;
 
 use super::population::Host;
 use super::time::{DAY, HOUR, START};
 
-/// Everything that makes one run, apart from its seed and its size.
+/// The parameters of one run, apart from its seed and its size.
 pub(super) struct Plan {
     /// The run ends here.
     pub end: i64,
-    /// What goes wrong; each is one incident.
+    /// The faults; each is one incident.
     pub faults: Vec<Fault>,
-    /// Chance that an attempt fails by itself. It succeeds at the next scan in three cases of four.
+    /// Probability that an attempt fails by itself. It succeeds at the next scan in three cases of four.
     pub noise: f64,
-    /// One host in so many has failed at third-party updates since long before the run; 0 is none.
+    /// One host in this many has failed at third-party updates since long before the run; 0 means no host.
     pub chronic_one_in: u32,
     /// All hosts are on round the clock, as servers are.
     pub always_on: bool,
     /// Hosts that retry one failing update all day.
     pub looping: u32,
-    /// Every signal arrives so many times.
+    /// Number of times that every signal arrives.
     pub copies: u32,
-    /// Each scan sends the failures of the last week again, as a file that is generated anew does.
+    /// Each scan sends the failures of the last week again, like a regenerated file.
     pub stale: bool,
-    /// One host in so many has a clock that is off by so much.
+    /// One host in this many has a clock with this error.
     pub skew: Option<(u32, i64)>,
-    /// One host in so many has another name from this time on.
+    /// One host in this many has another name from this time on.
     pub renamed: Option<(u32, i64)>,
-    /// One host in so many is installed anew at this time: the same name, another id.
+    /// One host in this many is reinstalled at this time: the same name, another id.
     pub reimaged: Option<(u32, i64)>,
-    /// Hosts that nobody knows fail once in this hour.
+    /// Number of unknown hosts that fail once in this hour, and the hour.
     pub forged: Option<(u32, i64)>,
-    /// One host in so many is offline between these times; what it logged arrives then.
+    /// One host in this many is offline between these times; its lines arrive at the end.
     pub away: Option<(u32, i64, i64)>,
-    /// wulog is installed at this time: what was before is known only as what still fails.
+    /// wulog is installed at this time: of the time before, only lasting failures are known.
     pub installed: Option<i64>,
-    /// From this time on nobody says anything; only ticks come.
+    /// From this time on no host sends anything; only ticks come.
     pub silent_from: Option<i64>,
 }
 
@@ -62,47 +62,47 @@ impl Default for Plan {
     }
 }
 
-/// Since when a host has the fault, where it has it.
+/// The time from which a host has the fault; `None` for an unaffected host.
 type Who = Box<dyn Fn(&Host) -> Option<i64> + Send + Sync>;
 
-/// One thing that goes wrong.
+/// One fault.
 pub(super) struct Fault {
-    /// From when a host is affected, if it is.
+    /// The time from which a host is affected.
     pub who: Who,
     /// Dimensions and values that name the cause; the first common factor should be one of them. Empty where the
     /// failing update itself is the answer.
     pub cause: Vec<(&'static str, String)>,
-    /// What fails.
+    /// The subject that fails.
     pub at: At,
-    /// Families and codes, dealt to hosts in turn.
+    /// Families and codes, assigned to hosts in turn.
     pub codes: &'static [(Family, &'static str)],
-    /// From when the update of [`At::Update`] is there.
+    /// Time from which the update of [`At::Update`] is available.
     pub published: i64,
-    /// From when attempts succeed again.
+    /// Time from which attempts succeed again.
     pub fixed: i64,
-    /// After so many failures a host is never heard of again.
+    /// Number of failures after which an affected host falls silent.
     pub silent_after: Option<u32>,
-    /// An affected host tries again so soon, while it is on.
+    /// Interval at which an affected host tries again, while it is on.
     pub retry: Option<i64>,
 }
 
-/// What a fault makes fail.
+/// The subject that a fault makes fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum At {
-    /// A new update that everybody gets.
+    /// A new update for all hosts.
     Update,
-    /// A new update that only the affected get.
+    /// A new update for affected hosts only.
     OwnUpdate,
     /// The monthly patches of a Patch Tuesday.
     Monthly,
-    /// Third-party updates that were good before, checked again.
+    /// Third-party updates that were valid before, checked again.
     Published,
     /// The scan itself, at the TLS connection to the server of this name.
     Server(&'static str),
 }
 
 impl Fault {
-    /// A fault of a new update for everybody, never mended within the run.
+    /// A fault of a new update for all hosts, never fixed within the run.
     pub(super) fn new(
         published: i64,
         codes: &'static [(Family, &'static str)],
@@ -120,14 +120,14 @@ impl Fault {
         }
     }
 
-    /// Names a value that is the cause.
+    /// Adds a value that is the cause.
     #[must_use]
     pub(super) fn because(mut self, dimension: &'static str, value: impl Into<String>) -> Fault {
         self.cause.push((dimension, value.into()));
         self
     }
 
-    /// Says what fails.
+    /// Sets the subject that fails.
     #[must_use]
     pub(super) fn at(mut self, at: At) -> Fault {
         self.at = at;
@@ -141,7 +141,7 @@ impl Fault {
         self
     }
 
-    /// Ends it.
+    /// Sets the time of the fix.
     #[must_use]
     pub(super) fn fixed(mut self, at: i64) -> Fault {
         self.fixed = at;
@@ -155,7 +155,7 @@ impl Fault {
     }
 }
 
-/// When faults of a run begin: on the ninth or tenth day, at an hour that the seed decides.
+/// Onset of the faults of a run: on the ninth or tenth day, at an hour that the seed decides.
 #[must_use]
 pub(super) fn onset(seed: u64) -> i64 {
     START + 8 * DAY + i64::try_from(seed * 7 % 36).expect("a small number") * HOUR

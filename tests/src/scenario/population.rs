@@ -1,7 +1,7 @@
-//! Who is in a fleet: hosts with dimensions, and when each is switched on.
+//! The hosts of a fleet with their dimensions, and the times at which each is switched on.
 //!
-//! Servers, sites and rings are dealt by position, so that a fleet of 20 has each of them; the rest is chance. Small
-//! fleets begin as large ones do.
+//! Servers, sites and rings are assigned by position, so that a fleet of 20 has each of them; the other facts are
+//! random. Small fleets begin like large ones.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ const RINGS: [&str; 20] = [
 /// Hosts that stand in one room.
 const ROOM_HOSTS: u32 = 12;
 
-/// A version of Windows: what its client says of it, and how many of 100 hosts have it.
+/// A version of Windows: the facts of its client, and its share in 100 hosts.
 #[derive(Debug)]
 pub(super) struct System {
     /// Version of Windows.
@@ -80,17 +80,17 @@ pub(super) struct Host {
     /// Its WSUS server, 0 to 4.
     pub wsus: u8,
     site: u8,
-    /// Its Windows.
+    /// Its version of Windows.
     pub system: &'static System,
     /// `pilot`, `early` or `broad`.
     pub ring: &'static str,
     /// `direct`, `strict` (reaches nothing but Microsoft's update servers) or `user` (set for users only).
     pub proxy: &'static str,
-    /// Where it stands: 12 hosts share a room.
+    /// Its room: 12 hosts share a room.
     pub room: String,
-    /// Never switched off.
+    /// Always switched on.
     always_on: bool,
-    /// Away for whole weeks now and then.
+    /// Sometimes away for whole weeks.
     laptop: bool,
     morning_ms: i64,
     seed: u64,
@@ -111,7 +111,7 @@ impl Host {
             wsus,
             site,
             system,
-            // 7 and 20 have no divisor in common, so ring and server have nothing to do with each other.
+            // 7 and 20 are coprime, so ring and server are independent.
             ring: RINGS[(index / 20 * 7 + index) as usize % RINGS.len()],
             proxy: match random.below(20) {
                 0..6 => "strict",
@@ -144,7 +144,7 @@ impl Host {
         SITES[usize::from(self.site)].1
     }
 
-    /// Everything that is known of it.
+    /// All known dimensions of the host.
     #[must_use]
     pub(super) fn dimensions(&self) -> BTreeMap<String, String> {
         let groups = if self.system.server { "Servers" } else { "Workstations" };
@@ -161,15 +161,15 @@ impl Host {
         .collect()
     }
 
-    /// What its collector was told to say of it, as dimensions `label.NAME`.
+    /// The labels of its collector, as dimensions `label.NAME`.
     pub(super) fn labels(&self) -> impl Iterator<Item = (String, String)> {
         [("site", self.site()), ("ring", self.ring), ("proxy", self.proxy), ("room", self.room.as_str())]
             .map(|(name, value)| (format!("label.{name}"), value.to_owned()))
             .into_iter()
     }
 
-    /// When it is on next, at `from` or later. Servers always are, and all where the plan says so; others on workdays from 8:00 to 17:30 of their
-    /// site, laptops not in every week.
+    /// The next time at which the host is on, at `from` or later. Servers are always on, and so are all hosts where the
+    /// plan says so; other hosts are on on workdays from 8:00 to 17:30 of their site, laptops not in every week.
     #[must_use]
     pub(super) fn next_on(&self, from: i64) -> i64 {
         if self.always_on {

@@ -1,4 +1,4 @@
-//! What is on its way, by the time at which it arrives; of one time, in the order in which it was sent.
+//! Items on their way, by the time of their arrival; items of equal time in the order of sending.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -24,7 +24,7 @@ impl<T> Queue<T> {
         self.sent += 1;
     }
 
-    /// The next that arrives before `time`.
+    /// The next item that arrives before `time`.
     pub(super) fn pop_until(&mut self, time: i64) -> Option<(i64, T)> {
         if self.heap.peek().is_none_or(|Reverse(item)| item.arrives >= time) {
             return None;

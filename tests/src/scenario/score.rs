@@ -1,4 +1,4 @@
-//! What was said against what really happened.
+//! Scores the alerts of a run against the real faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,19 +10,19 @@ use super::plan::{At, Fault, Plan};
 use super::time::{DAY, HOUR};
 use super::world::{Failure, Struck};
 
-/// Fewer hosts than this are no cluster, whatever they share.
+/// Fewer hosts than this are not a cluster.
 const CLUSTER_HOSTS: usize = 3;
-/// A rule that fires within this time of the onset, and did not before, has found it.
+/// A rule has found a fault if it begins to fire within this time of the onset.
 const RULE_FINDS_WITHIN: i64 = 2 * DAY;
 
-/// How one run came out.
+/// The result of one run.
 #[derive(Clone, Debug)]
 pub struct Score {
     /// Id of the scenario.
     pub id: &'static str,
     /// Hosts of the fleet.
     pub hosts: u32,
-    /// True where there is nothing to be found at this size and seed: too few hosts are affected.
+    /// True where a fault affects too few hosts at this size and seed to be found.
     pub too_small: bool,
     /// Each fault that must be found.
     pub faults: Vec<FaultScore>,
@@ -38,32 +38,33 @@ pub struct Score {
     pub alerts: Vec<Alert>,
 }
 
-/// How one fault came out.
+/// The result for one fault.
 #[derive(Clone, Debug, Default)]
 pub struct FaultScore {
-    /// Hosts that it struck.
+    /// Number of struck hosts.
     pub struck: usize,
-    /// Milliseconds from the first failure to each host's, in order: nobody can know of three hosts before the third.
+    /// Milliseconds from the first failure to each host's, in order: no detector can know of three hosts before the
+    /// third.
     pub struck_after_ms: Vec<i64>,
-    /// Incidents about it, without those that were merged into another: 1 is right.
+    /// Incidents about the fault, without merged ones: 1 is right.
     pub incidents: usize,
     /// Milliseconds from the first failure to the first document.
     pub delay_ms: Option<i64>,
-    /// Hosts that had failed by then.
+    /// Number of hosts that had failed by then.
     pub failed_by_then: usize,
     /// Whether the first common factor of the last document names the cause.
     pub cause_right: bool,
-    /// Whether what is named first fits every host named, or nothing is named.
+    /// Whether the first factor applies to every named host, or there is no factor.
     pub cause_fits: bool,
     /// The first common factor.
     pub cause: String,
     /// Share of the struck hosts that the last documents name.
     pub recall: f64,
-    /// Hosts named that were not struck.
+    /// Named hosts that were not struck.
     pub strangers: usize,
-    /// Documents about it.
+    /// Documents about the fault.
     pub documents: usize,
-    /// Onset as said, less the first failure.
+    /// Onset in the alert, less the first failure.
     pub onset_off_ms: i64,
     /// Whether its incidents are over in the end.
     pub resolved: bool,
@@ -71,12 +72,12 @@ pub struct FaultScore {
     pub silent: u64,
 }
 
-/// How a rule that only counts came out.
+/// The result of one simple rule.
 #[derive(Clone, Debug, Default)]
 pub struct RuleScore {
     /// For each fault: milliseconds from the first failure until the rule fired.
     pub delays_ms: Vec<Option<i64>>,
-    /// Times that it fired otherwise.
+    /// Number of other times at which the rule fired.
     pub false_episodes: usize,
 }
 
@@ -103,7 +104,7 @@ impl Score {
             let last = documents[documents.len() - 1];
             let best = faults.iter().map(|(_, struck)| shared(last, struck)).enumerate().max_by_key(|(_, n)| *n);
             match best {
-                // Merged into another, it is no incident of its own any more.
+                // A merged incident does not count.
                 _ if last.state == State::Merged => {}
                 Some((fault, named)) if 2 * named >= last.hosts.names.len() => of_fault[fault].push(documents),
                 _ if is_forged(last) => {}
@@ -133,7 +134,7 @@ impl Score {
         }
     }
 
-    /// True where everything is found once and nothing else is said.
+    /// True if every fault is found once and there is no other incident.
     #[must_use]
     pub fn is_right(&self) -> bool {
         self.false_incidents.is_empty() && self.faults.iter().all(|fault| fault.incidents == 1)
@@ -167,7 +168,7 @@ impl FaultScore {
         score.strangers = names.len() - named;
         let cut = last.iter().any(|alert| !alert.hosts.names_complete);
         let counted: u64 = last.iter().map(|alert| alert.hosts.affected).sum();
-        // Documents name a thousand hosts; beyond that the number must do.
+        // Documents name a thousand hosts; beyond that only the number is compared.
         let found = if cut { (counted as usize).min(struck.len()) } else { named };
         score.recall = found as f64 / struck.len() as f64;
         let first_failure = struck.values().copied().min().unwrap_or(0);
@@ -201,7 +202,7 @@ fn bare(name: &str) -> &str {
     name.strip_prefix("new-").unwrap_or(name)
 }
 
-/// An incident of hosts that somebody invented is what it looks like; no rule without an inventory can know better.
+/// Whether an incident consists of forged hosts: without an inventory no rule can distinguish them from real ones.
 fn is_forged(alert: &Alert) -> bool {
     2 * alert.hosts.names.iter().filter(|name| name.starts_with("forged-")).count() >= alert.hosts.names.len()
 }

@@ -1,5 +1,5 @@
-//! Doings -> the signals that the Normalizer would make of them: facts on change and daily, the first attempt per host,
-//! subject and outcome in 24 h and every change of outcome, scans, ticks.
+//! Actions -> the signals that the Normalizer would make of them: facts on change and daily, the first attempt per
+//! host, subject and outcome in 24 h and every change of outcome, scans, ticks.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,8 @@ use super::queue::Queue;
 use super::time::{DAY, HOUR, MINUTE};
 use super::world::{PARTITIONS, Sink};
 
-/// Subjects remembered of a host; the Normalizer remembers more, but no host here tries so many in a week.
+/// Maximum number of remembered subjects of a host; the Normalizer remembers more, but no host here tries so many in a
+/// week.
 const SUBJECTS_MAX: usize = 24;
 
 #[derive(Default)]
@@ -25,7 +26,7 @@ struct Known {
     facts_sent: Option<i64>,
     last_event: i64,
     live: bool,
-    /// Its id, where that is not the one that it began with.
+    /// Its id, if it differs from the id at the beginning.
     other_id: Option<String>,
 }
 
@@ -109,7 +110,7 @@ impl<'a> Signals<'a> {
         let place = known.subjects.iter().position(|state| state.subject == subject);
         let before = place.map(|place| &known.subjects[place]);
         if again {
-            // Lines that are known already are not taken twice, except where a file was generated anew.
+            // Known lines do not count twice, except after a file was regenerated.
             let since = before.filter(|state| state.failed.is_some()).map_or(doing.time, |state| state.since);
             let fact = self.fact(reference, doing, since.min(doing.time));
             self.push(host.index, doing.arrives, fact);

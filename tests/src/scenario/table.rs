@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Score, all, facts};
 
-/// The value below which `share` of the values lie; none where there are none.
+/// The value below which `share` of the values lie; `None` without values.
 #[must_use]
 pub fn percentile(values: &[i64], share: f64) -> Option<i64> {
     let mut sorted = values.to_vec();
@@ -15,7 +15,7 @@ pub fn percentile(values: &[i64], share: f64) -> Option<i64> {
     sorted.get(at).copied()
 }
 
-/// The tables: each scenario at each size, then the totals beside the rules that only count.
+/// The tables: each scenario at each size, then the totals beside the simple rules.
 #[must_use]
 pub fn markdown(scores: &[Score]) -> String {
     let mut by_size: BTreeMap<u32, Vec<&Score>> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! The traps of `scenarios/traps.tsv` as plans.
 //!
-//! Some are about text (T16-T18, T22: local time, hexadecimal, decimal, healthy lines with a code): as signals they are
-//! what the Normalizer should make of such text. The suite runs them from text too, at small sizes.
+//! Some concern text (T16-T18, T22: local time, hexadecimal, decimal, healthy lines with a code): as signals they are
+//! the Normalizer's result for such text. The suite runs them from text too, at small sizes.
 
 use wulog_schemas::hresult::Family;
 
@@ -13,7 +13,7 @@ use super::time::{DAY, HOUR, MINUTE, START};
 
 const DAMAGED: &[(Family, &str)] = &[(Family::Signature, "0x80096010")];
 
-/// The outbreak that most traps are laid into: the hosts of one server at a new update.
+/// The outbreak of most traps: the hosts of one server at a new update.
 fn outbreak(seed: u64) -> Fault {
     Fault::new(onset(seed), THREE_CODES, on_wsus(FIFTH)).because("wsus", wsus_server(FIFTH))
 }
@@ -22,14 +22,14 @@ fn plan(seed: u64) -> Plan {
     Plan { faults: vec![outbreak(seed)], ..Plan::default() }
 }
 
-/// Some hosts that fail at one update of their own, so many of them, scattered.
+/// A given number of scattered hosts that fail at one update of their own.
 fn scattered(at: i64, count: u32, hosts: u32) -> Fault {
-    // 7919 is a prime that divides no size of a fleet, so that these are as many hosts, all over it.
+    // 7919 is a prime that divides no size of a fleet, so the hosts are scattered.
     let who = move |host: &Host| (u64::from(host.index) * 7919 + 11) % u64::from(hosts) < u64::from(count);
     Fault::new(at, DAMAGED, who).at(At::OwnUpdate)
 }
 
-/// One in a hundred, all on one server, at a new update that everybody gets.
+/// One host in a hundred, all on one server, at a new update for all hosts.
 fn one_percent(seed: u64) -> Plan {
     let who = |host: &Host| host.wsus == 0 && host.index / 20 % 30 == 7;
     let fault = Fault::new(onset(seed), THREE_CODES, who).because("wsus", wsus_server(0));
@@ -42,7 +42,7 @@ pub(super) fn traps() -> Vec<Scenario> {
     vec![
         Scenario::quiet("T01", |_, _| Plan { looping: 1, ..Plan::default() }),
         Scenario::quiet("T02", |seed, hosts| {
-            // Every two minutes; a third host at the same update would be a cluster.
+            // Every two minutes; a third host at the same update would make a cluster.
             let fault = scattered(onset(seed), 2, hosts);
             Plan { faults: vec![Fault { retry: Some(2 * MINUTE), ..fault }], ..Plan::default() }
         }),
@@ -52,12 +52,12 @@ pub(super) fn traps() -> Vec<Scenario> {
             ..Plan::default()
         }),
         Scenario::found("T05", |seed, hosts| {
-            // A third of a fleet of 20, and half a room at least in a larger one.
+            // A third of a fleet of 20, and at least half a room in a larger one.
             let count = 6.max(hosts / 200);
             Plan { faults: vec![scattered(onset(seed), count, hosts)], ..Plan::default() }
         }),
         Scenario::found("T06", |_, hosts| {
-            // Servers, which never sleep; half an hour before midnight.
+            // Servers, which are always on; half an hour before midnight.
             let at = START + 9 * DAY - HOUR / 2;
             let who = move |host: &Host| host.system.server && (hosts <= 200 || host.index.is_multiple_of(5));
             let fault = Fault::new(at, DAMAGED, who).because("target_group", "Servers");
@@ -76,7 +76,7 @@ pub(super) fn traps() -> Vec<Scenario> {
         Scenario::found("T10", |seed, _| Plan { copies: 2, ..plan(seed) }),
         Scenario::quiet("T11", |_, _| Plan { stale: true, ..Plan::default() }),
         Scenario::quiet("T12", |_, _| {
-            // From Friday to the Monday after next: all come back within half an hour.
+            // From Friday to the Monday after next: all hosts come back within half an hour.
             let (from, until) = (START + 4 * DAY, START + 14 * DAY + 8 * HOUR);
             Plan { away: Some((10, from, until)), noise: 0.002, end: START + 16 * DAY, ..Plan::default() }
         }),
@@ -116,7 +116,7 @@ pub(super) fn traps() -> Vec<Scenario> {
             ..plan(seed)
         }),
         Scenario::quiet("T25", |_, _| {
-            // An outbreak of a year ago in logs that arrive today: it is over, and nothing of it fails any more.
+            // An outbreak of a year ago in logs that arrive today: it is over, and no host still fails.
             let fault = Fault::new(START + DAY, THREE_CODES, on_wsus(FIFTH)).fixed(START + 4 * DAY);
             Plan { faults: vec![fault], installed: Some(START + 10 * DAY), end: START + 16 * DAY, ..Plan::default() }
         }),

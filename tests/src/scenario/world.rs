@@ -1,4 +1,4 @@
-//! A fleet lives through a plan, and what its hosts do goes to a sink: signals, or log lines.
+//! A fleet lives through a plan, and the actions of its hosts go to a sink: signals, or log lines.
 
 use std::collections::BTreeMap;
 
@@ -19,29 +19,29 @@ pub(super) const PARTITIONS: i32 = 4;
 /// How often ticks come.
 const TICK: i64 = 5 * MINUTE;
 
-/// Makes records of what hosts do.
+/// Makes records of the actions of hosts.
 pub(super) trait Sink {
-    /// The host's collector has shipped all that was there.
+    /// The host's collector has shipped all earlier lines.
     fn host_begins(&mut self, host: &Host, reference: HostRef, arrives: i64);
-    /// Takes something that a host did.
+    /// Processes an action of a host.
     fn take(&mut self, host: &Host, reference: HostRef, doing: &Doing);
-    /// Gives every record that arrived before `time`, then says that it is `time`.
+    /// Feeds every record that arrived before `time`, then a tick of that time.
     fn tick(&mut self, time: i64, feed: &mut dyn FnMut(&InRecord<'_>));
 }
 
-/// What really happened: for each fault the hosts that it struck, with the event time of their first failure.
+/// The real faults: for each fault the struck hosts, with the event time of their first failure.
 pub(super) type Struck = Vec<BTreeMap<String, i64>>;
 
-/// A failed attempt as a rule sees it that only counts.
+/// A failed attempt, as the simple rules count it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure {
-    /// When the log got it.
+    /// Time at which the log received it.
     pub arrives: i64,
-    /// Whose it was.
+    /// Its host.
     pub host: u32,
 }
 
-/// Lives through `plan` and gives what really happened, and every failed attempt.
+/// Lives through `plan` and returns the real faults, and every failed attempt.
 pub(super) fn live(
     seed: u64,
     count: u32,
@@ -91,7 +91,7 @@ pub(super) fn live(
     (struck(&hosts, &lives, plan), failures)
 }
 
-/// What chronic hosts fail at began long before the run.
+/// Adds the failures of chronic hosts, which began long before the run.
 fn remember(hosts: &[Host], lives: &[Life], plan: &Plan, sink: &mut dyn Sink) {
     for (host, _) in hosts.iter().zip(lives).filter(|(_, life)| life.is_chronic()) {
         let failed = Some((Family::UntrustedRoot, "0x800b0109"));
@@ -101,7 +101,7 @@ fn remember(hosts: &[Host], lives: &[Life], plan: &Plan, sink: &mut dyn Sink) {
     }
 }
 
-/// When each host is caught up with: at its beginning, or when wulog is installed.
+/// The time at which each host has caught up: at its beginning, or when wulog is installed.
 fn begins(seed: u64, plan: &Plan, hosts: &[Host]) -> Queue<u32> {
     let mut begins = Queue::new();
     for host in hosts {
@@ -115,7 +115,7 @@ fn begins(seed: u64, plan: &Plan, hosts: &[Host]) -> Queue<u32> {
     begins
 }
 
-/// What arrives late, or with a wrong time.
+/// Makes an action late, or gives it a wrong time.
 fn crooked(plan: &Plan, host: &Host, doing: &mut Doing) {
     if let Some((share, from, until)) = plan.away
         && one_in(share, host.index, 1)
@@ -126,7 +126,7 @@ fn crooked(plan: &Plan, host: &Host, doing: &mut Doing) {
     if let Some((share, by)) = plan.skew
         && one_in(share, host.index, 2)
     {
-        // The Normalizer takes log time where a time lies ahead of it.
+        // The Normalizer uses log time for a time ahead of it.
         doing.time = (doing.time + by).min(doing.arrives);
     }
 }
@@ -148,7 +148,7 @@ fn reference(host: &Host, plan: &Plan, at: i64) -> HostRef {
     reference
 }
 
-/// Hosts that exist nowhere: somebody writes to the topic.
+/// Writes records of hosts that do not exist, as an attacker would.
 fn forge(plan: &Plan, hosts: &[Host], sink: &mut dyn Sink) {
     let Some((count, at)) = plan.forged else { return };
     for number in 0..count {

@@ -1,4 +1,4 @@
-//! The Normalizer: what it makes events of is taken, what it drops is a repeat.
+//! The Normalizer as the judge: a record that gives an event is accepted, a dropped record is a repeat.
 
 use serde_json::Value;
 use wulog_collector::sink::RawRecord;
@@ -7,10 +7,10 @@ use wulog_processor::normalize::{Normalizer, NormalizerConfig};
 use wulog_schemas::topic::Topic;
 use wulog_tests::documents::is_attempt;
 
-/// 2023-03-02, the day after that of which the lines are.
+/// 2023-03-02, the day after the day of the lines.
 const LOG_TIME_MS: i64 = 1_677_715_200_000;
 
-/// One line, as its event has it.
+/// One line, as its event holds it.
 pub(crate) struct Taken {
     pub(crate) file: String,
     pub(crate) epoch: String,
@@ -32,7 +32,7 @@ impl Default for Downstream {
 }
 
 impl Downstream {
-    /// All lines so far, when these records have arrived.
+    /// All accepted lines, after these records have arrived.
     pub(crate) fn lines(&mut self, records: &[RawRecord]) -> Result<&[Taken], String> {
         // Processors come and go as well.
         let state = self.normalizer.snapshot();
@@ -65,7 +65,7 @@ fn taken(event: &[u8]) -> Result<Taken, String> {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let has_flag = |name: &str| event["wu"]["flags"].as_array().is_some_and(|flags| flags.contains(&name.into()));
     match (text("/log/file/path"), text("/wu/line/epoch"), text("/event/original")) {
-        // No file here is ever put back to what it was before, and no byte of it is damaged.
+        // No file here is reverted, and no byte is damaged.
         _ if ["rewound", "lossy", "truncated"].into_iter().any(has_flag) => Err(format!("flagged: {event}")),
         (Some(file), Some(epoch), Some(text)) => Ok(Taken { file, epoch, text }),
         _ => Err(format!("no event of a line: {event}")),

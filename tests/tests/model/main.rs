@@ -1,9 +1,9 @@
-//! From a log to its events: what the collector makes of files, with the Normalizer behind the broker.
+//! From a log to its events: the collector reads files, with the Normalizer behind the broker.
 //!
-//! The sequences of `collector/tests/model`, of which this uses all but one file: what writers, rotation, crashes and brokers
-//! do to real files, in any order. There, repeats are told by their identity; here it is the Normalizer that drops them, and
-//! what is judged is `event.original` of its events: every line that was written and could be read, once, in the order of
-//! its log.
+//! The sequences are those of `collector/tests/model`, of which this test uses all but one file: actions of writers,
+//! rotation, crashes and brokers on real files, in any order. There, repeats are recognized by their identity; here the
+//! Normalizer drops them, and the test compares `event.original`: every readable line that was written, once, in the
+//! order of its log.
 #![cfg(not(windows))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -21,7 +21,7 @@ mod sink;
 #[path = "../../../collector/tests/model/world.rs"]
 mod world;
 
-/// Sequences in one run where `WULOG_MODEL_CASES` says nothing else.
+/// Default number of sequences in one run, without `WULOG_MODEL_CASES`.
 const CASES: u32 = 6_000;
 
 #[test]

@@ -49,7 +49,7 @@ impl<'c> Appender<'c> {
     }
 }
 
-/// The CRC-32 of a row: of all its columns, so that a row that is read is the row that was written.
+/// The CRC-32 of all columns of a row, so that a row that differs from the written one is detected.
 pub(super) fn checksum(
     topic: Topic,
     (partition, offset): (i32, i64),
@@ -62,7 +62,7 @@ pub(super) fn checksum(
     crc.update(&offset.to_le_bytes());
     crc.update(&timestamp_ms.to_le_bytes());
     for text in [Some(key), header, Some(value)] {
-        // An absent header is no empty one, and no text runs on into the next.
+        // Lengths distinguish an absent header from an empty one, and keep texts apart.
         crc.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
         crc.update(text.unwrap_or_default());
     }

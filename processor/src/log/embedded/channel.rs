@@ -10,7 +10,7 @@ use super::{EmbeddedConfig, POLL_INTERVAL, error, open, read, topic_end};
 use crate::deliver::queue::{Polled, Position, Queue, note_prefix};
 use crate::log::{LogError, Record};
 
-/// Documents that are read at a time where everything is read.
+/// Number of documents that are read at a time.
 const PAGE: usize = 500;
 
 /// The topic of alerts as one channel reads it.
@@ -55,7 +55,7 @@ impl EmbeddedQueue {
 impl Queue for EmbeddedQueue {
     fn poll(&mut self, room: usize, wait: Duration) -> Result<Polled, LogError> {
         if !self.told {
-            // One process has the file, so it has every channel.
+            // One process has the file, so this process has every channel.
             self.told = true;
             return Ok(Polled { owned: Some(true), records: Vec::new() });
         }

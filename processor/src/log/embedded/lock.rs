@@ -1,4 +1,4 @@
-//! One process on a file: a lock on the file itself, whatever its path or the link that leads to it.
+//! One process for one file: a lock on the file itself, which holds for every path and link to the file.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,15 +8,14 @@ use wulog_files::private;
 use super::private::refused;
 use crate::log::LogError;
 
-/// Holds the lock until it is dropped, and so until the process ends, however it ends.
+/// Holds the lock until it is dropped, and so until the process ends in any way.
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code, reason = "the open file is the lock")] File);
 
 impl Lock {
-    /// Locks the embedded log at `path`, which is made, for this user alone, where it is missing.
+    /// Locks the embedded log at `path`. A missing file is created, readable for this user alone.
     ///
-    /// # Errors
-    /// [`LogError::Fatal`] where another process holds it, or the file cannot be opened.
+    /// # Errors [`LogError::Fatal`] where another process holds the lock, or the file cannot be opened.
     pub fn take(path: &Path) -> Result<Lock, LogError> {
         let place = path.display();
         let file = private::open_or_create(&Lock::file_of(path)).map_err(|e| {
@@ -32,8 +31,8 @@ impl Lock {
         }
     }
 
-    /// On Unix the database itself, since this lock and those of SQLite do not see each other, and the file is the same by
-    /// every path. On Windows a lock would keep SQLite out, so a file beside it is locked.
+    /// The file to lock. On Unix the database itself: this lock and SQLite's locks do not see each other, and every
+    /// path leads to the same file. On Windows a lock would keep SQLite out, so a file beside the database is locked.
     fn file_of(path: &Path) -> std::path::PathBuf {
         if cfg!(unix) {
             return path.to_owned();

@@ -1,7 +1,7 @@
-//! The embedded log: one SQLite file that holds all topics, so that everything runs on one machine without Kafka.
+//! The embedded log: one SQLite file with all topics, so that wulog runs on one machine without Kafka.
 //!
-//! People can look into it with SQL: `SELECT value FROM record WHERE topic = 'alerts'`. `synchronous=FULL`, since the
-//! collector moves its checkpoint on the word of this log.
+//! People can read the file with SQL: `SELECT value FROM record WHERE topic = 'alerts'`. `synchronous=FULL`, since the
+//! collector moves its checkpoint after an acknowledgement of this log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ pub use sink::EmbeddedSink;
 
 use append::{Appender, topic_end};
 
-/// Partitions of `raw` in the embedded log. More than one buys nothing on one machine, and one is totally ordered.
+/// Partitions of `raw` in the embedded log. More partitions gain nothing on one machine, and one partition is totally
+/// ordered.
 pub const PARTITIONS: i32 = 1;
 
 /// How often an idle reader looks for new records. SQLite has no notification across connections.
@@ -38,10 +39,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// How long a writer waits for another connection's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where the file is and how long it keeps what.
+/// Path, size and retention of the file.
 #[derive(Clone, Debug)]
 pub struct EmbeddedConfig {
-    /// Path of the SQLite file; made when missing.
+    /// Path of the SQLite file; created if missing.
     pub path: PathBuf,
     /// Days that records of `raw` and `events` are kept, by log time.
     pub retention_days: u32,
@@ -58,17 +59,16 @@ impl EmbeddedConfig {
         EmbeddedConfig { path: path.to_owned(), retention_days: 7, signals_retention_days: 35, size_max_mib: None }
     }
 
-    /// The same of a file that must be there: a command that reads a log makes none.
+    /// The same configuration for a file that must exist: a command that only reads a log creates none.
     ///
-    /// # Errors
-    /// When there is no such file.
+    /// # Errors If there is no file.
     pub fn of_file(path: &Path) -> anyhow::Result<EmbeddedConfig> {
         anyhow::ensure!(path.is_file(), "{}: no file; expected what `standalone --db` wrote", path.display());
         Ok(EmbeddedConfig::at(path))
     }
 }
 
-/// What an SQLite error means, in words that name the file.
+/// Explains an SQLite error in words that name the file.
 pub(crate) fn error(path: &Path, doing: &str, error: &rusqlite::Error) -> LogError {
     let place = path.display();
     match error.sqlite_error_code() {
@@ -109,7 +109,7 @@ pub fn open(config: &EmbeddedConfig) -> Result<Connection, LogError> {
     let path = &config.path;
     private::make(path)?;
     let connection = Connection::open(path).map_err(|e| error(path, "opening it", &e))?;
-    // Before anything is written: a file that is not ours stays as it is.
+    // The check comes before any write: a file of another program stays unchanged.
     schema::expect_ours(&connection, path)?;
     let prepare = || -> rusqlite::Result<()> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -132,14 +132,15 @@ pub struct EmbeddedLog {
     reader: &'static str,
     input: Topic,
     positions: Option<BTreeMap<i32, i64>>,
-    /// The committed offsets as this reader knows them: where the file has others, another process reads under its name.
+    /// The committed offsets that this reader knows: if the file has others, another process reads under the reader's
+    /// name.
     known: BTreeMap<i32, i64>,
 }
 
-/// What one transaction of a reader came to.
+/// The result of one transaction of a reader.
 enum Written {
     Done,
-    /// Another process has committed for this reader meanwhile.
+    /// Another process has committed for this reader in the meantime.
     Fenced,
 }
 
@@ -283,13 +284,13 @@ impl Log for EmbeddedLog {
                 self.reader
             ))),
             Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::TooBig) => Err(LogError::Refused {
-                // SQLite does not say which: the largest goes first.
+                // SQLite does not name the record, so the largest one is refused first.
                 places: largest(writes),
                 why: format!("{}: {e}", self.config.path.display()),
             }),
             Err(e) => {
                 if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) {
-                    // Indexes can be made anew from the rows; where they are not what is damaged, this changes nothing.
+                    // Indexes can be rebuilt from the rows; where the rows are damaged, this statement changes nothing.
                     let _ = self.connection.execute_batch("REINDEX");
                 }
                 Err(failed(e))
@@ -303,7 +304,8 @@ impl Log for EmbeddedLog {
             let mut rows = statement.query([partition])?;
             let mut state = BTreeMap::new();
             while let Some(row) = rows.next()? {
-                // What is no snapshot of ours is none: its machine is loaded from an older one, or from the records.
+                // A row that is not one of our snapshots is skipped: the machine is loaded from an older snapshot, or
+                // from the records.
                 if let (Ok(key), Ok(value)) = (row.get(0), row.get(1)) {
                     state.insert(key, value);
                 }
@@ -323,7 +325,7 @@ impl Log for EmbeddedLog {
     fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
         let records = read(&self.connection, topic, partition, 0, usize::MAX);
         let records = records.map_err(self.failed(&format!("reading {}", topic.suffix())))?;
-        // In offset order, so that the last of a key stays.
+        // In the order of offsets, so that the last value of a key remains.
         let pair = |record: Record| (String::from_utf8_lossy(&record.key).into_owned(), record.value);
         Ok(records.into_iter().map(pair).collect())
     }
@@ -336,7 +338,7 @@ impl Log for EmbeddedLog {
                     params![topic.suffix(), partition],
                     |row| row.get(0),
                 ).optional()?;
-                // A record that is dated ahead of this machine's clock must not make all others look old.
+                // A record that is dated ahead of this machine's clock must not make all other records look old.
                 let newest = newest.unwrap_or(0).min(Clock::System.now_ms());
                 let oldest_kept_ms = newest.saturating_sub(i64::from(days) * 86_400_000);
                 self.connection.execute(

@@ -9,13 +9,12 @@ use wulog_files::private;
 
 use crate::log::LogError;
 
-/// Makes the file where it is missing, and refuses a link in its place.
+/// Creates the file if it is missing, and refuses a link in its place.
 ///
-/// A file that is there is not opened: SQLite's locks belong to the process, and closing any handle of the file would give
-/// up the locks of all connections to it.
+/// An existing file is not opened: SQLite's locks belong to the process, and closing any handle of the file would
+/// release the locks of all connections.
 ///
-/// # Errors
-/// [`LogError::Fatal`] where the path is a link, or the file cannot be made.
+/// # Errors [`LogError::Fatal`] if the path is a link, or the file cannot be created.
 pub(super) fn make(path: &Path) -> Result<(), LogError> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => Err(refused(path, "it is a symbolic link")),
@@ -26,7 +25,7 @@ pub(super) fn make(path: &Path) -> Result<(), LogError> {
     }
 }
 
-/// The error for a path at which no log can be.
+/// The error for a path that cannot hold a log.
 pub(super) fn refused(path: &Path, why: &str) -> LogError {
     LogError::Fatal(format!(
         "{}: cannot be opened: {why}; is its folder there, and writable, and the path itself neither a folder nor a link? Name the \

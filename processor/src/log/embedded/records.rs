@@ -13,17 +13,16 @@ use crate::log::{LogError, Record};
 /// Records that [`Records`] reads at a time.
 const READ_PAGE: usize = 5_000;
 
-/// Offsets that are looked at one by one where a page of the file is damaged.
+/// Offsets that are read one by one where a page of the file is damaged.
 const SALVAGED_AT_A_TIME: i64 = 500;
 
-/// Reads records of one topic partition from `from` on, in offset order.
+/// Reads records of one topic partition from `from` on, in the order of offsets.
 ///
-/// A row that is not as it was written (its checksum differs, or a column is no text) is given as a record without key and
-/// header, which no machine takes for one of ours, and is warned of. Where the file is damaged so that rows cannot be read
-/// at all, what can be read is read one by one.
+/// A row with a wrong checksum, or with a column that is not text, is returned as a record without key and header,
+/// which no machine takes for a record of wulog; a warning names it. Where damage makes a page unreadable, the
+/// remaining rows are read one by one.
 ///
-/// # Errors
-/// As SQLite says.
+/// # Errors SQLite's error.
 pub fn read(
     connection: &Connection,
     topic: Topic,
@@ -58,7 +57,7 @@ fn read_range(
     rows.collect()
 }
 
-/// The record of a row, whatever stands in it.
+/// The record in a row of any contents.
 fn record(row: &Row<'_>, topic: Topic, partition: i32, offset: i64) -> Record {
     let bytes = |column: usize| match row.get_ref(column) {
         Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => Some(bytes),
@@ -70,7 +69,7 @@ fn record(row: &Row<'_>, topic: Topic, partition: i32, offset: i64) -> Record {
     let (key, value) = (bytes(2).unwrap_or_default(), bytes(4).unwrap_or_default());
     let has_form = is_text(2) && is_text(4) && matches!(row.get_ref(3), Ok(ValueRef::Text(_) | ValueRef::Null));
     let is_whole = match row.get_ref(5) {
-        // Rows of the version before have none.
+        // Rows of version 1 have no checksum.
         Ok(ValueRef::Null) => true,
         Ok(ValueRef::Integer(crc)) => {
             i64::from(checksum(topic, (partition, offset), timestamp_ms, (key, header, value))) == crc
@@ -97,8 +96,8 @@ fn record(row: &Row<'_>, topic: Topic, partition: i32, offset: i64) -> Record {
     }
 }
 
-/// Reads one by one what a damaged file still gives. A row that cannot be read is given as a damaged record, so that
-/// readers get past it.
+/// Reads the readable rows of a damaged file one by one. An unreadable row becomes a damaged record, so that readers
+/// get past it.
 fn salvage(
     connection: &Connection,
     topic: Topic,

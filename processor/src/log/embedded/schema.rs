@@ -1,4 +1,4 @@
-//! The tables of the embedded log, and whether a file has them.
+//! The tables of the embedded log, and the check for them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use super::{LogError, error};
 /// The version of the tables. Version 1 had no checksums.
 const VERSION: i64 = 2;
 
-/// `record` and `state` have row ids, since their rows are long: without, the file is two to three times as large. `crc` is the
-/// CRC-32 of the other columns; it is absent in rows of version 1.
+/// `record` and `state` have row ids because their rows are long: without row ids the file is two to three times as
+/// large. `crc` is the CRC-32 of the other columns; it is absent in rows of version 1.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS record (
     topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, timestamp_ms INTEGER NOT NULL,
@@ -28,10 +28,9 @@ CREATE TABLE IF NOT EXISTS state (
 PRAGMA user_version = 2;
 ";
 
-/// Looks whether the file is empty or a log of ours, and writes nothing.
+/// Checks that the file is empty or a log of wulog, without writing.
 ///
-/// # Errors
-/// [`LogError::Fatal`] where it is another program's, or a newer wulog's.
+/// # Errors [`LogError::Fatal`] if another program, or a newer wulog, wrote the file.
 pub(super) fn expect_ours(connection: &Connection, path: &Path) -> Result<(), LogError> {
     let ask = || -> rusqlite::Result<(i64, i64, Option<i64>)> {
         let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -55,13 +54,13 @@ pub(super) fn expect_ours(connection: &Connection, path: &Path) -> Result<(), Lo
     Ok(())
 }
 
-/// Makes the tables where they are missing, and adds what version 1 did not have.
+/// Creates missing tables, and adds the columns that version 1 did not have.
 pub(super) fn make(connection: &Connection) -> rusqlite::Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == VERSION {
         return Ok(());
     }
-    // Several connections of one process may find the file new at once.
+    // Several connections of one process may create the tables at once.
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let made = || -> rusqlite::Result<()> {
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -1,4 +1,4 @@
-//! The collector's way into the embedded log.
+//! The sink of collectors that writes to the embedded log.
 
 use std::time::Duration;
 
@@ -15,8 +15,9 @@ use crate::log::LogError;
 /// Records that one [`Sink::poll`] of [`EmbeddedSink`] writes at most.
 const SINK_RECORDS_MAX: usize = 20_000;
 
-/// The collector's way into the embedded log: records wait in memory for the next [`Sink::poll`], which writes them
-/// all in one transaction. A record's timestamp is the clock at that moment, as Kafka's `LogAppendTime` is.
+/// The sink of collectors that writes to the embedded log. Records wait in memory for the next [`Sink::poll`], which
+/// writes all of them in one transaction. The timestamp of a record is the time of this write, like Kafka's
+/// `LogAppendTime`.
 pub struct EmbeddedSink {
     config: EmbeddedConfig,
     connection: Connection,

@@ -2,9 +2,10 @@
 //!
 //! Within one processor records are applied in the order of log time (see [`super::order`]). Several processors that
 //! catch up after an outage would each do so at its own speed, and the detector would see one partition's Friday before
-//! another's Wednesday. So none goes on further than [`DRIFT_MAX_MS`] beyond the first record that another has not
-//! processed (Flink calls this watermark alignment). What others have processed is their committed offsets; the time of
-//! the record that stands there is read from the log. A partition that makes no progress is not waited for for ever.
+//! another's Wednesday. So no processor goes further than [`DRIFT_MAX_MS`] beyond the first record that another
+//! processor has not processed (Flink calls this watermark alignment). The committed offsets show the progress of the
+//! other processors; the time of the record at such an offset is read from the log. A partition without progress is not
+//! waited for after a limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -16,28 +17,29 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::clients::{Quiet, committed};
 
-/// How far a processor may be ahead. Less than what the detector takes for late; more would let it see windows of an
-/// hour out of order, less would have processors wait for each other more often than they work.
+/// Maximum lead of a processor. It is less than the age at which the detector takes a signal for late. A longer lead
+/// would let the detector see windows of an hour out of order; a shorter one would make processors wait more than they
+/// work.
 const DRIFT_MAX_MS: i64 = 10 * 60 * 1000;
 
-/// A partition whose next record is not processed for so long is not waited for: its processor is gone, and the group
-/// has had the time to give it to another (its session and some), or Kafka has lost it.
+/// A partition without progress for this long is not waited for: its processor is gone, and the group has had the time
+/// to assign the partition to another one, or Kafka has lost the processor.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 
-/// How often others are looked at while they are waited for.
+/// Interval of looks at the other partitions while a record waits for them.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long looking may take before it counts as no answer.
+/// Timeout of one look.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What stands at a partition's committed offset.
+/// The record at a partition's committed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// Nobody has looked yet.
+    /// Not read yet.
     Unknown,
     /// A record of this time.
     At(i64),
-    /// Nothing: all is processed.
+    /// No record: all are processed.
     Nothing,
 }
 
@@ -46,9 +48,9 @@ enum Next {
 struct Other {
     committed: Option<i64>,
     next: Next,
-    /// What is left in it is no older than this, or is not waited for.
+    /// Lower bound of the times of its remaining records; a later time if the partition is not waited for.
     free_ms: i64,
-    /// Since when it is waited for without a change.
+    /// Time since which a record waits for the partition without progress.
     awaited: Option<Instant>,
 }
 
@@ -59,7 +61,7 @@ impl Other {
         self.free_ms.saturating_add(DRIFT_MAX_MS) < head_ms
     }
 
-    /// Whether a record of `head_ms` waits for it.
+    /// Whether a record of `head_ms` waits for this partition.
     fn holds(&mut self, head_ms: i64, now: Instant) -> bool {
         if !self.is_behind(head_ms) {
             return false;
@@ -67,12 +69,12 @@ impl Other {
         if now.duration_since(*self.awaited.get_or_insert(now)) < STALLED_AFTER {
             return true;
         }
-        // Until it moves it is looked at again no sooner than another drift later.
+        // Without progress, the partition is read again only after another drift.
         self.free_ms = head_ms;
         false
     }
 
-    /// Takes in what was found when this processor's first record was of `head_ms`.
+    /// Takes the result of a look, made when this processor's first record was of `head_ms`.
     fn found(&mut self, committed: Option<i64>, next: Next, head_ms: i64) {
         if (committed, next) != (self.committed, self.next) {
             self.awaited = None;
@@ -81,7 +83,7 @@ impl Other {
         self.free_ms = match next {
             Next::Unknown => i64::MIN,
             Next::At(time) => time,
-            // What comes later comes after what is here now.
+            // A later record is newer than the records that are here now.
             Next::Nothing => head_ms,
         };
     }
@@ -89,11 +91,11 @@ impl Other {
 
 /// How far the other processors of the group are.
 pub(super) struct Alignment {
-    /// Reads what stands at committed offsets; a member of no group.
+    /// Reads records at committed offsets; not a member of a group.
     scout: BaseConsumer<Quiet>,
     topic: String,
     others: BTreeMap<i32, Other>,
-    /// A record up to this time waits for nobody.
+    /// A record up to this time does not wait.
     free_until_ms: i64,
     looked: Option<Instant>,
 }
@@ -103,11 +105,11 @@ impl Alignment {
         Alignment { scout, topic, others: BTreeMap::new(), free_until_ms: i64::MAX, looked: None }
     }
 
-    /// Begins anew: of `partitions` these are this processor's own.
+    /// Starts again: of `partitions` partitions this processor has `own`.
     pub(super) fn start(&mut self, partitions: i32, own: &BTreeSet<i32>) {
-        // What is known of another's partition stays true.
+        // Facts about another processor's partition stay valid.
         let known = std::mem::take(&mut self.others);
-        // A processor that owns nothing waits for nobody.
+        // A processor without partitions waits for no other.
         let others = (0..if own.is_empty() { 0 } else { partitions }).filter(|partition| !own.contains(partition));
         self.others = others.map(|at| (at, known.get(&at).copied().unwrap_or(Other::NEW))).collect();
         self.recount();
@@ -118,7 +120,7 @@ impl Alignment {
         self.free_until_ms = least.map_or(i64::MAX, |least| least.saturating_add(DRIFT_MAX_MS));
     }
 
-    /// Whether a record of `head_ms` must wait for others. Asks Kafka where what is known does not tell.
+    /// Whether a record of `head_ms` must wait for other processors. Asks Kafka if the known facts do not suffice.
     pub(super) fn holds(&mut self, member: &BaseConsumer<impl ConsumerContext>, head_ms: i64) -> bool {
         if head_ms <= self.free_until_ms {
             return false;
@@ -130,13 +132,13 @@ impl Alignment {
             self.looked = Some(Instant::now());
         }
         let now = Instant::now();
-        // Each is asked, since each has a time of its own.
+        // Every partition is asked, since each has a time of its own.
         let held = self.others.values_mut().filter_map(|other| other.holds(head_ms, now).then_some(())).count() > 0;
         self.recount();
         held
     }
 
-    /// Looks at those that are behind.
+    /// Reads the positions of the partitions that are behind.
     fn look(&mut self, member: &BaseConsumer<impl ConsumerContext>, head_ms: i64) -> KafkaResult<()> {
         let behind: BTreeSet<i32> =
             self.others.iter().filter(|(_, other)| other.is_behind(head_ms)).map(|(at, _)| *at).collect();
@@ -145,7 +147,7 @@ impl Alignment {
         for &partition in &behind {
             let at = committed.get(&partition).copied();
             let other = &self.others[&partition];
-            // The record that stood there stands there still.
+            // The offset did not move, so the record at it is known.
             if at != other.committed || !matches!(other.next, Next::At(_)) {
                 let from = at.map_or(Offset::Beginning, Offset::Offset);
                 read.add_partition_offset(&self.topic, partition, from)?;
@@ -191,7 +193,7 @@ mod tests {
 
     const MINUTE: i64 = 60_000;
 
-    /// What is found in a partition, and whether a record of the hundredth minute waits for it, then and later.
+    /// The finds of a look at a partition, and whether a record of the hundredth minute waits for it, then and later.
     #[track_caller]
     fn check(finds: &[(Option<i64>, Next)], later: Duration, held: bool) {
         let began = Instant::now();
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_waits_for_what_is_more_than_ten_minutes_before_it() {
+    fn a_record_waits_for_records_more_than_ten_minutes_older() {
         let soon = Duration::from_secs(1);
         check(&[(None, Next::Unknown)], soon, true);
         check(&[(Some(3), Next::At(89 * MINUTE))], soon, true);
@@ -225,7 +227,7 @@ mod tests {
         assert!(other.holds(100 * MINUTE, began));
         let later = began + Duration::from_secs(61);
         assert!(!other.holds(100 * MINUTE, later));
-        // Not waited for any more, and looked at again.
+        // No longer waited for, and looked at again.
         assert!(!other.holds(105 * MINUTE, later) && other.is_behind(111 * MINUTE));
         assert!(!other.holds(111 * MINUTE, later));
         other.found(Some(4), Next::At(2 * MINUTE), 111 * MINUTE);

@@ -22,7 +22,7 @@ use crate::log::{LogError, Record};
 
 /// The partition of `wulog.state` that holds notes of channels: every prefix has it.
 const NOTES_PARTITION: i32 = 0;
-/// Offset metadata beyond this is left out: brokers take 4 KiB by default.
+/// Offset metadata is left out beyond this size: brokers accept 4 KiB by default.
 const METADATA_BYTES_MAX: usize = 2048;
 
 /// The topic of alerts as one channel reads it.
@@ -32,13 +32,13 @@ pub struct KafkaQueue {
     topic: String,
     consumer: BaseConsumer<GroupContext>,
     membership: Arc<Membership>,
-    /// Whether it reads from a place that `start_at` named since the group gave it the partition.
+    /// Whether the queue reads from a position that `start_at` named after the group assigned the partition.
     placed: bool,
     paused: bool,
     outage: Outage,
 }
 
-/// The name by which the group and the member of a channel are known.
+/// The name of a channel's group and member.
 fn group_name(channel: &str) -> String {
     format!("channel-{channel}")
 }
@@ -51,7 +51,7 @@ fn join(
     let membership = Arc::new(Membership::default());
     let mut properties = config.group_member(&group_name(channel));
     properties.set("enable.partition.eof", "false");
-    // Documents are few and large, and one thread for each of many channels should stay small.
+    // Documents are few and large, and the threads of many channels should stay small.
     properties.set("queued.max.messages.kbytes", "4096");
     let consumer = BaseConsumer::from_config_and_context(&properties, GroupContext(Arc::clone(&membership)))
         .map_err(in_configuration)?;
@@ -92,7 +92,7 @@ impl KafkaQueue {
         Ok(list)
     }
 
-    /// The consumer is out of its group for good; it joins again, and owns nothing until then.
+    /// Joins the group again after Kafka has fenced the consumer; the channel owns nothing until then.
     fn join_again(&mut self, why: &KafkaError) -> Result<Polled, LogError> {
         tracing::warn!(channel = self.channel, %why, "out of the consumer group; joining it again");
         (self.consumer, self.membership) = join(&self.config, &self.channel, &self.topic)?;
@@ -125,7 +125,7 @@ impl Queue for KafkaQueue {
                 let owned = matches!(rebalance, Rebalance::Assigned(partitions) if partitions.contains(&0));
                 (self.placed, self.paused) = (false, false);
                 if !owned {
-                    // Also an empty assignment wants an answer, else the group waits for it.
+                    // An empty assignment needs an answer too, since the group waits for it.
                     let none = TopicPartitionList::new();
                     self.consumer.assign(&none).map_err(|e| self.failed("giving up the partition", &e))?;
                 }
@@ -192,7 +192,7 @@ impl Queue for KafkaQueue {
     }
 }
 
-/// Keeps why a record was not taken.
+/// Keeps the reason for which a record was refused.
 #[derive(Default)]
 struct Report {
     failed: Mutex<Option<KafkaError>>,
@@ -231,7 +231,7 @@ pub fn append(
 ) -> Result<(), LogError> {
     let topic = topic.name(&config.topic_prefix);
     let failed = |e: &KafkaError| explain(config.brokers(), &topic, "writing", e);
-    // A producer of its own each time: such records are rare, and an idle producer has threads and connections.
+    // Each call has a producer of its own: such records are rare, and an idle producer has threads and connections.
     let properties = config.client(&[("enable.idempotence", "true"), ("acks", "all"), ("linger.ms", "0")]);
     let producer: BaseProducer<Report> =
         BaseProducer::from_config_and_context(&properties, Report::default()).map_err(in_configuration)?;
@@ -281,7 +281,7 @@ fn read_notes(config: &KafkaConfig, channel: &str) -> Result<BTreeMap<String, Ve
     Ok(notes)
 }
 
-/// Looks at a channel from outside of its group: for `channels status`, `replay` and `skip`.
+/// A view of a channel from outside of its group: for `channels status`, `replay` and `skip`.
 pub struct KafkaBystander {
     queue: KafkaQueue,
 }
@@ -311,7 +311,7 @@ impl KafkaBystander {
         })
     }
 
-    /// The queue, of which only what asks and notes may be used.
+    /// The queue, for questions and notes only.
     pub fn queue(&mut self) -> &mut dyn Queue {
         &mut self.queue
     }

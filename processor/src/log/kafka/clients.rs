@@ -1,4 +1,4 @@
-//! The contexts of librdkafka's clients: what they say of their own accord, and what rebalances do; and what they are asked.
+//! The contexts of librdkafka's clients, which receive statistics, errors and rebalances, and questions to the clients.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +13,8 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
-/// The context of a client that is nobody's member. What fails is returned as well, and a broker that is away makes each
-/// client say so many times a second: all of it is for those who look for it.
+/// The context of a client that belongs to no group. Its errors are returned to the caller too, and a broker that is
+/// away makes each client report it many times a second, so errors are logged at debug level only.
 pub(super) struct Quiet;
 
 impl ClientContext for Quiet {
@@ -23,7 +23,7 @@ impl ClientContext for Quiet {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // The end of a partition is no error.
+        // The end of a partition is not an error.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
             tracing::debug!(%error, reason, "librdkafka");
         }
@@ -32,7 +32,8 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// The context of a transactional producer: which of its records were refused as too large, by their place in the transaction.
+/// The context of a transactional producer: collects the records that were refused as too large, by their position in
+/// the transaction.
 #[derive(Default)]
 pub(super) struct Deliveries {
     too_large: Mutex<Vec<usize>>,
@@ -64,8 +65,8 @@ impl ProducerContext for Deliveries {
     }
 }
 
-/// The context of a client that makes the first contact: keeps why a login was refused. librdkafka itself reports a
-/// refused login to the caller as brokers that do not answer.
+/// The context of a client for the first contact: keeps the reason of a refused login. librdkafka reports a refused
+/// login to the caller as brokers that do not answer.
 #[derive(Clone, Default)]
 pub(crate) struct LoginWatch(Arc<Mutex<Option<String>>>);
 
@@ -91,19 +92,19 @@ impl ClientContext for LoginWatch {
 
 impl ConsumerContext for LoginWatch {}
 
-/// What a rebalance did to this member of the group.
+/// The effect of a rebalance on this member of the group.
 pub(super) enum Rebalance {
-    /// These partitions are its own now. That may be none, where there are more members than partitions.
+    /// The member owns these partitions now; the set may be empty, if there are more members than partitions.
     Assigned(BTreeSet<i32>),
-    /// It has given up what it had.
+    /// The member has given up its partitions.
     Revoked,
 }
 
-/// What rebalances leave for the shell to see.
+/// Notes of rebalances for the shell.
 #[derive(Default)]
 pub(super) struct Membership {
     last: Mutex<Option<Rebalance>>,
-    /// The end of each fetched partition, by topic: librdkafka learns it with each answer and tells it now and then.
+    /// The end of each fetched partition, by topic, from librdkafka's statistics.
     ends: Mutex<BTreeMap<String, BTreeMap<i32, i64>>>,
 }
 
@@ -125,12 +126,12 @@ impl Membership {
 /// The context of a consumer that is a member of a group.
 pub(super) struct GroupContext(pub(super) Arc<Membership>);
 
-/// How often librdkafka tells its statistics.
+/// Interval of librdkafka's statistics.
 pub(super) const STATISTICS_EVERY_MS: &str = "5000";
 
 impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
-        // -1 and less stand for an end that is not known.
+        // -1 and less stand for an unknown end.
         let ends = |topic: rdkafka::statistics::Topic| {
             let known =
                 topic.partitions.into_iter().filter(|(number, partition)| *number >= 0 && partition.hi_offset >= 0);
@@ -165,7 +166,7 @@ impl ConsumerContext for GroupContext {
     }
 }
 
-/// Offsets in partitions of one topic, as librdkafka takes them.
+/// Offsets of partitions of one topic, in librdkafka's type.
 pub(super) fn positions(
     topic: &str,
     positions: impl IntoIterator<Item = (i32, Offset)>,
@@ -177,7 +178,7 @@ pub(super) fn positions(
     Ok(list)
 }
 
-/// The committed offsets of the consumer's group, where these partitions have one.
+/// The committed offsets of the consumer's group for those of these partitions that have one.
 pub(super) fn committed(
     consumer: &BaseConsumer<impl ConsumerContext>,
     topic: &str,
@@ -187,7 +188,8 @@ pub(super) fn committed(
     let list = positions(topic, partitions.iter().map(|&partition| (partition, Offset::Invalid)))?;
     let mut committed = BTreeMap::new();
     for element in consumer.committed_offsets(list, timeout)?.elements() {
-        // A partition of which Kafka does not say is not one without a commit: that is read from its beginning.
+        // An error for one partition does not mean "no committed offset", after which reading would begin at the oldest
+        // record.
         element.error()?;
         if let Offset::Offset(offset) = element.offset() {
             committed.insert(element.partition(), offset);

@@ -1,4 +1,4 @@
-//! librdkafka's properties: the user's `[kafka]` table passes through, then ours are set.
+//! librdkafka's properties: the user's `[kafka]` table, then the properties that wulog sets.
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
@@ -9,7 +9,7 @@ use wulog_kafka::KafkaSettings;
 use super::TRANSACTION_TIMEOUT;
 use super::clients::STATISTICS_EVERY_MS;
 
-/// Where Kafka is, what the topics are called, and who this instance is.
+/// Address of Kafka, names of topics, and name of this instance.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
     /// The user's `[kafka]` table: librdkafka properties, checked and passed through.
@@ -21,7 +21,7 @@ pub struct KafkaConfig {
 }
 
 impl KafkaConfig {
-    /// What `bootstrap.servers` says, for messages.
+    /// The value of `bootstrap.servers`, for messages.
     #[must_use]
     pub fn brokers(&self) -> &str {
         self.properties.get("bootstrap.servers").map_or("(no bootstrap.servers)", String::as_str)
@@ -33,9 +33,10 @@ impl KafkaConfig {
         let mut config = ClientConfig::new();
         config.set_log_level(RDKafkaLogLevel::Error);
         config.set("client.id", format!("wulog-processor-{}", self.instance));
-        // Their retries are librdkafka's own; three minutes between looks at the topics is too slow after a repair.
+        // Retries are librdkafka's own; three minutes between refreshes of the topics are too slow after a repair.
         config.set("topic.metadata.refresh.interval.ms", "30000");
-        // A processor that waits ten seconds to connect again is ten seconds late after each restart of a broker.
+        // A processor that waits ten seconds before it connects again is ten seconds late after each restart of a
+        // broker.
         config.set("reconnect.backoff.max.ms", "2000");
         for (name, value) in self.properties.iter() {
             config.set(name, value);
@@ -46,10 +47,9 @@ impl KafkaConfig {
         config
     }
 
-    /// Has librdkafka look at every property, without reaching a broker.
+    /// Lets librdkafka check every property, without contacting a broker.
     ///
-    /// # Errors
-    /// In words, naming the property.
+    /// # Errors A text that names the property.
     pub fn check_properties(&self) -> Result<(), String> {
         let said = |error: KafkaError| self.properties.why_refused(&error);
         let _: BaseConsumer = self.group_member("check").create().map_err(said)?;
@@ -69,7 +69,7 @@ impl KafkaConfig {
             ("enable.auto.offset.store", "false"),
             ("isolation.level", "read_committed"),
             ("enable.partition.eof", "true"),
-            // An offset below the log's start is loss, and loss is never passed over in silence.
+            // An offset below the log's start means lost records, which must be reported.
             ("auto.offset.reset", "error"),
             ("partition.assignment.strategy", "range"),
         ]);
@@ -77,14 +77,15 @@ impl KafkaConfig {
         // A static member: a restarted instance takes its partitions back at once, without a rebalance.
         config.set("group.instance.id", format!("{machine}-{}", self.instance));
         for (name, value) in [
-            // The end of a partition is told by an empty fetch: other partitions' records wait for it.
+            // An empty fetch shows the end of a partition, and records of other partitions wait for it.
             ("fetch.wait.max.ms", "100"),
-            // A tenth of it where the coordinator is lost: with the default a minute, in which no offset is known.
+            // A tenth of this interval applies while the coordinator is lost: with the default a minute passes, in
+            // which no offset is known.
             ("coordinator.query.interval.ms", "10000"),
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
             ("queued.max.messages.kbytes", "16384"),
-            // Tells the ends of partitions, for the lag in records.
+            // Provides the ends of partitions, for the lag in records.
             ("statistics.interval.ms", STATISTICS_EVERY_MS),
         ] {
             if !self.properties.contains_key(name) {
@@ -94,7 +95,8 @@ impl KafkaConfig {
         config
     }
 
-    /// Asks what the group of a shell has committed, without being a member and without waiting for open transactions.
+    /// A client that reads the group's committed offsets without being a member and without waiting for open
+    /// transactions.
     pub(super) fn bystander(&self, machine: &str) -> ClientConfig {
         self.client(&[
             ("group.id", &self.group(machine)),
@@ -103,9 +105,9 @@ impl KafkaConfig {
         ])
     }
 
-    /// The consumer that looks at single records of partitions that other processors have.
+    /// The consumer that reads single records of other processors' partitions.
     pub(super) fn scout(&self) -> ClientConfig {
-        // As for a reader: librdkafka wants a group, and the tenant's ACLs name its prefix.
+        // librdkafka requires a group; the tenant's ACLs allow names with its prefix.
         let group = format!("{}-scout", self.topic_prefix);
         self.client(&[
             ("group.id", &group),
@@ -114,7 +116,7 @@ impl KafkaConfig {
             ("enable.partition.eof", "true"),
             ("auto.offset.reset", "earliest"),
             ("fetch.wait.max.ms", "10"),
-            // One batch is enough, and a broker gives one whatever its size.
+            // One batch is enough, and a broker returns one batch of any size.
             ("max.partition.fetch.bytes", "16384"),
             ("queued.max.messages.kbytes", "1024"),
         ])

@@ -1,4 +1,4 @@
-//! What librdkafka's errors mean for the shell, in words that name the place and say what to do.
+//! Explains librdkafka's errors to the shell, in words that name the place and the remedy.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::log::LogError;
 
-/// A broker that is away makes every connection report it, many times a second.
+/// Minimum interval of messages about an outage: every connection to an absent broker reports it many times a second.
 const OUTAGE_TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// Errors that librdkafka reports while it goes on trying by itself.
+/// Errors that librdkafka reports while it retries by itself.
 pub(super) fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
@@ -30,10 +30,10 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
     )
 }
 
-/// An outage that librdkafka waits out: told once, and then now and then.
+/// An outage that librdkafka waits out: reported once, and then at intervals.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// When it began, and when it was last told of.
+    /// Begin of the outage, and time of the last message.
     told: Option<(Instant, Instant)>,
     happened: bool,
 }
@@ -50,7 +50,7 @@ impl Outage {
         }
     }
 
-    /// Whether there was one since the consumer joined its group.
+    /// Whether there was an outage since the consumer joined its group.
     pub(super) fn was_since_joining(&self) -> bool {
         self.happened
     }
@@ -62,7 +62,7 @@ impl Outage {
     }
 }
 
-/// librdkafka takes no client with these properties.
+/// The error for properties that librdkafka refuses.
 pub(super) fn in_configuration(error: KafkaError) -> LogError {
     LogError::Fatal(format!("[kafka] in the configuration: {error}"))
 }
@@ -73,7 +73,7 @@ pub(super) fn missing_topic(brokers: &str, topic: &str) -> LogError {
     ))
 }
 
-/// What a Kafka error means for the shell, in words that name the place.
+/// Explains a Kafka error to the shell, in words that name the place.
 pub(crate) fn explain(brokers: &str, topic: &str, doing: &str, error: &KafkaError) -> LogError {
     use RDKafkaErrorCode as Code;
     let code = match error {
@@ -108,7 +108,7 @@ pub(crate) fn explain(brokers: &str, topic: &str, doing: &str, error: &KafkaErro
                 "topic {topic}: another processor runs under the same instance name ({text}); give each its own `instance`"
             ))
         }
-        // Should a topic hold records of a codec that this librdkafka cannot read, no more than their place is known.
+        // Of a record with a codec that this librdkafka cannot read, only the position is known.
         Some(Code::BadCompression | Code::NotImplemented | Code::UnsupportedCompressionType) => {
             LogError::Retry(format!(
                 "topic {topic} at {brokers}: {doing}: its records are compressed with a codec that this build cannot read ({text}); read are \

@@ -1,7 +1,7 @@
-//! The log on Kafka. This is the processor's only place with librdkafka property names.
+//! The log on Kafka. Only this module names librdkafka's properties.
 //!
-//! The consumer is polled by the shell's own thread and a transaction never spans two polls, so a rebalance always
-//! finds no transaction open.
+//! The shell's own thread polls the consumer, and a transaction never spans two polls, so a rebalance finds no
+//! transaction open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,39 +43,40 @@ use transactions::Transactions;
 /// How long a call to a broker may take before it counts as failed and is tried again with new clients.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a transaction may be open. A dead processor's one holds readers back no longer than this.
+/// Maximum duration of an open transaction. The open transaction of a dead processor blocks readers no longer.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a question may take: short, since a stop waits for it, and it is asked again.
+/// Timeout of a question: short, since a stop waits for the answer; the question is repeated.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After so many questions without an answer it is no longer left to librdkafka.
+/// After this many unanswered offset requests, recover actively.
 const UNANSWERED_MAX: u32 = 3;
 
-/// How long a partition that should answer may keep the others waiting.
+/// Maximum time for which the other partitions wait for the answer of one.
 const ORDER_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Records that wait for their turn, at most; beyond it they go out of turn.
+/// Maximum number of records that wait for their turn; beyond it records are applied out of turn.
 const ORDER_RECORDS_MAX: usize = 100_000;
 
-/// Fetching pauses when so many records are here that must wait for other processors.
+/// Fetching pauses while this many records wait for other processors.
 const HELD_RECORDS_MAX: usize = 20_000;
 
-/// How often it is looked whether they still must.
+/// Interval of checks whether the records must still wait.
 const HELD_WAIT: Duration = Duration::from_millis(20);
 
 /// A batch ends this long after its first record, so that commits come within 200 ms.
 const BATCH_AGE_MAX: Duration = Duration::from_millis(100);
 
-/// How far librdkafka is with the partitions of this member.
+/// The state of librdkafka's fetching for the partitions of this member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fetching {
-    /// There are none, and none are expected.
+    /// The member has no partitions, and expects none.
     Nothing,
-    /// They are assigned, and librdkafka waits to be told where each begins. Until then it takes no part in a further
-    /// rebalance, also where it has no partition: such a member could never take over from one that dies.
+    /// The partitions are assigned, and librdkafka waits for their start offsets. Until then it takes no part in a
+    /// further rebalance. This holds for a member without partitions too: it could never take over from a member that
+    /// dies.
     Awaited,
-    /// They are fetched.
+    /// The partitions are fetched.
     Running,
 }
 
@@ -102,21 +103,20 @@ pub struct KafkaLog {
     consumer: BaseConsumer<GroupContext>,
     transactions: Transactions,
     fetching: Fetching,
-    /// True while records that cannot be processed yet have filled the room for them.
+    /// True while waiting records have filled their limit, so that fetching pauses.
     paused: bool,
     order: InOrder,
     alignment: Alignment,
     partitions: i32,
     outage: Outage,
-    /// Times in a row that the committed offset was asked for in vain.
+    /// Number of consecutive unanswered requests for the committed offset.
     unanswered: u32,
 }
 
 impl KafkaLog {
-    /// Joins the group of `machine`, which reads `input`. Reaches no broker yet.
+    /// Joins the group of `machine`, which reads `input`, without contacting a broker yet.
     ///
-    /// # Errors
-    /// [`LogError::Fatal`] where librdkafka refuses the configuration.
+    /// # Errors [`LogError::Fatal`] where librdkafka refuses the configuration.
     pub fn open(config: &KafkaConfig, machine: &'static str, input: Topic) -> Result<KafkaLog, LogError> {
         let topic = input.name(&config.topic_prefix);
         let (consumer, membership) = join(config, machine, &topic)?;
@@ -146,9 +146,9 @@ impl KafkaLog {
         explain(self.config.brokers(), &self.input_name(), doing, error)
     }
 
-    /// Takes note of a rebalance; gives the partitions that it left.
+    /// Takes note of a rebalance; returns the partitions that the member owns now.
     fn follow(&mut self, rebalance: Rebalance) -> BTreeSet<i32> {
-        // What was read before belongs to the assignment before; the committed offsets bring it again.
+        // Records that were read before belong to the previous assignment; the committed offsets bring them again.
         self.order.start([]);
         match rebalance {
             Rebalance::Assigned(owned) => {
@@ -162,8 +162,9 @@ impl KafkaLog {
         }
     }
 
-    /// Kafka has shut this consumer out for good: its group has another member of its name. After an outage that is its
-    /// own shadow, since the broker took it in and its answer was lost: it joins anew, and owns nothing so far.
+    /// Handles fencing: the group has another member with this consumer's name. After an outage that member is the
+    /// consumer's own shadow, since the broker admitted the consumer and its answer was lost. The consumer then joins
+    /// again and owns nothing yet.
     fn shut_out(&mut self, error: &KafkaError) -> Result<BTreeSet<i32>, LogError> {
         if !self.outage.was_since_joining() {
             return Err(LogError::Fatal(format!(
@@ -185,13 +186,13 @@ impl KafkaLog {
         Ok(())
     }
 
-    /// What helps where the group does not say what is committed.
+    /// Recovers when the group does not report its committed offsets.
     fn go_on_unanswered(&mut self, partitions: &BTreeSet<i32>, error: &KafkaError) -> Result<(), LogError> {
         let topic = self.input_name();
         let bystander = BaseConsumer::from_config_and_context(&self.config.bystander(self.machine), Quiet)
             .map_err(in_configuration)?;
         if clients::committed(&bystander, &topic, partitions, LOOK_TIMEOUT).is_ok() {
-            // It does say so to one that does not wait for transactions.
+            // A client that does not wait for transactions gets an answer.
             tracing::warn!(
                 machine = self.machine,
                 topic,
@@ -202,14 +203,14 @@ impl KafkaLog {
             );
             return self.transactions.end_forgotten(&self.consumer);
         }
-        // One that lost its broker between being given partitions and taking them never finds its coordinator.
+        // A consumer that lost its broker between assignment and confirmation never finds its coordinator.
         tracing::warn!(machine = self.machine, %error, "no answer from the consumer group; joining it again");
         self.join_anew()?;
         self.membership.set(Rebalance::Revoked);
         Ok(())
     }
 
-    /// Fetches as long as there is room. A member that did not poll would be put out of its group.
+    /// Fetches while there is room. A member that stops polling would be removed from its group.
     fn fetch_while(&mut self, room: bool) -> Result<(), LogError> {
         if room != self.paused || self.fetching != Fetching::Running {
             return Ok(());
@@ -255,7 +256,8 @@ impl Log for KafkaLog {
                 continue;
             }
             let waits_for_itself = records.is_empty() && self.order.len() > 0 && !held;
-            // What is held waits for others, and others may wait for what is taken already.
+            // Held records wait for other processors, and other processors may wait for the records that are already
+            // taken.
             let done = records.len() >= records_max || held && !records.is_empty();
             if done || left.is_zero() && !waits_for_itself {
                 return Ok(Polled { owned: None, records, at_end: self.order.at_end() });
@@ -283,7 +285,7 @@ impl Log for KafkaLog {
     }
 
     fn reassigned(&mut self) -> Result<Option<BTreeSet<i32>>, LogError> {
-        // What librdkafka says of an outage stands in the same queue, before what is looked for.
+        // librdkafka's reports of an outage come first in the same queue.
         let until = Instant::now() + BATCH_AGE_MAX;
         while Instant::now() < until {
             let message = self.consumer.poll(HELD_WAIT);
@@ -300,7 +302,7 @@ impl Log for KafkaLog {
     }
 
     fn committed(&mut self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, LogError> {
-        // While a transaction of ours is open that names offsets, Kafka does not say what they are: end it first.
+        // While our transaction with offsets is open, Kafka does not report these offsets: end the transaction first.
         self.transactions.end_earlier()?;
         let topic = self.input_name();
         let error = match clients::committed(&self.consumer, &topic, partitions, LOOK_TIMEOUT) {
@@ -361,7 +363,7 @@ impl Log for KafkaLog {
     }
 
     fn read_latest(&mut self, topic: Topic, partition: i32) -> Result<BTreeMap<String, Vec<u8>>, LogError> {
-        // A dead predecessor's open transaction would hide what stands behind it: end it first.
+        // The open transaction of a dead predecessor would hide the records behind it: end the transaction first.
         self.transactions.end_earlier()?;
         let mut latest = BTreeMap::new();
         for record in PartitionReader::open(&self.config, topic, partition)? {

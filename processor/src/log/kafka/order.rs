@@ -1,9 +1,9 @@
 //! Records of several partitions in the order of log time.
 //!
-//! After an outage a processor finds hours in each partition. Taken as they come, the detector would see one
-//! partition's evening before another's morning, and its windows would mean nothing. So what is fetched waits here until
-//! every partition has either a record to compare or nothing left (as Kafka Streams does). At the head of the log that
-//! costs no more than one empty fetch.
+//! After an outage a processor finds hours of records in each partition. In the order of fetching, the detector would
+//! see one partition's evening before another's morning, and its windows would be wrong. So fetched records wait here
+//! until every partition has a record to compare or is at its end (as in Kafka Streams). At the head of the log the
+//! wait costs one empty fetch.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,13 +12,13 @@ use crate::log_time::{LogClock, order_time};
 
 #[derive(Debug, Default)]
 struct Lane {
-    /// Records with their places in the order.
+    /// Records with their positions in the order.
     records: VecDeque<(i64, Record)>,
-    /// Log time of the records that came in: a leader's clock may step, log time does not follow every step.
+    /// Log time of the fetched records: a leader's clock may step, log time does not follow every step.
     clock: LogClock,
-    /// Nothing further in the log behind `records`.
+    /// The log holds no further record behind `records`.
     ended: bool,
-    /// Did not answer in time, so it is not waited for until it does.
+    /// The partition did not answer in time, and is not waited for until it does.
     silent: bool,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct InOrder {
 }
 
 impl InOrder {
-    /// Forgets everything and begins anew with these partitions.
+    /// Drops all records and starts again with these partitions.
     pub(super) fn start(&mut self, partitions: impl IntoIterator<Item = i32>) {
         self.lanes = partitions.into_iter().map(|partition| (partition, Lane::default())).collect();
         self.len = 0;
@@ -63,25 +63,25 @@ impl InOrder {
         }
     }
 
-    /// Whether some partition may still have an earlier record than those that are here.
+    /// Whether a partition may still have an earlier record than the fetched ones.
     pub(super) fn is_waiting(&self) -> bool {
         self.lanes.values().any(Lane::is_awaited)
     }
 
-    /// Waits no longer for the partitions that have not answered.
+    /// Stops waiting for the partitions that have not answered.
     pub(super) fn give_up_waiting(&mut self) {
         for lane in self.lanes.values_mut().filter(|lane| lane.is_awaited()) {
             lane.silent = true;
         }
     }
 
-    /// Records that wait here.
+    /// Number of waiting records.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Moves records whose turn it is into `out`, until that has `records_max`, or until one is to be held back, by its
-    /// log time. True if so.
+    /// Moves the records whose turn it is into `out`, until `out` has `records_max`, or until a record must be held
+    /// because of its log time. Returns true in the second case.
     pub(super) fn take(
         &mut self,
         out: &mut Vec<Record>,
@@ -113,7 +113,7 @@ mod tests {
 
     const T: i64 = 1_700_000_000_000;
 
-    /// A record of so many milliseconds after some time of this century; others are none.
+    /// A record this many milliseconds after a time of this century; other times are invalid.
     fn record(partition: i32, offset: i64, after_ms: i64) -> Record {
         Record { partition, offset, timestamp_ms: T + after_ms, ..Record::default() }
     }
@@ -125,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn a_record_waits_until_each_partition_has_spoken() {
+    fn a_record_waits_until_each_partition_has_answered() {
         let mut order = InOrder::default();
         order.start([0, 1, 2]);
         order.push(record(0, 0, 50));
         order.push(record(1, 0, 40));
         assert!(order.is_waiting() && taken(&mut order).is_empty());
         order.end(2);
-        // After 1@0 partition 1 may hold something before 50.
+        // After 1@0, partition 1 may still hold a record before 50.
         assert_eq!(taken(&mut order), [(1, 0)]);
         order.push(record(1, 1, 45));
         order.end(1);

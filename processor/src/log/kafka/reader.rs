@@ -1,4 +1,4 @@
-//! A partition from its oldest record to its end: for snapshots and replays.
+//! Reading a partition from its oldest record to its end: for snapshots and replays.
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,9 @@ pub struct PartitionReader {
     brokers: String,
     topic: String,
     partition: i32,
-    /// The offset at which reading begins, or an older one that is deleted.
+    /// The offset at which reading begins; the record there may be deleted.
     first: i64,
-    /// The end offset when reading began: what comes later is not waited for.
+    /// The end offset when reading began: later records are not waited for.
     end: i64,
     ended: bool,
 }
@@ -36,10 +36,9 @@ impl PartitionReader {
         PartitionReader::open_at(config, topic, partition, Offset::Beginning)
     }
 
-    /// Opens a partition at `offset`. Where the record there is deleted, reading begins at the oldest one there is.
+    /// Opens a partition at `offset`. If the record there is deleted, reading begins at the oldest existing record.
     ///
-    /// # Errors
-    /// [`LogError`], naming broker and topic.
+    /// # Errors [`LogError`], naming broker and topic.
     pub fn open_from(
         config: &KafkaConfig,
         topic: Topic,
@@ -49,11 +48,10 @@ impl PartitionReader {
         PartitionReader::open_at(config, topic, partition, Offset::Offset(offset))
     }
 
-    /// Opens a partition at its first record whose timestamp is `since_ms` or later, which the broker finds in its index of
-    /// times. Where there is none, nothing is read.
+    /// Opens a partition at its first record whose timestamp is `since_ms` or later, which the broker finds in its
+    /// index of times. Without such a record, nothing is read.
     ///
-    /// # Errors
-    /// [`LogError`], naming broker and topic.
+    /// # Errors [`LogError`], naming broker and topic.
     pub fn open_since(
         config: &KafkaConfig,
         topic: Topic,
@@ -64,7 +62,7 @@ impl PartitionReader {
         let name = topic.name(&config.topic_prefix);
         let failed = |doing: &str, error: &KafkaError| explain(config.brokers(), &name, doing, error);
         let mut wanted = TopicPartitionList::new();
-        // A broker takes a negative time for a request of another kind.
+        // A broker takes a negative time for another kind of request.
         wanted
             .add_partition_offset(&name, partition, Offset::Offset(since_ms.max(0)))
             .map_err(|e| failed("naming a time", &e))?;
@@ -148,9 +146,10 @@ impl PartitionReader {
     }
 }
 
-/// A consumer of `topic` that is nobody's member: it reads what is committed, and commits nothing.
+/// A consumer of `topic` that belongs to no group: it reads committed records, and commits nothing.
 fn consumer(config: &KafkaConfig, topic: &str) -> Result<BaseConsumer<Quiet>, LogError> {
-    // librdkafka wants a group; nothing is ever committed with it. Its name lies under the tenant's prefix, as its ACLs do.
+    // librdkafka requires a group, which never gets a commit. The name begins with the tenant's prefix, which the ACLs
+    // allow.
     let group = format!("{}-reader", config.topic_prefix);
     let properties = config.client(&[
         ("group.id", &group),
@@ -188,7 +187,7 @@ impl Iterator for PartitionReader {
     }
 }
 
-/// One partition, read committed, from its oldest record on and without end: for who follows a topic.
+/// One partition, read committed, from its oldest record on and without end: for readers that follow a topic.
 pub struct PartitionTail {
     consumer: BaseConsumer<Quiet>,
     brokers: String,
@@ -209,11 +208,10 @@ impl PartitionTail {
         Ok(PartitionTail { consumer, brokers, topic, partition })
     }
 
-    /// Waits up to `wait` for records, and returns at most `records_max`; true where the partition has nothing further.
+    /// Waits up to `wait` for records, and returns at most `records_max`; true at the end of the partition.
     ///
-    /// # Errors
-    /// [`LogError::Retry`] while the brokers do not answer: the tail goes on by itself when they do. [`LogError::Fatal`]
-    /// where a person must act.
+    /// # Errors [`LogError::Retry`] while the brokers do not answer: the tail continues by itself when they do.
+    /// [`LogError::Fatal`] where a person must act.
     pub fn poll(&mut self, records_max: usize, wait: Duration) -> Result<(Vec<Record>, bool), LogError> {
         let (mut records, until) = (Vec::new(), Instant::now() + wait);
         while records.len() < records_max {

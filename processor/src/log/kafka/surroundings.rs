@@ -1,4 +1,4 @@
-//! What the brokers say of the processors of one prefix: who has which partition, and which brokers are away.
+//! The brokers' view of the processors of one prefix: owners of partitions, and brokers that are away.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::errors::explain;
 use super::{KafkaConfig, PartitionTail};
 use crate::log::LogError;
 
-/// How long one question to the brokers may take: the status page waits for it, nothing else does.
+/// Timeout of one question to the brokers; only the status page waits for the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Length of the random part that Kafka appends to the id of a static member, its dash included.
 const MEMBER_SUFFIX: usize = 37;
 
-/// A partition and the processor that has it.
+/// A partition and its owner.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Owner {
     /// The machine: `normalizer` or `detector`.
@@ -25,11 +25,11 @@ pub struct Owner {
     pub partition: i32,
     /// The `instance` of the processor.
     pub instance: String,
-    /// The address from which it reaches Kafka.
+    /// The address from which the processor reaches Kafka.
     pub host: String,
 }
 
-/// What the brokers say.
+/// The answer of the brokers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Surroundings {
     /// Partitions with their owners.

@@ -1,7 +1,7 @@
 //! Outputs and input offsets, written together or not at all.
 //!
-//! After any failure the producer is made anew: `init_transactions` ends what the old one left behind, and the shell
-//! loads its machines from the committed offsets.
+//! After any failure the producer is recreated: `init_transactions` ends the transaction of the old producer, and the
+//! shell loads its machines from the committed offsets.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
@@ -29,13 +29,13 @@ pub(super) struct Transactions {
     machine: &'static str,
     input: String,
     producer: Option<Arc<BaseProducer<Deliveries>>>,
-    /// True once a topic has refused a batch: from then on batches are small, so that it shows which record is too large.
+    /// True once a topic has refused a batch: later batches are small, so that the record that is too large is found.
     small_batches: bool,
-    /// True where the last transaction failed since a broker refused a batch.
+    /// True where the last transaction failed because a broker refused a batch.
     batch_refused: bool,
 }
 
-/// Batches of a topic that refuses larger ones. A record that is larger goes alone.
+/// Batch size for a topic that refuses larger batches. A larger record is sent alone.
 const SMALL_BATCH_BYTES: &str = "16384";
 
 impl Transactions {
@@ -54,12 +54,12 @@ impl Transactions {
         explain(self.config.brokers(), &self.input, doing, error)
     }
 
-    /// Ends what an older instance of the same name left open, where this one has not done so yet.
+    /// Ends the open transaction of an older instance with the same name, once.
     pub(super) fn end_earlier(&mut self) -> Result<(), LogError> {
         self.producer().map(|_| ())
     }
 
-    /// The producer, initialised: from here on no older instance of the same name can commit.
+    /// The initialised producer: from here on no older instance with the same name can commit.
     fn producer(&mut self) -> Result<Arc<BaseProducer<Deliveries>>, LogError> {
         if let Some(producer) = &self.producer {
             return Ok(Arc::clone(producer));
@@ -106,14 +106,15 @@ impl Transactions {
         if let Err(error) = producer.commit_transaction(CALL_TIMEOUT) {
             return Err(self.commit_failed(&producer, &error, until));
         }
-        // Delivery reports hold their records in memory until they are looked at; the commit has told all that they say.
+        // Delivery reports keep their records in memory until they are polled; after the commit their contents are
+        // known.
         while producer.in_flight_count() > 0 && Instant::now() < until {
             producer.poll(Duration::ZERO);
         }
         Ok(())
     }
 
-    /// Why a transaction was not committed: the records that its topics refuse, where that is the reason.
+    /// The reason for which a transaction was not committed: the refused records, if there are any.
     fn commit_failed(&mut self, producer: &BaseProducer<Deliveries>, error: &KafkaError, until: Instant) -> LogError {
         while producer.in_flight_count() > 0 && Instant::now() < until {
             producer.poll(Duration::from_millis(10));
@@ -138,8 +139,8 @@ impl Transactions {
         let outcome = self.transact(member, writes, next);
         let may_be_a_batch = std::mem::take(&mut self.batch_refused) && !self.small_batches;
         if outcome.is_err() {
-            // Whether it was committed is unknown after a time-out. A new producer's `init_transactions` settles it,
-            // and the committed offset then says which it was.
+            // After a time-out the outcome of the commit is unknown. A new producer's `init_transactions` decides it,
+            // and the committed offset then shows the outcome.
             if let Some(producer) = self.producer.take()
                 && let Err(error) = producer.abort_transaction(CALL_TIMEOUT)
             {
@@ -147,7 +148,7 @@ impl Transactions {
             }
         }
         if may_be_a_batch {
-            // A batch was refused as a whole, and perhaps none of its records is too large by itself.
+            // The topic refused a batch as a whole; perhaps no single record is too large.
             tracing::warn!(
                 machine = self.machine,
                 "a topic refuses batches of the usual size; going on with small ones"
@@ -158,8 +159,8 @@ impl Transactions {
         outcome
     }
 
-    /// Ends a transaction that Kafka takes for ended while the group waits for its end: whatever ends for this producer
-    /// in the group's partition ends that one too. So one is begun and aborted. The offset that it names is nobody's.
+    /// Closes a transaction that Kafka lost: the coordinator accepts any end marker of this producer, so the function
+    /// begins and aborts an empty transaction. The transaction names an offset that no reader uses.
     pub(super) fn end_forgotten(&mut self, member: &BaseConsumer<GroupContext>) -> Result<(), LogError> {
         let group = group_of(member)?;
         let topic = Topic::State.name(&self.config.topic_prefix);
@@ -180,10 +181,10 @@ fn group_of(member: &BaseConsumer<GroupContext>) -> Result<ConsumerGroupMetadata
     member.group_metadata().ok_or_else(|| LogError::Retry("no longer a member of the consumer group".to_owned()))
 }
 
-/// Names the input offsets in the open transaction. librdkafka asks the group's coordinator without end where the connection
-/// to it changes at the wrong moment (its issue 5456), which would hold up the processor and also its stop. So the question
-/// has a thread of its own, and whoever asks does not wait longer than the transaction may last. Whether the offsets were named
-/// then does not matter: a new producer ends the transaction, and what is still said for the old one is refused.
+/// Names the input offsets in the open transaction. librdkafka asks the group's coordinator without end where the
+/// connection to it changes at the wrong moment (its issue 5456), which would block the processor and also its stop. So
+/// the call runs in a thread of its own, and the caller waits no longer than the transaction may last. The outcome does
+/// not matter then: a new producer ends the transaction, and Kafka refuses later requests of the old producer.
 fn send_offsets(
     producer: &Arc<BaseProducer<Deliveries>>,
     offsets: TopicPartitionList,
@@ -192,7 +193,7 @@ fn send_offsets(
     let (answer, answered) = mpsc::sync_channel(1);
     let asking = Arc::clone(producer);
     thread::spawn(move || {
-        // Nobody hears an answer that comes too late.
+        // A late answer has no receiver.
         let _ = answer.send(asking.send_offsets_to_transaction(&offsets, &group, TRANSACTION_TIMEOUT));
     });
     let timed_out = KafkaError::MessageProduction(RDKafkaErrorCode::OperationTimedOut);
@@ -235,7 +236,7 @@ mod tests {
     use super::super::join;
     use super::*;
 
-    /// librdkafka's own call waits here for ever, whatever its timeout.
+    /// librdkafka's own call waits without end here, whatever its timeout.
     #[test]
     fn a_commit_does_not_wait_longer_than_its_transaction_for_a_coordinator_that_is_away() {
         let cluster = MockCluster::new(2).expect("a mock cluster needs only ports");

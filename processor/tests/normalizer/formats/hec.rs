@@ -1,4 +1,4 @@
-//! Splunk's envelope, by a schema that is written from Splunk's manual, and CIM's data model Updates.
+//! Splunk's envelope, by a schema that follows Splunk's manual, and CIM's data model Updates.
 
 use std::sync::LazyLock;
 
@@ -44,7 +44,7 @@ fn every_line_is_an_envelope_around_its_ecs_document() {
     }
 }
 
-/// What a collector refuses, so that the schema is known to say it.
+/// Documents that Splunk's collector refuses, to show that the schema refuses them too.
 #[test]
 fn the_schema_refuses_what_a_collector_refuses() {
     let good = last(FORMAT, PLAIN);
@@ -131,7 +131,7 @@ fn severities() {
     }
 }
 
-/// The digits of the line, which a float would round.
+/// The digits of the time in the line, which a float would round.
 #[test]
 fn time_is_exact() {
     for (line, time) in [(SEND_FAILED, "1677709141.814360600"), (REPORT_FAILED, "1305438427.169")] {

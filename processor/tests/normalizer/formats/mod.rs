@@ -1,5 +1,5 @@
-//! Events in the formats of others: some lines field by field, with values read off the line; the structure of every line of
-//! the corpus, by the definitions of those who publish the format; and that no fact is lost on the way.
+//! Events in other formats: some lines field by field, with values read off the line; the structure of every line of
+//! the corpus, by the published definition of each format; and the check that no fact is lost.
 
 mod hec;
 mod ocsf;
@@ -16,7 +16,7 @@ use wulog_schemas::topic::Topic;
 
 use super::feed::Feed;
 
-/// Fails on an update that it names: outcome, code, update, caller.
+/// A failure of a named update: outcome, code, update, caller.
 const REPORT_FAILED: &str = "2011-05-15\t07:47:12:169\t 952\t5b4\tReport\tREPORT EVENT: {8D311782-E9DB-1E2A-563A-883AFD4A63DD}\t2011-05-15 07:47:07:169+0200\t1\t161\t101\t{8468427E-6555-E8D9-5360-9CBC1D52A0BB}\t1\t800b0109\tAutomaticUpdatesWuApp\tFailure\tContent Download\tError: Download failed.";
 
 /// An installation that succeeded, with title and KB.
@@ -25,22 +25,23 @@ const REPORT_INSTALLED: &str = "2023-01-22\t09:46:00:528\t 952\t5b4\tReport\tREP
 /// A failure without an update, to the 100 ns.
 const SEND_FAILED: &str = "2023/03/01 22:19:01.8143606 19924 14968 Misc            *FAILED* [80072F8F] Send request";
 
-/// A failed trust check of a file, by the client's own word a warning.
+/// A failed trust check of a file, which the client calls a warning.
 const UNTRUSTED: &str = "2011-11-03\t10:22:46:797\t1036\t74c\tMisc\tWARNING: Error: 0x800b0109 when verifying trust for C:\\Windows\\SoftwareDistribution\\Download\\a\\b.cab";
 
-/// The worst word.
+/// The highest level.
 const FATAL: &str = "2016-10-24\t11:23:58:516\t1532\t1f40\tHandler\tFATAL: UH: 0x80070057: EvaluateApplicability failed in CCbs::EvaluateApplicability";
 
-/// A warning of nothing that failed.
+/// A warning without a failure.
 const WARNING: &str = "2016-10-24\t11:23:58:516\t1532\t1f40\tAU\tWARNING: no network";
 
-/// The banner of a process, which tells build and zone.
+/// The banner of a process, with build and zone.
 const BANNER: &str = "2017-03-28\t19:06:43:471\t 952\t5b4\tMisc\t===========  Logging initialized (build: 7.3.7600.16385, tz: -0330)  ===========";
 
-/// Nothing in particular, with all that JSON must escape.
+/// A line without facts, with all characters that JSON must escape.
 const PLAIN: &str = "2017-03-28\t19:06:44:000\t 952\t5b4\tAU\tsays \"ünï\\\u{1}\"";
 
-/// The event of the last of `lines` from a Normalizer that is configured so; it is what the function makes of ECS.
+/// The event of the last of `lines` from a Normalizer with this format; the conversion from ECS gives the same
+/// document.
 fn last(format: Format, lines: &str) -> Value {
     let last_event = |format| {
         let config = NormalizerConfig { format, attempts: false, ..NormalizerConfig::default() };
@@ -57,7 +58,7 @@ fn last(format: Format, lines: &str) -> Value {
     serde_json::from_slice(&written).expect("JSON")
 }
 
-/// The document has these values at these JSON pointers; `null` is an absent one.
+/// Expects these values at these JSON pointers; `null` means an absent value.
 #[track_caller]
 fn expect(document: &Value, expected: &[(&str, Value)]) {
     for (pointer, value) in expected {
@@ -65,7 +66,7 @@ fn expect(document: &Value, expected: &[(&str, Value)]) {
     }
 }
 
-/// Events of the whole corpus, of a host that says its offset and has labels, and of records that are no lines.
+/// Events of the whole corpus, of a host with a known offset and labels, and of records that are not lines.
 fn corpus() -> Vec<Vec<u8>> {
     let mut feed = Feed::live();
     feed.utc = Some(-210);
@@ -80,7 +81,7 @@ fn corpus() -> Vec<Vec<u8>> {
     events.map(|output| output.value.to_vec()).collect()
 }
 
-/// Every event of the corpus with what it is in a format.
+/// Every event of the corpus with its document in a format.
 fn converted(format: Format) -> Vec<(Value, Value)> {
     let pair = |ecs: Vec<u8>| {
         let event: Event<'_> = serde_json::from_slice(&ecs).expect("an event");
@@ -92,7 +93,7 @@ fn converted(format: Format) -> Vec<(Value, Value)> {
     pairs
 }
 
-/// Strings and numbers with the last name on their way, numbers as text.
+/// Collects strings and numbers with the last name of their path, numbers as text.
 fn values(document: &Value, name: &str, found: &mut Vec<(String, String)>) {
     match document {
         Value::Object(fields) => {
@@ -105,7 +106,8 @@ fn values(document: &Value, name: &str, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// What is not looked for: the same in every line, or said in other words, which the tables of each format check.
+/// Values that are not searched for: they are equal in every line, or have other words, which the tables of each format
+/// check.
 const IN_OTHER_WORDS: [&str; 14] = [
     "@timestamp",
     "ecs.version",

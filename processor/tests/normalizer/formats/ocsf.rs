@@ -9,7 +9,7 @@ use super::{BANNER, FATAL, PLAIN, REPORT_FAILED, REPORT_INSTALLED, SEND_FAILED, 
 
 const FORMAT: Format = Format::Ocsf;
 
-/// Required attributes are no options; a name that OCSF does not have is refused.
+/// An OCSF document as a type: required attributes are not optional, and an unknown name is refused.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "that a document fits the type is what is tested")]
@@ -150,7 +150,7 @@ struct Process {
     path: Option<String>,
 }
 
-/// Class: uid, caption, category, caption of that, activities.
+/// A class: uid, caption, category, caption of the category, activities.
 type Class = (u32, &'static str, u32, &'static str, &'static [(u32, &'static str)]);
 
 const CLASSES: [Class; 3] = [
@@ -186,7 +186,7 @@ const SEVERITIES: [&str; 7] = ["Unknown", "Informational", "Low", "Medium", "Hig
 
 const STATUSES: [&str; 3] = ["Unknown", "Success", "Failure"];
 
-/// A document is of its class, and each number has its caption.
+/// Checks that a document follows its class, and that each number has its caption.
 #[track_caller]
 pub(super) fn check(value: &Value) {
     let document = Document::deserialize(value).unwrap_or_else(|error| panic!("{error} in {value}"));
@@ -280,7 +280,7 @@ fn a_named_update_is_an_application_with_a_lifecycle() {
 }
 
 #[test]
-fn an_error_of_no_update_is_an_application_error() {
+fn an_error_without_an_update_is_an_application_error() {
     expect(
         &last(FORMAT, SEND_FAILED),
         &[
@@ -345,7 +345,7 @@ fn the_build_of_the_system_is_told() {
 }
 
 #[test]
-fn a_record_that_is_no_line_could_not_be_translated() {
+fn a_record_that_is_not_a_line_is_a_translation_error() {
     let mut feed = Feed::live();
     feed.record(b"k", None, b"x\xff".to_vec());
     let ecs = serde_json::to_vec(&feed.events().pop().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! OTLP logs. The types are those of `opentelemetry/proto/logs/v1/logs.proto` in its JSON encoding, as far as they are used.
+//! OTLP logs. The types follow `opentelemetry/proto/logs/v1/logs.proto` in its JSON encoding, for the parts in use.
 
 use std::collections::BTreeMap;
 
@@ -212,7 +212,7 @@ fn values_of_other_types_and_of_success() {
     );
 }
 
-/// Numbers as the log data model has them: INFO 9, WARN 13, ERROR 17, FATAL 21.
+/// Numbers of the log data model: INFO 9, WARN 13, ERROR 17, FATAL 21.
 #[test]
 fn severities_names_and_full_precision() {
     let cases = [

@@ -1,4 +1,4 @@
-//! The words around a number that tell what it is: a result, some other number, or nothing.
+//! The words around a number that decide its meaning: a result, another kind of number, or unknown.
 
 /// The word before a number, over spaces and `= : ( [ < "`; and the word before that one.
 #[derive(Clone, Copy)]
@@ -22,7 +22,8 @@ pub(super) fn before(bytes: &[u8], at: usize) -> Cue<'_> {
     Cue { word, earlier }
 }
 
-/// True where the number that ends at `end` counts something, as in `80000000 bytes`, or says which `0x80000080 flags`.
+/// True where the number that ends at `end` is a count, as in `80000000 bytes`, or a value with a unit, as in
+/// `0x80000080 flags`.
 pub(super) fn is_measured(bytes: &[u8], end: usize) -> bool {
     const UNITS: [&[u8]; 11] =
         [b"bytes", b"byte", b"kb", b"mb", b"ms", b"sec", b"seconds", b"files", b"updates", b"flags", b"flag"];
@@ -33,24 +34,24 @@ pub(super) fn is_measured(bytes: &[u8], end: usize) -> bool {
 }
 
 impl Cue<'_> {
-    /// `hr`, `hresult`, `Win32HResult`, `hrInstall`: what follows is an HRESULT, however short.
+    /// `hr`, `hresult`, `Win32HResult`, `hrInstall`: the number behind the word is an HRESULT of any length.
     pub(super) fn is_hresult(self) -> bool {
         let word = self.word;
         let hungarian = word.len() > 2 && word.starts_with(b"hr") && word[2].is_ascii_uppercase();
         word.eq_ignore_ascii_case(b"hr") || ends_with(word, b"hresult") || hungarian || word.ends_with(b"Hr")
     }
 
-    /// `hr = `, `Exit code = `, `error code: `: what follows is a code, whatever its value.
+    /// `hr = `, `Exit code = `, `error code: `: the number behind the word is a code of any value.
     pub(super) fn is_strong(self) -> bool {
         self.is_hresult() || self.is_code()
     }
 
-    /// `Error = `, `the error is `: with `0x` before it, what follows is a code of whatever facility.
+    /// `Error = `, `the error is `: a number with `0x` behind the word is a code of any facility.
     pub(super) fn is_error(self) -> bool {
         ends_with(self.word, b"error")
     }
 
-    /// A word after which eight hex digits, or a decimal, are a code.
+    /// A word behind which eight hex digits, or a decimal, are a code.
     pub(super) fn is_cue(self) -> bool {
         const CUES: [&[u8]; 13] = [
             b"with",
@@ -70,12 +71,12 @@ impl Cue<'_> {
         self.is_strong() || self.is_error() || is_any(self.word, &CUES)
     }
 
-    /// A word after which even zero is a result: `hr=0x0`, `Return code = 0x00000000`. Not `HTTP status code = `.
+    /// A word behind which even zero is a result: `hr=0x0`, `Return code = 0x00000000`. Not `HTTP status code = `.
     pub(super) fn is_result(self) -> bool {
         self.is_hresult() || self.is_code() || ends_with(self.word, b"result")
     }
 
-    /// A word that announces something else.
+    /// A word that announces another kind of number.
     pub(super) fn is_other_number(self) -> bool {
         const PARTS: [&[u8]; 8] = [b"flag", b"mask", b"attrib", b"option", b"addr", b"pointer", b"size", b"offset"];
         const WORDS: [&[u8]; 9] =
@@ -86,7 +87,7 @@ impl Cue<'_> {
             || self.word.ends_with(b"ID")
     }
 
-    /// `code`, `Exit code`, `ReturnCode`; codes of HTTP, SOAP and the like are no results.
+    /// `code`, `Exit code`, `ReturnCode`; codes of HTTP and SOAP are not results.
     fn is_code(self) -> bool {
         const OTHERS: [&[u8]; 11] = [
             b"status",
@@ -106,12 +107,12 @@ impl Cue<'_> {
     }
 }
 
-/// What may stand between a word and its number.
+/// Whether a byte may stand between a word and its number.
 fn is_link(byte: u8) -> bool {
     matches!(byte, b' ' | b'=' | b':' | b'(' | b'[' | b'<' | b'"' | b'\'' | b'\t')
 }
 
-/// The word before `at`, over the bytes that `skip` lets pass, and where it begins.
+/// The word before `at` and its start, over the bytes that `skip` accepts.
 fn last_word(bytes: &[u8], at: usize, skip: impl Fn(u8) -> bool) -> (&[u8], usize) {
     let end = at - bytes[..at].iter().rev().take_while(|byte| skip(**byte)).count();
     let start = end - bytes[..end].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();

@@ -12,11 +12,10 @@ use super::{Codes, is_failure};
 /// Upper half of the codes of Configuration Manager, which WUAHandler.log has: 0x87D00692.
 const CONFIGURATION_MANAGER: u32 = 0x87D0;
 
-/// Eight hex digits are a code in full.
+/// Number of hex digits of a complete code.
 const HEX_DIGITS: usize = 8;
 
-/// Reads one token that is a code and nothing else, in brackets or not, such as a column of REPORT EVENT. `0` is
-/// success.
+/// Reads a token that consists of one code, with or without brackets, such as a column of REPORT EVENT. `0` is success.
 #[must_use]
 pub fn parse_hresult(token: &str) -> Option<u32> {
     let token = token.trim();
@@ -35,9 +34,9 @@ pub fn parse_hresult(token: &str) -> Option<u32> {
     }
 }
 
-/// The code that a message is about, of all its codes: see [`Codes::decisive`].
+/// The decisive code of all codes of a message: see [`Codes::decisive`].
 ///
-/// `None` says nothing of success: most lines have no code.
+/// `None` is not a success: most lines have no code.
 #[must_use]
 pub fn find_hresult(text: &str) -> Option<u32> {
     find_hresults(text).decisive()
@@ -63,7 +62,7 @@ pub fn find_hresults(text: &str) -> Codes {
     codes
 }
 
-/// Place of the next digit. Sixteen bytes at once, which compiles to a few instructions.
+/// Position of the next digit. The loop compares sixteen bytes at once, which compiles to a few instructions.
 fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
     let rest = &bytes[from..];
     let has_digit = |chunk: &[u8; 16]| chunk.iter().fold(false, |any, byte| any | byte.is_ascii_digit());
@@ -100,11 +99,11 @@ fn prefixed(bytes: &[u8], start: usize, end: usize) -> Option<u32> {
 fn bare(bytes: &[u8], start: usize, end: usize) -> Option<u32> {
     let before = before(bytes, start);
     let after = bytes.get(end).copied().unwrap_or(b' ');
-    // The first part of a GUID, or another one.
+    // The token is the first part, or another part, of a GUID.
     if after == b'-' || matches!(before, b'-' | b'{') {
         return None;
     }
-    // Most words of eight letters are not hex, and of those that are most begin otherwise.
+    // Most words of eight letters are not hex, and most of those begin with another letter.
     let code = parse_hex(&bytes[start..end])?;
     if !is_failure(code) {
         let success = code == 0 || super::lookup(code).is_some();
@@ -116,8 +115,8 @@ fn bare(bytes: &[u8], start: usize, end: usize) -> Option<u32> {
     (called && !cue::is_measured(bytes, end)).then_some(code)
 }
 
-/// `-2145107943`, or `2148204800` after a word that announces it. Only codes that are known or Windows Update's own:
-/// big numbers are often sizes.
+/// Reads `-2145107943`, or `2148204800` after a cue word. Only known codes and codes of Windows Update count: big
+/// numbers are often sizes.
 fn decimal(bytes: &[u8], start: usize, end: usize) -> Option<u32> {
     let value = parse_decimal(&bytes[start..end])?;
     if before(bytes, start) == b'-' {
@@ -133,7 +132,7 @@ fn before(bytes: &[u8], start: usize) -> u8 {
     if start == 0 { b' ' } else { bytes[start - 1] }
 }
 
-/// What stands between two brackets.
+/// The text between two brackets.
 fn inside(token: &str, open: char, close: char) -> Option<&str> {
     token.strip_prefix(open)?.strip_suffix(close)
 }
@@ -153,14 +152,15 @@ fn parse_decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |value, digit| Some(value * 10 + u64::from(char::from(*digit).to_digit(10)?)))
 }
 
-/// The code whose signed spelling is `-value`.
+/// The code whose spelling as a signed number is `-value`.
 fn negative(value: u64) -> Option<u32> {
     let signed = i32::try_from(-i64::try_from(value).ok()?).ok()?;
     Some(signed.cast_unsigned()).filter(|code| is_failure(*code))
 }
 
-/// Facilities that failures come from, NTSTATUS, Windows Setup (C19xxxxx) and Configuration Manager (87D0xxxx) among them.
-/// Others need a clear word before them, and so do 80000000 to 80000FFF, which are flags more often than not.
+/// Whether a bare number is likely to be a failure code: its facility is one of failures, NTSTATUS, Windows Setup
+/// (C19xxxxx) or Configuration Manager (87D0xxxx). Other codes need a cue word, and so do 80000000 to 80000FFF, which
+/// are mostly flags.
 fn is_credible(code: u32) -> bool {
     let facility = match code >> 24 {
         0x80 => code > 0x8000_0FFF,

@@ -19,7 +19,7 @@ pub(super) fn is_around(bytes: &[u8], start: usize, end: usize) -> bool {
     is_in_url(bytes, start) || is_in_path(bytes, start, end) || is_in_file_name(bytes, end)
 }
 
-/// What ends a URL, and what text around one begins with.
+/// Bytes that end a URL, and bytes that surround a URL in a text.
 fn ends_url(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'<' | b'>' | b'(' | b')' | b'[' | b']' | b',' | b';')
 }
@@ -30,8 +30,8 @@ fn is_in_url(bytes: &[u8], start: usize) -> bool {
     bytes[start - length..start].windows(3).any(|window| window == b"://")
 }
 
-/// True for a token right at a `\`, or in a folder's name that holds blanks: a drive begins the path before it, and a `\`
-/// goes on with the path behind it.
+/// True for a token beside a `\`, or inside of a folder name with blanks: a drive begins the path before the token, and
+/// a `\` follows.
 fn is_in_path(bytes: &[u8], start: usize, end: usize) -> bool {
     if start > 0 && bytes[start - 1] == b'\\' || bytes.get(end) == Some(&b'\\') {
         return true;
@@ -49,7 +49,7 @@ fn is_in_path(bytes: &[u8], start: usize, end: usize) -> bool {
     !before.iter().any(|byte| *byte == b':' || ends_path(byte)) && !has_file_name(before) && !has_file_name(behind)
 }
 
-/// True where a file's name ends in `text`: the path is over behind it.
+/// True where `text` ends with the name of a file: the path ends there.
 fn has_file_name(text: &[u8]) -> bool {
     text.split(|byte| *byte == b' ').any(|word| {
         let extension = word.rsplit(|byte| *byte == b'.').next().filter(|extension| extension.len() < word.len());

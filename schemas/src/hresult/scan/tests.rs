@@ -1,4 +1,4 @@
-//! Lines are shapes of real logs; what they say is plain from the line.
+//! Lines in the shape of real logs; each line shows its meaning.
 
 use proptest::prelude::*;
 
@@ -78,7 +78,7 @@ fn every_spelling() {
         ("Unable to read existing resultant WUA policy. Error = 0x8DB20002", 0x8DB2_0002),
         ("Download paused, hr = 80d05011, reason = 800b0109", 0x800B_0109),
         ("Failed to sign package; error was: 2149122451", 0x8019_0193),
-        // of failures without a code of trust the first wins, over whatever else the line says
+        // Among failures without a code of trust the first one decides, whatever other text the line has.
         ("Exit code = 0x00000000, Result code = 0x8024402C", 0x8024_402C),
         ("hr=0x0 then hr=0x240001 then hr=0x80240022 then hr=0x80070005", 0x8024_0022),
         (
@@ -94,7 +94,7 @@ fn every_spelling() {
 }
 
 #[test]
-fn a_part_of_a_name_is_no_code() {
+fn a_part_of_a_name_is_not_a_code() {
     for text in [
         "Url = https://support.contoso.example/kb?error=0x800B0109",
         "Got URL <https://support.contoso.example/0x800b0109/fix?hr=80070005>",
@@ -156,7 +156,7 @@ fn success_that_the_line_calls_a_result() {
         ("hr = 0x00240005", 0x0024_0005),
         ("hr=00240005", 0x0024_0005),
         ("hr = 0x1", 1),
-        // One that says more than zero wins.
+        // A success code other than zero decides.
         ("Exit code = 0x00000000, Result code = 0x00240005", 0x0024_0005),
     ];
     for (text, expect) in cases {
@@ -252,7 +252,7 @@ fn columns() {
     }
 }
 
-/// Every spelling of a failure code, each with what announces it.
+/// Every spelling of a failure code, each with its cue word.
 fn spellings(code: u32) -> [String; 11] {
     [
         format!("0x{code:08x}"),
@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn a_guid_is_no_code(
+    fn a_guid_is_not_a_code(
         id in "[89a-f][0-9a-f]{7}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         cue in "(hr = |error |with |)",
     ) {

@@ -1,4 +1,4 @@
-//! The log and the processor of the demo: embedded, or on Kafka. Everything here is what `wulog-processor` runs.
+//! The log and the processor of the demo: embedded, or on Kafka. All parts are those of `wulog-processor`.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -24,7 +24,7 @@ use wulog_schemas::alert::Alert;
 use wulog_schemas::topic::Topic;
 use wulog_service::Clock;
 
-/// Alerts on Kafka are looked for no more often than this: each look is a new consumer.
+/// Minimum interval of looks for alerts on Kafka: each look is a new consumer.
 const KAFKA_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 enum Place {
@@ -135,7 +135,7 @@ impl Backend {
         Ok(alerts)
     }
 
-    /// True when both machines have nothing left to read.
+    /// True when both machines have read everything.
     pub(crate) fn is_settled(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished) || self.at_end.iter().all(|flag| flag.load(Ordering::Acquire))
     }

@@ -1,7 +1,8 @@
-//! `wulog-demo`: the whole line on one machine in half a minute.
+//! `wulog-demo`: the whole data path on one machine in half a minute.
 //!
-//! A simulated fleet writes WindowsUpdate.log files; real collectors tail them; the lines go through the embedded log (or
-//! a real Kafka) and the processor's two machines; one WSUS server's publishing certificate is not trusted by its hosts.
+//! A simulated fleet writes WindowsUpdate.log files; real collectors tail them; the lines go through the embedded log
+//! (or a real Kafka) and the processor's two machines; one WSUS server's publishing certificate is not trusted by its
+//! hosts.
 
 mod backend;
 mod screen;
@@ -23,13 +24,13 @@ use wulog_tests::rig::Rig;
 use backend::Backend;
 use screen::Screen;
 
-/// Simulated time before the publishing certificate goes wrong: the processor learns what is normal.
+/// Simulated time before the publishing certificate goes wrong: the processor learns the usual failures.
 const QUIET_MS: i64 = DAY_MS;
-/// Simulated time after it: every host scans once.
+/// Simulated time after the fault: every host scans once.
 const OUTBREAK_MS: i64 = DAY_MS;
 /// One step of the simulation.
 const STEP_MS: i64 = 10 * 60_000;
-/// How long the machines may take to say the last alert once all lines are shipped.
+/// Time in which the machines must write the last alert after all lines are shipped.
 const SETTLE: Duration = Duration::from_secs(20);
 
 /// A simulated fleet, real collectors, a log, the processor, and one alert.
@@ -87,7 +88,7 @@ fn demo(args: &Args, stop: &CancellationToken) -> anyhow::Result<()> {
         None => temporary.path().to_owned(),
     };
     let fleet = Fleet::new(spec(args));
-    // Group Policy has not delivered the publishing certificate; some hosts, and the WSUS machines, say what they have.
+    // Group Policy has not delivered the publishing certificate; some hosts, and the WSUS machines, send inventories.
     write_inventories(&fleet, &folder.join("logs"), RootCause::NotDelivered, INVENTORIES_PERCENT)?;
     let mut screen = Screen::new();
     screen.opening(&fleet, args.kafka.as_deref());
@@ -114,7 +115,7 @@ fn spec(args: &Args) -> FleetSpec {
     spec
 }
 
-/// Runs the fleet and shows alerts as they come. Gives the last one.
+/// Runs the fleet and shows alerts as they come. Returns the last one.
 fn play(
     rig: &mut Rig,
     backend: &Backend,
@@ -131,7 +132,7 @@ fn play(
         let hours = (rig.fleet().now_ms() - start_ms) / HOUR_MS;
         screen.progress(hours, (end_ms - start_ms) / HOUR_MS, lines);
         show_new(backend, screen, &mut alerts)?;
-        // A person can follow 40 simulated minutes a second; nothing else depends on this pause.
+        // A person can follow 40 simulated minutes a second; no result depends on this pause.
         std::thread::sleep(Duration::from_millis(60).saturating_sub(began.elapsed()));
     }
     let began = Instant::now();

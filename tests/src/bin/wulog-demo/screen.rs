@@ -1,4 +1,4 @@
-//! What the demo shows on the terminal.
+//! The output of the demo on the terminal.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -9,7 +9,7 @@ use wulog_tests::fleet::Fleet;
 
 const COLUMNS: usize = 80;
 
-/// The terminal, or the file that the output goes to.
+/// The terminal, or the file to which the output goes.
 pub(crate) struct Screen {
     is_terminal: bool,
     said_hours: i64,
@@ -89,7 +89,7 @@ impl Screen {
     }
 
     fn flush(&self) {
-        // A terminal that cannot be written to cannot be told so either.
+        // An error of the terminal cannot be reported on the terminal.
         std::io::stdout().flush().unwrap_or_default();
     }
 }

@@ -1,4 +1,4 @@
-//! How legacy clients download and install.
+//! Downloads and installations in the legacy forms.
 
 use super::report::{QUEUE_MS, Report, wer_finished, wer_sent};
 use super::{begin, caller, end, reference};
@@ -91,7 +91,7 @@ pub(super) fn install(pen: &mut Pen<'_>, update: &Update, verdict: Verdict) -> i
     definite_ms
 }
 
-/// The installer itself: component-based servicing for Microsoft's packages, a command line for other people's.
+/// The installer: component-based servicing for Microsoft's packages, a command line for others.
 fn handler(pen: &mut Pen<'_>, update: &Update, code: u32) {
     if update.publisher == Publisher::Microsoft {
         begin(pen, "Handler", "Handler: CBS Install");

@@ -1,4 +1,4 @@
-//! What a legacy client reports of itself: REPORT EVENTs to its server, WER lines to Microsoft.
+//! Reports of a legacy client: REPORT EVENTs to its server, WER lines to Microsoft.
 
 use crate::fleet::pen::{Pen, say};
 use crate::fleet::spec::Update;
@@ -36,7 +36,7 @@ impl<'a> Report<'a> {
         Report { code, ..self }
     }
 
-    /// Writes it now, `late_ms` after it happened.
+    /// Writes the report now, `late_ms` after the event.
     pub(super) fn write(self, pen: &mut Pen<'_>, late_ms: i64) {
         let written_ticks = pen.now_ticks;
         pen.now_ticks -= late_ms * 10_000;
@@ -51,7 +51,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The client has told Microsoft's error reporting of a failure.
+/// The client has reported a failure to Microsoft's error reporting.
 pub(super) fn wer_sent(pen: &mut Pen<'_>, update: &str, code: u32, phase: &str) {
     let build = pen.host.system.client_build;
     pen.write("Report", "CWERReporter::HandleEvents - WER report upload completed with status 0x8");
@@ -59,7 +59,7 @@ pub(super) fn wer_sent(pen: &mut Pen<'_>, update: &str, code: u32, phase: &str) 
     wer_finished(pen);
 }
 
-/// The client has looked whether there is anything to tell.
+/// The client has checked its queue of error reports.
 pub(super) fn wer_finished(pen: &mut Pen<'_>) {
     pen.write("Report", "CWERReporter finishing event handling. (00000000)");
 }

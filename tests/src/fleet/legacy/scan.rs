@@ -1,4 +1,4 @@
-//! How legacy clients scan.
+//! Scans in the legacy forms.
 
 use super::report::{QUEUE_MS, Report, wer_finished, wer_sent};
 use super::{begin, caller, end, reference};
@@ -53,7 +53,7 @@ pub(super) fn failed(pen: &mut Pen<'_>, code: u32) {
     wer_sent(pen, "00000000-0000-0000-0000-000000000000", code, "Scan");
 }
 
-/// Returns the caller and the call, which the end names again.
+/// Writes the begin of a scan. Returns the caller and the call, which the end names again.
 fn begin_scan(pen: &mut Pen<'_>) -> [String; 2] {
     let call = pen.random.guid();
     pen.switch_thread();
@@ -85,7 +85,7 @@ fn end_scan(pen: &mut Pen<'_>, [caller, call]: &[String; 2], result: &str) {
     pen.write("AU", "Successfully wrote event for AU health state:0");
 }
 
-/// Lines that look bad on a host that is well.
+/// Lines of a healthy host that look like failures.
 fn grumble(pen: &mut Pen<'_>) {
     let rule = pen.random.guid();
     pen.write("PT", "WARNING: Cached cookie has expired or new PID is available");
