@@ -12,7 +12,7 @@ use wulog_schemas::topic::Topic;
 
 use super::NormalizerArgs;
 use crate::alerts::Book;
-use crate::alerts::command::{from_file, from_records};
+use crate::alerts::source::{from_file, from_records};
 use crate::config::Config;
 use crate::deliver::Language;
 use crate::detect::{Detector, DetectorConfig};
