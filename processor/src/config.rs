@@ -15,8 +15,7 @@ use wulog_collector::machine::Machine;
 use wulog_collector::secret::{readable_by_all, toml_error};
 use wulog_collector::toml_key::place_of;
 
-use crate::deliver::config::{WrongChannel, check_all};
-use crate::deliver::{ChannelConfig, RawChannel, trial};
+use crate::deliver::{ChannelConfig, RawChannel, WrongChannel, check_all, trial};
 use crate::detect::{DetectorConfig, Wrong};
 use crate::http::HttpConfig;
 use crate::log::kafka::KafkaConfig;

@@ -9,7 +9,7 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsPr
 use ureq::{Agent, Proxy};
 
 use super::channel::Outcome;
-use super::config::{ChannelConfig, HttpConfig};
+use super::settings::{ChannelConfig, HttpConfig};
 use super::trust::{Trust, provider};
 
 /// Largest body: PagerDuty takes 512 KiB, Alertmanager and most proxies 1 MiB or more.

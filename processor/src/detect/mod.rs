@@ -30,31 +30,35 @@ mod certificates;
 mod facts;
 mod backlog;
 mod clocks;
+mod durations;
 mod fleet;
-mod name;
-mod sets;
+mod host_name;
+mod dimension_sets;
 mod strings;
-mod lookup;
+mod number_index;
 mod activity;
 mod attempts;
-mod prior;
+mod expected_failures;
+mod onset;
+mod significance;
 mod evidence;
 mod rules;
 mod silence;
 mod lifecycle;
 mod merge_split;
+mod member;
 mod incident;
 mod incidents;
 mod tally;
 mod factors;
-mod apart;
+mod separate_causes;
 mod document;
-mod fit;
+mod document_size;
 pub(crate) mod remedy;
-mod symbol;
-mod view;
-mod adopt;
-mod running;
+mod code_symbol;
+mod fleet_view;
+mod rebuilt_incidents;
+mod recorded_config;
 mod handling;
 mod budget;
 mod figures;
@@ -75,16 +79,17 @@ pub(crate) use rules::{is_subject, unreported};
 
 use backlog::Backlog;
 use certificates::{Certificates, Warnings};
-use evidence::{DAY_MS, Onsets, secs_to_ms};
+use durations::{DAY_MS, secs_to_ms};
+use evidence::Onsets;
 use fleet::Fleet;
+use fleet_view::FleetView;
 use handling::Orders;
 use incidents::Incidents;
-use lifecycle::Refused;
-use running::Recorded;
-use view::View;
+use lifecycle::UnconvincingCluster;
+use recorded_config::RecordedConfig;
 
-use crate::http::metrics::Figure;
 use crate::log_time::LogClock;
+use crate::machine::Figure;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::question::{Answer, Question};
 
@@ -99,23 +104,23 @@ const SILENCE_EVERY_MS: i64 = 6 * 60 * 60 * 1000;
 #[derive(Clone, Debug)]
 pub struct Detector {
     /// What this process was started with.
-    given: DetectorConfig,
-    given_maker: Provenance,
+    start_config: DetectorConfig,
+    start_provenance: Provenance,
     /// What it runs with: the newest configuration on the signals log, or what was given while there is none.
     config: DetectorConfig,
-    maker: Provenance,
+    provenance: Provenance,
     /// Documents name all hosts, whatever the configuration says.
     all_hosts: bool,
     /// Whether rules that cannot fire were named in the process's log.
     unreported_named: bool,
     /// What was told of hosts and signals that gave way to a bound.
-    told: Counts,
-    state: State,
+    noticed: DetectorCounts,
+    state: DetectorState,
 }
 
 /// Everything that a snapshot holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct State {
+struct DetectorState {
     fleet: Fleet,
     onsets: BTreeMap<Family, Onsets>,
     /// Families with onsets heard of late that no window has been laid on yet, and the time of the latest.
@@ -134,23 +139,23 @@ struct State {
     /// Hosts that are being caught up with.
     backlog: Backlog,
     /// Clusters that do not convince yet, by family.
-    refused: BTreeMap<Family, Refused>,
+    unconvincing: BTreeMap<Family, UnconvincingCluster>,
     /// What the signals log says of the configuration.
-    recorded: Option<Recorded>,
+    recorded: Option<RecordedConfig>,
     /// What operators said of incidents.
     orders: Orders,
     /// What the hosts trust, as far as they send inventories.
     certificates: Certificates,
     /// What inventories warn of.
     warnings: Warnings,
-    counts: Counts,
+    counts: DetectorCounts,
     /// Memory of onsets and members of incidents, as counted at the last tick and added to since.
     bytes_beside: u64,
 }
 
 /// What the detector has ignored or forgotten, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct DetectorCounts {
     /// Records that are no signal.
     pub unreadable: u64,
     /// Signals whose times are outside 2000-2100.
@@ -175,7 +180,7 @@ impl Machine for Detector {
     type Config = DetectorConfig;
 
     fn new(config: &DetectorConfig, _partition: i32, _partitions: i32) -> Detector {
-        Detector::of(config, State::new())
+        Detector::of(config, DetectorState::new())
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
@@ -204,7 +209,8 @@ impl Machine for Detector {
         bytes: &[u8],
     ) -> Result<Detector, SnapshotError> {
         let refuse = |reason: String| SnapshotError { machine: Self::NAME, reason };
-        let (mut state, rest) = postcard::take_from_bytes::<State>(bytes).map_err(|error| refuse(error.to_string()))?;
+        let (mut state, rest) =
+            postcard::take_from_bytes::<DetectorState>(bytes).map_err(|error| refuse(error.to_string()))?;
         if !rest.is_empty() {
             return Err(refuse(format!("{} bytes too many", rest.len())));
         }
@@ -213,11 +219,16 @@ impl Machine for Detector {
     }
 
     fn input_due(&self) -> Option<Output> {
-        running::record_due(&self.given, &self.given_maker, self.state.recorded.as_ref(), self.state.log_time)
+        recorded_config::record_due(
+            &self.start_config,
+            &self.start_provenance,
+            self.state.recorded.as_ref(),
+            self.state.log_time,
+        )
     }
 
     fn take_notices(&mut self) -> Vec<String> {
-        budget::take_notices(self.state.counts, &mut self.told)
+        budget::take_notices(self.state.counts, &mut self.noticed)
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -234,7 +245,8 @@ impl Machine for Detector {
         let (documents, warnings): (Vec<Alert>, Vec<Alert>) =
             documents.into_iter().partition(|document| document.kind.is_failures());
         warnings.iter().for_each(|document| self.state.warnings.adopt(document));
-        let adopted = adopt::adopt(&documents, &mut self.state.incidents, &mut self.state.fleet, &self.config);
+        let adopted =
+            rebuilt_incidents::adopt(&documents, &mut self.state.incidents, &mut self.state.fleet, &self.config);
         for incident in self.state.incidents.all_mut() {
             incident.severity_min = incident.severity_min.max(self.config.severity_of(&incident.rules_met));
         }
@@ -242,9 +254,9 @@ impl Machine for Detector {
     }
 }
 
-impl State {
-    fn new() -> State {
-        State {
+impl DetectorState {
+    fn new() -> DetectorState {
+        DetectorState {
             fleet: Fleet::new(),
             onsets: BTreeMap::new(),
             unjudged: BTreeMap::new(),
@@ -255,24 +267,32 @@ impl State {
             clock: 0,
             silence_looked_at: 0,
             backlog: Backlog::default(),
-            refused: BTreeMap::new(),
+            unconvincing: BTreeMap::new(),
             recorded: None,
             orders: Orders::default(),
             certificates: Certificates::default(),
             warnings: Warnings::default(),
-            counts: Counts::default(),
+            counts: DetectorCounts::default(),
             bytes_beside: 0,
         }
     }
 }
 
 impl Detector {
-    fn of(given: &DetectorConfig, state: State) -> Detector {
-        let given_maker = running::provenance_of(given);
-        let running = state.recorded.as_ref().and_then(Recorded::running);
-        let (config, maker) = running.unwrap_or_else(|| (given.clone(), given_maker.clone()));
-        let (given, told) = (given.clone(), state.counts);
-        Detector { given, given_maker, config, maker, all_hosts: false, unreported_named: false, told, state }
+    fn of(start_config: &DetectorConfig, state: DetectorState) -> Detector {
+        let start_provenance = recorded_config::provenance_of(start_config);
+        let running = state.recorded.as_ref().and_then(RecordedConfig::running);
+        let (config, provenance) = running.unwrap_or_else(|| (start_config.clone(), start_provenance.clone()));
+        Detector {
+            start_config: start_config.clone(),
+            start_provenance,
+            config,
+            provenance,
+            all_hosts: false,
+            unreported_named: false,
+            noticed: state.counts,
+            state,
+        }
     }
 
     /// The same, but its documents name all affected hosts, however many they are.
@@ -289,7 +309,7 @@ impl Detector {
         self.judge_late(out);
         for key in self.state.incidents.keys() {
             if self.state.incidents.contains(key) && self.state.incidents[key].is_open() {
-                self.tell(key, Transition::Status, out);
+                self.publish(key, Transition::Status, out);
             }
         }
         self.finish_warnings(out);
@@ -322,8 +342,8 @@ impl Detector {
         fleet.sets().names().map(|name| fleet.strings.text(name)).collect()
     }
 
-    fn view(&self) -> View<'_> {
-        View::new(&self.state.fleet, &self.config, self.state.log_time)
+    fn view(&self) -> FleetView<'_> {
+        FleetView::new(&self.state.fleet, &self.config, self.state.log_time)
     }
 
     fn is_reading_backlog(&self) -> bool {
@@ -332,7 +352,7 @@ impl Detector {
 
     /// What has been ignored so far.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> DetectorCounts {
         self.state.counts
     }
 
@@ -358,9 +378,9 @@ impl Detector {
         let raw = signal.raw;
         if let FactRef::Config(change) = signal.fact {
             // It is no news of the fleet, so it moves no clock.
-            match Recorded::of(change, self.state.log_time) {
+            match RecordedConfig::of(change, self.state.log_time) {
                 Some((recorded, config)) => {
-                    self.maker = recorded.provenance();
+                    self.provenance = recorded.provenance();
                     self.config = config;
                     self.state.recorded = Some(recorded);
                 }
@@ -389,7 +409,7 @@ impl Detector {
         self.count_partitions(tick.partitions);
         if !self.is_reading_backlog() {
             self.judge_past(out);
-            self.judge_refused();
+            self.judge_unconvincing();
             self.judge_late(out);
         }
         let Some(clock) = self.clock() else { return };
@@ -401,7 +421,7 @@ impl Detector {
         self.state.fleet.activity.forget_before(clock - secs_to_ms(self.config.horizon_secs) - 2 * DAY_MS);
         for key in self.state.incidents.keys() {
             if let Some(transition) = self.state.incidents[key].settle(clock, &self.config) {
-                self.tell(key, transition, out);
+                self.publish(key, transition, out);
             }
         }
         if !self.is_reading_backlog() {

@@ -1,7 +1,6 @@
 //! What the processor says of itself over HTTP: `/metrics` (OpenMetrics), `/healthz` and `/readyz`; beside these it serves
 //! the [`status`](crate::status) page.
 
-pub mod metrics;
 mod serve;
 
 pub use serve::{HttpConfig, Server};

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wulog_collector::secret::Secret;
 
-use super::metrics::Metrics;
+use crate::metrics::Metrics;
 use crate::status::{self, Access, Status};
 
 /// Connections at a time: more wait in the kernel.

@@ -58,8 +58,8 @@ pub use time::{FileClock, UtcOffset, Zone};
 
 use crate::bounds::{self, DOCUMENT_BYTES_MIN};
 use crate::format::{self, Format};
-use crate::http::metrics::Figure;
 use crate::log_time::{self, LogClock, Said, Step, Verdict};
+use crate::machine::Figure;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::parse::{Entry, LocalTime, parse, restored};
 use crate::question::{Answer, Question};

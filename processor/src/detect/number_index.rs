@@ -17,11 +17,11 @@ static SEED: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::de
 
 /// Numbers by the hash of what they stand for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lookup {
+pub(super) struct NumberIndex {
     numbers: HashTable<Number>,
 }
 
-impl Lookup {
+impl NumberIndex {
     /// The number with this hash that is the wanted one.
     pub(super) fn find(&self, hash: u64, is_wanted: impl Fn(Number) -> bool) -> Option<Number> {
         self.numbers.find(hash, |number| is_wanted(*number)).copied()
@@ -40,7 +40,7 @@ impl Lookup {
     }
 }
 
-/// A hash by this process's seed: of use only for [`Lookup`].
+/// A hash by this process's seed: of use only for [`NumberIndex`].
 pub(super) fn hash(key: impl Hash) -> u64 {
     SEED.hash_one(key)
 }
@@ -52,9 +52,9 @@ mod tests {
     #[test]
     fn what_was_put_in_is_found_and_nothing_else() {
         let texts: Vec<String> = (0..5_000).map(|n: u32| "x".repeat((n % 40) as usize) + &n.to_string()).collect();
-        let mut lookup = Lookup::default();
+        let mut lookup = NumberIndex::default();
         let hash_of = |number: Number| hash(&*texts[number as usize]);
-        let found = |lookup: &Lookup, text: &str| lookup.find(hash(text), |n| texts[n as usize] == text);
+        let found = |lookup: &NumberIndex, text: &str| lookup.find(hash(text), |n| texts[n as usize] == text);
         for number in 0..4_000 {
             assert_eq!(found(&lookup, &texts[number as usize]), None);
             lookup.insert(number, hash_of);
