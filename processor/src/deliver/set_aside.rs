@@ -28,16 +28,16 @@ pub(crate) struct SetAside {
     pub(crate) id: String,
     /// The document's number within the incident.
     pub(crate) seq: u32,
-    /// Its offset on `wulog.alerts`.
+    /// The document's offset on `wulog.alerts`.
     pub(crate) offset: i64,
-    /// When it was set aside, milliseconds since 1970 UTC.
+    /// Time at which the document was set aside, milliseconds since 1970 UTC.
     pub(crate) at_ms: i64,
     /// Until when it is held, or when its recipients are tried again; absent where it waits for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until_ms: Option<i64>,
     /// Why.
     pub(crate) reason: String,
-    /// The recipients who are to get it later; empty where that is everybody.
+    /// The recipients who are to get the document later; empty where every recipient is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) recipients: Vec<String>,
 }

@@ -98,7 +98,7 @@ impl Onsets {
                 let (significance, core) = self.judge_subject(subject, end, view)?;
                 Some((end, significance, core))
             });
-        // What convinces by its number needs no cause; of what does not, the first is as good as any.
+        // Prefer a cluster significant by size alone; else return the first borderline one, which then needs a shared cause.
         let mut doubtful = None;
         let clear = by_number.chain(by_subject).find(|found| {
             let convinces = found.1.convinces();
@@ -278,10 +278,10 @@ impl Onsets {
         let history_end = from - 15 * 60 * 1000;
         let history_hosts = self.within(begin, history_end).count() as u64;
         let rate = |hosts, chance| Rate { hosts, chance };
-        // A host that failed was active, whatever the books say.
+        // A host that failed was active, even where no activity was counted.
         let chance = exposure(from, end).max(seen as f64);
-        // On a Patch Tuesday a scan brings several updates, each of which may fail: what is no wonder by either count of
-        // chances is none.
+        // On a Patch Tuesday a scan brings several updates, each of which may fail: a number of hosts must be improbable by
+        // both counts of chances.
         let tried = |from, to| fleet.activity.attempts_between(from, to) as f64;
         let tried_now = tried(from, end).max(seen as f64) * exposure(from, end)
             / (fleet.activity.quarters_between(from, end) as f64).max(1.0);

@@ -1,9 +1,9 @@
-//! What everything is judged against.
+//! The fleet, the configuration and the log time, which every judgement needs.
 
 use super::config::DetectorConfig;
 use super::fleet::Fleet;
 
-/// The hosts, the detector's numbers, and how late it is: one value for all stages.
+/// Borrowed inputs of a judgement: the fleet, the configuration and the log time.
 #[derive(Clone, Copy)]
 pub(super) struct FleetView<'a> {
     pub(super) fleet: &'a Fleet,
@@ -13,7 +13,7 @@ pub(super) struct FleetView<'a> {
 }
 
 impl<'a> FleetView<'a> {
-    /// Its parts are borrowed one by one, so that a stage may change what is beside the fleet.
+    /// A view of its parts. They are borrowed one by one, so that a stage may change the other fields of the detector.
     pub(super) fn new(fleet: &'a Fleet, config: &'a DetectorConfig, now: i64) -> FleetView<'a> {
         FleetView { fleet, config, now }
     }

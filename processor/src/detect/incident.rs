@@ -23,7 +23,7 @@ use super::strings::StringId;
 /// A stable incident that gains less than a tenth of its hosts, or fewer than this, keeps quiet until they are all.
 const REGROWTH_HOSTS_MIN: u64 = 3;
 
-/// While an incident spreads, a document follows when it has gained one host in so many ...
+/// While an incident spreads, a document follows once the incident has grown by one host in this many ...
 const GROWTH_SHARE: u64 = 5;
 /// ... and any host after this time, so that no count stays behind.
 const STALE_MS: i64 = 4 * 60 * 60 * 1000;
@@ -45,13 +45,13 @@ pub(super) struct Incident {
     pub(super) id: String,
     /// Family of the failures that opened it; part of its identity.
     pub(super) family: Family,
-    /// What the failing hosts distrust: incidents of two kinds never share a cause.
+    /// The object that the hosts distrust: incidents that differ in it never share a cause.
     pub(super) distrusted: Distrusted,
     /// That family, and those that turned out to have the same cause.
     pub(super) families: BTreeSet<Family>,
     pub(super) phase: IncidentPhase,
     pub(super) members: Members,
-    /// Affected hosts known by number only: of an incident that was adopted.
+    /// Affected hosts known only as a count: those of an adopted incident that no document names.
     pub(super) unnamed_hosts: u64,
     /// Event time of the earliest failure of a member.
     pub(super) onset: i64,
@@ -61,7 +61,7 @@ pub(super) struct Incident {
     pub(super) subjects: BTreeMap<StringId, u64>,
     /// A host dimension and the value that all members share, once that is beyond doubt.
     pub(super) cause: Option<Pair>,
-    /// The same as far as can be said of few hosts: it keeps strangers out, but merges and splits nothing.
+    /// A cause that is only likely, since few hosts fail: it keeps other hosts out, but merges and splits nothing.
     pub(super) likely: Option<Pair>,
     pub(super) significance: Significance,
     /// The least severity, from the operator's rules.
@@ -321,7 +321,7 @@ impl Incident {
         }
     }
 
-    /// What is to be told after a host joined, at log time `now`.
+    /// The transition to publish after a host joined, at log time `now`.
     pub(super) fn after_join(&mut self, now: i64, config: &DetectorConfig) -> Option<Transition> {
         let new = self.hosts() - self.notified_hosts.min(self.hosts());
         let since_told = now.saturating_sub(self.notified_at);
@@ -336,13 +336,13 @@ impl Incident {
         Some(Transition::Growing)
     }
 
-    /// What is to be told because time passed: `clock` is the least log time that every raw partition has reached.
+    /// The transition to publish because time passed: `clock` is the least log time that every raw partition has reached.
     pub(super) fn settle(&mut self, clock: i64, config: &DetectorConfig) -> Option<Transition> {
         let since_join = clock - self.joined_at;
         if !self.is_open() {
             return None;
         }
-        // Nobody will hear of hosts that are known by number only.
+        // Adopted hosts known only as a count can never recover, so the share is of named members.
         let all_but_done = self.recovered as f64 >= config.resolve_share * self.members.len() as f64;
         let calm = since_join >= secs_to_ms(config.quiet_secs);
         if all_but_done && calm && self.recovered > 0 {
@@ -354,7 +354,8 @@ impl Incident {
             self.expire(clock);
             return Some(Transition::Expired);
         }
-        // Stragglers are told of once their time has passed too: no host stays out of every document.
+        // Hosts that joined since the last document are published once the time has passed, so that no host stays out of
+        // every document.
         let untold = self.phase == IncidentPhase::Spreading || self.hosts() > self.notified_hosts;
         if untold && since_join >= secs_to_ms(config.stable_secs) {
             self.phase = IncidentPhase::Stable;
@@ -382,8 +383,8 @@ impl Incident {
         without <= (1.0 - CAUSE_COVERAGE_MIN) * (with + without)
     }
 
-    /// Lets go of hosts that have another value than the cause and failed at what no host with it failed at: they came
-    /// in before the cause was known.
+    /// Removes the members that have another value than the cause and fail at subjects at which no host with the cause
+    /// fails: they joined before the cause was known.
     pub(super) fn release_bystanders(&mut self, cause: Pair, fleet: &Fleet) -> Vec<Onset> {
         // A host whose value is not known may have it.
         let has_cause = |host: &HostIndex| fleet.knows(*host, cause) != Knows::No;
@@ -408,7 +409,7 @@ impl Incident {
         self.remove_members(&strangers).into_iter().map(|member| member.onset).collect()
     }
 
-    /// Takes hosts out.
+    /// Removes members and returns them.
     pub(super) fn remove_members(&mut self, hosts: &BTreeSet<HostIndex>) -> Vec<Member> {
         let gone: Vec<Member> = hosts.iter().filter_map(|host| self.members.remove(host)).collect();
         self.recovered -= gone.iter().filter(|member| member.recovered).count() as u64;
@@ -439,7 +440,7 @@ impl Incident {
         self.subjects.keys().copied().chain(causes).chain(onsets)
     }
 
-    /// Its earliest failure is known from a document.
+    /// Takes the onset that a document states.
     pub(super) fn knows_onset(&mut self, onset: i64) {
         self.onset_in_document = Some(onset);
         self.onset = self.onset.min(onset);

@@ -26,15 +26,15 @@ use super::{Detector, HEARD_LATE_MS, rules, silence};
 use crate::bounds::DOCUMENT_BYTES_MAX;
 use crate::machine::Output;
 
-/// A cluster that does not convince is looked at again this often: healthy hosts are heard of meanwhile.
+/// Interval after which a cluster that is not significant is judged again: healthy hosts have reported meanwhile.
 const LOOK_AGAIN_MS: i64 = 60 * 60 * 1000;
 /// Moments at which the past is judged after a backlog.
 const PAST_LOOKS_MAX: usize = 500;
-/// A value that most have, and hardly by chance.
+/// Coverage and p-value from which a shared value is a likely cause.
 const LIKELY_COVERAGE: f64 = 0.75;
 const LIKELY_P_MAX: f64 = 0.01;
 
-/// A cluster that chance could have made, as far as is known.
+/// A cluster that is not significant, and when its hosts were last compared.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct UnconvincingCluster {
     hosts: u64,
@@ -113,7 +113,8 @@ impl Detector {
     }
 
     /// Looks at onsets that were heard of late. They wait for a tick, since what brought them (a first installation, a
-    /// backlog) is about to bring the rest of the fleet: the first three hosts of it are no picture.
+    /// backlog) is about to bring the rest of the fleet: judging the first three hosts would compare them with a mostly
+    /// unknown fleet.
     pub(super) fn judge_late(&mut self, out: &mut Vec<Output>) {
         for (family, time) in std::mem::take(&mut self.state.unjudged) {
             self.judge(time, family, out);
@@ -154,7 +155,7 @@ impl Detector {
         }
     }
 
-    /// Has clusters looked at again that did not convince.
+    /// Schedules clusters that were not significant for another judgement.
     pub(super) fn judge_unconvincing(&mut self) {
         let now = self.state.log_time;
         self.state.unconvincing.retain(|_, cluster| now - cluster.time < DAY_MS);
@@ -275,7 +276,7 @@ impl Detector {
         }
     }
 
-    /// What most hosts of a cluster distrust.
+    /// The object that most hosts of a cluster distrust.
     pub(super) fn distrusted_by(&self, cluster: &Cluster) -> Distrusted {
         let servers = cluster
             .onsets
@@ -345,7 +346,7 @@ impl Detector {
         }
     }
 
-    /// Looks at an incident as a whole and writes what is to be said of it.
+    /// Judges an incident as a whole and publishes its document: after a merge or a split, where one is due.
     pub(super) fn publish(&mut self, key: Key, transition: Transition, out: &mut Vec<Output>) {
         let comparison = self.compare(key);
         if self.state.incidents[key].is_open() {
@@ -362,13 +363,13 @@ impl Detector {
     }
 
     /// Compares an incident's hosts with the healthy ones. A cause once beyond doubt is not doubted again while
-    /// they share it: late joiners came in through it; who came in before and has nothing of it goes.
+    /// members share it: later members joined because of it, and members without it are released.
     pub(super) fn compare(&mut self, key: Key) -> Comparison {
         let incident = &mut self.state.incidents[key];
         let comparison =
             factors::compare(incident, FleetView::new(&self.state.fleet, &self.config, self.state.log_time));
         incident.cause = incident.cause.filter(|cause| incident.shares(*cause, &self.state.fleet)).or(comparison.cause);
-        // A bystander goes on less than that: he is no worse off alone.
+        // Weaker evidence suffices to release a bystander: the host can still join another incident.
         let likely =
             comparison.factors.first().zip(comparison.values.first()).and_then(|(factor, value)| match value {
                 Value::Host(pair) if factor.coverage >= LIKELY_COVERAGE && factor.p_value <= LIKELY_P_MAX => {

@@ -15,7 +15,6 @@ pub(super) type Members = BTreeMap<HostIndex, Member>;
 pub(super) struct Member {
     pub(super) onset: Onset,
     pub(super) recovered: bool,
-    /// Whether it has recovered because the update is no longer offered to it: it may trust the certificate as little as
-    /// before.
+    /// True where the host recovered only because the update is no longer offered: its trust may still be broken.
     pub(super) withdrawn: bool,
 }

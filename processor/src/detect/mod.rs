@@ -19,12 +19,13 @@
 //! history; when it says that it is caught up, what still fails and began within seven days counts.
 //!
 //! **Time.** Windows are event time, so records may come out of order. An incident opens at the signal that completes
-//! the evidence; what is heard of late is judged at the next tick, when its neighbours have been heard of too. The clock is the least log time over all
+//! the evidence; failures that arrive late are
+//! judged at the next tick, when the other hosts of the same backlog have arrived too. The clock is the least log time over all
 //! partitions of `wulog.raw`, once each has been heard of; it moves on ticks, and it only settles and expires. Before
 //! every partition has been heard of nothing settles.
 //!
-//! **Bounds** are in [`Limits`]; memory has one budget, and `budget` decides which hosts give way. What no signal can be read from is counted and ignored, and so is a record that the
-//! shell skips: a document on the alerts topic would be an alert about nothing.
+//! **Bounds** are in [`Limits`]; memory has one budget, and `budget` decides which hosts give way. A record that holds no signal is counted and ignored, and so is
+//! a record that the shell skips: a document on the alerts topic would be an alert about nothing.
 
 mod certificates;
 mod facts;
@@ -93,9 +94,10 @@ use crate::machine::Figure;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::question::{Answer, Question};
 
-/// A failure heard of so long after the fact comes out of a backlog. A provisional one waits 5 minutes for its outcome.
+/// A failure that arrives this long after its event time comes out of a backlog. Longer than the 5 minutes for which a
+/// provisional failure waits for its outcome.
 const HEARD_LATE_MS: i64 = 15 * 60 * 1000;
-/// Times outside 2000-2100 are no times: nothing computed from them means anything.
+/// Valid times: the years 2000 to 2100. Signals with other times are counted and ignored.
 const TIMES_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
 /// How often the fleet is searched for hosts that failed and went silent.
 const SILENCE_EVERY_MS: i64 = 6 * 60 * 60 * 1000;
@@ -103,17 +105,17 @@ const SILENCE_EVERY_MS: i64 = 6 * 60 * 60 * 1000;
 /// The machine that turns signals into alerts.
 #[derive(Clone, Debug)]
 pub struct Detector {
-    /// What this process was started with.
+    /// The configuration that this process was started with.
     start_config: DetectorConfig,
     start_provenance: Provenance,
-    /// What it runs with: the newest configuration on the signals log, or what was given while there is none.
+    /// The configuration in use: the newest one on the signals log, or `start_config` while the log has none.
     config: DetectorConfig,
     provenance: Provenance,
-    /// Documents name all hosts, whatever the configuration says.
+    /// True where documents name all hosts, whatever the configuration says.
     all_hosts: bool,
     /// Whether rules that cannot fire were named in the process's log.
     unreported_named: bool,
-    /// What was told of hosts and signals that gave way to a bound.
+    /// The counts at the last notice about hosts and signals that were dropped for a bound.
     noticed: DetectorCounts,
     state: DetectorState,
 }
@@ -123,7 +125,7 @@ pub struct Detector {
 struct DetectorState {
     fleet: Fleet,
     onsets: BTreeMap<Family, Onsets>,
-    /// Families with onsets heard of late that no window has been laid on yet, and the time of the latest.
+    /// Families with late onsets that are not judged yet, and the time of the latest of these onsets.
     unjudged: BTreeMap<Family, i64>,
     incidents: Incidents,
     /// Log time reached by each raw partition.
@@ -138,22 +140,22 @@ struct DetectorState {
     silence_looked_at: i64,
     /// Hosts that are being caught up with.
     backlog: Backlog,
-    /// Clusters that do not convince yet, by family.
+    /// Clusters that are not significant yet, by family.
     unconvincing: BTreeMap<Family, UnconvincingCluster>,
-    /// What the signals log says of the configuration.
+    /// The newest configuration record of the signals log.
     recorded: Option<RecordedConfig>,
-    /// What operators said of incidents.
+    /// The orders of operators: acknowledgements, silences and notes.
     orders: Orders,
-    /// What the hosts trust, as far as they send inventories.
+    /// The certificates that hosts trust, as far as hosts send inventories.
     certificates: Certificates,
-    /// What inventories warn of.
+    /// The warnings that inventories give rise to.
     warnings: Warnings,
     counts: DetectorCounts,
     /// Memory of onsets and members of incidents, as counted at the last tick and added to since.
     bytes_beside: u64,
 }
 
-/// What the detector has ignored or forgotten, for metrics.
+/// Counts of the records, hosts and strings that the detector has ignored or forgotten, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DetectorCounts {
     /// Records that are no signal.
@@ -295,14 +297,14 @@ impl Detector {
         }
     }
 
-    /// The same, but its documents name all affected hosts, however many they are.
+    /// This detector, with documents that name all affected hosts, however many they are.
     #[must_use]
     pub fn naming_all_hosts(mut self) -> Detector {
         self.all_hosts = true;
         self
     }
 
-    /// Says what is still open: the last word of a detector whose records have ended, as those of a replay do.
+    /// Writes a status document of each open incident. Called where records end, as in a replay.
     pub fn finish(&mut self, out: &mut Vec<Output>) {
         self.name_unreported();
         self.judge_past(out);
@@ -350,13 +352,13 @@ impl Detector {
         self.state.backlog.is_read(self.state.fleet.hosts_known(), self.state.log_time)
     }
 
-    /// What has been ignored so far.
+    /// The counts of ignored and forgotten records, hosts and strings.
     #[must_use]
     pub fn counts(&self) -> DetectorCounts {
         self.state.counts
     }
 
-    /// Memory of the state, as far as it can be told from what is in it.
+    /// Memory of the state, estimated from the sizes of its parts.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.state.bytes()
@@ -377,7 +379,7 @@ impl Detector {
     fn signal(&mut self, signal: &SignalRef<'_>, out: &mut Vec<Output>) {
         let raw = signal.raw;
         if let FactRef::Config(change) = signal.fact {
-            // It is no news of the fleet, so it moves no clock.
+            // A configuration tells nothing of the fleet, so it moves no clock.
             match RecordedConfig::of(change, self.state.log_time) {
                 Some((recorded, config)) => {
                     self.provenance = recorded.provenance();

@@ -1,7 +1,7 @@
-//! Finds numbers by what they stand for: an index beside a list, four bytes a slot.
+//! An index from the hash of a list's elements to their positions, four bytes a slot.
 //!
 //! A map would hold each key a second time; a million host ids are worth the few lines. Nothing iterates over the index, so
-//! its order decides nothing, and it is not part of a snapshot: the list that it points into says it all. The hash has a
+//! its order decides nothing. A snapshot leaves the index out, since the list suffices to rebuild it. The hash has a
 //! seed that each process draws for itself, so nobody can choose keys that collide.
 
 use std::hash::{BuildHasher, Hash};
@@ -15,14 +15,14 @@ type Number = u32;
 /// The seed of this process.
 static SEED: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
 
-/// Numbers by the hash of what they stand for.
+/// Positions in a list, by the hash of the element there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NumberIndex {
     numbers: HashTable<Number>,
 }
 
 impl NumberIndex {
-    /// The number with this hash that is the wanted one.
+    /// The number with this hash for which `is_wanted` holds.
     pub(super) fn find(&self, hash: u64, is_wanted: impl Fn(Number) -> bool) -> Option<Number> {
         self.numbers.find(hash, |number| is_wanted(*number)).copied()
     }

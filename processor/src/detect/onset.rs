@@ -16,28 +16,28 @@ pub(super) struct Onset {
     pub(super) code: StringId,
     /// The operation that failed; number 0 where only the host's facts told of the failure.
     pub(super) operation: StringId,
-    /// Where it stands in the windows: its event time, or the log time of hearing of it when that was late.
+    /// Position in the sliding windows: the event time, or the log time of arrival where the failure arrived late.
     pub(super) time: i64,
     /// Event time of the first failure.
     pub(super) since: i64,
     pub(super) raw: RawPosition,
-    /// Heard of more than a day after the fact.
+    /// True where the failure arrived more than a day after its event time.
     pub(super) late: bool,
 }
 
 impl Onset {
-    /// Whether the host has not succeeded yet at all that it failed at in the onset's family.
+    /// Whether the host still fails at some subject of the onset's family.
     pub(super) fn still_fails(&self, fleet: &Fleet) -> bool {
         fleet.still_fails(self.host, self.family)
     }
 
-    /// Strings that it refers to.
+    /// The numbers of the strings that this onset refers to.
     pub(super) fn strings(&self) -> [StringId; 3] {
         [self.subject, self.code, self.operation]
     }
 }
 
-/// What failing hosts distrust.
+/// The object that failing hosts distrust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Distrusted {
     /// The signature of updates.

@@ -6,8 +6,8 @@ use wulog_schemas::alert::{Detection, Method};
 use super::onset::Onset;
 use super::stats::both;
 
-/// Why newly failing hosts are a cluster. The fields are those of [`Detection`], of which a snapshot can't hold the
-/// optional ones.
+/// The reason why newly failing hosts are a cluster. The fields are those of [`Detection`], whose optional fields a
+/// snapshot cannot hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Significance {
     pub(super) method: Method,
@@ -19,11 +19,11 @@ pub(super) struct Significance {
     pub(super) alpha: f64,
     pub(super) history_hosts: u64,
     pub(super) history_active_quarter_hours: u64,
-    /// The probability if the fleet is a well-kept one, which makes a cluster worth a look.
+    /// The p-value under the assumption of a well-kept fleet. Below `alpha`, a cluster is examined for a shared cause.
     pub(super) p_well_kept: f64,
 }
 
-/// A cluster: why, and who.
+/// A cluster of newly failing hosts, with its significance.
 pub(super) struct Cluster {
     pub(super) significance: Significance,
     pub(super) onsets: Vec<Onset>,
@@ -45,7 +45,7 @@ impl Significance {
         }
     }
 
-    /// The significance that a document tells of, for an incident that is taken from it.
+    /// The significance that a document states, for an incident that is rebuilt from the document.
     pub(super) fn of_document(detection: &Detection) -> Significance {
         Significance {
             method: detection.method,
@@ -61,12 +61,13 @@ impl Significance {
         }
     }
 
-    /// Whether the number of hosts alone is beyond chance. What an operator asks for is, and silence is judged elsewhere.
+    /// Whether the number of hosts alone is significant. Clusters of an operator's rule always are; silence and
+    /// concentration have tests of their own.
     pub(super) fn convinces(&self) -> bool {
         matches!(self.method, Method::Rule | Method::Silence | Method::Concentration) || self.p_value < self.alpha
     }
 
-    /// Whether it is beyond chance together with `p_cause`, the probability that its hosts share so much by chance.
+    /// Whether the cluster is significant together with `p_cause`, the probability that its hosts share a value by chance.
     pub(super) fn convinces_with(&self, p_cause: f64) -> bool {
         both(self.p_value, p_cause) < self.alpha
     }

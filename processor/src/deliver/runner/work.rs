@@ -32,7 +32,7 @@ pub struct Runner {
     pub(super) channel: Box<dyn Channel>,
     pub(super) queue: Box<dyn AlertQueue>,
     pub(super) metrics: ChannelMetrics,
-    /// What the watchdog looks at.
+    /// The rounds of this loop, which the watchdog observes.
     pub(super) rounds: Rounds,
     pub(super) clock: Clock,
     /// Whether the queue has given this channel to this process.
@@ -43,7 +43,7 @@ pub struct Runner {
     pub(super) loop_panics: Backoff,
     /// See [`BARRED_PATIENCE`].
     pub(super) barred_patience: Duration,
-    /// What this process delivers, while the channel is its own. Without it an owned channel starts from its committed
+    /// The documents on their way, while this process owns the channel. Without it an owned channel starts from its committed
     /// position: at first, and after an error of the log, which may have come between a read and its decision.
     pub(super) work: Option<Work>,
 }

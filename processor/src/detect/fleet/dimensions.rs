@@ -1,6 +1,6 @@
 //! The dimensions of hosts and of their operations.
 
-use super::{Fleet, HostIndex};
+use super::{Fleet, HostIndex, Knows};
 use crate::detect::config::Limits;
 use crate::detect::dimension_sets::Pair;
 
@@ -9,17 +9,6 @@ use crate::detect::dimension_sets::Pair;
 const OPERATION_DIMENSIONS: [&str; 3] = ["caller", "service", "signer"];
 /// Dimensions that hold an address: hosts share its beginning, not all of it.
 const ADDRESS_DIMENSIONS: [&str; 4] = ["address", "ip", "label.address", "label.ip"];
-
-/// Whether a host has a value of a dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::detect) enum Knows {
-    /// It has the value.
-    Yes,
-    /// It has another value.
-    No,
-    /// Its value was never heard.
-    Unknown,
-}
 
 impl Fleet {
     /// Sets a host's dimensions, which come in the order of their names.

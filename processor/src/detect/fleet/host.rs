@@ -87,6 +87,17 @@ pub(in crate::detect) struct Failing {
     pub(in crate::detect) novelty: Novelty,
 }
 
+/// Whether a host has a value of a dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect) enum Knows {
+    /// It has the value.
+    Yes,
+    /// It has another value.
+    No,
+    /// Its value was never heard.
+    Unknown,
+}
+
 /// Whether a failure has been counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::detect) enum Novelty {

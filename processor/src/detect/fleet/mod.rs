@@ -24,8 +24,7 @@ use super::host_name::HostName;
 use super::number_index::{NumberIndex, hash};
 use super::strings::{StringId, Strings, cut};
 
-pub(super) use self::dimensions::Knows;
-pub(super) use self::host::{Failing, FleetHost, HostIndex, HostState, Novelty};
+pub(super) use self::host::{Failing, FleetHost, HostIndex, HostState, Knows, Novelty};
 
 /// An entry of a map with a text, beside the bytes of the text.
 const ENTRY_BYTES: u64 = 64;
