@@ -13,8 +13,7 @@ use wulog_schemas::host::canonical_name;
 use wulog_service::Clock;
 use wulog_settings::{line_at, place_of, readable_by_all, toml_error};
 
-use crate::deliver::config::{WrongChannel, check_all};
-use crate::deliver::{ChannelConfig, RawChannel, trial};
+use crate::deliver::{ChannelConfig, RawChannel, WrongChannel, check_all, trial};
 use crate::detect::{DetectorConfig, Wrong};
 use crate::http::HttpConfig;
 use crate::log::kafka::KafkaConfig;

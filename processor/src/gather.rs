@@ -11,7 +11,7 @@ use wulog_schemas::signal::{RawPosition, Signal};
 use wulog_schemas::topic::Topic;
 
 use crate::alerts::Book;
-use crate::alerts::command::{from_file, from_records};
+use crate::alerts::source::{from_file, from_records};
 use crate::config::Config;
 use crate::detect::{Detector, DetectorConfig};
 use crate::log::embedded::{EmbeddedConfig, Records};

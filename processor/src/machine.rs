@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wulog_schemas::topic::Topic;
 
-use crate::http::metrics::Figure;
 use crate::question::{Answer, Question};
 
 /// One record of a machine's input partition.
@@ -47,6 +46,17 @@ pub struct SnapshotError {
     pub machine: &'static str,
     /// The fault of the snapshot.
     pub reason: String,
+}
+
+/// A figure of a machine's state. The set of its labels must not depend on hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// Its name.
+    pub name: &'static str,
+    /// Further labels.
+    pub labels: Vec<(&'static str, String)>,
+    /// Its value.
+    pub value: i64,
 }
 
 /// A deterministic state machine: no clock, I/O, randomness, async or hash-map order. The same records give the same

@@ -10,14 +10,14 @@ use wulog_schemas::topic::Topic;
 use wulog_service::{Loops, ServiceManager};
 
 use crate::config::Config;
-use crate::deliver::queue::Queue;
 use crate::deliver::{ChannelConfig, Runner};
 use crate::detect::Detector;
 use crate::http::Server;
-use crate::http::metrics::Metrics;
 use crate::log::LogError;
+use crate::log::alert_queue::AlertQueue;
 use crate::log::kafka::{KafkaLog, KafkaQueue};
 use crate::machine::Machine;
+use crate::metrics::Metrics;
 use crate::normalize::Normalizer;
 use crate::shell::{Shell, ShellConfig};
 use crate::status::{AlertsLog, Status};
@@ -96,7 +96,7 @@ pub(crate) fn runner(
     config: &ChannelConfig,
     metrics: &Metrics,
     loops: &Loops,
-    queue: Box<dyn Queue>,
+    queue: Box<dyn AlertQueue>,
 ) -> anyhow::Result<Runner> {
     let rounds = loops.add(Instant::now());
     Runner::new(config, queue, metrics.of_channel(&config.name), rounds).map_err(anyhow::Error::msg)

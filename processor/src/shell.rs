@@ -16,9 +16,9 @@ use wulog_schemas::raw::RawHeader;
 use wulog_schemas::topic::Topic;
 use wulog_service::{Clock, Loops, Rounds};
 
-use crate::http::metrics::{Figures, MachineMetrics, Metrics};
 use crate::log::{Log, LogError, Record, Write};
 use crate::machine::{Machine, Output};
+use crate::metrics::{Figures, MachineMetrics, Metrics};
 use crate::question::Questions;
 use crate::snapshot::{Owner, Snapshot};
 

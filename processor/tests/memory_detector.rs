@@ -7,7 +7,7 @@ mod counting;
 use std::collections::BTreeMap;
 
 use counting::live_bytes;
-use wulog_processor::detect::{Counts, Detector, DetectorConfig, Limits};
+use wulog_processor::detect::{Detector, DetectorConfig, DetectorCounts, Limits};
 use wulog_processor::machine::{InRecord, Machine, Output};
 use wulog_schemas::alert::Alert;
 use wulog_schemas::hresult::Family;
@@ -181,7 +181,7 @@ impl Feed {
         feed
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> DetectorCounts {
         self.detector.counts()
     }
 

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use wulog_processor::deliver::Language;
 use wulog_processor::detect::{Detector, DetectorConfig, Rule};
+use wulog_processor::language::Language;
 use wulog_processor::log::Record;
 use wulog_processor::machine::{InRecord, Machine};
 use wulog_processor::postmortem::{HostHistory, Incident, Style, evidence_of};

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use wulog_collector::sink::{RawRecord, Sink, SinkError};
-use wulog_processor::http::metrics::Metrics;
 use wulog_processor::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedSink};
 use wulog_processor::log::{Log, LogError, Polled, Write};
 use wulog_processor::machine::{InRecord, Machine, Output, SnapshotError};
+use wulog_processor::metrics::Metrics;
 use wulog_processor::shell::{Shell, ShellConfig};
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::RawHeader;

@@ -1,21 +1,15 @@
-//! The command line of `alerts`, and where documents come from.
+//! The command line of `alerts`.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use wulog_schemas::handling::Action;
-use wulog_schemas::topic::Topic;
 use wulog_schemas::visible::visible_json;
 
 use super::order::{Covers, Given, give};
-use super::{Book, list, show};
-use crate::config::Config;
-use crate::log::embedded::{self, EmbeddedConfig};
-use crate::log::kafka::PartitionReader;
-use crate::log::{LogError, Record};
+use super::source::AlertSource;
+use super::{list, show};
 
 /// Arguments of `alerts`.
 #[derive(Debug, Args)]
@@ -62,7 +56,7 @@ struct OrderOfOne {
     #[command(flatten)]
     given: Given,
     #[command(flatten)]
-    place: Place,
+    source: AlertSource,
 }
 
 /// An order about one incident or several.
@@ -75,22 +69,22 @@ struct OrderOfMany {
     #[command(flatten)]
     given: Given,
     #[command(flatten)]
-    place: Place,
+    source: AlertSource,
 }
 
 impl OrderOfOne {
     fn give(&self, action: Action) -> anyhow::Result<String> {
-        let id = self.place.id(&self.id)?;
-        give(self.given.order(action, Some(id.clone()), &Covers::default())?, &self.place)?;
+        let id = self.source.id(&self.id)?;
+        give(self.given.order(action, Some(id.clone()), &Covers::default())?, &self.source)?;
         Ok(format!("ordered for {id}\n"))
     }
 }
 
 impl OrderOfMany {
     fn give(&self, action: Action) -> anyhow::Result<String> {
-        let incident = self.id.as_deref().map(|id| self.place.id(id)).transpose()?;
+        let incident = self.id.as_deref().map(|id| self.source.id(id)).transpose()?;
         let about = incident.clone().unwrap_or_else(|| "the incidents that it covers".to_owned());
-        give(self.given.order(action, incident, &self.covers)?, &self.place)?;
+        give(self.given.order(action, incident, &self.covers)?, &self.source)?;
         Ok(format!("ordered for {about}\n"))
     }
 }
@@ -99,24 +93,10 @@ impl OrderOfMany {
 #[derive(Debug, Args)]
 struct From {
     #[command(flatten)]
-    place: Place,
+    source: AlertSource,
     /// Columns of the text.
     #[arg(long, value_name = "COLUMNS", default_value_t = 80)]
     width: usize,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(super) struct Place {
-    /// The topic of alerts, as this configuration says.
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// The SQLite file of `standalone`.
-    #[arg(long, value_name = "FILE")]
-    pub(super) db: Option<PathBuf>,
-    /// A file of alert documents, one a line, as --alerts-out writes it; - is standard input.
-    #[arg(long, value_name = "FILE")]
-    file: Option<PathBuf>,
 }
 
 impl AlertsArgs {
@@ -126,21 +106,21 @@ impl AlertsArgs {
     /// In words for the person at the terminal.
     pub fn run(&self) -> anyhow::Result<()> {
         let text = match &self.what {
-            Verb::List { from, all } => list(&from.place.read()?, *all, from.width),
+            Verb::List { from, all } => list(&from.source.read()?, *all, from.width),
             Verb::Ack(order) => order.give(Action::Acknowledge)?,
             Verb::Note(order) => order.give(Action::Note)?,
             Verb::Silence(order) => order.give(Action::Silence)?,
             Verb::Clear(order) => order.give(Action::Clear)?,
             Verb::Show { id, from, json } => {
-                let book = from.place.read()?;
-                ensure!(!book.is_empty(), "{} holds no alerts", from.place.name());
-                let documents = book.find(id).with_context(|| from.place.name())?;
+                let book = from.source.read()?;
+                ensure!(!book.is_empty(), "{} holds no alerts", from.source.name());
+                let documents = book.find(id).with_context(|| from.source.name())?;
                 match documents.last() {
                     Some(newest) if *json => {
                         let json = serde_json::to_string(newest)?;
                         visible_json(&json).into_owned() + "\n"
                     }
-                    _ => from.place.replayed_from_here(&show(&documents, from.width)),
+                    _ => from.source.replayed_from_here(&show(&documents, from.width)),
                 }
             }
         };
@@ -149,91 +129,5 @@ impl AlertsArgs {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written.context("standard output"),
         }
-    }
-}
-
-impl Place {
-    /// The whole id of the incident that begins so.
-    fn id(&self, prefix: &str) -> anyhow::Result<String> {
-        let book = self.read()?;
-        let documents = book.find(prefix).with_context(|| self.name())?;
-        Ok(documents.last().map_or_else(|| prefix.to_owned(), |newest| newest.id.clone()))
-    }
-
-    fn name(&self) -> String {
-        let path = self.config.as_ref().or(self.db.as_ref()).or(self.file.as_ref());
-        match path {
-            Some(path) if path == Path::new("-") => "standard input".to_owned(),
-            path => path.map_or_else(String::new, |path| path.display().to_string()),
-        }
-    }
-
-    fn read(&self) -> anyhow::Result<Book> {
-        match (&self.config, &self.db, &self.file) {
-            (Some(path), _, _) => {
-                let config = Config::read(path)?;
-                let topic = Topic::Alerts.name(&config.kafka.topic_prefix);
-                from_records(&topic, PartitionReader::open(&config.kafka, Topic::Alerts, 0)?)
-            }
-            (_, Some(path), _) => {
-                let place = format!("{}, topic alerts", path.display());
-                from_records(&place, embedded::Records::open(&EmbeddedConfig::of_file(path)?, Topic::Alerts)?)
-            }
-            (_, _, Some(path)) => from_file(path),
-            (None, None, None) => bail!("one of --config, --db, --file is needed"),
-        }
-    }
-
-    /// A document names a configuration; here it is known where the log is.
-    fn replayed_from_here(&self, text: &str) -> String {
-        let here = match (&self.config, &self.db) {
-            (Some(path), _) => format!("--config {}", path.display()),
-            (_, Some(path)) => format!("--db {}", path.display()),
-            _ => return text.to_owned(),
-        };
-        crate::report::replayed_from(text, &here)
-    }
-}
-
-pub(crate) fn from_records(
-    place: &str,
-    records: impl Iterator<Item = Result<Record, LogError>>,
-) -> anyhow::Result<Book> {
-    let mut book = Book::default();
-    for record in records {
-        let record = record?;
-        // An empty value deletes what compaction would keep; it says nothing.
-        if !record.value.is_empty() {
-            add_or_skip(&mut book, &record.value, &format!("{place}, offset {}", record.offset));
-        }
-    }
-    Ok(book)
-}
-
-/// The documents of a file, one a line; `-` is standard input.
-pub(crate) fn from_file(path: &Path) -> anyhow::Result<Book> {
-    if path == Path::new("-") {
-        return from_lines("standard input", io::stdin().lock());
-    }
-    let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    from_lines(&path.display().to_string(), BufReader::new(file))
-}
-
-fn from_lines(place: &str, lines: impl BufRead) -> anyhow::Result<Book> {
-    let mut book = Book::default();
-    for (number, line) in lines.lines().enumerate() {
-        let line = line.with_context(|| format!("{place}: reading"))?;
-        if !line.trim().is_empty() {
-            add_or_skip(&mut book, line.as_bytes(), &format!("{place}, line {}", number + 1));
-        }
-    }
-    Ok(book)
-}
-
-/// Adds a document; one that cannot be read is told of and skipped, since anybody may have written it.
-fn add_or_skip(book: &mut Book, bytes: &[u8], place: &str) {
-    match serde_json::from_slice(bytes) {
-        Ok(alert) => book.add(alert),
-        Err(error) => tracing::warn!(%error, "{place}: no alert document that this version can read; skipped"),
     }
 }

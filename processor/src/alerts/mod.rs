@@ -12,6 +12,7 @@ pub mod command;
 mod list;
 mod order;
 mod show;
+pub(crate) mod source;
 
 use std::collections::BTreeMap;
 

@@ -12,6 +12,7 @@ use wulog_schemas::signal::{Fact, RawPosition, Signal, VERSION};
 use wulog_schemas::topic::Topic;
 use wulog_service::Clock;
 
+use super::source::AlertSource;
 use crate::config::Config;
 use crate::log::embedded::{EmbeddedConfig, EmbeddedLog};
 use crate::log::kafka::append;
@@ -79,13 +80,13 @@ impl Given {
 ///
 /// # Errors
 /// As the log says.
-pub(super) fn give(order: Order, place: &super::command::Place) -> anyhow::Result<()> {
+pub(super) fn give(order: Order, source: &AlertSource) -> anyhow::Result<()> {
     let now_ms = Clock::System.now_ms();
     // No raw record made it.
     let raw = RawPosition { partition: -1, offset: 0 };
     let signal = Signal { v: VERSION, log_time: now_ms, raw, fact: Fact::Handling(order) };
     let value = serde_json::to_vec(&signal)?;
-    match (&place.config, &place.db) {
+    match (&source.config, &source.db) {
         (Some(path), _) => {
             let config = Config::read(path)?;
             append(&config.kafka, Topic::Signals, 0, KEY, Some(&value))?;

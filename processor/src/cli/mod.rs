@@ -23,8 +23,8 @@ use wulog_service::{LogFormat, stop_requested};
 
 use crate::alerts::command::AlertsArgs;
 use crate::certificates::command::CertificatesArgs;
+use crate::channels::ChannelsArgs;
 use crate::config::{Config, ConfigError, StandaloneConfig, read_patterns};
-use crate::deliver::command::ChannelsArgs;
 use crate::format::Format;
 use crate::log::embedded::EmbeddedConfig;
 use crate::normalize::{Events, Inventory, NormalizerConfig, Patterns, UtcOffset, Zone};

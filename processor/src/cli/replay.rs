@@ -15,7 +15,7 @@ use wulog_service::{StopSignal, stop_signal};
 
 use super::{EventArgs, NormalizerArgs, moment, output};
 use crate::alerts::Book;
-use crate::alerts::command::{from_file, from_records};
+use crate::alerts::source::{from_file, from_records};
 use crate::compare::{self, Comparison, Openings, Run};
 use crate::config::{Config, StandaloneConfig};
 use crate::log::embedded::{self, EmbeddedConfig};

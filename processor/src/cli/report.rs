@@ -7,8 +7,8 @@ use chrono_tz::Tz;
 use clap::Args;
 
 use super::NormalizerArgs;
-use crate::deliver::Language;
 use crate::gather::{Wanted, quoted};
+use crate::language::Language;
 use crate::postmortem::Style;
 
 /// Arguments of `report`.

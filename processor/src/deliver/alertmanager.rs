@@ -11,9 +11,11 @@ use wulog_schemas::alert::{Alert, IncidentKind, Level, State, Transition, UtcTim
 
 use super::backlog::Item;
 use super::channel::{Channel, Outcome, other_kind};
-use super::config::{ChannelConfig, HttpConfig, Kind, Language, Silenced};
 use super::endpoint::Endpoint;
+use super::filter::Silenced;
+use super::settings::{ChannelConfig, HttpConfig, Kind};
 use super::summary::summary;
+use crate::language::Language;
 use crate::report::print_alert;
 
 /// An alert lives so many intervals after it was last sent: as Prometheus does.

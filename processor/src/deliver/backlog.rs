@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use wulog_schemas::alert::Alert;
-
-use super::config::Delivery;
 
 /// Documents that a journal holds at most; the topic holds the others.
 const JOURNAL_MAX: usize = 100;
@@ -16,22 +16,32 @@ const STATE_MAX: usize = 10_000;
 /// Bytes of documents held at most: a document with all host names of a large fleet has some hundred kilobytes.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Which documents a channel sends after an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// Every transition, in order.
+    Journal,
+    /// The newest state of each incident.
+    State,
+}
+
 /// A document on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
+pub(crate) struct Item {
     /// The document.
-    pub(super) alert: Alert,
+    pub(crate) alert: Alert,
     /// The document as it stands on the topic.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Its offset.
-    pub(super) offset: i64,
+    pub(crate) offset: i64,
     /// True for the sample of `channels test`.
-    pub(super) sample: bool,
+    pub(crate) sample: bool,
 }
 
 impl Item {
     /// The key that makes a repeated request recognizable: `ID/SEQ`.
-    pub(super) fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         format!("{}/{}", self.alert.id, self.alert.seq)
     }
 }
@@ -47,7 +57,7 @@ struct Entry {
 
 /// The documents on their way, oldest first.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub(crate) struct Backlog {
     mode: Delivery,
     entries: VecDeque<Entry>,
     bytes: usize,
@@ -57,39 +67,39 @@ pub(super) struct Backlog {
 
 impl Backlog {
     /// An empty backlog at this position.
-    pub(super) fn new(mode: Delivery, next: i64) -> Backlog {
+    pub(crate) fn new(mode: Delivery, next: i64) -> Backlog {
         Backlog { mode, entries: VecDeque::new(), bytes: 0, next }
     }
 
     /// How many more documents may be read now.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         let most = if self.mode == Delivery::Journal { JOURNAL_MAX } else { STATE_MAX };
         if self.bytes >= BYTES_MAX { 0 } else { most.saturating_sub(self.entries.len()) }
     }
 
     /// Documents on their way.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The documents on their way, oldest first.
-    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+    pub(crate) fn items(&self) -> impl Iterator<Item = &Item> {
         self.entries.iter().map(|entry| &entry.item)
     }
 
     /// Notes that everything below `next` was read.
-    pub(super) fn read_up_to(&mut self, next: i64) {
+    pub(crate) fn read_up_to(&mut self, next: i64) {
         self.next = self.next.max(next);
     }
 
     /// Takes a document that was read.
-    pub(super) fn push(&mut self, item: Item) {
+    pub(crate) fn push(&mut self, item: Item) {
         self.read_up_to(item.offset + 1); // + 1, since a position names the next document
         self.add(item, true);
     }
 
     /// Takes a document whose hold has ended. The position is past it, and stays so.
-    pub(super) fn push_released(&mut self, item: Item) {
+    pub(crate) fn push_released(&mut self, item: Item) {
         self.add(item, false);
     }
 
@@ -108,24 +118,24 @@ impl Backlog {
     }
 
     /// The document that is delivered next.
-    pub(super) fn head(&self) -> Option<&Item> {
+    pub(crate) fn head(&self) -> Option<&Item> {
         self.entries.front().map(|entry| &entry.item)
     }
 
     /// The document after the head.
-    pub(super) fn second(&self) -> Option<&Item> {
+    pub(crate) fn second(&self) -> Option<&Item> {
         self.entries.get(1).map(|entry| &entry.item)
     }
 
     /// Drops the head: it is delivered, or set aside.
-    pub(super) fn done(&mut self) -> Option<Item> {
+    pub(crate) fn done(&mut self) -> Option<Item> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.item.bytes.len();
         Some(entry.item)
     }
 
     /// The position that may be committed: everything below is delivered, left out or set aside.
-    pub(super) fn position(&self) -> i64 {
+    pub(crate) fn position(&self) -> i64 {
         let waiting = self.entries.iter().filter(|entry| entry.counts).map(|entry| entry.first_offset).min();
         waiting.unwrap_or(self.next).min(self.next)
     }

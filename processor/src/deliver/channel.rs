@@ -1,19 +1,15 @@
-//! What the runner knows of a channel: it delivers one document, and says how that went.
+//! The interface of a channel: it delivers one document and returns the outcome.
 
 use std::time::Duration;
 
 use wulog_schemas::alert::Alert;
 
-use super::alertmanager::Alertmanager;
 use super::backlog::Item;
-use super::config::{ChannelConfig, Kind};
-use super::mail::Mail;
-use super::syslog::Syslog;
-use super::webhook::Webhook;
+use super::settings::ChannelConfig;
 
 /// How a delivery went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The endpoint has it; the text is its answer.
     Delivered(String),
     /// Some recipients do not have it.
@@ -39,17 +35,17 @@ pub(super) enum Outcome {
 
 /// A recipient who does not have a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lacking {
+pub(crate) struct Lacking {
     /// The recipient's address.
-    pub(super) recipient: String,
+    pub(crate) recipient: String,
     /// Why.
-    pub(super) why: String,
+    pub(crate) why: String,
     /// The pause before the recipient is tried again; `None` where the document is given up for this recipient.
-    pub(super) again: Option<Duration>,
+    pub(crate) again: Option<Duration>,
 }
 
 /// A way to people or to another system.
-pub(super) trait Channel: Send {
+pub(crate) trait Channel: Send {
     /// Delivers a document.
     fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome;
 
@@ -57,7 +53,7 @@ pub(super) trait Channel: Send {
     /// incidents and recipients stays.
     ///
     /// # Errors
-    /// As [`open`]; then the channel is unchanged.
+    /// As [`open`](super::open::open); then the channel is unchanged.
     fn renew(&mut self, config: &ChannelConfig) -> Result<(), String>;
 
     /// The bytes that the channel would send for a document. Kinds whose form cannot fail return nothing.
@@ -84,21 +80,6 @@ pub(super) trait Channel: Send {
 }
 
 /// The error where a channel is opened again with the configuration of another kind.
-pub(super) fn other_kind() -> String {
+pub(crate) fn other_kind() -> String {
     "the configuration is of another kind".to_owned()
-}
-
-/// The channel that a configuration describes, with its secrets looked up.
-///
-/// # Errors
-/// Names the file, variable or value at fault.
-pub(super) fn open(config: &ChannelConfig) -> Result<Box<dyn Channel>, String> {
-    Ok(match &config.kind {
-        Kind::Alertmanager { http, resend, link } => Box::new(Alertmanager::open(config, http, *resend, link.clone())?),
-        Kind::Webhook { http, hmac_key, body, link } => {
-            Box::new(Webhook::open(config, http, hmac_key.as_ref(), body, link.clone())?)
-        }
-        Kind::Mail(mail) => Box::new(Mail::open(config, mail)?),
-        Kind::Syslog(syslog) => Box::new(Syslog::open(config, syslog)?),
-    })
 }

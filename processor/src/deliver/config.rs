@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wulog_schemas::alert::{Level, Transition};
+use wulog_schemas::alert::Level;
 use wulog_schemas::hresult::Family;
-use wulog_settings::{Origin, Secret};
+use wulog_settings::Secret;
 
+use super::backlog::Delivery;
 use super::endpoint;
+use super::filter::{Happening, Quiet, Silenced, Wants};
+use super::settings::{Body, ChannelConfig, HttpConfig, Kind, MailConfig, SyslogConfig, SyslogForm, Tls, TrustConfig};
 use super::sign::Signer;
 use super::template::{Preset, Source};
+use crate::language::Language;
 
 /// Channels that one configuration may have: each has a thread and a connection to the log.
 const CHANNELS_MAX: usize = 32;
@@ -38,7 +41,7 @@ pub struct WrongChannel {
 /// How a channel is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum KindName {
+pub(super) enum KindName {
     /// Alertmanager's API v2.
     Alertmanager,
     /// HTTP POST.
@@ -49,59 +52,10 @@ pub enum KindName {
     Syslog,
 }
 
-/// Which documents a channel sends after an outage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Delivery {
-    /// Every transition, in order.
-    Journal,
-    /// The newest state of each incident.
-    State,
-}
-
-/// What happened to an incident, as the key `transitions` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Happening {
-    /// A transition of the document.
-    Transition(Transition),
-    /// The severity is higher than in the document before.
-    Raised(Raised),
-}
-
-/// The word `raised`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Raised {
-    /// See [`Happening::Raised`].
-    Raised,
-}
-
-/// Language of the summary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// English, as the document has it.
-    #[default]
-    En,
-    /// German.
-    De,
-}
-
-/// What happens to documents of an incident that an operator has silenced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Silenced {
-    /// They wait until the silence ends, and only the newest is sent then.
-    Hold,
-    /// They are sent, and say that the incident is silenced.
-    Send,
-}
-
 /// Hours in which a channel sends only what is severe.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RawQuiet {
+pub(super) struct RawQuiet {
     /// Time of day at which they begin, `HH:MM`.
     from: String,
     /// Time of day at which they end, `HH:MM`; before `from` it is on the next day.
@@ -112,42 +66,6 @@ pub struct RawQuiet {
     /// Documents of this severity and above are sent all the same. Default: `critical`.
     #[serde(default)]
     except_severity: Option<Level>,
-}
-
-/// Quiet hours, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quiet {
-    /// Minute of the day at which they begin.
-    pub from_minute: u32,
-    /// Minute of the day at which they end; may lie before the beginning, on the next day.
-    pub until_minute: u32,
-    /// The zone of both.
-    pub zone: Tz,
-    /// Documents of this severity and above are sent all the same.
-    pub except: Level,
-}
-
-/// TLS of mail and syslog.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Tls {
-    /// Plain text.
-    None,
-    /// Plain text that becomes TLS before anything secret is said (mail only).
-    Starttls,
-    /// TLS from the first byte.
-    Tls,
-}
-
-/// Form of a syslog message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SyslogForm {
-    /// Structured data, and the summary as the message.
-    #[default]
-    Rfc5424,
-    /// The message is ArcSight's Common Event Format; the structured data stands beside it.
-    Cef,
 }
 
 /// A `[[channels]]` table as written.
@@ -223,174 +141,6 @@ pub struct RawChannel {
     facility: Option<u8>,
     /// `HOSTNAME` of the messages (syslog). Default: the processor's instance.
     source: Option<String>,
-}
-
-/// A checked channel.
-#[derive(Clone, Debug)]
-pub struct ChannelConfig {
-    /// Its name: part of the consumer group's name, of keys and of metrics.
-    pub name: String,
-    /// Which documents it takes.
-    pub wants: Wants,
-    /// Which documents it sends after an outage.
-    pub delivery: Delivery,
-    /// Language of the summary.
-    pub language: Language,
-    /// Longest wait for an answer.
-    pub timeout: Duration,
-    /// Whom it trusts, and what it shows.
-    pub trust: TrustConfig,
-    /// What is particular to its kind.
-    pub kind: Kind,
-}
-
-impl ChannelConfig {
-    /// Reads the files of secrets again, and returns whether one has changed. Short-lived tokens are renewed in their files.
-    ///
-    /// # Errors
-    /// Names the file that cannot be read; the secret keeps its value.
-    pub(super) fn read_secrets_again(&mut self) -> Result<bool, String> {
-        let mut changed = false;
-        for secret in self.secrets() {
-            let Origin::File(path) = secret.origin() else { continue };
-            let now = Secret::look_up("file", &path.display().to_string())?;
-            changed |= now != *secret;
-            *secret = now;
-        }
-        Ok(changed)
-    }
-
-    fn secrets(&mut self) -> Vec<&mut Secret> {
-        match &mut self.kind {
-            Kind::Alertmanager { http, .. } => http.secrets(),
-            Kind::Webhook { http, hmac_key, body, .. } => {
-                let mut secrets = http.secrets();
-                secrets.extend(hmac_key);
-                if let Body::Template(_, values) = body {
-                    secrets.extend(values.values_mut());
-                }
-                secrets
-            }
-            Kind::Mail(mail) => mail.login.iter_mut().map(|(_, password)| password).collect(),
-            Kind::Syslog(_) => Vec::new(),
-        }
-    }
-}
-
-impl HttpConfig {
-    fn secrets(&mut self) -> Vec<&mut Secret> {
-        let optional = self.bearer_token.iter_mut().chain(&mut self.proxy);
-        std::iter::once(&mut self.url).chain(optional).chain(self.headers.values_mut()).collect()
-    }
-}
-
-/// Which documents a channel takes.
-#[derive(Clone, Debug)]
-pub struct Wants {
-    /// The least severity.
-    pub min_severity: Level,
-    /// What must have happened; `None` takes everything.
-    pub transitions: Option<Vec<Happening>>,
-    /// Families of which one must be among the incident's; empty takes all.
-    pub families: Vec<Family>,
-    /// For each of these dimensions, one of the values must be a common factor.
-    pub labels: BTreeMap<String, Vec<String>>,
-    /// Quiet hours.
-    pub quiet: Option<Quiet>,
-    /// What happens to documents of a silenced incident.
-    pub silenced: Silenced,
-}
-
-/// Files of TLS.
-#[derive(Clone, Debug, Default)]
-pub struct TrustConfig {
-    /// PEM file of CAs that are trusted beside the platform's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM files of the certificate chain and the key that this client shows.
-    pub client: Option<(PathBuf, PathBuf)>,
-}
-
-/// What is particular to a kind of channel.
-#[derive(Clone, Debug)]
-pub enum Kind {
-    /// Alertmanager.
-    Alertmanager {
-        /// Its address; `/api/v2/alerts` is appended.
-        http: HttpConfig,
-        /// How often open incidents are sent again.
-        resend: Duration,
-        /// `generatorURL` of alerts; `{id}` becomes the incident's id.
-        link: Option<String>,
-    },
-    /// HTTP POST.
-    Webhook {
-        /// Where, and with which headers.
-        http: HttpConfig,
-        /// Key of the signature.
-        hmac_key: Option<Secret>,
-        /// The body.
-        body: Body,
-        /// What templates find under `link`; `{id}` becomes the incident's id.
-        link: Option<String>,
-    },
-    /// SMTP.
-    Mail(MailConfig),
-    /// Syslog.
-    Syslog(SyslogConfig),
-}
-
-/// Body of a webhook.
-#[derive(Clone, Debug)]
-pub enum Body {
-    /// The document.
-    Document,
-    /// The document in a CloudEvents envelope, with this `source`.
-    CloudEvent(String),
-    /// A template.
-    Template(Source, BTreeMap<String, Secret>),
-}
-
-/// An HTTP endpoint.
-#[derive(Clone, Debug)]
-pub struct HttpConfig {
-    /// Where to.
-    pub url: Secret,
-    /// Custom headers.
-    pub headers: BTreeMap<String, Secret>,
-    /// The value of `Authorization: Bearer`.
-    pub bearer_token: Option<Secret>,
-    /// The proxy.
-    pub proxy: Option<Secret>,
-}
-
-/// A mail channel.
-#[derive(Clone, Debug)]
-pub struct MailConfig {
-    /// `HOST:PORT`.
-    pub server: (String, u16),
-    /// How the connection is protected.
-    pub tls: Tls,
-    /// User and password.
-    pub login: Option<(String, Secret)>,
-    /// Sender.
-    pub from: String,
-    /// Recipients.
-    pub to: Vec<String>,
-}
-
-/// A syslog channel.
-#[derive(Clone, Debug)]
-pub struct SyslogConfig {
-    /// `HOST:PORT`.
-    pub server: (String, u16),
-    /// Whether the connection is TLS.
-    pub tls: bool,
-    /// Form of the message.
-    pub form: SyslogForm,
-    /// RFC 5424's facility, 0-23.
-    pub facility: u8,
-    /// `HOSTNAME` of messages.
-    pub source: String,
 }
 
 /// Checks all channels of a configuration.

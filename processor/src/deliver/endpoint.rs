@@ -9,7 +9,7 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsPr
 use ureq::{Agent, Proxy};
 
 use super::channel::Outcome;
-use super::config::{ChannelConfig, HttpConfig};
+use super::settings::{ChannelConfig, HttpConfig};
 use super::trust::{Trust, provider};
 
 /// Largest body: PagerDuty takes 512 KiB, Alertmanager and most proxies 1 MiB or more.
@@ -101,8 +101,8 @@ impl Endpoint {
         }
     }
 
-    /// The meaning of an answer: a server that is ill or busy is asked again, and one that refuses the sender or the address is
-    /// too, since a person will mend that. Only a refusal of the document itself parks it.
+    /// The outcome that an answer means. The document is tried again where the server is ill or busy, and also where it refuses
+    /// the sender or the address, since a person will repair that. Only a refusal of the document itself parks the document.
     pub(super) fn judge(&self, answer: Answer) -> Outcome {
         let Answer { status, body, after } = answer;
         let text = format!("{} {}", status, one_line(&body));

@@ -1,14 +1,77 @@
 //! Decides whether a channel sends a document, leaves it out, or holds it until later. Pure: the time is an argument.
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, TimeZone, Timelike};
-use wulog_schemas::alert::{Alert, State, Transition};
+use std::collections::BTreeMap;
 
-use super::config::{Happening, Quiet, Raised, Silenced, Wants};
+use chrono::{DateTime, Datelike, Days, NaiveDate, TimeZone, Timelike};
+use chrono_tz::Tz;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use wulog_schemas::alert::{Alert, Level, State, Transition};
+use wulog_schemas::hresult::Family;
+
 use super::history::Told;
+
+/// Which documents a channel takes.
+#[derive(Clone, Debug)]
+pub struct Wants {
+    /// The least severity.
+    pub min_severity: Level,
+    /// What must have happened; `None` takes everything.
+    pub transitions: Option<Vec<Happening>>,
+    /// Families of which one must be among the incident's; empty takes all.
+    pub families: Vec<Family>,
+    /// For each of these dimensions, one of the values must be a common factor.
+    pub labels: BTreeMap<String, Vec<String>>,
+    /// Quiet hours.
+    pub quiet: Option<Quiet>,
+    /// What happens to documents of a silenced incident.
+    pub silenced: Silenced,
+}
+
+/// What happened to an incident, as the key `transitions` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Happening {
+    /// A transition of the document.
+    Transition(Transition),
+    /// The severity is higher than in the document before.
+    Raised(Raised),
+}
+
+/// The word `raised`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Raised {
+    /// See [`Happening::Raised`].
+    Raised,
+}
+
+/// What happens to documents of an incident that an operator has silenced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Silenced {
+    /// They wait until the silence ends, and only the newest is sent then.
+    Hold,
+    /// They are sent, and say that the incident is silenced.
+    Send,
+}
+
+/// Quiet hours, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// Minute of the day at which they begin.
+    pub from_minute: u32,
+    /// Minute of the day at which they end; may lie before the beginning, on the next day.
+    pub until_minute: u32,
+    /// The zone of both.
+    pub zone: Tz,
+    /// Documents of this severity and above are sent all the same.
+    pub except: Level,
+}
 
 /// What a channel does with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     /// Sends it.
     Send,
     /// Leaves it out, for this reason.
@@ -22,22 +85,22 @@ pub(super) enum Verdict {
     },
 }
 
-/// The verdict on a document. `told` is what the channel was told of the incident before.
-pub(super) fn verdict(wants: &Wants, alert: &Alert, told: Option<&Told>, now_ms: i64) -> Verdict {
+/// What the channel does with a document. `told` is what the channel was told of the incident before.
+pub(super) fn decide(wants: &Wants, alert: &Alert, told: Option<&Told>, now_ms: i64) -> Decision {
     if !wants.families.is_empty() && !alert.families.iter().any(|family| wants.families.contains(family)) {
-        return Verdict::Skip("another family");
+        return Decision::Skip("another family");
     }
     if !labels_match(wants, alert) {
-        return Verdict::Skip("other labels");
+        return Decision::Skip("other labels");
     }
     // The end of an incident whose beginning was sent is sent too, whatever its severity is by then.
     let was_sent = told.is_some_and(|told| told.sent);
     let ends = alert.state != State::Open;
     if alert.severity.level < wants.min_severity && !was_sent {
-        return Verdict::Skip("below min_severity");
+        return Decision::Skip("below min_severity");
     }
     if ends && told.is_some() && !was_sent {
-        return Verdict::Skip("its beginning was not sent");
+        return Decision::Skip("its beginning was not sent");
     }
     let raised = told.is_some_and(|told| alert.severity.level > told.level);
     let happened = |happening: &Happening| match happening {
@@ -45,22 +108,22 @@ pub(super) fn verdict(wants: &Wants, alert: &Alert, told: Option<&Told>, now_ms:
         Happening::Raised(Raised::Raised) => raised,
     };
     if wants.transitions.as_ref().is_some_and(|list| !list.iter().any(happened)) {
-        return Verdict::Skip("another transition");
+        return Decision::Skip("another transition");
     }
     if wants.silenced == Silenced::Hold {
         if let Some(until_ms) = alert.handling.silenced_until(now_ms) {
-            return Verdict::Hold { until_ms, why: "silenced" };
+            return Decision::Hold { until_ms, why: "silenced" };
         }
         if alert.handling.acknowledged_at(now_ms) && !raised && !ends && is_progress(alert.transition) {
-            return Verdict::Skip("acknowledged, and its severity is not raised");
+            return Decision::Skip("acknowledged, and its severity is not raised");
         }
     }
     match &wants.quiet {
         Some(quiet) if alert.severity.level < quiet.except => match quiet_until(quiet, now_ms) {
-            Some(until_ms) => Verdict::Hold { until_ms, why: "quiet hours" },
-            None => Verdict::Send,
+            Some(until_ms) => Decision::Hold { until_ms, why: "quiet hours" },
+            None => Decision::Send,
         },
-        _ => Verdict::Send,
+        _ => Decision::Send,
     }
 }
 
@@ -101,7 +164,7 @@ fn quiet_until(quiet: &Quiet, now_ms: i64) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::deliver::sample::sample;
-    use wulog_schemas::alert::{Handling, Level, Note, UtcTime};
+    use wulog_schemas::alert::{Handling, Note, UtcTime};
 
     /// 2026-03-02 (a Monday) 12:00 UTC.
     const NOON_MS: i64 = 1_772_452_800_000;
@@ -125,26 +188,26 @@ mod tests {
     #[test]
     fn severity_family_and_label_decide() {
         let alert = sample("a", 1, Transition::Opened, Level::Medium);
-        let check = |wants: &Wants, expected| assert_eq!(verdict(wants, &alert, None, NOON_MS), expected);
-        check(&wants(), Verdict::Send);
-        check(&Wants { min_severity: Level::High, ..wants() }, Verdict::Skip("below min_severity"));
+        let check = |wants: &Wants, expected| assert_eq!(decide(wants, &alert, None, NOON_MS), expected);
+        check(&wants(), Decision::Send);
+        check(&Wants { min_severity: Level::High, ..wants() }, Decision::Skip("below min_severity"));
         check(
             &Wants { families: vec![wulog_schemas::hresult::Family::Expired], ..wants() },
-            Verdict::Skip("another family"),
+            Decision::Skip("another family"),
         );
-        check(&Wants { families: alert.families.clone(), ..wants() }, Verdict::Send);
+        check(&Wants { families: alert.families.clone(), ..wants() }, Decision::Send);
         let factor = &alert.common_factors[0];
         let site = |value: &str| [(factor.dimension.clone(), vec!["x".to_owned(), value.to_owned()])].into();
-        check(&Wants { labels: site(&factor.value), ..wants() }, Verdict::Send);
-        check(&Wants { labels: site("elsewhere"), ..wants() }, Verdict::Skip("other labels"));
+        check(&Wants { labels: site(&factor.value), ..wants() }, Decision::Send);
+        check(&Wants { labels: site("elsewhere"), ..wants() }, Decision::Skip("other labels"));
     }
 
     #[test]
     fn the_end_of_what_was_sent_is_sent_and_of_what_was_not_is_not() {
         let end = sample("a", 4, Transition::Resolved, Level::Low);
         let high = Wants { min_severity: Level::High, ..wants() };
-        assert_eq!(verdict(&high, &end, Some(&told(Level::High, true)), NOON_MS), Verdict::Send);
-        assert!(matches!(verdict(&high, &end, Some(&told(Level::Low, false)), NOON_MS), Verdict::Skip(_)));
+        assert_eq!(decide(&high, &end, Some(&told(Level::High, true)), NOON_MS), Decision::Send);
+        assert!(matches!(decide(&high, &end, Some(&told(Level::Low, false)), NOON_MS), Decision::Skip(_)));
     }
 
     #[test]
@@ -154,9 +217,9 @@ mod tests {
             ..wants()
         };
         let growing = sample("a", 2, Transition::Growing, Level::High);
-        assert_eq!(verdict(&wants, &growing, Some(&told(Level::Medium, true)), NOON_MS), Verdict::Send);
-        let same = verdict(&wants, &growing, Some(&told(Level::High, true)), NOON_MS);
-        assert_eq!(same, Verdict::Skip("another transition"));
+        assert_eq!(decide(&wants, &growing, Some(&told(Level::Medium, true)), NOON_MS), Decision::Send);
+        let same = decide(&wants, &growing, Some(&told(Level::High, true)), NOON_MS);
+        assert_eq!(same, Decision::Skip("another transition"));
     }
 
     #[test]
@@ -169,15 +232,15 @@ mod tests {
             why: "planned work".to_owned(),
         };
         alert.handling = Handling { silenced: vec![note(Some(NOON_MS + HOUR_MS))], ..Handling::default() };
-        let at = |alert: &Alert, wants: &Wants, now| verdict(wants, alert, Some(&told(Level::Medium, true)), now);
-        let held = Verdict::Hold { until_ms: NOON_MS + HOUR_MS, why: "silenced" };
+        let at = |alert: &Alert, wants: &Wants, now| decide(wants, alert, Some(&told(Level::Medium, true)), now);
+        let held = Decision::Hold { until_ms: NOON_MS + HOUR_MS, why: "silenced" };
         assert_eq!(at(&alert, &wants(), NOON_MS), held);
-        assert_eq!(at(&alert, &wants(), NOON_MS + HOUR_MS), Verdict::Send);
-        assert_eq!(at(&alert, &Wants { silenced: Silenced::Send, ..wants() }, NOON_MS), Verdict::Send);
+        assert_eq!(at(&alert, &wants(), NOON_MS + HOUR_MS), Decision::Send);
+        assert_eq!(at(&alert, &Wants { silenced: Silenced::Send, ..wants() }, NOON_MS), Decision::Send);
         alert.handling = Handling { acknowledged: Some(note(None)), ..Handling::default() };
-        assert!(matches!(at(&alert, &wants(), NOON_MS), Verdict::Skip(_)));
+        assert!(matches!(at(&alert, &wants(), NOON_MS), Decision::Skip(_)));
         alert.severity.level = Level::High;
-        assert_eq!(at(&alert, &wants(), NOON_MS), Verdict::Send);
+        assert_eq!(at(&alert, &wants(), NOON_MS), Decision::Send);
     }
 
     #[test]
@@ -201,9 +264,9 @@ mod tests {
         check(9, 17, 12, Some(16));
         check(9, 17, 16, None);
         let wants = Wants { quiet: Some(quiet(9, 17)), ..wants() };
-        let held = verdict(&wants, &sample("a", 1, Transition::Opened, Level::High), None, NOON_MS);
-        assert!(matches!(held, Verdict::Hold { why: "quiet hours", .. }));
-        let sent = verdict(&wants, &sample("a", 1, Transition::Opened, Level::Critical), None, NOON_MS);
-        assert_eq!(sent, Verdict::Send);
+        let held = decide(&wants, &sample("a", 1, Transition::Opened, Level::High), None, NOON_MS);
+        assert!(matches!(held, Decision::Hold { why: "quiet hours", .. }));
+        let sent = decide(&wants, &sample("a", 1, Transition::Opened, Level::Critical), None, NOON_MS);
+        assert_eq!(sent, Decision::Send);
     }
 }

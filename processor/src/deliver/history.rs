@@ -1,12 +1,12 @@
-//! What a channel was told of each open incident: its severity, and whether a document of it was sent.
+//! The history of a channel: of each open incident the last severity, and whether the channel has sent a document.
 //!
-//! It follows from the documents alone, so a start recovers it by reading the topic up to the channel's position.
+//! The history follows from the documents alone, so a start recovers it by reading the topic up to the channel's position.
 
 use std::collections::BTreeMap;
 
 use wulog_schemas::alert::{Alert, Level, State};
 
-/// What the channel was told of one incident.
+/// The history of one incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     /// Severity in the newest document.
@@ -22,7 +22,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// What was told of this incident before.
+    /// The history of this incident; `None` before its first document.
     pub(super) fn of(&self, id: &str) -> Option<&Told> {
         self.open.get(id)
     }

@@ -15,10 +15,11 @@ use wulog_schemas::alert::{Alert, IncidentKind, State};
 
 use super::backlog::Item;
 use super::channel::{Channel, Lacking, Outcome, other_kind};
-use super::config::{ChannelConfig, Kind, Language, MailConfig, Tls};
+use super::settings::{ChannelConfig, Kind, MailConfig, Tls};
 use super::smtp::{Refusal, Sent, Server};
 use super::summary::summary;
 use super::trust::Trust;
+use crate::language::Language;
 use crate::report::print_alert;
 
 /// Columns of the plain text.

@@ -13,29 +13,30 @@
 //! `ID/SEQ`. `filter`, `backlog`, `history` and `backoff` are pure; `runner` does the I/O. The reasons stand in
 //! `docs/adr/0701-channels.md`.
 
-pub mod config;
-mod filter;
 mod history;
-mod backlog;
+mod filter;
+pub(crate) mod backlog;
 mod backoff;
-pub mod queue;
-mod aside;
-mod channel;
-mod trust;
-mod endpoint;
-mod sign;
+pub(crate) mod set_aside;
 mod summary;
 mod excerpt;
 mod template;
+mod settings;
+pub(crate) mod channel;
+mod trust;
+mod endpoint;
+mod sign;
 mod webhook;
 mod alertmanager;
 mod smtp;
 mod mail;
 mod syslog;
+mod config;
+pub(crate) mod open;
 mod runner;
-mod sample;
+pub(crate) mod sample;
 pub(crate) mod trial;
-pub mod command;
 
-pub use config::{ChannelConfig, Language, RawChannel};
+pub use config::{RawChannel, WrongChannel, check_all};
 pub use runner::Runner;
+pub use settings::ChannelConfig;

@@ -6,7 +6,7 @@ use wulog_schemas::alert::{Alert, Level, State, Transition};
 const EXAMPLES: &str = include_str!("../../../schemas/examples/alert.json");
 
 /// The sample as a document of incident `id`.
-pub(super) fn sample(id: &str, seq: u32, transition: Transition, level: Level) -> Alert {
+pub(crate) fn sample(id: &str, seq: u32, transition: Transition, level: Level) -> Alert {
     let examples: Vec<Alert> = serde_json::from_str(EXAMPLES).expect("a test compares the examples with the schema");
     let mut alert = examples.into_iter().next().expect("the schema has an example");
     id.clone_into(&mut alert.id);
@@ -22,7 +22,7 @@ pub(super) fn sample(id: &str, seq: u32, transition: Transition, level: Level) -
 }
 
 /// The document of `channels test`: marked in the summary, and of an incident that cannot exist.
-pub(super) fn marked() -> Alert {
+pub(crate) fn marked() -> Alert {
     let mut alert = sample("wu-test000000000000", 1, Transition::Opened, Level::Low);
     alert.summary = format!("TEST of this channel, not an incident. {}", alert.summary);
     alert

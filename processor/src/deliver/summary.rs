@@ -2,7 +2,7 @@
 
 use wulog_schemas::alert::{Alert, IncidentKind, State};
 
-use super::config::Language;
+use crate::language::Language;
 use crate::postmortem;
 
 /// One sentence: how many of how many, at which code, since when, what they share.

@@ -14,9 +14,10 @@ use wulog_schemas::alert::{Alert, Level, State};
 
 use super::backlog::Item;
 use super::channel::{Channel, Outcome, other_kind};
-use super::config::{ChannelConfig, Kind, Language, SyslogConfig, SyslogForm};
+use super::settings::{ChannelConfig, Kind, SyslogConfig, SyslogForm};
 use super::summary::summary;
 use super::trust::Trust;
+use crate::language::Language;
 use crate::report::{capitalized, title};
 
 /// How long the receiver's close is waited for. One that keeps connections open has the message all the same.

@@ -11,9 +11,10 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 use wulog_schemas::alert::{Alert, Level, State};
 
-use super::config::{Delivery, Language};
+use super::backlog::Delivery;
 use super::excerpt;
 use super::summary::summary;
+use crate::language::Language;
 use crate::report::print_alert;
 
 /// Largest template in bytes.

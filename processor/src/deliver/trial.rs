@@ -3,9 +3,9 @@
 use wulog_schemas::alert::{Alert, Level, Transition};
 
 use super::backlog::Item;
-use super::channel;
-use super::config::{Body, ChannelConfig, Kind};
+use super::open::open;
 use super::sample::{marked, sample};
+use super::settings::{Body, ChannelConfig, Kind};
 
 /// Index of the channel that cannot be opened or whose message cannot be made, and why.
 pub(crate) type Fault = (usize, String);
@@ -18,7 +18,7 @@ pub(crate) fn try_all(channels: &[ChannelConfig]) -> Result<Vec<String>, Fault> 
     let mut warnings = Vec::new();
     for (index, config) in channels.iter().enumerate() {
         let fault = |why: String| (index, why);
-        let opened = channel::open(config).map_err(fault)?;
+        let opened = open(config).map_err(fault)?;
         let message = |alert| opened.prepare(&item(alert), 0).map_err(fault);
         message(marked())?;
         // Of two incidents: values that differ between them show in any template that names the document.

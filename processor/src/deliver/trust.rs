@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::config::TrustConfig;
+use super::settings::TrustConfig;
 
 /// The CAs, and the client's own certificate and key.
 pub(super) struct Trust {

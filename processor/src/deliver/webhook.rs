@@ -5,10 +5,11 @@ use wulog_settings::Secret;
 
 use super::backlog::Item;
 use super::channel::{Channel, Outcome, other_kind};
-use super::config::{Body, ChannelConfig, HttpConfig, Kind, Language};
 use super::endpoint::Endpoint;
+use super::settings::{Body, ChannelConfig, HttpConfig, Kind};
 use super::sign::Signer;
 use super::template::{Source, Template};
+use crate::language::Language;
 
 /// A webhook.
 pub(super) struct Webhook {

@@ -58,15 +58,15 @@ impl HostActivity {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct FleetActivity {
     /// Active hosts of each quarter hour.
-    active: Counts,
+    active: QuarterCounts,
     /// Hosts by their latest quarter hour.
     latest: BTreeMap<Quarter, u64>,
     /// Hosts caught up with, by quarter hour of log time.
-    caught_up: Counts,
+    caught_up: QuarterCounts,
     /// Attempts, by quarter hour: a host's first at a subject in a day.
-    attempts: Counts,
+    attempts: QuarterCounts,
     /// Those heard of more than a day after the fact from hosts that had been caught up with, by quarter hour of log time.
-    late_attempts: Counts,
+    late_attempts: QuarterCounts,
 }
 
 /// Quarter hours that are kept before the newest: a horizon of 30 days and what is looked at beside it.
@@ -74,13 +74,13 @@ const KEPT: i64 = 45 * 24 * 4;
 
 /// Counts by quarter hour, without gaps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Counts {
+struct QuarterCounts {
     /// The quarter hour of the first count.
     first: Quarter,
     counts: VecDeque<u32>,
 }
 
-impl Counts {
+impl QuarterCounts {
     fn add(&mut self, at: Quarter) {
         let newest = self.first + self.counts.len() as i64 - 1;
         if self.counts.is_empty() || at >= newest + KEPT {
@@ -238,7 +238,7 @@ mod tests {
     /// Counts in any order are those of a map, within what is kept.
     #[test]
     fn counts_are_those_of_a_map() {
-        let (mut counts, mut map) = (Counts::default(), BTreeMap::<Quarter, u64>::new());
+        let (mut counts, mut map) = (QuarterCounts::default(), BTreeMap::<Quarter, u64>::new());
         let mut luck = 7_u64;
         for _ in 0..3_000 {
             luck = luck.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use wulog_schemas::hresult::parse_hresult;
 
-use super::State;
+use super::DetectorState;
 use super::config::DetectorConfig;
-use super::evidence::{Onset, secs_to_ms};
+use super::durations::secs_to_ms;
 use super::fleet::{HostIndex, HostState};
-use super::incident::Member;
+use super::member::Member;
+use super::onset::Onset;
 use super::strings::StringId;
 use crate::question::{
     Answer, FleetState, HOSTS_MAX, HostDetails, HostList, HostRow, HostSearch, MEMBERS_MAX, MemberHost, Question,
@@ -18,7 +19,7 @@ use crate::question::{
 const SAME_NAME_MAX: usize = 10;
 
 /// The answer to a question.
-pub(super) fn answer(state: &State, config: &DetectorConfig, question: &Question) -> Option<Answer> {
+pub(super) fn answer(state: &DetectorState, config: &DetectorConfig, question: &Question) -> Option<Answer> {
     let heard_since = state.log_time.saturating_sub(secs_to_ms(config.silent_secs));
     Some(match question {
         Question::Fleet => Answer::Fleet(fleet(state, heard_since)),
@@ -34,7 +35,7 @@ pub(super) fn answer(state: &State, config: &DetectorConfig, question: &Question
     })
 }
 
-fn fleet(state: &State, heard_since: i64) -> FleetState {
+fn fleet(state: &DetectorState, heard_since: i64) -> FleetState {
     let by_state = state.fleet.by_state(heard_since);
     let named = HostState::ALL.into_iter().zip(by_state);
     FleetState {
@@ -46,7 +47,7 @@ fn fleet(state: &State, heard_since: i64) -> FleetState {
     }
 }
 
-fn hosts(state: &State, heard_since: i64, search: &HostSearch) -> HostList {
+fn hosts(state: &DetectorState, heard_since: i64, search: &HostSearch) -> HostList {
     let text = search.text.trim();
     let mut others = state.certificates.hosts_with(text);
     others.extend(hosts_of_code(state, text));
@@ -80,19 +81,19 @@ fn hosts(state: &State, heard_since: i64, search: &HostSearch) -> HostList {
 }
 
 /// Failures that counted: of members of incidents, and those that belong to none.
-fn onsets(state: &State) -> impl Iterator<Item = &Onset> {
+fn onsets(state: &DetectorState) -> impl Iterator<Item = &Onset> {
     let members = state.incidents.all().flat_map(|incident| incident.members.values().map(|member| &member.onset));
     members.chain(state.onsets.values().flat_map(|onsets| onsets.all()))
 }
 
 /// Hosts whose counted failure has the code that `text` is.
-fn hosts_of_code(state: &State, text: &str) -> BTreeSet<HostIndex> {
+fn hosts_of_code(state: &DetectorState, text: &str) -> BTreeSet<HostIndex> {
     let code = parse_hresult(text).map(|code| format!("0x{code:08x}"));
     let Some(code) = code.and_then(|code| state.fleet.strings.find(&code)) else { return BTreeSet::new() };
     onsets(state).filter(|onset| onset.code == code).map(|onset| onset.host).collect()
 }
 
-fn details(state: &State, heard_since: i64, host: HostIndex) -> HostDetails {
+fn details(state: &DetectorState, heard_since: i64, host: HostIndex) -> HostDetails {
     let code = |subject: StringId| {
         let found = onsets(state).filter(|onset| onset.host == host && onset.subject == subject);
         found.max_by_key(|onset| onset.time).map(|onset| state.fleet.strings.text(onset.code).to_owned())
@@ -104,7 +105,7 @@ fn details(state: &State, heard_since: i64, host: HostIndex) -> HostDetails {
     details
 }
 
-fn members(state: &State, id: &str) -> Option<Vec<MemberHost>> {
+fn members(state: &DetectorState, id: &str) -> Option<Vec<MemberHost>> {
     let incident = state.incidents.all().find(|incident| incident.id == id)?;
     let text = |id: StringId| state.fleet.strings.text(id).to_owned();
     let recovered_at = |host: HostIndex, member: &Member| {

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::DAY_MS;
+use super::durations::DAY_MS;
 use super::strings::StringId;
 
 /// Attempts at each subject, today's and yesterday's.

@@ -5,16 +5,17 @@
 //!
 //! Strings that nothing refers to go first: names of updates that were tried once by a host that has tried others since.
 //! Then hosts, a sixteenth of them at once, so that a full memory costs little for each signal. The order of hosts is that
-//! of `fleet::Worth`. Whoever makes up hosts so drives out other new hosts, but none that is known for a
+//! of `fleet::HostWorth`. Whoever makes up hosts so drives out other new hosts, but none that is known for a
 //! day and still heard of; the inventory and the limit on new hosts of the Normalizer are what keeps made-up hosts out.
 
 use std::collections::BTreeSet;
 
 use super::config::DetectorConfig;
-use super::evidence::{Onset, Onsets};
+use super::evidence::Onsets;
 use super::fleet::HostIndex;
 use super::incident::Incident;
-use super::{Counts, Detector, State};
+use super::onset::Onset;
+use super::{Detector, DetectorCounts, DetectorState};
 
 /// Memory of an onset in its map, which is also that of a member of an incident.
 pub(super) const ONSET_BYTES: u64 = 160;
@@ -32,7 +33,7 @@ const MADE_FREE: usize = 16;
 /// Strings are too many when fewer than this part of the bound is free: one signal can bring a hundred.
 const STRINGS_SPARE: usize = 64;
 
-impl State {
+impl DetectorState {
     /// Memory of the state, as far as it can be told from what is in it.
     pub(super) fn bytes(&self) -> u64 {
         self.fleet.bytes() + self.certificates.bytes() + self.bytes_beside
@@ -105,7 +106,7 @@ impl Detector {
 }
 
 /// What is twice of what was told before, in words that say what to do: an attack fills no log.
-pub(super) fn take_notices(now: Counts, told: &mut Counts) -> Vec<String> {
+pub(super) fn take_notices(now: DetectorCounts, told: &mut DetectorCounts) -> Vec<String> {
     let rows = [
         (
             now.hosts_forgotten,

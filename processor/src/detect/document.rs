@@ -10,10 +10,11 @@ use wulog_schemas::alert::{
 use super::activity::quarter;
 use super::certificates::{Certificates, Findings, value_of, wsus_of};
 use super::config::DetectorConfig;
-use super::evidence::{DAY_MS, Onset, secs_to_ms};
+use super::durations::{DAY_MS, secs_to_ms};
 use super::factors::Comparison;
 use super::fleet::{Fleet, HostIndex};
-use super::incident::{Incident, Phase};
+use super::incident::{Incident, IncidentPhase};
+use super::onset::Onset;
 use super::remedy;
 use super::stats::rounded;
 
@@ -81,10 +82,10 @@ pub(super) fn write(
         seq: incident.seq,
         kind: IncidentKind::Failures,
         state: match incident.phase {
-            Phase::Spreading | Phase::Stable => State::Open,
-            Phase::Resolved => State::Resolved,
-            Phase::Expired => State::Expired,
-            Phase::Merged => State::Merged,
+            IncidentPhase::Spreading | IncidentPhase::Stable => State::Open,
+            IncidentPhase::Resolved => State::Resolved,
+            IncidentPhase::Expired => State::Expired,
+            IncidentPhase::Merged => State::Merged,
         },
         transition,
         summary: found.complete(summary(incident, &hosts, &codes, &times, &comparison, (fleet, has_publisher))),
@@ -104,9 +105,9 @@ pub(super) fn write(
         certificates: found.into_documents(),
         not_common: comparison.not_common,
         unknown: comparison.unknown,
-        detection: incident.judgement.document(&incident.rules_met),
+        detection: incident.significance.document(&incident.rules_met),
         detector: context.provenance.clone(),
-        related: incident.kin.document(),
+        related: incident.relations.document(),
         handling: Handling::default(),
         time: times,
         hosts,
@@ -143,7 +144,7 @@ fn hosts(incident: &Incident, comparison: &Comparison, context: &Context<'_>, re
         chronic_excluded: comparison.chronic,
         unreadable: comparison.unreadable,
         names: onsets.iter().take(names_max).map(name).collect(),
-        names_complete: onsets.len() <= names_max && incident.unseen == 0,
+        names_complete: onsets.len() <= names_max && incident.unnamed_hosts == 0,
         full_list: (onsets.len() > names_max).then(|| format!("{replay} --all-hosts")),
         silent_names: silent.into_iter().take(SILENT_NAMES_MAX).collect(),
     }
@@ -175,7 +176,7 @@ fn codes(incident: &Incident, fleet: &Fleet) -> Vec<CodeCount> {
     }
     let mut codes: Vec<CodeCount> = counts
         .into_iter()
-        .map(|(code, hosts)| CodeCount { code: code.to_owned(), symbol: super::symbol::of(code), hosts })
+        .map(|(code, hosts)| CodeCount { code: code.to_owned(), symbol: super::code_symbol::of(code), hosts })
         .collect();
     codes.sort_by_key(|count| std::cmp::Reverse(count.hosts));
     codes
@@ -246,8 +247,8 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
     }
     level = level.max(incident.severity_min);
     let over = match incident.phase {
-        Phase::Spreading | Phase::Stable => None,
-        Phase::Resolved => Some(match (incident.recovered, incident.withdrawn()) {
+        IncidentPhase::Spreading | IncidentPhase::Stable => None,
+        IncidentPhase::Resolved => Some(match (incident.recovered, incident.withdrawn()) {
             (_, 0) => "it is over: the affected hosts have succeeded".to_owned(),
             (recovered, withdrawn) if withdrawn < recovered => format!(
                 "it is over: {} of the affected hosts have succeeded, and the update is no longer offered to {withdrawn}",
@@ -256,8 +257,8 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
             _ => "the update is no longer offered to the affected hosts; none has shown that it trusts the certificate"
                 .to_owned(),
         }),
-        Phase::Expired => Some("nobody new has failed for long; it was never seen to be solved".to_owned()),
-        Phase::Merged => incident.kin.merged_into.as_ref().map(|id| format!("it goes on as {id}")),
+        IncidentPhase::Expired => Some("nobody new has failed for long; it was never seen to be solved".to_owned()),
+        IncidentPhase::Merged => incident.relations.merged_into.as_ref().map(|id| format!("it goes on as {id}")),
     };
     if let Some(over) = over {
         reasons.push(over);
@@ -289,11 +290,11 @@ fn summary(
         .subject
         .map(|subject| fleet.name_of_subject(subject).unwrap_or_else(|| fleet.strings.text(subject)).to_owned());
     // An incident that expired was never seen to be solved.
-    let past = times.resolved.is_some() && incident.phase != Phase::Expired;
+    let past = times.resolved.is_some() && incident.phase != IncidentPhase::Expired;
     let operations = operations(incident, fleet);
     let fail = match incident.phase {
         _ if past => "failed",
-        Phase::Expired => "fail",
+        IncidentPhase::Expired => "fail",
         _ => "newly fail",
     };
     let (who, does) = match (name, verb_of_update(&operations)) {
@@ -325,7 +326,7 @@ fn summary(
         },
     };
     let mut total = format!("{} of {} hosts, {}", hosts.affected, hosts.active, percent(hosts.share_of_active));
-    if hosts.recovered > 0 && incident.phase != Phase::Resolved {
+    if hosts.recovered > 0 && incident.phase != IncidentPhase::Resolved {
         total.push_str(&format!("; {} of them have recovered", hosts.recovered));
     }
     let unread =

@@ -5,18 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wulog_schemas::alert::{Detection, Method};
-use wulog_schemas::hresult::Family;
-use wulog_schemas::signal::RawPosition;
+use wulog_schemas::alert::Method;
 
 use super::config::DetectorConfig;
+use super::durations::{DAY_MS, secs_to_ms};
+use super::expected_failures::{Rate, TELLING_CHANCE, predict};
 use super::fleet::{Fleet, HostIndex, Knows};
-use super::prior::{Rate, TELLING_CHANCE, predict};
-use super::stats::{both, gamma_poisson_tail, hypergeometric_tail, rounded};
+use super::fleet_view::FleetView;
+use super::onset::Onset;
+use super::significance::{Cluster, Significance};
+use super::stats::{gamma_poisson_tail, hypergeometric_tail, rounded};
 use super::strings::StringId;
-use super::view::View;
-
-pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// How far back a slow cause is looked for.
 const SLOW_WINDOWS_MS: [i64; 2] = [3 * DAY_MS, 7 * DAY_MS];
@@ -37,100 +36,9 @@ const FIRST_DAY_FACTOR: u64 = 2;
 /// A fleet in which more hosts than this fail by chance in a week is too noisy to be looked at in this way.
 const SLOW_ONSETS_MAX: usize = 2_000;
 
-/// A host counted as newly failing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Onset {
-    pub(super) host: HostIndex,
-    pub(super) subject: StringId,
-    pub(super) family: Family,
-    pub(super) code: StringId,
-    /// The operation that failed; number 0 where only the host's facts told of the failure.
-    pub(super) operation: StringId,
-    /// Where it stands in the windows: its event time, or the log time of hearing of it when that was late.
-    pub(super) time: i64,
-    /// Event time of the first failure.
-    pub(super) since: i64,
-    pub(super) raw: RawPosition,
-    /// Heard of more than a day after the fact.
-    pub(super) late: bool,
-}
-
-impl Onset {
-    /// Strings that it refers to.
-    pub(super) fn strings(&self) -> [StringId; 3] {
-        [self.subject, self.code, self.operation]
-    }
-}
-
 /// The onsets of one family that belong to no incident, by time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Onsets(BTreeMap<(i64, HostIndex), Onset>);
-
-/// Why newly failing hosts are a cluster. The fields are those of [`Detection`], of which a snapshot can't hold the
-/// optional ones.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Judgement {
-    pub(super) method: Method,
-    pub(super) rule: Option<String>,
-    pub(super) window_secs: u64,
-    pub(super) seen_hosts: u64,
-    pub(super) expected_hosts: f64,
-    pub(super) p_value: f64,
-    alpha: f64,
-    history_hosts: u64,
-    history_active_quarter_hours: u64,
-    /// The probability if the fleet is a well-kept one, which makes a cluster worth a look.
-    p_well_kept: f64,
-}
-
-/// A cluster: why, and who.
-pub(super) struct Cluster {
-    pub(super) judgement: Judgement,
-    pub(super) onsets: Vec<Onset>,
-}
-
-impl Judgement {
-    pub(super) fn document(&self, rules_met: &[String]) -> Detection {
-        Detection {
-            method: self.method,
-            rule: self.rule.clone(),
-            rules_met: rules_met.to_vec(),
-            window_secs: self.window_secs,
-            seen_hosts: self.seen_hosts,
-            expected_hosts: self.expected_hosts,
-            p_value: self.p_value,
-            alpha: self.alpha,
-            history_hosts: self.history_hosts,
-            history_active_quarter_hours: self.history_active_quarter_hours,
-        }
-    }
-
-    /// The judgement that a document tells of, for an incident that is taken from it.
-    pub(super) fn of_document(detection: &Detection) -> Judgement {
-        Judgement {
-            method: detection.method,
-            rule: detection.rule.clone(),
-            window_secs: detection.window_secs,
-            seen_hosts: detection.seen_hosts,
-            expected_hosts: detection.expected_hosts,
-            p_value: detection.p_value,
-            alpha: detection.alpha,
-            history_hosts: detection.history_hosts,
-            history_active_quarter_hours: detection.history_active_quarter_hours,
-            p_well_kept: detection.p_value,
-        }
-    }
-
-    /// Whether the number of hosts alone is beyond chance. What an operator asks for is, and silence is judged elsewhere.
-    pub(super) fn convinces(&self) -> bool {
-        matches!(self.method, Method::Rule | Method::Silence | Method::Concentration) || self.p_value < self.alpha
-    }
-
-    /// Whether it is beyond chance together with `p_cause`, the probability that its hosts share so much by chance.
-    pub(super) fn convinces_with(&self, p_cause: f64) -> bool {
-        both(self.p_value, p_cause) < self.alpha
-    }
-}
 
 impl Onsets {
     pub(super) fn insert(&mut self, onset: Onset, count_max: usize) {
@@ -170,8 +78,8 @@ impl Onsets {
 
     /// Whether the onset at `time` makes a cluster, looking at the windows that end at it and at the latest onset
     /// within a day after it (it may have come out of order). Takes the hosts of the cluster out.
-    pub(super) fn cluster_at(&mut self, time: i64, view: View<'_>) -> Option<Cluster> {
-        let View { fleet, config, .. } = view;
+    pub(super) fn cluster_at(&mut self, time: i64, view: FleetView<'_>) -> Option<Cluster> {
+        let FleetView { fleet, config, .. } = view;
         let latest = self.within(time, time + DAY_MS).last().map_or(time, |onset| onset.time);
         let ends = if latest > time { vec![time, latest] } else { vec![time] };
         let windows = ends.iter().flat_map(|end| config.windows_secs.iter().map(|secs| (*end, *secs)));
@@ -180,17 +88,17 @@ impl Onsets {
             .min_by(|(_, a), (_, b)| a.p_value.total_cmp(&b.p_value));
         let by_share = || ends.iter().find_map(|end| Some((*end, self.judge_share(*end, view)?)));
         let by_number =
-            by_window.into_iter().chain(std::iter::once_with(by_share).flatten()).map(|(end, judgement)| {
-                let (judgement, core) = self.narrow(judgement, end, view);
-                (end, judgement, core)
+            by_window.into_iter().chain(std::iter::once_with(by_share).flatten()).map(|(end, significance)| {
+                let (significance, core) = self.narrow(significance, end, view);
+                (end, significance, core)
             });
         let subjects: BTreeSet<StringId> = self.within(time - 1, time).map(|onset| onset.subject).collect();
         let by_subject =
             subjects.iter().flat_map(|subject| ends.iter().map(|end| (*subject, *end))).filter_map(|(subject, end)| {
-                let (judgement, core) = self.judge_subject(subject, end, view)?;
-                Some((end, judgement, core))
+                let (significance, core) = self.judge_subject(subject, end, view)?;
+                Some((end, significance, core))
             });
-        // What convinces by its number needs no cause; of what does not, the first is as good as any.
+        // Prefer a cluster significant by size alone; else return the first borderline one, which then needs a shared cause.
         let mut doubtful = None;
         let clear = by_number.chain(by_subject).find(|found| {
             let convinces = found.1.convinces();
@@ -200,23 +108,23 @@ impl Onsets {
             convinces
         });
         match clear.or(doubtful) {
-            Some((end, judgement, core)) => Some(self.take(judgement, core, end, config)),
+            Some((end, significance, core)) => Some(self.take(significance, core, end, config)),
             None => {
-                let (judgement, core) = self.judge_slow(time, fleet, config.min_hosts)?;
-                Some(self.take_exactly(judgement, &core))
+                let (significance, core) = self.judge_slow(time, fleet, config.min_hosts)?;
+                Some(self.take_exactly(significance, &core))
             }
         }
     }
 
     /// Hosts that newly fail over days and nearly all have a value that the fleet does not: a cause that strikes three
     /// hosts a day is not many in any day, but its hosts are alike.
-    fn judge_slow(&self, time: i64, fleet: &Fleet, hosts_min: u64) -> Option<(Judgement, Vec<Onset>)> {
+    fn judge_slow(&self, time: i64, fleet: &Fleet, hosts_min: u64) -> Option<(Significance, Vec<Onset>)> {
         let hosts_min = SLOW_HOSTS_MIN.max(hosts_min);
         let host = self.within(time - 1, time).next()?.host;
         let pairs = fleet.traits_of(host);
         let tests = (pairs.len() * SLOW_WINDOWS_MS.len()) as f64;
         for window in SLOW_WINDOWS_MS {
-            let still_fails = |onset: &&Onset| fleet.still_fails(onset);
+            let still_fails = |onset: &&Onset| onset.still_fails(fleet);
             let all: Vec<&Onset> =
                 self.within(time - window, time).filter(still_fails).take(SLOW_ONSETS_MAX + 1).collect();
             if (all.len() as u64) < hosts_min || all.len() > SLOW_ONSETS_MAX {
@@ -239,7 +147,7 @@ impl Onsets {
                 let alike = |onset: &&&Onset| fleet.knows(onset.host, *pair) == Knows::Yes;
                 let core: Vec<Onset> = all.iter().filter(alike).map(|onset| (*onset).clone()).collect();
                 let expected = (with + without) as f64 * fleet_with as f64 / fleet_known.max(1) as f64;
-                let judgement = Judgement {
+                let significance = Significance {
                     method: Method::Concentration,
                     rule: None,
                     window_secs: (window / 1000).unsigned_abs(),
@@ -251,7 +159,7 @@ impl Onsets {
                     history_active_quarter_hours: 0,
                     p_well_kept: rounded(p_value),
                 };
-                return Some((judgement, core));
+                return Some((significance, core));
             }
         }
         None
@@ -259,8 +167,8 @@ impl Onsets {
 
     /// Hosts that newly fail at one update, against all attempts at it: what the fleet's failures at any update predict
     /// for so many attempts. A day is looked at.
-    fn judge_subject(&self, subject: StringId, end: i64, view: View<'_>) -> Option<(Judgement, Vec<Onset>)> {
-        let View { fleet, config, .. } = view;
+    fn judge_subject(&self, subject: StringId, end: i64, view: FleetView<'_>) -> Option<(Significance, Vec<Onset>)> {
+        let FleetView { fleet, config, .. } = view;
         // Of other subjects nobody says when they succeed.
         if !fleet.strings.text(subject).starts_with("update:") {
             return None;
@@ -268,7 +176,7 @@ impl Onsets {
         let (begin, from) = (end - secs_to_ms(config.horizon_secs), end - DAY_MS);
         let at_it = |onset: &&Onset| onset.subject == subject;
         let core: Vec<Onset> =
-            self.within(from, end).filter(at_it).filter(|onset| fleet.still_fails(onset)).cloned().collect();
+            self.within(from, end).filter(at_it).filter(|onset| onset.still_fails(fleet)).cloned().collect();
         let seen = core.len() as u64;
         if seen < config.min_hosts || core.iter().any(|onset| onset.late) {
             return None;
@@ -304,7 +212,7 @@ impl Onsets {
         let by_itself = if before > 0 { gamma_poisson_tail(seen, before as f64, days, 1.0) } else { 0.0 };
         // Each update that is tried is one more that could stand out by chance.
         let alpha = config.alpha / fleet.attempts.live().max(1) as f64;
-        let judgement = Judgement {
+        let significance = Significance {
             method: Method::SameUpdate,
             rule: None,
             window_secs: (DAY_MS / 1000).unsigned_abs(),
@@ -316,18 +224,18 @@ impl Onsets {
             history_active_quarter_hours: fleet.activity.quarters_between(begin, end),
             p_well_kept: by_others.p_well_kept.max(by_itself),
         };
-        (judgement.p_well_kept < judgement.alpha).then_some((judgement, core))
+        (significance.p_well_kept < significance.alpha).then_some((significance, core))
     }
 
-    fn judge_window(&self, end: i64, window_secs: u64, view: View<'_>) -> Option<Judgement> {
+    fn judge_window(&self, end: i64, window_secs: u64, view: FleetView<'_>) -> Option<Significance> {
         let config = view.config;
         let from = end - secs_to_ms(window_secs);
         let seen = self.within(from, end).count() as u64;
         if seen < config.min_hosts {
             return None;
         }
-        let judgement = self.compare(seen, from, end, Method::GammaPoisson, view);
-        if judgement.p_well_kept >= judgement.alpha {
+        let significance = self.compare(seen, from, end, Method::GammaPoisson, view);
+        if significance.p_well_kept >= significance.alpha {
             return None;
         }
         // Only hosts that still fail are news. They are counted where all together stand out, since this asks each host.
@@ -335,18 +243,18 @@ impl Onsets {
         if failing < config.min_hosts {
             return None;
         }
-        let judgement = self.compare(failing, from, end, Method::GammaPoisson, view);
-        (judgement.p_well_kept < judgement.alpha).then_some(judgement)
+        let significance = self.compare(failing, from, end, Method::GammaPoisson, view);
+        (significance.p_well_kept < significance.alpha).then_some(significance)
     }
 
     /// Onsets after `from` up to `to` of hosts that have not recovered since.
     fn still_failing(&self, from: i64, to: i64, fleet: &Fleet) -> u64 {
-        self.within(from, to).filter(|onset| fleet.still_fails(onset)).count() as u64
+        self.within(from, to).filter(|onset| onset.still_fails(fleet)).count() as u64
     }
 
     /// The floor for small fleets, where a day's window is all that there is.
-    fn judge_share(&self, end: i64, view: View<'_>) -> Option<Judgement> {
-        let View { fleet, config, .. } = view;
+    fn judge_share(&self, end: i64, view: FleetView<'_>) -> Option<Significance> {
+        let FleetView { fleet, config, .. } = view;
         let from = end - DAY_MS;
         let seen = self.still_failing(from, end, fleet);
         let enough = seen >= config.min_hosts
@@ -355,8 +263,8 @@ impl Onsets {
     }
 
     /// Compares with the week before the window and what is believed of any fleet.
-    pub(super) fn compare(&self, seen: u64, from: i64, end: i64, method: Method, view: View<'_>) -> Judgement {
-        let View { fleet, config, .. } = view;
+    pub(super) fn compare(&self, seen: u64, from: i64, end: i64, method: Method, view: FleetView<'_>) -> Significance {
+        let FleetView { fleet, config, .. } = view;
         let begin = end - secs_to_ms(config.horizon_secs);
         // Hosts heard of late had a week to fail, not the window: so had all those that were caught up with meanwhile, and
         // who was away brings all that was tried then.
@@ -370,10 +278,10 @@ impl Onsets {
         let history_end = from - 15 * 60 * 1000;
         let history_hosts = self.within(begin, history_end).count() as u64;
         let rate = |hosts, chance| Rate { hosts, chance };
-        // A host that failed was active, whatever the books say.
+        // A host that failed was active, even where no activity was counted.
         let chance = exposure(from, end).max(seen as f64);
-        // On a Patch Tuesday a scan brings several updates, each of which may fail: what is no wonder by either count of
-        // chances is none.
+        // On a Patch Tuesday a scan brings several updates, each of which may fail: a number of hosts must be improbable by
+        // both counts of chances.
         let tried = |from, to| fleet.activity.attempts_between(from, to) as f64;
         let tried_now = tried(from, end).max(seen as f64) * exposure(from, end)
             / (fleet.activity.quarters_between(from, end) as f64).max(1.0);
@@ -383,7 +291,7 @@ impl Onsets {
         // Each newly failing host is one more look: a large fleet would else be woken by chance alone.
         let looks = (history_hosts as f64 * DAY_MS as f64 / (end - begin) as f64).max(1.0);
         let alpha = if method == Method::SmallFleet { config.small_fleet_alpha } else { config.alpha / looks };
-        Judgement {
+        Significance {
             method,
             rule: None,
             window_secs: ((end - from) / 1000).unsigned_abs(),
@@ -399,20 +307,20 @@ impl Onsets {
 
     /// The stretch of the window that stands out most, which is when the outbreak began: whoever failed in the window
     /// before it is a bystander, and stays one whatever the order in which records come.
-    fn narrow(&self, judgement: Judgement, end: i64, view: View<'_>) -> (Judgement, Vec<Onset>) {
+    fn narrow(&self, significance: Significance, end: i64, view: FleetView<'_>) -> (Significance, Vec<Onset>) {
         let config = view.config;
-        let in_window = self.within(end - secs_to_ms(judgement.window_secs), end);
-        let core: Vec<Onset> = in_window.filter(|onset| view.fleet.still_fails(onset)).cloned().collect();
+        let in_window = self.within(end - secs_to_ms(significance.window_secs), end);
+        let core: Vec<Onset> = in_window.filter(|onset| onset.still_fails(view.fleet)).cloned().collect();
         let starts = 1..=core.len().saturating_sub(usize::try_from(config.min_hosts).unwrap_or(usize::MAX));
         let narrower = starts.map(|first| {
             let seen = (core.len() - first) as u64;
             let from = core[first].time - 1; // - 1, since a window begins after its start
-            (first, self.compare(seen, from, end, judgement.method, view))
+            (first, self.compare(seen, from, end, significance.method, view))
         });
         let best = narrower.min_by(|(_, a), (_, b)| a.p_value.total_cmp(&b.p_value));
         match best {
-            Some((first, best)) if best.p_value < judgement.p_value => (best, core[first..].to_vec()),
-            _ => (judgement, core),
+            Some((first, best)) if best.p_value < significance.p_value => (best, core[first..].to_vec()),
+            _ => (significance, core),
         }
     }
 
@@ -421,7 +329,7 @@ impl Onsets {
     /// before: where fewer hosts failed at a subject then than now, they are its beginning.
     pub(super) fn take(
         &mut self,
-        judgement: Judgement,
+        significance: Significance,
         core: Vec<Onset>,
         end: i64,
         config: &DetectorConfig,
@@ -443,7 +351,7 @@ impl Onsets {
             }
         }
         let onsets = keys.iter().filter_map(|key| self.0.remove(key)).collect();
-        Cluster { judgement, onsets }
+        Cluster { significance, onsets }
     }
 
     /// Takes out the onset of a host at that time.
@@ -452,17 +360,13 @@ impl Onsets {
     }
 
     /// A cluster of just these.
-    pub(super) fn take_exactly(&mut self, judgement: Judgement, onsets: &[Onset]) -> Cluster {
+    pub(super) fn take_exactly(&mut self, significance: Significance, onsets: &[Onset]) -> Cluster {
         let onsets = onsets.iter().filter_map(|onset| self.0.remove(&(onset.time, onset.host))).collect();
-        Cluster { judgement, onsets }
+        Cluster { significance, onsets }
     }
 
     /// Whether this onset is still here.
     pub(super) fn has(&self, onset: &Onset) -> bool {
         self.0.contains_key(&(onset.time, onset.host))
     }
-}
-
-pub(super) fn secs_to_ms(secs: u64) -> i64 {
-    i64::try_from(secs).unwrap_or(i64::MAX / 4000).saturating_mul(1000)
 }

@@ -17,17 +17,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use wulog_schemas::alert::Factor;
 
 use super::activity::quarter;
-use super::apart::are_separate;
 use super::config::DetectorConfig;
-use super::evidence::DAY_MS;
-use super::fleet::{Fleet, Host, HostIndex, Knows, Verdict};
-use super::incident::{Incident, Member};
-use super::sets::Pair;
+use super::dimension_sets::Pair;
+use super::durations::DAY_MS;
+use super::fleet::{Fleet, FleetHost, HostIndex, Knows, Novelty};
+use super::fleet_view::FleetView;
+use super::incident::{CAUSE_COVERAGE_MIN, Incident};
+use super::member::{Member, Members};
+use super::separate_causes::are_separate;
 use super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
 use super::strings::StringId;
-pub(super) use super::tally::Value;
-use super::tally::{Tally, subjects_of};
-use super::view::View;
+use super::tally::{Tally, Value, subjects_of};
 
 /// Factors listed in a document.
 const FACTORS_MAX: usize = 8;
@@ -46,12 +46,6 @@ pub(super) const CAUSE_HOSTS_MIN: u64 = 10;
 const CAUSE_P_MAX: f64 = 1e-6;
 /// Both parts of a split must be explained so well.
 const SPLIT_P_MAX: f64 = 1e-3;
-/// Not all: a bystander may have come in before the cause was known.
-pub(super) const CAUSE_COVERAGE_MIN: f64 = 0.9;
-
-/// Some hosts of an incident, by number.
-pub(super) type Members = BTreeMap<HostIndex, Member>;
-
 /// The comparison of an incident's hosts with the healthy ones.
 pub(super) struct Comparison {
     pub(super) factors: Vec<Factor>,
@@ -68,12 +62,12 @@ pub(super) struct Comparison {
     pub(super) unreadable: u64,
     pub(super) same_subject_succeeded: u64,
     pub(super) same_first_factor_healthy: u64,
-    pub(super) said: Said,
+    pub(super) said: SummaryCounts,
 }
 
 /// What the summary says: who tried what, and how it ended.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Said {
+pub(super) struct SummaryCounts {
     /// The update at which most hosts fail, where nearly all do.
     pub(super) subject: Option<StringId>,
     /// Affected hosts with the first factor.
@@ -108,13 +102,13 @@ struct Groups {
     chronic: u64,
 }
 
-pub(super) fn compare(incident: &Incident, view: View<'_>) -> Comparison {
+pub(super) fn compare(incident: &Incident, view: FleetView<'_>) -> Comparison {
     compare_members(&incident.members, incident, view)
 }
 
 /// Compares some of the incident's hosts; the others are neither affected nor healthy.
-pub(super) fn compare_members(members: &Members, incident: &Incident, view: View<'_>) -> Comparison {
-    let View { fleet, config, .. } = view;
+pub(super) fn compare_members(members: &Members, incident: &Incident, view: FleetView<'_>) -> Comparison {
+    let FleetView { fleet, config, .. } = view;
     let from = incident.onset - DAY_MS;
     let groups = groups(incident, fleet, from);
     let (mut candidates, forgotten) = candidates(members, &groups.healthy, fleet, from);
@@ -166,7 +160,7 @@ fn forgotten_successes(subject: StringId, known: u64, fleet: &Fleet) -> u64 {
     if ever <= known {
         return 0;
     }
-    let is_counted = |host: &&Host| {
+    let is_counted = |host: &&FleetHost| {
         host.succeeded().any(|known| known == subject)
             && !host.failing().iter().any(|failing| failing.subject == subject)
     };
@@ -174,7 +168,13 @@ fn forgotten_successes(subject: StringId, known: u64, fleet: &Fleet) -> u64 {
 }
 
 /// Counts what the summary says.
-fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fleet: &Fleet, from: i64) -> Said {
+fn said(
+    members: &Members,
+    first: Option<&Candidate>,
+    healthy: &[HostIndex],
+    fleet: &Fleet,
+    from: i64,
+) -> SummaryCounts {
     let mut counts: BTreeMap<StringId, u64> = BTreeMap::new();
     for member in members.values() {
         for subject in subjects_of(member.onset.host, member, fleet) {
@@ -204,7 +204,7 @@ fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fle
     } else {
         others_tried += forgotten.min(others_healthy - others_tried);
     }
-    Said {
+    SummaryCounts {
         subject,
         failed,
         tried: failed + tried_inside,
@@ -219,9 +219,9 @@ fn said(members: &Members, first: Option<&Candidate>, healthy: &[HostIndex], fle
 pub(super) fn second_cause(
     incident: &Incident,
     comparison: &Comparison,
-    view: View<'_>,
+    view: FleetView<'_>,
 ) -> Option<BTreeSet<HostIndex>> {
-    let View { fleet, config, .. } = view;
+    let FleetView { fleet, config, .. } = view;
     if incident.members.len() as u64 != incident.hosts() {
         return None;
     }
@@ -291,7 +291,7 @@ pub(super) fn share_pair(hosts: &Members, pair: Pair, incident: &Incident, fleet
         && hypergeometric_tail(both, affected, with, affected + healthy) <= p_max
 }
 
-fn is_active(host: &Host, from: i64) -> bool {
+fn is_active(host: &FleetHost, from: i64) -> bool {
     !host.unreadable && host.activity.latest().is_some_and(|latest| latest >= quarter(from))
 }
 
@@ -309,8 +309,8 @@ fn groups(incident: &Incident, fleet: &Fleet, from: i64) -> Groups {
         groups.active += 1;
         let of_family = |failing: &super::fleet::Failing| incident.families.contains(&failing.family);
         let mut failing = host.failing().iter();
-        groups.chronic += u64::from(failing.clone().any(|f| of_family(f) && f.verdict == Verdict::Chronic));
-        if !failing.any(|f| of_family(f) || f.verdict == Verdict::Counted) {
+        groups.chronic += u64::from(failing.clone().any(|f| of_family(f) && f.novelty == Novelty::Chronic));
+        if !failing.any(|f| of_family(f) || f.novelty == Novelty::Counted) {
             groups.healthy.push(index);
         }
     }

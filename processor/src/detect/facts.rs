@@ -5,9 +5,10 @@ use wulog_schemas::signal::{FactRef, FailingRef, HostRefRef, NOT_OFFERED, Outcom
 
 use super::Detector;
 use super::budget::ONSET_BYTES;
-use super::evidence::{DAY_MS, Onset, secs_to_ms};
-use super::fleet::{HostIndex, Verdict};
+use super::durations::{DAY_MS, secs_to_ms};
+use super::fleet::{HostIndex, Novelty};
 use super::incident::Recovery;
+use super::onset::Onset;
 use super::strings::StringId;
 use crate::machine::Output;
 
@@ -184,15 +185,15 @@ impl Detector {
         if had_succeeded && is_first {
             self.state.fleet.attempts.failed_after_success(subject);
         }
-        if arrival == Arrival::Away || host.failing_at(place).verdict != Verdict::Waiting {
+        if arrival == Arrival::Away || host.failing_at(place).novelty != Novelty::Waiting {
             return;
         }
         // A member of an open incident that had recovered and fails again is no new host.
         let relapsed = self.state.incidents.all_mut().any(|incident| incident.relapse(index, family, subject));
         let since = host.failing_at(place).since;
         let elsewhere = host.fails_elsewhere(subject, family, log_time - horizon);
-        let chronic = since < log_time - horizon || elsewhere == Some(Verdict::Chronic);
-        host.failing_at(place).verdict = if chronic { Verdict::Chronic } else { Verdict::Counted };
+        let chronic = since < log_time - horizon || elsewhere == Some(Novelty::Chronic);
+        host.failing_at(place).novelty = if chronic { Novelty::Chronic } else { Novelty::Counted };
         if chronic || relapsed || elsewhere.is_some() {
             return;
         }

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::config::DetectorConfig;
-use super::evidence::secs_to_ms;
+use super::durations::secs_to_ms;
 use super::fleet::HostState;
-use super::{State, budget};
-use crate::http::metrics::Figure;
+use super::{DetectorState, budget};
+use crate::machine::Figure;
 
 /// The figures. Labels are families, severities and states: none depends on hosts.
-pub(super) fn figures(state: &State, config: &DetectorConfig) -> Vec<Figure> {
+pub(super) fn figures(state: &DetectorState, config: &DetectorConfig) -> Vec<Figure> {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let plain = |name: &'static str, value: i64| Figure { name, labels: Vec::new(), value };
     let counter = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);

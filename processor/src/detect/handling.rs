@@ -143,7 +143,7 @@ impl Detector {
                 let mut written = Vec::new();
                 // Only compared: an order is no reason to release hosts.
                 let comparison = factors::compare(incident, self.view());
-                self.write(key, Transition::Handled, comparison, &mut written);
+                self.write_document(key, Transition::Handled, comparison, &mut written);
                 let covered = |output: &Output| {
                     serde_json::from_slice::<Alert>(&output.value).is_ok_and(|alert| received.covers(&alert))
                 };

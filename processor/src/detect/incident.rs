@@ -10,19 +10,20 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Level, Related, Transition};
 use wulog_schemas::hresult::Family;
 
-use super::apart::Kind;
 use super::config::DetectorConfig;
-use super::evidence::{Cluster, DAY_MS, Judgement, Onset, secs_to_ms};
-use super::factors::CAUSE_COVERAGE_MIN;
+use super::dimension_sets::Pair;
+use super::durations::{DAY_MS, secs_to_ms};
 use super::fleet::{Fleet, HostIndex, Knows};
-use super::sets::Pair;
+use super::fleet_view::FleetView;
+use super::member::{Member, Members};
+use super::onset::{Distrusted, Onset};
+use super::significance::{Cluster, Significance};
 use super::strings::StringId;
-use super::view::View;
 
 /// A stable incident that gains less than a tenth of its hosts, or fewer than this, keeps quiet until they are all.
 const REGROWTH_HOSTS_MIN: u64 = 3;
 
-/// While an incident spreads, a document follows when it has gained one host in so many ...
+/// While an incident spreads, a document follows once the incident has grown by one host in this many ...
 const GROWTH_SHARE: u64 = 5;
 /// ... and any host after this time, so that no count stays behind.
 const STALE_MS: i64 = 4 * 60 * 60 * 1000;
@@ -30,6 +31,8 @@ const STALE_MS: i64 = 4 * 60 * 60 * 1000;
 /// A subject is an incident's own if so many hosts with its cause failed at it, and at least one in so many.
 const COMMON_HOSTS_MIN: u64 = 2;
 const COMMON_SHARE: u64 = 20;
+/// Not all: a bystander may have come in before the cause was known.
+pub(super) const CAUSE_COVERAGE_MIN: f64 = 0.9;
 /// Where so many hosts fail, nearly all at one subject, a host that fails at another does not belong.
 const CONCENTRATED_HOSTS_MIN: u64 = 3;
 const CONCENTRATED_SHARE: f64 = 0.8;
@@ -42,32 +45,32 @@ pub(super) struct Incident {
     pub(super) id: String,
     /// Family of the failures that opened it; part of its identity.
     pub(super) family: Family,
-    /// What the failing hosts distrust: incidents of two kinds never share a cause.
-    pub(super) kind: Kind,
+    /// The object that the hosts distrust: incidents that differ in it never share a cause.
+    pub(super) distrusted: Distrusted,
     /// That family, and those that turned out to have the same cause.
     pub(super) families: BTreeSet<Family>,
-    pub(super) phase: Phase,
-    pub(super) members: BTreeMap<HostIndex, Member>,
-    /// Affected hosts known by number only: of an incident that was adopted.
-    pub(super) unseen: u64,
+    pub(super) phase: IncidentPhase,
+    pub(super) members: Members,
+    /// Affected hosts known only as a count: those of an adopted incident that no document names.
+    pub(super) unnamed_hosts: u64,
     /// Event time of the earliest failure of a member.
     pub(super) onset: i64,
     /// The onset that an adopted incident's document named: who failed then may be forgotten.
-    pub(super) onset_told: Option<i64>,
+    pub(super) onset_in_document: Option<i64>,
     /// Affected hosts by what they failed at first.
     pub(super) subjects: BTreeMap<StringId, u64>,
     /// A host dimension and the value that all members share, once that is beyond doubt.
     pub(super) cause: Option<Pair>,
-    /// The same as far as can be said of few hosts: it keeps strangers out, but merges and splits nothing.
+    /// A cause that is only likely, since few hosts fail: it keeps other hosts out, but merges and splits nothing.
     pub(super) likely: Option<Pair>,
-    pub(super) judgement: Judgement,
+    pub(super) significance: Significance,
     /// The least severity, from the operator's rules.
     pub(super) severity_min: Level,
     /// Names of the rules that it has met.
     pub(super) rules_met: Vec<String>,
     /// Members when rules were last held against it.
     pub(super) rules_hosts: u64,
-    pub(super) kin: Kin,
+    pub(super) relations: Relations,
     /// Number of the last document.
     pub(super) seq: u32,
     pub(super) opened_at: i64,
@@ -85,7 +88,7 @@ pub(super) struct Incident {
 
 /// What a document calls [`Related`], of which a snapshot can't hold the optional fields.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Kin {
+pub(super) struct Relations {
     pub(super) merged_into: Option<String>,
     pub(super) merged_from: Vec<String>,
     pub(super) split_from: Option<String>,
@@ -94,21 +97,12 @@ pub(super) struct Kin {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Phase {
+pub(super) enum IncidentPhase {
     Spreading,
     Stable,
     Resolved,
     Expired,
     Merged,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Member {
-    pub(super) onset: Onset,
-    pub(super) recovered: bool,
-    /// Whether it has recovered because the update is no longer offered to it: it may trust the certificate as little as
-    /// before.
-    pub(super) withdrawn: bool,
 }
 
 /// Why a host fails at a subject no longer.
@@ -120,7 +114,7 @@ pub(super) enum Recovery {
     Withdrawal,
 }
 
-impl Kin {
+impl Relations {
     pub(super) fn document(&self) -> Related {
         Related {
             merged_into: self.merged_into.clone(),
@@ -133,25 +127,25 @@ impl Kin {
 }
 
 impl Incident {
-    pub(super) fn open(id: String, family: Family, kind: Kind, cluster: Cluster, now: i64) -> Incident {
+    pub(super) fn open(id: String, family: Family, distrusted: Distrusted, cluster: Cluster, now: i64) -> Incident {
         let mut incident = Incident {
             id,
             family,
-            kind,
+            distrusted,
             families: BTreeSet::from([family]),
-            phase: Phase::Spreading,
+            phase: IncidentPhase::Spreading,
             members: BTreeMap::new(),
-            unseen: 0,
+            unnamed_hosts: 0,
             onset: i64::MAX,
-            onset_told: None,
+            onset_in_document: None,
             subjects: BTreeMap::new(),
             cause: None,
             likely: None,
-            judgement: cluster.judgement,
+            significance: cluster.significance,
             severity_min: Level::Low,
             rules_met: Vec::new(),
             rules_hosts: 0,
-            kin: Kin::default(),
+            relations: Relations::default(),
             seq: 0,
             opened_at: now,
             joined_at: now,
@@ -170,30 +164,30 @@ impl Incident {
     /// Begins anew with a cluster of the same cause. Hosts that had recovered and do not fail again leave: who reads
     /// the document asks how many fail now, and since when. The documents before it name them.
     pub(super) fn reopen(&mut self, cluster: Cluster, now: i64) {
-        self.phase = Phase::Spreading;
+        self.phase = IncidentPhase::Spreading;
         self.resolved_at = None;
-        self.judgement = cluster.judgement;
+        self.significance = cluster.significance;
         self.notified_silent = 0;
         self.members.retain(|_, member| !member.recovered);
-        (self.recovered, self.unseen, self.notified_hosts) = (0, 0, 0);
+        (self.recovered, self.unnamed_hosts, self.notified_hosts) = (0, 0, 0);
         self.count_subjects();
-        (self.onset, self.onset_told) = (i64::MAX, None);
+        (self.onset, self.onset_in_document) = (i64::MAX, None);
         for onset in cluster.onsets {
             self.join(onset, now);
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Spreading | Phase::Stable)
+        matches!(self.phase, IncidentPhase::Spreading | IncidentPhase::Stable)
     }
 
     pub(super) fn hosts(&self) -> u64 {
-        self.members.len() as u64 + self.unseen
+        self.members.len() as u64 + self.unnamed_hosts
     }
 
     /// Whether a newly failing host of `family` belongs here.
     pub(super) fn takes(&self, onset: &Onset, family: Family, fleet: &Fleet) -> bool {
-        if !self.is_open() || !self.may_take(onset) || self.kind != Kind::of(onset, fleet) {
+        if !self.is_open() || !self.may_take(onset) || self.distrusted != Distrusted::of(onset, fleet) {
             return false;
         }
         let same_subject = self.commonly_fails_at(onset.subject, fleet);
@@ -255,10 +249,10 @@ impl Incident {
     }
 
     /// Whether a new cluster is this incident again, ended not long ago: the same cause, or mostly the same subjects.
-    pub(super) fn returns_in(&self, cluster: &Cluster, view: View<'_>) -> bool {
-        let View { fleet, config, now } = view;
+    pub(super) fn returns_in(&self, cluster: &Cluster, view: FleetView<'_>) -> bool {
+        let FleetView { fleet, config, now } = view;
         let forgotten = secs_to_ms(config.expire_secs);
-        let ended = matches!(self.phase, Phase::Resolved | Phase::Expired);
+        let ended = matches!(self.phase, IncidentPhase::Resolved | IncidentPhase::Expired);
         if !ended || self.resolved_at.is_none_or(|resolved| now - resolved > forgotten) {
             return false;
         }
@@ -283,8 +277,8 @@ impl Incident {
             }
             None => {
                 // Of an adopted incident's hosts most are known by number only: this is one of them, if it failed then.
-                if self.unseen > 0 && onset.since <= self.opened_at {
-                    self.unseen -= 1;
+                if self.unnamed_hosts > 0 && onset.since <= self.opened_at {
+                    self.unnamed_hosts -= 1;
                 }
                 *self.subjects.entry(onset.subject).or_default() += 1;
                 self.members.insert(onset.host, Member { onset, recovered: false, withdrawn: false });
@@ -327,32 +321,32 @@ impl Incident {
         }
     }
 
-    /// What is to be told after a host joined, at log time `now`.
+    /// The transition to publish after a host joined, at log time `now`.
     pub(super) fn after_join(&mut self, now: i64, config: &DetectorConfig) -> Option<Transition> {
         let new = self.hosts() - self.notified_hosts.min(self.hosts());
         let since_told = now.saturating_sub(self.notified_at);
         let grown = match self.phase {
-            Phase::Stable => new >= REGROWTH_HOSTS_MIN.max(self.notified_hosts / 10),
+            IncidentPhase::Stable => new >= REGROWTH_HOSTS_MIN.max(self.notified_hosts / 10),
             _ => new > 0 && (new * GROWTH_SHARE >= self.notified_hosts || since_told >= STALE_MS),
         };
         if !grown || since_told < secs_to_ms(config.quiet_secs) || !self.is_open() {
             return None;
         }
-        self.phase = Phase::Spreading;
+        self.phase = IncidentPhase::Spreading;
         Some(Transition::Growing)
     }
 
-    /// What is to be told because time passed: `clock` is the least log time that every raw partition has reached.
+    /// The transition to publish because time passed: `clock` is the least log time that every raw partition has reached.
     pub(super) fn settle(&mut self, clock: i64, config: &DetectorConfig) -> Option<Transition> {
         let since_join = clock - self.joined_at;
         if !self.is_open() {
             return None;
         }
-        // Nobody will hear of hosts that are known by number only.
+        // Adopted hosts known only as a count can never recover, so the share is of named members.
         let all_but_done = self.recovered as f64 >= config.resolve_share * self.members.len() as f64;
         let calm = since_join >= secs_to_ms(config.quiet_secs);
         if all_but_done && calm && self.recovered > 0 {
-            self.phase = Phase::Resolved;
+            self.phase = IncidentPhase::Resolved;
             self.resolved_at = Some(clock);
             return Some(Transition::Resolved);
         }
@@ -360,10 +354,11 @@ impl Incident {
             self.expire(clock);
             return Some(Transition::Expired);
         }
-        // Stragglers are told of once their time has passed too: no host stays out of every document.
-        let untold = self.phase == Phase::Spreading || self.hosts() > self.notified_hosts;
+        // Hosts that joined since the last document are published once the time has passed, so that no host stays out of
+        // every document.
+        let untold = self.phase == IncidentPhase::Spreading || self.hosts() > self.notified_hosts;
         if untold && since_join >= secs_to_ms(config.stable_secs) {
-            self.phase = Phase::Stable;
+            self.phase = IncidentPhase::Stable;
             return Some(Transition::Stable);
         }
         self.after_join(clock, config)
@@ -371,7 +366,7 @@ impl Incident {
 
     /// Gives the incident up at log time `now`.
     pub(super) fn expire(&mut self, now: i64) {
-        self.phase = Phase::Expired;
+        self.phase = IncidentPhase::Expired;
         self.resolved_at = Some(now);
     }
 
@@ -388,9 +383,9 @@ impl Incident {
         without <= (1.0 - CAUSE_COVERAGE_MIN) * (with + without)
     }
 
-    /// Lets go of hosts that have another value than the cause and failed at what no host with it failed at: they came
-    /// in before the cause was known.
-    pub(super) fn let_go(&mut self, cause: Pair, fleet: &Fleet) -> Vec<Onset> {
+    /// Removes the members that have another value than the cause and fail at subjects at which no host with the cause
+    /// fails: they joined before the cause was known.
+    pub(super) fn release_bystanders(&mut self, cause: Pair, fleet: &Fleet) -> Vec<Onset> {
         // A host whose value is not known may have it.
         let has_cause = |host: &HostIndex| fleet.knows(*host, cause) != Knows::No;
         let mut counts: BTreeMap<StringId, u64> = BTreeMap::new();
@@ -411,16 +406,16 @@ impl Incident {
             })
             .map(|(host, _)| *host)
             .collect();
-        self.part_with(&strangers).into_iter().map(|member| member.onset).collect()
+        self.remove_members(&strangers).into_iter().map(|member| member.onset).collect()
     }
 
-    /// Takes hosts out.
-    pub(super) fn part_with(&mut self, hosts: &BTreeSet<HostIndex>) -> Vec<Member> {
+    /// Removes members and returns them.
+    pub(super) fn remove_members(&mut self, hosts: &BTreeSet<HostIndex>) -> Vec<Member> {
         let gone: Vec<Member> = hosts.iter().filter_map(|host| self.members.remove(host)).collect();
         self.recovered -= gone.iter().filter(|member| member.recovered).count() as u64;
         self.notified_hosts = self.notified_hosts.min(self.hosts());
         self.count_subjects();
-        let onsets = self.members.values().map(|member| member.onset.since).chain(self.onset_told);
+        let onsets = self.members.values().map(|member| member.onset.since).chain(self.onset_in_document);
         self.onset = onsets.min().unwrap_or(self.onset);
         gone
     }
@@ -434,7 +429,7 @@ impl Incident {
         let told = self.notified_hosts;
         // The first who failed may be among them.
         self.knows_onset(self.onset);
-        self.unseen += self.part_with(&forgotten).len() as u64;
+        self.unnamed_hosts += self.remove_members(&forgotten).len() as u64;
         self.notified_hosts = told;
     }
 
@@ -445,9 +440,9 @@ impl Incident {
         self.subjects.keys().copied().chain(causes).chain(onsets)
     }
 
-    /// Its earliest failure is known from a document.
+    /// Takes the onset that a document states.
     pub(super) fn knows_onset(&mut self, onset: i64) {
-        self.onset_told = Some(onset);
+        self.onset_in_document = Some(onset);
         self.onset = self.onset.min(onset);
     }
 
@@ -464,7 +459,7 @@ impl Incident {
             self.members.entry(host).and_modify(|known| known.recovered &= member.recovered).or_insert(member);
         }
         self.recovered = self.members.values().filter(|member| member.recovered).count() as u64;
-        self.unseen += std::mem::take(&mut other.unseen);
+        self.unnamed_hosts += std::mem::take(&mut other.unnamed_hosts);
         self.count_subjects();
         self.families.append(&mut other.families.clone());
         self.onset = self.onset.min(other.onset);
@@ -475,11 +470,11 @@ impl Incident {
                 self.rules_met.push(rule.clone());
             }
         }
-        other.phase = Phase::Merged;
-        other.kin.merged_into = Some(self.id.clone());
+        other.phase = IncidentPhase::Merged;
+        other.relations.merged_into = Some(self.id.clone());
         if other.seq > 0 {
-            self.kin.merged_from.push(other.id.clone());
-            self.kin.merged_from.append(&mut other.kin.merged_from.clone());
+            self.relations.merged_from.push(other.id.clone());
+            self.relations.merged_from.append(&mut other.relations.merged_from.clone());
         }
     }
 }

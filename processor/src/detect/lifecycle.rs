@@ -10,29 +10,33 @@ use wulog_schemas::host::hex_digest;
 use wulog_schemas::hresult::Family;
 use wulog_schemas::topic::Topic;
 
-use super::apart::{Kind, may_be_separate};
 use super::document::{self, Context};
-use super::evidence::{Cluster, DAY_MS, Onset, secs_to_ms};
-use super::factors::{self, Comparison, Value};
-use super::fit;
+use super::document_size;
+use super::durations::{DAY_MS, secs_to_ms};
+use super::factors::{self, Comparison};
+use super::fleet_view::FleetView;
 use super::incident::Incident;
 use super::incidents::Key;
-use super::view::View;
+use super::onset::Distrusted;
+use super::onset::Onset;
+use super::separate_causes::may_be_separate;
+use super::significance::Cluster;
+use super::tally::Value;
 use super::{Detector, HEARD_LATE_MS, rules, silence};
 use crate::bounds::DOCUMENT_BYTES_MAX;
 use crate::machine::Output;
 
-/// A cluster that does not convince is looked at again this often: healthy hosts are heard of meanwhile.
+/// Interval after which a cluster that is not significant is judged again: healthy hosts have reported meanwhile.
 const LOOK_AGAIN_MS: i64 = 60 * 60 * 1000;
 /// Moments at which the past is judged after a backlog.
 const PAST_LOOKS_MAX: usize = 500;
-/// A value that most have, and hardly by chance.
+/// Coverage and p-value from which a shared value is a likely cause.
 const LIKELY_COVERAGE: f64 = 0.75;
 const LIKELY_P_MAX: f64 = 0.01;
 
-/// A cluster that chance could have made, as far as is known.
+/// A cluster that is not significant, and when its hosts were last compared.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Refused {
+pub(super) struct UnconvincingCluster {
     hosts: u64,
     /// Event time of its latest failure.
     time: i64,
@@ -59,7 +63,7 @@ impl Detector {
                 transition => transition,
             };
             if let Some(transition) = transition {
-                self.tell(key, transition, out);
+                self.publish(key, transition, out);
             }
             return;
         }
@@ -81,7 +85,8 @@ impl Detector {
     /// Looks whether the loose onsets around `time` are a cluster.
     fn judge(&mut self, time: i64, family: Family, out: &mut Vec<Output>) {
         let onsets = self.state.onsets.entry(family).or_default();
-        if let Some(cluster) = onsets.cluster_at(time, View::new(&self.state.fleet, &self.config, self.state.log_time))
+        if let Some(cluster) =
+            onsets.cluster_at(time, FleetView::new(&self.state.fleet, &self.config, self.state.log_time))
         {
             self.open(cluster, family, out);
         }
@@ -101,14 +106,15 @@ impl Detector {
             family,
             &incidents,
             onsets,
-            View::new(&self.state.fleet, &self.config, self.state.log_time),
+            FleetView::new(&self.state.fleet, &self.config, self.state.log_time),
         ) {
             self.open(cluster, family, out);
         }
     }
 
     /// Looks at onsets that were heard of late. They wait for a tick, since what brought them (a first installation, a
-    /// backlog) is about to bring the rest of the fleet: the first three hosts of it are no picture.
+    /// backlog) is about to bring the rest of the fleet: judging the first three hosts would compare them with a mostly
+    /// unknown fleet.
     pub(super) fn judge_late(&mut self, out: &mut Vec<Output>) {
         for (family, time) in std::mem::take(&mut self.state.unjudged) {
             self.judge(time, family, out);
@@ -132,12 +138,12 @@ impl Detector {
             for time in times.into_iter().rev().step_by(step).collect::<Vec<i64>>().into_iter().rev() {
                 let Some(onsets) = self.state.onsets.get_mut(&family) else { continue };
                 let Some(cluster) =
-                    onsets.cluster_at(time, View::new(&self.state.fleet, &self.config, self.state.log_time))
+                    onsets.cluster_at(time, FleetView::new(&self.state.fleet, &self.config, self.state.log_time))
                 else {
                     continue;
                 };
                 let fleet = &self.state.fleet;
-                let failing = cluster.onsets.iter().filter(|onset| fleet.still_fails(onset)).count() as u64;
+                let failing = cluster.onsets.iter().filter(|onset| onset.still_fails(fleet)).count() as u64;
                 if failing >= self.config.min_hosts && 2 * failing >= cluster.onsets.len() as u64 {
                     self.open(cluster, family, out);
                 } else {
@@ -149,36 +155,37 @@ impl Detector {
         }
     }
 
-    /// Has clusters looked at again that did not convince.
-    pub(super) fn judge_refused(&mut self) {
+    /// Schedules clusters that were not significant for another judgement.
+    pub(super) fn judge_unconvincing(&mut self) {
         let now = self.state.log_time;
-        self.state.refused.retain(|_, refused| now - refused.time < DAY_MS);
-        for (family, refused) in &self.state.refused {
-            if now - refused.looked_at >= LOOK_AGAIN_MS {
-                self.state.unjudged.entry(*family).or_insert(refused.time);
+        self.state.unconvincing.retain(|_, cluster| now - cluster.time < DAY_MS);
+        for (family, cluster) in &self.state.unconvincing {
+            if now - cluster.looked_at >= LOOK_AGAIN_MS {
+                self.state.unjudged.entry(*family).or_insert(cluster.time);
             }
         }
     }
 
     /// Looks for hosts that failed and are not heard of any more.
     pub(super) fn look_for_silence(&mut self, clock: i64, out: &mut Vec<Output>) {
-        let background = silence::Background::at(View::new(&self.state.fleet, &self.config, clock));
+        let background = silence::Background::at(FleetView::new(&self.state.fleet, &self.config, clock));
         for key in self.state.incidents.keys() {
             let incident = &self.state.incidents[key];
             if !incident.is_open() {
                 continue;
             }
             if let Some(silent) =
-                silence::of_incident(incident, &background, View::new(&self.state.fleet, &self.config, clock))
+                silence::of_incident(incident, &background, FleetView::new(&self.state.fleet, &self.config, clock))
             {
                 self.state.incidents[key].notified_silent = silent;
-                self.tell(key, Transition::Silent, out);
+                self.publish(key, Transition::Silent, out);
             }
         }
         let families: Vec<Family> = self.state.onsets.keys().copied().collect();
         for family in families {
             let Some(onsets) = self.state.onsets.get_mut(&family) else { continue };
-            let cluster = silence::of_loose(onsets, &background, View::new(&self.state.fleet, &self.config, clock));
+            let cluster =
+                silence::of_loose(onsets, &background, FleetView::new(&self.state.fleet, &self.config, clock));
             if let Some(cluster) = cluster {
                 self.open(cluster, family, out);
             }
@@ -194,27 +201,27 @@ impl Detector {
         };
         let again = state.incidents.find(|_, incident| {
             incident.families.contains(&family)
-                && incident.returns_in(&cluster, View::new(&state.fleet, &self.config, now))
+                && incident.returns_in(&cluster, FleetView::new(&state.fleet, &self.config, now))
         });
         if let Some(key) = again {
             state.incidents[key].reopen(cluster, now);
             state.incidents[key].recover_all(&state.fleet);
             self.hold_rules(key, &newest, family);
-            self.tell(key, Transition::Reopened, out);
+            self.publish(key, Transition::Reopened, out);
             return;
         }
-        let rule = cluster.judgement.rule.clone();
+        let rule = cluster.significance.rule.clone();
         let mut incident =
-            Incident::open(self.id_for(family, &cluster.onsets), family, self.kind_of(&cluster), cluster, now);
+            Incident::open(self.id_for(family, &cluster.onsets), family, self.distrusted_by(&cluster), cluster, now);
         incident.recover_all(&self.state.fleet);
-        if !incident.judgement.convinces() && !self.has_a_cause(&incident, newest.time) {
+        if !incident.significance.convinces() && !self.has_a_cause(&incident, newest.time) {
             let onsets = self.state.onsets.entry(family).or_default();
             for member in incident.members.into_values() {
                 onsets.insert(member.onset, self.config.limits.onsets_per_family);
             }
             return;
         }
-        self.state.refused.remove(&family);
+        self.state.unconvincing.remove(&family);
         if rule.is_none()
             && let Some(key) = self.open_with_cause_of(&incident)
         {
@@ -226,7 +233,7 @@ impl Detector {
         self.make_room(out);
         let key = self.state.incidents.push(incident);
         self.hold_rules(key, &newest, family);
-        self.tell(key, Transition::Opened, out);
+        self.publish(key, Transition::Opened, out);
     }
 
     /// An open incident of the same day that has the cause of a new one: both are too small to have a clear cause, and
@@ -234,9 +241,13 @@ impl Detector {
     fn open_with_cause_of(&self, new: &Incident) -> Option<Key> {
         let fleet = &self.state.fleet;
         self.state.incidents.find(|_, open| {
-            let is_close = open.is_open() && open.kind == new.kind && open.families.contains(&new.family);
+            let is_close = open.is_open() && open.distrusted == new.distrusted && open.families.contains(&new.family);
             let is_same_day = new.onset <= open.joined_at + DAY_MS && open.onset <= new.joined_at + DAY_MS;
-            if !is_close || !is_same_day || open.unseen > 0 || may_be_separate(&open.members, &new.members, fleet) {
+            if !is_close
+                || !is_same_day
+                || open.unnamed_hosts > 0
+                || may_be_separate(&open.members, &new.members, fleet)
+            {
                 return false;
             }
             let mut both = open.clone();
@@ -261,14 +272,18 @@ impl Detector {
         }
         incident.recover_all(&self.state.fleet);
         if let Some(transition) = incident.after_join(now, &self.config) {
-            self.tell(key, transition, out);
+            self.publish(key, transition, out);
         }
     }
 
-    /// What most hosts of a cluster distrust.
-    pub(super) fn kind_of(&self, cluster: &Cluster) -> Kind {
-        let servers = cluster.onsets.iter().filter(|onset| Kind::of(onset, &self.state.fleet) == Kind::Server).count();
-        if 2 * servers > cluster.onsets.len() { Kind::Server } else { Kind::Signature }
+    /// The object that most hosts of a cluster distrust.
+    pub(super) fn distrusted_by(&self, cluster: &Cluster) -> Distrusted {
+        let servers = cluster
+            .onsets
+            .iter()
+            .filter(|onset| Distrusted::of(onset, &self.state.fleet) == Distrusted::Server)
+            .count();
+        if 2 * servers > cluster.onsets.len() { Distrusted::Server } else { Distrusted::Signature }
     }
 
     /// Family, host, subject and time of the earliest failure: nothing that grows. A host that an incident let go of has
@@ -290,13 +305,14 @@ impl Detector {
     /// more to compare.
     fn has_a_cause(&mut self, incident: &Incident, time: i64) -> bool {
         let (now, hosts) = (self.state.log_time, incident.hosts());
-        let before = self.state.refused.get(&incident.family);
+        let before = self.state.unconvincing.get(&incident.family);
         if before.is_some_and(|before| hosts * 4 < before.hosts * 5 && now - before.looked_at < LOOK_AGAIN_MS) {
             return false;
         }
-        self.state.refused.insert(incident.family, Refused { hosts, time, looked_at: now });
-        let comparison = factors::compare(incident, View::new(&self.state.fleet, &self.config, self.state.log_time));
-        incident.judgement.convinces_with(comparison.p_shared())
+        self.state.unconvincing.insert(incident.family, UnconvincingCluster { hosts, time, looked_at: now });
+        let comparison =
+            factors::compare(incident, FleetView::new(&self.state.fleet, &self.config, self.state.log_time));
+        incident.significance.convinces_with(comparison.p_shared())
     }
 
     /// Holds the operator's rules against an incident that `onset` has joined. True when one asks for more severity than
@@ -326,33 +342,34 @@ impl Detector {
             let now = self.state.log_time;
             self.state.incidents[key].expire(now);
             let comparison = self.compare(key);
-            self.write(key, Transition::Expired, comparison, out);
+            self.write_document(key, Transition::Expired, comparison, out);
         }
     }
 
-    /// Looks at an incident as a whole and writes what is to be said of it.
-    pub(super) fn tell(&mut self, key: Key, transition: Transition, out: &mut Vec<Output>) {
+    /// Judges an incident as a whole and publishes its document: after a merge or a split, where one is due.
+    pub(super) fn publish(&mut self, key: Key, transition: Transition, out: &mut Vec<Output>) {
         let comparison = self.compare(key);
         if self.state.incidents[key].is_open() {
             if let Some(other) = self.same_cause(key, &comparison) {
                 self.merge(key, other, out);
                 return;
             }
-            if let Some(apart) = self.apart(key, &comparison) {
-                self.split(key, &apart, transition, out);
+            if let Some(hosts) = self.hosts_with_second_cause(key, &comparison) {
+                self.split(key, &hosts, transition, out);
                 return;
             }
         }
-        self.write(key, transition, comparison, out);
+        self.write_document(key, transition, comparison, out);
     }
 
     /// Compares an incident's hosts with the healthy ones. A cause once beyond doubt is not doubted again while
-    /// they share it: late joiners came in through it; who came in before and has nothing of it goes.
+    /// members share it: later members joined because of it, and members without it are released.
     pub(super) fn compare(&mut self, key: Key) -> Comparison {
         let incident = &mut self.state.incidents[key];
-        let comparison = factors::compare(incident, View::new(&self.state.fleet, &self.config, self.state.log_time));
+        let comparison =
+            factors::compare(incident, FleetView::new(&self.state.fleet, &self.config, self.state.log_time));
         incident.cause = incident.cause.filter(|cause| incident.shares(*cause, &self.state.fleet)).or(comparison.cause);
-        // A bystander goes on less than that: he is no worse off alone.
+        // Weaker evidence suffices to release a bystander: the host can still join another incident.
         let likely =
             comparison.factors.first().zip(comparison.values.first()).and_then(|(factor, value)| match value {
                 Value::Host(pair) if factor.coverage >= LIKELY_COVERAGE && factor.p_value <= LIKELY_P_MAX => {
@@ -362,7 +379,7 @@ impl Detector {
             });
         incident.likely = likely;
         let Some(cause) = incident.cause.or(likely) else { return comparison };
-        let strangers = incident.let_go(cause, &self.state.fleet);
+        let strangers = incident.release_bystanders(cause, &self.state.fleet);
         if strangers.is_empty() {
             return comparison;
         }
@@ -377,18 +394,24 @@ impl Detector {
         factors::compare(&self.state.incidents[key], self.view())
     }
 
-    pub(super) fn write(&mut self, key: Key, transition: Transition, comparison: Comparison, out: &mut Vec<Output>) {
+    pub(super) fn write_document(
+        &mut self,
+        key: Key,
+        transition: Transition,
+        comparison: Comparison,
+        out: &mut Vec<Output>,
+    ) {
         let now = self.state.log_time;
         let context = Context {
             fleet: &self.state.fleet,
             certificates: &self.state.certificates,
             config: &self.config,
-            provenance: &self.maker,
+            provenance: &self.provenance,
             names_max: self.names_max(),
             now,
         };
         let alert = document::write(&mut self.state.incidents[key], transition, comparison, &context);
-        self.publish(alert, out);
+        self.send(alert, out);
     }
 
     /// Host names in a document.
@@ -397,12 +420,12 @@ impl Detector {
     }
 
     /// Sends a document, with what operators said of its incident.
-    pub(super) fn publish(&mut self, mut alert: Alert, out: &mut Vec<Output>) {
+    pub(super) fn send(&mut self, mut alert: Alert, out: &mut Vec<Output>) {
         alert.handling = self.state.orders.handling_of(&alert);
         self.state.orders.end_with(&alert);
         out.push(Output {
             topic: Topic::Alerts,
-            value: fit::to_json(&alert, if self.all_hosts { usize::MAX } else { DOCUMENT_BYTES_MAX }).into(),
+            value: document_size::to_json(&alert, if self.all_hosts { usize::MAX } else { DOCUMENT_BYTES_MAX }).into(),
             key: alert.id.into(),
             timestamp_ms: self.state.log_time,
         });

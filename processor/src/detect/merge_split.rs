@@ -6,12 +6,14 @@ use wulog_schemas::alert::Transition;
 use wulog_schemas::hresult::Family;
 
 use super::Detector;
-use super::apart::{are_separate, known_subject};
-use super::evidence::{Cluster, DAY_MS};
+use super::durations::DAY_MS;
 use super::factors::{self, Comparison};
 use super::fleet::HostIndex;
-use super::incident::{Incident, Member, Recovery};
+use super::incident::{Incident, Recovery};
 use super::incidents::Key;
+use super::member::Member;
+use super::separate_causes::{are_separate, known_subject};
+use super::significance::Cluster;
 use crate::machine::Output;
 
 /// When an open incident has a clear cause, hosts of another family that all have it may be that by chance with this
@@ -27,10 +29,12 @@ impl Detector {
         let incidents = &self.state.incidents;
         let this = &incidents[key];
         incidents.find(|at, other| {
-            if at == key || !other.is_open() || this.kin.split_into.contains(&other.id) {
+            if at == key || !other.is_open() || this.relations.split_into.contains(&other.id) {
                 return false;
             }
-            if this.kin.split_from.as_ref() == Some(&other.id) || other.kin.split_from.as_ref() == Some(&this.id) {
+            if this.relations.split_from.as_ref() == Some(&other.id)
+                || other.relations.split_from.as_ref() == Some(&this.id)
+            {
                 return false;
             }
             let (small, large) = if this.hosts() <= other.hosts() { (this, other) } else { (other, this) };
@@ -39,7 +43,7 @@ impl Detector {
             if half(in_both) {
                 return true;
             }
-            if this.kind != other.kind || are_separate(&this.members, &other.members, &self.state.fleet) {
+            if this.distrusted != other.distrusted || are_separate(&this.members, &other.members, &self.state.fleet) {
                 return false;
             }
             let same_subject = small
@@ -88,7 +92,7 @@ impl Detector {
                 gone.members = members;
                 gone.resolved_at = Some(now);
                 self.state.incidents[younger] = gone;
-                self.write(younger, Transition::Merged, comparison, out);
+                self.write_document(younger, Transition::Merged, comparison, out);
                 self.state.incidents[younger].members.clear();
             }
             // Only the incident that is being opened has no document yet.
@@ -101,17 +105,17 @@ impl Detector {
         };
         if let Some(transition) = transition {
             let comparison = self.compare(older);
-            self.write(older, transition, comparison, out);
+            self.write_document(older, transition, comparison, out);
         }
     }
 
     /// Hosts of an incident that have a cause of their own.
-    pub(super) fn apart(&self, key: Key, comparison: &Comparison) -> Option<BTreeSet<HostIndex>> {
+    pub(super) fn hosts_with_second_cause(&self, key: Key, comparison: &Comparison) -> Option<BTreeSet<HostIndex>> {
         let incident = &self.state.incidents[key];
         let whole = incident.cause.is_some()
-            || incident.kin.split_from.is_some()
-            || !incident.kin.merged_from.is_empty()
-            || incident.kin.split_into.len() >= SPLITS_MAX;
+            || incident.relations.split_from.is_some()
+            || !incident.relations.merged_from.is_empty()
+            || incident.relations.split_into.len() >= SPLITS_MAX;
         if whole {
             return None;
         }
@@ -127,13 +131,13 @@ impl Detector {
     pub(super) fn split(
         &mut self,
         key: Key,
-        apart: &BTreeSet<HostIndex>,
+        hosts: &BTreeSet<HostIndex>,
         transition: Transition,
         out: &mut Vec<Output>,
     ) {
         let now = self.state.log_time;
         let incident = &mut self.state.incidents[key];
-        let gone: Vec<Member> = incident.part_with(apart);
+        let gone: Vec<Member> = incident.remove_members(hosts);
         // The two causes may differ in their families: that is often what tells them apart.
         let families: BTreeSet<Family> = gone.iter().map(|member| member.onset.family).collect();
         let hosts_of = |family: &Family| gone.iter().filter(|member| member.onset.family == *family).count();
@@ -145,25 +149,25 @@ impl Detector {
         let recovered: Vec<(HostIndex, Recovery)> =
             gone.iter().filter(|member| member.recovered).map(|member| (member.onset.host, recovery(member))).collect();
         let cluster = Cluster {
-            judgement: incident.judgement.clone(),
+            significance: incident.significance.clone(),
             onsets: gone.into_iter().map(|member| member.onset).collect(),
         };
         let mut other =
-            Incident::open(self.id_for(family, &cluster.onsets), family, self.kind_of(&cluster), cluster, now);
+            Incident::open(self.id_for(family, &cluster.onsets), family, self.distrusted_by(&cluster), cluster, now);
         other.families = families;
         recovered.into_iter().for_each(|(host, why)| other.recover(host, why, &self.state.fleet));
         let incident = &mut self.state.incidents[key];
         other.joined_at = incident.joined_at;
         other.severity_min = incident.severity_min;
         other.rules_met.clone_from(&incident.rules_met);
-        other.kin.split_from = Some(id);
-        incident.kin.split_into.push(other.id.clone());
+        other.relations.split_from = Some(id);
+        incident.relations.split_into.push(other.id.clone());
         let transition = if transition == Transition::Opened { transition } else { Transition::Split };
         let comparison = self.compare(key);
-        self.write(key, transition, comparison, out);
+        self.write_document(key, transition, comparison, out);
         self.make_room(out);
         let last = self.state.incidents.push(other);
         let comparison = self.compare(last);
-        self.write(last, Transition::Opened, comparison, out);
+        self.write_document(last, Transition::Opened, comparison, out);
     }
 }

@@ -19,42 +19,47 @@
 //! history; when it says that it is caught up, what still fails and began within seven days counts.
 //!
 //! **Time.** Windows are event time, so records may come out of order. An incident opens at the signal that completes
-//! the evidence; what is heard of late is judged at the next tick, when its neighbours have been heard of too. The clock is the least log time over all
+//! the evidence; failures that arrive late are
+//! judged at the next tick, when the other hosts of the same backlog have arrived too. The clock is the least log time over all
 //! partitions of `wulog.raw`, once each has been heard of; it moves on ticks, and it only settles and expires. Before
 //! every partition has been heard of nothing settles.
 //!
-//! **Bounds** are in [`Limits`]; memory has one budget, and `budget` decides which hosts give way. What no signal can be read from is counted and ignored, and so is a record that the
-//! shell skips: a document on the alerts topic would be an alert about nothing.
+//! **Bounds** are in [`Limits`]; memory has one budget, and `budget` decides which hosts give way. A record that holds no signal is counted and ignored, and so is
+//! a record that the shell skips: a document on the alerts topic would be an alert about nothing.
 
 mod certificates;
 mod facts;
 mod backlog;
 mod clocks;
+mod durations;
 mod fleet;
-mod name;
-mod sets;
+mod host_name;
+mod dimension_sets;
 mod strings;
-mod lookup;
+mod number_index;
 mod activity;
 mod attempts;
-mod prior;
+mod expected_failures;
+mod onset;
+mod significance;
 mod evidence;
 mod rules;
 mod silence;
 mod lifecycle;
 mod merge_split;
+mod member;
 mod incident;
 mod incidents;
 mod tally;
 mod factors;
-mod apart;
+mod separate_causes;
 mod document;
-mod fit;
+mod document_size;
 pub(crate) mod remedy;
-mod symbol;
-mod view;
-mod adopt;
-mod running;
+mod code_symbol;
+mod fleet_view;
+mod rebuilt_incidents;
+mod recorded_config;
 mod handling;
 mod budget;
 mod figures;
@@ -75,22 +80,24 @@ pub(crate) use rules::{is_subject, unreported};
 
 use backlog::Backlog;
 use certificates::{Certificates, Warnings};
-use evidence::{DAY_MS, Onsets, secs_to_ms};
+use durations::{DAY_MS, secs_to_ms};
+use evidence::Onsets;
 use fleet::Fleet;
+use fleet_view::FleetView;
 use handling::Orders;
 use incidents::Incidents;
-use lifecycle::Refused;
-use running::Recorded;
-use view::View;
+use lifecycle::UnconvincingCluster;
+use recorded_config::RecordedConfig;
 
-use crate::http::metrics::Figure;
 use crate::log_time::LogClock;
+use crate::machine::Figure;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::question::{Answer, Question};
 
-/// A failure heard of so long after the fact comes out of a backlog. A provisional one waits 5 minutes for its outcome.
+/// A failure that arrives this long after its event time comes out of a backlog. Longer than the 5 minutes for which a
+/// provisional failure waits for its outcome.
 const HEARD_LATE_MS: i64 = 15 * 60 * 1000;
-/// Times outside 2000-2100 are no times: nothing computed from them means anything.
+/// Valid times: the years 2000 to 2100. Signals with other times are counted and ignored.
 const TIMES_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
 /// How often the fleet is searched for hosts that failed and went silent.
 const SILENCE_EVERY_MS: i64 = 6 * 60 * 60 * 1000;
@@ -98,27 +105,27 @@ const SILENCE_EVERY_MS: i64 = 6 * 60 * 60 * 1000;
 /// The machine that turns signals into alerts.
 #[derive(Clone, Debug)]
 pub struct Detector {
-    /// What this process was started with.
-    given: DetectorConfig,
-    given_maker: Provenance,
-    /// What it runs with: the newest configuration on the signals log, or what was given while there is none.
+    /// The configuration that this process was started with.
+    start_config: DetectorConfig,
+    start_provenance: Provenance,
+    /// The configuration in use: the newest one on the signals log, or `start_config` while the log has none.
     config: DetectorConfig,
-    maker: Provenance,
-    /// Documents name all hosts, whatever the configuration says.
+    provenance: Provenance,
+    /// True where documents name all hosts, whatever the configuration says.
     all_hosts: bool,
     /// Whether rules that cannot fire were named in the process's log.
     unreported_named: bool,
-    /// What was told of hosts and signals that gave way to a bound.
-    told: Counts,
-    state: State,
+    /// The counts at the last notice about hosts and signals that were dropped for a bound.
+    noticed: DetectorCounts,
+    state: DetectorState,
 }
 
 /// Everything that a snapshot holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct State {
+struct DetectorState {
     fleet: Fleet,
     onsets: BTreeMap<Family, Onsets>,
-    /// Families with onsets heard of late that no window has been laid on yet, and the time of the latest.
+    /// Families with late onsets that are not judged yet, and the time of the latest of these onsets.
     unjudged: BTreeMap<Family, i64>,
     incidents: Incidents,
     /// Log time reached by each raw partition.
@@ -133,24 +140,24 @@ struct State {
     silence_looked_at: i64,
     /// Hosts that are being caught up with.
     backlog: Backlog,
-    /// Clusters that do not convince yet, by family.
-    refused: BTreeMap<Family, Refused>,
-    /// What the signals log says of the configuration.
-    recorded: Option<Recorded>,
-    /// What operators said of incidents.
+    /// Clusters that are not significant yet, by family.
+    unconvincing: BTreeMap<Family, UnconvincingCluster>,
+    /// The newest configuration record of the signals log.
+    recorded: Option<RecordedConfig>,
+    /// The orders of operators: acknowledgements, silences and notes.
     orders: Orders,
-    /// What the hosts trust, as far as they send inventories.
+    /// The certificates that hosts trust, as far as hosts send inventories.
     certificates: Certificates,
-    /// What inventories warn of.
+    /// The warnings that inventories give rise to.
     warnings: Warnings,
-    counts: Counts,
+    counts: DetectorCounts,
     /// Memory of onsets and members of incidents, as counted at the last tick and added to since.
     bytes_beside: u64,
 }
 
-/// What the detector has ignored or forgotten, for metrics.
+/// Counts of the records, hosts and strings that the detector has ignored or forgotten, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct DetectorCounts {
     /// Records that are no signal.
     pub unreadable: u64,
     /// Signals whose times are outside 2000-2100.
@@ -175,7 +182,7 @@ impl Machine for Detector {
     type Config = DetectorConfig;
 
     fn new(config: &DetectorConfig, _partition: i32, _partitions: i32) -> Detector {
-        Detector::of(config, State::new())
+        Detector::of(config, DetectorState::new())
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
@@ -204,7 +211,8 @@ impl Machine for Detector {
         bytes: &[u8],
     ) -> Result<Detector, SnapshotError> {
         let refuse = |reason: String| SnapshotError { machine: Self::NAME, reason };
-        let (mut state, rest) = postcard::take_from_bytes::<State>(bytes).map_err(|error| refuse(error.to_string()))?;
+        let (mut state, rest) =
+            postcard::take_from_bytes::<DetectorState>(bytes).map_err(|error| refuse(error.to_string()))?;
         if !rest.is_empty() {
             return Err(refuse(format!("{} bytes too many", rest.len())));
         }
@@ -213,11 +221,16 @@ impl Machine for Detector {
     }
 
     fn input_due(&self) -> Option<Output> {
-        running::record_due(&self.given, &self.given_maker, self.state.recorded.as_ref(), self.state.log_time)
+        recorded_config::record_due(
+            &self.start_config,
+            &self.start_provenance,
+            self.state.recorded.as_ref(),
+            self.state.log_time,
+        )
     }
 
     fn take_notices(&mut self) -> Vec<String> {
-        budget::take_notices(self.state.counts, &mut self.told)
+        budget::take_notices(self.state.counts, &mut self.noticed)
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -234,7 +247,8 @@ impl Machine for Detector {
         let (documents, warnings): (Vec<Alert>, Vec<Alert>) =
             documents.into_iter().partition(|document| document.kind.is_failures());
         warnings.iter().for_each(|document| self.state.warnings.adopt(document));
-        let adopted = adopt::adopt(&documents, &mut self.state.incidents, &mut self.state.fleet, &self.config);
+        let adopted =
+            rebuilt_incidents::adopt(&documents, &mut self.state.incidents, &mut self.state.fleet, &self.config);
         for incident in self.state.incidents.all_mut() {
             incident.severity_min = incident.severity_min.max(self.config.severity_of(&incident.rules_met));
         }
@@ -242,9 +256,9 @@ impl Machine for Detector {
     }
 }
 
-impl State {
-    fn new() -> State {
-        State {
+impl DetectorState {
+    fn new() -> DetectorState {
+        DetectorState {
             fleet: Fleet::new(),
             onsets: BTreeMap::new(),
             unjudged: BTreeMap::new(),
@@ -255,41 +269,49 @@ impl State {
             clock: 0,
             silence_looked_at: 0,
             backlog: Backlog::default(),
-            refused: BTreeMap::new(),
+            unconvincing: BTreeMap::new(),
             recorded: None,
             orders: Orders::default(),
             certificates: Certificates::default(),
             warnings: Warnings::default(),
-            counts: Counts::default(),
+            counts: DetectorCounts::default(),
             bytes_beside: 0,
         }
     }
 }
 
 impl Detector {
-    fn of(given: &DetectorConfig, state: State) -> Detector {
-        let given_maker = running::provenance_of(given);
-        let running = state.recorded.as_ref().and_then(Recorded::running);
-        let (config, maker) = running.unwrap_or_else(|| (given.clone(), given_maker.clone()));
-        let (given, told) = (given.clone(), state.counts);
-        Detector { given, given_maker, config, maker, all_hosts: false, unreported_named: false, told, state }
+    fn of(start_config: &DetectorConfig, state: DetectorState) -> Detector {
+        let start_provenance = recorded_config::provenance_of(start_config);
+        let running = state.recorded.as_ref().and_then(RecordedConfig::running);
+        let (config, provenance) = running.unwrap_or_else(|| (start_config.clone(), start_provenance.clone()));
+        Detector {
+            start_config: start_config.clone(),
+            start_provenance,
+            config,
+            provenance,
+            all_hosts: false,
+            unreported_named: false,
+            noticed: state.counts,
+            state,
+        }
     }
 
-    /// The same, but its documents name all affected hosts, however many they are.
+    /// This detector, with documents that name all affected hosts, however many they are.
     #[must_use]
     pub fn naming_all_hosts(mut self) -> Detector {
         self.all_hosts = true;
         self
     }
 
-    /// Says what is still open: the last word of a detector whose records have ended, as those of a replay do.
+    /// Writes a status document of each open incident. Called where records end, as in a replay.
     pub fn finish(&mut self, out: &mut Vec<Output>) {
         self.name_unreported();
         self.judge_past(out);
         self.judge_late(out);
         for key in self.state.incidents.keys() {
             if self.state.incidents.contains(key) && self.state.incidents[key].is_open() {
-                self.tell(key, Transition::Status, out);
+                self.publish(key, Transition::Status, out);
             }
         }
         self.finish_warnings(out);
@@ -322,21 +344,21 @@ impl Detector {
         fleet.sets().names().map(|name| fleet.strings.text(name)).collect()
     }
 
-    fn view(&self) -> View<'_> {
-        View::new(&self.state.fleet, &self.config, self.state.log_time)
+    fn view(&self) -> FleetView<'_> {
+        FleetView::new(&self.state.fleet, &self.config, self.state.log_time)
     }
 
     fn is_reading_backlog(&self) -> bool {
         self.state.backlog.is_read(self.state.fleet.hosts_known(), self.state.log_time)
     }
 
-    /// What has been ignored so far.
+    /// The counts of ignored and forgotten records, hosts and strings.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> DetectorCounts {
         self.state.counts
     }
 
-    /// Memory of the state, as far as it can be told from what is in it.
+    /// Memory of the state, estimated from the sizes of its parts.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.state.bytes()
@@ -357,10 +379,10 @@ impl Detector {
     fn signal(&mut self, signal: &SignalRef<'_>, out: &mut Vec<Output>) {
         let raw = signal.raw;
         if let FactRef::Config(change) = signal.fact {
-            // It is no news of the fleet, so it moves no clock.
-            match Recorded::of(change, self.state.log_time) {
+            // A configuration tells nothing of the fleet, so it moves no clock.
+            match RecordedConfig::of(change, self.state.log_time) {
                 Some((recorded, config)) => {
-                    self.maker = recorded.provenance();
+                    self.provenance = recorded.provenance();
                     self.config = config;
                     self.state.recorded = Some(recorded);
                 }
@@ -389,7 +411,7 @@ impl Detector {
         self.count_partitions(tick.partitions);
         if !self.is_reading_backlog() {
             self.judge_past(out);
-            self.judge_refused();
+            self.judge_unconvincing();
             self.judge_late(out);
         }
         let Some(clock) = self.clock() else { return };
@@ -401,7 +423,7 @@ impl Detector {
         self.state.fleet.activity.forget_before(clock - secs_to_ms(self.config.horizon_secs) - 2 * DAY_MS);
         for key in self.state.incidents.keys() {
             if let Some(transition) = self.state.incidents[key].settle(clock, &self.config) {
-                self.tell(key, transition, out);
+                self.publish(key, transition, out);
             }
         }
         if !self.is_reading_backlog() {

@@ -13,11 +13,14 @@ use wulog_schemas::hresult::Family;
 
 use super::activity::quarter;
 use super::config::{DetectorConfig, Rule};
-use super::evidence::{Cluster, Onset, Onsets, secs_to_ms};
+use super::durations::secs_to_ms;
+use super::evidence::Onsets;
 use super::factors::split_subject;
 use super::fleet::{Fleet, HostIndex};
+use super::fleet_view::FleetView;
 use super::incident::Incident;
-use super::view::View;
+use super::onset::Onset;
+use super::significance::Cluster;
 
 /// Below so many hosts of an incident rules are held against it at each new one; beyond, at each sixteenth part more,
 /// or a large outbreak would be counted anew for each of its hosts.
@@ -45,9 +48,9 @@ pub(super) fn met_by(
     family: Family,
     others: &[&Incident],
     onsets: Option<&Onsets>,
-    view: View<'_>,
+    view: FleetView<'_>,
 ) -> Vec<String> {
-    let View { fleet, config, .. } = view;
+    let FleetView { fleet, config, .. } = view;
     let rules = config.rules.iter().filter(|rule| !incident.rules_met.contains(&rule.name));
     let met = rules.filter(|rule| {
         let all = others.iter().copied().chain([incident]);
@@ -69,9 +72,9 @@ pub(super) fn cluster_at(
     family: Family,
     open: &[&Incident],
     onsets: &mut Onsets,
-    view: View<'_>,
+    view: FleetView<'_>,
 ) -> Option<Cluster> {
-    let View { fleet, config, .. } = view;
+    let FleetView { fleet, config, .. } = view;
     for rule in &config.rules {
         let Some((window, sights)) = look(rule, trigger, family, open.iter().copied(), Some(onsets), fleet) else {
             continue;
@@ -84,9 +87,9 @@ pub(super) fn cluster_at(
         if loose < rule.min_hosts && loose < window.hosts {
             continue;
         }
-        let mut judgement = onsets.compare(window.hosts, window.from, window.end, Method::Rule, view);
-        judgement.rule = Some(rule.name.clone());
-        return Some(onsets.take(judgement, core, window.end, config));
+        let mut significance = onsets.compare(window.hosts, window.from, window.end, Method::Rule, view);
+        significance.rule = Some(rule.name.clone());
+        return Some(onsets.take(significance, core, window.end, config));
     }
     None
 }

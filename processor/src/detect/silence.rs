@@ -7,11 +7,15 @@
 use wulog_schemas::alert::Method;
 
 use super::activity::quarter;
-use super::evidence::{Cluster, DAY_MS, Onset, Onsets, secs_to_ms};
+use super::durations::{DAY_MS, secs_to_ms};
+use super::evidence::Onsets;
 use super::fleet::{Fleet, HostIndex};
-use super::incident::{Incident, Member};
+use super::fleet_view::FleetView;
+use super::incident::Incident;
+use super::member::Member;
+use super::onset::Onset;
+use super::significance::Cluster;
 use super::stats::{hypergeometric_tail, rounded};
-use super::view::View;
 
 /// A host that went on for longer than this after its failure did not go silent because of it.
 const WENT_ON_MS: i64 = DAY_MS;
@@ -30,8 +34,8 @@ pub(super) struct Background {
 
 impl Background {
     /// The fleet at `clock`: hosts heard of within the horizon, and those of them that are silent by now.
-    pub(super) fn at(view: View<'_>) -> Background {
-        let View { fleet, config, now: clock } = view;
+    pub(super) fn at(view: FleetView<'_>) -> Background {
+        let FleetView { fleet, config, now: clock } = view;
         let heard_since = clock - secs_to_ms(config.silent_secs);
         let all = fleet.activity.hosts_since(heard_since - secs_to_ms(config.horizon_secs));
         let silent = all - fleet.activity.hosts_since(heard_since).min(all);
@@ -50,8 +54,8 @@ impl Background {
 
 /// Silent members of an open incident, where it is time to tell of them: far more than the fleet's share, at least a
 /// tenth of the incident, and twice as many as were told of.
-pub(super) fn of_incident(incident: &Incident, background: &Background, view: View<'_>) -> Option<u64> {
-    let View { fleet, config, .. } = view;
+pub(super) fn of_incident(incident: &Incident, background: &Background, view: FleetView<'_>) -> Option<u64> {
+    let FleetView { fleet, config, .. } = view;
     let is_silent = |(host, member): &(&HostIndex, &Member)| !member.recovered && background.is_silent(**host, fleet);
     let silent = incident.members.iter().filter(is_silent).count() as u64;
     let hosts = incident.members.len() as u64;
@@ -61,13 +65,13 @@ pub(super) fn of_incident(incident: &Incident, background: &Background, view: Vi
 }
 
 /// Loose hosts that failed and went silent: far more than the fleet's share. Takes them out.
-pub(super) fn of_loose(onsets: &mut Onsets, background: &Background, view: View<'_>) -> Option<Cluster> {
-    let View { fleet, config, now: clock } = view;
+pub(super) fn of_loose(onsets: &mut Onsets, background: &Background, view: FleetView<'_>) -> Option<Cluster> {
+    let FleetView { fleet, config, now: clock } = view;
     let from = clock - secs_to_ms(config.horizon_secs);
     let failed: Vec<&Onset> = onsets.within(from, background.heard_since).collect();
     let went_silent = |onset: &&&Onset| {
         let latest = fleet.hosts[onset.host as usize].activity.latest().unwrap_or(0);
-        fleet.still_fails(onset)
+        onset.still_fails(fleet)
             && background.is_silent(onset.host, fleet)
             && latest <= quarter(onset.since + WENT_ON_MS)
     };
@@ -77,9 +81,9 @@ pub(super) fn of_loose(onsets: &mut Onsets, background: &Background, view: View<
         return None;
     }
     let (first, last) = (silent.first()?.time, silent.last()?.time);
-    let mut judgement = onsets.compare(silent.len() as u64, first - 1, last, Method::Silence, view);
+    let mut significance = onsets.compare(silent.len() as u64, first - 1, last, Method::Silence, view);
     let share = background.silent as f64 / background.all.max(1) as f64;
-    judgement.expected_hosts = rounded(share * failed.len() as f64);
-    judgement.p_value = rounded(p_value);
-    Some(onsets.take_exactly(judgement, &silent))
+    significance.expected_hosts = rounded(share * failed.len() as f64);
+    significance.p_value = rounded(p_value);
+    Some(onsets.take_exactly(significance, &silent))
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lookup::{Lookup, hash};
+use super::number_index::{NumberIndex, hash};
 
 /// The number of a string; equal strings have equal numbers.
 pub(super) type StringId = u32;
@@ -23,7 +23,7 @@ const STRING_BYTES: u64 = 112;
 pub(super) struct Strings {
     /// By number; `None` is a number that no string has.
     texts: Vec<Option<Box<str>>>,
-    lookup: Lookup,
+    lookup: NumberIndex,
     /// Numbers that no string has, the least last. The order is not in a snapshot, so it must follow from `texts`.
     free: Vec<StringId>,
     /// Bytes of all texts.
@@ -32,7 +32,7 @@ pub(super) struct Strings {
 
 impl From<Vec<Option<Box<str>>>> for Strings {
     fn from(texts: Vec<Option<Box<str>>>) -> Strings {
-        let mut strings = Strings { texts, lookup: Lookup::default(), free: Vec::new(), bytes: 0 };
+        let mut strings = Strings { texts, lookup: NumberIndex::default(), free: Vec::new(), bytes: 0 };
         for (id, text) in (0..).zip(&strings.texts) {
             match text {
                 None => strings.free.push(id),

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::evidence::DAY_MS;
-use super::fleet::{Fleet, Host, HostIndex};
-use super::incident::Member;
-use super::sets::Pair;
+use super::dimension_sets::Pair;
+use super::durations::DAY_MS;
+use super::fleet::{Fleet, FleetHost, HostIndex};
+use super::member::Member;
 use super::strings::StringId;
 
 /// What hosts may share.
@@ -86,7 +86,7 @@ impl Tally {
         tally
     }
 
-    fn add_sets(&mut self, host: &Host) {
+    fn add_sets(&mut self, host: &FleetHost) {
         self.hosts += 1;
         for (counts, set) in self.by_set.iter_mut().zip(host.sets()) {
             counts[set as usize] += 1;

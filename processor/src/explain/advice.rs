@@ -3,9 +3,10 @@
 use wulog_schemas::alert::Step;
 use wulog_schemas::hresult::parse_hresult;
 
-use super::page::THIS_HOST;
-use super::story::Failure;
+use super::failure::Failure;
 
+/// How a step names the machine whose log is explained.
+pub(super) const THIS_HOST: &str = "this host";
 const PROXY: &str = "netsh winhttp show proxy";
 
 /// What a code, or an HTTP status, says about where the trouble lies.

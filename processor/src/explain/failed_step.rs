@@ -8,7 +8,7 @@
 use wulog_schemas::event::{Action, Event, EventOutcome};
 use wulog_schemas::hresult::{Family, parse_hresult};
 
-use super::story::{Failure, Thread, UNNAMED};
+use super::failure::{Failure, Thread, UNNAMED};
 
 /// Level of the lines that the client writes where it gives up.
 const FATAL: &str = "fatal";

@@ -5,6 +5,7 @@
 
 mod advice;
 mod failed_step;
+mod failure;
 mod page;
 mod story;
 mod windows;

@@ -7,14 +7,13 @@ use chrono::DateTime;
 use wulog_schemas::alert::{Cause, NO_WSUS, Step, cause};
 use wulog_schemas::hresult::{self, Family};
 
-use super::story::{Done, Failure, Story, UNNAMED};
+use super::advice::THIS_HOST;
+use super::failure::{Failure, UNNAMED};
+use super::story::{Done, Story};
 use super::{Explanation, Verdict, advice, windows};
 use crate::detect::remedy;
 use crate::replay::ReplayError;
 use crate::report::{Page, letters};
-
-/// How a step names the machine whose log is explained.
-pub(super) const THIS_HOST: &str = "this host";
 
 /// Failures that are described; the others are counted.
 const FAILURES_SHOWN: usize = 3;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use wulog_service::http::{self, Bounds};
 use wulog_settings::Secret;
 
-use super::metrics::Metrics;
+use crate::metrics::Metrics;
 use crate::status::{self, Access, Status};
 
 /// A browser loads a page over several connections, and a client that reads slowly is cut off in the end.

@@ -10,6 +10,7 @@ use wulog_schemas::topic::Topic;
 
 use crate::machine::InRecord;
 
+pub mod alert_queue;
 pub mod embedded;
 pub mod kafka;
 

@@ -71,8 +71,8 @@ pub use zone::{UtcOffset, Zone};
 
 use crate::bounds;
 use crate::format::{self, Format};
-use crate::http::metrics::Figure;
 use crate::log_time::LogClock;
+use crate::machine::Figure;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::question::{Answer, Question};
 use admission::{Admission, AdmissionControl};

@@ -2,7 +2,7 @@
 
 use super::Normalizer;
 use super::hosts::bytes_max;
-use crate::http::metrics::Figure;
+use crate::machine::Figure;
 
 /// How much was set aside or forgotten so far, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

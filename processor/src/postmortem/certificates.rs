@@ -180,7 +180,7 @@ mod tests {
     use wulog_schemas::alert::WsusCopy;
 
     use super::*;
-    use crate::deliver::Language;
+    use crate::language::Language;
     use crate::postmortem::Style;
 
     fn finding(condition: Condition) -> CertificateFinding {

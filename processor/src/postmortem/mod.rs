@@ -35,7 +35,7 @@ use wording::Wording;
 pub use hosts::{AffectedHost, ConfigurationChange, HostHistory};
 pub(crate) use page::{STYLE, path_segment, percent};
 
-use crate::deliver::Language;
+use crate::language::Language;
 use crate::question::MemberHost;
 
 /// All data of a report.

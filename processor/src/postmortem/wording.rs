@@ -10,7 +10,7 @@ use wulog_schemas::alert::{Alert, Detection, Factor, Level, NO_WSUS};
 use super::phrases::Phrases;
 use super::words::Words;
 use super::{Style, percent};
-use crate::deliver::Language;
+use crate::language::Language;
 
 /// The words of a language, and a time zone.
 pub(super) struct Wording {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::deliver::Language;
+use crate::language::Language;
 
 const ENGLISH: &str = include_str!("words/en.json");
 const GERMAN: &str = include_str!("words/de.json");

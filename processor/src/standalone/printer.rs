@@ -11,9 +11,9 @@ use tracing::warn;
 use wulog_schemas::alert::{Alert, Transition};
 use wulog_schemas::topic::Topic;
 
-use crate::http::metrics::Metrics;
 use crate::log::LogError;
 use crate::log::embedded::{self, EmbeddedConfig};
+use crate::metrics::Metrics;
 use crate::report::{print_alert, print_update, replayed_from};
 
 /// How long after a failed attempt alerts are written again.

@@ -12,7 +12,7 @@ use super::Status;
 use super::filter::title;
 use super::layout::{Page, Place, csv as csv_answer, shown, time, wrong};
 use super::table::{level, state};
-use crate::deliver::Language;
+use crate::language::Language;
 use crate::postmortem::{Incident, Style, spreadsheet};
 use crate::question::{Answer, MemberHost, NoAnswer, Question};
 

@@ -43,9 +43,9 @@ pub(crate) use guard::{TOKEN_BYTES_MIN, guard};
 pub use incidents::{Incidents, Known};
 pub use openapi::openapi;
 
-use crate::http::metrics::{ChannelFigures, Metrics, PartitionFigures};
 use crate::log::Record;
 use crate::log::kafka::Surroundings;
+use crate::metrics::{ChannelFigures, Metrics, PartitionFigures};
 use crate::question::{Asker, FleetState, NoAnswer};
 
 /// Samples of a partition's lag: 20 minutes, one each 10 s.

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::layout::{Page, Place, number, shown, span};
 use super::{Partition, Pipeline, Status, table};
-use crate::http::metrics::ChannelFigures;
+use crate::metrics::ChannelFigures;
 
 pub(super) async fn page(State(status): State<Arc<Status>>) -> Response {
     let pipeline = status.pipeline();

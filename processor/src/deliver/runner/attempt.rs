@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use tracing::{error, info, warn};
 
-use super::{Item, Outcome, Runner};
+use super::work::Runner;
+use crate::deliver::backlog::Item;
+use crate::deliver::channel::Outcome;
 
 /// A document at which the channel panics so often is parked: the pauses between are a minute together.
 const PANICS_MAX: u32 = 8;

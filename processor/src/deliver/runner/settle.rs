@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use super::{Aside, Item, Last, LogError, NOTES_READ_EVERY, Outcome, Runner, SKIP};
+use super::work::{NOTES_READ_EVERY, Runner};
+use crate::deliver::backlog::Item;
+use crate::deliver::channel::Outcome;
+use crate::deliver::set_aside::{SKIP, SetAside};
+use crate::log::LogError;
+use crate::log::alert_queue::{ChannelPosition, LastDelivery};
 
 /// A failing delivery is reported at the first failure, and then this often.
 const REPORTED_EVERY: Duration = Duration::from_secs(60);
@@ -21,8 +26,8 @@ impl Runner {
         self.settle(item, Some(last))
     }
 
-    pub(super) fn last(&self, item: &Item) -> Last {
-        Last { id: item.alert.id.clone(), seq: item.alert.seq, time_ms: self.clock.now_ms() }
+    pub(super) fn last(&self, item: &Item) -> LastDelivery {
+        LastDelivery { id: item.alert.id.clone(), seq: item.alert.seq, time_ms: self.clock.now_ms() }
     }
 
     pub(super) fn not_delivered(&mut self, item: &Item, outcome: Outcome) -> Result<(), LogError> {
@@ -82,7 +87,7 @@ impl Runner {
     }
 
     fn park(&mut self, item: &Item, why: &str) -> Result<(), LogError> {
-        let aside = Aside::new(item, self.clock.now_ms(), None, why);
+        let aside = SetAside::new(item, self.clock.now_ms(), None, why);
         self.queue.note(&aside.key(), Some(&aside.to_bytes()))?;
         self.metrics.parked();
         if let Some(work) = &mut self.work {
@@ -110,5 +115,40 @@ impl Runner {
         warn!(channel = self.config.name, key = item.key(), "skipped, as an operator ordered");
         self.queue.note(&key, None)?;
         self.settle(item, None)
+    }
+
+    /// The head is delivered or set aside: the next document follows.
+    pub(super) fn settle(&mut self, item: &Item, last: Option<LastDelivery>) -> Result<(), LogError> {
+        let Some(work) = &mut self.work else { return Ok(()) };
+        work.backlog.done();
+        work.backoff.reset();
+        work.barred_since = None;
+        work.reported = None;
+        work.again_at = Instant::now();
+        let released = work.held.get(&item.alert.id).is_some_and(|held| held.released);
+        if released && let Some(held) = work.held.remove(&item.alert.id) {
+            self.queue.note(&held.aside.key(), None)?;
+        }
+        self.advance_to_backlog(last)
+    }
+
+    pub(super) fn advance_to_backlog(&mut self, last: Option<LastDelivery>) -> Result<(), LogError> {
+        let Some(work) = &self.work else { return Ok(()) };
+        let next = work.backlog.position();
+        self.advance(next, last)
+    }
+
+    /// Commits a position that has moved.
+    pub(super) fn advance(&mut self, next: i64, last: Option<LastDelivery>) -> Result<(), LogError> {
+        let Some(work) = &mut self.work else { return Ok(()) };
+        work.backlog.read_up_to(next);
+        let next = work.backlog.position();
+        let moved = next != work.position.next || last.is_some();
+        if moved {
+            let position = ChannelPosition { next, last: last.or_else(|| work.position.last.clone()) };
+            self.queue.commit(&position)?;
+            work.position = position;
+        }
+        Ok(())
     }
 }

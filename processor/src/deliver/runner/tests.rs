@@ -1,22 +1,31 @@
 //! The loop of a channel over a queue in memory and a channel that does as it is told.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use wulog_schemas::alert::{Level, Transition};
+use wulog_service::Rounds;
 
+use super::work::LateDocument;
 use super::*;
-use crate::deliver::channel::Lacking;
+use crate::deliver::backlog::Item;
+use crate::deliver::channel::{Channel, Lacking, Outcome};
 use crate::deliver::config::{RawChannel, check_all};
-use crate::deliver::queue::Polled;
 use crate::deliver::sample::sample;
-use crate::http::metrics::Metrics;
+use crate::deliver::set_aside::{self, LATE, PARKED, RECIPIENT, SetAside};
+use crate::deliver::settings::ChannelConfig;
+use crate::log::alert_queue::{AlertQueue, ChannelPosition, PolledAlerts};
+use crate::log::{LogError, Record};
+use crate::metrics::Metrics;
 
 /// The durable part of a log.
 #[derive(Default)]
 struct Kept {
     records: Vec<Record>,
     notes: BTreeMap<String, Vec<u8>>,
-    position: Option<Position>,
+    position: Option<ChannelPosition>,
 }
 
 type Shared = Arc<Mutex<Kept>>;
@@ -32,16 +41,16 @@ impl InMemory {
     }
 }
 
-impl Queue for InMemory {
-    fn poll(&mut self, room: usize, _wait: Duration) -> Result<Polled, LogError> {
+impl AlertQueue for InMemory {
+    fn poll(&mut self, room: usize, _wait: Duration) -> Result<PolledAlerts, LogError> {
         let Some(next) = self.next else {
             self.next = Some(0);
-            return Ok(Polled { owned: Some(true), records: Vec::new() });
+            return Ok(PolledAlerts { owned: Some(true), records: Vec::new() });
         };
         let records: Vec<Record> =
             self.kept().records.iter().filter(|record| record.offset >= next).take(room).cloned().collect();
         self.next = records.last().map_or(Some(next), |last| Some(last.offset + 1)); // + 1: the next record
-        Ok(Polled { owned: None, records })
+        Ok(PolledAlerts { owned: None, records })
     }
 
     fn start_at(&mut self, next: i64) -> Result<(), LogError> {
@@ -49,11 +58,11 @@ impl Queue for InMemory {
         Ok(())
     }
 
-    fn committed(&mut self) -> Result<Option<Position>, LogError> {
+    fn committed(&mut self) -> Result<Option<ChannelPosition>, LogError> {
         Ok(self.kept().position.clone())
     }
 
-    fn commit(&mut self, position: &Position) -> Result<(), LogError> {
+    fn commit(&mut self, position: &ChannelPosition) -> Result<(), LogError> {
         self.kept().position = Some(position.clone());
         Ok(())
     }
@@ -110,7 +119,11 @@ fn log(ids: &[&str]) -> Shared {
         value: serde_json::to_vec(&sample(id, 1, Transition::Opened, Level::High)).unwrap(),
     };
     let records = ids.iter().enumerate().map(record).collect();
-    Arc::new(Mutex::new(Kept { records, notes: BTreeMap::new(), position: Some(Position { next: 0, last: None }) }))
+    Arc::new(Mutex::new(Kept {
+        records,
+        notes: BTreeMap::new(),
+        position: Some(ChannelPosition { next: 0, last: None }),
+    }))
 }
 
 fn runner(
@@ -141,8 +154,8 @@ fn turn(runner: &mut Runner, rounds: usize) {
     }
 }
 
-fn notes(kept: &Shared, prefix: &str) -> Vec<Aside> {
-    aside::among(&kept.lock().unwrap_or_else(PoisonError::into_inner).notes, prefix)
+fn notes(kept: &Shared, prefix: &str) -> Vec<SetAside> {
+    set_aside::among(&kept.lock().unwrap_or_else(PoisonError::into_inner).notes, prefix)
 }
 
 fn position(kept: &Shared) -> i64 {
@@ -197,8 +210,8 @@ fn a_panic_of_the_loop_itself_does_not_end_the_thread() {
 /// A queue that panics at its first polls.
 struct Broken(u32, InMemory);
 
-impl Queue for Broken {
-    fn poll(&mut self, room: usize, wait: Duration) -> Result<Polled, LogError> {
+impl AlertQueue for Broken {
+    fn poll(&mut self, room: usize, wait: Duration) -> Result<PolledAlerts, LogError> {
         self.0 = self.0.saturating_sub(1);
         assert!(self.0 == 0, "a broken queue");
         self.1.poll(room, wait)
@@ -208,11 +221,11 @@ impl Queue for Broken {
         self.1.start_at(next)
     }
 
-    fn committed(&mut self) -> Result<Option<Position>, LogError> {
+    fn committed(&mut self) -> Result<Option<ChannelPosition>, LogError> {
         self.1.committed()
     }
 
-    fn commit(&mut self, position: &Position) -> Result<(), LogError> {
+    fn commit(&mut self, position: &ChannelPosition) -> Result<(), LogError> {
         self.1.commit(position)
     }
 
@@ -286,7 +299,7 @@ fn one_recipient_delays_no_other_and_is_tried_again_after_a_restart() {
     });
     turn(&mut second, 3);
     assert_eq!(notes(&kept, LATE).len(), 1, "its minute has not passed");
-    second.work.as_mut().unwrap().late.iter_mut().for_each(Late::make_due);
+    second.work.as_mut().unwrap().late.iter_mut().for_each(LateDocument::make_due);
     turn(&mut second, 3);
     assert!(notes(&kept, LATE).is_empty());
     let asked = asked.lock().unwrap_or_else(PoisonError::into_inner).clone();

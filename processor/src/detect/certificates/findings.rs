@@ -11,15 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, Factor, NO_WSUS, Step, UtcTime, WsusCopy};
 use wulog_schemas::hresult::Family;
 
-use super::super::apart::Kind;
+use super::super::dimension_sets::Pair;
 use super::super::document::Context;
-use super::super::evidence::DAY_MS;
-use super::super::factors::{Comparison, Value, healthy_hosts};
+use super::super::durations::DAY_MS;
+use super::super::factors::{Comparison, healthy_hosts};
 use super::super::fleet::{Fleet, HostIndex, Knows};
 use super::super::incident::Incident;
-use super::super::sets::Pair;
+use super::super::onset::Distrusted;
 use super::super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
 use super::super::strings::StringId;
+use super::super::tally::Value;
 use super::signers::FileSigners;
 use super::wsus::{machine_of, newest, value_of};
 use super::{CLOCK_DOUBT_MS, Certificates, store_id, store_name, words};
@@ -114,7 +115,7 @@ struct Sides<'a> {
     /// Healthy hosts that succeeded at what the affected hosts fail at.
     succeeded: Vec<HostIndex>,
     wsus: Option<HostIndex>,
-    kind: Kind,
+    distrusted: Distrusted,
     onset: i64,
     /// The certificate that the WSUS machine signs with: the newest one in its store, expired or not.
     signing: BTreeSet<StringId>,
@@ -219,7 +220,7 @@ fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
     let [publisher, disallowed, root, ca] = ["TrustedPublisher", "Disallowed", "Root", "CA"].map(store);
     let known = sides.known;
     let mut tests = BTreeSet::new();
-    if incident.kind == Kind::Server {
+    if incident.distrusted == Distrusted::Server {
         tests.insert(Test::SiteUntrusted);
         // Which CA issued the certificate of the site is not known; any that hosts lack may be it.
         if is_of(&[Family::Tls, Family::UntrustedRoot, Family::Chain]) {
@@ -284,24 +285,27 @@ impl<'a> Sides<'a> {
         // The WSUS machine is no client whose stores could be compared.
         healthy.retain(|host| Some(*host) != wsus);
         let from = incident.onset - DAY_MS;
-        let succeeded = |host: &HostIndex| match incident.kind {
-            Kind::Signature => {
+        let succeeded = |host: &HostIndex| match incident.distrusted {
+            Distrusted::Signature => {
                 fleet.hosts[*host as usize].succeeded_since(from).any(|subject| incident.fails_at(subject, fleet))
             }
-            Kind::Server => server.is_some() && server == value_of(*host, "wsus", fleet).map(str::to_owned),
+            Distrusted::Server => server.is_some() && server == value_of(*host, "wsus", fleet).map(str::to_owned),
         };
         let succeeded = healthy.iter().copied().filter(succeeded).collect();
         let signing: BTreeSet<StringId> =
             wsus.and_then(|wsus| newest(wsus, known, incident.onset)).into_iter().collect();
-        let files =
-            if incident.kind == Kind::Signature { FileSigners::of(&affected, known) } else { FileSigners::default() };
+        let files = if incident.distrusted == Distrusted::Signature {
+            FileSigners::of(&affected, known)
+        } else {
+            FileSigners::default()
+        };
         let mut publishing = signing.clone();
         for host in affected.iter().chain(&healthy) {
             publishing.extend(store_id("TrustedPublisher").into_iter().flat_map(|store| known.in_store(*host, store)));
         }
         publishing.extend(files.publishing(known));
-        let (kind, onset) = (incident.kind, incident.onset);
-        Sides { known, fleet, affected, healthy, succeeded, wsus, kind, onset, signing, publishing, files }
+        let (distrusted, onset) = (incident.distrusted, incident.onset);
+        Sides { known, fleet, affected, healthy, succeeded, wsus, distrusted, onset, signing, publishing, files }
     }
 
     fn is_expired(&self, certificate: StringId) -> bool {
@@ -440,7 +444,7 @@ impl<'a> Sides<'a> {
         let nearly_all = |count: usize| count as f64 >= AFFECTED_MIN * affected_hosts as f64;
         let mut others: BTreeMap<Other, Vec<String>> = BTreeMap::new();
         // Only a certificate that signs updates belongs into two stores, and into the store `WSUS`: its CA does not.
-        let signer = pair.filter(|pair| self.kind == Kind::Signature && self.publishing.contains(&pair.1));
+        let signer = pair.filter(|pair| self.distrusted == Distrusted::Signature && self.publishing.contains(&pair.1));
         if let (Condition::Missing, Some(pair)) = (condition, signer) {
             for store in ["TrustedPublisher", "Root"].into_iter().filter_map(store_id).filter(|other| *other != pair.0)
             {

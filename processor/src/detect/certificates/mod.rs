@@ -24,8 +24,8 @@ pub(super) use warnings::Warnings;
 pub(super) use wsus::value_of;
 
 use super::Detector;
+use super::dimension_sets::{DimensionSets, Pair, SetId};
 use super::fleet::{HostIndex, Knows};
-use super::sets::{Pair, SetId, Sets};
 use super::strings::{StringId, Strings};
 
 /// Different certificates that are remembered. A fleet has some hundreds; beyond this bound a further certificate is left
@@ -61,7 +61,7 @@ pub(super) struct Certificates {
     /// Details of each certificate by the number of its thumbprint.
     details: BTreeMap<StringId, Details>,
     /// Sets of (place of the store in [`STORES`], thumbprint), each held once however many hosts have it.
-    sets: Sets,
+    sets: DimensionSets,
     hosts: BTreeMap<HostIndex, HostStores>,
     /// Memory of hosts and details.
     bytes: u64,
@@ -111,7 +111,7 @@ impl Default for Certificates {
         Certificates {
             thumbprints: Strings::new(),
             details: BTreeMap::new(),
-            sets: Sets::new(),
+            sets: DimensionSets::new(),
             hosts: BTreeMap::new(),
             bytes: 0,
         }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fleet, Host, HostIndex, Verdict, secs_of};
+use super::host::secs_of;
+use super::{Fleet, FleetHost, HostIndex, Novelty};
 use crate::detect::activity::QUARTER_MS;
-use crate::detect::sets::SetId;
+use crate::detect::dimension_sets::SetId;
 use crate::detect::strings::StringId;
 use crate::question::{HostDetails, HostFact, HostFailure, HostRow, HostSuccess, Scan};
 
@@ -31,7 +32,7 @@ impl Fleet {
         }
         let fits = |known: &str| known.to_lowercase().contains(&text);
         let named = self.names.iter().filter(|(_, name)| fits(name)).map(|(id, _)| *id);
-        let failing = self.hosts.iter().flat_map(Host::failing).map(|failing| failing.subject);
+        let failing = self.hosts.iter().flat_map(FleetHost::failing).map(|failing| failing.subject);
         let of_failing: BTreeSet<StringId> = failing.collect();
         let subjects = of_failing.into_iter().filter(|id| fits(self.strings.text(*id))).chain(named).collect();
         let has_value = |pairs: &[(StringId, StringId)]| pairs.iter().any(|(_, value)| fits(self.strings.text(*value)));
@@ -41,7 +42,7 @@ impl Fleet {
 
     /// Hosts that fit, with their numbers.
     pub(in crate::detect) fn search<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = HostIndex> + 'a {
-        let fits = move |index: HostIndex, host: &Host| {
+        let fits = move |index: HostIndex, host: &FleetHost| {
             wanted.text.is_empty()
                 || contains(host.name(), &wanted.text)
                 || wanted.hosts.contains(&index)
@@ -96,7 +97,7 @@ impl Fleet {
                 code: code(failing.subject),
                 since: failing.since,
                 last: failing.last,
-                chronic: failing.verdict == Verdict::Chronic,
+                chronic: failing.novelty == Novelty::Chronic,
             })
             .collect();
         failures.sort_by(|a, b| (a.since, &a.subject).cmp(&(b.since, &b.subject)));

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use wulog_schemas::topic::Topic;
 
 use super::{EmbeddedConfig, POLL_INTERVAL, error, open, read, topic_end};
-use crate::deliver::queue::{Polled, Position, Queue, note_prefix};
+use crate::log::alert_queue::{AlertQueue, ChannelPosition, PolledAlerts, note_prefix};
 use crate::log::{LogError, Record};
 
 /// Number of documents that are read at a time.
@@ -52,12 +52,12 @@ impl EmbeddedQueue {
     }
 }
 
-impl Queue for EmbeddedQueue {
-    fn poll(&mut self, room: usize, wait: Duration) -> Result<Polled, LogError> {
+impl AlertQueue for EmbeddedQueue {
+    fn poll(&mut self, room: usize, wait: Duration) -> Result<PolledAlerts, LogError> {
         if !self.told {
             // One process has the file, so this process has every channel.
             self.told = true;
-            return Ok(Polled { owned: Some(true), records: Vec::new() });
+            return Ok(PolledAlerts { owned: Some(true), records: Vec::new() });
         }
         let until = Instant::now() + wait;
         loop {
@@ -66,12 +66,12 @@ impl Queue for EmbeddedQueue {
                 let records = records.map_err(self.failed("reading alerts"))?;
                 if let Some(last) = records.last() {
                     self.next = last.offset + 1; // + 1, since a position names the next record
-                    return Ok(Polled { owned: None, records });
+                    return Ok(PolledAlerts { owned: None, records });
                 }
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(Polled::default());
+                return Ok(PolledAlerts::default());
             }
             std::thread::sleep(POLL_INTERVAL.min(left));
         }
@@ -82,7 +82,7 @@ impl Queue for EmbeddedQueue {
         Ok(())
     }
 
-    fn committed(&mut self) -> Result<Option<Position>, LogError> {
+    fn committed(&mut self) -> Result<Option<ChannelPosition>, LogError> {
         let key = format!("{}position", self.prefix);
         let value: Option<Vec<u8>> = self
             .connection
@@ -94,7 +94,7 @@ impl Queue for EmbeddedQueue {
         position.map(Some).map_err(|why| LogError::Fatal(format!("{}: {key}: {why}", self.config.path.display())))
     }
 
-    fn commit(&mut self, position: &Position) -> Result<(), LogError> {
+    fn commit(&mut self, position: &ChannelPosition) -> Result<(), LogError> {
         let value = serde_json::to_vec(position).expect("a position holds only strings and numbers");
         self.put("position", Some(&value)).map_err(self.failed("writing a channel's position"))?;
         Ok(())

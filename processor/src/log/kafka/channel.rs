@@ -17,7 +17,7 @@ use wulog_schemas::topic::Topic;
 use super::clients::{GroupContext, Membership, Quiet, Rebalance};
 use super::errors::{Outage, explain, in_configuration, is_passing};
 use super::{CALL_TIMEOUT, KafkaConfig, LOOK_TIMEOUT, PartitionReader, to_record};
-use crate::deliver::queue::{Last, Polled, Position, Queue, note_prefix};
+use crate::log::alert_queue::{AlertQueue, ChannelPosition, LastDelivery, PolledAlerts, note_prefix};
 use crate::log::{LogError, Record};
 
 /// The partition of `wulog.state` that holds notes of channels: every prefix has it.
@@ -93,11 +93,11 @@ impl KafkaQueue {
     }
 
     /// Joins the group again after Kafka has fenced the consumer; the channel owns nothing until then.
-    fn join_again(&mut self, why: &KafkaError) -> Result<Polled, LogError> {
+    fn join_again(&mut self, why: &KafkaError) -> Result<PolledAlerts, LogError> {
         tracing::warn!(channel = self.channel, %why, "out of the consumer group; joining it again");
         (self.consumer, self.membership) = join(&self.config, &self.channel, &self.topic)?;
         (self.placed, self.paused, self.outage) = (false, false, Outage::default());
-        Ok(Polled { owned: Some(false), records: Vec::new() })
+        Ok(PolledAlerts { owned: Some(false), records: Vec::new() })
     }
 
     fn fetch_while(&mut self, room: bool) -> Result<(), LogError> {
@@ -112,8 +112,8 @@ impl KafkaQueue {
     }
 }
 
-impl Queue for KafkaQueue {
-    fn poll(&mut self, room: usize, wait: Duration) -> Result<Polled, LogError> {
+impl AlertQueue for KafkaQueue {
+    fn poll(&mut self, room: usize, wait: Duration) -> Result<PolledAlerts, LogError> {
         self.fetch_while(room > 0)?;
         let until = Instant::now() + wait;
         let mut records = Vec::new();
@@ -129,16 +129,16 @@ impl Queue for KafkaQueue {
                     let none = TopicPartitionList::new();
                     self.consumer.assign(&none).map_err(|e| self.failed("giving up the partition", &e))?;
                 }
-                return Ok(Polled { owned: Some(owned), records: Vec::new() });
+                return Ok(PolledAlerts { owned: Some(owned), records: Vec::new() });
             }
             match message {
                 None if records.is_empty() && Instant::now() < until => {}
-                None => return Ok(Polled { owned: None, records }),
+                None => return Ok(PolledAlerts { owned: None, records }),
                 Some(Ok(message)) if message.partition() == 0 => {
                     self.outage.is_over(self.config.brokers());
                     records.push(to_record(&message));
                     if records.len() >= room {
-                        return Ok(Polled { owned: None, records });
+                        return Ok(PolledAlerts { owned: None, records });
                     }
                 }
                 Some(Ok(_)) => {}
@@ -156,11 +156,11 @@ impl Queue for KafkaQueue {
         self.fetch_while(true)
     }
 
-    fn committed(&mut self) -> Result<Option<Position>, LogError> {
+    fn committed(&mut self) -> Result<Option<ChannelPosition>, LogError> {
         committed(&self.consumer, &self.topic).map_err(|e| self.failed("asking for the committed offset", &e))
     }
 
-    fn commit(&mut self, position: &Position) -> Result<(), LogError> {
+    fn commit(&mut self, position: &ChannelPosition) -> Result<(), LogError> {
         let last = serde_json::to_string(&position.last).unwrap_or_default();
         let metadata = if last.len() <= METADATA_BYTES_MAX { last.as_str() } else { "" };
         let list = self.assignment(Offset::Offset(position.next), metadata)?;
@@ -251,14 +251,14 @@ pub fn append(
 fn committed(
     consumer: &BaseConsumer<impl rdkafka::consumer::ConsumerContext>,
     topic: &str,
-) -> Result<Option<Position>, KafkaError> {
+) -> Result<Option<ChannelPosition>, KafkaError> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Invalid)?;
     for element in consumer.committed_offsets(list, LOOK_TIMEOUT)?.elements() {
         element.error()?;
         if let Offset::Offset(next) = element.offset() {
-            let last: Option<Last> = serde_json::from_str(element.metadata()).unwrap_or_default();
-            return Ok(Some(Position { next, last }));
+            let last: Option<LastDelivery> = serde_json::from_str(element.metadata()).unwrap_or_default();
+            return Ok(Some(ChannelPosition { next, last }));
         }
     }
     Ok(None)
@@ -312,7 +312,7 @@ impl KafkaBystander {
     }
 
     /// The queue, for questions and notes only.
-    pub fn queue(&mut self) -> &mut dyn Queue {
+    pub fn queue(&mut self) -> &mut dyn AlertQueue {
         &mut self.queue
     }
 }

@@ -7,7 +7,7 @@ use wulog_schemas::alert::{
 use wulog_schemas::hresult::Family;
 
 use super::super::super::document::Context;
-use super::super::super::evidence::DAY_MS;
+use super::super::super::durations::DAY_MS;
 use super::super::super::stats::rounded;
 use super::super::words;
 use super::{Case, GIVEN_UP_AFTER_MS, PUBLISHER, Warning};

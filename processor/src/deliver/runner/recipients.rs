@@ -1,46 +1,20 @@
 //! Documents that some recipients have and others do not: the position moves on, so that nobody waits for one recipient, and
 //! the others are tried again on their own.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::{error, info, warn};
 
-use super::{Aside, Item, LATE, LogError, Outcome, RECIPIENT, Runner};
-use crate::deliver::channel::Lacking;
+use super::work::{LateDocument, PAUSE, Runner};
+use crate::deliver::backlog::Item;
+use crate::deliver::channel::{Lacking, Outcome};
+use crate::deliver::set_aside::{RECIPIENT, SetAside};
+use crate::log::LogError;
 
 /// Documents that wait for single recipients at most. Where there are as many, the next one waits at the head.
 const LATE_MAX: usize = 100;
 /// After so long a recipient is given up for a document: an alert a day late helps nobody.
 const GIVEN_UP_AFTER_MS: i64 = 24 * 3_600_000;
-/// First and longest pause between two attempts at a recipient where the channel asks for none.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(24 * 3600));
-
-/// A document that some recipients are to get later.
-pub(super) struct Late {
-    item: Item,
-    /// The note: recipients, and when they are tried again.
-    aside: Aside,
-    /// The pause before the next attempt; it doubles at each.
-    pause: Duration,
-}
-
-impl Late {
-    /// A document that an earlier start has noted.
-    pub(super) fn again(item: Item, aside: Aside) -> Late {
-        Late { item, aside, pause: PAUSE.0 }
-    }
-
-    /// Lets the next attempt be due.
-    #[cfg(test)]
-    pub(super) fn make_due(&mut self) {
-        self.aside.until_ms = Some(0);
-    }
-
-    fn key(&self) -> String {
-        format!("{LATE}{}", self.item.key())
-    }
-}
-
 impl Runner {
     /// Settles a document that some recipients have. The others are noted.
     pub(super) fn delivered_to_some(
@@ -59,7 +33,8 @@ impl Runner {
         self.recipients_refused(item, &lacking, None)?;
         if waits {
             let now_ms = self.clock.now_ms();
-            let late = Late { item: item.clone(), aside: Aside::new(item, now_ms, None, ""), pause: PAUSE.0 };
+            let late =
+                LateDocument { item: item.clone(), aside: SetAside::new(item, now_ms, None, ""), pause: PAUSE.0 };
             self.note_late(late, &lacking)?;
         }
         if answer.is_some() {
@@ -113,13 +88,13 @@ impl Runner {
     }
 
     /// Notes who is to get a document later, and when.
-    fn note_late(&mut self, mut late: Late, lacking: &[Lacking]) -> Result<(), LogError> {
+    fn note_late(&mut self, mut late: LateDocument, lacking: &[Lacking]) -> Result<(), LogError> {
         let waiting: Vec<Lacking> = lacking.iter().filter(|one| one.again.is_some()).cloned().collect();
         late.pause = waiting.iter().filter_map(|one| one.again).max().unwrap_or(late.pause).max(late.pause);
         let now_ms = self.clock.now_ms();
         let pause_ms = i64::try_from(late.pause.as_millis()).unwrap_or(i64::MAX);
         let since_ms = late.aside.at_ms;
-        late.aside = Aside::new(&late.item, since_ms, Some(now_ms.saturating_add(pause_ms)), &reasons(&waiting));
+        late.aside = SetAside::new(&late.item, since_ms, Some(now_ms.saturating_add(pause_ms)), &reasons(&waiting));
         late.aside.recipients = waiting.iter().map(|one| one.recipient.clone()).collect();
         warn!(
             channel = self.config.name,
@@ -154,7 +129,7 @@ impl Runner {
                 "the alert is given up for this recipient; later ones are tried again: {}",
                 one.why
             );
-            let note = Aside::new(item, now_ms, None, &one.why);
+            let note = SetAside::new(item, now_ms, None, &one.why);
             self.queue.note(&format!("{RECIPIENT}{}", one.recipient), Some(&note.to_bytes()))?;
             work.refused_recipients.insert(one.recipient.clone());
         }

@@ -18,10 +18,10 @@ use wulog_service::{Clock, Loops, Rounds, ServiceManager};
 
 use crate::deliver::ChannelConfig;
 use crate::detect::{Detector, DetectorConfig};
-use crate::http::metrics::Metrics;
 use crate::http::{HttpConfig, Server};
 use crate::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedQueue, EmbeddedSink};
 use crate::machine::Machine;
+use crate::metrics::Metrics;
 use crate::normalize::{Normalizer, NormalizerConfig};
 use crate::question;
 use crate::shell::{Shell, ShellConfig};

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{LogError, Record};
+use super::{LogError, Record};
 
 /// The last document that a channel delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Last {
+pub struct LastDelivery {
     /// Its incident.
     pub id: String,
     /// Its number within the incident.
@@ -20,17 +20,17 @@ pub struct Last {
 
 /// How far a channel is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
+pub struct ChannelPosition {
     /// The next offset: everything below is delivered, left out or set aside.
     pub next: i64,
     /// The last delivery.
-    pub last: Option<Last>,
+    pub last: Option<LastDelivery>,
 }
 
-/// What one [`Queue::poll`] brought.
+/// What one [`AlertQueue::poll`] brought.
 #[derive(Debug, Default)]
-pub struct Polled {
-    /// Whether this process delivers the channel from now on, where that has changed. Then [`Queue::start_at`] must
+pub struct PolledAlerts {
+    /// Whether this process delivers the channel from now on, where that has changed. Then [`AlertQueue::start_at`] must
     /// follow before documents come.
     pub owned: Option<bool>,
     /// Documents in offset order.
@@ -38,22 +38,22 @@ pub struct Polled {
 }
 
 /// The documents of `wulog.alerts` as one channel reads them. Kafka and the embedded log are its two implementations.
-pub trait Queue: Send {
+pub trait AlertQueue: Send {
     /// Waits up to `wait` for at most `room` documents. Must be called every few seconds also without room: a group
     /// gives the channel to another process when a member is silent.
     ///
     /// # Errors
     /// See [`LogError`]; so with every method here.
-    fn poll(&mut self, room: usize, wait: Duration) -> Result<Polled, LogError>;
+    fn poll(&mut self, room: usize, wait: Duration) -> Result<PolledAlerts, LogError>;
 
     /// Reads on from this offset.
     fn start_at(&mut self, next: i64) -> Result<(), LogError>;
 
     /// The committed position; `None` before the first commit.
-    fn committed(&mut self) -> Result<Option<Position>, LogError>;
+    fn committed(&mut self) -> Result<Option<ChannelPosition>, LogError>;
 
     /// Commits a position.
-    fn commit(&mut self, position: &Position) -> Result<(), LogError>;
+    fn commit(&mut self, position: &ChannelPosition) -> Result<(), LogError>;
 
     /// Gives every document from the oldest to the end as of now, and returns that end.
     fn read_all(&mut self, each: &mut dyn FnMut(Record)) -> Result<i64, LogError>;

@@ -1,7 +1,7 @@
-//! Finds numbers by what they stand for: an index beside a list, four bytes a slot.
+//! An index from the hash of a list's elements to their positions, four bytes a slot.
 //!
 //! A map would hold each key a second time; a million host ids are worth the few lines. Nothing iterates over the index, so
-//! its order decides nothing, and it is not part of a snapshot: the list that it points into says it all. The hash has a
+//! its order decides nothing. A snapshot leaves the index out, since the list suffices to rebuild it. The hash has a
 //! seed that each process draws for itself, so nobody can choose keys that collide.
 
 use std::hash::{BuildHasher, Hash};
@@ -15,14 +15,14 @@ type Number = u32;
 /// The seed of this process.
 static SEED: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
 
-/// Numbers by the hash of what they stand for.
+/// Positions in a list, by the hash of the element there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lookup {
+pub(super) struct NumberIndex {
     numbers: HashTable<Number>,
 }
 
-impl Lookup {
-    /// The number with this hash that is the wanted one.
+impl NumberIndex {
+    /// The number with this hash for which `is_wanted` holds.
     pub(super) fn find(&self, hash: u64, is_wanted: impl Fn(Number) -> bool) -> Option<Number> {
         self.numbers.find(hash, |number| is_wanted(*number)).copied()
     }
@@ -40,7 +40,7 @@ impl Lookup {
     }
 }
 
-/// A hash by this process's seed: of use only for [`Lookup`].
+/// A hash by this process's seed: of use only for [`NumberIndex`].
 pub(super) fn hash(key: impl Hash) -> u64 {
     SEED.hash_one(key)
 }
@@ -52,9 +52,9 @@ mod tests {
     #[test]
     fn what_was_put_in_is_found_and_nothing_else() {
         let texts: Vec<String> = (0..5_000).map(|n: u32| "x".repeat((n % 40) as usize) + &n.to_string()).collect();
-        let mut lookup = Lookup::default();
+        let mut lookup = NumberIndex::default();
         let hash_of = |number: Number| hash(&*texts[number as usize]);
-        let found = |lookup: &Lookup, text: &str| lookup.find(hash(text), |n| texts[n as usize] == text);
+        let found = |lookup: &NumberIndex, text: &str| lookup.find(hash(text), |n| texts[n as usize] == text);
         for number in 0..4_000 {
             assert_eq!(found(&lookup, &texts[number as usize]), None);
             lookup.insert(number, hash_of);

@@ -1,37 +1,37 @@
-//! What is believed of a fleet's rate of newly failing hosts, before its own history tells.
+//! The expected number of newly failing hosts, from a prior belief and the fleet's own history.
 //!
-//! Most fleets are well kept; some fail at one scan in thirty and nobody minds. Which one this is, its first hours do
-//! not say, so the belief is a mixture of both, and the fleet's own history weighs them: after some hundred quiet
-//! quarter hours a badly kept fleet is out of the question, and a cluster needs no more than in any other. Until then
-//! it must be improbable in either. No hour is named at which a fleet stops being young.
+//! Most fleets are well kept; some fail at one scan in thirty and nobody minds. The first hours of a fleet do not show
+//! its kind, so the prior is a mixture of a well-kept and a badly kept fleet, and the fleet's own history weighs the two.
+//! After some hundred quiet quarter hours the weight of the badly kept fleet is negligible. Until then a cluster must be
+//! improbable under both. This needs no fixed learning period.
 
 use super::config::DetectorConfig;
 use super::stats::{gamma_poisson_tail, ln_gamma_poisson};
 
-/// After so much chance to fail a badly kept fleet has begun to show.
+/// Chances to fail after which a badly kept fleet can be told from a well-kept one.
 pub(super) const TELLING_CHANCE: f64 = 100.0;
 /// In a badly kept fleet, 3 hosts newly fail in 100 active quarter hours.
 const BADLY_KEPT: (f64, f64) = (3.0, TELLING_CHANCE);
 
-/// How many newly failing hosts there were for how much chance to fail: active quarter hours, or attempts.
+/// Newly failing hosts, and their chances to fail: active quarter hours, or attempts.
 #[derive(Clone, Copy)]
 pub(super) struct Rate {
     pub(super) hosts: u64,
     pub(super) chance: f64,
 }
 
-/// What the belief says of a number of hosts.
+/// The expectation for a number of hosts, and the p-values of that number.
 #[derive(Clone, Copy)]
 pub(super) struct Prediction {
     pub(super) expected_hosts: f64,
-    /// Probability of so many or more.
+    /// Probability of at least the observed number.
     pub(super) p_value: f64,
-    /// The same if the fleet is a well-kept one.
+    /// This probability under the assumption of a well-kept fleet.
     pub(super) p_well_kept: f64,
 }
 
 impl Prediction {
-    /// The one by which what is seen is less of a wonder.
+    /// Takes the larger expectation and the larger p-values.
     pub(super) fn or(self, other: Prediction) -> Prediction {
         Prediction {
             expected_hosts: self.expected_hosts.max(other.expected_hosts),
@@ -41,7 +41,7 @@ impl Prediction {
     }
 }
 
-/// What `history` lets expect of `seen`.
+/// The prediction for `seen`, given `history`.
 pub(super) fn predict(seen: Rate, history: Rate, config: &DetectorConfig) -> Prediction {
     let well_kept = (config.prior_hosts, config.prior_active_quarter_hours);
     // A host that failed had a chance to, whatever the books say.

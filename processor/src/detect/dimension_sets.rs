@@ -20,7 +20,7 @@ const PAIR_BYTES: u64 = 16;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "Vec<Set>")]
 #[serde(into = "Vec<Set>")]
-pub(super) struct Sets {
+pub(super) struct DimensionSets {
     sets: Vec<Set>,
     by_pairs: BTreeMap<Box<[Pair]>, SetId>,
     /// Sets that no host has, to be used again; the least first.
@@ -36,26 +36,26 @@ struct Set {
     hosts: u32,
 }
 
-impl From<Vec<Set>> for Sets {
-    fn from(sets: Vec<Set>) -> Sets {
+impl From<Vec<Set>> for DimensionSets {
+    fn from(sets: Vec<Set>) -> DimensionSets {
         let numbered = || (0..).zip(&sets).skip(1);
         let by_pairs = numbered().filter(|(_, set)| set.hosts > 0).map(|(id, set)| (set.pairs.clone(), id)).collect();
         // The order in which they fell free is not in a snapshot, so it must not matter: the least number goes first.
         let free = numbered().filter(|(_, set)| set.hosts == 0).map(|(id, _)| id).collect();
         let pair_count = sets.iter().map(|set| set.pairs.len() as u64).sum();
-        Sets { sets, by_pairs, free, pair_count }
+        DimensionSets { sets, by_pairs, free, pair_count }
     }
 }
 
-impl From<Sets> for Vec<Set> {
-    fn from(sets: Sets) -> Vec<Set> {
+impl From<DimensionSets> for Vec<Set> {
+    fn from(sets: DimensionSets) -> Vec<Set> {
         sets.sets
     }
 }
 
-impl Sets {
-    pub(super) fn new() -> Sets {
-        Sets::from(vec![Set::default()])
+impl DimensionSets {
+    pub(super) fn new() -> DimensionSets {
+        DimensionSets::from(vec![Set::default()])
     }
 
     /// Memory that they take, as far as it can be told from what they are.
@@ -106,7 +106,7 @@ impl Sets {
             return before;
         }
         let id = self.take(pairs);
-        self.let_go(before);
+        self.release(before);
         id
     }
 
@@ -144,7 +144,7 @@ impl Sets {
         id
     }
 
-    fn let_go(&mut self, id: SetId) {
+    fn release(&mut self, id: SetId) {
         if id == 0 {
             return;
         }
@@ -165,13 +165,13 @@ mod tests {
 
     #[test]
     fn a_set_lives_as_long_as_a_host_has_it() {
-        let mut sets = Sets::new();
+        let mut sets = DimensionSets::new();
         let (a, b): (&[Pair], &[Pair]) = (&[(1, 2), (3, 4)], &[(1, 5)]);
         let first = sets.change(0, a);
         assert_eq!((first, sets.change(0, a), sets.change(0, b)), (1, 1, 2));
         assert_eq!((sets.pairs(1), sets.pairs(2), sets.pairs(0)), (a, b, &[][..]));
         assert_eq!((sets.change(1, b), sets.change(1, b)), (2, 2), "both hosts of the first set have changed");
-        let mut sets = Sets::from(Vec::from(sets));
+        let mut sets = DimensionSets::from(Vec::from(sets));
         assert_eq!((sets.pairs(1).len(), sets.change(0, a), sets.len()), (0, 1, 3), "its number is used again");
         assert_eq!(sets.change(2, &[]), 0);
     }

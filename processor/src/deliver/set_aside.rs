@@ -10,61 +10,61 @@ use super::backlog::Item;
 /// Longest reason that is kept: an endpoint's answer may be a page.
 const REASON_BYTES_MAX: usize = 500;
 /// Prefix of the keys of parked documents.
-pub(super) const PARKED: &str = "parked/";
+pub(crate) const PARKED: &str = "parked/";
 /// Prefix of the keys of held documents.
-pub(super) const HELD: &str = "held/";
+pub(crate) const HELD: &str = "held/";
 /// Prefix of the keys by which an operator asks to skip a document that is being retried.
-pub(super) const SKIP: &str = "skip/";
+pub(crate) const SKIP: &str = "skip/";
 
 /// Prefix of the keys of documents that some recipients have and others are to get later.
-pub(super) const LATE: &str = "late/";
+pub(crate) const LATE: &str = "late/";
 /// Prefix of the keys that name recipients who were refused; the note has the last document that they did not get.
-pub(super) const RECIPIENT: &str = "recipient/";
+pub(crate) const RECIPIENT: &str = "recipient/";
 
 /// A document that is set aside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Aside {
+pub(crate) struct SetAside {
     /// The incident.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// The document's number within the incident.
-    pub(super) seq: u32,
-    /// Its offset on `wulog.alerts`.
-    pub(super) offset: i64,
-    /// When it was set aside, milliseconds since 1970 UTC.
-    pub(super) at_ms: i64,
+    pub(crate) seq: u32,
+    /// The document's offset on `wulog.alerts`.
+    pub(crate) offset: i64,
+    /// Time at which the document was set aside, milliseconds since 1970 UTC.
+    pub(crate) at_ms: i64,
     /// Until when it is held, or when its recipients are tried again; absent where it waits for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) until_ms: Option<i64>,
+    pub(crate) until_ms: Option<i64>,
     /// Why.
-    pub(super) reason: String,
-    /// The recipients who are to get it later; empty where that is everybody.
+    pub(crate) reason: String,
+    /// The recipients who are to get the document later; empty where every recipient is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) recipients: Vec<String>,
+    pub(crate) recipients: Vec<String>,
 }
 
-impl Aside {
-    pub(super) fn new(item: &Item, at_ms: i64, until_ms: Option<i64>, reason: &str) -> Aside {
+impl SetAside {
+    pub(crate) fn new(item: &Item, at_ms: i64, until_ms: Option<i64>, reason: &str) -> SetAside {
         let cut = reason.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= REASON_BYTES_MAX);
         let reason = reason[..cut.last().unwrap_or(0)].to_owned();
         let (id, seq) = (item.alert.id.clone(), item.alert.seq);
-        Aside { id, seq, offset: item.offset, at_ms, until_ms, reason, recipients: Vec::new() }
+        SetAside { id, seq, offset: item.offset, at_ms, until_ms, reason, recipients: Vec::new() }
     }
 
     /// The key of the note. A newer held document of an incident replaces the older one.
-    pub(super) fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         match self.until_ms {
             Some(_) => format!("{HELD}{}", self.id),
             None => format!("{PARKED}{}/{}", self.id, self.seq),
         }
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a note holds only strings and numbers")
     }
 }
 
 /// The documents among `notes` whose keys begin with `prefix`; a note of another form is left out.
-pub(super) fn among(notes: &BTreeMap<String, Vec<u8>>, prefix: &str) -> Vec<Aside> {
+pub(crate) fn among(notes: &BTreeMap<String, Vec<u8>>, prefix: &str) -> Vec<SetAside> {
     let with_prefix = notes.iter().filter(|(key, _)| key.starts_with(prefix));
     with_prefix.filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect()
 }

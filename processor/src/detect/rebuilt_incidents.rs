@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use wulog_schemas::alert::{Alert, State};
 use wulog_schemas::signal::RawPosition;
 
-use super::apart::Kind;
 use super::config::DetectorConfig;
-use super::evidence::{Cluster, Judgement, Onset};
 use super::fleet::{Fleet, HostIndex};
-use super::incident::{Incident, Phase, Recovery};
+use super::incident::{Incident, IncidentPhase, Recovery};
 use super::incidents::{Incidents, Key};
+use super::onset::Distrusted;
+use super::onset::Onset;
+use super::significance::{Cluster, Significance};
 
 /// Takes over the incidents of `documents`, the newest of each id. Gives the ids of those that were not there.
 pub(super) fn adopt(
@@ -59,9 +60,9 @@ fn continue_after(incident: &mut Incident, document: &Alert) {
     // What was over when it was told of stays over: the signals that said so may be gone.
     let over = match document.state {
         State::Open => return,
-        State::Resolved => Phase::Resolved,
-        State::Expired => Phase::Expired,
-        State::Merged => Phase::Merged,
+        State::Resolved => IncidentPhase::Resolved,
+        State::Expired => IncidentPhase::Expired,
+        State::Merged => IncidentPhase::Merged,
     };
     if incident.is_open() && incident.joined_at <= document.time.updated.0 {
         incident.phase = over;
@@ -111,8 +112,8 @@ fn onsets_of(
 }
 
 /// What the hosts of a document distrust, by what most of them failed at.
-fn kind_of(document: &Alert) -> Kind {
-    Kind::by(document.family, document.subjects.first().map_or("", |count| &count.subject))
+fn distrusted_by(document: &Alert) -> Distrusted {
+    Distrusted::by(document.family, document.subjects.first().map_or("", |count| &count.subject))
 }
 
 fn from_document(document: &Alert, onsets: Vec<Onset>, fleet: &Fleet) -> Incident {
@@ -122,21 +123,21 @@ fn from_document(document: &Alert, onsets: Vec<Onset>, fleet: &Fleet) -> Inciden
         !fails && host.succeeded_since(onset.since).any(|subject| subject == onset.subject)
     };
     let recovered: Vec<HostIndex> = onsets.iter().filter(has_succeeded).map(|onset| onset.host).collect();
-    let cluster = Cluster { judgement: Judgement::of_document(&document.detection), onsets };
+    let cluster = Cluster { significance: Significance::of_document(&document.detection), onsets };
     let mut incident =
-        Incident::open(document.id.clone(), document.family, kind_of(document), cluster, document.time.opened.0);
+        Incident::open(document.id.clone(), document.family, distrusted_by(document), cluster, document.time.opened.0);
     recovered.into_iter().for_each(|host| incident.recover(host, Recovery::Success, fleet));
     incident.families.extend(document.families.iter().copied());
-    incident.unseen = document.hosts.affected.saturating_sub(incident.members.len() as u64);
+    incident.unnamed_hosts = document.hosts.affected.saturating_sub(incident.members.len() as u64);
     incident.knows_onset(document.time.onset.0);
     incident.joined_at = document.time.updated.0;
     incident.notified_at = document.time.updated.0;
     incident.notified_hosts = incident.hosts();
     incident.seq = document.seq;
     incident.rules_met.clone_from(&document.detection.rules_met);
-    incident.kin.adopted = true;
-    incident.kin.merged_from.clone_from(&document.related.merged_from);
-    incident.kin.split_from.clone_from(&document.related.split_from);
-    incident.kin.split_into.clone_from(&document.related.split_into);
+    incident.relations.adopted = true;
+    incident.relations.merged_from.clone_from(&document.related.merged_from);
+    incident.relations.split_from.clone_from(&document.related.split_from);
+    incident.relations.split_into.clone_from(&document.related.split_into);
     incident
 }

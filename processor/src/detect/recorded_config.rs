@@ -17,7 +17,7 @@ const AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The newest record that said what the detector runs with. Configuration as JSON, so that a snapshot outlives keys.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Recorded {
+pub(super) struct RecordedConfig {
     detector: String,
     version: String,
     config_hash: String,
@@ -27,14 +27,14 @@ pub(super) struct Recorded {
     at: i64,
 }
 
-impl Recorded {
+impl RecordedConfig {
     /// What a record says, if this version can run with it.
-    pub(super) fn of(change: &ConfigChange, log_time: i64) -> Option<(Recorded, DetectorConfig)> {
+    pub(super) fn of(change: &ConfigChange, log_time: i64) -> Option<(RecordedConfig, DetectorConfig)> {
         let config: DetectorConfig = serde_json::from_value(change.detector.clone()).ok()?;
         config.check().ok()?;
         let Provenance { version, config_hash, schema_hash, code_table_hash } = change.provenance.clone();
         let detector = change.detector.to_string();
-        Some((Recorded { detector, version, config_hash, schema_hash, code_table_hash, at: log_time }, config))
+        Some((RecordedConfig { detector, version, config_hash, schema_hash, code_table_hash, at: log_time }, config))
     }
 
     /// The configuration, and what documents name as their maker.
@@ -67,7 +67,7 @@ pub(super) fn provenance_of(config: &DetectorConfig) -> Provenance {
 pub(super) fn record_due(
     given: &DetectorConfig,
     maker: &Provenance,
-    recorded: Option<&Recorded>,
+    recorded: Option<&RecordedConfig>,
     log_time: i64,
 ) -> Option<Output> {
     if recorded.is_some_and(|known| known.provenance() == *maker && log_time - known.at < AGAIN_MS) {

@@ -12,10 +12,10 @@ use wulog_schemas::host::hex_digest;
 
 use super::super::config::CertificateWarnings;
 use super::super::document::Context;
-use super::super::evidence::DAY_MS;
+use super::super::durations::DAY_MS;
 use super::super::fleet::{Fleet, HostIndex, Knows};
 use super::super::strings::StringId;
-use super::super::{Detector, State};
+use super::super::{Detector, DetectorState};
 use super::wsus::{machine_of, newest, value_of};
 use super::{Certificates, Details, store_id};
 
@@ -164,7 +164,7 @@ impl Detector {
     /// All conditions that hold, by the ids of their warnings; none where warnings are off.
     fn cases(&self, clock: i64) -> BTreeMap<String, Case> {
         let Some(config) = &self.config.certificate_warnings else { return BTreeMap::new() };
-        let State { certificates: known, fleet, warnings, .. } = &self.state;
+        let DetectorState { certificates: known, fleet, warnings, .. } = &self.state;
         let signing: BTreeMap<HostIndex, StringId> =
             known.hosts.keys().filter_map(|host| Some((*host, newest(*host, known, clock)?))).collect();
         let mut cases = expiring(known, config, clock, &signing);
@@ -175,7 +175,7 @@ impl Detector {
     /// Notes what is said of a warning, and says it.
     fn warn(&mut self, id: String, case: Option<Case>, transition: Transition, out: &mut Vec<Output>) {
         let now = self.state.log_time;
-        let State { certificates: known, fleet, warnings, .. } = &mut self.state;
+        let DetectorState { certificates: known, fleet, warnings, .. } = &mut self.state;
         if !warnings.by_id.contains_key(&id) {
             let Some(case) = &case else { return };
             warnings.make_room();
@@ -190,17 +190,17 @@ impl Detector {
             warning.hosts = case.affected.len() as u64;
             warning.level = alert.severity.level;
         }
-        self.publish(alert, out);
+        self.send(alert, out);
     }
 
     /// The next document of a warning.
     fn warning_document(&self, id: &str, case: Option<&Case>, transition: Transition) -> Option<Alert> {
-        let State { certificates, fleet, warnings, .. } = &self.state;
+        let DetectorState { certificates, fleet, warnings, .. } = &self.state;
         let context = Context {
             fleet,
             certificates,
             config: &self.config,
-            provenance: &self.maker,
+            provenance: &self.provenance,
             names_max: self.names_max(),
             now: self.state.log_time,
         };

@@ -7,14 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-use wulog_schemas::hresult::Family;
-
-use super::evidence::Onset;
-use super::factors::Members;
+use super::dimension_sets::Pair;
 use super::fleet::{Fleet, HostIndex, Knows};
-use super::incident::Member;
-use super::sets::Pair;
+use super::member::{Member, Members};
 use super::stats::hypergeometric_tail;
 use super::strings::StringId;
 
@@ -28,25 +23,6 @@ const FAMILIES_P_MAX: f64 = 0.06;
 const SUBJECTS_P_MAX: f64 = 1e-3;
 /// Of one group, so large a share may have a family or subject of the other, and the two still differ in it.
 const OVERLAP_MAX: f64 = 0.1;
-
-/// What failing hosts distrust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) enum Kind {
-    /// The signature of updates.
-    Signature,
-    /// The certificate of a server.
-    Server,
-}
-
-impl Kind {
-    pub(super) fn of(onset: &Onset, fleet: &Fleet) -> Kind {
-        Kind::by(onset.family, fleet.strings.text(onset.subject))
-    }
-
-    pub(super) fn by(family: Family, subject: &str) -> Kind {
-        if family == Family::Tls || subject.starts_with("server:") { Kind::Server } else { Kind::Signature }
-    }
-}
 
 /// Whether the two groups have causes of their own: a dimension separates them, and so does family or subject.
 pub(super) fn are_separate(one: &Members, two: &Members, fleet: &Fleet) -> bool {

@@ -11,13 +11,12 @@ use wulog_schemas::alert::{Alert, UtcTime};
 use wulog_schemas::topic::Topic;
 use wulog_service::Clock;
 
-use super::aside::{self, Aside, HELD, LATE, PARKED, RECIPIENT, SKIP};
-use super::backlog::Item;
-use super::channel::{self, Outcome};
-use super::config::{ChannelConfig, Delivery};
-use super::queue::Queue;
-use super::sample;
 use crate::config::{Config, StandaloneConfig};
+use crate::deliver::backlog::{Delivery, Item};
+use crate::deliver::channel::Outcome;
+use crate::deliver::set_aside::{self, HELD, LATE, PARKED, RECIPIENT, SKIP, SetAside};
+use crate::deliver::{ChannelConfig, open, sample};
+use crate::log::alert_queue::AlertQueue;
 use crate::log::embedded::{EmbeddedConfig, EmbeddedQueue};
 use crate::log::kafka::{KafkaBystander, KafkaConfig};
 
@@ -79,12 +78,12 @@ struct From {
 }
 
 /// The channels, and how their queues are opened.
-struct Place {
+struct Channels {
     channels: Vec<ChannelConfig>,
-    log: Log,
+    log: ChannelLog,
 }
 
-enum Log {
+enum ChannelLog {
     Kafka(KafkaConfig),
     Embedded(EmbeddedConfig),
 }
@@ -96,7 +95,7 @@ enum Opened {
 }
 
 impl Opened {
-    fn queue(&mut self) -> &mut dyn Queue {
+    fn queue(&mut self) -> &mut dyn AlertQueue {
         match self {
             Opened::Kafka(bystander) => bystander.queue(),
             Opened::Embedded(queue) => queue,
@@ -105,24 +104,24 @@ impl Opened {
 }
 
 impl From {
-    fn place(&self, needs_log: bool) -> anyhow::Result<Place> {
+    fn place(&self, needs_log: bool) -> anyhow::Result<Channels> {
         let Some(db) = &self.db else {
             if !needs_log && let Ok(standalone) = StandaloneConfig::read(&self.config) {
-                return Ok(Place {
+                return Ok(Channels {
                     channels: standalone.channels,
-                    log: Log::Embedded(EmbeddedConfig::at(&self.config)),
+                    log: ChannelLog::Embedded(EmbeddedConfig::at(&self.config)),
                 });
             }
             let config = Config::read(&self.config)?;
-            return Ok(Place { channels: config.channels, log: Log::Kafka(config.kafka) });
+            return Ok(Channels { channels: config.channels, log: ChannelLog::Kafka(config.kafka) });
         };
         let log = EmbeddedConfig::of_file(db)?;
         let config = StandaloneConfig::read(&self.config)?;
-        Ok(Place { channels: config.channels, log: Log::Embedded(log) })
+        Ok(Channels { channels: config.channels, log: ChannelLog::Embedded(log) })
     }
 }
 
-impl Place {
+impl Channels {
     fn channel(&self, name: &str) -> anyhow::Result<&ChannelConfig> {
         let names = || self.channels.iter().map(|channel| channel.name.as_str()).collect::<Vec<_>>().join(", ");
         let found = self.channels.iter().find(|channel| channel.name == name);
@@ -131,8 +130,8 @@ impl Place {
 
     fn open(&self, name: &str) -> anyhow::Result<Opened> {
         Ok(match &self.log {
-            Log::Kafka(config) => Opened::Kafka(Box::new(KafkaBystander::open(config, name)?)),
-            Log::Embedded(config) => Opened::Embedded(EmbeddedQueue::open(config, name)?),
+            ChannelLog::Kafka(config) => Opened::Kafka(Box::new(KafkaBystander::open(config, name)?)),
+            ChannelLog::Embedded(config) => Opened::Embedded(EmbeddedQueue::open(config, name)?),
         })
     }
 }
@@ -177,7 +176,7 @@ impl ChannelsArgs {
 fn test(config: &ChannelConfig) -> anyhow::Result<String> {
     let alert = sample::marked();
     let bytes = serde_json::to_vec(&alert)?;
-    let mut channel = channel::open(config).map_err(anyhow::Error::msg)?;
+    let mut channel = open::open(config).map_err(anyhow::Error::msg)?;
     match channel.deliver(&Item { alert, bytes, offset: -1, sample: true }, Clock::System.now_ms()) {
         Outcome::Delivered(answer) => Ok(format!("delivered, answer: {answer}")),
         Outcome::Partly { answer, lacking } => {
@@ -195,7 +194,7 @@ fn test(config: &ChannelConfig) -> anyhow::Result<String> {
     }
 }
 
-fn status(config: &ChannelConfig, queue: &mut dyn Queue) -> anyhow::Result<String> {
+fn status(config: &ChannelConfig, queue: &mut dyn AlertQueue) -> anyhow::Result<String> {
     let position = queue.committed()?;
     let notes = queue.notes()?;
     let next = position.as_ref().map(|position| position.next);
@@ -218,17 +217,17 @@ fn status(config: &ChannelConfig, queue: &mut dyn Queue) -> anyhow::Result<Strin
         Some(oldest) => format!("  backlog        {waiting}, the oldest of {}\n", UtcTime(oldest)),
         None => "  backlog        0\n".to_owned(),
     };
-    for held in aside::among(&notes, HELD) {
+    for held in set_aside::among(&notes, HELD) {
         let until = UtcTime(held.until_ms.unwrap_or_default());
         text += &format!("  held           {}/{} until {until}: {}\n", held.id, held.seq, held.reason);
     }
-    for late in aside::among(&notes, LATE) {
+    for late in set_aside::among(&notes, LATE) {
         let (to, again) = (late.recipients.join(", "), UtcTime(late.until_ms.unwrap_or_default()));
         text += &format!("  waiting        {}/{} for {to}, again at {again}: {}\n", late.id, late.seq, late.reason);
     }
     for (key, value) in &notes {
         if let Some(recipient) = key.strip_prefix(RECIPIENT)
-            && let Ok(refused) = serde_json::from_slice::<Aside>(value)
+            && let Ok(refused) = serde_json::from_slice::<SetAside>(value)
         {
             let at = UtcTime(refused.at_ms);
             text += &format!(
@@ -237,7 +236,7 @@ fn status(config: &ChannelConfig, queue: &mut dyn Queue) -> anyhow::Result<Strin
             );
         }
     }
-    for parked in aside::among(&notes, PARKED) {
+    for parked in set_aside::among(&notes, PARKED) {
         text +=
             &format!("  parked         {}/{} at {}: {}\n", parked.id, parked.seq, UtcTime(parked.at_ms), parked.reason);
     }
@@ -246,12 +245,12 @@ fn status(config: &ChannelConfig, queue: &mut dyn Queue) -> anyhow::Result<Strin
 
 fn replay(
     config: &ChannelConfig,
-    queue: &mut dyn Queue,
+    queue: &mut dyn AlertQueue,
     since_ms: i64,
     all: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<(u64, u64)> {
-    let parked: BTreeMap<i64, Aside> = aside::among(&queue.notes()?, PARKED)
+    let parked: BTreeMap<i64, SetAside> = set_aside::among(&queue.notes()?, PARKED)
         .into_iter()
         .filter(|aside| aside.at_ms >= since_ms)
         .map(|aside| (aside.offset, aside))
@@ -267,7 +266,7 @@ fn replay(
     for gone in parked.values().filter(|aside| !found.contains(&aside.offset)) {
         writeln!(out, "{}/{}: compaction has removed it from {}; skip it", gone.id, gone.seq, Topic::Alerts.suffix())?;
     }
-    let mut channel = channel::open(config).map_err(anyhow::Error::msg)?;
+    let mut channel = open::open(config).map_err(anyhow::Error::msg)?;
     let (mut sent, mut failed) = (0, 0);
     for item in items {
         match channel.deliver(&item, Clock::System.now_ms()) {
@@ -293,7 +292,7 @@ fn replay(
     Ok((sent, failed))
 }
 
-fn skip(key: &str, queue: &mut dyn Queue) -> anyhow::Result<String> {
+fn skip(key: &str, queue: &mut dyn AlertQueue) -> anyhow::Result<String> {
     let well_formed = key.rsplit_once('/').is_some_and(|(id, seq)| !id.is_empty() && seq.parse::<u32>().is_ok());
     ensure!(well_formed, "{key:?} is not ID/SEQ, such as wu-0123456789abcdef/3");
     let parked = format!("{PARKED}{key}");

@@ -1,0 +1,116 @@
+//! The source of alert documents: a topic on Kafka, the embedded log, or a file.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use wulog_schemas::topic::Topic;
+
+use super::Book;
+use crate::config::Config;
+use crate::log::embedded::{self, EmbeddedConfig};
+use crate::log::kafka::PartitionReader;
+use crate::log::{LogError, Record};
+
+/// Where alert documents are, as the command line says.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct AlertSource {
+    /// The topic of alerts, as this configuration says.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The SQLite file of `standalone`.
+    #[arg(long, value_name = "FILE")]
+    pub(super) db: Option<PathBuf>,
+    /// A file of alert documents, one a line, as --alerts-out writes it; - is standard input.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl AlertSource {
+    /// The whole id of the incident that begins so.
+    pub(super) fn id(&self, prefix: &str) -> anyhow::Result<String> {
+        let book = self.read()?;
+        let documents = book.find(prefix).with_context(|| self.name())?;
+        Ok(documents.last().map_or_else(|| prefix.to_owned(), |newest| newest.id.clone()))
+    }
+
+    pub(super) fn name(&self) -> String {
+        let path = self.config.as_ref().or(self.db.as_ref()).or(self.file.as_ref());
+        match path {
+            Some(path) if path == Path::new("-") => "standard input".to_owned(),
+            path => path.map_or_else(String::new, |path| path.display().to_string()),
+        }
+    }
+
+    pub(super) fn read(&self) -> anyhow::Result<Book> {
+        match (&self.config, &self.db, &self.file) {
+            (Some(path), _, _) => {
+                let config = Config::read(path)?;
+                let topic = Topic::Alerts.name(&config.kafka.topic_prefix);
+                from_records(&topic, PartitionReader::open(&config.kafka, Topic::Alerts, 0)?)
+            }
+            (_, Some(path), _) => {
+                let place = format!("{}, topic alerts", path.display());
+                from_records(&place, embedded::Records::open(&EmbeddedConfig::of_file(path)?, Topic::Alerts)?)
+            }
+            (_, _, Some(path)) => from_file(path),
+            (None, None, None) => bail!("one of --config, --db, --file is needed"),
+        }
+    }
+
+    /// A document names a configuration; here it is known where the log is.
+    pub(super) fn replayed_from_here(&self, text: &str) -> String {
+        let here = match (&self.config, &self.db) {
+            (Some(path), _) => format!("--config {}", path.display()),
+            (_, Some(path)) => format!("--db {}", path.display()),
+            _ => return text.to_owned(),
+        };
+        crate::report::replayed_from(text, &here)
+    }
+}
+
+pub(crate) fn from_records(
+    place: &str,
+    records: impl Iterator<Item = Result<Record, LogError>>,
+) -> anyhow::Result<Book> {
+    let mut book = Book::default();
+    for record in records {
+        let record = record?;
+        // An empty value deletes what compaction would keep; it says nothing.
+        if !record.value.is_empty() {
+            add_or_skip(&mut book, &record.value, &format!("{place}, offset {}", record.offset));
+        }
+    }
+    Ok(book)
+}
+
+/// The documents of a file, one a line; `-` is standard input.
+pub(crate) fn from_file(path: &Path) -> anyhow::Result<Book> {
+    if path == Path::new("-") {
+        return from_lines("standard input", io::stdin().lock());
+    }
+    let file = File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    from_lines(&path.display().to_string(), BufReader::new(file))
+}
+
+fn from_lines(place: &str, lines: impl BufRead) -> anyhow::Result<Book> {
+    let mut book = Book::default();
+    for (number, line) in lines.lines().enumerate() {
+        let line = line.with_context(|| format!("{place}: reading"))?;
+        if !line.trim().is_empty() {
+            add_or_skip(&mut book, line.as_bytes(), &format!("{place}, line {}", number + 1));
+        }
+    }
+    Ok(book)
+}
+
+/// Adds a document; one that cannot be read is told of and skipped, since anybody may have written it.
+fn add_or_skip(book: &mut Book, bytes: &[u8], place: &str) {
+    match serde_json::from_slice(bytes) {
+        Ok(alert) => book.add(alert),
+        Err(error) => tracing::warn!(%error, "{place}: no alert document that this version can read; skipped"),
+    }
+}

@@ -1,0 +1,23 @@
+//! Opens the channel that a configuration describes: the one place that knows every kind of channel.
+
+use super::alertmanager::Alertmanager;
+use super::channel::Channel;
+use super::mail::Mail;
+use super::settings::{ChannelConfig, Kind};
+use super::syslog::Syslog;
+use super::webhook::Webhook;
+
+/// The channel that a configuration describes, with its secrets looked up.
+///
+/// # Errors
+/// Names the file, variable or value at fault.
+pub(crate) fn open(config: &ChannelConfig) -> Result<Box<dyn Channel>, String> {
+    Ok(match &config.kind {
+        Kind::Alertmanager { http, resend, link } => Box::new(Alertmanager::open(config, http, *resend, link.clone())?),
+        Kind::Webhook { http, hmac_key, body, link } => {
+            Box::new(Webhook::open(config, http, hmac_key.as_ref(), body, link.clone())?)
+        }
+        Kind::Mail(mail) => Box::new(Mail::open(config, mail)?),
+        Kind::Syslog(syslog) => Box::new(Syslog::open(config, syslog)?),
+    })
+}

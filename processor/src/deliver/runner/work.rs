@@ -1,0 +1,151 @@
+//! What a runner holds: the channel with its queue, and the documents on their way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use wulog_service::{Clock, Rounds};
+
+use crate::deliver::backlog::{Backlog, Item};
+use crate::deliver::backoff::Backoff;
+use crate::deliver::channel::Channel;
+use crate::deliver::history::History;
+use crate::deliver::open::open;
+use crate::deliver::set_aside::{LATE, SetAside};
+use crate::deliver::settings::ChannelConfig;
+use crate::log::alert_queue::{AlertQueue, ChannelPosition};
+use crate::metrics::ChannelMetrics;
+
+/// How often notes are read again: for an operator's order to skip a failing document, and for parked documents that
+/// `channels replay` has sent. On Kafka that reads a topic.
+pub(super) const NOTES_READ_EVERY: Duration = Duration::from_secs(120);
+/// An endpoint may refuse one document with the answer that it has for a wrong credential, as a firewall does. Where the next
+/// document is taken after so long, the fault is in the first one.
+const BARRED_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// First and longest pause between two attempts at a recipient where the channel asks for none.
+pub(super) const PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(24 * 3600));
+
+/// A channel at work.
+pub struct Runner {
+    pub(super) config: ChannelConfig,
+    pub(super) channel: Box<dyn Channel>,
+    pub(super) queue: Box<dyn AlertQueue>,
+    pub(super) metrics: ChannelMetrics,
+    /// The rounds of this loop, which the watchdog observes.
+    pub(super) rounds: Rounds,
+    pub(super) clock: Clock,
+    /// Whether the queue has given this channel to this process.
+    pub(super) owned: bool,
+    /// Key of the last document at which the channel panicked, and how often it did.
+    pub(super) panics: (String, u32),
+    /// Panics of this loop in a row.
+    pub(super) loop_panics: Backoff,
+    /// See [`BARRED_PATIENCE`].
+    pub(super) barred_patience: Duration,
+    /// The documents on their way, while this process owns the channel. Without it an owned channel starts from its committed
+    /// position: at first, and after an error of the log, which may have come between a read and its decision.
+    pub(super) work: Option<Work>,
+}
+
+pub(super) struct Work {
+    pub(super) backlog: Backlog,
+    pub(super) history: History,
+    pub(super) held: BTreeMap<String, Held>,
+    pub(super) position: ChannelPosition,
+    pub(super) backoff: Backoff,
+    pub(super) again_at: Instant,
+    pub(super) reported: Option<Instant>,
+    pub(super) skip_looked_at: Instant,
+    /// Since when the endpoint refuses whatever is sent.
+    pub(super) barred_since: Option<Instant>,
+    /// Documents that some recipients are to get later.
+    pub(super) late: Vec<LateDocument>,
+    /// Recipients with a note that they did not get a document.
+    pub(super) refused_recipients: BTreeSet<String>,
+    /// Keys of the documents that are parked now.
+    pub(super) parked: BTreeSet<String>,
+    pub(super) parked_read_at: Instant,
+}
+
+/// A held document.
+pub(super) struct Held {
+    pub(super) aside: SetAside,
+    pub(super) item: Item,
+    /// True when its time has come: it is in the backlog, and the note goes after its delivery.
+    pub(super) released: bool,
+}
+
+impl Work {
+    pub(super) fn at(config: &ChannelConfig, position: ChannelPosition) -> Work {
+        let now = Instant::now();
+        Work {
+            backlog: Backlog::new(config.delivery, position.next),
+            history: History::default(),
+            held: BTreeMap::new(),
+            position,
+            backoff: Backoff::default(),
+            again_at: now,
+            reported: None,
+            skip_looked_at: now,
+            barred_since: None,
+            late: Vec::new(),
+            refused_recipients: BTreeSet::new(),
+            parked: BTreeSet::new(),
+            parked_read_at: now,
+        }
+    }
+}
+
+/// A document that some recipients are to get later.
+pub(super) struct LateDocument {
+    pub(super) item: Item,
+    /// The note: recipients, and when they are tried again.
+    pub(super) aside: SetAside,
+    /// The pause before the next attempt; it doubles at each.
+    pub(super) pause: Duration,
+}
+
+impl LateDocument {
+    /// A document that an earlier start has noted.
+    pub(super) fn again(item: Item, aside: SetAside) -> LateDocument {
+        LateDocument { item, aside, pause: PAUSE.0 }
+    }
+
+    /// Lets the next attempt be due.
+    #[cfg(test)]
+    pub(super) fn make_due(&mut self) {
+        self.aside.until_ms = Some(0);
+    }
+
+    pub(super) fn key(&self) -> String {
+        format!("{LATE}{}", self.item.key())
+    }
+}
+
+impl Runner {
+    /// A channel over its queue, with its secrets looked up. Reaches no endpoint yet.
+    ///
+    /// # Errors
+    /// Names the key, file or variable at fault.
+    pub fn new(
+        config: &ChannelConfig,
+        queue: Box<dyn AlertQueue>,
+        metrics: ChannelMetrics,
+        rounds: Rounds,
+    ) -> Result<Runner, String> {
+        let channel = open(config).map_err(|why| format!("channel {}: {why}", config.name))?;
+        Ok(Runner {
+            config: config.clone(),
+            channel,
+            queue,
+            metrics,
+            rounds,
+            clock: Clock::System,
+            owned: false,
+            panics: (String::new(), 0),
+            loop_panics: Backoff::default(),
+            barred_patience: BARRED_PATIENCE,
+            work: None,
+        })
+    }
+}

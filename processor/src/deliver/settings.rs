@@ -1,0 +1,188 @@
+//! The checked settings of a channel: what is common to all channels, and what each kind has of its own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use wulog_settings::{Origin, Secret};
+
+use super::backlog::Delivery;
+use super::filter::Wants;
+use super::template::Source;
+use crate::language::Language;
+
+/// A checked channel.
+#[derive(Clone, Debug)]
+pub struct ChannelConfig {
+    /// Its name: part of the consumer group's name, of keys and of metrics.
+    pub name: String,
+    /// Which documents it takes.
+    pub wants: Wants,
+    /// Which documents it sends after an outage.
+    pub delivery: Delivery,
+    /// Language of the summary.
+    pub language: Language,
+    /// Longest wait for an answer.
+    pub timeout: Duration,
+    /// Whom it trusts, and what it shows.
+    pub trust: TrustConfig,
+    /// What is particular to its kind.
+    pub kind: Kind,
+}
+
+impl ChannelConfig {
+    /// Reads the files of secrets again, and returns whether one has changed. Short-lived tokens are renewed in their files.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read; the secret keeps its value.
+    pub(super) fn read_secrets_again(&mut self) -> Result<bool, String> {
+        let mut changed = false;
+        for secret in self.secrets() {
+            let Origin::File(path) = secret.origin() else { continue };
+            let now = Secret::look_up("file", &path.display().to_string())?;
+            changed |= now != *secret;
+            *secret = now;
+        }
+        Ok(changed)
+    }
+
+    fn secrets(&mut self) -> Vec<&mut Secret> {
+        match &mut self.kind {
+            Kind::Alertmanager { http, .. } => http.secrets(),
+            Kind::Webhook { http, hmac_key, body, .. } => {
+                let mut secrets = http.secrets();
+                secrets.extend(hmac_key);
+                if let Body::Template(_, values) = body {
+                    secrets.extend(values.values_mut());
+                }
+                secrets
+            }
+            Kind::Mail(mail) => mail.login.iter_mut().map(|(_, password)| password).collect(),
+            Kind::Syslog(_) => Vec::new(),
+        }
+    }
+}
+
+impl HttpConfig {
+    fn secrets(&mut self) -> Vec<&mut Secret> {
+        let optional = self.bearer_token.iter_mut().chain(&mut self.proxy);
+        std::iter::once(&mut self.url).chain(optional).chain(self.headers.values_mut()).collect()
+    }
+}
+
+/// Files of TLS.
+#[derive(Clone, Debug, Default)]
+pub struct TrustConfig {
+    /// PEM file of CAs that are trusted beside the platform's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM files of the certificate chain and the key that this client shows.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// What is particular to a kind of channel.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Alertmanager.
+    Alertmanager {
+        /// Its address; `/api/v2/alerts` is appended.
+        http: HttpConfig,
+        /// How often open incidents are sent again.
+        resend: Duration,
+        /// `generatorURL` of alerts; `{id}` becomes the incident's id.
+        link: Option<String>,
+    },
+    /// HTTP POST.
+    Webhook {
+        /// Where, and with which headers.
+        http: HttpConfig,
+        /// Key of the signature.
+        hmac_key: Option<Secret>,
+        /// The body.
+        body: Body,
+        /// What templates find under `link`; `{id}` becomes the incident's id.
+        link: Option<String>,
+    },
+    /// SMTP.
+    Mail(MailConfig),
+    /// Syslog.
+    Syslog(SyslogConfig),
+}
+
+/// Body of a webhook.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// The document.
+    Document,
+    /// The document in a CloudEvents envelope, with this `source`.
+    CloudEvent(String),
+    /// A template.
+    Template(Source, BTreeMap<String, Secret>),
+}
+
+/// An HTTP endpoint.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Where to.
+    pub url: Secret,
+    /// Custom headers.
+    pub headers: BTreeMap<String, Secret>,
+    /// The value of `Authorization: Bearer`.
+    pub bearer_token: Option<Secret>,
+    /// The proxy.
+    pub proxy: Option<Secret>,
+}
+
+/// A mail channel.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// `HOST:PORT`.
+    pub server: (String, u16),
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// User and password.
+    pub login: Option<(String, Secret)>,
+    /// Sender.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+}
+
+/// A syslog channel.
+#[derive(Clone, Debug)]
+pub struct SyslogConfig {
+    /// `HOST:PORT`.
+    pub server: (String, u16),
+    /// Whether the connection is TLS.
+    pub tls: bool,
+    /// Form of the message.
+    pub form: SyslogForm,
+    /// RFC 5424's facility, 0-23.
+    pub facility: u8,
+    /// `HOSTNAME` of messages.
+    pub source: String,
+}
+
+/// TLS of mail and syslog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// Plain text.
+    None,
+    /// Plain text that becomes TLS before anything secret is said (mail only).
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+/// Form of a syslog message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SyslogForm {
+    /// Structured data, and the summary as the message.
+    #[default]
+    Rfc5424,
+    /// The message is ArcSight's Common Event Format; the structured data stands beside it.
+    Cef,
+}

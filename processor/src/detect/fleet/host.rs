@@ -1,0 +1,396 @@
+//! One host of the fleet: its failures, its successes, and when it was heard of.
+
+use serde::{Deserialize, Serialize};
+use wulog_schemas::hresult::Family;
+
+use crate::detect::activity::HostActivity;
+use crate::detect::config::Limits;
+use crate::detect::dimension_sets::SetId;
+use crate::detect::host_name::HostName;
+use crate::detect::strings::StringId;
+
+/// The number of a host in a fleet.
+pub(in crate::detect) type HostIndex = u32;
+
+/// Memory of a host beside what hangs on it, and of an id, a success, a failing subject and a family that counted: the
+/// sizes of the types, with room that containers keep to grow. `tests/memory_detector.rs` measures them.
+const HOST_BYTES: u64 = 296;
+const SUCCESS_BYTES: u64 = 16;
+const FAILING_BYTES: u64 = 64;
+const COUNTED_BYTES: u64 = 24;
+const TROUBLE_BYTES: u64 = 64;
+
+/// Servers of which the last successful scan of a host is known: WSUS, and Microsoft's.
+const SCANNED_MAX: usize = 2;
+
+/// A host that is known for so long is established: who makes hosts up cannot put it out of its place by new ones.
+const ESTABLISHED_SECS: u32 = 24 * 60 * 60;
+/// A host that was not heard of for so long gives way first: it is probably gone, and was in no incident lately.
+const GONE_SECS: u32 = 30 * 24 * 60 * 60;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(in crate::detect) struct FleetHost {
+    /// Its id as a number; of an odd id, the beginning of its hash.
+    pub(super) id: [u64; 2],
+    pub(super) name: HostName,
+    pub(super) traits: SetId,
+    pub(super) operations: SetId,
+    pub(in crate::detect) activity: HostActivity,
+    pub(super) succeeded: Vec<Success>,
+    /// Servers that its scans reached last, and when, seconds since 1970; 0 where there is none. They stand apart from the
+    /// successes, since a scan is no attempt.
+    pub(super) scanned: [(StringId, u32); SCANNED_MAX],
+    /// What only hosts have that fail.
+    pub(super) trouble: Option<Box<Trouble>>,
+    /// Time of the newest success that a limit dropped, seconds since 1970.
+    pub(super) success_dropped_secs: u32,
+    /// Event time of its earliest activity, seconds since 1970, or 0.
+    pub(super) active_from_secs: u32,
+    /// Whether everything that the host had is shipped; unknown before its first facts.
+    pub(in crate::detect) caught_up: Option<bool>,
+    /// Whether nobody can read its logs: then its silence and its few lines say nothing about its health.
+    pub(in crate::detect) unreadable: bool,
+    /// True when a limit dropped dimensions of it.
+    pub(in crate::detect) dimensions_cut: bool,
+    /// True when this is the place of a host that was forgotten.
+    pub(super) forgotten: bool,
+    /// Log time of its first and of its latest signal, seconds since 1970.
+    pub(super) first_secs: u32,
+    pub(super) heard_secs: u32,
+}
+
+/// The latest success at a subject, in 12 bytes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Success {
+    pub(super) subject: StringId,
+    /// Since 1970: until the year 2106.
+    secs: u32,
+    millis: u16,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Trouble {
+    failing: Vec<Failing>,
+    /// When it last counted as newly failing, by family.
+    counted: Vec<(Family, i64)>,
+}
+
+/// A subject at which a host's latest outcome is a trust failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::detect) struct Failing {
+    pub(in crate::detect) subject: StringId,
+    pub(in crate::detect) family: Family,
+    /// Event time of the first failure since the last success.
+    pub(in crate::detect) since: i64,
+    /// Event time of the latest failure.
+    pub(in crate::detect) last: i64,
+    pub(in crate::detect) novelty: Novelty,
+}
+
+/// Whether a host has a value of a dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect) enum Knows {
+    /// It has the value.
+    Yes,
+    /// It has another value.
+    No,
+    /// Its value was never heard.
+    Unknown,
+}
+
+/// Whether a failure has been counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::detect) enum Novelty {
+    /// Only history so far: the host is not caught up with.
+    Waiting,
+    /// The host counted as newly failing for it, or for another subject of the same family.
+    Counted,
+    /// It failed before it could count as new.
+    Chronic,
+}
+
+/// Seconds since 1970: until the year 2106.
+pub(super) fn secs_of(time_ms: i64) -> u32 {
+    u32::try_from(time_ms.div_euclid(1000)).unwrap_or(if time_ms < 0 { 0 } else { u32::MAX })
+}
+
+impl Success {
+    pub(super) fn of(subject: StringId, time: i64) -> Success {
+        Success { subject, secs: secs_of(time), millis: u16::try_from(time.rem_euclid(1000)).unwrap_or(0) }
+    }
+
+    pub(super) fn time(self) -> i64 {
+        i64::from(self.secs) * 1000 + i64::from(self.millis)
+    }
+}
+
+impl FleetHost {
+    /// Memory that the host takes, by what it has and not by how it came to it: the same after a restart.
+    pub(in crate::detect) fn bytes(&self) -> u64 {
+        let trouble = self.trouble.as_ref().map_or(0, |trouble| {
+            TROUBLE_BYTES + trouble.failing.len() as u64 * FAILING_BYTES + trouble.counted.len() as u64 * COUNTED_BYTES
+        });
+        HOST_BYTES + self.name.bytes() + self.succeeded.len() as u64 * SUCCESS_BYTES + trouble
+    }
+
+    /// The state of the host, where one that was heard of before `since_secs` is silent.
+    pub(super) fn state(&self, since_secs: u32) -> HostState {
+        match self.caught_up {
+            _ if self.unreadable => HostState::Unreadable,
+            Some(false) => HostState::Behind,
+            None => HostState::Unknown,
+            Some(true) if self.heard_secs < since_secs => HostState::Silent,
+            Some(true) => HostState::Active,
+        }
+    }
+
+    /// True in the place of a host that was forgotten.
+    pub(in crate::detect) fn is_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
+    pub(super) fn worth(&self, host: HostIndex, now_secs: u32) -> HostWorth {
+        let standing = if now_secs.saturating_sub(self.heard_secs) > GONE_SECS {
+            Standing::Gone
+        } else if self.heard_secs.saturating_sub(self.first_secs) >= ESTABLISHED_SECS {
+            Standing::Established
+        } else {
+            Standing::New
+        };
+        HostWorth { standing, fails: !self.failing().is_empty(), heard_secs: self.heard_secs, host }
+    }
+
+    /// Strings that the host refers to, beside those of its dimensions.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = StringId> {
+        let failing = self.failing().iter().map(|failing| failing.subject);
+        let scanned = self.scanned.iter().filter(|(_, secs)| *secs > 0).map(|(server, _)| *server);
+        self.succeeded.iter().map(|success| success.subject).chain(scanned).chain(failing)
+    }
+
+    pub(in crate::detect) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The sets of its dimensions and of its operations' dimensions.
+    pub(in crate::detect) fn sets(&self) -> [SetId; 2] {
+        [self.traits, self.operations]
+    }
+
+    pub(in crate::detect) fn failing(&self) -> &[Failing] {
+        self.trouble.as_ref().map_or(&[], |trouble| &trouble.failing)
+    }
+
+    pub(in crate::detect) fn failing_at(&mut self, place: usize) -> &mut Failing {
+        &mut self.trouble.get_or_insert_default().failing[place]
+    }
+
+    /// Whether it was active before `time`.
+    pub(in crate::detect) fn was_active_before(&self, time: i64) -> bool {
+        self.active_from_secs != 0 && i64::from(self.active_from_secs) * 1000 < time
+    }
+
+    /// Subjects at which the host succeeded, as far as they are kept, with the time of the newest success at each.
+    pub(in crate::detect) fn successes(&self) -> impl Iterator<Item = (StringId, i64)> {
+        self.succeeded.iter().map(|success| (success.subject, success.time()))
+    }
+
+    /// The same of successes at or after `from`.
+    pub(in crate::detect) fn successes_since(&self, from: i64) -> impl Iterator<Item = (StringId, i64)> {
+        self.successes().filter(move |(_, time)| *time >= from)
+    }
+
+    /// Subjects at which the host succeeded, as far as they are kept.
+    pub(in crate::detect) fn succeeded(&self) -> impl Iterator<Item = StringId> {
+        self.successes().map(|(subject, _)| subject)
+    }
+
+    /// Subjects at which the host succeeded at or after `from`.
+    pub(in crate::detect) fn succeeded_since(&self, from: i64) -> impl Iterator<Item = StringId> {
+        self.successes_since(from).map(|(subject, _)| subject)
+    }
+
+    /// The servers that it scanned successfully at or after `from`, event time.
+    pub(in crate::detect) fn scanned_since(&self, from: i64) -> impl Iterator<Item = StringId> {
+        let since = secs_of(from).max(1);
+        self.scanned.iter().filter(move |(_, secs)| *secs >= since).map(|(server, _)| *server)
+    }
+
+    /// Notes that a scan reached its server.
+    pub(in crate::detect) fn scan(&mut self, server: StringId, time: i64) {
+        let same = self.scanned.iter().position(|(known, secs)| *known == server && *secs > 0);
+        let oldest = || (0..SCANNED_MAX).min_by_key(|place| self.scanned[*place].1).unwrap_or(0);
+        let place = same.unwrap_or_else(oldest);
+        if self.scanned[place].1 < secs_of(time) {
+            self.scanned[place] = (server, secs_of(time));
+        }
+    }
+
+    /// Whether a limit dropped a success at or after `from`: then nobody knows at what.
+    pub(in crate::detect) fn dropped_success_since(&self, from: i64) -> bool {
+        i64::from(self.success_dropped_secs) * 1000 >= from
+    }
+
+    /// Whether an outcome at `subject` is its first there since `from`.
+    pub(in crate::detect) fn is_first_since(&self, subject: StringId, from: i64) -> bool {
+        let succeeded = self.succeeded.iter().any(|known| known.subject == subject && known.time() > from);
+        !succeeded && !self.failing().iter().any(|failing| failing.subject == subject && failing.last > from)
+    }
+
+    /// Notes a success. True when it ends a failure at that subject. Where the host has no room for one more, the oldest
+    /// goes at whose subject no open incident fails, since documents count who succeeded there.
+    pub(in crate::detect) fn succeed(
+        &mut self,
+        subject: StringId,
+        time: i64,
+        limits: &Limits,
+        is_told_of: impl Fn(StringId) -> bool,
+    ) -> bool {
+        match self.succeeded.iter_mut().find(|known| known.subject == subject) {
+            Some(known) if known.time() < time => *known = Success::of(subject, time),
+            Some(_) => {}
+            None => self.push_success(Success::of(subject, time), limits, is_told_of),
+        }
+        let Some(trouble) = &mut self.trouble else { return false };
+        let before = trouble.failing.len();
+        // A success that was said to be older than the failure doesn't end it: records may come out of order.
+        trouble.failing.retain(|failing| failing.subject != subject || failing.last > time);
+        trouble.failing.len() < before
+    }
+
+    fn push_success(&mut self, success: Success, limits: &Limits, is_told_of: impl Fn(StringId) -> bool) {
+        if self.succeeded.len() < limits.succeeded_per_host.max(1) {
+            if self.succeeded.len() == self.succeeded.capacity() {
+                // Two more at a time: what a vector would add by itself stays empty on most hosts.
+                self.succeeded.reserve_exact(2);
+            }
+            self.succeeded.push(success);
+            return;
+        }
+        let worth = |success: &Success| (is_told_of(success.subject), success.time());
+        let worths = self.succeeded.iter().map(worth).enumerate();
+        if let Some((place, least)) = worths.min_by_key(|(_, worth)| *worth) {
+            let dropped =
+                if least <= worth(&success) { std::mem::replace(&mut self.succeeded[place], success) } else { success };
+            self.success_dropped_secs = self.success_dropped_secs.max(dropped.secs);
+        }
+    }
+
+    /// Notes a failure and gives its place, or none when the subject has succeeded later than that.
+    pub(in crate::detect) fn fail(
+        &mut self,
+        subject: StringId,
+        family: Family,
+        since: i64,
+        time: i64,
+        limits: &Limits,
+    ) -> Option<usize> {
+        if self.succeeded.iter().any(|known| known.subject == subject && known.time() >= time) {
+            return None;
+        }
+        let all = &mut self.trouble.get_or_insert_default().failing;
+        if let Some(place) = all.iter().position(|failing| failing.subject == subject) {
+            let failing = &mut all[place];
+            failing.family = family;
+            failing.since = failing.since.min(since);
+            failing.last = failing.last.max(time);
+            return Some(place);
+        }
+        if all.len() >= limits.failing_per_host.max(1) {
+            let oldest = all.iter().enumerate().min_by_key(|(_, failing)| failing.last).map_or(0, |(i, _)| i);
+            all.remove(oldest);
+        }
+        all.push(Failing { subject, family, since, last: time, novelty: Novelty::Waiting });
+        Some(all.len() - 1)
+    }
+
+    /// Whether the host fails at another subject of the family, heard of since `from`: then it is not *newly* failing.
+    pub(in crate::detect) fn fails_elsewhere(&self, subject: StringId, family: Family, from: i64) -> Option<Novelty> {
+        let others = || {
+            self.failing()
+                .iter()
+                .filter(|failing| failing.subject != subject && failing.family == family && failing.last >= from)
+                .map(|failing| failing.novelty)
+        };
+        // One subject that has failed for long makes the host chronic, whatever else fails on it.
+        others().find(|novelty| *novelty == Novelty::Chronic).or_else(|| others().find(|v| *v == Novelty::Counted))
+    }
+
+    pub(in crate::detect) fn last_counted(&self, family: Family) -> Option<i64> {
+        let counted = &self.trouble.as_ref()?.counted;
+        counted.iter().find(|(known, _)| *known == family).map(|(_, at)| *at)
+    }
+
+    pub(in crate::detect) fn set_counted(&mut self, family: Family, time: i64) {
+        let counted = &mut self.trouble.get_or_insert_default().counted;
+        counted.retain(|(known, _)| *known != family);
+        counted.push((family, time));
+    }
+}
+
+/// What a host is to an operator who looks at figures: the first state that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect) enum HostState {
+    /// Nobody can read its logs.
+    Unreadable,
+    /// Its earlier lines are still on their way.
+    Behind,
+    /// It has not said whether it is caught up: no heartbeat of it came.
+    Unknown,
+    /// It was not heard of for `silent_secs`.
+    Silent,
+    /// None of these.
+    Active,
+}
+
+impl HostState {
+    pub(in crate::detect) const ALL: [HostState; 5] =
+        [HostState::Unreadable, HostState::Behind, HostState::Unknown, HostState::Silent, HostState::Active];
+
+    pub(in crate::detect) fn as_str(self) -> &'static str {
+        match self {
+            HostState::Unreadable => "unreadable",
+            HostState::Behind => "behind",
+            HostState::Unknown => "unknown",
+            HostState::Silent => "silent",
+            HostState::Active => "active",
+        }
+    }
+}
+
+/// What the loss of a host would matter, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::detect) struct HostWorth {
+    standing: Standing,
+    fails: bool,
+    /// When it was heard of last: who has been silent for longest gives way.
+    heard_secs: u32,
+    pub(super) host: HostIndex,
+}
+
+/// How well a host is known. It stands before whether the host fails: forged hosts fail at once, and would else put the
+/// healthy hosts of the fleet out of their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Gone,
+    New,
+    Established,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million hosts have this many megabytes, without what hangs on them.
+    #[test]
+    fn a_host_is_small() {
+        assert!(size_of::<FleetHost>() <= 136, "{}", size_of::<FleetHost>());
+        assert_eq!(size_of::<Success>(), 12);
+    }
+
+    #[test]
+    fn a_success_is_kept_to_the_millisecond() {
+        for time in [0, 1, 999, 1000, 1_573_745_640_120, 4_102_444_799_999] {
+            assert_eq!(Success::of(7, time).time(), time);
+        }
+    }
+}
