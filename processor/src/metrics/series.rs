@@ -19,7 +19,7 @@ type FloatGauge = Gauge<f64, AtomicU64>;
 /// Buckets of transactions and deliveries, in seconds.
 const SECONDS: [f64; 9] = [0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 3.0, 10.0, 60.0];
 
-/// All series, and what is known of threads.
+/// All series, and the health of each thread.
 pub(super) struct Shared {
     pub(super) registry: Registry,
     pub(super) records: Family<Labels, Counter>,
@@ -58,7 +58,7 @@ pub(super) struct Shared {
     pub(super) channels: Mutex<BTreeSet<String>>,
 }
 
-/// What is known of one thread.
+/// The health of one thread.
 pub(super) struct Part {
     /// When it last went round its loop.
     pub(super) alive: Instant,

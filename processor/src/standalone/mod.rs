@@ -35,7 +35,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// How often it is looked at whether logs are still read and written.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Lines that wait for the database for longer than this are told of.
+/// Lines that wait for the database for longer than this are reported.
 const UNWRITTEN_MAX: Duration = Duration::from_secs(15);
 
 /// How long what is on its way may take once told to stop.

@@ -19,7 +19,7 @@ use crate::regular::{final_path, open_regular};
 pub struct Fence {
     /// `None`: links may lead anywhere.
     folder: Option<Arc<Path>>,
-    /// What the input names: files that match are found by themselves.
+    /// The globs of the input. A file that matches one of them has a reader of its own.
     named: Arc<[Pattern]>,
 }
 

@@ -163,7 +163,7 @@ fn masked(settings: &BTreeMap<String, String>, text: &str) -> String {
     let mut masked = text.to_owned();
     for value in settings.iter().filter(|(key, value)| !is_shown(key) && !value.is_empty()).map(|(_, value)| value) {
         masked = masked.replace(&format!("\"{value}\""), "\"***\"");
-        // librdkafka also quotes from somewhere within a value up to its end; the words of the value are what is left.
+        // librdkafka also quotes only the end of a value, so each word of the value is hidden too.
         let words = value.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|word| *word != value);
         for part in std::iter::once(value.as_str()).chain(words).filter(|part| part.len() > SHORT) {
             masked = masked.replace(part, "***");

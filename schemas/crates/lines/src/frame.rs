@@ -2,8 +2,8 @@
 //!
 //! The framer takes what a file holds from its position on and gives the next complete line, without its CRLF or LF. It
 //! keeps no bytes of its own: the file is the buffer, and a half-written last line is simply read again. The one
-//! exception is a line longer than the limit: its start is kept, its rest is passed over, and it comes out marked when
-//! its ending is seen. However the bytes are cut into chunks, the lines are the same.
+//! exception is a line longer than the limit: its start is kept, its rest is skipped, and the line is marked when its
+//! ending is seen. However the bytes are cut into chunks, the lines are the same.
 //!
 //! Files are not always of one piece: a program appends to a file in another encoding, or a crash leaves zero bytes between
 //! two records. Each line says by its own bytes how it is read, so that a reader that begins in the middle of a file finds
@@ -287,7 +287,7 @@ mod tests {
     /// A line, whether it was cut, and how many bytes of the file it took.
     type Got = (Vec<u8>, bool, u64);
 
-    /// All lines of `bytes`, given in chunks that end at `cuts`; and what is left over.
+    /// All lines of `bytes`, given in chunks that end at `cuts`; and the bytes after the last one.
     fn lines(encoding: Encoding, max: usize, bytes: &[u8], cuts: &[usize]) -> (Vec<Got>, Vec<u8>) {
         let mut framer = Framer::new(encoding, max);
         let (mut out, mut at) = (Vec::new(), 0);
