@@ -18,7 +18,7 @@ use crate::discover::{Discovered, Discovery};
 use crate::disk::see_at;
 use crate::hosts::Hosts;
 use crate::limits::TokenBucket;
-use crate::machine::Machine;
+use crate::local_host::LocalHost;
 use crate::neighbours::{Known, Neighbours, folder};
 use crate::progress::{InputStatus, Pass};
 use crate::record::{Origin, Place, RawRecord};
@@ -106,7 +106,7 @@ impl Collector {
     /// # Errors
     /// When the state directory is in use or cannot be written, or the machine has no name.
     pub fn new(config: Config, sink: Box<dyn Sink>, clock: Clock) -> Result<Collector, CollectorError> {
-        let own = Machine::ask(&config.host).map_err(CollectorError::Machine)?;
+        let own = LocalHost::ask(&config.host).map_err(CollectorError::Machine)?;
         let (store, entries) = CheckpointStore::open(&config.state_dir)?;
         let limits = &config.limits;
         let mut collector = Collector {

@@ -33,7 +33,7 @@ pub mod kafka;
 pub mod limits;
 pub mod log_fields;
 pub mod log_format;
-pub mod machine;
+pub mod local_host;
 pub mod metrics;
 pub mod path_text;
 pub mod private;

@@ -11,7 +11,7 @@ use toml::Spanned;
 use wulog_collector::clock::Clock;
 use wulog_collector::config::HostConfig;
 use wulog_collector::kafka::{KafkaSettings, KafkaValue};
-use wulog_collector::machine::Machine;
+use wulog_collector::local_host::LocalHost;
 use wulog_collector::secret::{readable_by_all, toml_error};
 use wulog_collector::toml_key::place_of;
 
@@ -400,7 +400,7 @@ fn line_in(text: &str, path: &[&str], index: Option<usize>, key: &str) -> usize 
 
 /// The default instance: one processor a machine needs no name of its own.
 fn this_machine() -> String {
-    Machine::ask(&HostConfig::default()).map_or_else(|_| "processor".to_owned(), |machine| machine.name)
+    LocalHost::ask(&HostConfig::default()).map_or_else(|_| "processor".to_owned(), |machine| machine.name)
 }
 
 #[cfg(test)]

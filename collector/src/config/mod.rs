@@ -2,21 +2,21 @@
 
 mod settings;
 mod variables;
-mod written;
+mod raw_config;
 
 use std::path::Path;
 
 use regex::Regex;
 use schemars::{Schema, SchemaGenerator};
 
+use self::raw_config::{Checker, RawConfig};
 use self::settings::default_prefix;
 pub use self::settings::{Config, ConfigError};
-use self::written::{Checker, RawConfig};
 pub use crate::certificates::CertificateSources;
 pub use crate::input::Input;
 use crate::kafka::KafkaSettings;
 pub use crate::limits::{LINE_BYTES_MAX, Limits};
-pub use crate::machine::HostConfig;
+pub use crate::local_host::HostConfig;
 use crate::secret::toml_error;
 
 /// JSON Schema of the configuration, with the words that describe each key.

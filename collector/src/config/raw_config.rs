@@ -17,7 +17,7 @@ use crate::encoding::EncodingChoice;
 use crate::input::Input;
 use crate::kafka::{KafkaSettings, KafkaValue};
 use crate::limits::Limits;
-use crate::machine::HostConfig;
+use crate::local_host::HostConfig;
 use crate::metrics::{MetricsConfig, UNHEALTHY_AFTER};
 use crate::redact::Rule;
 use crate::toml_key::{key_at, place_of};
