@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 
 use crate::sink::Ticket;
 
-/// What was sent of one file and is not part of the acknowledged prefix yet. `T` is what the prefix gains with a line.
+/// Lines of one file that were sent and are not part of the acknowledged prefix yet. `T` is what the prefix gains with a
+/// line.
 #[derive(Debug)]
 pub(crate) struct Acks<T> {
     sent: VecDeque<Sent<T>>,
@@ -35,7 +36,7 @@ impl<T> Acks<T> {
 
     /// Notes a delivery. The prefix then grows by what [`Acks::pop`] gives.
     pub(crate) fn delivered(&mut self, ticket: Ticket) {
-        // Nearly always the first one; then there is nothing to search.
+        // Nearly always the first line is delivered first, so it is tried before a search.
         if let Some(first) = self.sent.front_mut().filter(|first| first.ticket == ticket) {
             first.delivered = true;
         } else if let Ok(index) = self.sent.binary_search_by_key(&ticket, |sent| sent.ticket) {

@@ -1,5 +1,5 @@
-//! The collector as a whole: finds files, looks, reads, ships, keeps positions. One thread; it waits only where its
-//! caller lets it.
+//! The collector as a whole: finds files, reads them, ships their lines and keeps positions. It has one thread, and waits
+//! only as long as its caller allows.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::discover::{Discovered, Discovery};
 use crate::disk::see_at;
 use crate::hosts::Hosts;
 use crate::limits::TokenBucket;
-use crate::machine::Machine;
+use crate::local_host::LocalHost;
 use crate::neighbours::{Known, Neighbours, folder};
 use crate::progress::{InputStatus, Pass};
 use crate::record::{Origin, Place, RawRecord};
@@ -27,17 +27,17 @@ use crate::ship::{FatalSinkError, Owner, Shipper};
 use crate::sink::{Sink, Ticket};
 use crate::tail::{Chunk, Line, Reading, Tail};
 
-/// How much of one file is read before it is the next one's turn.
+/// How much of one file is read before the next file is read.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// How long acknowledged positions may wait to be written; a crash in between repeats lines under the same identity.
+/// How long acknowledged positions may wait to be written. A crash meanwhile repeats lines under the same identity.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// How many handles of quiet files stay open.
 const HANDLES_MAX: usize = 256;
 /// How long a file that is gone is remembered; longer than anyone's holiday.
 const FORGET_AFTER_MS: i64 = 35 * 24 * 3600 * 1000;
-/// How many files that are gone from a folder are remembered. More than a rotation keeps: one of them may come back.
+/// How many files that are gone from a folder are remembered: more than a rotation keeps, since one may come back.
 const GONE_PER_FOLDER_MAX: usize = 16;
-/// A pause while something must ripen: a rewritten file, a backoff.
+/// Poll interval while a rewritten file settles or a backoff ends.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Collects the files of a configuration into a sink.
@@ -48,17 +48,18 @@ pub struct Collector {
     store: CheckpointStore,
     shipper: Shipper,
     tails: Vec<Tail>,
-    /// The input of each.
+    /// The input of each tail.
     inputs: Vec<usize>,
     by_path: HashMap<PathBuf, usize>,
-    /// Places of retired tails, to be used again: an index is what a ticket knows of its file.
+    /// Places of retired tails in `tails`, to be used again. A record on its way names its tail by the place, so no tail
+    /// may move.
     vacant: Vec<usize>,
     hosts: Hosts,
     /// Inventories of certificates, where they are shipped.
     inventories: Option<Inventories>,
-    /// An inventory whose host has not said anything yet.
+    /// An inventory that waits for the first heartbeat of its host.
     inventory_waits: Option<(usize, RawRecord)>,
-    /// Positions of files that no input names now; kept, since a slip in the configuration must not lose them.
+    /// Positions of files that no tail follows. They are kept, since an error in the configuration must not lose them.
     unclaimed: HashMap<PathBuf, FileEntry>,
     redact: Vec<Rule>,
     pace: Option<TokenBucket>,
@@ -69,20 +70,20 @@ pub struct Collector {
     save_failed: bool,
 }
 
-/// What the checkpoint lacks.
+/// What the checkpoint on disk lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Unsaved {
     Nothing,
-    /// Positions: soon.
+    /// Positions, which are written soon.
     Positions,
-    /// A new epoch: before anything is read.
+    /// A new epoch, which is written before anything is read.
     Epoch,
 }
 
 /// How a collector ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
-    /// Records that were still on their way; their lines are sent again after the next start.
+    /// Records that were still on their way. Their lines are sent again after the next start.
     pub in_flight: usize,
 }
 
@@ -106,7 +107,7 @@ impl Collector {
     /// # Errors
     /// When the state directory is in use or cannot be written, or the machine has no name.
     pub fn new(config: Config, sink: Box<dyn Sink>, clock: Clock) -> Result<Collector, CollectorError> {
-        let own = Machine::ask(&config.host).map_err(CollectorError::Machine)?;
+        let own = LocalHost::ask(&config.host).map_err(CollectorError::Machine)?;
         let (store, entries) = CheckpointStore::open(&config.state_dir)?;
         let limits = &config.limits;
         let mut collector = Collector {
@@ -142,12 +143,12 @@ impl Collector {
         Ok(collector)
     }
 
-    /// Looks for new files in the next pass, whenever that was last done.
+    /// Makes the next pass search for new files, however short ago the last search was.
     pub fn rescan(&mut self) {
         self.next_rescan = Instant::now();
     }
 
-    /// Keeps the acknowledged positions now; passes do it once a second.
+    /// Writes the acknowledged positions now. Passes write them once a second.
     ///
     /// # Errors
     /// When the state directory cannot be written.
@@ -159,8 +160,8 @@ impl Collector {
     /// Returns as soon as all is acknowledged, and after `wait` at the latest (and one chunk of one file).
     ///
     /// # Errors
-    /// When nothing will work until a person acts. A disk that is full for the checkpoint is no such error: reading
-    /// waits.
+    /// When nothing will work until a person acts. A checkpoint that cannot be written is no error: reading waits until
+    /// it can.
     pub fn pass(&mut self, wait: Duration) -> Result<Pass, CollectorError> {
         let deadline = Instant::now() + wait;
         let now_ms = self.clock.now_ms();
@@ -195,7 +196,7 @@ impl Collector {
             let before = (pass.acked, Instant::now());
             self.deliveries(left, &mut pass)?;
             if pass.acked == before.0 && before.1.elapsed() < PAUSE {
-                // A sink that has nothing to say does not wait either; what is awaited is time.
+                // The sink has no deliveries and does not wait. Only time helps: a file settles, or a backoff ends.
                 std::thread::sleep(PAUSE.min(left));
             }
         }
@@ -227,7 +228,7 @@ impl Collector {
         result.map(|()| Drained { in_flight: self.shipper.in_flight() })
     }
 
-    /// How the inputs stand, in their order. Looks at what is known of each file.
+    /// The status of each input, in the order of the configuration. Costs a look at each tail.
     #[must_use]
     pub fn inputs(&self) -> Vec<InputStatus> {
         let mut inputs: Vec<InputStatus> =
@@ -244,7 +245,7 @@ impl Collector {
     fn discover(&mut self, now_ms: i64) {
         let started = Instant::now();
         let mut found = self.discovery.scan(&self.by_path);
-        // A folder that had the name of its host keeps it, whatever folder was made beside it meanwhile.
+        // Known files first: their folder keeps the name of its host, whatever folder was created beside it meanwhile.
         found.sort_by_key(|found| self.unclaimed.get(&found.path).is_none_or(|entry| entry.apart));
         for found in found {
             self.add(found);
@@ -277,8 +278,8 @@ impl Collector {
         self.forget_oldest(&folders);
     }
 
-    /// Keeps [`GONE_PER_FOLDER_MAX`] positions of files that are gone from a folder. A log that is renamed to a new name each
-    /// time would otherwise add one for ever.
+    /// Keeps the newest [`GONE_PER_FOLDER_MAX`] positions of files that are gone from a folder. Otherwise rotations to ever
+    /// new names would add positions without a bound.
     fn forget_oldest(&mut self, folders: &HashSet<PathBuf>) {
         let mut by_folder: HashMap<&Path, Vec<(i64, &PathBuf)>> = HashMap::new();
         for (path, entry) in &self.unclaimed {
@@ -301,7 +302,7 @@ impl Collector {
             Some(entry) => entry,
             None => match self.renamed(&found.path) {
                 Some(entry) => entry,
-                // Still read under the name that it had; it is found again when that is done.
+                // The file is still read under its earlier name. The next search finds it again.
                 None => return,
             },
         };
@@ -334,7 +335,8 @@ impl Collector {
         let Ok(id) = see_at(path).map(|seen| seen.id) else {
             return Some(fresh);
         };
-        // All are asked: an id is used again, so that a file which is gone may have had the id of one that is still read.
+        // All tails are asked, since file systems use ids again: a file that is gone may have had the id of another file
+        // that is still read.
         let mut handed = None;
         for tail in &self.tails {
             match tail.hand_over(id) {
@@ -349,7 +351,7 @@ impl Collector {
         }
         let gone = |entry: &&FileEntry| entry.id == id && id != (0, 0) && !entry.path.exists();
         let earlier = self.unclaimed.values().find(gone).map(|entry| entry.path.clone());
-        // Its own path gets a new entry when a file is there again: a file has one reader.
+        // The entry is removed: if a file appears at the earlier path again, it is another file.
         let earlier = earlier.and_then(|earlier| self.unclaimed.remove(&earlier));
         Some(earlier.map_or(fresh, |entry| FileEntry { path: path.to_owned(), apart: false, ..entry }))
     }
@@ -384,7 +386,7 @@ impl Collector {
             if !tail.can_read() || !self.hosts.has_spoken(tail.host) {
                 continue;
             }
-            // Less than two lines of room is none: a chunk must hold a line of the greatest length, CRLF and all.
+            // A chunk must hold a line of the greatest length with its ending.
             let chunk_min = self.reading.line_bytes_max + 64;
             if self.shipper.room() < chunk_min.min(CHUNK_BYTES) {
                 break;
@@ -418,7 +420,7 @@ impl Collector {
                 continue;
             }
             let origin = self.origin(index, now_ms);
-            // The own host's log tells which files its update client did not trust.
+            // Lines of the own host's log name the files that its update client did not trust.
             let is_own = self.hosts.is_own(self.tails[index].host);
             let mut failed_files = self.inventories.as_mut().filter(|_| is_own).and_then(Inventories::failed_files);
             for Line { value, lossy, truncated, offset, end, gain } in lines.drain(..) {
@@ -450,7 +452,7 @@ impl Collector {
 
     fn heartbeats(&mut self, now_ms: i64) {
         for index in 0..self.hosts.len() {
-            // Ten thousand hosts speak in the same minute. Whoever does not fit waits, and its lines with it.
+            // Ten thousand hosts have heartbeats in the same minute. A host without room waits, and its lines wait too.
             if self.shipper.room() == 0 {
                 return;
             }
@@ -460,11 +462,11 @@ impl Collector {
         }
     }
 
-    /// Sends the inventories of certificates that are due, each after its host has said that it lives.
+    /// Sends the inventories of certificates that are due, each after the first heartbeat of its host.
     fn certificates(&mut self, now_ms: i64) {
         let Some(inventories) = &mut self.inventories else { return };
         inventories.look_when_due(self.discovery.inputs(), now_ms);
-        // A record is there twice while it is on its way.
+        // 2, since a record on its way is in memory twice: here and in librdkafka's queue.
         while self.shipper.room() >= 2 * INVENTORY_BYTES_MAX || self.shipper.in_flight() == 0 {
             let (host, record) = match self.inventory_waits.take() {
                 Some(waiting) => waiting,

@@ -1,4 +1,4 @@
-//! Which files there are: globs, searched again and again, since file events get lost under load and shares have none.
+//! Which files there are. The globs are searched periodically: file events get lost under load, and shares have none.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -15,14 +15,14 @@ use crate::search::{Unsearchable, search};
 /// Searching takes at most this part of the time: one in 50.
 const SCAN_SHARE: u32 = 50;
 
-/// A file that no one follows yet.
+/// A file that no tail follows yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Discovered {
     /// Where it is.
     pub path: PathBuf,
     /// Which input names it, from 0.
     pub input: usize,
-    /// Whose it is, from the path; `None` means the collector's own host.
+    /// The name of the host, from the path; `None` means the collector's own host.
     pub host: Option<String>,
     /// The folder in which the host has a folder of its own, where the host is the name of a folder.
     pub hosts_folder: Option<String>,
@@ -43,7 +43,7 @@ pub(crate) struct Discovered {
 pub(crate) struct Discovery {
     inputs: Vec<Input>,
     interval: Duration,
-    /// What was complained of, so that it is said once.
+    /// Complaints that were logged, so that each is logged once.
     said: HashSet<String>,
 }
 
@@ -108,7 +108,7 @@ impl Discovery {
     }
 }
 
-/// The files that match, folders left out unless named outright: then the complaint about them is the tail's.
+/// The files that match. A folder is left out unless the input names it without wildcards: its tail then complains.
 fn matches(pattern: &str, fence: &Fence, said: &mut HashSet<String>) -> Vec<PathBuf> {
     let literal = PathBuf::from(pattern);
     if literal.exists() {

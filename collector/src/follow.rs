@@ -1,12 +1,12 @@
-//! What a changed file means.
+//! Whether a changed file has only grown, was rewritten, or is another file.
 //!
-//! File ids, sizes and times lie: inodes are used again, logs are cut off at the head, copied and truncated, or written
-//! anew as a whole with most of the old lines in them. Content does not. A position in a file is therefore kept together
-//! with an **anchor**: what the last few lines before it were. Where the anchor still stands before the position, the
-//! file has only grown. Where it stands elsewhere, in exactly one place, the file was rewritten and goes on there, with
-//! its epoch and its logical offsets. Where it is gone, a new epoch begins.
+//! File ids, sizes and times cannot tell: file systems use inodes again; logs are cut at the head, copied and truncated,
+//! or rewritten with most of their old lines. Content can tell. A position in a file is therefore kept together with an
+//! **anchor**: the last few lines before the position. Where the anchor still stands before the position, the file has
+//! only grown. Where the anchor stands elsewhere, in exactly one place, the file was rewritten and continues there, with
+//! its epoch and its logical offsets. Where the anchor is gone, a new epoch begins.
 //!
-//! An anchor is made of decoded lines, so that it is found again after a change of encoding or of line endings.
+//! An anchor consists of decoded lines, so that it is found again after a change of encoding or of line endings.
 //! Rejected: a hash of the bytes before the position (breaks with the encoding), of the head (all logs of a host may
 //! start alike), of one line (banners repeat).
 
@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 /// How many lines an anchor spans: banners of a client start are shorter, so they don't match alone.
 pub(crate) const ANCHOR_LINES: usize = 8;
 
-/// How many bytes of the file are read again, at most, to see that the anchor still stands.
+/// How many bytes of the file are read again, at most, to verify the anchor.
 pub(crate) const VERIFY_BYTES_MAX: u64 = 64 * 1024;
 
-/// Text that is enough to tell one log from another: date, time, process, thread and component. Lines with a time do not
-/// repeat; a banner does.
+/// How many bytes of text distinguish one log from another: date, time, process, thread and component. A line with a
+/// time does not repeat; a banner does.
 const TELLING_BYTES_MIN: u64 = 40;
 
 /// One line as an anchor remembers it; in a checkpoint `[crc, text_bytes, file_bytes]`.
@@ -32,7 +32,7 @@ pub struct LineMark {
     pub crc: u32,
     /// How many UTF-8 bytes it has, without the ending.
     pub text_bytes: u32,
-    /// How many bytes of this version of the file it takes, with its ending.
+    /// How many bytes the line has in this version of the file, with its ending.
     pub file_bytes: u64,
 }
 
@@ -115,11 +115,11 @@ pub(crate) struct Found {
     pub anchor: Anchor,
     /// Decoded text before that, with one byte for each line ending.
     pub text_bytes: u64,
-    /// Whether what was found tells one log from another, and not only one place in a log from another.
+    /// True when the lines found distinguish one log from another, and not only one place in a log from another.
     pub tells_files_apart: bool,
 }
 
-/// Looks for anchors in a file that was rewritten. Give it every line from the start, then ask what it found.
+/// A search for anchors in a file that was rewritten. It takes every line from the start, and then returns the places.
 #[derive(Debug)]
 pub(crate) struct Search<'a> {
     anchors: &'a [&'a Anchor],
@@ -163,14 +163,14 @@ impl Places {
 }
 
 impl<'a> Search<'a> {
-    /// A search for any of these. Empty anchors match nothing.
+    /// A search for any of these anchors. An empty anchor matches nothing.
     #[must_use]
     pub(crate) fn new(anchors: &'a [&'a Anchor]) -> Search<'a> {
         let hits = vec![Hits::default(); anchors.len()];
         Search { anchors, window: Anchor::default(), lines_seen: 0, text_bytes: 0, hits }
     }
 
-    /// The next line of the file; `position` is just after it.
+    /// Takes the next line of the file; `position` is just after the line.
     pub(crate) fn line(&mut self, mark: LineMark, position: u64) {
         self.window.push(mark);
         self.lines_seen += 1;
@@ -209,8 +209,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How many lines of the anchor a file begins with, all of it being `window`, where its head was cut off within the
-/// anchor. The first line may be half a line. One short line alone proves too little.
+/// How many lines at the end of the anchor a file begins with, where the head of the file was cut off within the anchor.
+/// `window` has all lines up to there; the first may be half a line. One short line alone proves too little.
 fn begins_within(anchor: &Anchor, window: &[LineMark]) -> Option<usize> {
     let proves = |lines: &[LineMark]| {
         anchor.ends_with(lines) && (lines.len() >= 2 || text_bytes(lines.iter()) >= TELLING_BYTES_MIN)
@@ -237,14 +237,14 @@ pub(crate) struct Seen {
     pub modified_ns: i128,
 }
 
-/// What a second look means.
+/// What has changed between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// Nothing happened.
     Same,
-    /// The same file has other content: it grew, or it was rewritten; the anchor tells.
+    /// The same file has other content: it grew or was rewritten, which the anchor distinguishes.
     Touched,
-    /// The same file is shorter than what was read of it.
+    /// The same file is shorter than the reading position.
     Shrunk,
     /// Another file stands at the path.
     Replaced,

@@ -1,17 +1,17 @@
-//! When a host says that it lives.
+//! When a host sends a heartbeat.
 //!
-//! Before its first line, so that time zone and labels are known when the line is parsed; when it has caught up; when it
-//! has been behind for a while; and every 15 minutes. Being behind for the moment that a line is on its way is no news:
-//! told at once, it would cost two heartbeats a line.
+//! A heartbeat is due before the first line of the host, so that time zone and labels are known when the line is parsed;
+//! when the host has caught up; when it has been behind for a while; and every 15 minutes. A host is behind for the moment
+//! that a line is on its way: a heartbeat about that would cost two heartbeats a line.
 
 use std::cmp::Reverse;
 
 use wulog_schemas::raw::{FileStatus, Unlisted};
 
-/// How often a host says that it lives.
+/// How often a host sends a heartbeat.
 pub(crate) const EVERY_MS: i64 = 15 * 60 * 1000;
 
-/// How long a host that had caught up may be behind before it says so.
+/// How long a host that had caught up may be behind before a heartbeat says so.
 pub(crate) const BEHIND_MS: i64 = 60 * 1000;
 
 /// How many bytes the list of files may take, as JSON: some 800 files. A topic that takes the longest lines

@@ -8,7 +8,7 @@ use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
 use crate::discover::Discovered;
 use crate::heartbeat::{FILES_BYTES_MAX, Pulse, listed};
-use crate::machine::{Machine, utc_offset_min};
+use crate::local_host::{LocalHost, utc_offset_min};
 use crate::record::RawRecord;
 use crate::tail::Tail;
 
@@ -16,7 +16,7 @@ use crate::tail::Tail;
 pub(crate) struct Hosts {
     list: Vec<Host>,
     by_id: HashMap<HostId, usize>,
-    machine: Machine,
+    local: LocalHost,
     labels: BTreeMap<String, String>,
     /// The name of the folder of each gathered host, by where the folder is and by the name as hosts are compared.
     folders: HashMap<(String, String), String>,
@@ -41,8 +41,8 @@ struct Host {
 
 impl Hosts {
     /// No hosts yet. `labels` are those of the machine's own host; gathered hosts begin with them.
-    pub(crate) fn new(machine: Machine, labels: BTreeMap<String, String>) -> Hosts {
-        Hosts { list: Vec::new(), by_id: HashMap::new(), machine, labels, folders: HashMap::new() }
+    pub(crate) fn new(local: LocalHost, labels: BTreeMap<String, String>) -> Hosts {
+        Hosts { list: Vec::new(), by_id: HashMap::new(), local, labels, folders: HashMap::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -51,13 +51,13 @@ impl Hosts {
 
     /// The host that the collector runs on.
     pub(crate) fn own(&mut self) -> usize {
-        let Machine { id, name, time_zone, own_clock } = self.machine.clone();
+        let LocalHost { id, name, time_zone, own_clock } = self.local.clone();
         self.known(id, name, time_zone, self.labels.clone(), own_clock)
     }
 
     /// Whether a host is the one that the collector runs on.
     pub(crate) fn is_own(&self, host: usize) -> bool {
-        self.list[host].id == self.machine.id
+        self.list[host].id == self.local.id
     }
 
     /// A host that is known by its folder, and whether it is kept apart from another.

@@ -25,7 +25,7 @@ mod neighbours;
 mod input;
 pub mod kafka;
 pub mod limits;
-pub mod machine;
+pub mod local_host;
 pub mod metrics;
 mod progress;
 pub mod record;

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What one pass did, and how things stand after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pass {
-    /// Lines of them that were cut.
+    /// Lines read in this pass that were longer than the limit and were cut.
     pub truncated: u64,
     /// Lines read and handed to the sink's queue in this pass.
     pub lines_sent: u64,
@@ -15,27 +15,27 @@ pub struct Pass {
     pub acked: u64,
     /// Records not acknowledged yet.
     pub in_flight: usize,
-    /// Every complete line, in every file that is known, as it was at the start of this pass, is acknowledged, and so are the
-    /// heartbeats that say so.
+    /// True when every complete line that the known files had at the start of this pass is acknowledged, and the heartbeats
+    /// that report it too.
     pub caught_up: bool,
-    /// How long it took to look at all files.
+    /// How long the look at all paths took.
     pub look: Duration,
     /// Hosts known.
     pub hosts: usize,
     /// Files known.
     pub files: usize,
-    /// Records that can never be taken, since the start.
+    /// Records that the log can never take, since the start.
     pub rejected: u64,
 }
 
-/// How the files of one input stand.
+/// The status of the files of one input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InputStatus {
-    /// Its first path or glob.
+    /// The first path or glob of the input.
     pub name: String,
     /// Files known.
     pub files: u64,
-    /// Bytes in them that are not acknowledged.
+    /// Bytes of the files that are not acknowledged.
     pub lag_bytes: u64,
     /// Times that lines may have been missed.
     pub losses: u64,

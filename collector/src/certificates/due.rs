@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tracing::warn;
 use wulog_schemas::certificate::{Inventory, VERSION};
 
-use super::failed::FailedFiles;
+use super::failed_files::FailedFiles;
 use super::gathered::{Files, Seen, files_of, has_lost_files, of_files, seen};
 use super::site::SiteQuestion;
 use super::sources::{CertificateSources, ReadMachine};

@@ -4,7 +4,7 @@
 //! HOST/certutil-STORE.txt, HOST/certificates.json -> certificates -> Inventory -> raw record
 //!                       the stores of the machine -> windows::stores -^
 //!               the WSUS server's TLS certificate -> windows::site ---^
-//!   lines about files that are not trusted -> failed -> windows::signer -^
+//!   lines about files that are not trusted -> failed_files -> windows::signer -^
 //! ```
 //!
 //! The module `due` decides which inventories are sent now.
@@ -13,12 +13,12 @@
 //! `certutil -grouppolicy -store STORE` goes to `certutil-grouppolicy-STORE.txt` and tells what Group Policy delivered.
 //! The time of an inventory of files is the time at which the newest file was written.
 
-mod aside;
+mod background_task;
 mod certutil;
 pub(crate) mod due;
 #[cfg(any(windows, test))]
-pub(crate) mod embedded;
-pub(crate) mod failed;
+pub(crate) mod embedded_signature;
+pub(crate) mod failed_files;
 pub mod gathered;
 mod site;
 mod sources;
@@ -32,7 +32,7 @@ use wulog_schemas::certificate::{
     Certificate, FailedFile, Inventory, Origin, STORES, Site, Store, VERSION, store_name,
 };
 
-pub use self::failed::{FailedLine, ReadFailed};
+pub use self::failed_files::{FailedLine, ReadFailed};
 pub use self::site::AskSite;
 pub use self::sources::{CertificateSources, ReadMachine};
 
@@ -227,7 +227,7 @@ fn checked_site(mut site: Site) -> Site {
     for text in std::iter::once(&mut site.server).chain(&mut site.error) {
         text.truncate(text.floor_char_boundary(NAME_BYTES_MAX));
     }
-    site.chain.truncate(failed::CHAIN_MAX);
+    site.chain.truncate(failed_files::CHAIN_MAX);
     site.chain = site.chain.into_iter().filter_map(checked_certificate).collect();
     site
 }
@@ -237,9 +237,9 @@ fn checked_files(files: Vec<FailedFile>) -> Vec<FailedFile> {
     let checked = |mut file: FailedFile| {
         let digits = file.error.strip_prefix("0x").filter(|digits| digits.len() == 8)?;
         file.error = format!("0x{:08x}", u32::from_str_radix(digits, 16).ok()?);
-        file.path.truncate(file.path.floor_char_boundary(failed::PATH_BYTES_MAX));
+        file.path.truncate(file.path.floor_char_boundary(failed_files::PATH_BYTES_MAX));
         file.signer = file.signer.and_then(checked_certificate);
-        file.chain.truncate(failed::CHAIN_MAX);
+        file.chain.truncate(failed_files::CHAIN_MAX);
         file.chain = file.chain.into_iter().filter_map(checked_certificate).collect();
         Some(file)
     };
@@ -248,7 +248,7 @@ fn checked_files(files: Vec<FailedFile>) -> Vec<FailedFile> {
         let size = serde_json::to_vec(file).map_or(0, |json| json.len());
         left.checked_sub(size).map(|rest| left = rest).is_some()
     };
-    files.into_iter().take(failed::FILES_MAX).filter_map(checked).filter(fits).collect()
+    files.into_iter().take(failed_files::FILES_MAX).filter_map(checked).filter(fits).collect()
 }
 
 /// The store with valid thumbprints alone, in their order, each once.

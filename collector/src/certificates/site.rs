@@ -3,7 +3,7 @@
 
 use wulog_schemas::certificate::Site;
 
-use super::aside::Aside;
+use super::background_task::BackgroundTask;
 
 /// Asks the WSUS server of the machine that the collector runs on; `None` where the machine has no server with TLS.
 pub type AskSite = fn() -> Option<Site>;
@@ -17,7 +17,7 @@ const MISSES_MAX: usize = 4;
 pub(crate) struct SiteQuestion {
     ask: Option<AskSite>,
     /// The question that is under way; WinHTTP's timeouts end it.
-    aside: Aside<Option<Site>>,
+    task: BackgroundTask<Option<Site>>,
     /// The last answer.
     answer: Option<Site>,
     /// How many times in succession the server has not answered since then.
@@ -27,21 +27,21 @@ pub(crate) struct SiteQuestion {
 impl SiteQuestion {
     /// Asks by that function, or not at all.
     pub(crate) fn by(ask: Option<AskSite>) -> SiteQuestion {
-        SiteQuestion { ask, aside: Aside::new("wsus-site"), answer: None, misses: 0 }
+        SiteQuestion { ask, task: BackgroundTask::new("wsus-site"), answer: None, misses: 0 }
     }
 
     /// Asks, unless the question before is still under way.
     pub(crate) fn begin(&mut self, now_ms: i64) {
         self.take_answer();
         if let Some(ask) = self.ask {
-            self.aside.begin(ask, now_ms);
+            self.task.begin(ask, now_ms);
         }
     }
 
     /// Whether nothing is to be waited for.
     pub(crate) fn is_settled(&mut self, now_ms: i64) -> bool {
         self.take_answer();
-        !self.aside.is_awaited(now_ms)
+        !self.task.is_awaited(now_ms)
     }
 
     /// The last answer.
@@ -50,7 +50,7 @@ impl SiteQuestion {
     }
 
     fn take_answer(&mut self) {
-        let Some(answer) = self.aside.answer() else { return };
+        let Some(answer) = self.task.answer() else { return };
         let judged = self.answer.as_ref().filter(|before| before.trusted.is_some());
         let is_miss = judged
             .zip(answer.as_ref())
@@ -67,7 +67,7 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
     use std::time::{Duration, Instant};
 
-    use super::super::aside::WAIT_MS;
+    use super::super::background_task::WAIT_MS;
     use super::*;
 
     const QUARTER_HOUR_MS: i64 = 15 * 60 * 1000;
@@ -138,7 +138,7 @@ mod tests {
         question.begin(QUARTER_HOUR_MS);
         drop(server);
         let begun = Instant::now();
-        while question.aside.is_under_way() {
+        while question.task.is_under_way() {
             assert!(begun.elapsed() < Duration::from_secs(20), "no answer");
             question.is_settled(QUARTER_HOUR_MS);
         }

@@ -2,7 +2,7 @@
 
 use wulog_schemas::certificate::Inventory;
 
-use super::failed::ReadFailed;
+use super::failed_files::ReadFailed;
 use super::site::AskSite;
 
 /// The hosts whose inventories of certificates are shipped; see [`crate::certificates`].

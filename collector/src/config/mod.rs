@@ -2,7 +2,7 @@
 
 mod settings;
 mod variables;
-mod written;
+mod raw_config;
 
 use std::path::Path;
 
@@ -11,13 +11,13 @@ use schemars::{Schema, SchemaGenerator};
 use wulog_kafka::KafkaSettings;
 use wulog_settings::toml_error;
 
+use self::raw_config::{Checker, RawConfig};
 use self::settings::default_prefix;
 pub use self::settings::{Config, ConfigError};
-use self::written::{Checker, RawConfig};
 pub use crate::certificates::CertificateSources;
 pub use crate::input::Input;
 pub use crate::limits::Limits;
-pub use crate::machine::HostConfig;
+pub use crate::local_host::HostConfig;
 
 /// JSON Schema of the configuration, with the words that describe each key.
 #[must_use]

@@ -7,7 +7,7 @@ use wulog_kafka::KafkaSettings;
 use crate::certificates::CertificateSources;
 use crate::input::Input;
 use crate::limits::Limits;
-use crate::machine::HostConfig;
+use crate::local_host::HostConfig;
 use crate::metrics::MetricsConfig;
 use crate::redact::Rule;
 use crate::update_log::GetWindowsUpdateLog;

@@ -1,9 +1,9 @@
-//! Windows 10 and later write traces in place of WindowsUpdate.log. `Get-WindowsUpdateLog` makes a log of them, anew and
-//! whole each time; this has it done every so often.
+//! Runs `Get-WindowsUpdateLog` from time to time. Windows 10 and later write traces in place of WindowsUpdate.log; the
+//! command makes a complete log of all traces each time.
 //!
-//! The log is made beside its place and then put there in one step, so that nobody reads half of it. What it has in
-//! common with the one before is not shipped again: that is the business of [`crate::follow`]. It is made by another
-//! process of low priority; if that fails or hangs, the log stays as it is and a warning says why.
+//! The log is written to another name and then renamed, so that nobody reads half of it. [`crate::follow`] recognizes
+//! the lines that the log before had, so that they are not shipped again. A process of low priority makes the log; if the
+//! process fails or hangs, the log stays as it is and a warning says why.
 
 use std::io::{self, Read};
 use std::os::windows::process::CommandExt;

@@ -18,7 +18,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::SystemInformation::GetSystemWindowsDirectoryW;
 
-use crate::certificates::failed::download;
+use crate::certificates::failed_files::download;
 
 /// What `GetDriveTypeW` says of a drive that is part of the machine.
 const DRIVE_FIXED: u32 = 3;

@@ -20,8 +20,8 @@ use wulog_schemas::certificate::{Certificate, FailedFile};
 
 use super::download;
 use super::stores::{Shown, code_text, last_error, slice};
-use crate::certificates::embedded::signature;
-use crate::certificates::failed::{CHAIN_MAX, FailedLine};
+use crate::certificates::embedded_signature::signature;
+use crate::certificates::failed_files::{CHAIN_MAX, FailedLine};
 
 const ENCODING: u32 = X509_ASN_ENCODING | PKCS_7_ASN_ENCODING;
 

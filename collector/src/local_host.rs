@@ -21,7 +21,7 @@ pub struct HostConfig {
 
 /// The host that the collector runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machine {
+pub struct LocalHost {
     /// Record key.
     pub id: HostId,
     /// Name, lower case.
@@ -32,12 +32,12 @@ pub struct Machine {
     pub own_clock: bool,
 }
 
-impl Machine {
+impl LocalHost {
     /// Asks the machine for what the configuration leaves out.
     ///
     /// # Errors
     /// Says what to configure where the machine does not know its name.
-    pub fn ask(config: &HostConfig) -> Result<Machine, String> {
+    pub fn ask(config: &HostConfig) -> Result<LocalHost, String> {
         let name = config.name.clone().or_else(computer::name);
         let name = name.ok_or("this machine does not tell its name: set name under [host]")?;
         let id = match &config.id {
@@ -45,7 +45,7 @@ impl Machine {
             None => HostId::of_machine(&computer::id().unwrap_or_default(), &name),
         };
         let time_zone = config.time_zone.clone().or_else(computer::time_zone);
-        Ok(Machine { id, name: canonical_name(&name), time_zone, own_clock: config.time_zone.is_none() })
+        Ok(LocalHost { id, name: canonical_name(&name), time_zone, own_clock: config.time_zone.is_none() })
     }
 }
 

@@ -18,7 +18,7 @@ use super::variables::with_variables;
 use crate::certificates::{CertificateSources, failed_file_reader, machine_reader, site_asker};
 use crate::input::Input;
 use crate::limits::Limits;
-use crate::machine::HostConfig;
+use crate::local_host::HostConfig;
 use crate::metrics::{MetricsConfig, UNHEALTHY_AFTER};
 use crate::redact::Rule;
 use crate::update_log::GetWindowsUpdateLog;

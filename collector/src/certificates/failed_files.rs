@@ -13,7 +13,7 @@
 use memchr::memmem::Finder;
 use wulog_schemas::certificate::FailedFile;
 
-use super::aside::Aside;
+use super::background_task::BackgroundTask;
 
 /// Asks the machine for the signers of these files. Files that are gone are left out.
 pub type ReadFailed = fn(Vec<FailedLine>) -> Vec<FailedFile>;
@@ -54,7 +54,7 @@ pub(crate) struct FailedFiles {
     finder: Finder<'static>,
     /// Each file with the time of the last line about it; the file of the latest new path is last.
     lines: Vec<(FailedLine, i64)>,
-    aside: Aside<Vec<FailedFile>>,
+    task: BackgroundTask<Vec<FailedFile>>,
     answer: Vec<FailedFile>,
 }
 
@@ -65,7 +65,7 @@ impl FailedFiles {
             read,
             finder: Finder::new(NEEDLE),
             lines: Vec::new(),
-            aside: Aside::new("failed-files"),
+            task: BackgroundTask::new("failed-files"),
             answer: Vec::new(),
         }
     }
@@ -98,13 +98,13 @@ impl FailedFiles {
             return;
         }
         let read = self.read;
-        self.aside.begin(move || read(lines), now_ms);
+        self.task.begin(move || read(lines), now_ms);
     }
 
     /// Whether nothing is to be waited for.
     pub(crate) fn is_settled(&mut self, now_ms: i64) -> bool {
         self.take_answer();
-        !self.aside.is_awaited(now_ms)
+        !self.task.is_awaited(now_ms)
     }
 
     /// The last answer.
@@ -113,7 +113,7 @@ impl FailedFiles {
     }
 
     fn take_answer(&mut self) {
-        if let Some(answer) = self.aside.answer() {
+        if let Some(answer) = self.task.answer() {
             self.answer = answer;
         }
     }

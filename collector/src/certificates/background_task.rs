@@ -7,7 +7,7 @@ pub(super) const WAIT_MS: i64 = 60 * 1000;
 
 /// At most one thread at a time, and what it answers.
 #[derive(Debug)]
-pub(super) struct Aside<T> {
+pub(super) struct BackgroundTask<T> {
     /// Name of the thread.
     name: &'static str,
     /// The thread that is under way, and when it began. A thread is not waited for when the collector ends: it holds nothing
@@ -15,9 +15,9 @@ pub(super) struct Aside<T> {
     asked: Option<(JoinHandle<T>, i64)>,
 }
 
-impl<T: Send + 'static> Aside<T> {
-    pub(super) fn new(name: &'static str) -> Aside<T> {
-        Aside { name, asked: None }
+impl<T: Send + 'static> BackgroundTask<T> {
+    pub(super) fn new(name: &'static str) -> BackgroundTask<T> {
+        BackgroundTask { name, asked: None }
     }
 
     /// Begins a thread, unless the one before is still under way.
