@@ -144,7 +144,7 @@ impl Metrics {
         let mut of_inputs = |name, help, figure: fn(&InputStatus) -> u64| {
             let family = Family::<[(&'static str, String); 1], Gauge>::default();
             for input in &notes.inputs {
-                family.get_or_create(&[("input", input.name.clone())]).set(figure(input) as i64);
+                family.get_or_create(&[("input", escaped(&input.name))]).set(figure(input) as i64);
             }
             to.register(name, help, family);
         };
@@ -159,6 +159,11 @@ impl Metrics {
     fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A label's value as the text format wants it; `prometheus-client` writes values as they are.
+fn escaped(value: &str) -> String {
+    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
