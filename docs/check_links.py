@@ -6,7 +6,7 @@ No line is longer than 120 characters, tables and links apart. In the files of t
 avoid appears.
 Fenced and indented code, tables and link targets are excepted from length and words. `<!-- words to avoid: off -->`
 and `... on -->` surround the places that must quote such words.
-In the comments of .rs files no word to avoid appears, except below the paths of COMMENTS_LATER.
+In the comments of .rs files no word to avoid appears.
 In docs/troubleshooting.md: each message of a first column stands in the code; `...` is any text.
 In docs/SUMMARY.md: each item is one link, no document is listed twice, and every document of docs/ is listed, as is
 every document that a listed one links to. Needs the standard library only.
@@ -41,14 +41,6 @@ AVOID = {
 }
 AVOID = {re.compile(rf"\b(?:{phrase})\b", re.IGNORECASE): term for phrase, term in AVOID.items()}
 
-# Paths of .rs files whose comments are not free of these words yet. Remove an entry when its files are.
-COMMENTS_LATER = (
-    "collector/tests/",
-    "processor/src/alerts/",
-    "processor/src/deliver/",
-    "processor/src/detect/",
-    "processor/src/normalize/",
-)
 
 COMMENT = re.compile(r"^\s*//[/!]?(?: (.*))?$")
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
@@ -196,7 +188,7 @@ def wrong_summary(summary, paths):
 
 def main():
     paths = files("*.md")
-    sources = [path for path in files("*.rs") if not path.relative_to(ROOT).as_posix().startswith(COMMENTS_LATER)]
+    sources = files("*.rs")
     found = [(path, *finding) for path in paths for finding in findings(path)]
     troubleshooting, summary = ROOT / "docs/troubleshooting.md", ROOT / "docs/SUMMARY.md"
     found += [(troubleshooting, *finding) for finding in missing_messages(troubleshooting)]

@@ -67,7 +67,7 @@ pub struct Sent {
     pub anchor: Anchor,
 }
 
-/// What is kept of one file.
+/// The position of one file, as it is kept on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Where the file is.

@@ -329,7 +329,7 @@ impl Collector {
         self.hosts.add_file(host, index);
     }
 
-    /// What is known of the file at a path that is new: nothing, or what was known of it under another name.
+    /// The entry of the file at a new path: empty, or the entry that the file had under another name.
     fn renamed(&mut self, path: &Path) -> Option<FileEntry> {
         let fresh = FileEntry { path: path.to_owned(), ..FileEntry::default() };
         let Ok(id) = see_at(path).map(|seen| seen.id) else {

@@ -71,7 +71,7 @@ impl Discovery {
         &self.inputs
     }
 
-    /// What is known of a file that an input's folder holds beside its logs; `None` where its path names no host.
+    /// Host and path of a file that an input's folder holds beside its logs; `None` where its path names no host.
     pub(crate) fn beside(&mut self, input: usize, path: PathBuf) -> Option<Discovered> {
         discovered((input, self.inputs.get(input)?), path, &Fence::none(), &mut self.said)
     }

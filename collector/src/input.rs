@@ -30,7 +30,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// All defaults for one glob: the collector's own host, encoding and source found by themselves.
+    /// All defaults for one glob: the collector's own host, encoding and source are detected.
     #[must_use]
     pub fn new(path: impl Into<String>) -> Input {
         Input {

@@ -1,7 +1,7 @@
 //! Searches for the files that a glob names.
 //!
-//! Crate `glob` compares names but does not walk here: its own walk passes over each name that is no Unicode, and what is
-//! beneath it, without a word. Here such a name is matched with U+FFFD in place of what cannot be read.
+//! Crate `glob` compares names but does not walk here: its own walk silently skips each name that is no Unicode, and all
+//! names beneath it. Here such a name is matched with U+FFFD in place of what cannot be read.
 
 use std::fs;
 use std::io;

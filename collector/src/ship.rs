@@ -104,7 +104,7 @@ impl Shipper {
         self.in_flight
     }
 
-    /// Records that were passed over, since the log can never take them.
+    /// Records that were skipped, since the log can never take them.
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.rejected
@@ -119,7 +119,7 @@ impl Shipper {
         ticket
     }
 
-    /// Gives the sink what it takes. What is settled thereby (passed over) is added to `settled`.
+    /// Gives the sink what it takes. Records that are skipped are added to `settled`.
     ///
     /// # Errors
     /// When the sink says that nothing will work.

@@ -164,7 +164,7 @@ impl Bench {
         assert_eq!(self.topic(), self.lines());
     }
 
-    /// A producer that was made anew may have delivered what it did not hear of; the Normalizer drops repeats.
+    /// A recreated producer may have delivered records whose reports it did not get; the Normalizer drops repeats.
     #[track_caller]
     fn check_none_lost(&self) {
         let (mut found, mut lines) = (self.topic(), self.lines());

@@ -277,7 +277,7 @@ impl Entry {
     }
 }
 
-/// Blanks, the no-break space of French, and what is left of it after a wrong code page.
+/// Blanks, the no-break space of French, and the characters that a wrong code page makes of it.
 fn is_blank(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{a0}' | '\u{202f}' | '\u{fffd}')
 }

@@ -169,7 +169,7 @@ fn the_order_of_a_date_is_that_of_all_stores_of_the_host() {
     assert_eq!(end_of(&[("certutil-Disallowed.txt", &clear), publisher]), utc(2024, 12, 3, 10, 0));
     // Alone, a clock of 12 hours speaks for the month first.
     assert_eq!(end_of(&[publisher]), utc(2024, 3, 12, 10, 0));
-    // Files of two regions are each read by themselves.
+    // The date format is found for each file alone: files of two regions do not disturb each other.
     let american = output(&root, "06/25/2011 9:00 AM", "06/25/2031 9:00 AM");
     let both = format!("{clear}{clear}");
     assert_eq!(

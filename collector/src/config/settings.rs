@@ -33,7 +33,7 @@ pub struct Config {
     pub get_windows_update_log: Option<GetWindowsUpdateLog>,
     /// The inventories of certificates that are shipped.
     pub certificates: CertificateSources,
-    /// What is read; the first input that names a file has it.
+    /// The inputs. A file belongs to the first input that names the file.
     pub inputs: Vec<Input>,
 }
 

@@ -3,7 +3,7 @@
 //! The user's `[kafka]` table passes through; what the promises of the collector rest on is set after it. Records are
 //! never awaited one by one: a delivery callback reports them, by ticket. `message.timeout.ms=0` leaves an unreachable
 //! broker to librdkafka's own retries, so nothing expires; a purge is reported as not delivered. A producer that cannot
-//! go on, or reports nothing for too long, is made anew, and what it held is sent again.
+//! go on, or reports nothing for too long, is recreated, and its records are sent again.
 
 mod client;
 mod reports;
@@ -35,10 +35,10 @@ const REASON_WAIT: Duration = Duration::from_millis(500);
 /// While records are on their way, what came is taken this often. Asleep: the client's own wait does not return early,
 /// and spins through its last millisecond, which was a tenth of a core.
 const POLL_SLICE: Duration = Duration::from_millis(5);
-/// A producer that fails at once is made anew after this, after twice that, and so on up to the second.
+/// A producer that fails at once is recreated after this, after twice that, and so on up to the second.
 const RENEW_WAIT: Duration = Duration::from_millis(100);
 const RENEW_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Without an acknowledgement for so long the producer is made anew; see [`KafkaSink::silence_max`].
+/// Without an acknowledgement for so long the producer is recreated; see [`KafkaSink::silence_max`].
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 /// Batches are not made smaller than this. A record that is larger goes alone.
 const BATCH_BYTES_MIN: usize = 1024;
@@ -49,7 +49,7 @@ pub struct KafkaSink {
     topic: String,
     brokers: String,
     reports: Arc<Reports>,
-    /// `None` only while it is made anew, and after that failed.
+    /// `None` only while the producer is recreated, and after that failed.
     producer: Option<BaseProducer<Context>>,
     /// The topic was seen to exist.
     contacted: bool,
@@ -62,7 +62,7 @@ pub struct KafkaSink {
     lost: bool,
 }
 
-/// When the producer may be made anew.
+/// When the producer may be recreated.
 struct Renewal {
     not_before: Instant,
     wait: Duration,
@@ -105,14 +105,14 @@ impl KafkaSink {
         Ok(sink)
     }
 
-    /// Sets how long the producer may report nothing while records are on their way, before it is made anew.
+    /// Sets how long the producer may report nothing while records are on their way, before it is recreated.
     #[must_use]
     pub fn silence_max(mut self, wait: Duration) -> KafkaSink {
         self.watchdog = Watchdog::new(wait);
         self
     }
 
-    /// How often the producer was made anew, as a count that goes on.
+    /// The counter of recreated producers.
     #[must_use]
     pub fn rebuilds(&self) -> Arc<AtomicU64> {
         self.rebuilds.clone()

@@ -1,6 +1,6 @@
 //! Notices a producer that takes records and reports nothing, whatever the reason: connections that hang half open, bugs.
 //!
-//! A producer that is made anew costs little, and what the old one held is sent again. A cluster that is away for hours
+//! A recreated producer costs little, and the records of the old one are sent again. A cluster that is away for hours
 //! looks the same from here, so the wait doubles.
 
 use std::time::{Duration, Instant};

@@ -29,7 +29,7 @@ impl Default for State {
     }
 }
 
-/// What is known while the next version is located.
+/// The facts that are collected while the next version is located.
 #[derive(Debug, Default)]
 pub(super) struct Locating {
     /// The version before was read to its end, so that no line was lost where nothing of it is found.
@@ -72,7 +72,7 @@ pub(super) struct Leaving {
     pub(super) rest: Rest,
 }
 
-/// What is left to read of a version that has left the path.
+/// The rest of a version that has left the path.
 #[derive(Debug)]
 pub(super) enum Rest {
     /// Its handle. The version is left when a read finds nothing new after the last acknowledgement: its writer may have
@@ -186,7 +186,7 @@ impl Tail {
         reopen_moved(&self.entry.path, id, &self.fence).map(|(file, certain)| MovedFile { file, certain })
     }
 
-    /// Gives up a file that is gone and returns what is known of the file.
+    /// Gives up a file that is gone and returns the entry of the file.
     pub(crate) fn retire(&mut self) -> FileEntry {
         self.state = State::Retired;
         self.more = false;

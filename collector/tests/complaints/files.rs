@@ -269,7 +269,7 @@ fn a_share_that_comes_back_goes_on() {
     }
 }
 
-/// Between two looks the log is renamed, written anew, and renamed again: the version in the middle was lost.
+/// Between two looks the log is renamed, rewritten, and renamed again: the version in the middle was lost.
 #[test]
 fn a_log_that_is_renamed_before_it_was_seen_is_read_under_its_new_name() {
     for (first, second) in
@@ -313,7 +313,7 @@ fn a_log_that_was_never_seen_is_read_though_it_has_the_id_of_an_earlier_one() {
     bench.append(log("d"));
     fs::rename(bench.file(LOG), bench.file("WindowsUpdate.log.2")).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(20));
-    // Written over, a file keeps its id on every file system.
+    // An overwritten file keeps its id on every file system.
     fs::write(bench.file("WindowsUpdate.log.1"), log("e f")).unwrap();
     bench.write(log("g"));
     bench.pump();

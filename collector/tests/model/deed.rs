@@ -40,7 +40,7 @@ pub(crate) enum Deed {
     Append { log: usize, lines: usize, part: Option<usize> },
     /// The writer keeps only the last lines.
     CutHead { log: usize, keep: usize, how: How },
-    /// The log is written anew as a whole, with older lines than the file had or not; where told so, after the line
+    /// The log is rewritten as a whole, with older lines than the file had or not; where told so, after the line
     /// `Checking write access`, at which a pass looks or not.
     Regenerate { log: usize, older: usize, how: How, encoding: Encoding, check: Option<bool> },
     /// All that the file holds is gone.

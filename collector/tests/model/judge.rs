@@ -27,9 +27,9 @@ pub(crate) fn judge(written: &[Written], arrived: &[&str]) -> Result<(), String>
     })
 }
 
-/// Whether some lines that are not owed and have a twin arrived late, and the rest arrived in order.
+/// Whether some lines that are not owed and have a duplicate arrived late, and the rest arrived in order.
 ///
-/// Which of the twins was late is tried: a sequence writes few of them.
+/// Which of the duplicates was late is tried: a sequence writes few of them.
 fn without_late_twins(written: &[Written], arrived: &[&str]) -> bool {
     for (at, line) in written.iter().enumerate().filter(|(_, line)| !line.owed) {
         let rest = [&written[..at], &written[at + 1..]].concat();

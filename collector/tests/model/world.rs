@@ -183,7 +183,7 @@ impl World {
         let written = &mut self.logs[log].written;
         let first = written.len();
         for number in first..first + lines {
-            // Not among the first: two files that begin with one and the same banner cannot be told apart by it.
+            // Not among the first: two files that begin with the same banner cannot be told apart by the banner.
             let banner = number % 5 == 3 && held + number - first >= 2;
             let text = match banner {
                 true => BANNER.to_owned(),
@@ -272,7 +272,7 @@ impl World {
         let is_old = |line: &usize| {
             let written = &state.written[*line];
             // Nor is a log copied, truncated and filled again with the same lines and more, all between two looks: a copy
-            // that ends before what is known of its log cannot be told from a file of its own. A collector that crashed
+            // that ends before the known position of its log cannot be told from a file of its own. A collector that crashed
             // before it kept a position behind the copy knows no more than one that did not look.
             let in_rotated = state.rotated.contains(line);
             written.owed && (!in_rotated || (written.arrived && !state.copy_is_new))

@@ -107,7 +107,7 @@ fn from_lines(place: &str, lines: impl BufRead) -> anyhow::Result<Book> {
     Ok(book)
 }
 
-/// Adds a document; one that cannot be read is told of and skipped, since anybody may have written it.
+/// Adds a document; one that cannot be read is reported and skipped, since anybody may have written it.
 fn add_or_skip(book: &mut Book, bytes: &[u8], place: &str) {
     match serde_json::from_slice(bytes) {
         Ok(alert) => book.add(alert),

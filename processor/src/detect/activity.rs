@@ -235,7 +235,7 @@ mod tests {
         assert_eq!((fleet.quarters_between(0, i64::MAX), fleet.hosts_since(1000 * QUARTER_MS)), expect, "{quarters:?}");
     }
 
-    /// Counts in any order are those of a map, within what is kept.
+    /// Counts in any order are those of a map, within the time that is kept.
     #[test]
     fn counts_are_those_of_a_map() {
         let (mut counts, mut map) = (QuarterCounts::default(), BTreeMap::<Quarter, u64>::new());

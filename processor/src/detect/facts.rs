@@ -1,4 +1,4 @@
-//! Signals -> what is known of hosts, and the decision whether a failure makes its host a newly failing one.
+//! Signals -> facts of hosts, and the decision whether a failure makes its host a newly failing one.
 
 use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{FactRef, FailingRef, HostRefRef, NOT_OFFERED, Outcome, RawPosition};

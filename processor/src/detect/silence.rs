@@ -20,7 +20,7 @@ use super::stats::{hypergeometric_tail, rounded};
 /// A host that went on for longer than this after its failure did not go silent because of it.
 const WENT_ON_MS: i64 = DAY_MS;
 
-/// Silence of an incident's hosts is told of at a larger probability than one that makes an incident.
+/// Silence of an incident's hosts is reported at a larger probability than one that makes an incident.
 const MEMBERS_P_MAX: f64 = 1e-3;
 
 /// How many of the fleet's hosts are silent.

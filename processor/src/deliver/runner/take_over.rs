@@ -13,7 +13,7 @@ use crate::log::alert_queue::ChannelPosition;
 use crate::log::{LogError, Record};
 
 impl Runner {
-    /// Reads what is known of incidents, and goes on where this channel was left.
+    /// Reads the history of incidents, and continues at the position of this channel.
     pub(super) fn take_over(&mut self) -> Result<(), LogError> {
         let committed = self.queue.committed()?;
         let notes = self.queue.notes()?;

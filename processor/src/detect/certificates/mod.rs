@@ -53,7 +53,7 @@ const CLOCK_DOUBT_MS: i64 = 14 * 60 * 60 * 1000;
 /// A thumbprint has 40 hex digits.
 const THUMBPRINT_BYTES: usize = 40;
 
-/// What is known of all hosts' certificates.
+/// The certificates of all hosts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Certificates {
     /// Thumbprints, numbered.
@@ -81,7 +81,7 @@ struct Details {
     by_policy: bool,
 }
 
-/// What is known of one host.
+/// The certificates of one host.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct HostStores {
     set: SetId,

@@ -1,4 +1,4 @@
-//! What is known of every host: its dimensions, what it fails at, what it succeeded at.
+//! The state of every host: its dimensions, what it fails at, what it succeeded at.
 //!
 //! A million hosts fit into 400 MB, so what most of them share is held once (names of updates, sets of dimension
 //! values), what few of them have stands apart (failures), and times are as small as they can be.
@@ -87,7 +87,7 @@ impl Fleet {
         self.hosts.len() - self.free.len()
     }
 
-    /// Memory of the fleet, as far as it can be told from what is known of it.
+    /// Memory of the fleet, estimated from its counts.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes + self.strings.bytes() + self.sets.bytes()
     }

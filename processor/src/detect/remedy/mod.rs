@@ -23,7 +23,7 @@ const STEPS_MAX: usize = 10;
 const CLOCK: &str = "w32tm /query /status";
 const PROXY: &str = "netsh winhttp show proxy";
 
-/// What is known of a failure, as far as the steps depend on it.
+/// The facts of a failure on which the steps depend.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trouble<'a> {
     /// Which trust is missing; `None` where the log names no server.

@@ -28,7 +28,7 @@ const STEP_AFTER_REFUSAL_MS: i64 = 10 * 60_000;
 /// Subject of a failure that names neither update, file nor server.
 pub(super) const UNKNOWN: &str = "unknown";
 
-/// What is known of one subject.
+/// The outcomes of one subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Subject {
     /// What fails now.
@@ -87,7 +87,7 @@ pub(in crate::normalize) struct Success {
     pub(in crate::normalize) proof: Proof,
 }
 
-/// Which failures a success may end, and whether it is told of a subject that did not fail.
+/// Which failures a success may end, and whether it is reported for a subject that did not fail.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Weight {
     /// The end of an operation.
