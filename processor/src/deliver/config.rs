@@ -314,7 +314,7 @@ impl RawChannel {
                 }
                 Kind::Syslog(SyslogConfig {
                     server: self.server(6514)?,
-                    tls: self.tls.unwrap_or(Tls::Tls) == Tls::Tls,
+                    tls: self.tls.unwrap_or(Tls::Implicit) == Tls::Implicit,
                     form: self.format.unwrap_or_default(),
                     facility,
                     source: self.source.clone().unwrap_or_else(|| instance.to_owned()),
@@ -360,7 +360,7 @@ impl RawChannel {
         }
         address("from", &from)?;
         to.iter().try_for_each(|text| address("to", text))?;
-        let port = if tls == Tls::Tls { 465 } else { 587 };
+        let port = if tls == Tls::Implicit { 465 } else { 587 };
         Ok(Kind::Mail(MailConfig { server: self.server(port)?, tls, login, from, to }))
     }
 

@@ -51,7 +51,7 @@ impl Mail {
         let tls = match mail.tls {
             Tls::None => SmtpTls::None,
             Tls::Starttls => SmtpTls::Required(tls(host, &Trust::load(&config.trust)?)?),
-            Tls::Tls => SmtpTls::Wrapper(tls(host, &Trust::load(&config.trust)?)?),
+            Tls::Implicit => SmtpTls::Wrapper(tls(host, &Trust::load(&config.trust)?)?),
         };
         let login = mail.login.as_ref();
         let login = login.map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned()));

@@ -173,7 +173,8 @@ pub enum Tls {
     /// Plain text that becomes TLS before anything secret is said (mail only).
     Starttls,
     /// TLS from the first byte.
-    Tls,
+    #[serde(rename = "tls")]
+    Implicit,
 }
 
 /// Form of a syslog message.

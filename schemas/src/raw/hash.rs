@@ -26,7 +26,7 @@ impl LineHash<'_> {
         const ONES: u64 = u64::MAX / 255;
         let text = u64::from_be_bytes(*digits);
         // The low half of a digit is its value, that of a letter nine less.
-        let mut value = (text & 15 * ONES) + 9 * (text >> 6 & ONES);
+        let mut value = (text & (15 * ONES)) + 9 * ((text >> 6) & ONES);
         value = (value | value >> 4) & 0x00ff_00ff_00ff_00ff;
         value = (value | value >> 8) & 0x0000_ffff_0000_ffff;
         let crc = (value | value >> 16) as u32;
