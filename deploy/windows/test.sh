@@ -30,7 +30,8 @@ trap '$wineserver -k || true; [ -z "$site" ] || kill "$site" || true' EXIT
 
 say 'build'
 cd "$root"
-crates=(--package=wulog-{collector,files,kafka,lines,service,settings})
+# Without wulog-kafka, which has no code for Windows: only the collector links librdkafka's login libraries there.
+crates=(--package=wulog-{collector,files,lines,service,settings})
 cargo test --quiet --locked --release "${crates[@]}" --no-run
 
 say "$($wine --version)"
