@@ -26,7 +26,7 @@ mod input;
 pub mod kafka;
 pub mod limits;
 pub mod local_host;
-pub mod metrics;
+mod metrics;
 mod progress;
 pub mod record;
 pub mod redact;

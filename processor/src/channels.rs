@@ -22,7 +22,7 @@ use crate::log::kafka::{KafkaBystander, KafkaConfig};
 
 /// Arguments of `channels`.
 #[derive(Debug, Args)]
-pub struct ChannelsArgs {
+pub(crate) struct ChannelsArgs {
     #[command(subcommand)]
     what: Verb,
 }
@@ -141,7 +141,7 @@ impl ChannelsArgs {
     ///
     /// # Errors
     /// In words for the person at the terminal.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
         let mut out = std::io::stdout();
         match &self.what {
             Verb::Test { name, from } => {

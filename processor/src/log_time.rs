@@ -23,7 +23,7 @@ const POSSIBLE_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
 
 /// How far a timestamp is believed without confirmation, forwards and backwards of log time.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub(crate) struct Step {
     /// Ahead, milliseconds.
     pub ahead_ms: i64,
     /// Behind: a believed earlier time takes log time back.
@@ -33,7 +33,7 @@ pub struct Step {
 impl Step {
     /// The same step forwards and backwards.
     #[must_use]
-    pub const fn both(milliseconds: i64) -> Step {
+    pub(crate) const fn both(milliseconds: i64) -> Step {
         Step { ahead_ms: milliseconds, behind_ms: milliseconds }
     }
 
@@ -44,7 +44,7 @@ impl Step {
 
 /// The facts of a record about the time.
 #[derive(Clone, Copy, Debug)]
-pub struct Said<'a> {
+pub(crate) struct Said<'a> {
     /// The record's timestamp.
     pub timestamp_ms: i64,
     /// The host id.
@@ -85,7 +85,7 @@ impl Jump {
 
 /// The result for a record's timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Log time follows the timestamp, or had reached it already.
     Believed,
     /// The timestamp belongs to a jump that is not confirmed yet.
@@ -100,7 +100,7 @@ pub enum Verdict {
 
 /// Log time of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogClock {
+pub(crate) struct LogClock {
     now_ms: i64,
     /// The nearest jump ahead of log time. A timestamp beyond the jump cannot confirm it, so an attacker who writes far
     /// times gains nothing from the pauses of a fleet.
@@ -114,26 +114,26 @@ pub struct LogClock {
 impl LogClock {
     /// A clock that has reached `now_ms` already.
     #[must_use]
-    pub fn at(now_ms: i64) -> LogClock {
+    pub(crate) fn at(now_ms: i64) -> LogClock {
         LogClock { now_ms, ..LogClock::default() }
     }
 
     /// Log time, milliseconds since 1970 UTC; 0 before the first record.
     #[must_use]
-    pub fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.now_ms
     }
 
     /// Records whose timestamps turned out to be wrong.
     #[must_use]
-    pub fn set_aside(&self) -> u64 {
+    pub(crate) fn set_aside(&self) -> u64 {
         self.set_aside
     }
 
     /// Follows a timestamp that is not a jump, and returns true. Nearly every record ends here, so the caller need not
     /// parse more of it.
     #[inline]
-    pub fn follow(&mut self, timestamp_ms: i64, step: Step) -> bool {
+    pub(crate) fn follow(&mut self, timestamp_ms: i64, step: Step) -> bool {
         let calm = self.ahead.is_none() && self.behind.is_none();
         let usual = calm && POSSIBLE_MS.contains(&timestamp_ms) && step.has(timestamp_ms, self.now_ms);
         if usual {
@@ -143,7 +143,7 @@ impl LogClock {
     }
 
     /// Processes a record. `hosts` is the number of known hosts, `step` limits a timestamp without confirmation.
-    pub fn take(&mut self, said: Said<'_>, hosts: usize, step: Step) -> Verdict {
+    pub(crate) fn take(&mut self, said: Said<'_>, hosts: usize, step: Step) -> Verdict {
         let timestamp = said.timestamp_ms;
         let stated = said.stated_ms.filter(|stated| POSSIBLE_MS.contains(stated));
         let is_possible = POSSIBLE_MS.contains(&timestamp);
@@ -296,7 +296,7 @@ fn claim(said: &Said<'_>, now: i64) -> Option<i64> {
 /// The time of one record for its outputs: log time, or, if its timestamp is set aside, the latest time that the
 /// record's own line confirms.
 #[must_use]
-pub fn time_of(said: Said<'_>, clock: &LogClock) -> i64 {
+pub(crate) fn time_of(said: Said<'_>, clock: &LogClock) -> i64 {
     claim(&said, clock.now_ms()).map_or(clock.now_ms(), |stated| stated.max(clock.now_ms()))
 }
 
@@ -304,7 +304,7 @@ pub fn time_of(said: Said<'_>, clock: &LogClock) -> i64 {
 const ORDER_STEP: Step = Step::both(DAY_MS);
 
 /// The position of a record among those of other partitions: log time by timestamps alone.
-pub fn order_time(clock: &mut LogClock, timestamp_ms: i64) -> i64 {
+pub(crate) fn order_time(clock: &mut LogClock, timestamp_ms: i64) -> i64 {
     if !clock.follow(timestamp_ms, ORDER_STEP) {
         clock.take(Said { timestamp_ms, host: "", stated_ms: None }, 1, ORDER_STEP);
     }

@@ -10,7 +10,7 @@ use crate::normalize::Patterns;
 use crate::replay::files::FileLines;
 
 /// A test run of patterns.
-pub struct PatternTest<'a, W> {
+pub(crate) struct PatternTest<'a, W> {
     patterns: &'a Patterns,
     value_bytes_max: usize,
     /// Number of lines that each pattern matched, in the order of patterns.
@@ -21,14 +21,14 @@ pub struct PatternTest<'a, W> {
 
 impl<'a, W: Write> PatternTest<'a, W> {
     /// A test run that writes to `out`; label values are cut at `value_bytes_max`, as in events.
-    pub fn new(patterns: &'a Patterns, value_bytes_max: usize, out: W) -> Self {
+    pub(crate) fn new(patterns: &'a Patterns, value_bytes_max: usize, out: W) -> Self {
         PatternTest { patterns, value_bytes_max, hits: vec![0; patterns.names().count()], lines: 0, out }
     }
 
     /// Tests each line of a log of any encoding, or of standard input as UTF-8 for `-`.
     ///
     /// # Errors If the file cannot be read or the output not written.
-    pub fn log(&mut self, path: &Path) -> anyhow::Result<()> {
+    pub(crate) fn log(&mut self, path: &Path) -> anyhow::Result<()> {
         let name = path.display().to_string();
         if path == Path::new("-") {
             for (at, line) in io::stdin().lock().split(b'\n').enumerate() {
@@ -47,7 +47,7 @@ impl<'a, W: Write> PatternTest<'a, W> {
     /// Tests one line.
     ///
     /// # Errors If the output cannot be written.
-    pub fn line(&mut self, name: &str, number: usize, line: &str) -> io::Result<()> {
+    pub(crate) fn line(&mut self, name: &str, number: usize, line: &str) -> io::Result<()> {
         self.lines += 1;
         let Some(matched) = self.patterns.explain(line, self.value_bytes_max) else {
             return Ok(());
@@ -61,7 +61,7 @@ impl<'a, W: Write> PatternTest<'a, W> {
     /// Writes the number of matches of each pattern, and the faults of examples.
     ///
     /// # Errors If the output cannot be written, or an example does not match.
-    pub fn finish(mut self) -> anyhow::Result<()> {
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         if self.lines > 0 {
             let width = self.patterns.names().map(str::len).max().unwrap_or(0);
             writeln!(self.out, "of {} lines matched", self.lines)?;

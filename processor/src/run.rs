@@ -30,7 +30,7 @@ const RETRY: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// What a person must mend; nothing is lost.
-pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
     let manager = ServiceManager::from_env();
     // A broker that is away is waited for, so it does not make the start fail.
     manager.ready();

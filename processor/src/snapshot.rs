@@ -26,7 +26,7 @@ struct Manifest {
 
 /// A complete snapshot.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The next input offset of the machine in the snapshot.
     pub offset: i64,
     /// The slot of the snapshot.
@@ -37,7 +37,7 @@ pub struct Snapshot {
 
 /// The owner of snapshots: a machine by name, the format of its bytes, an input partition.
 #[derive(Clone, Copy, Debug)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// [`crate::machine::Machine::NAME`].
     pub machine: &'static str,
     /// [`crate::machine::Machine::FORMAT`].
@@ -53,7 +53,7 @@ impl Owner {
 
     /// The records of a snapshot in the order in which they must be written, each small enough for one record.
     #[must_use]
-    pub fn encode(self, snapshot: Snapshot, timestamp_ms: i64) -> Vec<Write> {
+    pub(crate) fn encode(self, snapshot: Snapshot, timestamp_ms: i64) -> Vec<Write> {
         let sha256 = hex_digest_bytes(&snapshot.bytes);
         // Slices of one piece of memory: a large fleet's snapshot is not held twice.
         let bytes = Bytes::from(snapshot.bytes);
@@ -77,7 +77,7 @@ impl Owner {
 
     /// The complete snapshots among the state records of this partition, newest first.
     #[must_use]
-    pub fn decode(self, state: &BTreeMap<String, Vec<u8>>) -> Vec<Snapshot> {
+    pub(crate) fn decode(self, state: &BTreeMap<String, Vec<u8>>) -> Vec<Snapshot> {
         let mut found: Vec<Snapshot> = [0, 1].into_iter().filter_map(|slot| self.decode_slot(state, slot)).collect();
         found.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.offset));
         found

@@ -18,13 +18,13 @@ use prometheus_client::registry::Registry;
 
 use crate::progress::{InputStatus, Pass};
 
-pub use serve::Server;
+pub(crate) use serve::Server;
 
 /// A pass lasts for one poll interval, at most a minute by configuration. Without one for so long the thread hangs.
 const PASS_SILENCE_MAX: Duration = Duration::from_secs(180);
 
 /// By default, see [`MetricsConfig::unhealthy_after`].
-pub const UNHEALTHY_AFTER: Duration = Duration::from_secs(300);
+pub(crate) const UNHEALTHY_AFTER: Duration = Duration::from_secs(300);
 
 /// Metrics and health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct MetricsConfig {
 
 /// The notes, and after how much silence of Kafka something is wrong.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     notes: Mutex<Notes>,
     ack_silence_max: Duration,
 }
@@ -60,7 +60,7 @@ struct Notes {
 impl Metrics {
     /// Nothing was done yet. Records may be on their way for `ack_silence_max` before something is wrong.
     #[must_use]
-    pub fn new(ack_silence_max: Duration, now: Instant) -> Metrics {
+    pub(crate) fn new(ack_silence_max: Duration, now: Instant) -> Metrics {
         let notes = Notes {
             lines: 0,
             bytes: 0,
@@ -77,7 +77,7 @@ impl Metrics {
     }
 
     /// Notes a pass. `inputs` may be left out, since it costs a look at each file.
-    pub fn note(&self, pass: &Pass, rebuilds: u64, inputs: Option<Vec<InputStatus>>, now: Instant) {
+    pub(crate) fn note(&self, pass: &Pass, rebuilds: u64, inputs: Option<Vec<InputStatus>>, now: Instant) {
         let mut notes = self.lock();
         notes.lines += pass.lines_sent;
         notes.bytes += pass.bytes_read;
@@ -98,7 +98,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Says what is not.
-    pub fn health(&self, now: Instant) -> Result<(), String> {
+    pub(crate) fn health(&self, now: Instant) -> Result<(), String> {
         let notes = self.lock();
         let passed = now.saturating_duration_since(notes.passed);
         if passed > PASS_SILENCE_MAX {
@@ -114,7 +114,7 @@ impl Metrics {
 
     /// All figures in the text format of OpenMetrics.
     #[must_use]
-    pub fn render(&self, now: Instant) -> String {
+    pub(crate) fn render(&self, now: Instant) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry(now)).expect("a string takes what is written to it");
         text

@@ -30,7 +30,7 @@ const BOUNDS: Bounds = Bounds {
 
 /// Serves `/metrics` and `/healthz` until it is dropped.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     /// Ends the thread when it is dropped.
     stop: Option<oneshot::Sender<()>>,
@@ -42,7 +42,7 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be listened at.
-    pub fn start(listen: SocketAddr, metrics: Arc<Metrics>) -> io::Result<Server> {
+    pub(crate) fn start(listen: SocketAddr, metrics: Arc<Metrics>) -> io::Result<Server> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = runtime.block_on(TcpListener::bind(listen))?;
         let address = listener.local_addr()?;
@@ -62,7 +62,7 @@ impl Server {
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }

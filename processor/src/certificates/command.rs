@@ -18,7 +18,7 @@ use crate::replay::logs;
 
 /// Arguments of `certificates`.
 #[derive(Debug, Args)]
-pub struct CertificatesArgs {
+pub(crate) struct CertificatesArgs {
     #[command(subcommand)]
     what: Verb,
 }
@@ -67,7 +67,7 @@ impl CertificatesArgs {
     ///
     /// # Errors
     /// When inventories cannot be read, or no host has the certificate.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
         let page = match &self.what {
             Verb::List { place, all } => list(&place.book()?, *all),
             Verb::Show { thumbprint, place } => show(&place.book()?, thumbprint)

@@ -6,18 +6,18 @@
 //!
 //! It reads only, so that anybody who may read the signals may ask while processors run.
 
-pub mod command;
+pub(crate) mod command;
 mod pages;
 
 use std::collections::BTreeMap;
 
 use wulog_schemas::signal::{CertificateFact, CertificateFacts};
 
-pub use pages::{list, missing, show};
+pub(crate) use pages::{list, missing, show};
 
 /// The newest inventory of each host, by the host's name.
 #[derive(Debug, Default)]
-pub struct Book {
+pub(crate) struct Book {
     hosts: BTreeMap<String, CertificateFacts>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Row<'a> {
 
 impl Book {
     /// Takes an inventory, in the order in which inventories were sent.
-    pub fn add(&mut self, facts: CertificateFacts) {
+    pub(crate) fn add(&mut self, facts: CertificateFacts) {
         let name = if facts.host.name.is_empty() { facts.host.id.clone() } else { facts.host.name.clone() };
         if facts.is_withdrawn() {
             self.hosts.remove(&name);
@@ -61,14 +61,8 @@ impl Book {
 
     /// How many hosts have an inventory.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.hosts.len()
-    }
-
-    /// True where no host has one.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
     }
 
     /// Each certificate of a store, by thumbprint.

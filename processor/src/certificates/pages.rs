@@ -14,7 +14,7 @@ const LISTED: [&str; 3] = ["TrustedPublisher", "Disallowed", "WSUS"];
 
 /// A line for each certificate of each store: hosts that have it, of those that can tell.
 #[must_use]
-pub fn list(book: &Book, all: bool) -> String {
+pub(crate) fn list(book: &Book, all: bool) -> String {
     let mut text = String::new();
     for store in STORES.into_iter().filter(|store| all || LISTED.contains(store)) {
         for (sha1, row) in book.rows(store) {
@@ -31,7 +31,7 @@ pub fn list(book: &Book, all: bool) -> String {
 
 /// The hosts that have a certificate in each store, and those that lack it. The beginning of a thumbprint will do.
 #[must_use]
-pub fn show(book: &Book, thumbprint: &str) -> Option<String> {
+pub(crate) fn show(book: &Book, thumbprint: &str) -> Option<String> {
     let wanted: String = thumbprint.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_ascii_lowercase();
     let mut text = String::new();
     for store in STORES {
@@ -48,7 +48,7 @@ pub fn show(book: &Book, thumbprint: &str) -> Option<String> {
 
 /// Certificates of Trusted Publishers, and of the WSUS machines, that some hosts lack in Trusted Publishers.
 #[must_use]
-pub fn missing(book: &Book) -> String {
+pub(crate) fn missing(book: &Book) -> String {
     let (publishers, signing) = (book.rows("TrustedPublisher"), book.rows("WSUS"));
     let mut text = String::new();
     for (sha1, row) in &publishers {

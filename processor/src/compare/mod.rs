@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use wulog_schemas::alert::{Alert, IncidentKind, Level, State, Transition};
 use wulog_schemas::hresult::Family;
 
-pub use page::html;
-pub use text::text;
+pub(crate) use page::html;
+pub(crate) use text::text;
 
 /// Minimum share of the smaller incident's hosts that two incidents with different ids have in common when they are
 /// one.
@@ -32,7 +32,7 @@ const SHARED_MIN: f64 = 0.5;
 
 /// Log times at which an incident must have opened to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Openings {
+pub(crate) struct Openings {
     /// The first, milliseconds since 1970 UTC.
     pub from_ms: i64,
     /// The last one.
@@ -41,7 +41,7 @@ pub struct Openings {
 
 /// One incident of a run, by its newest document.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Incident {
+pub(crate) struct Incident {
     /// Its id.
     pub id: String,
     /// Failures, or a warning.
@@ -113,7 +113,7 @@ impl Incident {
 
 /// The incidents of one run.
 #[derive(Clone, Debug, Default)]
-pub struct Run {
+pub(crate) struct Run {
     /// Name of the run: `live`, `replay`, or the name of a file.
     pub name: String,
     incidents: BTreeMap<String, Incident>,
@@ -123,12 +123,12 @@ pub struct Run {
 impl Run {
     /// A run without incidents.
     #[must_use]
-    pub fn called(name: &str) -> Run {
+    pub(crate) fn called(name: &str) -> Run {
         Run { name: name.to_owned(), ..Run::default() }
     }
 
     /// Adds a document, in any order. Documents of status are skipped, since only a replay writes them.
-    pub fn take(&mut self, alert: &Alert) {
+    pub(crate) fn take(&mut self, alert: &Alert) {
         if alert.transition == Transition::Status {
             return;
         }
@@ -141,7 +141,7 @@ impl Run {
 
 /// How two incidents were matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matched {
+pub(crate) enum Matched {
     /// By their id.
     Id,
     /// By family, time and this many common host names.
@@ -150,7 +150,7 @@ pub enum Matched {
 
 /// One incident in both runs.
 #[derive(Clone, Debug)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// The incident in the first run.
     pub live: Incident,
     /// The incident in the replay.
@@ -161,7 +161,7 @@ pub struct Pair {
 
 /// Host names in only one of two documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
+pub(crate) struct Names {
     /// Affected in the replay only.
     pub gained: Vec<String>,
     /// Affected in the first run only.
@@ -171,14 +171,14 @@ pub struct Names {
 impl Pair {
     /// How much later the replay opened the incident, in milliseconds; negative for earlier.
     #[must_use]
-    pub fn later_ms(&self) -> i64 {
+    pub(crate) fn later_ms(&self) -> i64 {
         self.again.opened_ms.saturating_sub(self.live.opened_ms)
     }
 
     /// The hosts in only one run; `None` where a document names only some of its hosts, so that names cannot be
     /// compared.
     #[must_use]
-    pub fn names(&self) -> Option<Names> {
+    pub(crate) fn names(&self) -> Option<Names> {
         let (live, again) = (&self.live, &self.again);
         (live.names_complete && again.names_complete).then(|| Names {
             gained: again.names.difference(&live.names).cloned().collect(),
@@ -188,7 +188,7 @@ impl Pair {
 
     /// Whether the runs differ in the opening, hosts, severity, first factor or state.
     #[must_use]
-    pub fn differs(&self) -> bool {
+    pub(crate) fn differs(&self) -> bool {
         let facts = |incident: &Incident| {
             (incident.opened_ms, incident.affected, incident.severity, incident.factor.clone(), incident.state)
         };
@@ -199,7 +199,7 @@ impl Pair {
 
 /// An incident of one run without a partner in the other.
 #[derive(Clone, Debug)]
-pub struct Alone {
+pub(crate) struct Alone {
     /// The incident.
     pub incident: Incident,
     /// The incident of the other run with the most common hosts, and their number: this shows a split or a merge.
@@ -208,7 +208,7 @@ pub struct Alone {
 
 /// The common incidents of two runs, and the differences.
 #[derive(Debug)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// Names of the runs.
     pub names: [String; 2],
     /// The openings that count.
@@ -233,7 +233,7 @@ impl Comparison {
     /// Compares the live run with a replay. An incident counts if it, or its partner in the other run, opened within
     /// `openings`.
     #[must_use]
-    pub fn of(live: &Run, again: &Run, openings: Openings) -> Comparison {
+    pub(crate) fn of(live: &Run, again: &Run, openings: Openings) -> Comparison {
         let pairs = pairs(live, again);
         let paired_live: BTreeSet<&str> = pairs.iter().map(|pair| pair.live.id.as_str()).collect();
         let paired_again: BTreeSet<&str> = pairs.iter().map(|pair| pair.again.id.as_str()).collect();
@@ -260,7 +260,7 @@ impl Comparison {
 
     /// Whether both runs have the same incidents.
     #[must_use]
-    pub fn is_same(&self) -> bool {
+    pub(crate) fn is_same(&self) -> bool {
         self.different.is_empty() && self.only_live.is_empty() && self.only_again.is_empty()
     }
 }

@@ -12,7 +12,7 @@ const CELL_CHARS_MAX: usize = 40;
 
 /// The comparison as text, with invisible characters of host names made visible.
 #[must_use]
-pub fn text(comparison: &Comparison) -> String {
+pub(crate) fn text(comparison: &Comparison) -> String {
     let view = View::of(comparison);
     let mut text = String::new();
     let mut line = |line: &str| {

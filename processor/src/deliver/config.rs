@@ -29,7 +29,7 @@ const TIMEOUT_SECS_MAX: u64 = 120;
 
 /// What is wrong with a channel: its place among `[[channels]]`, the key, and why.
 #[derive(Debug, PartialEq, Eq)]
-pub struct WrongChannel {
+pub(crate) struct WrongChannel {
     /// Index of the table.
     pub index: usize,
     /// The key at fault.
@@ -71,7 +71,7 @@ pub(super) struct RawQuiet {
 /// A `[[channels]]` table as written.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RawChannel {
+pub(crate) struct RawChannel {
     /// Name of the channel: part of its consumer group's name and of metrics.
     pub(super) name: String,
     /// How the channel is spoken to.
@@ -147,7 +147,7 @@ pub struct RawChannel {
 ///
 /// # Errors
 /// The first channel that is wrong.
-pub fn check_all(raw: &[RawChannel], instance: &str) -> Result<Vec<ChannelConfig>, WrongChannel> {
+pub(crate) fn check_all(raw: &[RawChannel], instance: &str) -> Result<Vec<ChannelConfig>, WrongChannel> {
     let mut checked: Vec<ChannelConfig> = Vec::new();
     for (index, channel) in raw.iter().enumerate() {
         let wrong = |(key, why): (&'static str, String)| WrongChannel { index, key, why: format!("{key}: {why}") };

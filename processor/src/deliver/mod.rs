@@ -37,6 +37,6 @@ mod runner;
 pub(crate) mod sample;
 pub(crate) mod trial;
 
-pub use config::{RawChannel, WrongChannel, check_all};
-pub use runner::Runner;
-pub use settings::ChannelConfig;
+pub(crate) use config::{RawChannel, WrongChannel, check_all};
+pub(crate) use runner::Runner;
+pub(crate) use settings::ChannelConfig;

@@ -76,7 +76,7 @@ impl HttpConfig {
 
 /// A server at its address.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     listener: std::net::TcpListener,
     access: Access,
 }
@@ -85,7 +85,7 @@ impl Server {
     /// Opens the port, so that a wrong address stops the start and not a thread.
     ///
     /// # Errors The system's error, with the address.
-    pub fn bind(config: &HttpConfig) -> anyhow::Result<Server> {
+    pub(crate) fn bind(config: &HttpConfig) -> anyhow::Result<Server> {
         let failed = |error: io::Error| anyhow::anyhow!("[http] listen = {}: {error}", config.listen);
         let listener = std::net::TcpListener::bind(config.listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -96,7 +96,7 @@ impl Server {
     /// programs that read them have no token.
     ///
     /// # Errors If the system provides no runtime.
-    pub fn run(self, metrics: &Metrics, status: Arc<Status>, stop: &CancellationToken) -> anyhow::Result<()> {
+    pub(crate) fn run(self, metrics: &Metrics, status: Arc<Status>, stop: &CancellationToken) -> anyhow::Result<()> {
         let guard = axum::middleware::from_fn_with_state(Arc::new(self.access), status::guard);
         let router = Router::new()
             .route("/metrics", get(figures))

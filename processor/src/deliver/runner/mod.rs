@@ -11,7 +11,7 @@ mod attempt;
 mod settle;
 mod recipients;
 
-pub use work::Runner;
+pub(crate) use work::Runner;
 
 #[cfg(test)]
 mod tests;

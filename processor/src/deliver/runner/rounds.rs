@@ -24,7 +24,7 @@ impl Runner {
     ///
     /// # Errors
     /// [`LogError::Fatal`] when a person must act; nothing is lost.
-    pub fn run(&mut self, stop: &CancellationToken) -> Result<(), LogError> {
+    pub(crate) fn run(&mut self, stop: &CancellationToken) -> Result<(), LogError> {
         while !stop.is_cancelled() {
             self.rounds.turn(Instant::now());
             // Work that a panic leaves half done is dropped: the channel starts again from its committed position.

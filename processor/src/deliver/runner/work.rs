@@ -26,7 +26,7 @@ const BARRED_PATIENCE: Duration = Duration::from_secs(3600);
 pub(super) const PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(24 * 3600));
 
 /// A channel at work.
-pub struct Runner {
+pub(crate) struct Runner {
     pub(super) config: ChannelConfig,
     pub(super) channel: Box<dyn Channel>,
     pub(super) queue: Box<dyn AlertQueue>,
@@ -127,7 +127,7 @@ impl Runner {
     ///
     /// # Errors
     /// Names the key, file or variable at fault.
-    pub fn new(
+    pub(crate) fn new(
         config: &ChannelConfig,
         queue: Box<dyn AlertQueue>,
         metrics: ChannelMetrics,
