@@ -33,7 +33,6 @@ mod backlog;
 mod clocks;
 mod durations;
 mod fleet;
-mod host_name;
 mod dimension_sets;
 mod strings;
 mod number_index;

@@ -1,5 +1,6 @@
 //! The certificates that a host's inventory listed, as the Normalizer remembers them, and the differences of two lists.
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::certificate::{FailedFile, Inventory, STORES};
 use wulog_schemas::event::Action;
@@ -125,20 +126,7 @@ fn place_of(store: &str) -> Option<u8> {
 }
 
 fn thumbprint(hex: &str) -> Option<Thumbprint> {
-    let digits = hex.as_bytes();
-    if digits.len() != 40 {
-        return None;
-    }
-    let mut bytes = [0; 20];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-/// A thumbprint as 40 lower-case hex digits.
-pub(super) fn hex(thumbprint: Thumbprint) -> String {
-    thumbprint.iter().map(|byte| format!("{byte:02x}")).collect()
+    Thumbprint::try_from(HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?).ok()
 }
 
 /// The digest by which a file is recognized in a later inventory: 16 hex digits.

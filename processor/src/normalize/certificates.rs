@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use wulog_schemas::certificate::{Certificate, FailedFile, Inventory, STORES, Store};
 use wulog_schemas::event::{
     Action, CertificateFields, ECS_VERSION, Ecs, Event, EventFields, EventKind, EventOutcome, EventType, FileFields,
@@ -17,7 +18,7 @@ use wulog_schemas::event::{
 use wulog_schemas::hresult;
 use wulog_schemas::signal::{CertificateFacts, Fact, HostRef};
 
-use super::certificate_list::{CertificateList, Difference, FILES_MAX, digest, hex};
+use super::certificate_list::{CertificateList, Difference, FILES_MAX, digest};
 use super::host::{FactToSend, FactsToSend, Host, Scope};
 use super::time::{format_utc, sub_second};
 
@@ -160,7 +161,8 @@ fn event<'a>(
     };
     let store = difference.map(|difference| STORES[usize::from(difference.store)]);
     let signer = file.and_then(|file| file.signer.as_ref());
-    let sha1 = difference.map(|difference| hex(difference.thumbprint)).or_else(|| Some(signer?.sha1.clone()));
+    let sha1 =
+        difference.map(|difference| HEXLOWER.encode(&difference.thumbprint)).or_else(|| Some(signer?.sha1.clone()));
     let listed = store.zip(sha1.as_deref()).and_then(|(store, sha1)| {
         inventory.store(store)?.certificates.iter().find(|certificate| certificate.sha1 == sha1)
     });

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -80,7 +81,7 @@ pub fn attempt_id(host: &str, subject: &str, first_line: &str) -> String {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    hasher.finalize()[..20].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&hasher.finalize()[..20])
 }
 
 /// The id of an event of an inventory: 40 hex digits of the SHA-256 over host, raw position, store, thumbprint and action.
@@ -93,7 +94,7 @@ pub fn certificate_event_id(host: &str, raw: RawPosition, store: &str, sha1: &st
     }
     hasher.update(raw.partition.to_be_bytes());
     hasher.update(raw.offset.to_be_bytes());
-    hasher.finalize()[..20].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&hasher.finalize()[..20])
 }
 
 /// The id of a raw record that is not a line: 24 hex digits.
@@ -103,7 +104,7 @@ pub fn pipeline_error_id(raw: RawPosition) -> String {
     hasher.update(b"pipeline_error\0");
     hasher.update(raw.partition.to_be_bytes());
     hasher.update(raw.offset.to_be_bytes());
-    head(hasher).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&head(hasher))
 }
 
 /// The eight lower-case hex digits of a number, all of them at once: each half byte is spread to a byte of its own, and

@@ -1,12 +1,12 @@
 //! One host of the fleet: its failures, its successes, and when it was heard of.
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::hresult::Family;
 
 use crate::detect::activity::HostActivity;
 use crate::detect::config::Limits;
 use crate::detect::dimension_sets::SetId;
-use crate::detect::host_name::HostName;
 use crate::detect::strings::StringId;
 
 /// The number of a host in a fleet.
@@ -32,7 +32,7 @@ const GONE_SECS: u32 = 30 * 24 * 60 * 60;
 pub(in crate::detect) struct FleetHost {
     /// Its id as a number; of an odd id, the beginning of its hash.
     pub(super) id: [u64; 2],
-    pub(super) name: HostName,
+    pub(super) name: CompactString,
     pub(super) traits: SetId,
     pub(super) operations: SetId,
     pub(in crate::detect) activity: HostActivity,
@@ -125,12 +125,17 @@ impl Success {
 }
 
 impl FleetHost {
+    /// Memory beside the name itself: a name of at most 24 bytes needs none, and Windows has names of at most 15.
+    fn name_bytes(&self) -> u64 {
+        if self.name.is_heap_allocated() { self.name.len() as u64 } else { 0 }
+    }
+
     /// Memory that the host takes, by what it has and not by how it came to it: the same after a restart.
     pub(in crate::detect) fn bytes(&self) -> u64 {
         let trouble = self.trouble.as_ref().map_or(0, |trouble| {
             TROUBLE_BYTES + trouble.failing.len() as u64 * FAILING_BYTES + trouble.counted.len() as u64 * COUNTED_BYTES
         });
-        HOST_BYTES + self.name.bytes() + self.succeeded.len() as u64 * SUCCESS_BYTES + trouble
+        HOST_BYTES + self.name_bytes() + self.succeeded.len() as u64 * SUCCESS_BYTES + trouble
     }
 
     /// The state of the host, where one that was heard of before `since_secs` is silent.

@@ -20,7 +20,6 @@ use super::activity::FleetActivity;
 use super::attempts::Attempts;
 use super::config::Limits;
 use super::dimension_sets::DimensionSets;
-use super::host_name::HostName;
 use super::number_index::{NumberIndex, hash};
 use super::strings::{StringId, Strings, cut};
 
@@ -218,7 +217,7 @@ impl Fleet {
         let name = cut(host.name, limits.string_bytes);
         if known.name() != name && !name.is_empty() {
             let before = known.bytes();
-            known.name = HostName::from(name);
+            known.name = name.into();
             self.weigh_again(index, before);
         }
         Some(index)
