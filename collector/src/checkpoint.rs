@@ -1,12 +1,13 @@
-//! Where the collector is in each file, on disk.
+//! The positions of the collector in all files, on disk.
 //!
 //! Two generations in two files, written in turn: the new one is complete and on disk before the older is given up, so a
 //! crash at any moment leaves one that is whole. Each has a CRC. A checkpoint that cannot be read never refuses the
 //! start: the price is lines sent twice, under a new epoch, and a log message that says so.
 //!
-//! Between two of them a **journal** says up to where lines were handed over, a line of it before they leave. It is not
-//! synced: it must outlive the process, not the machine, and costs one write a chunk. It is only needed where a crash
-//! and the rewriting of a log come together within the second that a checkpoint may be old.
+//! Between two checkpoints a **journal** holds up to which position lines were handed over; the position is written
+//! before the lines leave. The journal is not synced: it must outlive the process, not the machine, and costs one write a
+//! chunk. It is needed only if a crash and the rewriting of a log come together within the second that a checkpoint may
+//! be old.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, TryLockError};

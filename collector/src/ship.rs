@@ -1,8 +1,8 @@
 //! Raw records on their way into a [`Sink`].
 //!
-//! The shipper owns a record from the moment that it is read until it is in the log. Nothing is dropped: what fails is
-//! sent again after a while, in the order of reading; only a record that the log can never take is counted, logged and
-//! passed. One byte budget bounds all of it; the reader asks for [`Shipper::room`] before it reads.
+//! The shipper owns a record from the moment that it is read until it is in the log. No record is dropped: a record
+//! that was not delivered is sent again after a while, in the order of reading. Only a record that the log can never take
+//! is counted, logged and skipped. One byte budget bounds all records; the reader asks for [`Shipper::room`] before it reads.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
