@@ -29,7 +29,7 @@ pub struct Config {
     pub redact: Vec<Rule>,
     /// Where metrics and health are served, if anywhere.
     pub metrics: Option<MetricsConfig>,
-    /// Has Windows 10 and later make a log of their traces; see [`GetWindowsUpdateLog`].
+    /// Has Windows 10 and later make a log of their traces.
     pub get_windows_update_log: Option<GetWindowsUpdateLog>,
     /// The inventories of certificates that are shipped.
     pub certificates: CertificateSources,
