@@ -128,7 +128,7 @@ impl Json {
         self.bytes(&Utc::new(millis, nanos))
     }
 
-    /// An offset from UTC in quotes, `+02:00`; the value as [`format_offset`] gives it.
+    /// An offset from UTC in quotes, `+02:00`; the value as `format_offset` gives it.
     pub(super) fn offset(&mut self, minutes: i32) -> &mut Json {
         let (hours, rest) = (minutes.unsigned_abs() / 60, minutes.unsigned_abs() % 60);
         let digit = |value: u32| b'0' + (value % 10) as u8;

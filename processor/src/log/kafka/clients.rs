@@ -152,7 +152,7 @@ impl ClientContext for GroupContext {
 
 impl ConsumerContext for GroupContext {
     /// Only notes new partitions: the shell loads their machines first and then names the offsets, in
-    /// [`Log::start_at`]. (Assigning here and again there trips an assertion in librdkafka 2.12:
+    /// [`Log::start_at`](crate::log::Log::start_at). (Assigning here and again there trips an assertion in librdkafka 2.12:
     /// `rd_kafka_assignment_partition_stopped`.)
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
         if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
