@@ -70,7 +70,7 @@ pub struct Collector {
     save_failed: bool,
 }
 
-/// What the checkpoint on disk lacks.
+/// The changes that the checkpoint on disk lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Unsaved {
     Nothing,

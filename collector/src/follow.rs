@@ -237,7 +237,7 @@ pub(crate) struct Seen {
     pub modified_ns: i128,
 }
 
-/// What has changed between two looks.
+/// The change of a path between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// Nothing happened.

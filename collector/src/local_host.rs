@@ -1,4 +1,4 @@
-//! What the machine says of itself: its name, its id, its time zone.
+//! The host that the collector runs on: its name, its id, its time zone.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use chrono::{Local, Offset, TimeZone};
 use wulog_schemas::host::{HostId, canonical_name};
 use wulog_service::computer;
 
-/// What is set of the collector's own host; the machine is asked for the rest.
+/// The settings of the collector's own host. The machine is asked for all others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostConfig {
     /// Computer name.

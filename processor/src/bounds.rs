@@ -26,7 +26,8 @@ const MAPS_OF_DATA: [&str; 2] = ["labels", "dimensions"];
 
 /// Returns an event in `format` of at most `bytes_max`, from its ECS document. A cut event gets the flag `truncated`.
 ///
-/// # Panics If `ecs` is not an event.
+/// # Panics
+/// If `ecs` is not an event.
 #[must_use]
 pub fn fit_event(format: Format, ecs: Bytes, bytes_max: usize) -> Bytes {
     if format == Format::Ecs && ecs.len() <= bytes_max {

@@ -10,8 +10,7 @@ use wulog_schemas::alert::Alert;
 use wulog_schemas::signal::{RawPosition, Signal};
 use wulog_schemas::topic::Topic;
 
-use crate::alerts::Book;
-use crate::alerts::source::{from_file, from_records};
+use crate::alerts::{Book, source};
 use crate::config::Config;
 use crate::detect::{Detector, DetectorConfig};
 use crate::log::embedded::{EmbeddedConfig, Records};
@@ -35,7 +34,7 @@ impl Wanted<'_> {
     /// # Errors
     /// When the file cannot be read, or holds no such incident.
     pub(crate) fn in_file(&self, path: &Path) -> anyhow::Result<Incident> {
-        let documents = self.documents(&from_file(path)?, &path.display().to_string())?;
+        let documents = self.documents(&source::from_file(path)?, &path.display().to_string())?;
         Ok(Incident::of_documents(documents))
     }
 
@@ -53,8 +52,7 @@ impl Wanted<'_> {
     pub(crate) fn in_kafka(&self, path: &Path) -> anyhow::Result<Incident> {
         let config = Config::read(path)?;
         let kafka = &config.kafka;
-        let place = Topic::Alerts.name(&kafka.topic_prefix);
-        let book = from_records(&place, PartitionReader::open(kafka, Topic::Alerts, 0)?)?;
+        let (place, book) = source::in_kafka(kafka)?;
         let documents = self.documents(&book, &place)?;
         let again = replayed_from(newest(&documents), &format!("--config {}", quoted(path)));
         let signals = || PartitionReader::open(kafka, Topic::Signals, 0);
@@ -70,8 +68,8 @@ impl Wanted<'_> {
     /// When the file cannot be read, or holds no such incident.
     pub(crate) fn in_embedded(&self, path: &Path) -> anyhow::Result<Incident> {
         let log = EmbeddedConfig::of_file(path)?;
-        let place = format!("{}, topic alerts", path.display());
-        let documents = self.documents(&from_records(&place, Records::open(&log, Topic::Alerts)?)?, &place)?;
+        let (place, book) = source::in_embedded(&log)?;
+        let documents = self.documents(&book, &place)?;
         let again = replayed_from(newest(&documents), &format!("--db {}", quoted(path)));
         let signals = || Records::open(&log, Topic::Signals);
         let documents = with_all_names(documents, &DetectorConfig::default(), signals)?;

@@ -10,14 +10,16 @@ const OFFLINE_PAGE: &str = include_str!("html/page.html");
 
 /// Fills a template with data.
 ///
-/// # Errors If the template has a fault, or names a value that the data does not have.
+/// # Errors
+/// If the template has a fault, or names a value that the data does not have.
 pub(crate) fn render(name: &str, template: &str, page: &impl Serialize) -> Result<String, minijinja::Error> {
     fill(name, template, &data(page)?)
 }
 
 /// The data of a page, with invisible characters made visible.
 ///
-/// # Errors If the data cannot be written as JSON.
+/// # Errors
+/// If the data cannot be written as JSON.
 pub(crate) fn data(page: &impl Serialize) -> Result<Value, minijinja::Error> {
     let mut data = serde_json::to_value(page)
         .map_err(|error| minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.to_string()))?;
@@ -27,7 +29,8 @@ pub(crate) fn data(page: &impl Serialize) -> Result<Value, minijinja::Error> {
 
 /// Fills a template with data from [`data`].
 ///
-/// # Errors If the template has a fault, or names a value that the data does not have.
+/// # Errors
+/// If the template has a fault, or names a value that the data does not have.
 pub(crate) fn fill(name: &str, template: &str, data: &Value) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);

@@ -123,6 +123,7 @@ pub trait Machine: Sized + Send {
 
     /// The machine in the bytes of [`Machine::snapshot`].
     ///
-    /// # Errors If the bytes are not a snapshot of this format.
+    /// # Errors
+    /// If the bytes are not a snapshot of this format.
     fn restore(config: &Self::Config, partition: i32, partitions: i32, bytes: &[u8]) -> Result<Self, SnapshotError>;
 }

@@ -27,7 +27,8 @@ impl<'a, W: Write> PatternTest<'a, W> {
 
     /// Tests each line of a log of any encoding, or of standard input as UTF-8 for `-`.
     ///
-    /// # Errors If the file cannot be read or the output not written.
+    /// # Errors
+    /// If the file cannot be read or the output not written.
     pub(crate) fn log(&mut self, path: &Path) -> anyhow::Result<()> {
         let name = path.display().to_string();
         if path == Path::new("-") {
@@ -46,7 +47,8 @@ impl<'a, W: Write> PatternTest<'a, W> {
 
     /// Tests one line.
     ///
-    /// # Errors If the output cannot be written.
+    /// # Errors
+    /// If the output cannot be written.
     pub(crate) fn line(&mut self, name: &str, number: usize, line: &str) -> io::Result<()> {
         self.lines += 1;
         let Some(matched) = self.patterns.explain(line, self.value_bytes_max) else {
@@ -60,7 +62,8 @@ impl<'a, W: Write> PatternTest<'a, W> {
 
     /// Writes the number of matches of each pattern, and the faults of examples.
     ///
-    /// # Errors If the output cannot be written, or an example does not match.
+    /// # Errors
+    /// If the output cannot be written, or an example does not match.
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         if self.lines > 0 {
             let width = self.patterns.names().map(str::len).max().unwrap_or(0);

@@ -234,7 +234,8 @@ impl<M: Machine> Shell<M> {
 
     /// Runs one batch, from poll to commit.
     ///
-    /// # Errors The log's error; the next step loads the machines again if necessary, so that nothing is lost or
+    /// # Errors
+    /// The log's error; the next step loads the machines again if necessary, so that nothing is lost or
     /// repeated.
     pub fn step(&mut self, wait: Duration) -> Result<Step, LogError> {
         if self.unsettled {
@@ -265,7 +266,8 @@ impl<M: Machine> Shell<M> {
 
     /// Writes a snapshot of every machine that moved since its last one.
     ///
-    /// # Errors The log's error, or an error if the last commit failed: the machines may then be ahead of the committed
+    /// # Errors
+    /// The log's error, or an error if the last commit failed: the machines may then be ahead of the committed
     /// offsets, and a snapshot would commit their offsets without their outputs. The older snapshots stay valid.
     pub fn finish(&mut self) -> Result<(), LogError> {
         if self.unsettled {

@@ -50,7 +50,8 @@ pub struct Desk {
 impl Desk {
     /// Writes the configuration.
     ///
-    /// # Panics If the disk is full.
+    /// # Panics
+    /// If the disk is full.
     #[must_use]
     pub fn new(config: &str) -> Desk {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -62,7 +63,8 @@ impl Desk {
 
     /// Writes another configuration, for the next start.
     ///
-    /// # Panics If the disk is full.
+    /// # Panics
+    /// If the disk is full.
     pub fn configure(&self, config: &str) {
         fs::write(self.config(), config).expect("a file can be written");
     }
@@ -87,7 +89,8 @@ impl Desk {
 
     /// Starts `standalone`, and waits until the channels have a position: later documents are new to them.
     ///
-    /// # Panics If it does not come up.
+    /// # Panics
+    /// If it does not come up.
     #[must_use]
     pub fn start(&self, channels: usize) -> Running {
         let logs = self.path("logs");

@@ -12,7 +12,8 @@ pub type Lines = BTreeMap<String, Vec<String>>;
 
 /// The lines of a file's bytes, split without the product's code: decoded, split at `\n`, one `\r` stripped.
 ///
-/// # Panics If they are neither UTF-8 nor UTF-16LE with a byte order mark.
+/// # Panics
+/// If they are neither UTF-8 nor UTF-16LE with a byte order mark.
 #[must_use]
 pub fn split(bytes: &[u8]) -> Vec<String> {
     let text = match bytes.strip_prefix(b"\xff\xfe") {
@@ -59,7 +60,8 @@ pub fn is_attempt(event: &[u8]) -> bool {
 
 /// The lines of events, by file and in the events' order. Attempts are left out.
 ///
-/// # Panics If an event names no file or no line.
+/// # Panics
+/// If an event names no file or no line.
 #[must_use]
 pub fn originals<'a>(events: impl IntoIterator<Item = &'a [u8]>) -> Lines {
     let mut lines = Lines::new();
@@ -76,7 +78,8 @@ pub fn originals<'a>(events: impl IntoIterator<Item = &'a [u8]>) -> Lines {
 
 /// Compares two sets of lines, and prints the first difference instead of both sets.
 ///
-/// # Panics If they differ.
+/// # Panics
+/// If they differ.
 #[track_caller]
 pub fn expect_same(events: &Lines, written: &Lines) {
     let files: Vec<&String> = events.keys().collect();
@@ -93,7 +96,8 @@ pub fn expect_same(events: &Lines, written: &Lines) {
 
 /// The published schema `schemas/json/NAME.schema.json`.
 ///
-/// # Panics If the schema is missing or invalid.
+/// # Panics
+/// If the schema is missing or invalid.
 #[must_use]
 pub fn schema(name: &str) -> Validator {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/json").join(name).with_extension("schema.json");
@@ -104,7 +108,8 @@ pub fn schema(name: &str) -> Validator {
 
 /// Validates a document.
 ///
-/// # Panics If the document does not follow the schema.
+/// # Panics
+/// If the document does not follow the schema.
 #[track_caller]
 pub fn expect_valid(schema: &Validator, document: &[u8]) {
     let value: Value = serde_json::from_slice(document).expect("a document is JSON");

@@ -29,7 +29,8 @@ pub fn outbreak_on_the_second_day(seed: u64, hosts: usize) -> Fleet {
 
 /// Lets `fleet` live until `end_ms`, `step_ms` at a time, and returns the log at `FOLDER/wulog.db`.
 ///
-/// # Errors If a log cannot be written or read.
+/// # Errors
+/// If a log cannot be written or read.
 pub fn lived(fleet: Fleet, folder: &Path, (end_ms, step_ms): (i64, i64)) -> anyhow::Result<EmbeddedConfig> {
     let log = EmbeddedConfig::at(&folder.join("wulog.db"));
     let sink = log.clone();

@@ -13,3 +13,11 @@ pub mod scenario;
 pub mod receiver;
 pub mod peer;
 pub mod alerts;
+
+use std::path::PathBuf;
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), ".."].iter().collect()
+}

@@ -11,7 +11,8 @@ use crate::process::run;
 
 /// One of the product's binaries, built from the current source.
 ///
-/// # Panics If it does not build.
+/// # Panics
+/// If it does not build.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
@@ -71,7 +72,8 @@ pub struct Incident {
 
 /// The incidents in alert documents, in the order of their onset.
 ///
-/// # Panics If a document is not an alert.
+/// # Panics
+/// If a document is not an alert.
 #[must_use]
 pub fn incidents<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Vec<Incident> {
     let mut last: BTreeMap<String, Alert> = BTreeMap::new();

@@ -20,7 +20,8 @@ impl Certificates {
     ///
     /// # Errors [`Skip`] where there is no OpenSSL.
     ///
-    /// # Panics If OpenSSL is there and fails.
+    /// # Panics
+    /// If OpenSSL is there and fails.
     pub fn make() -> Result<Certificates, Skip> {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let script = "set -e
@@ -61,7 +62,8 @@ impl Peer {
     /// Starts a server: `https`, `smtps`, `starttls` or `smtp`. With `mutual` a client must show a certificate of the
     /// CA.
     ///
-    /// # Panics If the server does not come up.
+    /// # Panics
+    /// If the server does not come up.
     #[must_use]
     pub fn start(mode: &str, certificates: &Certificates, mutual: bool) -> Peer {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/server.py");
@@ -82,7 +84,8 @@ impl Peer {
 
     /// The messages that the server has accepted.
     ///
-    /// # Panics If the server's output is not JSON.
+    /// # Panics
+    /// If the server's output is not JSON.
     #[must_use]
     pub fn taken(&self) -> Vec<Value> {
         let said = self.running.stdout();

@@ -36,7 +36,8 @@ pub struct Ended {
 impl Ended {
     /// Expects a successful end.
     ///
-    /// # Panics If the exit code is not 0; the message has the output.
+    /// # Panics
+    /// If the exit code is not 0; the message has the output.
     #[track_caller]
     pub fn expect_success(&self) {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
@@ -62,7 +63,8 @@ pub fn run<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Ended {
 
 /// Waits until `condition` holds.
 ///
-/// # Panics If it does not hold within `limit`; the message names `what`.
+/// # Panics
+/// If it does not hold within `limit`; the message names `what`.
 pub fn eventually(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + limit;
     while !condition() {
@@ -127,7 +129,8 @@ impl Running {
 
     /// Waits until `condition` holds while the process runs.
     ///
-    /// # Panics If it does not hold within `limit`, or if the process ends before; the message has the output.
+    /// # Panics
+    /// If it does not hold within `limit`, or if the process ends before; the message has the output.
     pub fn until(&mut self, what: &str, limit: Duration, mut condition: impl FnMut(&Running) -> bool) {
         let until = Instant::now() + limit;
         while !condition(self) {
@@ -155,7 +158,8 @@ impl Running {
 
     /// Sends SIGTERM and waits for the end, up to `limit`.
     ///
-    /// # Panics If the stop takes longer than `limit`.
+    /// # Panics
+    /// If the stop takes longer than `limit`.
     #[must_use]
     pub fn terminate_within(self, limit: Duration) -> Ended {
         let pid = self.child.id().to_string();
@@ -166,7 +170,8 @@ impl Running {
 
     /// Waits until another party has killed the process.
     ///
-    /// # Panics If that takes longer than 15 s.
+    /// # Panics
+    /// If that takes longer than 15 s.
     pub fn until_gone(mut self) {
         self.wait(STOP_TIMEOUT);
     }
@@ -178,7 +183,8 @@ impl Running {
 
     /// Waits for the process to end by itself.
     ///
-    /// # Panics If it does not end within `limit`.
+    /// # Panics
+    /// If it does not end within `limit`.
     #[must_use]
     pub fn ended_within(mut self, limit: Duration) -> Ended {
         let status = self.wait(limit);

@@ -31,7 +31,8 @@ impl Rig {
     /// Puts a collector on each site of `fleet`. Logs go to `FOLDER/logs/SITE/HOST/`, checkpoints to `FOLDER/state/`.
     /// The fleet advances the clock `now_ms`.
     ///
-    /// # Errors If a collector cannot start.
+    /// # Errors
+    /// If a collector cannot start.
     pub fn new(
         fleet: Fleet,
         folder: &Path,
@@ -67,7 +68,8 @@ impl Rig {
 
     /// Lets the fleet live until `until_ms` and ships all of its lines. Returns the number of lines.
     ///
-    /// # Errors If a log cannot be written, or is not shipped within a minute.
+    /// # Errors
+    /// If a log cannot be written, or is not shipped within a minute.
     pub fn step(&mut self, until_ms: i64) -> anyhow::Result<u64> {
         let lines = self.fleet.write_until(&self.folder.join("logs"), until_ms)?;
         self.now_ms.store(until_ms, Ordering::Release);
@@ -91,7 +93,8 @@ impl Rig {
 
     /// Ends the collectors; their checkpoints confirm that all lines are shipped.
     ///
-    /// # Errors If a line is not shipped.
+    /// # Errors
+    /// If a line is not shipped.
     pub fn finish(self) -> anyhow::Result<()> {
         for collector in self.collectors {
             collector.drain(STEP_TIMEOUT)?;

@@ -24,7 +24,8 @@ pub struct Tenant<'a> {
 impl<'a> Tenant<'a> {
     /// Creates the topics of `prefix`; configuration files go to `folder`.
     ///
-    /// # Panics If the topics cannot be created.
+    /// # Panics
+    /// If the topics cannot be created.
     #[must_use]
     pub fn new(broker: &'a KafkaTestbed, folder: &Path, prefix: &str) -> Tenant<'a> {
         let tenant = Tenant { broker, prefix: prefix.to_owned(), folder: folder.to_owned() };
@@ -66,7 +67,8 @@ impl<'a> Tenant<'a> {
 
     /// The committed values of a topic.
     ///
-    /// # Panics If a record has no value.
+    /// # Panics
+    /// If a record has no value.
     #[must_use]
     pub fn values(&self, topic: Topic) -> Vec<Vec<u8>> {
         let records = self.broker.read_topic(&topic.name(&self.prefix));
@@ -92,7 +94,8 @@ impl<'a> Tenant<'a> {
 
     /// Waits until each of `lines` lines is an event, and each signal is processed; returns the events.
     ///
-    /// # Panics If that takes longer than a minute and a half.
+    /// # Panics
+    /// If that takes longer than a minute and a half.
     #[must_use]
     pub fn settled(&self, lines: u64) -> Vec<Vec<u8>> {
         eventually("an event for each line", SETTLES_WITHIN, || self.line_events().len() as u64 >= lines);
@@ -114,7 +117,8 @@ impl<'a> Tenant<'a> {
 
 /// Partition and offset of the raw record of an event.
 ///
-/// # Panics If the event names none.
+/// # Panics
+/// If the event names none.
 #[must_use]
 pub fn raw_position(event: &[u8]) -> (i64, i64) {
     let event: Value = serde_json::from_slice(event).expect("an event is JSON");

@@ -4,13 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use wulog_tests::root;
 
 /// The configurations: name of the binary, schema, and the examples in the folder `deploy`.
 fn all() -> [(&'static str, Value, &'static [&'static str]); 2] {

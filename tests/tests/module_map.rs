@@ -7,13 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
+use wulog_tests::root;
 
 /// Modules by path, such as `detect::fleet`, with the modules that each imports.
 type Imports = BTreeMap<String, BTreeSet<String>>;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
 
 /// The files of a crate by the module that each holds; `lib.rs` and `main.rs` only join modules.
 fn files(source: &Path) -> BTreeMap<String, PathBuf> {

@@ -5,7 +5,8 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use wulog_tests::root;
 
 /// Crates by their folders, in the order of the data path.
 const CRATES: [&str; 8] = [
@@ -26,10 +27,6 @@ The names that each crate offers to the other crates, as its `lib.rs` has them. 
 other modules are private. `tests/tests/public_api.rs` compares this page with the source and recreates it with
 `WULOG_BLESS=1`.
 ";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
 
 fn is_public(visibility: &syn::Visibility) -> bool {
     matches!(visibility, syn::Visibility::Public(_))

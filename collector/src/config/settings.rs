@@ -12,7 +12,7 @@ use crate::metrics::MetricsConfig;
 use crate::redact::Rule;
 use crate::update_log::GetWindowsUpdateLog;
 
-/// What a collector does.
+/// The checked configuration of a collector.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Topics are `PREFIX.raw` and so on.
@@ -25,7 +25,7 @@ pub struct Config {
     pub kafka: KafkaSettings,
     /// Bounds.
     pub limits: Limits,
-    /// What is replaced in each line before it is shipped.
+    /// The replacements that are made in each line before the line is shipped.
     pub redact: Vec<Rule>,
     /// Where metrics and health are served, if anywhere.
     pub metrics: Option<MetricsConfig>,
@@ -48,14 +48,14 @@ pub enum ConfigError {
         /// Why.
         error: std::io::Error,
     },
-    /// It is not TOML, or has unknown or missing keys.
+    /// The file is not TOML, or has unknown or missing keys.
     #[error("{path}:{line}: {error}")]
     Syntax {
         /// The file.
         path: String,
         /// Line in it, from 1.
         line: usize,
-        /// What is wrong, and the column; never the text of the line, in which a password may stand.
+        /// The fault and its column; never the text of the line, in which a password may stand.
         error: String,
     },
     /// A value makes no sense.
@@ -65,7 +65,7 @@ pub enum ConfigError {
         path: String,
         /// Line in it.
         line: usize,
-        /// What is wrong and what to do.
+        /// The fault, and a remedy.
         message: String,
     },
 }

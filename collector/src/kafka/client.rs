@@ -14,7 +14,7 @@ const DEFAULTS: [(&[&str], &str); 4] = [
     (&["queue.buffering.max.kbytes"], "32768"),
 ];
 
-/// What must hold, whatever the configuration says, under whatever name.
+/// Properties that the collector sets itself, whatever the configuration says, under all of their names.
 const INVARIANTS: [(&[&str], &str); 4] = [
     (&["enable.idempotence"], "true"),
     (&["acks", "request.required.acks"], "all"),

@@ -87,18 +87,11 @@ fn router(metrics: Arc<Metrics>) -> Router {
 }
 
 async fn figures(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.render(Instant::now()))
+    ([(CONTENT_TYPE, http::OPEN_METRICS)], metrics.render(Instant::now()))
 }
 
 async fn health(State(metrics): State<Arc<Metrics>>) -> (StatusCode, String) {
-    said(metrics.health(Instant::now()))
-}
-
-fn said(health: Result<(), String>) -> (StatusCode, String) {
-    match health {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
-    }
+    http::health_answer(metrics.health(Instant::now()))
 }
 
 #[cfg(test)]
@@ -143,7 +136,7 @@ mod tests {
     #[test]
     fn a_collector_that_hangs_is_not_well() {
         let metrics = Metrics::new(UNHEALTHY_AFTER, Instant::now());
-        let (status, _) = said(metrics.health(Instant::now() + Duration::from_secs(3600)));
+        let (status, _) = http::health_answer(metrics.health(Instant::now() + Duration::from_secs(3600)));
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     }
 

@@ -11,7 +11,7 @@ use wulog_schemas::topic::Topic;
 use super::Book;
 use crate::config::Config;
 use crate::log::embedded::{self, EmbeddedConfig};
-use crate::log::kafka::PartitionReader;
+use crate::log::kafka::{KafkaConfig, PartitionReader};
 use crate::log::{LogError, Record};
 
 /// Where alert documents are, as the command line says.
@@ -47,15 +47,8 @@ impl AlertSource {
 
     pub(super) fn read(&self) -> anyhow::Result<Book> {
         match (&self.config, &self.db, &self.file) {
-            (Some(path), _, _) => {
-                let config = Config::read(path)?;
-                let topic = Topic::Alerts.name(&config.kafka.topic_prefix);
-                from_records(&topic, PartitionReader::open(&config.kafka, Topic::Alerts, 0)?)
-            }
-            (_, Some(path), _) => {
-                let place = format!("{}, topic alerts", path.display());
-                from_records(&place, embedded::Records::open(&EmbeddedConfig::of_file(path)?, Topic::Alerts)?)
-            }
+            (Some(path), _, _) => Ok(in_kafka(&Config::read(path)?.kafka)?.1),
+            (_, Some(path), _) => Ok(in_embedded(&EmbeddedConfig::of_file(path)?)?.1),
             (_, _, Some(path)) => from_file(path),
             (None, None, None) => bail!("one of --config, --db, --file is needed"),
         }
@@ -72,10 +65,27 @@ impl AlertSource {
     }
 }
 
-pub(crate) fn from_records(
-    place: &str,
-    records: impl Iterator<Item = Result<Record, LogError>>,
-) -> anyhow::Result<Book> {
+/// The topic of alerts, by its name for messages, and its documents.
+///
+/// # Errors
+/// When Kafka cannot be read.
+pub(crate) fn in_kafka(kafka: &KafkaConfig) -> anyhow::Result<(String, Book)> {
+    let place = Topic::Alerts.name(&kafka.topic_prefix);
+    let book = from_records(&place, PartitionReader::open(kafka, Topic::Alerts, 0)?)?;
+    Ok((place, book))
+}
+
+/// The topic of alerts in an embedded log, by its name for messages, and its documents.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn in_embedded(log: &EmbeddedConfig) -> anyhow::Result<(String, Book)> {
+    let place = format!("{}, topic alerts", log.path.display());
+    let book = from_records(&place, embedded::Records::open(log, Topic::Alerts)?)?;
+    Ok((place, book))
+}
+
+fn from_records(place: &str, records: impl Iterator<Item = Result<Record, LogError>>) -> anyhow::Result<Book> {
     let mut book = Book::default();
     for record in records {
         let record = record?;

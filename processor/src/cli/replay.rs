@@ -10,16 +10,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use wulog_schemas::alert::Alert;
-use wulog_schemas::topic::Topic;
 use wulog_service::{StopSignal, stop_signal};
 
 use super::{EventArgs, NormalizerArgs, moment, output};
-use crate::alerts::Book;
-use crate::alerts::source::{from_file, from_records};
+use crate::alerts::{Book, source};
 use crate::compare::{self, Comparison, Openings, Run};
 use crate::config::{Config, StandaloneConfig};
-use crate::log::embedded::{self, EmbeddedConfig};
-use crate::log::kafka::PartitionReader;
+use crate::log::embedded::EmbeddedConfig;
 use crate::replay::sources::{self, Stage};
 use crate::replay::{By, Range, ReplayError, Results, TakeDocument};
 
@@ -246,18 +243,9 @@ impl ReplayArgs {
     /// The alert documents of the run that the replay is compared with.
     fn documents_of(&self, with: &CompareWith) -> anyhow::Result<Book> {
         let (place, book) = match (with, &self.from.db, &self.from.config) {
-            (CompareWith::File(path), ..) => (path.display().to_string(), from_file(path)?),
-            (CompareWith::Live, Some(db), _) => {
-                let place = format!("{}, topic alerts", db.display());
-                let records = embedded::Records::open(&EmbeddedConfig::of_file(db)?, Topic::Alerts)?;
-                (place.clone(), from_records(&place, records)?)
-            }
-            (CompareWith::Live, _, Some(file)) => {
-                let config = Config::read(file)?;
-                let place = Topic::Alerts.name(&config.kafka.topic_prefix);
-                let records = PartitionReader::open(&config.kafka, Topic::Alerts, 0)?;
-                (place.clone(), from_records(&place, records)?)
-            }
+            (CompareWith::File(path), ..) => (path.display().to_string(), source::from_file(path)?),
+            (CompareWith::Live, Some(db), _) => source::in_embedded(&EmbeddedConfig::of_file(db)?)?,
+            (CompareWith::Live, _, Some(file)) => source::in_kafka(&Config::read(file)?.kafka)?,
             (CompareWith::Live, None, None) => bail!("one of --db, --config is needed"),
         };
         if book.is_empty() {

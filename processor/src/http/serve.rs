@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use schemars::JsonSchema;
@@ -28,7 +28,6 @@ const BOUNDS: Bounds = Bounds {
     head_bytes_max: 16 * 1024,
     keep_alive: true,
 };
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The `[http]` table.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -54,7 +53,8 @@ fn token_of_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Se
 impl HttpConfig {
     /// Checks that the address may be used, and that the token is long enough.
     ///
-    /// # Errors The key, and the fault.
+    /// # Errors
+    /// The key, and the fault.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         if !self.listen.ip().is_loopback() && !self.allow_remote {
             let why = "reachable from other machines; set allow_remote = true if that is meant";
@@ -84,7 +84,8 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the port, so that a wrong address stops the start and not a thread.
     ///
-    /// # Errors The system's error, with the address.
+    /// # Errors
+    /// The system's error, with the address.
     pub(crate) fn bind(config: &HttpConfig) -> anyhow::Result<Server> {
         let failed = |error: io::Error| anyhow::anyhow!("[http] listen = {}: {error}", config.listen);
         let listener = std::net::TcpListener::bind(config.listen).map_err(failed)?;
@@ -95,7 +96,8 @@ impl Server {
     /// Answers requests until `stop`. `/metrics`, `/healthz` and `/readyz` need no token: they name no hosts, and the
     /// programs that read them have no token.
     ///
-    /// # Errors If the system provides no runtime.
+    /// # Errors
+    /// If the system provides no runtime.
     pub(crate) fn run(self, metrics: &Metrics, status: Arc<Status>, stop: &CancellationToken) -> anyhow::Result<()> {
         let guard = axum::middleware::from_fn_with_state(Arc::new(self.access), status::guard);
         let router = Router::new()
@@ -118,20 +120,13 @@ impl Server {
 }
 
 async fn figures(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.render())
+    ([(header::CONTENT_TYPE, http::OPEN_METRICS)], metrics.render())
 }
 
 async fn health(State(metrics): State<Metrics>) -> impl IntoResponse {
-    said(metrics.health(Instant::now()))
+    http::health_answer(metrics.health(Instant::now()))
 }
 
 async fn readiness(State(metrics): State<Metrics>) -> impl IntoResponse {
-    said(metrics.readiness(Instant::now()))
-}
-
-fn said(result: Result<(), String>) -> (StatusCode, String) {
-    match result {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-    }
+    http::health_answer(metrics.readiness(Instant::now()))
 }

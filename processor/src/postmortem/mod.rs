@@ -176,7 +176,8 @@ impl Incident {
     /// Writes `report.html`, `hosts.csv`, `timeline.jsonl` and `alert.json` into `folder`, which is created if it is
     /// missing.
     ///
-    /// # Errors If a file cannot be written; the error names the file.
+    /// # Errors
+    /// If a file cannot be written; the error names the file.
     pub fn write(&self, folder: &Path, style: Style) -> Result<(), ReportError> {
         let failed = |path: &Path, why| ReportError::File { path: path.to_owned(), why };
         std::fs::create_dir_all(folder).map_err(|why| failed(folder, why))?;

@@ -41,7 +41,8 @@ impl Cursor {
 
     /// The position of the next line; `None` at the end of the file.
     ///
-    /// # Errors If the file cannot be read.
+    /// # Errors
+    /// If the file cannot be read.
     pub(super) fn place(&mut self) -> Result<Option<i64>, ReplayError> {
         self.fill()?;
         Ok(self.ahead.front().map(|(place, _)| *place))

@@ -31,7 +31,8 @@ pub(super) struct HostFolder {
 /// Names of computers ignore case and blanks; names of folders do not. The first of two such folders has the name; the
 /// other one is a separate host, as in the collector, since it may belong to another computer.
 ///
-/// # Errors If a folder cannot be read.
+/// # Errors
+/// If a folder cannot be read.
 pub(super) fn host_folders(dir: &Path) -> Result<Vec<HostFolder>, ReplayError> {
     let mut folders = entries(dir)?;
     folders.retain(|folder| folder.is_dir());

@@ -40,7 +40,8 @@ impl HostLog {
 
 /// The files of `DIR/HOST/*.log`, as admins gather them on a share, in a stable order.
 ///
-/// # Errors If the folder cannot be read or holds no such file.
+/// # Errors
+/// If the folder cannot be read or holds no such file.
 pub fn find(folder: &Path) -> Result<Vec<HostLog>, ReplayError> {
     let mut found = Vec::new();
     for HostFolder { host_id, host, logs, others, .. } in host_folders(folder)? {
@@ -57,7 +58,8 @@ pub fn find(folder: &Path) -> Result<Vec<HostLog>, ReplayError> {
 
 /// The logs that are text, and a reason for each refused log.
 ///
-/// # Errors If none of them is text: the first reason.
+/// # Errors
+/// If none of them is text: the first reason.
 pub fn refuse_binary(
     logs: Vec<HostLog>,
     encoding: EncodingChoice,
@@ -77,7 +79,8 @@ pub fn refuse_binary(
 
 /// The reasons for which files of hosts without a `*.log` are not read, one error a file.
 ///
-/// # Errors If the folder cannot be read or holds no file at all.
+/// # Errors
+/// If the folder cannot be read or holds no file at all.
 pub fn in_place_of_logs(folder: &Path, encoding: EncodingChoice) -> Result<Vec<ReplayError>, ReplayError> {
     let is_log = |log: &HostLog| log.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("log"));
     let others = find(folder)?.into_iter().filter(|log| !is_log(log));

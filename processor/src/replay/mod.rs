@@ -206,7 +206,8 @@ impl Results<'_> {
 /// Runs raw records, merged by log time, through both machines, on threads of their own. Each incident that is open at
 /// the end gets a document with its state.
 ///
-/// # Errors Errors of reading or writing.
+/// # Errors
+/// Errors of reading or writing.
 pub fn from_raw(
     (normalizer, detector): (&NormalizerConfig, &DetectorConfig),
     partitions: i32,
@@ -241,7 +242,8 @@ pub fn from_raw(
 
 /// Runs signals through the Detector: the documents are byte for byte those of the live run, so no document is added.
 ///
-/// # Errors Errors of reading or writing.
+/// # Errors
+/// Errors of reading or writing.
 pub fn from_signals(
     detector: &DetectorConfig,
     records: impl Iterator<Item = Result<Record, ReplayError>>,

@@ -51,7 +51,8 @@ struct Reader {
 impl LinesInOrder {
     /// Starts to read the files.
     ///
-    /// # Errors If the beginning of a file cannot be read.
+    /// # Errors
+    /// If the beginning of a file cannot be read.
     pub(super) fn open(files: Vec<Cursor>) -> Result<LinesInOrder, ReplayError> {
         LinesInOrder::open_on(cores(), files)
     }
@@ -69,7 +70,8 @@ impl LinesInOrder {
 
     /// Position and file of the next line; `None` behind the last one.
     ///
-    /// # Errors If the line cannot be read.
+    /// # Errors
+    /// If the line cannot be read.
     pub(super) fn peek(&mut self) -> Result<Option<(i64, usize)>, ReplayError> {
         match self.error.take() {
             Some(error) => Err(error),

@@ -40,7 +40,8 @@ pub(super) fn parameter(query: &str, name: &str) -> String {
 impl Filter {
     /// The filter of the parameters `state`, `family`, `server` and `text`.
     ///
-    /// # Errors Names the parameter with an unknown value.
+    /// # Errors
+    /// Names the parameter with an unknown value.
     pub fn of_query(query: &str) -> Result<Filter, String> {
         let state = parameter(query, "state");
         let family = parameter(query, "family");

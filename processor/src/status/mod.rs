@@ -153,7 +153,8 @@ impl Status {
 
     /// Follows the alerts until `stop`.
     ///
-    /// # Errors None: problems are shown on the page, since the pipeline does not need this thread.
+    /// # Errors
+    /// None: problems are shown on the page, since the pipeline does not need this thread.
     pub fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         follow::follow(self, &self.log, stop);
         Ok(())

@@ -12,7 +12,8 @@ const ALERT: &str = include_str!("../../../schemas/json/alert.schema.json");
 /// The description as OpenAPI 3.1. The definitions of the alert's schema become schemas of the description, under
 /// `alert.NAME`.
 ///
-/// # Panics Never: both files are JSON, and a test reads them.
+/// # Panics
+/// Never: both files are JSON, and a test reads them.
 #[must_use]
 pub fn openapi() -> Value {
     let mut description: Value = serde_json::from_str(DESCRIPTION).expect("openapi.json is JSON; a test reads it");

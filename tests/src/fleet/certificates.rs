@@ -121,9 +121,11 @@ fn publishing(spec: &FleetSpec, cause: RootCause) -> SimulatedCertificate {
 /// Writes inventories of `percent` of the hosts of each WSUS server beside their logs, and one of each WSUS machine.
 /// They are dated a quarter of a day before the outbreak. Returns the hosts with an inventory.
 ///
-/// # Errors If a file cannot be written.
+/// # Errors
+/// If a file cannot be written.
 ///
-/// # Panics If the fleet has no outbreak.
+/// # Panics
+/// If the fleet has no outbreak.
 pub fn write_inventories(
     fleet: &super::Fleet,
     dir: &Path,

@@ -70,7 +70,8 @@ pub struct Fleet {
 impl Fleet {
     /// The fleet at its start.
     ///
-    /// # Panics If the spec names no WSUS server, a server without sites, or an outbreak at a missing server.
+    /// # Panics
+    /// If the spec names no WSUS server, a server without sites, or an outbreak at a missing server.
     #[must_use]
     pub fn new(spec: FleetSpec) -> Fleet {
         let lives: Vec<Life> = (0..spec.hosts).map(|index| Life::new(&spec, index)).collect();
@@ -127,7 +128,8 @@ impl Fleet {
 
     /// Appends the lines of `[now, until_ms)` to each host's log under `dir`. Returns the number of lines.
     ///
-    /// # Errors If a folder or a log cannot be written. Lines of this step may be lost then: start again with a new
+    /// # Errors
+    /// If a folder or a log cannot be written. Lines of this step may be lost then: start again with a new
     /// fleet.
     pub fn write_until(&mut self, dir: &Path, until_ms: i64) -> io::Result<u64> {
         let layout = self.spec.layout;

@@ -136,7 +136,8 @@ pub struct TrueCause {
 
 /// Writes `FOLDER/HOST/*.log` for each host, and returns the real causes.
 ///
-/// # Errors If a file cannot be written.
+/// # Errors
+/// If a file cannot be written.
 pub fn write(spec: &Spec, folder: &Path) -> io::Result<Truth> {
     let mut plan = Plan::new(spec);
     for mut client in std::mem::take(&mut plan.clients) {

@@ -42,16 +42,19 @@ impl KafkaTestbed {
     ///
     /// # Errors [`Skip`] where this machine cannot run Kafka.
     ///
-    /// # Panics If Kafka is there and does not start.
+    /// # Panics
+    /// If Kafka is there and does not start.
     pub fn start() -> Result<KafkaTestbed, Skip> {
         KafkaTestbed::start_shaped("single", 1)
     }
 
     /// Starts three brokers with all partitions on each, so that one broker may be away.
     ///
-    /// # Errors As [`KafkaTestbed::start`].
+    /// # Errors
+    /// As [`KafkaTestbed::start`].
     ///
-    /// # Panics As [`KafkaTestbed::start`].
+    /// # Panics
+    /// As [`KafkaTestbed::start`].
     pub fn start_cluster() -> Result<KafkaTestbed, Skip> {
         KafkaTestbed::start_shaped("cluster", 3)
     }
@@ -59,9 +62,11 @@ impl KafkaTestbed {
     /// Starts a broker with two more listeners: [`KafkaTestbed::scram`] and [`KafkaTestbed::mtls`]. Keys and
     /// certificates are created each time, in [`KafkaTestbed::certificates`].
     ///
-    /// # Errors As [`KafkaTestbed::start`], and where there is no `openssl` command.
+    /// # Errors
+    /// As [`KafkaTestbed::start`], and where there is no `openssl` command.
     ///
-    /// # Panics As [`KafkaTestbed::start`].
+    /// # Panics
+    /// As [`KafkaTestbed::start`].
     pub fn start_secure() -> Result<KafkaTestbed, Skip> {
         let openssl = Command::new("openssl").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !openssl.is_ok_and(|status| status.success()) {
@@ -143,7 +148,8 @@ impl KafkaTestbed {
 
     /// Kills one broker of a cluster, counted from 1.
     ///
-    /// # Panics If it is not running.
+    /// # Panics
+    /// If it is not running.
     pub fn kill9_node(&mut self, node: usize) {
         signal(self.pid_of(node), "KILL");
         let mut holder = self.holders[node - 1].take().expect("a broker that is killed was running");

@@ -32,7 +32,8 @@ pub fn shared() -> Result<&'static KafkaTestbed, Skip> {
 /// Unwraps a testbed. Without a testbed, prints one line that `test` is skipped, with the reason, and returns `None`;
 /// with `CI=true` this is a failure instead.
 ///
-/// # Panics With `CI=true`, if there is no testbed.
+/// # Panics
+/// With `CI=true`, if there is no testbed.
 #[must_use]
 pub fn or_skip<T>(test: &str, testbed: Result<T, Skip>) -> Option<T> {
     let skip = match testbed {

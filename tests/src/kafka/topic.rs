@@ -34,7 +34,8 @@ pub struct TopicRecord {
 impl KafkaTestbed {
     /// Creates a topic; `settings` such as `("message.timestamp.type", "LogAppendTime")`.
     ///
-    /// # Panics If the broker refuses it.
+    /// # Panics
+    /// If the broker refuses it.
     pub fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> =
             self.client_config().create().expect("the configuration is valid");

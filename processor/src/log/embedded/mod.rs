@@ -61,7 +61,8 @@ impl EmbeddedConfig {
 
     /// The same configuration for a file that must exist: a command that only reads a log creates none.
     ///
-    /// # Errors If there is no file.
+    /// # Errors
+    /// If there is no file.
     pub fn of_file(path: &Path) -> anyhow::Result<EmbeddedConfig> {
         anyhow::ensure!(path.is_file(), "{}: no file; expected what `standalone --db` wrote", path.display());
         Ok(EmbeddedConfig::at(path))

@@ -22,7 +22,8 @@ const SALVAGED_AT_A_TIME: i64 = 500;
 /// which no machine takes for a record of wulog; a warning names it. Where damage makes a page unreadable, the
 /// remaining rows are read one by one.
 ///
-/// # Errors SQLite's error.
+/// # Errors
+/// SQLite's error.
 pub fn read(
     connection: &Connection,
     topic: Topic,

@@ -49,7 +49,8 @@ impl KafkaConfig {
 
     /// Lets librdkafka check every property, without contacting a broker.
     ///
-    /// # Errors A text that names the property.
+    /// # Errors
+    /// A text that names the property.
     pub fn check_properties(&self) -> Result<(), String> {
         let said = |error: KafkaError| self.properties.why_refused(&error);
         let _: BaseConsumer = self.group_member("check").create().map_err(said)?;

@@ -10,4 +10,4 @@ pub mod path_text;
 
 pub use fence::{Fence, unreadable};
 pub use path_text::shown;
-pub use regular::{final_path, not_regular, open_regular};
+pub use regular::{not_regular, open_regular};

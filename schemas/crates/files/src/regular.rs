@@ -23,7 +23,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// Those of the system; [`io::ErrorKind::InvalidInput`] when the name leads to another file by now.
-pub fn final_path(file: &File, path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn final_path(file: &File, path: &Path) -> io::Result<PathBuf> {
     system::final_path(file, path)
 }
 

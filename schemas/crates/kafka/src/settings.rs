@@ -60,7 +60,7 @@ impl JsonSchema for KafkaValue {
 pub struct WrongSetting {
     /// Where the value stands in the text of the configuration, in bytes.
     pub at: usize,
-    /// What is wrong and what to do.
+    /// The fault, and a remedy.
     pub message: String,
 }
 

@@ -10,7 +10,7 @@
 
 pub mod encoding;
 pub mod frame;
-pub mod binary;
+mod binary;
 mod record_head;
 
 pub use binary::{Binary, HEAD_BYTES};

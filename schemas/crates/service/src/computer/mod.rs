@@ -1,4 +1,4 @@
-//! What the computer tells of itself: its name, its id, its time zone.
+//! The name, the id and the time zone of the computer.
 
 #[cfg(windows)]
 mod windows;
@@ -26,7 +26,7 @@ pub fn time_zone() -> Option<String> {
     system::time_zone()
 }
 
-/// What Linux keeps in files.
+/// Linux keeps all three in files.
 #[cfg(not(windows))]
 mod files {
     pub(super) fn computer_name() -> Option<String> {
