@@ -20,7 +20,7 @@ demo *ARGS:
 
 # Measure parser, Normalizer, Detector and the time to a notification
 bench:
-    cargo bench --workspace --bench normalize --bench detect
+    cargo bench --workspace --bench normalize --bench detect --bench certificates
     cargo bench --workspace --bench notify
 
 # Build the documents as a book in target/book

@@ -6,7 +6,7 @@ No line is longer than 120 characters, tables and links apart. In the files of t
 avoid appears.
 Fenced and indented code, tables and link targets are excepted from length and words. `<!-- words to avoid: off -->`
 and `... on -->` surround the places that must quote such words.
-In the comments of .rs files no word to avoid appears.
+In the comments of .rs files no word to avoid appears, nor in the messages of the programs.
 In docs/troubleshooting.md: each message of a first column stands in the code; `...` is any text.
 In docs/SUMMARY.md: each item is one link, no document is listed twice, and every document of docs/ is listed, as is
 every document that a listed one links to. Needs the standard library only.
@@ -31,6 +31,7 @@ AVOID = {
     r"is no [a-z]+ of ours": "name the kind of thing",
     r"none of ours": "name the kind of thing",
     r"no good": "invalid",
+    r"(is|are) fine": "valid",
     r"twins?": "duplicate",
     r"(write|writes|wrote|written|writing) over": "overwrite",
     r"(has|have|had) piled up": "backlog",
@@ -146,6 +147,16 @@ def comments(path):
                 yield number, f'"{found.group()}": {term}'
 
 
+def messages(path):
+    """(line number, what is wrong) for each word to avoid in the string literals of a Rust file."""
+    text = path.read_text(encoding="utf-8")
+    for literal in re.finditer(r'"((?:[^"\\\n]|\\.|\\\n)*)"', text):
+        message = re.sub(r"\\\n\s*", "", literal.group(1))
+        for phrase, term in AVOID.items():
+            if found := phrase.search(message):
+                yield text.count("\n", 0, literal.start()) + 1, f'"{found.group()}": {term}'
+
+
 def code():
     """The source of both binaries and of the crates that they share, with continued string literals and escaped quotes as they are printed."""
     crates = [ROOT / "collector", ROOT / "processor", *sorted((ROOT / "schemas/crates").iterdir())]
@@ -194,6 +205,7 @@ def main():
     found += [(troubleshooting, *finding) for finding in missing_messages(troubleshooting)]
     found += [(summary, *finding) for finding in wrong_summary(summary, paths)]
     found += [(path, *finding) for path in sources for finding in comments(path)]
+    found += [(path, *finding) for path in sources if "src" in path.parts for finding in messages(path)]
     wrong = [f"{path.relative_to(ROOT)}:{number}: {why}" for path, number, why in found]
     print(*wrong, sep="\n", end="\n" if wrong else "")
     print(f"{len(paths)} documents, {len(sources)} sources, {len(wrong)} findings")

@@ -203,6 +203,7 @@ impl Collector {
         self.limit_handles();
         pass.caught_up = self.caught_up();
         pass.in_flight = self.shipper.in_flight();
+        pass.bytes_in_flight = self.shipper.bytes_in_flight();
         pass.rejected = self.shipper.rejected();
         (pass.hosts, pass.files) = (self.hosts.len(), self.tails.len() - self.vacant.len());
         Ok(pass)

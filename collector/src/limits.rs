@@ -1,4 +1,4 @@
-//! How much the collector may take of the machine: bytes a second, and its turn on the CPU.
+//! The collector's bounds: memory, bytes a second, length of a line, intervals, priority on the CPU.
 
 use std::time::{Duration, Instant};
 

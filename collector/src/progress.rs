@@ -15,6 +15,8 @@ pub struct Pass {
     pub acked: u64,
     /// Records not acknowledged yet.
     pub in_flight: usize,
+    /// Memory that these records take, in bytes; at `bytes_in_flight` of the configuration reading stops.
+    pub bytes_in_flight: usize,
     /// True when every complete line that the known files had at the start of this pass is acknowledged, and the heartbeats
     /// that report it too.
     pub caught_up: bool,

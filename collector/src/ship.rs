@@ -87,9 +87,15 @@ impl Shipper {
     /// How many bytes may still be read.
     #[must_use]
     pub fn room(&self) -> usize {
+        self.bytes_max.saturating_sub(self.bytes_in_flight())
+    }
+
+    /// Memory that records not in the log yet take, in bytes.
+    #[must_use]
+    pub fn bytes_in_flight(&self) -> usize {
         // Settled records behind one that is not still take their places.
         let places = self.pending.len() * size_of::<Option<Pending>>();
-        self.bytes_max.saturating_sub(self.bytes + places)
+        self.bytes + places
     }
 
     /// How many short lines may still be read; one at least.
@@ -145,7 +151,7 @@ impl Shipper {
                 }
                 Err(SinkError::Rejected(reason)) => {
                     self.was_sent(ticket);
-                    self.pass_over(ticket, &reason, settled);
+                    self.skip(ticket, &reason, settled);
                 }
                 Err(SinkError::Fatal(reason)) => return Err(FatalSinkError(reason)),
             }
@@ -167,7 +173,7 @@ impl Shipper {
                     self.settle(delivery.ticket, settled);
                 }
                 Err(SinkError::TooLarge(reason)) => self.cut(delivery.ticket, &reason, settled),
-                Err(SinkError::Rejected(reason)) => self.pass_over(delivery.ticket, &reason, settled),
+                Err(SinkError::Rejected(reason)) => self.skip(delivery.ticket, &reason, settled),
                 Err(SinkError::Fatal(reason)) => return Err(FatalSinkError(reason)),
                 Err(error @ (SinkError::Full | SinkError::Retry(_))) => {
                     if self.is_pending(delivery.ticket) {
@@ -223,7 +229,7 @@ impl Shipper {
         let Some(Some(pending)) = self.slot(ticket) else { return };
         let half = pending.record.value().len() / 2;
         if half < CUT_BYTES_MIN || matches!(pending.owner, Owner::Heartbeat(_) | Owner::Certificates(_)) {
-            return self.pass_over(ticket, reason, settled);
+            return self.skip(ticket, reason, settled);
         }
         let (cut, before) = (pending.record.cut(half), cost(&pending.record));
         let after = cost(&cut);
@@ -233,7 +239,7 @@ impl Shipper {
         self.again.insert(ticket);
     }
 
-    fn pass_over(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, Owner)>) {
+    fn skip(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, Owner)>) {
         if let Some(Some(pending)) = self.slot(ticket) {
             let header = pending.record.whole().header;
             error!(
@@ -242,7 +248,7 @@ impl Shipper {
                 epoch = header.epoch,
                 offset = header.offset,
                 reason,
-                "record can never be taken and is passed over"
+                "the broker can never take this record; the collector skips the record"
             );
             self.rejected += 1;
             self.settle(ticket, settled);

@@ -210,7 +210,7 @@ fn a_broker_that_is_read_only_or_slow_is_waited_for() {
 }
 
 #[test]
-fn a_producer_that_fails_for_good_is_made_anew() {
+fn a_producer_that_fails_for_good_is_recreated() {
     let mut bench = Bench::new(|sink| sink);
     // What an idempotent producer cannot survive.
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
@@ -222,7 +222,7 @@ fn a_producer_that_fails_for_good_is_made_anew() {
 }
 
 #[test]
-fn a_producer_that_reports_nothing_is_made_anew() {
+fn a_producer_that_reports_nothing_is_recreated() {
     let mut bench = Bench::new(|sink| sink.silence_max(Duration::from_millis(500)));
     bench.submit(10);
     bench.finish();

@@ -6,51 +6,20 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use toml::Spanned;
 use wulog_kafka::{KafkaSettings, KafkaValue};
 use wulog_schemas::host::canonical_name;
 use wulog_service::Clock;
-use wulog_settings::{line_at, place_of, readable_by_all, toml_error};
+pub use wulog_settings::ConfigError;
+use wulog_settings::{ConfigText, Program, read, readable_by_all};
 
 use crate::deliver::{ChannelConfig, RawChannel, WrongChannel, check_all, trial};
-use crate::detect::{DetectorConfig, Wrong};
+use crate::detect::DetectorConfig;
 use crate::http::HttpConfig;
 use crate::log::kafka::KafkaConfig;
 use crate::normalize::{Inventory, NormalizerConfig, Patterns};
 use crate::shell::ShellConfig;
 use crate::topics::TopicsConfig;
-
-/// What is wrong with a configuration file; the text names file and line.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{path}: cannot be read: {why}; is the path right, and may this user read it?")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// What the system says.
-        why: std::io::Error,
-    },
-    /// The file is no TOML, or has a key or value that means nothing here.
-    #[error("{path}:{line}: {why}")]
-    Wrong {
-        /// The file.
-        path: String,
-        /// Line in it, from 1.
-        line: usize,
-        /// What is wrong, and where in the line.
-        why: String,
-    },
-    /// Each value is fine by itself, but not with the others.
-    #[error("{path}: {why}")]
-    Invalid {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        why: String,
-    },
-}
 
 // It has no `Debug`, since secrets may stand in it.
 /// The configuration of `wulog-processor`.
@@ -120,14 +89,15 @@ impl StandaloneConfig {
     /// [`ConfigError`], in words for the person who wrote the file.
     pub fn read(path: &Path) -> Result<StandaloneConfig, ConfigError> {
         let (name, text) = (path.display().to_string(), read(path)?);
-        let mut raw: RawStandalone = from_toml(&name, &text)?;
+        let file = ConfigText { path: &name, text: &text };
+        let mut raw: RawStandalone = file.parse(Program::Processor)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let files: Vec<PathBuf> = raw.pattern_files.iter().map(|path| folder.join(path)).collect();
         raw.normalizer.patterns = read_patterns(raw.normalizer.patterns, &files)?;
-        raw.normalizer.inventory = read_inventory(&name, &text, std::mem::take(&mut raw.normalizer.inventory), folder)?;
-        check_detector(&name, &text, &raw.detector)?;
-        let channels = check_channels(&name, &text, &raw.channels, &this_machine())?;
-        check_http(&name, &text, raw.http.as_ref())?;
+        raw.normalizer.inventory = read_inventory(file, std::mem::take(&mut raw.normalizer.inventory), folder)?;
+        check_detector(file, &raw.detector)?;
+        let channels = check_channels(file, &raw.channels, &this_machine())?;
+        check_http(file, raw.http.as_ref())?;
         warn_of_readable_token(path, raw.http.as_ref());
         Ok(StandaloneConfig { normalizer: raw.normalizer, detector: raw.detector, channels, http: raw.http })
     }
@@ -201,22 +171,20 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
-        let mut raw: RawConfig = from_toml(name, text)?;
+        let file = ConfigText { path: name, text };
+        let mut raw: RawConfig = file.parse(Program::Processor)?;
         let folder = Path::new(name).parent().unwrap_or(Path::new(""));
         let files: Vec<PathBuf> = raw.pattern_files.iter().map(|path| folder.join(path)).collect();
         raw.normalizer.patterns = read_patterns(raw.normalizer.patterns, &files)?;
-        raw.normalizer.inventory = read_inventory(name, text, std::mem::take(&mut raw.normalizer.inventory), folder)?;
-        let kafka = KafkaSettings::read(std::mem::take(&mut raw.kafka)).map_err(|wrong| ConfigError::Wrong {
-            path: name.to_owned(),
-            line: line_at(text, wrong.at),
-            why: wrong.message,
-        })?;
+        raw.normalizer.inventory = read_inventory(file, std::mem::take(&mut raw.normalizer.inventory), folder)?;
+        let kafka = KafkaSettings::read(std::mem::take(&mut raw.kafka))
+            .map_err(|wrong| file.error_at(wrong.at, wrong.message))?;
         let channels = std::mem::take(&mut raw.channels);
         let mut config = Config::of(raw, kafka);
-        config.check().map_err(|(key, why)| wrong_key(name, text, &key, &why))?;
-        check_detector(name, text, &config.detector)?;
-        config.channels = check_channels(name, text, &channels, &config.kafka.instance)?;
-        check_http(name, text, config.http.as_ref())?;
+        config.check().map_err(|(key, why)| wrong_key(file, &key, &why))?;
+        check_detector(file, &config.detector)?;
+        config.channels = check_channels(file, &channels, &config.kafka.instance)?;
+        check_http(file, config.http.as_ref())?;
         Ok(config)
     }
 
@@ -248,7 +216,9 @@ impl Config {
     fn check(&self) -> Result<(), (Vec<String>, String)> {
         let wrong = |path: &[&str], why: String| Err((path.iter().map(|part| (*part).to_owned()).collect(), why));
         if !self.kafka.properties.contains_key("bootstrap.servers") {
-            return wrong(&["kafka"], "lacks \"bootstrap.servers\" = \"HOST:PORT,...\"".to_owned());
+            let why = "lacks \"bootstrap.servers\" = \"HOST:PORT,...\"; a configuration of standalone has no [kafka], and \
+                       check-config takes it with --standalone";
+            return wrong(&["kafka"], why.to_owned());
         }
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if self.kafka.topic_prefix.is_empty() || !self.kafka.topic_prefix.chars().all(legal) {
@@ -278,41 +248,27 @@ pub fn read_patterns(inline: Patterns, files: &[PathBuf]) -> Result<Patterns, Co
     let mut last = String::new();
     for path in files {
         last = path.display().to_string();
-        parts.push(from_toml::<PatternFile>(&last, &read(path)?)?.patterns);
+        let text = read(path)?;
+        parts.push(ConfigText { path: &last, text: &text }.parse::<PatternFile>(Program::Processor)?.patterns);
     }
     // What is wrong with several together shows when the last is added.
     Patterns::join(parts).map_err(|why| ConfigError::Invalid { path: last, why })
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable { path: path.display().to_string(), why })
-}
-
-fn from_toml<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, ConfigError> {
-    toml::from_str(text).map_err(|error| {
-        let (line, why) = toml_error(text, &error);
-        ConfigError::Wrong { path: name.to_owned(), line, why }
-    })
-}
-
-fn check_detector(name: &str, text: &str, detector: &DetectorConfig) -> Result<(), ConfigError> {
-    detector.check().map_err(|wrong| ConfigError::Wrong {
-        path: name.to_owned(),
-        line: line_of(text, &wrong),
-        why: wrong.why,
+fn check_detector(file: ConfigText<'_>, detector: &DetectorConfig) -> Result<(), ConfigError> {
+    detector.check().map_err(|wrong| match wrong.rule {
+        None => file.error_at_key(&["detector", &wrong.key], wrong.why),
+        Some(rule) => file.error_at_key(&["detector", "rules", &rule.to_string(), &wrong.key], wrong.why),
     })
 }
 
 fn check_channels(
-    name: &str,
-    text: &str,
+    file: ConfigText<'_>,
     channels: &[RawChannel],
     instance: &str,
 ) -> Result<Vec<ChannelConfig>, ConfigError> {
-    check_all(channels, instance).map_err(|WrongChannel { index, key, why }| ConfigError::Wrong {
-        path: name.to_owned(),
-        line: line_in(text, &["channels"], Some(index), key),
-        why,
+    check_all(channels, instance).map_err(|WrongChannel { index, key, why }| {
+        file.error_at_key(&["channels", &index.to_string(), key], why)
     })
 }
 
@@ -324,18 +280,14 @@ pub fn try_channels(path: &Path, channels: &[ChannelConfig]) -> Result<Vec<Strin
     trial::try_all(channels).map_err(|(index, why)| {
         // The reason begins with the key, where one key is at fault.
         let key = why.split(':').next().unwrap_or_default();
-        let line = read(path).map_or(1, |text| line_in(&text, &["channels"], Some(index), key));
-        let why = format!("channel {}: {why}", channels[index].name);
-        ConfigError::Wrong { path: path.display().to_string(), line, why }
+        let (name, text) = (path.display().to_string(), read(path).unwrap_or_default());
+        let file = ConfigText { path: &name, text: &text };
+        file.error_at_key(&["channels", &index.to_string(), key], format!("channel {}: {why}", channels[index].name))
     })
 }
 
-fn check_http(name: &str, text: &str, http: Option<&HttpConfig>) -> Result<(), ConfigError> {
-    http.map_or(Ok(()), HttpConfig::check).map_err(|(key, why)| ConfigError::Wrong {
-        path: name.to_owned(),
-        line: line_in(text, &["http"], None, key),
-        why,
-    })
+fn check_http(file: ConfigText<'_>, http: Option<&HttpConfig>) -> Result<(), ConfigError> {
+    http.map_or(Ok(()), HttpConfig::check).map_err(|(key, why)| file.error_at_key(&["http", key], why))
 }
 
 fn warn_of_readable_token(path: &Path, http: Option<&HttpConfig>) {
@@ -347,47 +299,18 @@ fn warn_of_readable_token(path: &Path, http: Option<&HttpConfig>) {
     }
 }
 
-/// The error for the key at `path` of the file `name`, on the key's line.
-fn wrong_key<S: AsRef<str>>(name: &str, text: &str, path: &[S], why: &str) -> ConfigError {
+/// The error for the key at `path`, on the key's line.
+fn wrong_key<S: AsRef<str>>(file: ConfigText<'_>, path: &[S], why: &str) -> ConfigError {
     let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
-    let line = line_at(text, place_of(text, &path));
-    let why = match path.last() {
+    match path.last() {
         // A property is named by librdkafka's own words.
-        Some(last) if why.starts_with(last) => why.to_owned(),
-        _ => format!("{}: {why}", path.join(".")),
-    };
-    ConfigError::Wrong { path: name.to_owned(), line, why }
-}
-
-fn read_inventory(name: &str, text: &str, inventory: Inventory, folder: &Path) -> Result<Inventory, ConfigError> {
-    inventory.read_in(folder).map_err(|why| wrong_key(name, text, &["normalizer", "inventory"], &why))
-}
-
-/// The line of the detector's key that is wrong; where it is not written, of the table that lacks it.
-fn line_of(text: &str, wrong: &Wrong) -> usize {
-    match wrong.rule {
-        None => line_in(text, &["detector"], None, &wrong.key),
-        Some(rule) => line_in(text, &["detector", "rules"], Some(rule), &wrong.key),
+        Some(last) if why.starts_with(last) => file.error_at_key(&path, why),
+        _ => file.error_at_key(&path, format!("{}: {why}", path.join("."))),
     }
 }
 
-/// The line of `key` in the table at `path`, or in the table with this index of the array there; where the key is not
-/// written, the line of the table.
-fn line_in(text: &str, path: &[&str], index: Option<usize>, key: &str) -> usize {
-    let find = || {
-        let root = toml::de::DeTable::parse(text).ok()?;
-        let (_, mut found) = root.get_ref().iter().find(|(name, _)| Some(&name.get_ref().as_ref()) == path.first())?;
-        for part in &path[1..] {
-            found = found.get_ref().as_table()?.get(*part)?;
-        }
-        if let Some(index) = index {
-            found = found.get_ref().as_array()?.get(index)?;
-        }
-        let written =
-            found.get_ref().as_table().and_then(|table| table.iter().find(|(name, _)| *name.get_ref() == key));
-        Some(line_at(text, written.map_or(found.span(), |(name, _)| name.span()).start))
-    };
-    find().unwrap_or(1)
+fn read_inventory(file: ConfigText<'_>, inventory: Inventory, folder: &Path) -> Result<Inventory, ConfigError> {
+    inventory.read_in(folder).map_err(|why| wrong_key(file, &["normalizer", "inventory"], &why))
 }
 
 /// The default instance: one processor a machine needs no name of its own.

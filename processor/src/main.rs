@@ -5,14 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use wulog_processor::cli::Cli;
-use wulog_processor::config::ConfigError;
+use wulog_processor::cli::{Cli, exit_code_of};
 use wulog_processor::replay::progress::BeforeLogLines;
 use wulog_schemas::visible::visible;
 use wulog_service::log_format::{self, LogFormat};
 
-const EXIT_FAILED: u8 = 1;
-const EXIT_CONFIG: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -24,7 +21,7 @@ async fn main() -> ExitCode {
     match cli.run().await {
         Ok(code) => code,
         Err(error) => {
-            let code = ExitCode::from(if error.is::<ConfigError>() { EXIT_CONFIG } else { EXIT_FAILED });
+            let code = exit_code_of(&error);
             let lines = format!("{error:#}");
             if log_format == LogFormat::Json {
                 tracing::error!("{lines}");

@@ -77,7 +77,7 @@ impl<'a, W: Write> PatternTest<'a, W> {
             self.out.flush()?;
             bail!("{} of {} examples do not hold:\n  {}", wrong.len(), self.patterns.examples(), wrong.join("\n  "));
         }
-        writeln!(self.out, "{} patterns, {} examples: fine", self.hits.len(), self.patterns.examples())?;
+        writeln!(self.out, "{} patterns, {} examples: valid", self.hits.len(), self.patterns.examples())?;
         self.out.flush()?;
         Ok(())
     }
@@ -110,8 +110,8 @@ mod tests {
             "a.log:1: two before=\"one\" severity=3\n    one two\nof 2 lines matched\n  two 1\n  six 0  (nothing)\n";
         let wrong = "1 of 1 examples do not hold:\n  pattern \"six\": does not match its example \"seven\"";
         check(&format!("{TWO}{SIX}"), hits, Some(wrong));
-        let fine = format!("{hits}2 patterns, 1 examples: fine\n");
-        check(&format!("{TWO}{}", SIX.replace("seven", "sixth")), &fine, None);
-        check("", "of 2 lines matched\n0 patterns, 0 examples: fine\n", None);
+        let valid = format!("{hits}2 patterns, 1 examples: valid\n");
+        check(&format!("{TWO}{}", SIX.replace("seven", "sixth")), &valid, None);
+        check("", "of 2 lines matched\n0 patterns, 0 examples: valid\n", None);
     }
 }

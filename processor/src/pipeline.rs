@@ -108,7 +108,7 @@ pub(crate) fn apply_or_skip<M: Machine>(machine: &mut M, record: &InRecord<'_>, 
             machine = M::NAME,
             partition = record.partition,
             offset = record.offset,
-            "panicked on this record, which is marked and passed over; please report it with the record"
+            "panicked on this record; it is marked and skipped; please report the panic with the record"
         );
         out.truncate(before);
         machine.skip(record, "the machine panicked on this record", out);

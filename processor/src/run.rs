@@ -118,7 +118,7 @@ async fn topics_are_right(config: &Config, manager: &ServiceManager, stop: &Canc
         manager.alive(Instant::now());
         match topics::check(&config.kafka, &config.topics).await {
             Ok(wrong) if wrong.is_empty() => return Ok(true),
-            Ok(wrong) => anyhow::bail!("the topics are not right:\n  {}", wrong.join("\n  ")),
+            Ok(wrong) => anyhow::bail!("the topics have invalid settings:\n  {}", wrong.join("\n  ")),
             Err(LogError::Retry(why)) => warn!(retry_in_s = RETRY.as_secs(), "{why}"),
             Err(fatal) => return Err(fatal.into()),
         }

@@ -381,7 +381,7 @@ impl<M: Machine> Shell<M> {
                     machine = M::NAME,
                     partition = record.partition,
                     offset = record.offset,
-                    "panicked on this record, which will be marked and passed over; please report it with the record"
+                    "panicked on this record; it will be marked and skipped; please report the panic with the record"
                 );
                 self.metrics.panicked();
                 self.poisoned.insert((record.partition, record.offset));

@@ -100,7 +100,7 @@ fn a_wrong_configuration_of_the_processor() {
         cannot_read("missing.toml");
         cannot_read("folder");
     }
-    site.check_config(PROCESSOR, "check-config", NO_BROKER, 0, &["fine"]);
+    site.check_config(PROCESSOR, "check-config", NO_BROKER, 0, &["valid"]);
 }
 
 #[test]
@@ -155,18 +155,18 @@ fn a_wrong_configuration_of_standalone() {
         check(&channel(template), &["DIR/c.toml:5: channel a: template:", "DIR/body.json"]);
     }
     fs::write(site.path("body.json"), "{\"s\": \"{summary}\"}").unwrap();
-    let constant = ["channel a: its template makes the same text of every alert", "fine"];
+    let constant = ["channel a: its template makes the same text of every alert", "valid"];
     site.check_config(PROCESSOR, "check-config --standalone", &channel(template), 0, &constant);
     fs::write(site.path("body.json"), "{\"s\": {{ summary }}}").unwrap();
-    site.check_config(PROCESSOR, "check-config --standalone", &channel(template), 0, &["fine"]);
+    site.check_config(PROCESSOR, "check-config --standalone", &channel(template), 0, &["valid"]);
     site.check_config(
         PROCESSOR,
         "check-config --standalone",
         &channel("\n[http]\nlisten = '127.0.0.1:0'\n"),
         0,
-        &["fine"],
+        &["valid"],
     );
-    site.check_config(PROCESSOR, "check-config --standalone", "", 0, &["fine"]);
+    site.check_config(PROCESSOR, "check-config --standalone", "", 0, &["valid"]);
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn topics_with_wrong_settings_are_named() {
     site.check(PROCESSOR, "replay --config DIR/p.toml", 1, &[&raw, make]);
     site.check(PROCESSOR, "topics create --config DIR/p.toml", 0, &[&raw, "created, 3 partition"]);
     site.check(PROCESSOR, "topics create --config DIR/p.toml", 0, &[&raw, "exists"]);
-    site.check(PROCESSOR, "topics check --config DIR/p.toml", 0, &["fine"]);
+    site.check(PROCESSOR, "topics check --config DIR/p.toml", 0, &["valid"]);
     site.check(COLLECTOR, "test --config DIR/col.toml", 0, &[&raw, "3 partitions"]);
 
     on_kafka(broker, &site, &prefix, 4);

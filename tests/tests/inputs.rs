@@ -85,6 +85,9 @@ fn explain_reads_standard_input_and_its_exit_code_is_the_verdict() {
     }
     let nothing = piped(&["explain", "-"], b"");
     assert_eq!(nothing.status.code(), Some(2));
+    let missing = run("wulog-processor", &["explain", "missing/WindowsUpdate.log"]);
+    assert_eq!(missing.code, Some(2), "{}", missing.stderr);
+    assert!(missing.stderr.contains("missing/WindowsUpdate.log"), "{}", missing.stderr);
 }
 
 #[test]

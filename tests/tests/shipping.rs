@@ -16,7 +16,7 @@ use wulog_tests::documents::is_attempt;
 use wulog_tests::fleet::{Cause, DAY_MS, Fleet, FleetSpec, HOUR_MS, Layout, Truth};
 use wulog_tests::kafka::{self, KafkaTestbed, TopicRecord};
 use wulog_tests::line::{Incident, incidents, processor};
-use wulog_tests::process::{Running, run};
+use wulog_tests::process::{Running, eventually, run};
 use wulog_tests::rig::Rig;
 
 const HOSTS: usize = 100;
@@ -27,6 +27,8 @@ const PEACE_MS: i64 = 2 * DAY_MS;
 /// Time after the last compared failure: a document names every host that failed four hours before it, and the next
 /// document may come a step later.
 const TOLD_MS: i64 = 5 * HOUR_MS;
+/// Timeout for the processor to handle the lines of one step.
+const HANDLED_MAX: Duration = Duration::from_secs(120);
 /// Maximum difference of the openings of one incident: two steps, and the minutes that a backlog takes.
 const APART_MAX_MS: i64 = 40 * 60 * 1000;
 
@@ -103,9 +105,15 @@ fn shipped(broker: &KafkaTestbed, folder: &Path, first_ms: i64) -> Heard {
         Rig::new(fleet, folder, Arc::new(AtomicI64::new(0)), |_| Ok(Box::new(KafkaSink::new(&properties, &prefix)?)))
             .unwrap();
     let running = Running::start("wulog-processor", &["run", "--config", config]);
+    // A step of simulated time takes milliseconds. The processor handles it before the next one begins, as it does in
+    // 20 minutes of real time: otherwise one partition's lines are steps ahead of another's, and so are the openings.
+    let (group, raw) = (format!("{prefix}-normalizer"), Topic::Raw.name(&prefix));
+    let handled = || eventually("the step's lines are events", HANDLED_MAX, || broker.lag(&group, &raw) == 0);
     let mut lines = rig.step(start_ms + first_ms).unwrap();
+    handled();
     while rig.fleet().now_ms() < end_ms {
         lines += rig.step(rig.fleet().now_ms() + STEP_MS).unwrap();
+        handled();
     }
     rig.finish().unwrap();
 

@@ -9,11 +9,12 @@ use std::path::Path;
 use regex::Regex;
 use schemars::{Schema, SchemaGenerator};
 use wulog_kafka::KafkaSettings;
-use wulog_settings::toml_error;
+use wulog_settings::{ConfigText, Program, read};
 
 use self::raw_config::{Checker, RawConfig};
 use self::settings::default_prefix;
-pub use self::settings::{Config, ConfigError};
+pub use self::settings::Config;
+pub use wulog_settings::ConfigError;
 pub use crate::certificates::CertificateSources;
 pub use crate::input::Input;
 pub use crate::limits::Limits;
@@ -34,10 +35,7 @@ impl Config {
     /// # Errors
     /// When the file cannot be read or says something that cannot be meant.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let shown = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: shown.clone(), error })?;
-        Config::parse(&text, &shown)
+        Config::parse(&read(path)?, &path.display().to_string())
     }
 
     /// Reads a configuration; `path` stands in messages.
@@ -45,11 +43,8 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &str) -> Result<Config, ConfigError> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| {
-            let (line, error) = toml_error(text, &error);
-            ConfigError::Syntax { path: path.to_owned(), line, error }
-        })?;
-        Checker { text, path }.config(raw)
+        let file = ConfigText { path, text };
+        Checker { file }.config(file.parse::<RawConfig>(Program::Collector)?)
     }
 
     /// Logs gathered as `DIR/HOST/*.log`, without Kafka: the one-machine mode.

@@ -11,9 +11,9 @@ use toml::Spanned;
 use wulog_kafka::{KafkaSettings, KafkaValue};
 use wulog_lines::EncodingChoice;
 use wulog_schemas::raw::Source;
-use wulog_settings::{key_at, line_at, place_of};
+use wulog_settings::{ConfigError, ConfigText};
 
-use super::settings::{Config, ConfigError, default_prefix};
+use super::settings::{Config, default_prefix};
 use super::variables::with_variables;
 use crate::certificates::{CertificateSources, failed_file_reader, machine_reader, site_asker};
 use crate::input::Input;
@@ -157,14 +157,14 @@ struct RawGet {
 
 /// Turns what was written into what is meant, and knows where it was written.
 pub(super) struct Checker<'a> {
-    pub(super) text: &'a str,
-    pub(super) path: &'a str,
+    pub(super) file: ConfigText<'a>,
 }
 
 impl Checker<'_> {
     pub(super) fn config(&self, raw: RawConfig) -> Result<Config, ConfigError> {
         if raw.input.is_empty() {
-            return Err(self.wrong(0, "nothing to read: add an [[input]] with paths = [\"...\"]"));
+            let why = "nothing to read: add an [[input]] with paths = [\"...\"]";
+            return Err(self.file.error_at_key(&["input"], why));
         }
         let topic_prefix = match raw.topic_prefix {
             None => default_prefix(),
@@ -172,7 +172,7 @@ impl Checker<'_> {
                 self.checked(prefix, is_topic_prefix, "is no topic prefix: letters, digits, '.', '_', '-'")?
             }
         };
-        let kafka = KafkaSettings::read(raw.kafka).map_err(|wrong| self.wrong(wrong.at, wrong.message))?;
+        let kafka = KafkaSettings::read(raw.kafka).map_err(|wrong| self.file.error_at(wrong.at, wrong.message))?;
         Ok(Config {
             topic_prefix,
             state_dir: self.path_of(raw.state_dir)?.into_inner().into(),
@@ -220,14 +220,14 @@ impl Checker<'_> {
             limits if !(10..=60_000).contains(&limits.poll_interval_ms) => ("poll_interval_ms", "is not in 10..=60000"),
             _ => return Ok(limits),
         };
-        Err(self.wrong(place_of(self.text, &["limits", key]), format!("limits.{key} {why}")))
+        Err(self.file.error_at_key(&["limits", key], format!("limits.{key} {why}")))
     }
 
     fn input(&self, raw: Spanned<RawInput>) -> Result<Input, ConfigError> {
         let start = raw.span().start;
         let raw = raw.into_inner();
         if raw.paths.is_empty() {
-            return Err(self.wrong(start, "paths is empty: name at least one file or glob"));
+            return Err(self.file.error_at(start, "paths is empty: name at least one file or glob"));
         }
         let is_glob = |path: &str| !path.is_empty() && glob::Pattern::new(path).is_ok();
         let paths = raw.paths.into_iter().map(|path| self.checked(self.path_of(path)?, is_glob, "is no path or glob"));
@@ -249,7 +249,7 @@ impl Checker<'_> {
     fn get_log(&self, raw: RawGet) -> Result<GetWindowsUpdateLog, ConfigError> {
         // The traces are flushed every few minutes; a day of them is as much as they reliably hold.
         if !(5..=1440).contains(raw.every_min.get_ref()) {
-            return Err(self.wrong(raw.every_min.span().start, "is not in 5..=1440"));
+            return Err(self.file.error_at(raw.every_min.span().start, "is not in 5..=1440"));
         }
         let log_path = self.path_of(raw.log_path)?.into_inner().into();
         Ok(GetWindowsUpdateLog { log_path, every: Duration::from_secs(raw.every_min.into_inner() * 60) })
@@ -261,7 +261,7 @@ impl Checker<'_> {
         if let (Some(machine), None) = (wanted, reader) {
             let message = "only Windows has certificate stores that the collector can read: remove this line; \
                            [certificates] without it ships the files of gathered hosts";
-            return Err(self.wrong(machine.span().start, message));
+            return Err(self.file.error_at(machine.span().start, message));
         }
         let is_on = raw.enabled.unwrap_or(true);
         let machine = reader.filter(|_| is_on && wanted.is_some());
@@ -284,7 +284,7 @@ impl Checker<'_> {
 
     fn host_pattern(&self, pattern: &Spanned<String>) -> Result<Regex, ConfigError> {
         let regex = Regex::new(pattern.get_ref())
-            .map_err(|error| self.wrong(pattern.span().start, format!("is no regex: {error}")))?;
+            .map_err(|error| self.file.error_at(pattern.span().start, format!("is no regex: {error}")))?;
         if !regex.capture_names().any(|name| name == Some("host")) {
             let message = "has no group 'host': write the host's part of the path as (?P<host>...)";
             return Err(self.wrong_value(pattern, message));
@@ -298,7 +298,7 @@ impl Checker<'_> {
 
     fn rule(&self, raw: RawRule) -> Result<Rule, ConfigError> {
         let regex = regex::bytes::Regex::new(raw.regex.get_ref())
-            .map_err(|error| self.wrong(raw.regex.span().start, format!("is no regex: {error}")))?;
+            .map_err(|error| self.file.error_at(raw.regex.span().start, format!("is no regex: {error}")))?;
         // A group that is not there is replaced by nothing, which hides a slip of the pen.
         let groups: Vec<String> = (0..regex.captures_len()).map(|group| group.to_string()).collect();
         let known =
@@ -308,7 +308,7 @@ impl Checker<'_> {
         for used in reference.captures_iter(raw.replace.get_ref()) {
             if let Some(name) = used.get(1).or(used.get(2)).filter(|name| !known(name.as_str())) {
                 let message = format!("names ${}, and regex has no such group; write $$ for a dollar", name.as_str());
-                return Err(self.wrong(raw.replace.span().start, message));
+                return Err(self.file.error_at(raw.replace.span().start, message));
             }
         }
         Ok(Rule { regex, replace: raw.replace.into_inner() })
@@ -327,7 +327,7 @@ impl Checker<'_> {
             Some(secs) if (1..=86_400).contains(secs.get_ref()) => Duration::from_secs(*secs.get_ref()),
             Some(secs) => {
                 let message = format!("is {}: expected 1 to 86400", secs.get_ref());
-                return Err(self.wrong(secs.span().start, message));
+                return Err(self.file.error_at(secs.span().start, message));
             }
         };
         Ok(MetricsConfig { listen, unhealthy_after })
@@ -338,17 +338,7 @@ impl Checker<'_> {
     }
 
     fn wrong_value(&self, value: &Spanned<String>, what: &str) -> ConfigError {
-        self.wrong(value.span().start, format!("{:?} {what}", value.get_ref()))
-    }
-
-    /// The message names the key whose value is wrong.
-    fn wrong(&self, at: usize, message: impl Into<String>) -> ConfigError {
-        let (line, message) = (line_at(self.text, at), message.into());
-        let message = match key_at(self.text, at) {
-            Some(key) if !message.starts_with(&key) => format!("{key}: {message}"),
-            _ => message,
-        };
-        ConfigError::Value { path: self.path.to_owned(), line, message }
+        self.file.error_at(value.span().start, format!("{:?} {what}", value.get_ref()))
     }
 }
 

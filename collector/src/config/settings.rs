@@ -1,4 +1,4 @@
-//! The checked configuration, and what is wrong with one that cannot be used.
+//! The checked configuration.
 
 use std::path::PathBuf;
 
@@ -35,39 +35,6 @@ pub struct Config {
     pub certificates: CertificateSources,
     /// The inputs. A file belongs to the first input that names the file.
     pub inputs: Vec<Input>,
-}
-
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {path}: {error}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The file is not TOML, or has unknown or missing keys.
-    #[error("{path}:{line}: {error}")]
-    Syntax {
-        /// The file.
-        path: String,
-        /// Line in it, from 1.
-        line: usize,
-        /// The fault and its column; never the text of the line, in which a password may stand.
-        error: String,
-    },
-    /// A value makes no sense.
-    #[error("{path}:{line}: {message}")]
-    Value {
-        /// The file.
-        path: String,
-        /// Line in it.
-        line: usize,
-        /// The fault, and a remedy.
-        message: String,
-    },
 }
 
 /// The prefix of topics by default.

@@ -125,7 +125,7 @@ impl KafkaSink {
     /// # Errors
     /// [`SinkError::Retry`] while no broker answers, [`SinkError::Fatal`] when the topic is missing or the login failed.
     pub fn contact(&mut self, timeout: Duration) -> Result<usize, SinkError> {
-        let Some(producer) = &self.producer else { return Err(being_made()) };
+        let Some(producer) = &self.producer else { return Err(being_recreated()) };
         let metadata = producer.client().fetch_metadata(None, timeout);
         producer.poll(Duration::ZERO);
         if metadata.is_err() {
@@ -174,11 +174,11 @@ impl KafkaSink {
         }
         match self.create(config) {
             Ok(producer) => {
-                warn!(brokers = self.brokers, reason, "the producer is made anew; nothing is lost");
+                warn!(brokers = self.brokers, reason, "the producer is recreated; no line is lost");
                 self.producer = Some(producer);
             }
             Err(error) => {
-                error!(error, reason, "the producer failed and no new one can be made; it is tried again");
+                error!(error, reason, "the producer failed and cannot be recreated; the next pass tries again");
                 self.reports.fatal.store(true, Ordering::Release);
             }
         }
@@ -244,9 +244,9 @@ impl Sink for KafkaSink {
             self.contact(CONTACT_TIMEOUT)?;
         }
         if self.reports.fatal.load(Ordering::Acquire) {
-            return Err(being_made());
+            return Err(being_recreated());
         }
-        let Some(producer) = &self.producer else { return Err(being_made()) };
+        let Some(producer) = &self.producer else { return Err(being_recreated()) };
         let header = Header { key: raw::HEADER, value: Some(record.header()) };
         let message = BaseRecord::<str, [u8], usize>::with_opaque_to(&self.topic, ticket as usize)
             .key(record.host_id().as_str())
@@ -292,8 +292,8 @@ impl Sink for KafkaSink {
     }
 }
 
-fn being_made() -> SinkError {
-    SinkError::Retry("the producer is being made anew".to_owned())
+fn being_recreated() -> SinkError {
+    SinkError::Retry("the producer is being recreated".to_owned())
 }
 
 #[cfg(test)]

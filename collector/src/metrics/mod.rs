@@ -134,6 +134,8 @@ impl Metrics {
         counter("producer_rebuilds", "Times that the producer was recreated", notes.rebuilds);
         let mut gauge = |name, help, value: i64| to.register(name, help, ConstGauge::new(value));
         gauge("in_flight_records", "Records not acknowledged yet", notes.last.in_flight as i64);
+        let help = "Memory of records not acknowledged yet; reading stops at bytes_in_flight of the configuration";
+        gauge("in_flight_bytes", help, notes.last.bytes_in_flight as i64);
         gauge("hosts", "Hosts known", notes.last.hosts as i64);
         gauge("caught_up", "1 when all that is in the files is acknowledged", i64::from(notes.last.caught_up));
         if notes.acknowledged_ever {
@@ -178,7 +180,9 @@ mod tests {
     fn figures_add_up_and_labels_are_escaped() {
         let start = Instant::now();
         let metrics = Metrics::new(UNHEALTHY_AFTER, start);
-        let pass = Pass { lines_sent: 3, bytes_read: 40, acked: 2, truncated: 1, in_flight: 1, ..Pass::default() };
+        let (in_flight, bytes_in_flight) = (1, 900);
+        let pass =
+            Pass { lines_sent: 3, bytes_read: 40, acked: 2, truncated: 1, in_flight, bytes_in_flight, ..Pass::default() };
         let input = InputStatus { name: r#"C:\a "b"*.log"#.to_owned(), files: 2, lag_bytes: 17, losses: 1 };
         metrics.note(&pass, 0, Some(vec![input]), start);
         metrics.note(&Pass { rejected: 1, ..pass }, 4, None, at(start, 1));
@@ -191,6 +195,7 @@ mod tests {
             "wulog_collector_rejected_records_total 1",
             "wulog_collector_producer_rebuilds_total 4",
             "wulog_collector_in_flight_records 1",
+            "wulog_collector_in_flight_bytes 900",
             "wulog_collector_last_ack_age_seconds 10.0",
             r#"wulog_collector_lag_bytes{input="C:\\a \"b\"*.log"} 17"#,
             "# TYPE wulog_collector_lag_bytes gauge",

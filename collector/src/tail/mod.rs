@@ -15,6 +15,8 @@
 //!    |      a version that left the path                                    |
 //!    |_______________________|______________________________________________|
 //!       the lines before the position are gone, or all lines are acknowledged
+//!
+//! Any state ---------> Retired: no file stands at the path any more, and all lines are acknowledged
 //! ```
 
 mod anchors;

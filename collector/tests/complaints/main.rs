@@ -151,13 +151,13 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         "a fatal error of the idempotent producer",
         &[
             "src/kafka/reports.rs::an_error_is_a_decision",
-            "tests/kafka.rs::a_producer_that_fails_for_good_is_made_anew",
+            "tests/kafka.rs::a_producer_that_fails_for_good_is_recreated",
         ],
     ),
     (
         "vector#25375, vector#1842",
         "a sink that is stuck and says nothing",
-        &["tests/kafka.rs::a_producer_that_reports_nothing_is_made_anew"],
+        &["tests/kafka.rs::a_producer_that_reports_nothing_is_recreated"],
     ),
     (
         "unreadable and locked files",

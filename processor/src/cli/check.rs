@@ -48,7 +48,7 @@ impl CheckConfigArgs {
                 );
             }
         }
-        println!("{}: fine", file.display());
+        println!("{}: valid", file.display());
         Ok(())
     }
 }

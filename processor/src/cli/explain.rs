@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::files::FileArgs;
 use crate::explain::{Explanation, Sheet, Verdict, explain};
+use crate::replay::ReplayError;
 use crate::replay::files::STANDARD_INPUT;
 
 /// A terminal of the usual size.
@@ -16,7 +17,12 @@ const LINES: usize = 24;
 
 /// The exit codes are the contract of scripts: 0 is healthy.
 const EXIT_FAILING: u8 = 1;
-const EXIT_UNREADABLE: u8 = 2;
+pub(super) const EXIT_UNREADABLE: u8 = 2;
+
+/// A log that is missing or cannot be read. Its exit code is that of an unreadable log.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct UnreadableLog(ReplayError);
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
@@ -39,7 +45,7 @@ impl ExplainArgs {
         };
         let config = self.files.normalizer.config()?;
         let Explanation { verdict, text } =
-            explain(&self.files.logs(), self.files.normalizer.encoding, &config, &sheet)?;
+            explain(&self.files.logs(), self.files.normalizer.encoding, &config, &sheet).map_err(UnreadableLog)?;
         match io::stdout().write_all(text.as_bytes()) {
             // `wulog-processor explain F | head` is no failure.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),

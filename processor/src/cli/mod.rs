@@ -33,7 +33,7 @@ use crate::shell::ShellConfig;
 use crate::standalone::Standalone;
 use crate::{run, topics};
 use check::CheckConfigArgs;
-use explain::ExplainArgs;
+use explain::{EXIT_UNREADABLE, ExplainArgs, UnreadableLog};
 use parse::ParseArgs;
 use replay::ReplayArgs;
 use report::ReportArgs;
@@ -212,6 +212,21 @@ struct StandaloneArgs {
     events: EventArgs,
 }
 
+const EXIT_FAILED: u8 = 1;
+const EXIT_CONFIG: u8 = 2;
+
+/// The exit code of a command that ended with this error.
+#[must_use]
+pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(if error.is::<UnreadableLog>() {
+        EXIT_UNREADABLE
+    } else if error.is::<ConfigError>() {
+        EXIT_CONFIG
+    } else {
+        EXIT_FAILED
+    })
+}
+
 impl Cli {
     /// What is logged where `WULOG_LOG` does not say it. The page of `explain` says itself what is wrong with a log.
     #[must_use]
@@ -311,9 +326,9 @@ async fn topics_command(what: TopicsVerb, config: &Config) -> anyhow::Result<()>
         TopicsVerb::Check => {
             let wrong = topics::check(&config.kafka, &config.topics).await?;
             if !wrong.is_empty() {
-                bail!("the topics are not right:\n  {}", wrong.join("\n  "));
+                bail!("the topics have invalid settings:\n  {}", wrong.join("\n  "));
             }
-            println!("topics {}.*: fine", config.kafka.topic_prefix);
+            println!("topics {}.*: valid", config.kafka.topic_prefix);
         }
     }
     Ok(())

@@ -117,6 +117,8 @@ impl Strange {
             Strange::Unknown => "has no line in the form of a Windows Update log".to_owned(),
             Strange::Timeless => "has lines of Windows Update, but none with a readable time".to_owned(),
         };
+        // The command line's name of standard input.
+        let path = if path == "-" { "standard input" } else { path };
         format!(
             "{path} of host {host} {what}: its lines become events and raise no alert; give wulog the unchanged \
              WindowsUpdate.log (on Windows 10 and later as Get-WindowsUpdateLog writes it), ReportingEvents.log or \

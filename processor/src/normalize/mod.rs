@@ -1,8 +1,8 @@
 //! Entry -> Event and Signals: the Normalizer, one for each partition of `wulog.raw`.
 //!
 //! ```text
-//! raw record -> position (new? repeat?) -> entry -> event time -> Event
-//!                                            \-> thread, fold -> host -> Attempt, ScanDone, HostFacts
+//! raw record -> position (new? repeat?) -> entry -> placement: file, event time, thread -> derivation -> Event
+//!     -> classify, trust_outcome -> fold -> host -> Attempt, ScanDone, HostFacts -> outputs
 //! ```
 //!
 //! `intake` drops lines that were read before, `placement` finds file, thread and time of a new line, and `derivation` writes

@@ -68,7 +68,7 @@ fn channels(channels: &[ChannelFigures]) -> Markup {
     html! {
         section {
             h2 id="channels" { "Channels" }
-            @if channels.is_empty() { p { "No channel is configured: nobody is told of incidents." } } @else {
+            @if channels.is_empty() { p { "No channel is configured: no person receives alerts." } } @else {
                 div.scroll tabindex="0" role="region" aria-labelledby="channels" {
                     table.wide {
                         thead { tr { @for name in ["Channel", "Waiting", "Held", "Oldest", "Delivered", "Failed attempts", "Set aside"] { th scope="col" { (name) } } } }

@@ -261,7 +261,7 @@ proptest! {
                 apply(&mut normalizer, &feed.records[*which], feed.records.len() + which, &mut outputs);
             }
         }
-        prop_assert!(outputs == feed.outputs, "repeats {:?} are not passed over", again);
+        prop_assert!(outputs == feed.outputs, "repeats {:?} are not skipped", again);
     }
 
     #[test]

@@ -88,6 +88,31 @@ impl KafkaTestbed {
         deleted.elements()[0].error().unwrap_or_else(|error| panic!("topic {topic}: {error}"));
     }
 
+    /// Number of records of a topic that a consumer group has not committed yet.
+    ///
+    /// # Panics
+    /// When the topic is missing or the broker does not answer.
+    #[must_use]
+    pub fn lag(&self, group: &str, topic: &str) -> i64 {
+        let consumer: BaseConsumer =
+            self.client_config().set("group.id", group).create().expect("the configuration is valid");
+        let metadata =
+            consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap_or_else(|error| panic!("topic {topic}: {error}"));
+        let mut partitions = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            partitions.add_partition(topic, partition.id());
+        }
+        assert!(partitions.count() > 0, "topic {topic} is missing");
+        let committed = consumer.committed_offsets(partitions, TIMEOUT);
+        let committed = committed.unwrap_or_else(|error| panic!("group {group}: {error}"));
+        let behind = committed.elements().into_iter().map(|partition| {
+            let ends = consumer.fetch_watermarks(topic, partition.partition(), TIMEOUT);
+            let (first, end) = ends.unwrap_or_else(|error| panic!("topic {topic}: {error}"));
+            end - partition.offset().to_raw().filter(|&offset| offset >= 0).unwrap_or(first)
+        });
+        behind.sum()
+    }
+
     /// Every committed record of a topic, from its beginning to its end at this moment, by partition and offset.
     ///
     /// # Panics

@@ -88,7 +88,7 @@ pub fn check_in_background(path: PathBuf) {
             tracing::warn!(
                 path = %path.display(),
                 said,
-                "the log is damaged; what is readable is read, and damaged records are told of as they are met. Check the disk"
+                "the log is damaged; readable records are read, and each damaged record is reported when a reader meets it; check the disk"
             );
         }
     });

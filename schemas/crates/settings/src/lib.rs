@@ -1,7 +1,9 @@
-//! Settings in TOML: [`Secret`]s that no message shows, and errors that name the line and the key.
+//! Settings in TOML: the text of a configuration file, errors that name its line and key, and [`Secret`]s that no message
+//! shows.
 
+mod config_text;
 mod secret;
 mod toml_place;
 
+pub use config_text::{ConfigError, ConfigText, Program, read};
 pub use secret::{FORMS, Origin, Secret, readable_by_all, schema_of_forms};
-pub use toml_place::{key_at, line_at, place_of, toml_error};

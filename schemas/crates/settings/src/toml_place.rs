@@ -5,8 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 /// The dotted name of the key whose value stands at byte `at` of `text`; none where the file is no TOML or no value is there.
 /// Entries of arrays are counted from 1, as people count them.
-#[must_use]
-pub fn key_at(text: &str, at: usize) -> Option<String> {
+pub(crate) fn key_at(text: &str, at: usize) -> Option<String> {
     let root = DeTable::parse(text).ok()?;
     in_table(root.get_ref(), at)
 }
@@ -34,26 +33,31 @@ fn shown(name: &str) -> String {
     if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") }
 }
 
-/// The byte at which the key with this path stands; where it is not written, that of the longest part of the path that is;
-/// 0 where nothing is.
-#[must_use]
-pub fn place_of(text: &str, path: &[&str]) -> usize {
-    let Ok(root) = DeTable::parse(text) else { return 0 };
-    let (mut table, mut place) = (root.get_ref(), 0);
-    for part in path {
-        let Some((name, value)) = table.iter().find(|(name, _)| name.get_ref() == part) else { return place };
-        place = name.span().start;
-        match value.get_ref().as_table() {
-            Some(inner) => table = inner,
-            None => return place,
-        }
+/// The byte at which the key with this path stands. A part of the path is a key, or an index (from 0) of an array. Where the
+/// whole path is not written, the byte of its longest part that is; none where not even the first part is written.
+pub(crate) fn place_of(text: &str, path: &[&str]) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let (first, rest) = path.split_first()?;
+    let (name, mut value) = root.get_ref().get_key_value(*first)?;
+    let mut place = name.span().start;
+    for part in rest {
+        (place, value) = match value.get_ref() {
+            DeValue::Table(table) => match table.get_key_value(*part) {
+                Some((name, value)) => (name.span().start, value),
+                None => break,
+            },
+            DeValue::Array(values) => match part.parse().ok().and_then(|index: usize| values.get(index)) {
+                Some(value) => (value.span().start, value),
+                None => break,
+            },
+            _ => break,
+        };
     }
-    place
+    Some(place)
 }
 
 /// The line, from 1, of a byte in a text.
-#[must_use]
-pub fn line_at(text: &str, at: usize) -> usize {
+pub(crate) fn line_at(text: &str, at: usize) -> usize {
     let at = at.min(text.len());
     1 + text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count()
 }
@@ -62,12 +66,13 @@ pub fn line_at(text: &str, at: usize) -> usize {
 ///
 /// toml's own message shows the line in which the error is. That line may hold a password: a missing quote is the most
 /// common error, and passwords are quoted by hand.
-#[must_use]
-pub fn toml_error(text: &str, error: &toml::de::Error) -> (usize, String) {
+pub(crate) fn toml_error(text: &str, error: &toml::de::Error) -> (usize, String) {
     let message = without_value(error.message());
     let Some(start) = error.span().map(|span| span.start.min(text.len())) else { return (1, message) };
     let column = 1 + text.as_bytes()[..start].iter().rev().take_while(|&&byte| byte != b'\n').count();
-    let key = key_at(text, start).map(|key| format!("{key}: ")).unwrap_or_default();
+    // serde names an unknown key itself.
+    let key = key_at(text, start).filter(|key| !message.contains(&format!("`{key}`")));
+    let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
     (line_at(text, start), format!("column {column}: {key}{message}"))
 }
 
@@ -101,8 +106,17 @@ mod tests {
 
     #[test]
     fn a_key_has_a_place() {
-        for (path, expect) in [(&["b", "c"][..], "c = "), (&["b", "z"], "b]"), (&["a"], "a = 1"), (&["z"], "a = 1")] {
-            assert_eq!(place_of(TEXT, path), TEXT.find(expect).unwrap(), "{path:?}");
+        let written: [(&[&str], &str); 6] = [
+            (&["b", "c"], "c = "),
+            (&["b", "z"], "b]"),
+            (&["a"], "a = 1"),
+            (&["f", "1", "g", "h"], "h = 4"),
+            (&["f", "0", "z"], "[[f]]"),
+            (&["f", "7", "g"], "f]]"),
+        ];
+        for (path, expect) in written {
+            assert_eq!(place_of(TEXT, path), TEXT.find(expect), "{path:?}");
         }
+        assert_eq!(place_of(TEXT, &["z"]), None);
     }
 }
