@@ -186,7 +186,7 @@ fn a_wrong_configuration_of_the_collector() {
         check(&format!("state_dir = 'DIR/state'\n{NO_BROKER}"), &["DIR/c.toml", "nothing to read", "[[input]]"]);
         let cannot_read = |name: &str| {
             let command = format!("{command} --config DIR/{name}");
-            site.check(COLLECTOR, &command, 2, &[&format!("DIR/{name}"), "cannot read"]);
+            site.check(COLLECTOR, &command, 2, &[&format!("DIR/{name}"), "cannot be read"]);
         };
         cannot_read("missing.toml");
         cannot_read("folder");

@@ -107,8 +107,8 @@ fn shipped(broker: &KafkaTestbed, folder: &Path, first_ms: i64) -> Heard {
     let running = Running::start("wulog-processor", &["run", "--config", config]);
     // A step of simulated time takes milliseconds. The processor handles it before the next one begins, as it does in
     // 20 minutes of real time: otherwise one partition's lines are steps ahead of another's, and so are the openings.
-    let (group, raw) = (format!("{prefix}-normalizer"), Topic::Raw.name(&prefix));
-    let handled = || eventually("the step's lines are events", HANDLED_MAX, || broker.lag(&group, &raw) == 0);
+    let lag = broker.lag(&format!("{prefix}-normalizer"), &Topic::Raw.name(&prefix));
+    let handled = || eventually("the step's lines are events", HANDLED_MAX, || lag.records() == 0);
     let mut lines = rig.step(start_ms + first_ms).unwrap();
     handled();
     while rig.fleet().now_ms() < end_ms {

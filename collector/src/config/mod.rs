@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn errors_name_file_and_line() {
         check_error("", &["c.toml", "state_dir"]);
-        check_error("state_dir = '/s'\n", &["c.toml:1:", "[[input]]"]);
+        check_error("state_dir = '/s'\n", &["c.toml: nothing", "[[input]]"]);
         check_error("state_dir = '/s'\nstat = 1\n[[input]]\npaths=['a']", &["c.toml:2:", "stat", "column 1"]);
         check_error("state_dir = '/s'\n[[input]]\npaths = []\n", &["c.toml:2:", "paths is empty"]);
         check_error(

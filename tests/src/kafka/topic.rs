@@ -88,29 +88,19 @@ impl KafkaTestbed {
         deleted.elements()[0].error().unwrap_or_else(|error| panic!("topic {topic}: {error}"));
     }
 
-    /// Number of records of a topic that a consumer group has not committed yet.
+    /// The lag of a consumer group in a topic.
     ///
     /// # Panics
     /// When the topic is missing or the broker does not answer.
     #[must_use]
-    pub fn lag(&self, group: &str, topic: &str) -> i64 {
+    pub fn lag(&self, group: &str, topic: &str) -> GroupLag {
         let consumer: BaseConsumer =
             self.client_config().set("group.id", group).create().expect("the configuration is valid");
         let metadata =
             consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap_or_else(|error| panic!("topic {topic}: {error}"));
-        let mut partitions = TopicPartitionList::new();
-        for partition in metadata.topics()[0].partitions() {
-            partitions.add_partition(topic, partition.id());
-        }
-        assert!(partitions.count() > 0, "topic {topic} is missing");
-        let committed = consumer.committed_offsets(partitions, TIMEOUT);
-        let committed = committed.unwrap_or_else(|error| panic!("group {group}: {error}"));
-        let behind = committed.elements().into_iter().map(|partition| {
-            let ends = consumer.fetch_watermarks(topic, partition.partition(), TIMEOUT);
-            let (first, end) = ends.unwrap_or_else(|error| panic!("topic {topic}: {error}"));
-            end - partition.offset().to_raw().filter(|&offset| offset >= 0).unwrap_or(first)
-        });
-        behind.sum()
+        let partitions = metadata.topics()[0].partitions().iter().map(|partition| partition.id()).collect::<Vec<_>>();
+        assert!(!partitions.is_empty(), "topic {topic} is missing");
+        GroupLag { consumer, topic: topic.to_owned(), partitions }
     }
 
     /// Every committed record of a topic, from its beginning to its end at this moment, by partition and offset.
@@ -152,6 +142,36 @@ impl KafkaTestbed {
         }
         records.sort_by_key(|record| (record.partition, record.offset));
         records
+    }
+}
+
+/// The lag of a consumer group in a topic. Keeps its connection, since a test asks for each step of simulated time.
+pub struct GroupLag {
+    consumer: BaseConsumer,
+    topic: String,
+    partitions: Vec<i32>,
+}
+
+impl GroupLag {
+    /// Number of records that the group has not committed yet.
+    ///
+    /// # Panics
+    /// When the broker does not answer.
+    #[must_use]
+    pub fn records(&self) -> i64 {
+        let topic = &self.topic;
+        let mut all = TopicPartitionList::new();
+        for &partition in &self.partitions {
+            all.add_partition(topic, partition);
+        }
+        let committed = self.consumer.committed_offsets(all, TIMEOUT);
+        let committed = committed.unwrap_or_else(|error| panic!("topic {topic}: {error}"));
+        let behind = committed.elements().into_iter().map(|partition| {
+            let ends = self.consumer.fetch_watermarks(topic, partition.partition(), TIMEOUT);
+            let (first, end) = ends.unwrap_or_else(|error| panic!("topic {topic}: {error}"));
+            end - partition.offset().to_raw().filter(|&offset| offset >= 0).unwrap_or(first)
+        });
+        behind.sum()
     }
 }
 
