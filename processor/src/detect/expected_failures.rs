@@ -1,3 +1,5 @@
+//! The expected number of newly failing hosts, from a prior and the fleet's own history.
+//!
 //! Most fleets are well kept; in some, one scan in thirty fails and nobody minds. The first hours of a fleet do not
 //! show its kind, so the prior is a mixture of a well-kept and a badly kept fleet, and the likelihood of the fleet's
 //! own history weighs the two. After some hundred quiet quarter hours the weight of the badly kept fleet is negligible.

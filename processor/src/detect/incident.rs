@@ -345,7 +345,8 @@ impl Incident {
         Some(Transition::Growing)
     }
 
-    /// The transition to publish because time passed: `clock` is the least log time that every raw partition has reached.
+    /// The transition to publish because time passed. `clock` is the least log time that every raw partition has
+    /// reached.
     pub(super) fn settle(&mut self, clock: i64, config: &DetectorConfig) -> Option<Transition> {
         let since_join = clock - self.joined_at;
         if !self.is_open() {
@@ -363,8 +364,8 @@ impl Incident {
             self.expire(clock);
             return Some(Transition::Expired);
         }
-        // Hosts that joined since the last document are published once the time has passed, so that no host stays out of
-        // every document.
+        // Hosts that joined since the last document are published once the time has passed, so that each host is in
+        // some document.
         let untold = self.phase == IncidentPhase::Spreading || self.hosts() > self.notified_hosts;
         if untold && since_join >= secs_to_ms(config.stable_secs) {
             self.phase = IncidentPhase::Stable;

@@ -178,8 +178,8 @@ impl Fleet {
         self.index.insert(host, |number| hash(hosts[number as usize].id));
     }
 
-    /// The host that `host` names at log time `now_ms`, added when new; none when there is no room. A renamed host keeps
-    /// its number.
+    /// The host that `host` names at log time `now_ms`, added when new; `None` when there is no room. A renamed host
+    /// keeps its number.
     pub(super) fn host(&mut self, host: HostRefRef<'_>, now_ms: i64, limits: &Limits) -> Option<HostIndex> {
         let text = cut(host.id, limits.string_bytes);
         let parsed = id_of_hex(text);
