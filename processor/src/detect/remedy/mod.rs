@@ -1,9 +1,10 @@
 //! What to check: the steps of an administrator for a cause, the likeliest first.
 //!
-//! The cause decides, since three causes share their codes: 0x800B0109 says that the signer of an update is not trusted,
-//! or that the certificate of the WSUS site is not, or that a proxy shows a certificate of its own in place of
-//! Microsoft's. Family and codes then choose and order the steps. Each command exists in every Windows that the step can
-//! concern, and runs on the machine that the step names. Words in capitals stand for a file or certificate of the reader.
+//! The cause decides, since three causes share their codes: 0x800B0109 says that the signer of an update is not
+//! trusted, or that the certificate of the WSUS site is not, or that a proxy shows a certificate of its own in place of
+//! Microsoft's. Family and codes then choose and order the steps. Each command exists in every Windows that the step
+//! can concern, and runs on the machine that the step names. Words in capitals stand for a file or certificate of the
+//! reader.
 
 mod builds;
 mod microsoft;
