@@ -21,7 +21,7 @@ pub(crate) enum Outcome {
     },
     /// The delivery may succeed later without a person.
     Retry {
-        /// What happened.
+        /// The failure, for messages.
         why: String,
         /// The pause that the endpoint asked for.
         after: Option<Duration>,

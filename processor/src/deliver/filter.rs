@@ -24,7 +24,7 @@ pub struct Wants {
     pub labels: BTreeMap<String, Vec<String>>,
     /// Quiet hours.
     pub quiet: Option<Quiet>,
-    /// What happens to documents of a silenced incident.
+    /// The treatment of documents of a silenced incident.
     pub silenced: Silenced,
 }
 

@@ -101,7 +101,7 @@ impl Preset {
 /// Where a template comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// It comes with wulog.
+    /// A template that comes with wulog.
     Preset(&'static Preset),
     /// A file of the operator, with its text.
     File(PathBuf, String),

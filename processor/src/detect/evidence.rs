@@ -123,8 +123,8 @@ impl Onsets {
     /// Tests for a slow cause: hosts that newly fail over days and nearly all share a value that is rarer in the fleet.
     /// A cause that makes three hosts a day fail is not significant by number on any day, but its hosts are alike.
     ///
-    /// The p-value is a hypergeometric tail: the probability that so many of the newly failing hosts have the value if
-    /// they are drawn from the fleet at random. It is multiplied by the number of values and windows that are tested.
+    /// The p-value is a hypergeometric tail, times the number of values and windows that are tested: the probability
+    /// that so many of the newly failing hosts have the value if they are drawn from the fleet at random.
     fn judge_slow(&self, time: i64, fleet: &Fleet, hosts_min: u64) -> Option<(Significance, Vec<Onset>)> {
         let hosts_min = SLOW_HOSTS_MIN.max(hosts_min);
         let host = self.within(time - 1, time).next()?.host;

@@ -41,8 +41,8 @@ const COVERAGE_MIN: f64 = 0.3;
 const EXPLAINS_MIN: f64 = 0.8;
 /// Affected hosts must have the value this many times as often as healthy hosts.
 const LIFT_MIN: f64 = 1.5;
-/// A value that this share of the healthy hosts have cannot stand out. It is not counted as a test, so that it makes no
-/// other p-value larger.
+/// A value that this share of the healthy hosts have cannot stand out. The value is not counted as a test, so that no
+/// other p-value becomes larger.
 const COMMONPLACE: f64 = 0.95;
 /// Largest p-value at which a WSUS server that all affected hosts have is listed.
 const SUSPECT_P_MAX: f64 = 0.05;

@@ -30,7 +30,7 @@ struct Failure {
 /// How a failure arrives, which decides at what time it counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Arrival {
-    /// The failure is current. It counts at the event time of its first failure, or, if this is more than a day ago, at
+    /// The failure is current: it counts at the event time of its first failure, or, if this is more than a day ago, at
     /// log time and as late.
     Live,
     /// The host is still being caught up with: the failure counts at the event time of its first failure, however old.

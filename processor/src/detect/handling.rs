@@ -1,7 +1,7 @@
 //! Orders of operators: acknowledgements, silences and notes, and the part of a document that repeats them.
 //!
-//! An order is a signal, so a replay of the signals repeats it. It moves no clock: the operator's machine may be wrong
-//! about the time.
+//! An order is a signal, so a replay of the signals repeats it. An order moves no clock, since the operator's machine
+//! may be wrong about the time.
 
 use std::collections::VecDeque;
 

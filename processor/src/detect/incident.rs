@@ -1,8 +1,8 @@
 //! The life of an incident: opened -> growing -> stable -> resolved -> reopened, or split, merged, expired.
 //!
-//! One cause is one incident. While an incident's cause is not clear, all newly failing hosts of its families join it.
-//! Once all of its hosts share a value that healthy hosts do not (its *cause*), a host with another value that fails at
-//! other subjects does not join, and several such hosts can make an incident of their own.
+//! One cause is one incident. While the cause of an incident is not clear, all newly failing hosts of its families
+//! join. Once all members share a value that healthy hosts do not have (the *cause* of the incident), a host with
+//! another value that fails at other subjects does not join, and several such hosts can make another incident.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,12 +110,12 @@ pub(super) enum IncidentPhase {
     Merged,
 }
 
-/// Why a host fails at a subject no longer.
+/// The reason why a host no longer fails at a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// It succeeded.
+    /// The host succeeded at the subject.
     Success,
-    /// The update is no longer offered to it.
+    /// The update is no longer offered to the host.
     Withdrawal,
 }
 
@@ -211,7 +211,7 @@ impl Incident {
                 Knows::No => same_subject,
             }
         } else {
-            // Another code for the same failure: it must be the same update on the same kind of host.
+            // Another code for the same failure: the host must fail at a common update and have the cause.
             same_subject && has_cause == Knows::Yes
         }
     }
@@ -254,7 +254,8 @@ impl Incident {
         begun && onset.time >= self.onset - DAY_MS
     }
 
-    /// Whether a new cluster is this incident again, ended not long ago: the same cause, or mostly the same subjects.
+    /// Whether a new cluster continues this incident, which ended not long ago: at least half of its hosts have the
+    /// cause or fail at the same subjects.
     pub(super) fn returns_in(&self, cluster: &Cluster, view: FleetView<'_>) -> bool {
         let FleetView { fleet, config, now } = view;
         let forgotten = secs_to_ms(config.expire_secs);

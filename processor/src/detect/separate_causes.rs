@@ -21,8 +21,8 @@ const OTHER_SHARE_MAX: f64 = 0.2;
 /// Largest p-value (hypergeometric) of the separating value for groups of different families: three hosts against three
 /// have 0.05.
 const FAMILIES_P_MAX: f64 = 0.06;
-/// Largest p-value of the separating value for groups that differ in their updates. It is smaller, since hosts of one
-/// server often try an update before those of another.
+/// Largest p-value of the separating value for groups that differ in their updates. This limit is stricter, since hosts
+/// of one server often try an update before those of another.
 const SUBJECTS_P_MAX: f64 = 1e-3;
 /// Largest share of one group that may have a family or subject of the other, where the two still differ in it.
 const OVERLAP_MAX: f64 = 0.1;

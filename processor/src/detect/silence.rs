@@ -20,8 +20,8 @@ use super::stats::{hypergeometric_tail, rounded};
 /// A host that went on for longer than this after its failure did not go silent because of it.
 const WENT_ON_MS: i64 = DAY_MS;
 
-/// Largest p-value at which silent members of an incident are reported. It is larger than that of a new incident, since
-/// the incident is known already.
+/// Largest p-value at which silent members of an incident are reported. This limit may be larger than `alpha`, the
+/// limit for a new incident, since failures of the members are known already.
 const MEMBERS_P_MAX: f64 = 1e-3;
 
 /// How many of the fleet's hosts are silent.
@@ -56,7 +56,7 @@ impl Background {
 }
 
 /// The number of silent members of an open incident, if a document is due: far more than the share of silent hosts in
-/// the fleet, at least a tenth of the members, and at least twice the number in the last such document.
+/// the fleet, at least a tenth of the members, and at least twice the number in the last document about silent members.
 pub(super) fn of_incident(incident: &Incident, background: &Background, view: FleetView<'_>) -> Option<u64> {
     let FleetView { fleet, config, .. } = view;
     let is_silent = |(host, member): &(&HostIndex, &Member)| !member.recovered && background.is_silent(**host, fleet);

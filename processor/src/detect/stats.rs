@@ -1,7 +1,7 @@
 //! Exact tails of the negative binomial and hypergeometric distributions.
 //!
-//! They are computed with `libm` alone, so that every platform computes the same bits: an alert is a function of the
-//! signals. Crates for statistics call the logarithm of the platform.
+//! The tails are computed with `libm` alone, so that every platform computes the same bits: an alert is a function of
+//! the signals. Crates for statistics call the logarithm of the platform.
 
 use libm::{exp, lgamma, log};
 

@@ -21,8 +21,8 @@ impl Runner {
             set_aside::among(&notes, HELD).into_iter().map(|aside| (aside.offset, aside)).collect();
         let mut late: BTreeMap<i64, SetAside> =
             set_aside::among(&notes, LATE).into_iter().map(|aside| (aside.offset, aside)).collect();
-        // A new channel has committed no position. It starts at -1, so that even the position 0 counts as moved and is
-        // committed.
+        // A new channel has committed no position. Its position starts at -1, so that even position 0 counts as moved
+        // and is committed.
         let mut work = Work::at(&self.config, committed.clone().unwrap_or(ChannelPosition { next: -1, last: None }));
         work.refused_recipients = recipients_among(&notes);
         work.parked = parked_among(&notes);

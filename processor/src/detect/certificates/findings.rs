@@ -30,8 +30,8 @@ const AFFECTED_MIN: f64 = 0.8;
 /// Largest share of the hosts that succeeded that may show the condition: they may have installed something else, or
 /// earlier.
 const CONTRAST_MAX: f64 = 0.05;
-/// Largest p-value against hosts that succeeded at the same update. They prove that they need the certificate, so few
-/// of them suffice ...
+/// Largest p-value against hosts that succeeded at the same update. These hosts prove that the update needs the
+/// certificate, so few of them suffice ...
 const CONTRAST_P_MAX: f64 = 0.1;
 /// ... while merely healthy hosts must be at least this many, with at most this p-value.
 const CONSENSUS_HOSTS_MIN: u64 = 5;
@@ -512,7 +512,7 @@ impl<'a> Sides<'a> {
         (shown, most(&self.succeeded, true).filter(|elsewhere| Some(*elsewhere) != shown))
     }
 
-    /// The earlier certificate of the same subject that nearly all of these hosts have in that store.
+    /// The earlier certificate of the same subject that nearly all of `hosts` have in `store`.
     fn former_of(&self, (store, certificate): Pair, hosts: Vec<HostIndex>) -> Option<StringId> {
         let details = self.known.details.get(&certificate).filter(|details| !details.subject.is_empty())?;
         let mut counts: BTreeMap<StringId, usize> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! The signers of the files that affected hosts did not trust: they show which certificate is at fault.
 //!
-//! Only affected hosts count. A healthy host may name such a file too: the first check of a third-party update fails
-//! with 0x800B0109 on each host, before the check that decides.
+//! Only affected hosts count. A healthy host may name a signer too: the first check of a third-party update fails with
+//! 0x800B0109 on each host, before the check that decides.
 
 use std::collections::BTreeMap;
 
@@ -34,12 +34,12 @@ pub(super) struct FileSigners {
 #[derive(Clone, Copy, Debug, Default)]
 struct Shown {
     hosts: u64,
-    /// Of these, hosts on which each signature carries a time stamp.
+    /// Hosts that name the signer and on which each of its signatures carries a time stamp.
     with_timestamp: u64,
 }
 
 impl FileSigners {
-    /// The signers of these hosts, which must be affected ones with an inventory.
+    /// The signers that `affected` hosts name, which must have an inventory.
     pub(super) fn of(affected: &[HostIndex], inventories: &Certificates) -> FileSigners {
         let mut found = FileSigners::default();
         for known in affected.iter().filter_map(|host| inventories.hosts.get(host)) {

@@ -7,8 +7,8 @@ use crate::detect::dimension_sets::Pair;
 /// Dimensions of an operation that are kept of a host. `update` and `file` are the subject itself, and `kb` and `title`
 /// are other names of it.
 const OPERATION_DIMENSIONS: [&str; 3] = ["caller", "service", "signer"];
-/// Dimensions that hold an address. Hosts of one network share the first bytes of their addresses, so these are
-/// compared.
+/// Dimensions that hold an address. Only the first bytes of an address are compared, since hosts of one network share
+/// them.
 const ADDRESS_DIMENSIONS: [&str; 4] = ["address", "ip", "label.address", "label.ip"];
 
 impl Fleet {

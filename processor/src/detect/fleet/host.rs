@@ -91,11 +91,11 @@ pub(in crate::detect) struct Failing {
 /// Whether a host has a value of a dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) enum Knows {
-    /// It has the value.
+    /// The host has the value.
     Yes,
-    /// It has another value.
+    /// The host has another value of the dimension.
     No,
-    /// It never reported the dimension.
+    /// The host never reported the dimension.
     Unknown,
 }
 
@@ -104,7 +104,7 @@ pub(in crate::detect) enum Knows {
 pub(in crate::detect) enum Novelty {
     /// Not decided: the failure arrived late, and counts once the facts of the host say that it still fails.
     Waiting,
-    /// The host counted as newly failing for it, or for another subject of the same family.
+    /// The host counted as newly failing by this failure, or by another one of the same family.
     Counted,
     /// The failure began before the horizon, or the host is chronic by another subject of the family.
     Chronic,
@@ -341,7 +341,7 @@ pub(in crate::detect) enum HostState {
     Unreadable,
     /// Its earlier lines are still on their way.
     Behind,
-    /// It has not said whether it is caught up: no heartbeat of it came.
+    /// No heartbeat of the host came, so nothing says whether it is caught up with.
     Unknown,
     /// It was not heard of for `silent_secs`.
     Silent,
@@ -374,8 +374,8 @@ pub(in crate::detect) struct HostWorth {
     pub(super) host: HostIndex,
 }
 
-/// How well a host is known. It counts more than failures do: forged hosts fail at once, and would otherwise displace
-/// the healthy hosts of the fleet.
+/// How well a host is known. The standing counts more than failures do: forged hosts fail at once, and would otherwise
+/// displace the healthy hosts of the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     Gone,

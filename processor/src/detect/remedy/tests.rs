@@ -166,7 +166,7 @@ fn every_command_begins_with_a_program_that_windows_has() {
     }
 }
 
-/// What more than one family asks for is asked once.
+/// A step of several families is listed once.
 #[test]
 fn several_families_give_each_command_once() {
     let families = BTreeSet::from([Family::UntrustedRoot, Family::Chain, Family::Expired]);

@@ -13,7 +13,7 @@ pub(super) const DEFAULT_PROTOCOLS: &str =
 
 pub(super) const CIPHER_SUITES: &str = "powershell -Command \"Get-TlsCipherSuite | Format-Table Name\"";
 
-/// What a code says about a TLS connection that failed.
+/// The fault of a failed TLS connection, by its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The name in the certificate is not the one that was called.
@@ -30,7 +30,7 @@ pub(super) enum Fault {
     Any,
 }
 
-/// What a code says about a TLS connection; `None` for a code that says no more than its family.
+/// The fault that a code states; `None` for a code that says no more than its family.
 pub(super) fn fault(code: &str) -> Option<Fault> {
     match parse_hresult(code)? {
         0x8007_2F06 | 0x800B_010F | 0x8009_0322 => Some(Fault::WrongName),

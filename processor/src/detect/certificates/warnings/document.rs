@@ -1,4 +1,4 @@
-//! A warning as a document: the same contract as that of an incident of failures, without failures.
+//! The document of a warning: by the same contract as the document of an incident of failures, without failures.
 
 use wulog_schemas::alert::{
     Alert, CertificateFinding, CertificateName, Condition, Contrast, Detection, Evidence, Growth, Handling, Hosts,
@@ -194,7 +194,7 @@ fn severity(warning: &Warning, case: Option<&Case>, (affected, known): (u64, u64
     }
 }
 
-/// What to do before hosts fail.
+/// The steps before hosts fail.
 fn steps(warning: &Warning) -> Vec<Step> {
     let step = |check: &str, command: &str, on: &str| Step {
         check: check.to_owned(),

@@ -1,9 +1,9 @@
 //! Warnings before an outbreak: a certificate that signs updates expires soon, or has not reached all clients.
 //!
-//! A warning is an incident of its own. It takes no host from an incident of failures, and no failure joins it.
-//! Inventories are searched for its conditions once an hour of log time, so a replay writes the same documents. The id
-//! of a warning is a hash of the condition and the certificate, so a condition that returns opens the same incident
-//! again.
+//! A warning is a separate incident: it takes no host from an incident of failures, and no failure joins it.
+//! Inventories are searched for the conditions of warnings once an hour of log time, so a replay writes the same
+//! documents. The id of a warning is a hash of the condition and the certificate, so a condition that returns opens the
+//! same incident again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
