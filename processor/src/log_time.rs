@@ -142,7 +142,8 @@ impl LogClock {
         usual
     }
 
-    /// Processes a record. `hosts` is the number of known hosts, `step` limits a timestamp without confirmation.
+    /// Processes a record. `hosts` is the number of known hosts; `step` limits how far a timestamp is believed without
+    /// confirmation.
     pub(crate) fn take(&mut self, said: Said<'_>, hosts: usize, step: Step) -> Verdict {
         let timestamp = said.timestamp_ms;
         let stated = said.stated_ms.filter(|stated| POSSIBLE_MS.contains(stated));
@@ -293,14 +294,14 @@ fn claim(said: &Said<'_>, now: i64) -> Option<i64> {
     (stated > now).then_some(stated)
 }
 
-/// The time of one record for its outputs: log time, or, if its timestamp is set aside, the latest time that the
-/// record's own line confirms.
+/// The time of one record for its outputs: log time, or, if the timestamp of the record is set aside, the latest time
+/// that the line of the record confirms.
 #[must_use]
 pub(crate) fn time_of(said: Said<'_>, clock: &LogClock) -> i64 {
     claim(&said, clock.now_ms()).map_or(clock.now_ms(), |stated| stated.max(clock.now_ms()))
 }
 
-/// Step for records that are only ordered.
+/// Step for records that are only ordered: their timestamps alone decide.
 const ORDER_STEP: Step = Step::both(DAY_MS);
 
 /// The position of a record among those of other partitions: log time by timestamps alone.

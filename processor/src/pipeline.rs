@@ -1,4 +1,7 @@
-//! Both machines in memory, joined like the topics join them: for replays and `parse`.
+//! Both machines in memory, joined like the topics join them.
+//!
+//! `Pipeline` runs them in one thread: for `explain`, for `report` over a folder of logs, and for tests. `replay` and
+//! `parse` run their Normalizers on several threads and take only the Detector and the functions below from here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -24,7 +27,7 @@ impl Pipeline {
         }
     }
 
-    /// The same, with alerts that name all affected hosts.
+    /// This pipeline, with alerts that name all affected hosts.
     #[must_use]
     pub fn naming_all_hosts(self) -> Pipeline {
         Pipeline { detector: self.detector.naming_all_hosts(), ..self }
@@ -53,7 +56,7 @@ impl Pipeline {
     }
 }
 
-/// A Detector that takes its signals from among the outputs of Normalizers.
+/// A Detector that takes its signals from the outputs of Normalizers.
 pub(crate) struct DetectorStage {
     detector: Detector,
     /// The offset of the next signal.
@@ -100,7 +103,8 @@ pub(crate) fn tell_notices(normalizer: &mut Normalizer) {
     normalizer.take_notices().iter().for_each(|notice| tracing::warn!("{notice}"));
 }
 
-/// Like the shell, but without loading the machine again: in memory there is no snapshot.
+/// Applies a record, or skips the record if the machine panics. The shell would load the machine again after a panic;
+/// in memory there is no snapshot to load.
 pub(crate) fn apply_or_skip<M: Machine>(machine: &mut M, record: &InRecord<'_>, out: &mut Vec<Output>) {
     let before = out.len();
     if catch_unwind(AssertUnwindSafe(|| machine.apply(record, out))).is_err() {

@@ -71,11 +71,11 @@ struct Slot<M> {
     machine: M,
     /// The next offset to apply.
     next: i64,
-    /// Below this offset outputs are muted: they are in the log already.
+    /// Outputs of records below this offset are muted, since the log holds them already.
     live_from: i64,
-    /// The machine was rebuilt without a snapshot and has not taken over from its documents yet.
+    /// True when the machine was rebuilt without a snapshot and has not taken over its documents yet.
     orphan: bool,
-    /// The record of `Machine::input_due` is appended and on its way.
+    /// True when the record of `Machine::input_due` is appended and has not been applied yet.
     input_on_its_way: bool,
     snapshot_slot: u8,
     snapshot_offset: i64,
@@ -88,7 +88,8 @@ impl<M: Machine> Slot<M> {
         self.next >= self.live_from
     }
 
-    /// Takes over from the machine's own documents, and logs it. The machine may write nothing before.
+    /// Lets a machine that was rebuilt without a snapshot take over its own documents, and logs the result. The machine
+    /// must not write anything before.
     fn adopt(&mut self, log: &mut dyn Log, partition: i32) -> Result<(), LogError> {
         let Some(topic) = M::ADOPTS.filter(|_| self.orphan) else { return Ok(()) };
         let documents: Vec<Vec<u8>> = log.read_latest(topic, partition)?.into_values().collect();
@@ -181,7 +182,8 @@ impl<M: Machine> Shell<M> {
 
     /// Runs until `stop`, retries errors that can be retried, and writes snapshots at the end.
     ///
-    /// # Errors [`LogError::Fatal`] when a person must act; nothing is lost.
+    /// # Errors
+    /// [`LogError::Fatal`] when a person must act; nothing is lost.
     pub fn run(&mut self, stop: &CancellationToken) -> Result<(), LogError> {
         let mut backoff = BACKOFF.0;
         while !stop.is_cancelled() {
@@ -239,8 +241,8 @@ impl<M: Machine> Shell<M> {
     /// repeated.
     pub fn step(&mut self, wait: Duration) -> Result<Step, LogError> {
         if self.unsettled {
-            // The group waits for each member to answer a rebalance: a member that only asks for offsets would wait for
-            // ever.
+            // The group waits for each member to answer a rebalance. A member that only asks for offsets would wait for
+            // this answer for ever.
             if let Some(owned) = self.log.reassigned()? {
                 self.owned = owned;
             }
@@ -414,9 +416,9 @@ impl<M: Machine> Shell<M> {
         Ok(applied)
     }
 
-    /// Commits `writes`, each of which came from the record at its place in `origins`. An output that its topic refuses
-    /// as too large is replaced by the machine's replacement, and left out if this is refused too: a size never stops
-    /// the shell.
+    /// Commits `writes`, each of which came from the record at its place in `origins`. Where a topic refuses an output
+    /// as too large, the machine's replacement is committed instead, or nothing if the replacement is refused too: a
+    /// size never stops the shell.
     fn commit_what_fits(
         &mut self,
         writes: Vec<Write>,
@@ -486,7 +488,7 @@ impl<M: Machine> Shell<M> {
         };
         self.metrics.round(ready);
         if step.at_end {
-            // Behind the last record there may be ends of transactions, which count as offsets but cannot be read.
+            // After the last record there may be ends of transactions, which count as offsets but cannot be read.
             for &partition in &self.owned {
                 self.metrics.lag_seconds(partition, 0.0);
                 self.metrics.lag_records(partition, 0);
@@ -600,7 +602,7 @@ fn sizes_of(writes: &[Write]) -> BTreeMap<Topic, (u64, u64)> {
     written
 }
 
-/// Events lie beside their raw records; signals and alerts have one partition.
+/// The write for an output. An event gets the partition of its raw record; signals and alerts have one partition.
 fn to_write(output: Output, input_partition: i32) -> Write {
     let partition = if output.topic == Topic::Events { input_partition } else { 0 };
     Write {

@@ -18,9 +18,9 @@ use super::summary::summary;
 use crate::language::Language;
 use crate::report::print_alert;
 
-/// An alert lives so many intervals after it was last sent: as Prometheus does.
+/// Intervals that an alert lives after it was last sent, as an alert of Prometheus does.
 const LIVES_INTERVALS: i64 = 4;
-/// Where it takes alerts.
+/// The path at which Alertmanager takes alerts.
 const PATH: &str = "/api/v2/alerts";
 /// Columns of the description.
 const COLUMNS: usize = 80;
@@ -39,9 +39,9 @@ pub(super) struct Alertmanager {
 /// An open incident.
 struct Firing {
     alert: Alert,
-    /// Severities under which Alertmanager may have it.
+    /// Severities under which Alertmanager may hold the alert.
     told: BTreeSet<Level>,
-    /// When it was opened, or last opened again.
+    /// When the incident was opened, or last reopened.
     starts_ms: i64,
 }
 
@@ -79,7 +79,7 @@ impl Alertmanager {
         })
     }
 
-    /// Takes note of a document.
+    /// Notes a document. `told` says that Alertmanager has it.
     fn learn(&mut self, alert: &Alert, told: bool) {
         let begins = matches!(alert.transition, Transition::Opened | Transition::Reopened);
         let starts_ms = if begins { alert.time.updated.0 } else { alert.time.opened.0 };
@@ -92,13 +92,13 @@ impl Alertmanager {
             firing.starts_ms = starts_ms;
         }
         if told {
-            // The request that brought this severity has ended those before. To end them again would notify again.
+            // The request with this severity ended the earlier severities. To end them again would notify again.
             firing.told = BTreeSet::from([alert.severity.level]);
         }
         firing.alert = alert.clone();
     }
 
-    /// The alerts to post for an incident: the current one, and the end of those under other severities.
+    /// The alerts to post for an incident: the current one, and the end of each alert under another severity.
     fn alerts<'a>(&self, firing: &'a Firing, sample: bool, now_ms: i64) -> Vec<Posted<'a>> {
         let alert = &firing.alert;
         let silenced = self.ends_silenced && alert.handling.silenced_until(now_ms).is_some();
@@ -191,7 +191,8 @@ impl Channel for Alertmanager {
         }
         self.tended_ms = now_ms;
         for firing in self.open.values() {
-            // Each by itself: of several alerts in one request Alertmanager takes the good ones and answers 400.
+            // One request for each alert: of several alerts in one request Alertmanager takes the valid ones and
+            // answers 400.
             let outcome = self.post(firing, false, now_ms);
             if !matches!(outcome, Outcome::Delivered(_)) {
                 return outcome;

@@ -1,7 +1,7 @@
 //! Documents that were read and are not delivered yet, and the position that may be committed meanwhile. Pure.
 //!
-//! A journal keeps every document in its order. A state keeps the newest of each incident: after an outage nobody wants
-//! to read the steps in between.
+//! A journal keeps every document in its order. A state keeps only the newest document of each incident: after an
+//! outage no reader wants the steps in between.
 
 use std::collections::VecDeque;
 
@@ -9,11 +9,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use wulog_schemas::alert::Alert;
 
-/// Documents that a journal holds at most; the topic holds the others.
+/// Most documents that a journal holds; further ones wait on the topic.
 const JOURNAL_MAX: usize = 100;
-/// Incidents that a state holds at most.
+/// Most incidents that a state holds.
 const STATE_MAX: usize = 10_000;
-/// Bytes of documents held at most: a document with all host names of a large fleet has some hundred kilobytes.
+/// Bytes of documents at which no further one is read: a document with all host names of a large fleet has some hundred
+/// kilobytes.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Which documents a channel sends after an outage.
@@ -26,14 +27,14 @@ pub enum Delivery {
     State,
 }
 
-/// A document on its way.
+/// A document that is being delivered.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     /// The document.
     pub(crate) alert: Alert,
     /// The document as it stands on the topic.
     pub(crate) bytes: Vec<u8>,
-    /// Its offset.
+    /// The offset of the document on the topic.
     pub(crate) offset: i64,
     /// True for the sample of `channels test`.
     pub(crate) sample: bool,
@@ -49,13 +50,13 @@ impl Item {
 #[derive(Debug)]
 struct Entry {
     item: Item,
-    /// Offset of the oldest document that this entry stands for.
+    /// Offset of the oldest document that this entry replaces, or of its own document.
     first_offset: i64,
-    /// False for a held document whose time has come: the position is past it already.
+    /// False for a held document whose time has come: the position is past the document already.
     counts: bool,
 }
 
-/// The documents on their way, oldest first.
+/// The documents that are being delivered, oldest first.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     mode: Delivery,
@@ -71,18 +72,18 @@ impl Backlog {
         Backlog { mode, entries: VecDeque::new(), bytes: 0, next }
     }
 
-    /// How many more documents may be read now.
+    /// Number of documents that may be read now.
     pub(crate) fn room(&self) -> usize {
         let most = if self.mode == Delivery::Journal { JOURNAL_MAX } else { STATE_MAX };
         if self.bytes >= BYTES_MAX { 0 } else { most.saturating_sub(self.entries.len()) }
     }
 
-    /// Documents on their way.
+    /// Number of documents that are being delivered.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// The documents on their way, oldest first.
+    /// The documents that are being delivered, oldest first.
     pub(crate) fn items(&self) -> impl Iterator<Item = &Item> {
         self.entries.iter().map(|entry| &entry.item)
     }
@@ -98,7 +99,7 @@ impl Backlog {
         self.add(item, true);
     }
 
-    /// Takes a document whose hold has ended. The position is past it, and stays so.
+    /// Takes a document whose hold has ended. The position is past this document already, and does not go back.
     pub(crate) fn push_released(&mut self, item: Item) {
         self.add(item, false);
     }
@@ -127,14 +128,14 @@ impl Backlog {
         self.entries.get(1).map(|entry| &entry.item)
     }
 
-    /// Drops the head: it is delivered, or set aside.
+    /// Removes the head, which is delivered or set aside.
     pub(crate) fn done(&mut self) -> Option<Item> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.item.bytes.len();
         Some(entry.item)
     }
 
-    /// The position that may be committed: everything below is delivered, left out or set aside.
+    /// The position that may be committed: every document below is delivered, left out or set aside.
     pub(crate) fn position(&self) -> i64 {
         let waiting = self.entries.iter().filter(|entry| entry.counts).map(|entry| entry.first_offset).min();
         waiting.unwrap_or(self.next).min(self.next)

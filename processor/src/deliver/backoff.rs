@@ -24,8 +24,8 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// The pause after a further failure. `asked` is what the endpoint said, `random` lies in 0..1: half of the pause is
-    /// jitter, so that many senders do not come back in one moment.
+    /// The pause after a further failure. `asked` is the pause that the endpoint asked for, `random` lies in 0..1: half
+    /// of the pause is jitter, so that many senders do not return at the same moment.
     pub(super) fn pause(&mut self, asked: Option<Duration>, random: f64) -> Duration {
         let doubled = PAUSE.0 * 2u32.pow(self.failures.min(16));
         self.failures = self.failures.saturating_add(1);

@@ -7,29 +7,29 @@ use wulog_schemas::alert::Alert;
 use super::backlog::Item;
 use super::settings::ChannelConfig;
 
-/// How a delivery went.
+/// The outcome of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The endpoint has it; the text is its answer.
+    /// The endpoint has the document; the text is its answer.
     Delivered(String),
-    /// Some recipients do not have it.
+    /// Some recipients do not have the document.
     Partly {
-        /// The endpoint's answer for the others; `None` where nobody is known to have it.
+        /// The endpoint's answer for the other recipients; `None` where no recipient is known to have the document.
         answer: Option<String>,
-        /// Those who do not have it, or are not known to.
+        /// The recipients that do not have the document, or are not known to have it.
         lacking: Vec<Lacking>,
     },
-    /// It may succeed later without a person.
+    /// The delivery may succeed later without a person.
     Retry {
-        /// What happened.
+        /// The failure, for messages.
         why: String,
         /// The pause that the endpoint asked for.
         after: Option<Duration>,
     },
-    /// The endpoint refuses this sender or this address, whatever the document is. A person must act, and the document is
-    /// tried again until then.
+    /// The endpoint refuses this sender or this address, whatever the document is. A person must act, and the document
+    /// is tried again until then.
     Barred(String),
-    /// The document will not succeed as it is: it is parked.
+    /// The document cannot be delivered as it is, so it is parked.
     Refused(String),
 }
 
@@ -49,8 +49,8 @@ pub(crate) trait Channel: Send {
     /// Delivers a document.
     fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome;
 
-    /// Opens itself again: secrets have changed, or a panic may have left a lock or a connection unusable. What it knows of
-    /// incidents and recipients stays.
+    /// Opens the channel again, after its secrets have changed or a panic may have left a lock or a connection
+    /// unusable. The channel keeps its memory of incidents and recipients.
     ///
     /// # Errors
     /// As [`open`](super::open::open); then the channel is unchanged.
@@ -64,18 +64,19 @@ pub(crate) trait Channel: Send {
         Ok(Vec::new())
     }
 
-    /// From now on only these recipients get the document with this key; none where it is given up.
+    /// Restricts the document with this key to these recipients. An empty list ends the restriction: the document is
+    /// delivered or given up.
     fn send_only_to(&mut self, _key: &str, _recipients: &[String]) {}
 
     /// Learns of a document that was delivered, or left out, before this process had the channel.
     fn recall(&mut self, _alert: &Alert, _sent: bool) {}
 
-    /// Does what is due without a new document, and says how that went.
+    /// Does the work that is due without a new document, and returns its outcome.
     fn tend(&mut self, _now_ms: i64) -> Outcome {
         Outcome::Delivered(String::new())
     }
 
-    /// Forgets what it knows of incidents: another process has the channel now.
+    /// Forgets all incidents: another process has the channel now.
     fn forget(&mut self) {}
 }
 

@@ -1,4 +1,4 @@
-//! An HTTP endpoint: POSTs a body and says what the answer means for the delivery.
+//! An HTTP endpoint: posts a body, and turns the answer into the outcome of the delivery.
 
 use std::io::Read;
 use std::time::{Duration, SystemTime};
@@ -14,29 +14,30 @@ use super::trust::{Trust, provider};
 
 /// Largest body: PagerDuty takes 512 KiB, Alertmanager and most proxies 1 MiB or more.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Bytes of an answer that are read: enough for a reason.
+/// Bytes of an answer that are read: enough for the reason of a refusal.
 const ANSWER_BYTES_MAX: u64 = 2048;
 /// Longest secret or header value.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
 
-/// Headers that describe the connection and the length of the body. A value of the operator's own would break each request.
+/// Headers that describe the connection and the length of the body. A value that the operator sets would break each
+/// request.
 const SET_BY_HTTP: [&str; 7] =
     ["connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"];
 
-/// Refusals that speak of the document: bad request, conflict, content too large, unprocessable content. The others, such as
-/// 401 and 404, speak of the credential or the address, and meet every document.
+/// Statuses that refuse the document: bad request, conflict, content too large, unprocessable content. Other statuses,
+/// such as 401 and 404, refuse the credential or the address, and would come for every document.
 const REFUSE_THE_DOCUMENT: [u16; 4] = [400, 409, 413, 422];
 
 /// A place that takes POSTs.
 pub(super) struct Endpoint {
     agent: Agent,
     url: String,
-    /// Scheme, host and port: the path and the query may hold a secret.
+    /// Scheme, host and port for messages: the path and the query may hold a secret.
     shown: String,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// An answer.
+/// The answer of the endpoint.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: String,
@@ -75,13 +76,13 @@ impl Endpoint {
     /// Sends a body.
     ///
     /// # Errors
-    /// What a delivery comes to without an answer.
+    /// The outcome of a delivery that got no answer.
     pub(super) fn post(&self, headers: &[(&str, String)], body: &[u8]) -> Result<Answer, Outcome> {
         if body.len() > BODY_BYTES_MAX {
             return Err(Outcome::Refused(format!("the body has {} bytes, more than {BODY_BYTES_MAX}", body.len())));
         }
         let mut request = self.agent.post(&self.url);
-        // A header of the operator's own replaces ours: most servers refuse a request with two content types.
+        // A header that the operator sets replaces ours: most servers refuse a request with two content types.
         for (name, value) in headers.iter().filter(|(name, _)| self.headers.iter().all(|(own, _)| own != name)) {
             request = request.header(*name, value);
         }
@@ -101,8 +102,9 @@ impl Endpoint {
         }
     }
 
-    /// The outcome that an answer means. The document is tried again where the server is ill or busy, and also where it refuses
-    /// the sender or the address, since a person will repair that. Only a refusal of the document itself parks the document.
+    /// The outcome that an answer means. The document is tried again where the server is ill or busy, and where it
+    /// refuses the sender or the address, since a person will repair this fault. Only a refusal of the document itself
+    /// parks the document.
     pub(super) fn judge(&self, answer: Answer) -> Outcome {
         let Answer { status, body, after } = answer;
         let text = format!("{} {}", status, one_line(&body));
@@ -121,7 +123,7 @@ fn read(mut response: Response<ureq::Body>) -> Answer {
     let after = response.headers().get(ureq::http::header::RETRY_AFTER);
     let after = after.and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now()));
     let mut body = Vec::new();
-    // An answer that breaks off has been given: the status line stands.
+    // If the answer breaks off, its status line still counts.
     let _ = response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut body);
     Answer { status: response.status().as_u16(), body: String::from_utf8_lossy(&body).into_owned(), after }
 }
@@ -135,8 +137,8 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     SystemTime::from(date).duration_since(now).ok()
 }
 
-/// The address of an HTTP endpoint or proxy. ureq drops a port that does not fit 16 bits and would reach another server,
-/// so the port is checked here.
+/// The address of an HTTP endpoint or proxy. ureq drops a port that does not fit 16 bits and would reach another
+/// server, so the port is checked here.
 ///
 /// # Errors
 /// Says what is wrong. It does not show the address, which may hold a secret.
@@ -201,7 +203,7 @@ fn one_line(text: &str) -> String {
     shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A header's value that no debug output shows.
+/// A header's value, marked so that no debug output shows it.
 fn secret_value(text: &str) -> Result<HeaderValue, String> {
     if text.len() > HEADER_BYTES_MAX {
         return Err(format!("is longer than {HEADER_BYTES_MAX} bytes"));

@@ -11,12 +11,12 @@ use wulog_schemas::hresult::Family;
 
 use super::history::Told;
 
-/// Which documents a channel takes.
+/// The documents that a channel takes.
 #[derive(Clone, Debug)]
 pub struct Wants {
     /// The least severity.
     pub min_severity: Level,
-    /// What must have happened; `None` takes everything.
+    /// Happenings of which one must be true of the document; `None` takes everything.
     pub transitions: Option<Vec<Happening>>,
     /// Families of which one must be among the incident's; empty takes all.
     pub families: Vec<Family>,
@@ -24,7 +24,7 @@ pub struct Wants {
     pub labels: BTreeMap<String, Vec<String>>,
     /// Quiet hours.
     pub quiet: Option<Quiet>,
-    /// What happens to documents of a silenced incident.
+    /// The treatment of documents of a silenced incident.
     pub silenced: Silenced,
 }
 
@@ -61,15 +61,15 @@ pub enum Silenced {
 pub struct Quiet {
     /// Minute of the day at which they begin.
     pub from_minute: u32,
-    /// Minute of the day at which they end; may lie before the beginning, on the next day.
+    /// Minute of the day at which they end; before `from_minute` it is on the next day.
     pub until_minute: u32,
-    /// The zone of both.
+    /// The time zone of both times.
     pub zone: Tz,
     /// Documents of this severity and above are sent all the same.
     pub except: Level,
 }
 
-/// What a channel does with a document.
+/// The decision of a channel about a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// Sends it.
@@ -85,7 +85,7 @@ pub(super) enum Decision {
     },
 }
 
-/// What the channel does with a document. `told` is what the channel was told of the incident before.
+/// Decides about a document. `told` is the history of its incident on this channel.
 pub(super) fn decide(wants: &Wants, alert: &Alert, told: Option<&Told>, now_ms: i64) -> Decision {
     if !wants.families.is_empty() && !alert.families.iter().any(|family| wants.families.contains(family)) {
         return Decision::Skip("another family");
@@ -93,7 +93,7 @@ pub(super) fn decide(wants: &Wants, alert: &Alert, told: Option<&Told>, now_ms: 
     if !labels_match(wants, alert) {
         return Decision::Skip("other labels");
     }
-    // The end of an incident whose beginning was sent is sent too, whatever its severity is by then.
+    // If the beginning of an incident was sent, its end is sent too, whatever the severity is by then.
     let was_sent = told.is_some_and(|told| told.sent);
     let ends = alert.state != State::Open;
     if alert.severity.level < wants.min_severity && !was_sent {
@@ -127,7 +127,7 @@ pub(super) fn decide(wants: &Wants, alert: &Alert, told: Option<&Told>, now_ms: 
     }
 }
 
-/// True for transitions that tell somebody who already works on the incident nothing that needs an action.
+/// True for transitions that ask for no action of a person who already works on the incident.
 fn is_progress(transition: Transition) -> bool {
     matches!(transition, Transition::Growing | Transition::Stable | Transition::Silent | Transition::Handled)
 }
@@ -151,7 +151,7 @@ fn quiet_until(quiet: &Quiet, now_ms: i64) -> Option<i64> {
     let today = NaiveDate::from_ymd_opt(now.year(), now.month(), now.day())?;
     let day = if overnight && minute >= from { today.checked_add_days(Days::new(1))? } else { today };
     let end = day.and_hms_opt(until / 60, until % 60, 0)?;
-    // A time that the change to summer time leaves out is taken as the same time in UTC: at most some hours off.
+    // A local time that the change to summer time skips is taken as the same time in UTC: at most some hours off.
     let end = quiet
         .zone
         .from_local_datetime(&end)

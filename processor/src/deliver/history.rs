@@ -1,6 +1,8 @@
-//! The history of a channel: of each open incident the last severity, and whether the channel has sent a document.
+//! The history of a channel: the last severity of each open incident, and whether the channel has sent one of its
+//! documents.
 //!
-//! The history follows from the documents alone, so a start recovers it by reading the topic up to the channel's position.
+//! The history follows from the documents alone, so a start recovers it by reading the topic up to the channel's
+//! position.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +13,7 @@ use wulog_schemas::alert::{Alert, Level, State};
 pub(super) struct Told {
     /// Severity in the newest document.
     pub(super) level: Level,
-    /// True when a document of it was sent, or is held to be sent.
+    /// True when a document of the incident was sent, or is held to be sent.
     pub(super) sent: bool,
 }
 
@@ -27,7 +29,7 @@ impl History {
         self.open.get(id)
     }
 
-    /// Notes a document and whether it was sent. An incident that is over is forgotten: if it is reopened, it is news.
+    /// Notes a document and whether it was sent. An ended incident is forgotten: if it is reopened, it is news.
     pub(super) fn note(&mut self, alert: &Alert, sent: bool) {
         if alert.state != State::Open {
             self.open.remove(&alert.id);

@@ -1,7 +1,8 @@
 //! Mail: plain text and HTML, one thread per incident.
 //!
-//! The Message-ID follows from id and number, so a repeated mail has the same; References names the first document. The subject
-//! names the incident and nothing that changes, since some mail programs build threads by it; what changes begins the text.
+//! The Message-ID follows from the incident's id and the document's number, so a repeated mail has the same Message-ID;
+//! References names the first document. The subject names the incident and nothing that changes, since some mail
+//! programs build threads by the subject; the changing part begins the text.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -26,7 +27,8 @@ use crate::report::print_alert;
 const COLUMNS: usize = 78;
 /// Pause before a recipient that the server refused for now is tried again. Greylisting asks for some minutes.
 const RECIPIENT_PAUSE: Duration = Duration::from_secs(60);
-/// Pause before a mail is sent again to whose text no answer came: it has probably arrived, and a repeat is a second mail.
+/// Pause before a mail is sent again whose text got no answer: the mail has probably arrived, and a repeat is a second
+/// mail.
 const UNANSWERED_PAUSE: Duration = Duration::from_secs(3600);
 
 /// A channel to a mail server.
@@ -37,7 +39,7 @@ pub(super) struct Mail {
     to: Vec<Mailbox>,
     domain: String,
     language: Language,
-    /// By key of a document, the recipients who are still to get it. A document that is not here goes to all of them.
+    /// Recipients that are still to get a document, by its key. A document without an entry goes to all recipients.
     left: BTreeMap<String, Vec<String>>,
 }
 
@@ -122,7 +124,7 @@ impl Channel for Mail {
                 let lacking = doubtful.into_iter().chain(refusals.into_iter().map(lacking)).collect();
                 Outcome::Partly { answer: None, lacking }
             }
-            // Others have the mail already, so these refusals do not stop the channel.
+            // Other recipients have the mail already, so these refusals do not stop the channel.
             Sent::NoRecipient(refusals) if left.is_some() => {
                 Outcome::Partly { answer: None, lacking: refusals.into_iter().map(lacking).collect() }
             }
@@ -167,7 +169,7 @@ fn lacking(refusal: Refusal) -> Lacking {
     Lacking { recipient: recipient.to_string(), why, again: (!permanent).then_some(RECIPIENT_PAUSE) }
 }
 
-/// The subject of all mails of an incident: the first one's, and answers to it.
+/// The subject of a mail: that of the incident's first mail, with `Re: ` in later ones.
 fn subject(alert: &Alert, sample: bool, language: Language) -> String {
     let (test, answer) = (if sample { "TEST " } else { "" }, if alert.seq > 1 && !sample { "Re: " } else { "" });
     let what = match (language, alert.kind) {
@@ -181,7 +183,7 @@ fn subject(alert: &Alert, sample: bool, language: Language) -> String {
     format!("{answer}[wulog] {test}{what} ({}), {}", alert.family, alert.id)
 }
 
-/// What has happened, and how severe an open incident is.
+/// The transition, and the severity of an open incident.
 fn mark(alert: &Alert) -> String {
     match alert.state {
         State::Open => format!("{} {}", alert.severity.level.to_string().to_uppercase(), alert.transition),

@@ -4,7 +4,7 @@
 //! wulog.alerts -> queue -> filter -> backlog -> channel (alertmanager, webhook, mail, syslog)
 //!                   ^                   |            |
 //!                   |                   |            \- delivered: the position moves on
-//!                   \------ position ---+-------------- network error, endpoint or credential refused: again, after a pause
+//!                   \------ position ---+-------------- network error, endpoint or credential refused: retried later
 //!                                       \-------------- document refused: parked, the position moves on
 //! ```
 //!

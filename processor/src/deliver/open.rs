@@ -1,4 +1,5 @@
-//! Opens the channel that a configuration describes: the one place that knows every kind of channel.
+//! Opens the channel that a configuration describes. Beside this file, `config` (keys and defaults of each kind) and
+//! `settings` (checked settings and secrets of each kind) know every kind of channel.
 
 use super::alertmanager::Alertmanager;
 use super::channel::Channel;

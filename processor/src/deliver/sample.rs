@@ -1,4 +1,5 @@
-//! The document that `channels test` sends, and that unit tests start from: the example of the contract, marked as a test.
+//! The document that `channels test` sends, and from which unit tests start: the example of the contract, marked as a
+//! test.
 
 use wulog_schemas::alert::{Alert, Level, State, Transition};
 

@@ -1,5 +1,6 @@
-//! Documents that are set aside: parked ones, which an endpoint or a template refused, and held ones, which wait for the
-//! end of a silence or of quiet hours. Both are durable notes, so the position moves on past them.
+//! Documents that are set aside: parked ones, which an endpoint or a template refused; held ones, which wait for the
+//! end of a silence or of quiet hours; and late ones, which wait for another try at some recipients. All of them are
+//! durable notes, so the position moves on past them.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,10 @@ pub(crate) const HELD: &str = "held/";
 /// Prefix of the keys by which an operator asks to skip a document that is being retried.
 pub(crate) const SKIP: &str = "skip/";
 
-/// Prefix of the keys of documents that some recipients have and others are to get later.
+/// Prefix of the keys of late documents: some recipients have them, and others are to get them later.
 pub(crate) const LATE: &str = "late/";
-/// Prefix of the keys that name recipients who were refused; the note has the last document that they did not get.
+/// Prefix of the keys that name recipients that were refused; the note has the last document that the recipient did not
+/// get.
 pub(crate) const RECIPIENT: &str = "recipient/";
 
 /// A document that is set aside.
@@ -32,12 +34,13 @@ pub(crate) struct SetAside {
     pub(crate) offset: i64,
     /// Time at which the document was set aside, milliseconds since 1970 UTC.
     pub(crate) at_ms: i64,
-    /// Until when it is held, or when its recipients are tried again; absent where it waits for a person.
+    /// Time until which the document is held, or at which its recipients are tried again; absent where the document
+    /// waits for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until_ms: Option<i64>,
     /// Why.
     pub(crate) reason: String,
-    /// The recipients who are to get the document later; empty where every recipient is.
+    /// The recipients that are to get the document later; empty where the document is set aside for all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) recipients: Vec<String>,
 }
@@ -63,7 +66,7 @@ impl SetAside {
     }
 }
 
-/// The documents among `notes` whose keys begin with `prefix`; a note of another form is left out.
+/// The set-aside documents among `notes` whose keys begin with `prefix`. Notes of another form are left out.
 pub(crate) fn among(notes: &BTreeMap<String, Vec<u8>>, prefix: &str) -> Vec<SetAside> {
     let with_prefix = notes.iter().filter(|(key, _)| key.starts_with(prefix));
     with_prefix.filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect()

@@ -1,4 +1,4 @@
-//! The checked settings of a channel: what is common to all channels, and what each kind has of its own.
+//! The checked settings of a channel: those that all channels have, and those of each kind.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,24 +16,25 @@ use crate::language::Language;
 /// A checked channel.
 #[derive(Clone, Debug)]
 pub struct ChannelConfig {
-    /// Its name: part of the consumer group's name, of keys and of metrics.
+    /// Name of the channel: part of the consumer group's name, of keys and of metrics.
     pub name: String,
-    /// Which documents it takes.
+    /// The documents that it takes.
     pub wants: Wants,
-    /// Which documents it sends after an outage.
+    /// The documents that it sends after an outage.
     pub delivery: Delivery,
     /// Language of the summary.
     pub language: Language,
     /// Longest wait for an answer.
     pub timeout: Duration,
-    /// Whom it trusts, and what it shows.
+    /// CAs that it trusts, and the certificate that it shows.
     pub trust: TrustConfig,
-    /// What is particular to its kind.
+    /// The settings of its kind.
     pub kind: Kind,
 }
 
 impl ChannelConfig {
-    /// Reads the files of secrets again, and returns whether one has changed. Short-lived tokens are renewed in their files.
+    /// Reads the files of secrets again, and returns whether one has changed. Short-lived tokens are renewed in their
+    /// files.
     ///
     /// # Errors
     /// Names the file that cannot be read; the secret keeps its value.
@@ -81,27 +82,27 @@ pub struct TrustConfig {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// What is particular to a kind of channel.
+/// The settings of a kind of channel.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// Alertmanager.
     Alertmanager {
         /// Its address; `/api/v2/alerts` is appended.
         http: HttpConfig,
-        /// How often open incidents are sent again.
+        /// Interval at which open incidents are sent again.
         resend: Duration,
         /// `generatorURL` of alerts; `{id}` becomes the incident's id.
         link: Option<String>,
     },
     /// HTTP POST.
     Webhook {
-        /// Where, and with which headers.
+        /// The endpoint, with headers and secrets.
         http: HttpConfig,
         /// Key of the signature.
         hmac_key: Option<Secret>,
         /// The body.
         body: Body,
-        /// What templates find under `link`; `{id}` becomes the incident's id.
+        /// The variable `link` of templates; `{id}` becomes the incident's id.
         link: Option<String>,
     },
     /// SMTP.
@@ -124,7 +125,7 @@ pub enum Body {
 /// An HTTP endpoint.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Where to.
+    /// The address.
     pub url: Secret,
     /// Custom headers.
     pub headers: BTreeMap<String, Secret>,

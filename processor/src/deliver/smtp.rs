@@ -1,8 +1,8 @@
 //! One mail over one SMTP connection.
 //!
-//! lettre's own transport aborts at the first recipient that the server refuses, so nobody gets the mail. This
-//! conversation goes on with the recipients that are accepted, and tells apart at which step the server refuses: `MAIL`
-//! speaks of the sender, `RCPT` of one recipient, and the answer to the text of the document.
+//! lettre's own transport aborts at the first recipient that the server refuses, so no recipient gets the mail. This
+//! conversation goes on with the accepted recipients, and distinguishes the step at which the server refuses: an answer
+//! to `MAIL` is about the sender, one to `RCPT` about one recipient, and one to the text about the document.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -33,9 +33,10 @@ pub(super) struct Refusal {
 
 /// The result of sending a mail.
 pub(super) enum Sent {
-    /// The server has it for all recipients but these.
+    /// The server has the mail for all recipients but the refused ones.
     Taken { answer: String, refusals: Vec<Refusal> },
-    /// The whole text was sent and no answer came: the server probably has it for all recipients but these.
+    /// The whole text was sent and no answer came: the server probably has the mail for all recipients but the refused
+    /// ones.
     Unanswered { why: String, refusals: Vec<Refusal> },
     /// Every recipient was refused.
     NoRecipient(Vec<Refusal>),
@@ -114,7 +115,7 @@ fn converse(connection: &mut SmtpConnection, from: &Address, to: &[Address], mai
     }
 }
 
-/// A failure before the text: a refusal speaks of login or sender, everything else may pass.
+/// A failure before the text: a permanent refusal concerns the login or the sender, any other failure may pass.
 fn not_sent(error: &Error) -> Sent {
     if error.is_permanent() { Sent::Barred(with_causes(error)) } else { Sent::NotNow(with_causes(error)) }
 }

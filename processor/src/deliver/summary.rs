@@ -5,7 +5,7 @@ use wulog_schemas::alert::{Alert, IncidentKind, State};
 use crate::language::Language;
 use crate::postmortem;
 
-/// One sentence: how many of how many, at which code, since when, what they share.
+/// One sentence: how many hosts of how many fail, with which code, since when, and with which common factor.
 pub(super) fn summary(alert: &Alert, language: Language) -> String {
     match language {
         Language::En => alert.summary.clone(),

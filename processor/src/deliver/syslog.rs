@@ -1,7 +1,7 @@
 //! Syslog: RFC 5424 over TCP with octet counting (RFC 6587), TLS by default (RFC 5425).
 //!
-//! Syslog has no answers, so a connection carries one message: it is closed for writing, and the receiver's own close says
-//! that it read to the end.
+//! Syslog has no answers, so a connection carries one message: the channel closes the connection for writing, and the
+//! close of the receiver shows that the receiver read to the end.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -20,7 +20,7 @@ use super::trust::Trust;
 use crate::language::Language;
 use crate::report::{capitalized, title};
 
-/// How long the receiver's close is waited for. One that keeps connections open has the message all the same.
+/// Longest wait for the receiver's close. A receiver that keeps connections open has the message all the same.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
 /// Longest message: receivers take 8 KiB or more by default.
 const MESSAGE_CHARS_MAX: usize = 2_000;
@@ -69,7 +69,7 @@ impl Syslog {
     }
 }
 
-/// Reads until the receiver closes. Silence is no failure; a reset is.
+/// Reads until the receiver closes. A receiver that does not answer is no failure; a reset is.
 fn wait_for_close(socket: &TcpStream, stream: &mut dyn Read) -> io::Result<()> {
     socket.set_read_timeout(Some(CLOSE_WAIT))?;
     let mut said = [0; 256];
@@ -79,7 +79,7 @@ fn wait_for_close(socket: &TcpStream, stream: &mut dyn Read) -> io::Result<()> {
             Ok(_) => {}
             Err(error) => {
                 return match error.kind() {
-                    // A TLS receiver may close without a close_notify: the end is the end.
+                    // A TLS receiver may close without a close_notify, which also counts as a close.
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::UnexpectedEof => Ok(()),
                     _ => Err(error),
                 };

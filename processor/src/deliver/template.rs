@@ -1,7 +1,7 @@
 //! Bodies by template: presets that come with wulog, and files of the operator.
 //!
-//! A template whose name ends in `.json` writes every value as JSON, so that no host name can break out of its string, and
-//! its result must be JSON.
+//! A template whose name ends in `.json` writes every value as JSON, so that no host name can break out of its string,
+//! and its result must be JSON.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ use crate::report::print_alert;
 const TEMPLATE_BYTES_MAX: u64 = 64 * 1024;
 /// Largest result in bytes; Teams takes 28 KB, most others less than 512 KiB.
 const RESULT_BYTES_MAX: usize = 512 * 1024;
-/// Instructions that one rendering may take: a loop over all names of a document takes a tenth of it.
+/// Most instructions of one rendering: a loop over all names of a document takes a tenth of them.
 const FUEL: u64 = 1_000_000;
 /// Columns of `text`.
 const COLUMNS: usize = 80;
@@ -31,7 +31,7 @@ const COLUMNS: usize = 80;
 pub struct Preset {
     /// Its name in `preset = "NAME"`.
     pub name: &'static str,
-    /// Which documents it is for.
+    /// The documents that it is made for.
     pub delivery: Delivery,
     /// The `values` that it needs.
     pub needs: &'static [&'static str],
@@ -91,7 +91,7 @@ impl Preset {
     /// The preset of this name.
     ///
     /// # Errors
-    /// Names those that there are.
+    /// Names the existing presets.
     pub fn find(name: &str) -> Result<&'static Preset, String> {
         let names = || PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", ");
         PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| format!("{name:?}: one of {}", names()))
@@ -101,7 +101,7 @@ impl Preset {
 /// Where a template comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// It comes with wulog.
+    /// A template that comes with wulog.
     Preset(&'static Preset),
     /// A file of the operator, with its text.
     File(PathBuf, String),
@@ -132,7 +132,7 @@ pub(super) struct Template {
     values: BTreeMap<String, String>,
 }
 
-/// What a template finds.
+/// The variables of a template.
 #[derive(Serialize)]
 struct Context<'a> {
     id: &'a str,

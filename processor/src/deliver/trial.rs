@@ -1,4 +1,5 @@
-//! `check-config`: opens each channel as a start does, and makes the message that `channels test` would send.
+//! The trial of `check-config`: opens each channel as a start does, and makes the message that a `channels test` would
+//! send.
 
 use wulog_schemas::alert::{Alert, Level, Transition};
 
@@ -21,7 +22,8 @@ pub(crate) fn try_all(channels: &[ChannelConfig]) -> Result<Vec<String>, Fault> 
         let opened = open(config).map_err(fault)?;
         let message = |alert| opened.prepare(&item(alert), 0).map_err(fault);
         message(marked())?;
-        // Of two incidents: values that differ between them show in any template that names the document.
+        // Messages of two incidents: values that differ between the incidents show in any template that uses the
+        // document.
         let (one, other) = (
             message(sample("wu-0000000000000001", 1, Transition::Opened, Level::Low))?,
             message(sample("wu-0000000000000002", 3, Transition::Resolved, Level::High))?,

@@ -1,5 +1,5 @@
-//! Which certificates a channel trusts, and which one it shows. The platform's trust store, so that a company CA which is
-//! installed there works, and one more file of CAs.
+//! The certificates that a channel trusts, and the one that it shows. The channel trusts the platform's store, so that
+//! a company CA that is installed there works, and the CAs of one more file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ pub(super) struct Trust {
     pub(super) client: Option<Client>,
 }
 
-/// What the client shows of itself.
+/// The certificate and key of the client.
 pub(super) struct Client {
-    /// Its certificate, and those between it and the CA.
+    /// The certificate of the client, and the certificates between it and the CA.
     pub(super) chain: Vec<CertificateDer<'static>>,
     /// The key, as a PEM file has it.
     pub(super) key_pem: Vec<u8>,

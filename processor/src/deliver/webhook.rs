@@ -18,7 +18,7 @@ pub(super) struct Webhook {
     content: Content,
     language: Language,
     link: Option<String>,
-    /// A refusal that means "known already".
+    /// A refusal, as status and part of the answer, that means that the endpoint has the document already.
     repeat: Option<(u16, &'static str)>,
 }
 
@@ -115,8 +115,8 @@ impl Channel for Webhook {
     }
 }
 
-/// The document in a CloudEvents 1.0 envelope. The document's own bytes are kept, so that its digits and order are those of
-/// the topic.
+/// The document in a CloudEvents 1.0 envelope. The document's own bytes are kept, so that its digits and order are
+/// those of the topic.
 fn envelope(item: &Item, source: &str) -> Vec<u8> {
     let head = json!({
         "specversion": "1.0",

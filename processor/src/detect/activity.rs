@@ -1,10 +1,10 @@
-//! Which hosts were active when: quarter hours of event time in which a host said anything.
+//! Activity of hosts: the quarter hours of event time in which a host said anything.
 //!
-//! One unit serves two questions. *How many hosts were active since?* is answered from a count of hosts by their
-//! latest quarter hour. *How much chance was there to fail?* is the sum over hosts of active quarter hours: failures
-//! come with scans, so on a Patch Tuesday or a Monday morning the chance rises with the activity, and hours in which a
-//! fleet sleeps count nothing. A rate per hour would alert every Monday. On Patch Tuesday each scan brings several updates,
-//! so what was attempted is counted beside it.
+//! One unit serves two questions. *How many hosts were active since?* is answered from a count of hosts by their latest
+//! quarter hour. *How much chance was there to fail?* is the sum over hosts of active quarter hours: failures come with
+//! scans, so on a Patch Tuesday or a Monday morning the chance rises with the activity, and hours in which a fleet
+//! sleeps count nothing. A rate per hour would alert every Monday. On Patch Tuesday each scan brings several updates,
+//! so attempts are counted beside the quarter hours.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,16 +19,16 @@ pub(super) fn quarter(time_ms: i64) -> Quarter {
     time_ms.div_euclid(QUARTER_MS)
 }
 
-/// Before the first: no time that a signal may have lies there.
+/// The quarter hour of a host that was never active; it lies before all valid times.
 const NEVER: i32 = i32::MIN;
 
-/// One host's active quarter hours, exact over the last 32 h; older ones than that are not counted any more. There are
-/// a million of these, so it has 20 bytes.
+/// One host's active quarter hours, exact over the last 32 h; older ones are not counted. There are a million of these
+/// values, so each has 20 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct HostActivity {
     /// The newest active quarter hour, or [`NEVER`].
     latest: i32,
-    /// Bit `n` of the four together, the lowest first, stands for `latest - n`.
+    /// 128 bits, the lowest 32 first: bit `n` stands for the quarter hour `latest - n`.
     recent: [u32; 4],
 }
 
@@ -61,15 +61,16 @@ pub(super) struct FleetActivity {
     active: QuarterCounts,
     /// Hosts by their latest quarter hour.
     latest: BTreeMap<Quarter, u64>,
-    /// Hosts caught up with, by quarter hour of log time.
+    /// Number of hosts that were caught up with, by quarter hour of log time.
     caught_up: QuarterCounts,
-    /// Attempts, by quarter hour: a host's first at a subject in a day.
+    /// Attempts by quarter hour of event time. Only a host's first attempt at a subject in 24 hours counts.
     attempts: QuarterCounts,
-    /// Those heard of more than a day after the fact from hosts that had been caught up with, by quarter hour of log time.
+    /// Attempts that arrived more than a day after their event time from hosts that were caught up with, by quarter
+    /// hour of log time.
     late_attempts: QuarterCounts,
 }
 
-/// Quarter hours that are kept before the newest: a horizon of 30 days and what is looked at beside it.
+/// Quarter hours that are kept before the newest: a horizon of at most 30 days, with a reserve.
 const KEPT: i64 = 45 * 24 * 4;
 
 /// Counts by quarter hour, without gaps.
@@ -88,7 +89,7 @@ impl QuarterCounts {
             self.first = at;
         }
         if at < self.first {
-            // What is older than is kept is not wanted any more.
+            // Older than the counts that are kept.
             if at + KEPT <= newest {
                 return;
             }
@@ -123,7 +124,7 @@ impl QuarterCounts {
 }
 
 impl FleetActivity {
-    /// The host said something at `time_ms`.
+    /// Marks the host as active at `time_ms`.
     pub(super) fn mark(&mut self, host: &mut HostActivity, time_ms: i64) {
         let now = quarter(time_ms);
         match host.latest() {
@@ -151,29 +152,30 @@ impl FleetActivity {
         self.active.add(now);
     }
 
-    /// A host was forgotten. That it was active stays counted: its chance to fail was there.
+    /// Removes a forgotten host from the hosts by latest quarter hour. Its active quarter hours stay counted, since it
+    /// had the chance to fail.
     pub(super) fn forget(&mut self, host: HostActivity) {
         if let Some(latest) = host.latest() {
             decrement(&mut self.latest, latest);
         }
     }
 
-    /// A host has been caught up with at log time `time_ms`.
+    /// Counts a host that was caught up with at log time `time_ms`.
     pub(super) fn mark_caught_up(&mut self, time_ms: i64) {
         self.caught_up.add(quarter(time_ms));
     }
 
-    /// A host has attempted something for the first time in a day.
+    /// Counts an attempt at event time `time_ms`, the first of its host and subject in a day.
     pub(super) fn mark_attempt(&mut self, time_ms: i64) {
         self.attempts.add(quarter(time_ms));
     }
 
-    /// A host that was away brings an attempt of then, at log time `time_ms`.
+    /// Counts an attempt that arrived late, at log time `time_ms`, from a host that was away.
     pub(super) fn mark_late_attempt(&mut self, time_ms: i64) {
         self.late_attempts.add(quarter(time_ms));
     }
 
-    /// When the earliest activity that is still known was.
+    /// The time of the earliest activity that is still counted.
     pub(super) fn first_ms(&self) -> Option<i64> {
         (!self.active.counts.is_empty()).then_some(self.active.first * QUARTER_MS)
     }
@@ -199,12 +201,12 @@ impl FleetActivity {
         self.caught_up.between(from_ms, to_ms)
     }
 
-    /// Attempts heard of late from `from_ms` to `to_ms`, both quarters included.
+    /// Attempts that arrived late from `from_ms` to `to_ms`, both quarters included.
     pub(super) fn late_attempts_between(&self, from_ms: i64, to_ms: i64) -> u64 {
         self.late_attempts.between(from_ms, to_ms)
     }
 
-    /// Forgets what lies before `time_ms`, hosts' latest quarter hours apart.
+    /// Forgets the counts before `time_ms`; the latest quarter hour of each host stays.
     pub(super) fn forget_before(&mut self, time_ms: i64) {
         let first = quarter(time_ms);
         for counts in [&mut self.active, &mut self.caught_up, &mut self.attempts, &mut self.late_attempts] {
@@ -265,7 +267,7 @@ mod tests {
         check(&[1005, 1000, 1002, 1000, 1002, 1005], (3, 1));
         check(&[1000, 1127, 1000], (2, 1));
         check(&[1000, 5000], (2, 1));
-        // Beyond 32 h back nothing is counted any more, so nothing is counted twice.
+        // Activity more than 32 h back is not counted any more, so none is counted twice.
         check(&[1000, 1128, 1000, 999], (2, 1));
     }
 }

@@ -1,4 +1,4 @@
-//! What the Detector answers to questions about its state. An answer only reads, so alerts do not depend on it.
+//! Answers to questions about the state of the Detector. An answer only reads, so alerts do not depend on questions.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(super) fn answer(state: &DetectorState, config: &DetectorConfig, question: &
             Answer::Host(found.map(|host| details(state, heard_since, host)).collect())
         }
         Question::Members(id) => Answer::Members(members(state, id)),
-        // Which files a host has is not in signals; Normalizers know.
+        // Signals do not hold the files of a host; Normalizers answer this question.
         Question::Files(_) => return None,
         Question::Certificates => Answer::Certificates(state.certificates.of_fleet(state.log_time)),
     })
@@ -80,13 +80,13 @@ fn hosts(state: &DetectorState, heard_since: i64, search: &HostSearch) -> HostLi
     HostList { total, hosts: rows.collect() }
 }
 
-/// Failures that counted: of members of incidents, and those that belong to none.
+/// Onsets of all counted failures: of members of incidents, and of hosts that belong to no incident.
 fn onsets(state: &DetectorState) -> impl Iterator<Item = &Onset> {
     let members = state.incidents.all().flat_map(|incident| incident.members.values().map(|member| &member.onset));
     members.chain(state.onsets.values().flat_map(|onsets| onsets.all()))
 }
 
-/// Hosts whose counted failure has the code that `text` is.
+/// Hosts with a counted failure of the code that `text` names.
 fn hosts_of_code(state: &DetectorState, text: &str) -> BTreeSet<HostIndex> {
     let code = parse_hresult(text).map(|code| format!("0x{code:08x}"));
     let Some(code) = code.and_then(|code| state.fleet.strings.find(&code)) else { return BTreeSet::new() };

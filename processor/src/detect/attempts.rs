@@ -1,8 +1,8 @@
-//! How often each update was tried of late: what its failures are held against.
+//! Recent attempts at each subject, with which the failures at an update are compared.
 //!
-//! A new update at which three of three hosts fail is news long before three failures are many for the fleet. How many
-//! hosts have ever succeeded is counted too: a host remembers its last successes alone, and daily definition updates
-//! take the place of all others within a week.
+//! A new update at which three of three hosts fail is news long before three failures are many for the fleet. The
+//! number of hosts that have ever succeeded is counted too: a host remembers its latest successes alone, and daily
+//! definition updates take the place of all others within a week.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use super::strings::StringId;
 pub(super) struct Attempts {
     /// By subject.
     counts: Vec<Recent>,
-    /// Subjects with any.
+    /// Number of subjects with an attempt today or yesterday.
     live: u64,
     /// The newest day with an attempt, which is counted as today.
     day: i64,
@@ -24,15 +24,15 @@ pub(super) struct Attempts {
 struct Recent {
     today: u32,
     yesterday: u32,
-    /// Whether the newest and the day before saw a success.
+    /// Whether any host succeeded on the newest day, and on the day before.
     succeeded: [bool; 2],
     /// Hosts that have succeeded, and have not failed since.
     hosts: u32,
 }
 
 impl Attempts {
-    /// Somebody has tried `subject` at this event time. An attempt of an earlier day than yesterday counts for nothing,
-    /// or a backlog of a week would look like a busy day.
+    /// Counts an attempt at `subject` at this event time. An attempt before yesterday does not count; otherwise a
+    /// backlog of a week would look like a busy day.
     pub(super) fn mark(&mut self, subject: StringId, time: i64, succeeded: bool) {
         let day = time.div_euclid(DAY_MS);
         self.move_to(day);
@@ -48,13 +48,13 @@ impl Attempts {
         self.live += u64::from(is_first);
     }
 
-    /// A host that had not succeeded at `subject` has.
+    /// Counts a host that has succeeded at `subject` for the first time.
     pub(super) fn succeeded_first(&mut self, subject: StringId) {
         let hosts = &mut self.recent(subject).hosts;
         *hosts = hosts.saturating_add(1);
     }
 
-    /// A host that had succeeded at `subject` fails there.
+    /// No longer counts a host that had succeeded at `subject` and fails there now.
     pub(super) fn failed_after_success(&mut self, subject: StringId) {
         let hosts = &mut self.recent(subject).hosts;
         *hosts = hosts.saturating_sub(1);
@@ -104,18 +104,18 @@ impl Attempts {
         self.day = day;
     }
 
-    /// Attempts at a subject within 24 to 48 hours.
+    /// Attempts at a subject today and yesterday, so of the last 24 to 48 hours.
     pub(super) fn at(&self, subject: StringId) -> u64 {
         let recent = self.counts.get(subject as usize).copied().unwrap_or_default();
         u64::from(recent.today) + u64::from(recent.yesterday)
     }
 
-    /// Whether any host succeeded at a subject within 24 to 48 hours.
+    /// Whether any host succeeded at a subject today or yesterday.
     pub(super) fn has_succeeded(&self, subject: StringId) -> bool {
         self.counts.get(subject as usize).is_some_and(|recent| recent.succeeded.contains(&true))
     }
 
-    /// Subjects that were tried at all.
+    /// Number of subjects that were tried today or yesterday.
     pub(super) fn live(&self) -> u64 {
         self.live
     }

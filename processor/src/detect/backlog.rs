@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Fewer hosts behind than one in so many are no backlog of the fleet.
+/// The fleet has a backlog where more than one in this many hosts is behind.
 const BEHIND_SHARE: u64 = 20;
-/// After the last host was caught up with, others that have not been heard of yet may still follow for so long at most.
+/// Longest time that clusters wait after the last host was caught up with, since hosts of the same backlog may follow
+/// that were not heard of yet.
 const SETTLE_MS: i64 = 2 * 60 * 1000;
 /// A backlog that takes longer than this no longer delays alerts.
 const WAIT_MAX_MS: i64 = 60 * 60 * 1000;
@@ -17,7 +18,7 @@ const WAIT_MAX_MS: i64 = 60 * 60 * 1000;
 pub(super) struct Backlog {
     /// Hosts that are behind.
     behind: u64,
-    /// Log time at which the first of them was heard of; none without a backlog.
+    /// Log time at which the first host fell behind; `None` without a backlog.
     since: Option<i64>,
     /// Log time at which a host was last caught up with or found behind.
     moved: i64,
@@ -46,13 +47,13 @@ impl Backlog {
     pub(super) fn is_read(&self, hosts: usize, now: i64) -> bool {
         let Some(since) = self.since else { return false };
         let many = self.behind * BEHIND_SHARE > hosts as u64;
-        // As many more may follow as long as the backlog took so far, up to a bound.
+        // More hosts may follow for as long as the backlog took so far, up to a bound.
         let settle = (self.moved - since).clamp(0, SETTLE_MS);
-        // Log time that went back may leave both times in the future; such a backlog is none.
+        // Log time may have gone back and left both times in the future; they count as no backlog.
         (0..WAIT_MAX_MS).contains(&(now - since)) && (many || (0..settle).contains(&(now - self.moved)))
     }
 
-    /// True once after a backlog has been read: what it told of the past is then to be judged as a whole.
+    /// True once after a backlog has been read: the past that it brought is then judged as a whole.
     pub(super) fn has_ended(&mut self, hosts: usize, now: i64) -> bool {
         if self.since.is_none() || self.is_read(hosts, now) {
             return false;

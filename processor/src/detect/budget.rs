@@ -1,12 +1,13 @@
-//! The memory budget of the Detector: what gives way when made-up hosts, updates and names use it up.
+//! The memory budget of the Detector: what is forgotten when made-up hosts, updates and names use the budget up.
 //!
-//! Memory is computed from what the state holds, never asked of an allocator, and whoever gives way is chosen by log time
-//! and numbers in the state. So a replay forgets the same hosts at the same signals, whatever restarts lie between.
+//! Memory is computed from the contents of the state and never asked of an allocator, and the hosts to forget are
+//! chosen by log time and numbers in the state. So a replay forgets the same hosts at the same signals, whatever
+//! restarts lie between.
 //!
-//! Strings that nothing refers to go first: names of updates that were tried once by a host that has tried others since.
-//! Then hosts, a sixteenth of them at once, so that a full memory costs little for each signal. The order of hosts is that
-//! of `fleet::HostWorth`. Whoever makes up hosts so drives out other new hosts, but none that is known for a
-//! day and still heard of; the inventory and the limit on new hosts of the Normalizer are what keeps made-up hosts out.
+//! Strings that nothing refers to go first: names of updates that were tried once by a host that has tried others
+//! since. Then hosts go, a sixteenth of them at once, so that a full memory costs little for each signal. The order of
+//! hosts is that of `fleet::HostWorth`: made-up hosts displace other new hosts, but none that is known for a day and
+//! still heard of. The inventory and the limit on new hosts of the Normalizer keep made-up hosts out.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ use super::incident::Incident;
 use super::onset::Onset;
 use super::{Detector, DetectorCounts, DetectorState};
 
-/// Memory of an onset in its map, which is also that of a member of an incident.
+/// Estimated memory of an onset in its map; a member of an incident takes as much.
 pub(super) const ONSET_BYTES: u64 = 160;
 
 /// The memory that the state may take.
@@ -25,21 +26,22 @@ pub(super) fn bytes_max(config: &DetectorConfig) -> u64 {
     (config.limits.memory_mib_max as u64 * 1024 * 1024).max(BYTES_MIN)
 }
 
-/// Less than this is no budget: an empty Detector and one large signal must fit.
+/// Smallest budget: an empty Detector and one large signal must fit.
 const BYTES_MIN: u64 = 4 * 1024 * 1024;
 
-/// When memory, hosts or strings are too many, this part of the bound is made free.
+/// When memory, hosts or strings reach a bound, one part in this many of the bound is freed.
 const MADE_FREE: usize = 16;
-/// Strings are too many when fewer than this part of the bound is free: one signal can bring a hundred.
+/// Strings are freed when less than one part in this many of the bound is left, since one signal can bring a hundred
+/// strings.
 const STRINGS_SPARE: usize = 64;
 
 impl DetectorState {
-    /// Memory of the state, as far as it can be told from what is in it.
+    /// Estimated memory of the state, computed from its contents.
     pub(super) fn bytes(&self) -> u64 {
         self.fleet.bytes() + self.certificates.bytes() + self.bytes_beside
     }
 
-    /// Counts the onsets and the members of incidents.
+    /// Counts the memory of onsets and of members of incidents.
     pub(super) fn weigh_beside(&mut self) {
         let onsets: usize = self.onsets.values().map(Onsets::len).sum();
         let members: usize = self.incidents.all().map(|incident| incident.members.len()).sum();
@@ -73,7 +75,7 @@ impl DetectorState {
 }
 
 impl Detector {
-    /// Makes room for a signal of the host `id` where there is none.
+    /// Makes room for a signal of the host `id`, where there is none.
     pub(super) fn stay_in_budget(&mut self, id: &str) {
         let limits = self.config.limits;
         let bytes_max = bytes_max(&self.config);
@@ -105,7 +107,8 @@ impl Detector {
     }
 }
 
-/// What is twice of what was told before, in words that say what to do: an attack fills no log.
+/// Notices about counts that have doubled since the last notice, with the remedy. So an attack cannot fill the log of
+/// the process.
 pub(super) fn take_notices(now: DetectorCounts, told: &mut DetectorCounts) -> Vec<String> {
     let rows = [
         (

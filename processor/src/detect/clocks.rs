@@ -1,18 +1,18 @@
 //! Log time of the Detector: of each partition of `wulog.raw`, and of all of them together.
 //!
-//! Signals are written by processors, but a peer that may write the topic can forge a tick of any partition and any time. A
-//! time far ahead would make all failures late and forget the onsets of the week. So a signal's log time is judged as a raw
-//! record's is, a new partition cannot begin far ahead of the known ones, and partitions that a tick says there are not
-//! are forgotten with their times.
+//! Processors write signals, but a peer with write access to the topic can forge a tick of any partition and any time.
+//! A time far ahead would make all failures late and forget the onsets of the week. So a signal's log time is judged
+//! like a raw record's, a new partition cannot begin far ahead of the known ones, and partitions beyond the number that
+//! a tick states are forgotten with their times.
 
 use wulog_schemas::signal::{FactRef, SignalRef};
 
 use super::Detector;
 use crate::log_time::{self, LogClock, Said, Step, Verdict};
 
-/// A signal's log time goes so far without confirmation, as a raw record's does.
+/// How far a signal's log time is believed without confirmation, as for a raw record.
 const STEP: Step = Step::both(6 * 60 * 60 * 1000);
-/// Partitions that a raw topic can have; a record that claims more is not ours.
+/// Most partitions of a raw topic; a tick that claims more is forged or damaged.
 const PARTITIONS_MAX: i32 = 100_000;
 
 impl Detector {
@@ -29,7 +29,7 @@ impl Detector {
         }
     }
 
-    /// Takes a signal's log time, as far as it is believed, and gives the log time of the signal itself.
+    /// Takes the log time of a signal, as far as it is believed, and returns the log time at which the signal counts.
     pub(super) fn log_time(&mut self, signal: &SignalRef<'_>) -> i64 {
         let partition = signal.raw.partition;
         let hosts = self.state.fleet.hosts_known();
@@ -42,7 +42,7 @@ impl Detector {
             FactRef::Tick(_) | FactRef::Config(_) | FactRef::Handling(_) => ("", None),
         };
         let said = Said { timestamp_ms: signal.log_time, host, stated_ms };
-        // A partition that there cannot be has no clock.
+        // A partition that does not exist has no clock.
         if !(0..self.state.partition_count.unwrap_or(PARTITIONS_MAX)).contains(&partition) {
             return self.state.log_time;
         }
@@ -61,7 +61,7 @@ impl Detector {
         time
     }
 
-    /// Takes all times back to what the partitions have reached.
+    /// Takes all times back to the greatest log time that a partition has reached.
     fn go_back(&mut self) {
         let latest = self.state.partitions.values().map(LogClock::now_ms).max().unwrap_or(0);
         self.state.log_time = latest;
@@ -69,7 +69,7 @@ impl Detector {
         self.state.silence_looked_at = self.state.silence_looked_at.min(latest);
     }
 
-    /// The least log time over all raw partitions; none before each has been heard of.
+    /// The least log time over all raw partitions; `None` before each of them has been heard of.
     pub(super) fn clock(&self) -> Option<i64> {
         let count = self.state.partition_count?;
         let known = self.state.partitions.range(0..count);

@@ -106,7 +106,7 @@ pub struct CertificateWarnings {
 /// What is wrong with a configuration, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
-    /// Place of the rule in `rules`, where it is one's.
+    /// Place in `rules` of the rule at fault; `None` for a key of `[detector]` itself.
     pub rule: Option<usize>,
     /// The key, in `[detector]` or in the rule.
     pub key: String,
@@ -192,7 +192,7 @@ impl Default for Limits {
 }
 
 impl DetectorConfig {
-    /// Why these numbers can't be used, in words for the operator.
+    /// Checks that the values can be used; the error explains a wrong one to the operator.
     ///
     /// # Errors
     /// Names the first key whose value makes no sense.

@@ -1,5 +1,4 @@
-//! Sets of dimension values, each held once however many hosts have it: what a fleet's administrators call a kind of
-//! machine. A million hosts have some thousands of them.
+//! Sets of dimension values, each held once however many hosts have it. A million hosts have some thousands of sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +12,8 @@ pub(super) type Pair = (StringId, StringId);
 /// The number of a set; number 0 is the empty one.
 pub(super) type SetId = u32;
 
-/// Memory of a set beside its pairs, which stand in the list and in the index: measured by `tests/memory_detector.rs`.
+/// Estimated memory of a set without its pairs, and of a pair, which is in the list and in the index;
+/// `tests/memory_detector.rs` measures both.
 const SET_BYTES: u64 = 128;
 const PAIR_BYTES: u64 = 16;
 
@@ -25,14 +25,14 @@ pub(super) struct DimensionSets {
     by_pairs: BTreeMap<Box<[Pair]>, SetId>,
     /// Sets that no host has, to be used again; the least first.
     free: BTreeSet<SetId>,
-    /// Pairs of all sets.
+    /// Number of pairs of all sets.
     pair_count: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Set {
     pairs: Box<[Pair]>,
-    /// Hosts that have it.
+    /// Number of hosts that have the set.
     hosts: u32,
 }
 
@@ -40,7 +40,7 @@ impl From<Vec<Set>> for DimensionSets {
     fn from(sets: Vec<Set>) -> DimensionSets {
         let numbered = || (0..).zip(&sets).skip(1);
         let by_pairs = numbered().filter(|(_, set)| set.hosts > 0).map(|(id, set)| (set.pairs.clone(), id)).collect();
-        // The order in which they fell free is not in a snapshot, so it must not matter: the least number goes first.
+        // A snapshot does not hold the order in which numbers became free, so the least number is used first.
         let free = numbered().filter(|(_, set)| set.hosts == 0).map(|(id, _)| id).collect();
         let pair_count = sets.iter().map(|set| set.pairs.len() as u64).sum();
         DimensionSets { sets, by_pairs, free, pair_count }
@@ -58,7 +58,7 @@ impl DimensionSets {
         DimensionSets::from(vec![Set::default()])
     }
 
-    /// Memory that they take, as far as it can be told from what they are.
+    /// Estimated memory of the sets.
     pub(super) fn bytes(&self) -> u64 {
         self.sets.len() as u64 * SET_BYTES + self.pair_count * PAIR_BYTES
     }
@@ -78,7 +78,7 @@ impl DimensionSets {
         self.sets.get(id as usize).map_or(&[], |set| &set.pairs)
     }
 
-    /// Hosts that have a value, and hosts of which its dimension is known.
+    /// Number of hosts that have a value, and of hosts with any value of its dimension.
     pub(super) fn hosts_with(&self, pair: Pair) -> (u64, u64) {
         let (mut with, mut known) = (0, 0);
         for set in &self.sets {
@@ -95,12 +95,12 @@ impl DimensionSets {
         self.sets.iter().filter(|set| set.hosts > 0).flat_map(|set| set.pairs.iter().map(|(name, _)| *name))
     }
 
-    /// Numbers are below this.
+    /// All numbers are below this one.
     pub(super) fn len(&self) -> usize {
         self.sets.len()
     }
 
-    /// The number of `pairs` for a host that had set `before`.
+    /// Moves a host from set `before` to the set of `pairs`, and returns the number of this set.
     pub(super) fn change(&mut self, before: SetId, pairs: &[Pair]) -> SetId {
         if *pairs == *self.pairs(before) {
             return before;
@@ -110,7 +110,7 @@ impl DimensionSets {
         id
     }
 
-    /// Gives back the memory of numbers at the end that no host has.
+    /// Frees the memory of numbers at the end that no host has.
     pub(super) fn trim(&mut self) {
         while self.sets.len() > 1 && self.sets.last().is_some_and(|set| set.hosts == 0) {
             self.sets.pop();

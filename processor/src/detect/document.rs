@@ -1,4 +1,4 @@
-//! An incident as a document: all numbers are computed here, at the moment of a transition, and nowhere else.
+//! The document of an incident: all its numbers are computed here, at a transition, and nowhere else.
 
 use std::collections::BTreeMap;
 
@@ -23,19 +23,19 @@ const EXEMPLARS_MAX: usize = 10;
 const SILENT_NAMES_MAX: usize = 50;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
-/// What a document is written with.
+/// The inputs of a document besides the incident and its comparison.
 pub(super) struct Context<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) certificates: &'a Certificates,
     pub(super) config: &'a DetectorConfig,
     pub(super) provenance: &'a Provenance,
-    /// Host names in a document.
+    /// Limit of host names.
     pub(super) names_max: usize,
     /// Log time.
     pub(super) now: i64,
 }
 
-/// Writes the next document of `incident`, and notes in it what has been said.
+/// Writes the next document of `incident`, and notes its number, time and hosts in the incident.
 pub(super) fn write(
     incident: &mut Incident,
     transition: Transition,
@@ -222,7 +222,8 @@ fn evidence(incident: &Incident, fleet: &Fleet) -> Evidence {
     }
 }
 
-/// Points for reach, speed and a single cause. The thresholds are a first opinion; operators set theirs in rules.
+/// The severity by reach and speed; a common factor only adds a reason. The thresholds are a first opinion; operators
+/// set their own in rules.
 fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&Factor>) -> Severity {
     let mut reasons = vec![format!("{} of the active hosts are affected", percent(hosts.share_of_active))];
     let mut level = match hosts.share_of_active {
@@ -267,8 +268,8 @@ fn severity(incident: &Incident, hosts: &Hosts, growth: &Growth, first: Option<&
     Severity { level, reasons }
 }
 
-/// One sentence: who fails at what, how many of those that could have failed, and how everybody else fares.
-/// `is_certificate` says that a certificate is the cause, which a sentence of its own names.
+/// One sentence: who fails at what, how many of the hosts that could have failed, and how the other hosts fare.
+/// `is_certificate` says that a certificate is the cause, which another sentence names.
 fn summary(
     incident: &Incident,
     hosts: &Hosts,
@@ -334,7 +335,7 @@ fn summary(
     format!("{who} {does} with {code} since {since} UTC{others} ({total}).{unread}")
 }
 
-/// What the hosts tried when they failed, with how many did.
+/// The operations at which members failed, with the number of members.
 fn operations<'a>(incident: &Incident, fleet: &'a Fleet) -> BTreeMap<&'a str, u64> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for member in incident.members.values() {
@@ -349,7 +350,7 @@ fn most<'a>(operations: &BTreeMap<&'a str, u64>) -> Option<&'a str> {
     operations.iter().max_by_key(|(name, hosts)| (**hosts, std::cmp::Reverse(**name))).map(|(name, _)| *name)
 }
 
-/// What most of the hosts tried to do with an update, as a verb; `None` where all of them only scanned.
+/// The verb for the operation with an update at which most members failed; `None` where all of them only scanned.
 fn verb_of_update(operations: &BTreeMap<&str, u64>) -> Option<&'static str> {
     let mut of_update = operations.clone();
     let scanned = of_update.remove("scan").is_some();

@@ -5,10 +5,11 @@ use wulog_schemas::alert::Alert;
 
 use crate::bounds;
 
-/// Fewer names than this are not cut further: then something else is too long.
+/// Host names are not cut below this number: something else is too long then.
 const NAMES_MIN: usize = 16;
 
-/// The document as JSON of at most `bytes_max`. Names of hosts go first, since a command in the document lists all of them.
+/// The document as JSON of at most `bytes_max`. Names of hosts are cut first, since a command in the document lists all
+/// of them.
 pub(super) fn to_json(alert: &Alert, bytes_max: usize) -> Vec<u8> {
     let whole = json(alert);
     if whole.len() <= bytes_max {

@@ -17,23 +17,26 @@ use super::significance::{Cluster, Significance};
 use super::stats::{gamma_poisson_tail, hypergeometric_tail, rounded};
 use super::strings::StringId;
 
-/// How far back a slow cause is looked for.
+/// Windows of the test for a slow cause, [`Onsets::judge_slow`].
 const SLOW_WINDOWS_MS: [i64; 2] = [3 * DAY_MS, 7 * DAY_MS];
-/// A slow cause needs so many hosts ...
+/// Least number of hosts with the shared value for a slow cause; `min_hosts` where it is larger.
 const SLOW_HOSTS_MIN: u64 = 8;
-/// ... of which this share has the value: kinds of hosts that fail twice as often as others do not reach it ...
+/// Least share of the newly failing hosts with a known value that must have the shared value. A kind of host that fails
+/// twice as often as other kinds does not reach this share.
 const SLOW_SHARE_MIN: f64 = 0.75;
-/// ... and its probability by chance, times the dimensions and windows looked at, is below this: every failure of every
-/// day is one more look.
+/// Significance level of a slow cause, for the hypergeometric p-value times the number of values and windows. The level
+/// is low, since the test is repeated at each newly failing host.
 const SLOW_P_MAX: f64 = 1e-7;
-/// At an update at which nobody has succeeded, so many hosts for each one of the least number must fail ...
+/// At an update at which no host has succeeded, at least this many times `min_hosts` hosts must newly fail that were
+/// active more than a day before their first failure ...
 const NO_SUCCESS_FACTOR: f64 = 1.6;
-/// ... and this share of them must have been active a day before they began to: else it is an update that only hosts
-/// want which were broken before, and are heard of one after another.
+/// ... and they must be at least this share of the hosts that newly fail there. Otherwise the update may be one that
+/// only broken hosts want, and the Detector merely hears of one broken host after another.
 const NO_SUCCESS_KNOWN_MIN: f64 = 0.75;
-/// On the first day that is known of a fleet, so many times the least number of hosts must fail at an update.
+/// At least this many times `min_hosts` hosts must newly fail at one update while most of the known activity of the
+/// fleet lies within the last day.
 const FIRST_DAY_FACTOR: u64 = 2;
-/// A fleet in which more hosts than this fail by chance in a week is too noisy to be looked at in this way.
+/// Onsets in a window beyond which the test for a slow cause is skipped, since the fleet is too noisy for the test.
 const SLOW_ONSETS_MAX: usize = 2_000;
 
 /// The onsets of one family that belong to no incident, by time.
@@ -48,17 +51,17 @@ impl Onsets {
         }
     }
 
-    /// How many there are.
+    /// Number of onsets.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// All of them.
+    /// All onsets, by time.
     pub(super) fn all(&self) -> impl Iterator<Item = &Onset> {
         self.0.values()
     }
 
-    /// Forgets the onsets of hosts that are forgotten.
+    /// Forgets the onsets of forgotten hosts.
     pub(super) fn forget_hosts(&mut self, hosts: &BTreeSet<HostIndex>) {
         self.0.retain(|(_, host), _| !hosts.contains(host));
     }
@@ -76,8 +79,8 @@ impl Onsets {
             .map(|(_, onset)| onset)
     }
 
-    /// Whether the onset at `time` makes a cluster, looking at the windows that end at it and at the latest onset
-    /// within a day after it (it may have come out of order). Takes the hosts of the cluster out.
+    /// Searches for a cluster around the onset at `time`, and takes the onsets of the cluster out. The windows end at
+    /// `time` and at the latest onset within a day after it, since the onset may have arrived out of order.
     pub(super) fn cluster_at(&mut self, time: i64, view: FleetView<'_>) -> Option<Cluster> {
         let FleetView { fleet, config, .. } = view;
         let latest = self.within(time, time + DAY_MS).last().map_or(time, |onset| onset.time);
@@ -98,7 +101,8 @@ impl Onsets {
                 let (significance, core) = self.judge_subject(subject, end, view)?;
                 Some((end, significance, core))
             });
-        // Prefer a cluster significant by size alone; else return the first borderline one, which then needs a shared cause.
+        // Prefer a cluster significant by size alone; else return the first borderline one, which then needs a shared
+        // cause.
         let mut doubtful = None;
         let clear = by_number.chain(by_subject).find(|found| {
             let convinces = found.1.convinces();
@@ -116,8 +120,11 @@ impl Onsets {
         }
     }
 
-    /// Hosts that newly fail over days and nearly all have a value that the fleet does not: a cause that strikes three
-    /// hosts a day is not many in any day, but its hosts are alike.
+    /// Tests for a slow cause: hosts that newly fail over days and nearly all share a value that is rarer in the fleet.
+    /// A cause that makes three hosts a day fail is not significant by number on any day, but its hosts are alike.
+    ///
+    /// The p-value is a hypergeometric tail, times the number of values and windows that are tested: the probability
+    /// that so many of the newly failing hosts have the value if they are drawn from the fleet at random.
     fn judge_slow(&self, time: i64, fleet: &Fleet, hosts_min: u64) -> Option<(Significance, Vec<Onset>)> {
         let hosts_min = SLOW_HOSTS_MIN.max(hosts_min);
         let host = self.within(time - 1, time).next()?.host;
@@ -165,11 +172,13 @@ impl Onsets {
         None
     }
 
-    /// Hosts that newly fail at one update, against all attempts at it: what the fleet's failures at any update predict
-    /// for so many attempts. A day is looked at.
+    /// Tests the number of hosts that newly fail at one update within a day, per attempt at this update. The expected
+    /// number comes from the failures and attempts at all other subjects within the horizon; where the update failed
+    /// before the last day, from the update's own rate of failing hosts too, and the larger p-value counts.
     fn judge_subject(&self, subject: StringId, end: i64, view: FleetView<'_>) -> Option<(Significance, Vec<Onset>)> {
         let FleetView { fleet, config, .. } = view;
-        // Of other subjects nobody says when they succeed.
+        // Only updates: a success at a server or file is reported only where it ends a failure, so it is missing in the
+        // attempts.
         if !fleet.strings.text(subject).starts_with("update:") {
             return None;
         }
@@ -192,25 +201,26 @@ impl Onsets {
         }
         let others = self.within(begin, end).filter(|onset| onset.subject != subject).count() as u64;
         let attempts = fleet.activity.attempts_between(begin, end).saturating_sub(fleet.attempts.at(subject));
-        // Before some attempts have come to something, nobody knows that they do.
+        // With fewer attempts at other subjects, the failure rate of the fleet is unknown.
         if (attempts as f64) < TELLING_CHANCE {
             return None;
         }
         let here = Rate { hosts: seen, chance: fleet.attempts.at(subject).max(seen) as f64 };
         let by_others = predict(here, Rate { hosts: others, chance: attempts as f64 }, config);
-        // One that has failed before, here and there, does so at its own rate a day.
+        // The rate of an update that failed before is in hosts a day, so at least one day before the last one must be
+        // known.
         let known_from = fleet.activity.first_ms().unwrap_or(begin).max(begin);
         let days = (from - known_from) as f64 / DAY_MS as f64;
         if before > 0 && days < 1.0 {
             return None;
         }
-        // On the first day of a fleet nobody knows which failures are new: a few hosts may have failed there for weeks.
+        // On the first day of a fleet, new failures cannot be told from old ones: some hosts may have failed for weeks.
         let is_first_day = fleet.activity.quarters_between(begin, from) < fleet.activity.quarters_between(from, end);
         if is_first_day && seen < FIRST_DAY_FACTOR * config.min_hosts {
             return None;
         }
         let by_itself = if before > 0 { gamma_poisson_tail(seen, before as f64, days, 1.0) } else { 0.0 };
-        // Each update that is tried is one more that could stand out by chance.
+        // Bonferroni correction: each subject that was tried today or yesterday is one more test.
         let alpha = config.alpha / fleet.attempts.live().max(1) as f64;
         let significance = Significance {
             method: Method::SameUpdate,
@@ -227,6 +237,7 @@ impl Onsets {
         (significance.p_well_kept < significance.alpha).then_some((significance, core))
     }
 
+    /// Tests the number of newly failing hosts in the window of `window_secs` that ends at `end`.
     fn judge_window(&self, end: i64, window_secs: u64, view: FleetView<'_>) -> Option<Significance> {
         let config = view.config;
         let from = end - secs_to_ms(window_secs);
@@ -238,7 +249,8 @@ impl Onsets {
         if significance.p_well_kept >= significance.alpha {
             return None;
         }
-        // Only hosts that still fail are news. They are counted where all together stand out, since this asks each host.
+        // Only hosts that still fail count. This question is asked of each host, so it follows the quicker test of all
+        // onsets.
         let failing = self.still_failing(from, end, view.fleet);
         if failing < config.min_hosts {
             return None;
@@ -247,12 +259,14 @@ impl Onsets {
         (significance.p_well_kept < significance.alpha).then_some(significance)
     }
 
-    /// Onsets after `from` up to `to` of hosts that have not recovered since.
+    /// Number of onsets after `from` up to `to` whose hosts still fail.
     fn still_failing(&self, from: i64, to: i64, fleet: &Fleet) -> u64 {
         self.within(from, to).filter(|onset| onset.still_fails(fleet)).count() as u64
     }
 
-    /// The floor for small fleets, where a day's window is all that there is.
+    /// Tests whether the hosts that newly failed within a day and still fail are the share `small_fleet_share` of the
+    /// active hosts. A small fleet has too few hosts for a number to be significant at `alpha`, so `small_fleet_alpha`
+    /// applies.
     fn judge_share(&self, end: i64, view: FleetView<'_>) -> Option<Significance> {
         let FleetView { fleet, config, .. } = view;
         let from = end - DAY_MS;
@@ -262,33 +276,38 @@ impl Onsets {
         enough.then(|| self.compare(seen, from, end, Method::SmallFleet, view))
     }
 
-    /// Compares with the week before the window and what is believed of any fleet.
+    /// The significance of `seen` newly failing hosts after `from` up to `end`. The p-value is the probability of at
+    /// least so many, predicted from the prior and from the onsets within the horizon before the window, see
+    /// [`predict`]. The prediction is made per active quarter hour and per attempt, and the larger p-value counts.
     pub(super) fn compare(&self, seen: u64, from: i64, end: i64, method: Method, view: FleetView<'_>) -> Significance {
         let FleetView { fleet, config, .. } = view;
         let begin = end - secs_to_ms(config.horizon_secs);
-        // Hosts heard of late had a week to fail, not the window: so had all those that were caught up with meanwhile, and
-        // who was away brings all that was tried then.
+        // A failure that arrived late may have begun at any time of the horizon, not only in the window. So where the
+        // range has a late onset, its exposure also counts the hosts that were caught up with in it, at
+        // `catch_up_active_quarter_hours` each, and the attempts that arrived late in it.
         let exposure = |from, to| {
             let late = self.within(from, to).any(|onset| onset.late);
             let caught_up = fleet.activity.caught_up_between(from, to) as f64 * config.catch_up_active_quarter_hours;
             let backlog = if late { caught_up + fleet.activity.late_attempts_between(from, to) as f64 } else { 0.0 };
             fleet.activity.quarters_between(from, to) as f64 + backlog
         };
-        // The quarter in which the window begins belongs to the window alone.
+        // - 15 minutes, since activity is counted by quarter hour, and the window already counts the one that holds
+        // `from`.
         let history_end = from - 15 * 60 * 1000;
         let history_hosts = self.within(begin, history_end).count() as u64;
         let rate = |hosts, chance| Rate { hosts, chance };
-        // A host that failed was active, even where no activity was counted.
+        // Each host that failed was active, even where no activity was counted.
         let chance = exposure(from, end).max(seen as f64);
-        // On a Patch Tuesday a scan brings several updates, each of which may fail: a number of hosts must be improbable by
-        // both counts of chances.
+        // On a Patch Tuesday a scan brings several updates, each of which may fail. So the number of hosts must be
+        // improbable per active quarter hour and per attempt. A backlog raises the attempts by the same factor as the
+        // exposure.
         let tried = |from, to| fleet.activity.attempts_between(from, to) as f64;
         let tried_now = tried(from, end).max(seen as f64) * exposure(from, end)
             / (fleet.activity.quarters_between(from, end) as f64).max(1.0);
         let by_attempts = predict(rate(seen, tried_now), rate(history_hosts, tried(begin, history_end)), config);
         let by_activity = predict(rate(seen, chance), rate(history_hosts, exposure(begin, history_end)), config);
         let prediction = by_activity.or(by_attempts);
-        // Each newly failing host is one more look: a large fleet would else be woken by chance alone.
+        // Bonferroni correction: each newly failing host is one more test, so `alpha` is divided by the onsets a day.
         let looks = (history_hosts as f64 * DAY_MS as f64 / (end - begin) as f64).max(1.0);
         let alpha = if method == Method::SmallFleet { config.small_fleet_alpha } else { config.alpha / looks };
         Significance {
@@ -305,8 +324,8 @@ impl Onsets {
         }
     }
 
-    /// The stretch of the window that stands out most, which is when the outbreak began: whoever failed in the window
-    /// before it is a bystander, and stays one whatever the order in which records come.
+    /// Moves the start of a significant window to the onset that gives the smallest p-value, which is when the outbreak
+    /// began. Hosts that failed in the window before this start are bystanders, in whatever order records arrive.
     fn narrow(&self, significance: Significance, end: i64, view: FleetView<'_>) -> (Significance, Vec<Onset>) {
         let config = view.config;
         let in_window = self.within(end - secs_to_ms(significance.window_secs), end);
@@ -324,9 +343,11 @@ impl Onsets {
         }
     }
 
-    /// The core of a cluster, and who failed at the same subjects in the day before: a short window is often the
-    /// first to be sure, and the outbreak began before it. An update that is rolled out ring by ring began to fail days
-    /// before: where fewer hosts failed at a subject then than now, they are its beginning.
+    /// Takes out the core of a cluster and the earlier onsets that belong to it. A short window is often the first to
+    /// be significant, and the outbreak began before it: so the onsets of the last day at the core's subjects belong to
+    /// it. An update that is rolled out ring by ring began to fail days before: where fewer hosts, or as many, failed
+    /// at a subject earlier in the horizon than in the core, and the core has at least `min_hosts` there, those onsets
+    /// belong to it too.
     pub(super) fn take(
         &mut self,
         significance: Significance,
@@ -354,12 +375,12 @@ impl Onsets {
         Cluster { significance, onsets }
     }
 
-    /// Takes out the onset of a host at that time.
+    /// Takes out the onset of `host` at `time`.
     pub(super) fn take_one(&mut self, time: i64, host: HostIndex) -> Option<Onset> {
         self.0.remove(&(time, host))
     }
 
-    /// A cluster of just these.
+    /// Takes out exactly `onsets`, as a cluster.
     pub(super) fn take_exactly(&mut self, significance: Significance, onsets: &[Onset]) -> Cluster {
         let onsets = onsets.iter().filter_map(|onset| self.0.remove(&(onset.time, onset.host))).collect();
         Cluster { significance, onsets }

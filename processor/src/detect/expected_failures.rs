@@ -1,16 +1,17 @@
-//! The expected number of newly failing hosts, from a prior belief and the fleet's own history.
+//! The expected number of newly failing hosts, from a prior and the fleet's own history.
 //!
-//! Most fleets are well kept; some fail at one scan in thirty and nobody minds. The first hours of a fleet do not show
-//! its kind, so the prior is a mixture of a well-kept and a badly kept fleet, and the fleet's own history weighs the two.
-//! After some hundred quiet quarter hours the weight of the badly kept fleet is negligible. Until then a cluster must be
-//! improbable under both. This needs no fixed learning period.
+//! Most fleets are well kept; in some, one scan in thirty fails and nobody minds. The first hours of a fleet do not
+//! show its kind, so the prior is a mixture of a well-kept and a badly kept fleet, and the likelihood of the fleet's
+//! own history weighs the two. After some hundred quiet quarter hours the weight of the badly kept fleet is negligible.
+//! Until then a cluster must be improbable under both. So no learning period of a fixed length is necessary.
 
 use super::config::DetectorConfig;
 use super::stats::{gamma_poisson_tail, ln_gamma_poisson};
 
-/// Chances to fail after which a badly kept fleet can be told from a well-kept one.
+/// Chances to fail (active quarter hours, or attempts) after which the history tells a badly kept fleet from a
+/// well-kept one.
 pub(super) const TELLING_CHANCE: f64 = 100.0;
-/// In a badly kept fleet, 3 hosts newly fail in 100 active quarter hours.
+/// Prior of a badly kept fleet: 3 newly failing hosts in 100 chances to fail.
 const BADLY_KEPT: (f64, f64) = (3.0, TELLING_CHANCE);
 
 /// Newly failing hosts, and their chances to fail: active quarter hours, or attempts.
@@ -44,7 +45,7 @@ impl Prediction {
 /// The prediction for `seen`, given `history`.
 pub(super) fn predict(seen: Rate, history: Rate, config: &DetectorConfig) -> Prediction {
     let well_kept = (config.prior_hosts, config.prior_active_quarter_hours);
-    // A host that failed had a chance to, whatever the books say.
+    // Each host that failed had a chance to fail, even where none was counted.
     let before = history.chance.max(history.hosts as f64);
     let likelihood = |(events, exposure)| ln_gamma_poisson(history.hosts, events, exposure, before);
     let odds = config.badly_kept_share / (1.0 - config.badly_kept_share)

@@ -1,14 +1,17 @@
-//! What affected hosts have in common and healthy ones do not.
+//! Factors: values that affected hosts share and healthy hosts do not.
 //!
-//! Healthy hosts are those active since a day before the onset that fail at nothing of the incident's families and are
-//! not newly failing at anything else. For a dimension of hosts (WSUS server, build, label) all of them are compared;
-//! for a caller, those whose callers are known; for an update, only those that succeeded at some update meanwhile or
-//! at this one at any time, since a host that tried nothing proves nothing. An update that nobody else tried is the carrier of the cause as
-//! easily as the cause: it comes after any host dimension that stands out. A factor that makes no difference among the
-//! hosts that have the first one comes last and says so. Probabilities are exact; what counts as standing out takes
-//! into account how many dimensions were looked at, so that scattered hosts get no cause by chance.
+//! Healthy hosts are active since a day before the onset, fail at nothing of the incident's families and are not newly
+//! failing at anything else. For a dimension of hosts (WSUS server, build, label), all hosts with a known value are
+//! compared; for a caller, the hosts whose callers are known. For an update, only the healthy hosts are compared that
+//! succeeded at some update since a day before the onset, or at this update at any time: a host that tried nothing
+//! proves nothing. Updates come after the host values that nearly all affected hosts share, since an update may carry
+//! the cause without being the cause, see `order`. A factor that makes no difference among the hosts with the first
+//! factor comes last and names the first.
 //!
-//! Hosts are counted by their sets of dimensions, once over the fleet: a document costs some ten milliseconds at a
+//! P-values are exact hypergeometric tails. They are multiplied by the number of dimensions that are tested (Bonferroni
+//! correction), so that hosts with nothing in common get no factor by chance.
+//!
+//! Hosts are counted by their sets of dimensions, once over the fleet: a document costs about ten milliseconds at a
 //! million hosts.
 
 use std::cmp::Ordering;
@@ -31,20 +34,23 @@ use super::tally::{Tally, Value, subjects_of};
 
 /// Factors listed in a document.
 const FACTORS_MAX: usize = 8;
-/// Of the affected hosts, this share must have a value for it to be listed.
+/// Least share of the affected hosts that must have a value, for the value to be listed.
 const COVERAGE_MIN: f64 = 0.3;
-/// A value that this share of the affected have explains them; a lesser one leaves the rest to a second cause.
+/// A value that this share of the affected hosts have explains the incident; a smaller share leaves room for a second
+/// cause.
 const EXPLAINS_MIN: f64 = 0.8;
-/// Affected hosts must have it this much more often than healthy ones.
+/// Affected hosts must have the value this many times as often as healthy hosts.
 const LIFT_MIN: f64 = 1.5;
-/// A value that this share of the healthy have too can't stand out, so looking at it costs no certainty.
+/// A value that this share of the healthy hosts have cannot stand out. The value is not counted as a test, so that no
+/// other p-value becomes larger.
 const COMMONPLACE: f64 = 0.95;
-/// A WSUS server that all affected hosts have is listed up to this probability.
+/// Largest p-value at which a WSUS server that all affected hosts have is listed.
 const SUSPECT_P_MAX: f64 = 0.05;
-/// A cause keeps other hosts out of an incident, so it must be beyond doubt.
+/// Least number of affected hosts with a known value, and largest p-value, of a clear cause. The limits are strict,
+/// since a clear cause keeps other hosts out of the incident.
 pub(super) const CAUSE_HOSTS_MIN: u64 = 10;
 const CAUSE_P_MAX: f64 = 1e-6;
-/// Both parts of a split must be explained so well.
+/// Largest p-value of the factor that explains a part of an incident; both parts of a split need such a factor.
 const SPLIT_P_MAX: f64 = 1e-3;
 /// The comparison of an incident's hosts with the healthy ones.
 pub(super) struct Comparison {
@@ -58,44 +64,45 @@ pub(super) struct Comparison {
     pub(super) tests: usize,
     pub(super) active: u64,
     pub(super) chronic: u64,
-    /// Hosts whose logs nobody can read.
+    /// Hosts whose logs cannot be read.
     pub(super) unreadable: u64,
     pub(super) same_subject_succeeded: u64,
     pub(super) same_first_factor_healthy: u64,
     pub(super) said: SummaryCounts,
 }
 
-/// What the summary says: who tried what, and how it ended.
+/// The numbers of the summary: how many hosts tried the update, and how many of them failed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SummaryCounts {
-    /// The update at which most hosts fail, where nearly all do.
+    /// The update at which most affected hosts fail, if nearly all of them do.
     pub(super) subject: Option<StringId>,
     /// Affected hosts with the first factor.
     pub(super) failed: u64,
-    /// Hosts with the first factor that could have failed too: those that tried the update, or that were active.
+    /// Hosts with the first factor that tried the update: the affected ones, and the healthy ones that succeeded.
+    /// Without an update, all active ones.
     pub(super) tried: u64,
     /// Healthy active hosts without the first factor.
     pub(super) others_healthy: u64,
-    /// Those of them that tried the update.
+    /// Healthy active hosts without the first factor that tried the update.
     pub(super) others_tried: u64,
-    /// Affected hosts without it, or of which nobody knows.
+    /// Affected hosts without the first factor, or with an unknown value.
     pub(super) others_failed: u64,
 }
 
 struct Candidate {
     value: Value,
     factor: Factor,
-    /// Logarithm of its probability, which is not cut off where documents' numbers end.
+    /// Natural logarithm of the p-value, also below the smallest p-value that documents state.
     ln_p: f64,
     with_healthy: u64,
 }
 
-/// Hosts that were active and fail at nothing of the incident's families.
+/// The healthy hosts of an incident, see the documentation of this module.
 pub(super) fn healthy_hosts(incident: &Incident, fleet: &Fleet) -> Vec<HostIndex> {
     groups(incident, fleet, incident.onset - DAY_MS).healthy
 }
 
-/// The hosts that were active, apart.
+/// The active hosts of the fleet: the list of healthy ones, the number of all, and the number of chronic ones.
 struct Groups {
     healthy: Vec<HostIndex>,
     active: u64,
@@ -106,7 +113,7 @@ pub(super) fn compare(incident: &Incident, view: FleetView<'_>) -> Comparison {
     compare_members(&incident.members, incident, view)
 }
 
-/// Compares some of the incident's hosts; the others are neither affected nor healthy.
+/// Compares `members` with the healthy hosts. Other members of the incident count as neither affected nor healthy.
 pub(super) fn compare_members(members: &Members, incident: &Incident, view: FleetView<'_>) -> Comparison {
     let FleetView { fleet, config, .. } = view;
     let from = incident.onset - DAY_MS;
@@ -153,8 +160,8 @@ pub(super) fn compare_members(members: &Members, incident: &Incident, view: Flee
     }
 }
 
-/// Hosts that succeeded at a subject so long ago that the fleet does not remember which they are. Of `known` healthy hosts it
-/// is known; only where there are more successes all hosts are looked at.
+/// Number of hosts that succeeded at a subject so long ago that the fleet no longer knows which hosts they are. `known`
+/// healthy hosts are known to have succeeded; only where more hosts did is the whole fleet searched.
 fn forgotten_successes(subject: StringId, known: u64, fleet: &Fleet) -> u64 {
     let ever = fleet.attempts.succeeded_hosts(subject);
     if ever <= known {
@@ -167,7 +174,7 @@ fn forgotten_successes(subject: StringId, known: u64, fleet: &Fleet) -> u64 {
     ever.saturating_sub(fleet.hosts.iter().filter(is_counted).count() as u64)
 }
 
-/// Counts what the summary says.
+/// Counts the numbers of the summary.
 fn said(
     members: &Members,
     first: Option<&Candidate>,
@@ -196,7 +203,7 @@ fn said(
     let (inside, outside): (Vec<&HostIndex>, Vec<&HostIndex>) = healthy.iter().partition(with);
     let (others_healthy, mut tried_inside) = (outside.len() as u64, inside.into_iter().filter(tried).count() as u64);
     let mut others_tried = outside.into_iter().filter(tried).count() as u64;
-    // Of those whose success is forgotten nobody knows whether they have the value.
+    // For hosts with a forgotten success the value is unknown, so they count as hosts without the first factor.
     let known = tried_inside + others_tried;
     let forgotten = subject.map_or(0, |subject| forgotten_successes(subject, known, fleet));
     if value.is_none() {
@@ -214,8 +221,8 @@ fn said(
     }
 }
 
-/// Those hosts of an incident that have a second cause: a value of the hosts explains a part, and the rest fails at
-/// something else, or with another family, and has an explanation of its own.
+/// The hosts of an incident that have a second cause: a value of the hosts explains one part of the members, the rest
+/// differs from this part in family or subject (see [`are_separate`]), and another factor explains the rest.
 pub(super) fn second_cause(
     incident: &Incident,
     comparison: &Comparison,
@@ -243,7 +250,9 @@ pub(super) fn second_cause(
     })
 }
 
-/// The members with a value and those without it; who may have it goes with those that fail as it does.
+/// Parts the members into those with a value and those without it. A member with an unknown value goes to the part that
+/// fails more alike: a member of the same family counts 1, one of the same subject too counts 3, on average over the
+/// part.
 fn part(members: &Members, pair: Pair, fleet: &Fleet) -> (Members, Members) {
     let of = |wanted: Knows| members.iter().filter(move |(host, _)| fleet.knows(**host, pair) == wanted);
     let alike = |member: &Member, others: &Members| {
@@ -268,7 +277,8 @@ fn part(members: &Members, pair: Pair, fleet: &Fleet) -> (Members, Members) {
 }
 
 impl Comparison {
-    /// Probability that so many of the hosts share a value of their own by chance, whichever it is; 1 where none does.
+    /// The p-value of the first host value that at least half of the members share, times the number of dimensions
+    /// tested: the probability that so many share any value by chance. 1 where no such value stands out.
     pub(super) fn p_shared(&self) -> f64 {
         let of_hosts = |(factor, value): &(&Factor, &Value)| matches!(value, Value::Host(_)) && factor.coverage >= 0.5;
         let shared = self.factors.iter().zip(&self.values).find(of_hosts);
@@ -276,7 +286,8 @@ impl Comparison {
     }
 }
 
-/// Whether so many of `hosts` have `pair` that it is no chance, by the share of the fleet's active hosts that have it.
+/// Whether nearly all of `hosts` with a known value have `pair`, with a p-value of at most `p_max`: the hypergeometric
+/// probability of so many, if `hosts` were drawn at random from themselves and the healthy hosts.
 pub(super) fn share_pair(hosts: &Members, pair: Pair, incident: &Incident, fleet: &Fleet, p_max: f64) -> bool {
     let from = incident.onset - DAY_MS;
     let healthy = groups(incident, fleet, from).healthy;
@@ -348,7 +359,8 @@ fn healthy_has(host: HostIndex, value: Value, fleet: &Fleet, from: i64) -> bool 
     }
 }
 
-/// Every value that enough affected hosts have, counted on both sides; and dimensions of which too much is forgotten.
+/// The values that enough affected hosts have, counted among affected and healthy hosts; and the dimensions that cannot
+/// be compared, since most of the hosts' successes are forgotten.
 fn candidates(
     members: &Members,
     healthy: &[HostIndex],
@@ -376,7 +388,7 @@ fn candidates(
     for (value, with) in counts {
         let all = could_tell(value).max(with);
         let mut healthy_with = with_healthy.get(&value).copied().unwrap_or_default();
-        // Hosts whose success at this very subject is forgotten.
+        // Healthy hosts whose success at this subject is forgotten.
         let forgotten_with = match value {
             Value::Subject(subject) => {
                 forgotten_successes(subject, healthy_with, fleet).min(healthy.len() as u64 - healthy_with)
@@ -429,15 +441,16 @@ fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64)
     }
 }
 
-/// Dimensions in which a value could have stood out by chance.
+/// The number of tests: dimensions in which a value could have stood out by chance.
 fn looked_at(candidates: &[Candidate]) -> usize {
     let telling = candidates.iter().filter(|candidate| candidate.factor.in_healthy < COMMONPLACE);
     telling.map(|candidate| candidate.factor.dimension.as_str()).collect::<BTreeSet<_>>().len().max(1)
 }
 
 fn stands_out(factor: &Factor, tests: usize, config: &DetectorConfig) -> bool {
-    // The WSUS server is the first suspect in any fleet, so its test is not one of many, and where all affected hosts have
-    // the same one, less certainty makes it worth a look: in a fleet of twenty hosts there is no more to be had.
+    // The WSUS server is the first suspect in any fleet, so its p-value is not multiplied by the number of dimensions.
+    // Where all affected hosts have the same server, a larger p-value suffices: a fleet of twenty hosts does not reach
+    // a smaller one.
     let is_suspect = factor.dimension == "wsus" && factor.coverage >= EXPLAINS_MIN;
     let tests = if is_suspect { 1 } else { tests };
     let p_max =
@@ -486,13 +499,13 @@ fn rank(
     });
 }
 
-/// The likeliest cause first.
+/// Orders factors by how likely they are the cause, the likeliest first.
 ///
-/// A value of the hosts that explains nearly all of them comes first: an update is what such hosts are offered, so
-/// it often carries the cause without being it. Next come updates, then values that explain a part and leave the rest to
-/// a second cause, then callers and services, which say how an update was asked for and never why it fails. Within one
-/// of these steps, what is improbable and covers many comes first; where two dimensions say the same, the one that
-/// an admin can act on.
+/// A host value that explains nearly all affected hosts comes first: an update is offered to such hosts, so it often
+/// carries the cause without being the cause. Next come updates and other subjects, then host values that explain a
+/// part and leave the rest to a second cause, then callers and services, which say how an update was requested and
+/// never why it fails. Within a step, the smallest product of the p-value's logarithm and the coverage comes first,
+/// then the larger coverage, then the dimension on which an administrator can act.
 fn order(a: &Candidate, b: &Candidate) -> Ordering {
     let step = |candidate: &Candidate| match (candidate.value, candidate.factor.dimension.as_str()) {
         (_, "caller" | "service") => 3,

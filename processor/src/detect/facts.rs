@@ -15,7 +15,7 @@ use crate::machine::Output;
 /// An event time further ahead of log time than this is a wrong clock; it is clamped (the Normalizer does it too).
 const AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
 
-/// A failure on its way to being counted.
+/// A failure of a host, before the decision whether it makes its host a newly failing one.
 struct Failure {
     host: HostIndex,
     subject: StringId,
@@ -27,14 +27,15 @@ struct Failure {
     raw: RawPosition,
 }
 
-/// What a failure is to the detector when it hears of it.
+/// How a failure arrives, which decides at what time it counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Arrival {
-    /// News: it may open an incident.
+    /// The failure is current: it counts at the event time of its first failure, or, if this is more than a day ago, at
+    /// log time and as late.
     Live,
-    /// The past of a host that is being caught up with: it counts at its event time and opens nothing by itself.
+    /// The host is still being caught up with: the failure counts at the event time of its first failure, however old.
     History,
-    /// The past of a host that was away: it counts once the host's facts say that it still fails.
+    /// The failure is late and its host was away: the failure counts once the host's facts say that it still fails.
     Away,
 }
 
@@ -54,7 +55,8 @@ impl Detector {
         match fact {
             FactRef::HostFacts { dimensions, failing, last_event_time, caught_up, unreadable, .. } => {
                 self.state.fleet.set_dimensions(host, dimensions, &self.config.limits);
-                // Lines that say nothing of Windows Update are no activity: such a host would count as healthy.
+                // Lines that say nothing of Windows Update are no activity; otherwise such a host would count as
+                // healthy.
                 self.state.fleet.hosts[host as usize].unreadable = unreadable.is_some();
                 if let Some(time) = last_event_time.filter(|_| unreadable.is_none()) {
                     self.state.fleet.mark_active(host, time.min(log_time + AHEAD_MAX_MS));
@@ -78,7 +80,8 @@ impl Detector {
         self.state.fleet.host(host, self.state.log_time, &self.config.limits)
     }
 
-    /// What a host fails at counts from the moment that everything it had is shipped.
+    /// Takes the backlog and the failures that facts of a host state. The failures count once everything that the host
+    /// had is shipped.
     fn caught_up(
         &mut self,
         host: HostIndex,
@@ -90,7 +93,8 @@ impl Detector {
     ) {
         let limits = self.config.limits;
         let before = self.state.fleet.hosts[host as usize].caught_up.replace(caught_up);
-        // The log time that others confirm: one host with a wrong clock would else announce a backlog of the future.
+        // The Detector's log time, which other hosts confirm: otherwise one host with a wrong clock could announce a
+        // backlog of the future.
         let now = self.state.log_time;
         match (before, caught_up) {
             (Some(false), true) => self.state.backlog.caught_up(now),
@@ -167,7 +171,7 @@ impl Detector {
                 };
                 self.failure(&failure, log_time, arrival, out);
             }
-            // A failure of no family is none of certificate trust.
+            // A failure without a family is no failure of certificate trust.
             (Outcome::Failure, None) => {}
         }
     }
@@ -200,7 +204,8 @@ impl Detector {
         let late = arrival == Arrival::Live && since < log_time - DAY_MS;
         let time = if late { log_time } else { since };
         if let Some(counted) = host.last_counted(family).filter(|at| (time - at).abs() < DAY_MS) {
-            // A host that had recovered is evidence again, and counts at its first failure.
+            // The host counted within a day, had recovered and fails again. If its onset belongs to no incident yet, it
+            // is judged again, at the same time and with the new subject.
             let loose = self.state.onsets.get_mut(&family).and_then(|onsets| onsets.take_one(counted, index));
             if let Some(onset) = loose {
                 self.newly_failing(Onset { subject, ..onset }, family, out);

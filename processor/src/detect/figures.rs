@@ -1,5 +1,5 @@
-//! What the Detector says of its state on `/metrics`: hosts by state, open incidents by family and severity, and what it
-//! has ignored.
+//! Figures of the Detector for `/metrics`: hosts by state, open incidents by family and severity, and counts of ignored
+//! signals.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::fleet::HostState;
 use super::{DetectorState, budget};
 use crate::machine::Figure;
 
-/// The figures. Labels are families, severities and states: none depends on hosts.
+/// The figures. Labels are families, severities and states, so their number does not depend on the number of hosts.
 pub(super) fn figures(state: &DetectorState, config: &DetectorConfig) -> Vec<Figure> {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let plain = |name: &'static str, value: i64| Figure { name, labels: Vec::new(), value };

@@ -1,7 +1,7 @@
 //! Orders of operators: acknowledgements, silences and notes, and the part of a document that repeats them.
 //!
-//! An order is a signal, so a replay of the signals repeats it. It moves no clock: the operator's machine may be wrong
-//! about the time.
+//! An order is a signal, so a replay of the signals repeats it. An order moves no clock, since the operator's machine
+//! may be wrong about the time.
 
 use std::collections::VecDeque;
 
@@ -13,13 +13,14 @@ use wulog_schemas::hresult::Family;
 use super::{Detector, factors};
 use crate::machine::Output;
 
-/// Orders that are kept; the oldest gives way. Operators write some a day, and most end with their incident.
+/// Most orders that are kept; the oldest gives way. Operators write some a day, and most orders end with their
+/// incident.
 const ORDERS_MAX: usize = 1_000;
-/// Notes of one incident in a document.
+/// Most notes of one incident in a document.
 const NOTES_MAX: usize = 20;
-/// Silences of one incident in a document.
+/// Most silences of one incident in a document.
 const SILENCES_MAX: usize = 20;
-/// Characters of a name, and of a text. They stand in every document of the incident.
+/// Most characters of a name and of a reason, since every document of the incident repeats them.
 const BY_CHARS_MAX: usize = 100;
 const WHY_CHARS_MAX: usize = 500;
 
@@ -60,7 +61,7 @@ impl Received {
         }
     }
 
-    /// Whether every part of the scope that is given fits the document.
+    /// Whether the document fits every given part of the scope.
     fn covers(&self, alert: &Alert) -> bool {
         let is_it = |id: &String| alert.id == *id || alert.related.merged_from.contains(id);
         let has_label = |label: &String| {
@@ -107,7 +108,7 @@ impl Orders {
         self.orders.push_back(received);
     }
 
-    /// What the orders say of the incident that `alert` is about, at the log time of the document.
+    /// The orders in force for the incident of `alert`, at the log time of the document.
     pub(super) fn handling_of(&self, alert: &Alert) -> Handling {
         let now = alert.time.updated.0;
         let in_force = |order: &&Received| order.until.is_none_or(|until| until > now) && order.covers(alert);
@@ -122,7 +123,7 @@ impl Orders {
         }
     }
 
-    /// Drops the orders that hold only as long as this incident: if it is reopened, it is news.
+    /// Drops the orders without an end time for an incident that has ended: if the incident is reopened, it is news.
     pub(super) fn end_with(&mut self, alert: &Alert) {
         if alert.state != State::Open {
             self.orders.retain(|order| order.incident.as_ref() != Some(&alert.id) || order.until.is_some());
@@ -137,11 +138,11 @@ impl Detector {
         self.state.orders.add(received.clone());
         for key in self.state.incidents.keys() {
             let incident = &self.state.incidents[key];
-            // An incident of which nobody was told yet has no document that an operator could mean.
+            // An operator cannot mean an incident that has no document yet.
             if incident.is_open() && incident.seq > 0 {
                 let before = incident.clone();
                 let mut written = Vec::new();
-                // Only compared: an order is no reason to release hosts.
+                // The hosts are only compared: an order is no reason to release hosts.
                 let comparison = factors::compare(incident, self.view());
                 self.write_document(key, Transition::Handled, comparison, &mut written);
                 let covered = |output: &Output| {

@@ -1,8 +1,8 @@
 //! The life of an incident: opened -> growing -> stable -> resolved -> reopened, or split, merged, expired.
 //!
-//! One cause is one incident. While an incident's cause is not clear, all newly failing hosts of its families join it.
-//! Once all of its hosts share a value that healthy hosts do not (its *cause*), a host with another value that fails at
-//! other subjects does not join, and several such hosts can make an incident of their own.
+//! One cause is one incident. While the cause of an incident is not clear, all newly failing hosts of its families
+//! join. Once all members share a value that healthy hosts do not have (the *cause* of the incident), a host with
+//! another value that fails at other subjects does not join, and several such hosts can make another incident.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,23 +20,27 @@ use super::onset::{Distrusted, Onset};
 use super::significance::{Cluster, Significance};
 use super::strings::StringId;
 
-/// A stable incident that gains less than a tenth of its hosts, or fewer than this, keeps quiet until they are all.
+/// Least number of new hosts at which a stable incident is growing again; a tenth of its hosts where that is more.
+/// Fewer new hosts wait until none has joined for `stable_secs`.
 const REGROWTH_HOSTS_MIN: u64 = 3;
 
-/// While an incident spreads, a document follows once the incident has grown by one host in this many ...
+/// While an incident spreads, a document follows once it has grown by one part in this many ...
 const GROWTH_SHARE: u64 = 5;
-/// ... and any host after this time, so that no count stays behind.
+/// ... or once it has any new host and the last document is older than this, so that no count stays behind.
 const STALE_MS: i64 = 4 * 60 * 60 * 1000;
 
-/// A subject is an incident's own if so many hosts with its cause failed at it, and at least one in so many.
+/// A subject is common in an incident if at least one in `COMMON_SHARE` hosts fails at it. Where bystanders are
+/// released, at least `COMMON_HOSTS_MIN` hosts with the cause must fail at it too.
 const COMMON_HOSTS_MIN: u64 = 2;
 const COMMON_SHARE: u64 = 20;
-/// Not all: a bystander may have come in before the cause was known.
+/// Least share of the members with a known value that must have a cause. A bystander may have joined before the cause
+/// was known, so not all of them must.
 pub(super) const CAUSE_COVERAGE_MIN: f64 = 0.9;
-/// Where so many hosts fail, nearly all at one subject, a host that fails at another does not belong.
+/// An incident is concentrated if at least this many members fail at one subject and are at least this share of all. A
+/// host that fails at another subject then does not belong to the incident.
 const CONCENTRATED_HOSTS_MIN: u64 = 3;
 const CONCENTRATED_SHARE: f64 = 0.8;
-/// Members that are asked whether they fail at a subject too, and how many of them must.
+/// Members that are examined for failures at another subject too; one in `ALSO_SHARE` of them must fail there.
 const ASKED_MAX: usize = 200;
 const ALSO_SHARE: usize = 5;
 
@@ -47,28 +51,28 @@ pub(super) struct Incident {
     pub(super) family: Family,
     /// The object that the hosts distrust: incidents that differ in it never share a cause.
     pub(super) distrusted: Distrusted,
-    /// That family, and those that turned out to have the same cause.
+    /// `family`, and the families that turned out to have the same cause.
     pub(super) families: BTreeSet<Family>,
     pub(super) phase: IncidentPhase,
     pub(super) members: Members,
-    /// Affected hosts known only as a count: those of an adopted incident that no document names.
+    /// Affected hosts known only as a count: those of an adopted incident that no document names, and forgotten ones.
     pub(super) unnamed_hosts: u64,
     /// Event time of the earliest failure of a member.
     pub(super) onset: i64,
-    /// The onset that an adopted incident's document named: who failed then may be forgotten.
+    /// An onset that no member may have: stated by the document of an adopted incident, or of a forgotten host.
     pub(super) onset_in_document: Option<i64>,
-    /// Affected hosts by what they failed at first.
+    /// Members by the subject of their onset.
     pub(super) subjects: BTreeMap<StringId, u64>,
     /// A host dimension and the value that all members share, once that is beyond doubt.
     pub(super) cause: Option<Pair>,
     /// A cause that is only likely, since few hosts fail: it keeps other hosts out, but merges and splits nothing.
     pub(super) likely: Option<Pair>,
     pub(super) significance: Significance,
-    /// The least severity, from the operator's rules.
+    /// The minimum of the severity, from the rules that it has met.
     pub(super) severity_min: Level,
     /// Names of the rules that it has met.
     pub(super) rules_met: Vec<String>,
-    /// Members when rules were last held against it.
+    /// Number of hosts when the rules were last checked.
     pub(super) rules_hosts: u64,
     pub(super) relations: Relations,
     /// Number of the last document.
@@ -80,13 +84,14 @@ pub(super) struct Incident {
     pub(super) notified_at: i64,
     /// Members in the last document.
     pub(super) notified_hosts: u64,
-    /// Silent members when that was last told.
+    /// Silent members at the last document of the transition silent.
     pub(super) notified_silent: u64,
     pub(super) recovered: u64,
     pub(super) resolved_at: Option<i64>,
 }
 
-/// What a document calls [`Related`], of which a snapshot can't hold the optional fields.
+/// The relations to other incidents that a document states as [`Related`], whose optional fields a snapshot cannot
+/// hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Relations {
     pub(super) merged_into: Option<String>,
@@ -105,12 +110,12 @@ pub(super) enum IncidentPhase {
     Merged,
 }
 
-/// Why a host fails at a subject no longer.
+/// The reason why a host no longer fails at a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// It succeeded.
+    /// The host succeeded at the subject.
     Success,
-    /// The update is no longer offered to it.
+    /// The update is no longer offered to the host.
     Withdrawal,
 }
 
@@ -161,8 +166,8 @@ impl Incident {
         incident
     }
 
-    /// Begins anew with a cluster of the same cause. Hosts that had recovered and do not fail again leave: who reads
-    /// the document asks how many fail now, and since when. The documents before it name them.
+    /// Reopens the incident with a cluster of the same cause. Recovered hosts that do not fail again leave the
+    /// incident: a reader asks how many hosts fail now, and since when. Earlier documents name the hosts that left.
     pub(super) fn reopen(&mut self, cluster: Cluster, now: i64) {
         self.phase = IncidentPhase::Spreading;
         self.resolved_at = None;
@@ -195,7 +200,7 @@ impl Incident {
         let has_cause = cause.map_or(Knows::Unknown, |cause| fleet.knows(onset.host, cause));
         if self.families.contains(&family) {
             let elsewhere = || {
-                // A subject that nobody knows tells nothing, so it keeps no host out.
+                // An unknown subject tells nothing, so it keeps no host out.
                 fleet.is_unknown_subject(onset.subject)
                     || !self.is_concentrated()
                     || self.also_fails_at(onset.subject, fleet)
@@ -206,23 +211,24 @@ impl Incident {
                 Knows::No => same_subject,
             }
         } else {
-            // Another code for the same failure: it must be the same update on the same kind of host.
+            // Another code for the same failure: the host must fail at a common update and have the cause.
             same_subject && has_cause == Knows::Yes
         }
     }
 
-    /// Whether members failed at `subject` too; nobody is known to share a subject that is not known.
+    /// Whether members failed at `subject`; false for an unknown subject, by which hosts have nothing in common.
     pub(super) fn fails_at(&self, subject: StringId, fleet: &Fleet) -> bool {
         self.subjects.contains_key(&subject) && !fleet.is_unknown_subject(subject)
     }
 
-    /// Whether a subject is one at which members commonly fail: a single stranger's subject is not the incident's.
+    /// Whether members commonly fail at `subject`. The subject of a single bystander is not the subject of the
+    /// incident.
     pub(super) fn commonly_fails_at(&self, subject: StringId, fleet: &Fleet) -> bool {
         let hosts = self.subjects.get(&subject).copied().unwrap_or_default();
         hosts * COMMON_SHARE >= self.members.len() as u64 && self.fails_at(subject, fleet)
     }
 
-    /// How well a host that this incident takes fits into it: by the subject before all else.
+    /// How well the host of `onset` fits, from 0 to 3: a common subject counts 2, the cause counts 1.
     pub(super) fn fit(&self, onset: &Onset, fleet: &Fleet) -> u8 {
         let has_cause = self.cause.or(self.likely).is_some_and(|cause| fleet.knows(onset.host, cause) == Knows::Yes);
         2 * u8::from(self.commonly_fails_at(onset.subject, fleet)) + u8::from(has_cause)
@@ -234,21 +240,22 @@ impl Incident {
         most >= CONCENTRATED_HOSTS_MIN && most as f64 >= CONCENTRATED_SHARE * self.members.len() as f64
     }
 
-    /// Whether members commonly fail at this subject as well: then it is the same cause at another update.
+    /// Whether enough members fail at `subject` as well: the incident then shows at another update too.
     fn also_fails_at(&self, subject: StringId, fleet: &Fleet) -> bool {
         let asked = self.members.keys().take(ASKED_MAX).map(|host| fleet.hosts[*host as usize].failing());
         let also = asked.clone().filter(|failing| failing.iter().any(|failing| failing.subject == subject)).count();
         also >= (asked.count() / ALSO_SHARE).max(2)
     }
 
-    /// Whether the onset is not of another time: before the incident began, only who failed at the same subject, as the
-    /// cluster itself was made.
+    /// Whether the onset lies in the time of the incident. An onset of the day before the incident began is taken only
+    /// at a subject of the incident, as [`Onsets::take`](super::evidence::Onsets::take) makes the first cluster.
     fn may_take(&self, onset: &Onset) -> bool {
         let begun = onset.time >= self.onset || self.subjects.contains_key(&onset.subject);
         begun && onset.time >= self.onset - DAY_MS
     }
 
-    /// Whether a new cluster is this incident again, ended not long ago: the same cause, or mostly the same subjects.
+    /// Whether a new cluster continues this incident, which ended not long ago: at least half of its hosts have the
+    /// cause or fail at the same subjects.
     pub(super) fn returns_in(&self, cluster: &Cluster, view: FleetView<'_>) -> bool {
         let FleetView { fleet, config, now } = view;
         let forgotten = secs_to_ms(config.expire_secs);
@@ -271,12 +278,14 @@ impl Incident {
                 if member.recovered {
                     self.recovered -= 1;
                 }
-                // The first failure stays the evidence; only recovery starts anew, at the new subject.
+                // The first failure stays the evidence; the member is not recovered, and must recover at the new
+                // subject.
                 (member.recovered, member.withdrawn) = (false, false);
                 member.onset.subject = onset.subject;
             }
             None => {
-                // Of an adopted incident's hosts most are known by number only: this is one of them, if it failed then.
+                // Most hosts of an adopted incident are known only as a count. A host that failed before the incident
+                // opened is one of them.
                 if self.unnamed_hosts > 0 && onset.since <= self.opened_at {
                     self.unnamed_hosts -= 1;
                 }
@@ -286,7 +295,8 @@ impl Incident {
         }
     }
 
-    /// A member failed again: nothing new, but no longer recovered. False when the failure is none of this incident's.
+    /// Notes that a member failed again: no new host, but no longer recovered. False when the failure does not belong
+    /// to this incident.
     pub(super) fn relapse(&mut self, host: HostIndex, family: Family, subject: StringId) -> bool {
         if !self.is_open() || !(self.families.contains(&family) || self.subjects.contains_key(&subject)) {
             return false;
@@ -302,8 +312,8 @@ impl Incident {
         true
     }
 
-    /// A member succeeded at something that it had failed at. It has recovered once it fails at nothing else of the
-    /// incident's families: a repair may show at another update than the first failure did.
+    /// Notes that a member succeeded at a subject at which it had failed. The member has recovered once it fails at
+    /// nothing else of the incident's families: a repair may show at another update than the first failure did.
     pub(super) fn recover(&mut self, host: HostIndex, why: Recovery, fleet: &Fleet) {
         let Some(member) = self.members.get_mut(&host) else { return };
         let fails = fleet.hosts[host as usize].failing().iter().any(|failing| self.families.contains(&failing.family));
@@ -314,7 +324,7 @@ impl Incident {
         }
     }
 
-    /// Counts the members that had recovered before they became members: a cluster takes in who failed earlier.
+    /// Marks the members that recovered before they became members: a cluster also takes hosts that failed earlier.
     pub(super) fn recover_all(&mut self, fleet: &Fleet) {
         for host in self.members.keys().copied().collect::<Vec<HostIndex>>() {
             self.recover(host, Recovery::Success, fleet);
@@ -336,7 +346,8 @@ impl Incident {
         Some(Transition::Growing)
     }
 
-    /// The transition to publish because time passed: `clock` is the least log time that every raw partition has reached.
+    /// The transition to publish because time passed. `clock` is the least log time that every raw partition has
+    /// reached.
     pub(super) fn settle(&mut self, clock: i64, config: &DetectorConfig) -> Option<Transition> {
         let since_join = clock - self.joined_at;
         if !self.is_open() {
@@ -354,8 +365,8 @@ impl Incident {
             self.expire(clock);
             return Some(Transition::Expired);
         }
-        // Hosts that joined since the last document are published once the time has passed, so that no host stays out of
-        // every document.
+        // Hosts that joined since the last document are published once the time has passed, so that each host is in
+        // some document.
         let untold = self.phase == IncidentPhase::Spreading || self.hosts() > self.notified_hosts;
         if untold && since_join >= secs_to_ms(config.stable_secs) {
             self.phase = IncidentPhase::Stable;
@@ -364,7 +375,7 @@ impl Incident {
         self.after_join(clock, config)
     }
 
-    /// Gives the incident up at log time `now`.
+    /// Ends the incident as expired at log time `now`.
     pub(super) fn expire(&mut self, now: i64) {
         self.phase = IncidentPhase::Expired;
         self.resolved_at = Some(now);
@@ -375,10 +386,10 @@ impl Incident {
         self.members.values().filter(|member| member.recovered && member.withdrawn).count() as u64
     }
 
-    /// Whether the members share a value still: one by which many came in that do not have it is no cause.
+    /// Whether nearly all members with a known value have `cause`. A value that many later members lack is no cause.
     pub(super) fn shares(&self, cause: Pair, fleet: &Fleet) -> bool {
         let count = |known: Knows| self.members.keys().filter(|host| fleet.knows(**host, cause) == known).count();
-        // A host whose value is not known may have it, so it counts on neither side.
+        // A host with an unknown value may have the cause, so it counts on neither side.
         let (with, without) = (count(Knows::Yes) as f64, count(Knows::No) as f64);
         without <= (1.0 - CAUSE_COVERAGE_MIN) * (with + without)
     }
@@ -386,13 +397,13 @@ impl Incident {
     /// Removes the members that have another value than the cause and fail at subjects at which no host with the cause
     /// fails: they joined before the cause was known.
     pub(super) fn release_bystanders(&mut self, cause: Pair, fleet: &Fleet) -> Vec<Onset> {
-        // A host whose value is not known may have it.
+        // A host with an unknown value may have the cause.
         let has_cause = |host: &HostIndex| fleet.knows(*host, cause) != Knows::No;
         let mut counts: BTreeMap<StringId, u64> = BTreeMap::new();
         for (_, member) in self.members.iter().filter(|(host, _)| has_cause(host)) {
             *counts.entry(member.onset.subject).or_default() += 1;
         }
-        // At a subject of chance one host with the cause may have failed too.
+        // By chance, one host with the cause may have failed at the subject of a bystander.
         let with_cause = counts.values().sum::<u64>();
         let enough = COMMON_HOSTS_MIN.max(with_cause / COMMON_SHARE);
         let subjects: BTreeSet<StringId> =
@@ -420,27 +431,27 @@ impl Incident {
         gone
     }
 
-    /// Members that are forgotten for want of room stay in the count of affected hosts, by number only.
+    /// Forgets members for want of room. They stay in the count of affected hosts.
     pub(super) fn forget_hosts(&mut self, hosts: &BTreeSet<HostIndex>) {
         let forgotten: BTreeSet<HostIndex> = self.members.keys().filter(|host| hosts.contains(host)).copied().collect();
         if forgotten.is_empty() {
             return;
         }
         let told = self.notified_hosts;
-        // The first who failed may be among them.
+        // The host that failed first may be among them.
         self.knows_onset(self.onset);
         self.unnamed_hosts += self.remove_members(&forgotten).len() as u64;
         self.notified_hosts = told;
     }
 
-    /// Strings that it refers to.
+    /// Numbers of the strings that the incident refers to.
     pub(super) fn strings(&self) -> impl Iterator<Item = StringId> {
         let causes = self.cause.iter().chain(&self.likely).flat_map(|(name, value)| [*name, *value]);
         let onsets = self.members.values().flat_map(|member| member.onset.strings());
         self.subjects.keys().copied().chain(causes).chain(onsets)
     }
 
-    /// Takes the onset that a document states.
+    /// Keeps an onset that no member may have.
     pub(super) fn knows_onset(&mut self, onset: i64) {
         self.onset_in_document = Some(onset);
         self.onset = self.onset.min(onset);
@@ -453,7 +464,7 @@ impl Incident {
         }
     }
 
-    /// Takes in all of an incident that has the same cause.
+    /// Takes all members of `other`, which has the same cause.
     pub(super) fn absorb(&mut self, other: &mut Incident) {
         for (host, member) in std::mem::take(&mut other.members) {
             self.members.entry(host).and_modify(|known| known.recovered &= member.recovered).or_insert(member);

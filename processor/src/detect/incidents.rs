@@ -31,7 +31,7 @@ impl Incidents {
         key
     }
 
-    /// Removes an incident that nobody was told of.
+    /// Removes an incident that has no document.
     pub(super) fn remove(&mut self, key: Key) {
         self.by_key.remove(&key);
     }

@@ -1,8 +1,8 @@
 //! Newly failing hosts -> incidents and their transitions.
 //!
-//! A newly failing host joins the open incident that it belongs to; else it is evidence, and evidence that makes a
-//! cluster opens an incident, or opens one again. At each transition an incident is looked at as a whole: is it two, or
-//! the same as another one? Then its document is written.
+//! A newly failing host joins the open incident that it belongs to. Otherwise it is evidence, and evidence that makes a
+//! cluster opens or reopens an incident. At each transition the whole incident is judged again: it may be split, or
+//! merged with another incident. Then its document is written.
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Alert, Level, Transition};
@@ -28,7 +28,7 @@ use crate::machine::Output;
 
 /// Interval after which a cluster that is not significant is judged again: healthy hosts have reported meanwhile.
 const LOOK_AGAIN_MS: i64 = 60 * 60 * 1000;
-/// Moments at which the past is judged after a backlog.
+/// Most times of onsets, for each family, at which the past is judged after a backlog.
 const PAST_LOOKS_MAX: usize = 500;
 /// Coverage and p-value from which a shared value is a likely cause.
 const LIKELY_COVERAGE: f64 = 0.75;
@@ -82,7 +82,7 @@ impl Detector {
         }
     }
 
-    /// Looks whether the loose onsets around `time` are a cluster.
+    /// Opens an incident if the onsets around `time` that belong to no incident are a cluster.
     fn judge(&mut self, time: i64, family: Family, out: &mut Vec<Output>) {
         let onsets = self.state.onsets.entry(family).or_default();
         if let Some(cluster) =
@@ -92,7 +92,7 @@ impl Detector {
         }
     }
 
-    /// Looks whether the operator's rules are met by a loose onset.
+    /// Opens an incident if `onset`, which belongs to no incident, meets a rule of the operator.
     fn judge_rules(&mut self, onset: &Onset, family: Family, out: &mut Vec<Output>) {
         let Some(onsets) = self.state.onsets.get_mut(&family).filter(|onsets| onsets.has(onset)) else {
             return;
@@ -112,17 +112,17 @@ impl Detector {
         }
     }
 
-    /// Looks at onsets that were heard of late. They wait for a tick, since what brought them (a first installation, a
-    /// backlog) is about to bring the rest of the fleet: judging the first three hosts would compare them with a mostly
-    /// unknown fleet.
+    /// Judges the onsets that arrived late. They wait for a tick, since the reason of the delay (a first installation,
+    /// a backlog) is about to bring the rest of the fleet: judging the first three hosts would compare them with a
+    /// mostly unknown fleet.
     pub(super) fn judge_late(&mut self, out: &mut Vec<Output>) {
         for (family, time) in std::mem::take(&mut self.state.unjudged) {
             self.judge(time, family, out);
         }
     }
 
-    /// Looks at what a backlog told of the past, once it has been read: each moment at which a host began to fail is
-    /// judged as it would have been then. Only hosts that still fail are news.
+    /// Judges the past once a backlog has been read: each time at which a host began to fail is judged as it would have
+    /// been then. A cluster opens an incident only if `min_hosts` of its hosts, and at least half of them, still fail.
     pub(super) fn judge_past(&mut self, out: &mut Vec<Output>) {
         let (hosts, now) = (self.state.fleet.hosts_known(), self.state.log_time);
         if !self.state.backlog.has_ended(hosts, now) {
@@ -133,7 +133,7 @@ impl Detector {
             let Some(onsets) = self.state.onsets.get(&family) else { continue };
             let mut times: Vec<i64> = onsets.within(from, now).map(|onset| onset.time).collect();
             times.dedup();
-            // Neighbours share their windows, so a large fleet needs no more looks than this.
+            // Neighbouring times share their windows, so a sample of the times suffices in a large fleet.
             let step = times.len().div_ceil(PAST_LOOKS_MAX).max(1);
             for time in times.into_iter().rev().step_by(step).collect::<Vec<i64>>().into_iter().rev() {
                 let Some(onsets) = self.state.onsets.get_mut(&family) else { continue };
@@ -166,7 +166,8 @@ impl Detector {
         }
     }
 
-    /// Looks for hosts that failed and are not heard of any more.
+    /// Searches for hosts that failed and went silent, among the members of open incidents and among other failing
+    /// hosts.
     pub(super) fn look_for_silence(&mut self, clock: i64, out: &mut Vec<Output>) {
         let background = silence::Background::at(FleetView::new(&self.state.fleet, &self.config, clock));
         for key in self.state.incidents.keys() {
@@ -192,7 +193,8 @@ impl Detector {
         }
     }
 
-    /// Opens an incident, or opens one again that ended and has the same cause.
+    /// Opens an incident for a cluster. Where an ended incident has the same cause, this incident is reopened instead;
+    /// where an open one has it, the hosts of the cluster join the open one.
     fn open(&mut self, cluster: Cluster, family: Family, out: &mut Vec<Output>) {
         let now = self.state.log_time;
         let state = &mut self.state;
@@ -236,8 +238,8 @@ impl Detector {
         self.publish(key, Transition::Opened, out);
     }
 
-    /// An open incident of the same day that has the cause of a new one: both are too small to have a clear cause, and
-    /// together they have a likely one. A missing certificate shows at several updates at once.
+    /// An open incident of the same day that has the cause of a new one: each of them is too small to have a clear
+    /// cause, and together they have a likely one. A missing certificate shows at several updates at once.
     fn open_with_cause_of(&self, new: &Incident) -> Option<Key> {
         let fleet = &self.state.fleet;
         self.state.incidents.find(|_, open| {
@@ -286,8 +288,9 @@ impl Detector {
         if 2 * servers > cluster.onsets.len() { Distrusted::Server } else { Distrusted::Signature }
     }
 
-    /// Family, host, subject and time of the earliest failure: nothing that grows. A host that an incident let go of has
-    /// given it its id already: then it is the next failure.
+    /// The id of an incident: a hash of the family and of the host, subject and time of the earliest failure, none of
+    /// which changes while the incident grows. Where another incident has this id, since it released the host of this
+    /// failure, the next failure gives the id.
     pub(super) fn id_for(&self, family: Family, onsets: &[Onset]) -> String {
         let mut by_time: Vec<&Onset> = onsets.iter().collect();
         by_time.sort_unstable_by_key(|onset| (onset.since, onset.host));
@@ -300,9 +303,8 @@ impl Detector {
         by_time.iter().map(id_of).find(is_free).or_else(|| by_time.first().map(id_of)).unwrap_or_default()
     }
 
-    /// Whether what its hosts share and the healthy do not makes a cluster of what chance could have made: its number
-    /// and its cause are improbable each by itself. Comparing takes time in a large fleet, so it waits until there is
-    /// more to compare.
+    /// Whether the number of hosts of a borderline cluster and the value that they share are significant together. A
+    /// comparison takes time in a large fleet, so the next one waits for an hour or for a quarter more hosts.
     fn has_a_cause(&mut self, incident: &Incident, time: i64) -> bool {
         let (now, hosts) = (self.state.log_time, incident.hosts());
         let before = self.state.unconvincing.get(&incident.family);
@@ -315,8 +317,8 @@ impl Detector {
         incident.significance.convinces_with(comparison.p_shared())
     }
 
-    /// Holds the operator's rules against an incident that `onset` has joined. True when one asks for more severity than
-    /// an incident has by itself.
+    /// Checks the operator's rules for an incident that `onset` has joined. True when a rule asks for a higher severity
+    /// than the incident had, and for more than medium.
     fn hold_rules(&mut self, key: Key, onset: &Onset, family: Family) -> bool {
         let incidents = &self.state.incidents;
         if !rules::are_due(&incidents[key], &self.config) {
@@ -336,7 +338,7 @@ impl Detector {
     }
 
     /// Makes room for one more incident. An open incident that has to give way is expired with a document first, so
-    /// that none disappears in silence.
+    /// that no incident disappears without a document.
     pub(super) fn make_room(&mut self, out: &mut Vec<Output>) {
         while let Some(key) = self.state.incidents.make_room(self.config.limits.incidents) {
             let now = self.state.log_time;
@@ -362,8 +364,8 @@ impl Detector {
         self.write_document(key, transition, comparison, out);
     }
 
-    /// Compares an incident's hosts with the healthy ones. A cause once beyond doubt is not doubted again while
-    /// members share it: later members joined because of it, and members without it are released.
+    /// Compares an incident's hosts with the healthy ones. A clear cause stays while the members share it: later
+    /// members joined because of it, and members without it are released.
     pub(super) fn compare(&mut self, key: Key) -> Comparison {
         let incident = &mut self.state.incidents[key];
         let comparison =
@@ -388,7 +390,7 @@ impl Detector {
             let time = onset.time;
             let onsets = self.state.onsets.entry(family).or_default();
             onsets.insert(onset, self.config.limits.onsets_per_family);
-            // They may be a cluster of their own, which the next tick finds.
+            // The released hosts may be a cluster of their own, which the next tick judges.
             self.state.unjudged.entry(family).and_modify(|latest| *latest = time.max(*latest)).or_insert(time);
         }
         factors::compare(&self.state.incidents[key], self.view())
@@ -414,12 +416,12 @@ impl Detector {
         self.send(alert, out);
     }
 
-    /// Host names in a document.
+    /// Limit of host names in a document.
     pub(super) fn names_max(&self) -> usize {
         if self.all_hosts { usize::MAX } else { self.config.limits.names_in_alert }
     }
 
-    /// Sends a document, with what operators said of its incident.
+    /// Sends a document, with the orders of operators about its incident.
     pub(super) fn send(&mut self, mut alert: Alert, out: &mut Vec<Output>) {
         alert.handling = self.state.orders.handling_of(&alert);
         self.state.orders.end_with(&alert);

@@ -1,4 +1,4 @@
-//! Incidents of one cause become one, and an incident of two causes becomes two.
+//! Merges incidents of one cause, and splits an incident of two causes.
 
 use std::collections::BTreeSet;
 
@@ -16,15 +16,15 @@ use super::separate_causes::{are_separate, known_subject};
 use super::significance::Cluster;
 use crate::machine::Output;
 
-/// When an open incident has a clear cause, hosts of another family that all have it may be that by chance with this
-/// probability and are still taken for the same.
+/// Largest p-value at which two incidents have the same cause, where only one of them has a clear cause and nearly all
+/// hosts of the other have it too.
 const SAME_CAUSE_P_MAX: f64 = 0.05;
-/// An incident is split at most so often: what falls apart further has no causes that dimensions tell.
+/// Most splits of an incident: if it falls apart further, dimensions do not tell the causes.
 const SPLITS_MAX: usize = 4;
 
 impl Detector {
-    /// Another open incident that has the cause of this one: the same hosts, mostly the same subjects, or the same clear
-    /// cause at the same time.
+    /// Another open incident that has the cause of this one: the same hosts, mostly the same subjects, or the same
+    /// clear cause at the same time.
     pub(super) fn same_cause(&self, key: Key, comparison: &Comparison) -> Option<Key> {
         let incidents = &self.state.incidents;
         let this = &incidents[key];
@@ -72,7 +72,7 @@ impl Detector {
         }
     }
 
-    /// Makes two incidents one: the older goes on. An incident that nobody was told of goes without a word.
+    /// Merges two incidents: the older one continues. An incident without a document is removed without one.
     pub(super) fn merge(&mut self, one: Key, two: Key, out: &mut Vec<Output>) {
         let age = |key: Key| {
             let incident = &self.state.incidents[key];
@@ -109,7 +109,7 @@ impl Detector {
         }
     }
 
-    /// Hosts of an incident that have a cause of their own.
+    /// The hosts to split off, where an incident has a second cause.
     pub(super) fn hosts_with_second_cause(&self, key: Key, comparison: &Comparison) -> Option<BTreeSet<HostIndex>> {
         let incident = &self.state.incidents[key];
         let whole = incident.cause.is_some()
@@ -120,14 +120,14 @@ impl Detector {
             return None;
         }
         let rest = factors::second_cause(incident, comparison, self.view())?;
-        // The id is that of the earliest failure, so it stays with it.
+        // The id is that of the earliest failure, so the part with this failure keeps the id.
         let first = incident.members.values().min_by_key(|member| (member.onset.since, member.onset.host))?;
         let stays = rest.contains(&first.onset.host);
         let moves = |host: &&HostIndex| rest.contains(host) != stays;
         Some(incident.members.keys().filter(moves).copied().collect())
     }
 
-    /// Makes one incident two.
+    /// Splits `hosts` off, as an incident of their own.
     pub(super) fn split(
         &mut self,
         key: Key,
@@ -138,7 +138,7 @@ impl Detector {
         let now = self.state.log_time;
         let incident = &mut self.state.incidents[key];
         let gone: Vec<Member> = incident.remove_members(hosts);
-        // The two causes may differ in their families: that is often what tells them apart.
+        // The families of the two causes may differ, so each part keeps only the families of its members.
         let families: BTreeSet<Family> = gone.iter().map(|member| member.onset.family).collect();
         let hosts_of = |family: &Family| gone.iter().filter(|member| member.onset.family == *family).count();
         let family = families.iter().copied().max_by_key(hosts_of).unwrap_or(incident.family);

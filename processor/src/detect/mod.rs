@@ -1,31 +1,33 @@
 //! Signals -> Incidents and Alerts: the Detector.
 //!
-//! It takes the one partition of `wulog.signals` and gives every transition of every incident as a complete
+//! The Detector takes the one partition of `wulog.signals` and gives every transition of every incident as a complete
 //! [`Alert`], keyed by the incident's id.
 //!
 //! ```text
-//! Signal -> fleet (what is known of each host) -> newly failing? -> joins an open incident
-//!                                                      \-> evidence (sliding windows) -> a new incident
-//! Tick ------------------------------------------------------> incidents settle: stable, resolved, silent, expired
+//! Signal -> fleet (the state of each host) -> newly failing? -> joins an open incident
+//!                                                  \-> evidence (sliding windows) -> a new incident
+//! Tick --------------------------------------------------> incidents settle: stable, resolved, silent, expired
 //! incident, at a transition -> factors (affected against healthy) -> split, merged, or as it was -> document
-//! Tick, once an hour ----> certificates (inventories) -------> warnings of failures to come
-//! Config ----------------------------------------------------> what all of this is done with, from here on
+//! Tick, once an hour ----> certificates (inventories) ---> warnings of failures to come
+//! Config ------------------------------------------------> the configuration from here on
 //! ```
 //!
-//! **What counts.** A host is *newly failing* at its first failure in seven days at a subject; only a success at the
-//! same subject re-arms it. It counts once a day and family, and not at all while another subject of the family fails
-//! on it already: a host with a broken store fails at every new update, and that is no news. Failures that began more
-//! than seven days ago are chronic: set aside and reported. While a host is being caught up with, its failures are
-//! history; when it says that it is caught up, what still fails and began within seven days counts.
+//! **Counting.** A host is *newly failing* at its first failure in seven days at a subject; only a success at the same
+//! subject re-arms it. A host counts once a day and family, and not at all while another subject of the family fails
+//! on it already: a host with a broken store fails at every new update, which is no news. Failures that began more
+//! than seven days ago are chronic: they open nothing, and documents state their number. While a host is being caught
+//! up with, its failures count at the event times of the first ones. A late failure of a host that was away counts once
+//! the facts of the host say that it still fails.
 //!
 //! **Time.** Windows are event time, so records may come out of order. An incident opens at the signal that completes
-//! the evidence; failures that arrive late are
-//! judged at the next tick, when the other hosts of the same backlog have arrived too. The clock is the least log time over all
-//! partitions of `wulog.raw`, once each has been heard of; it moves on ticks, and it only settles and expires. Before
-//! every partition has been heard of nothing settles.
+//! the evidence; failures that arrive late are judged at the next tick, when the other hosts of the same backlog have
+//! arrived too. The clock is the least log time over all partitions of `wulog.raw`, once each of them has been heard
+//! of. The clock moves on ticks, and it only settles and expires. Nothing settles before every partition has been heard
+//! of.
 //!
-//! **Bounds** are in [`Limits`]; memory has one budget, and `budget` decides which hosts give way. A record that holds no signal is counted and ignored, and so is
-//! a record that the shell skips: a document on the alerts topic would be an alert about nothing.
+//! **Bounds** are in [`Limits`]; memory has one budget, and `budget` decides which hosts are forgotten. A record that
+//! holds no signal is counted and ignored, and so is a record that the shell skips: a document on the alerts topic
+//! would be an alert about nothing.
 
 mod certificates;
 mod facts;
@@ -93,12 +95,12 @@ use crate::machine::Figure;
 use crate::machine::{InRecord, Machine, Output, SnapshotError};
 use crate::question::{Answer, Question};
 
-/// A failure that arrives this long after its event time comes out of a backlog. Longer than the 5 minutes for which a
-/// provisional failure waits for its outcome.
+/// A failure that arrives this long after its event time comes out of a backlog. The time is longer than the 5 minutes
+/// for which a provisional failure waits for its outcome.
 const HEARD_LATE_MS: i64 = 15 * 60 * 1000;
 /// Valid times: the years 2000 to 2100. Signals with other times are counted and ignored.
 const TIMES_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
-/// How often the fleet is searched for hosts that failed and went silent.
+/// Interval at which the fleet is searched for hosts that failed and went silent.
 const SILENCE_EVERY_MS: i64 = 6 * 60 * 60 * 1000;
 
 /// The machine that turns signals into alerts.
@@ -129,13 +131,13 @@ struct DetectorState {
     incidents: Incidents,
     /// Log time reached by each raw partition.
     partitions: BTreeMap<i32, LogClock>,
-    /// How many raw partitions there are; unknown before the first tick.
+    /// Number of raw partitions; unknown before the first tick.
     partition_count: Option<i32>,
-    /// The greatest log time of any signal: the time of documents.
+    /// The greatest log time of any signal; documents carry it as their time.
     log_time: i64,
     /// The clock at the last settling.
     clock: i64,
-    /// The clock when silent hosts were last looked for.
+    /// The clock at the last search for silent hosts.
     silence_looked_at: i64,
     /// Hosts that are being caught up with.
     backlog: Backlog,
@@ -145,19 +147,19 @@ struct DetectorState {
     recorded: Option<RecordedConfig>,
     /// The orders of operators: acknowledgements, silences and notes.
     orders: Orders,
-    /// The certificates that hosts trust, as far as hosts send inventories.
+    /// The certificates that hosts trust, from the inventories that hosts send.
     certificates: Certificates,
     /// The warnings that inventories give rise to.
     warnings: Warnings,
     counts: DetectorCounts,
-    /// Memory of onsets and members of incidents, as counted at the last tick and added to since.
+    /// Estimated memory of onsets and of members of incidents: counted at the last tick, with later additions.
     bytes_beside: u64,
 }
 
 /// Counts of the records, hosts and strings that the detector has ignored or forgotten, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DetectorCounts {
-    /// Records that are no signal.
+    /// Records that hold no signal.
     pub unreadable: u64,
     /// Signals whose times are outside 2000-2100.
     pub impossible_times: u64,
@@ -378,7 +380,7 @@ impl Detector {
     fn signal(&mut self, signal: &SignalRef<'_>, out: &mut Vec<Output>) {
         let raw = signal.raw;
         if let FactRef::Config(change) = signal.fact {
-            // A configuration tells nothing of the fleet, so it moves no clock.
+            // A configuration says nothing about the fleet, so it moves no clock.
             match RecordedConfig::of(change, self.state.log_time) {
                 Some((recorded, config)) => {
                     self.provenance = recorded.provenance();

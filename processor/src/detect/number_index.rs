@@ -1,8 +1,8 @@
 //! An index from the hash of a list's elements to their positions, four bytes a slot.
 //!
-//! A map would hold each key a second time; a million host ids are worth the few lines. Nothing iterates over the index, so
-//! its order decides nothing. A snapshot leaves the index out, since the list suffices to rebuild it. The hash has a
-//! seed that each process draws for itself, so nobody can choose keys that collide.
+//! A map would hold each key a second time; a million host ids are worth the few lines. Nothing iterates over the
+//! index, so its order decides nothing. A snapshot leaves the index out, since the list suffices to rebuild it. The
+//! hash has a seed that each process draws for itself, so nobody can choose keys that collide.
 
 use std::hash::{BuildHasher, Hash};
 use std::sync::LazyLock;
@@ -27,12 +27,12 @@ impl NumberIndex {
         self.numbers.find(hash, |number| is_wanted(*number)).copied()
     }
 
-    /// Adds a number that is not in it; `hash_of` gives the hash of any number that is.
+    /// Adds a number that the index does not hold yet; `hash_of` gives the hash of any number in the index.
     pub(super) fn insert(&mut self, number: Number, hash_of: impl Fn(Number) -> u64) {
         self.numbers.insert_unique(hash_of(number), number, |number| hash_of(*number));
     }
 
-    /// Takes out a number, which has this hash.
+    /// Removes a number, which has this hash.
     pub(super) fn remove(&mut self, hash: u64, number: Number) {
         if let Ok(found) = self.numbers.find_entry(hash, |known| *known == number) {
             found.remove();
@@ -40,7 +40,7 @@ impl NumberIndex {
     }
 }
 
-/// A hash by this process's seed: of use only for [`NumberIndex`].
+/// A hash with the seed of this process, of use only for [`NumberIndex`].
 pub(super) fn hash(key: impl Hash) -> u64 {
     SEED.hash_one(key)
 }

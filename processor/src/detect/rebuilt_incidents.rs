@@ -1,9 +1,9 @@
-//! Documents -> incidents: how a detector whose state is lost takes over what it had told of.
+//! Documents -> incidents: a detector that lost its state takes over the incidents of its documents.
 //!
-//! The signals that are left make most of the state again, but an incident that began before the oldest of them would
-//! get another id or be forgotten. So the newest document of each incident that was open is held against the rebuilt
-//! state: an incident that is there goes on counting where the document stopped; one that is there under another name
-//! gets its name back; one that is not there is made from the document, as well as a document can say it.
+//! The remaining signals rebuild most of the state, but an incident that began before the oldest of them would get
+//! another id or be forgotten. So the newest document of each open incident is compared with the rebuilt state: an
+//! incident with the document's id continues where the document stopped; one with the same hosts under another id gets
+//! the document's id; a missing one is made from the document, as far as the document describes it.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,8 @@ use super::onset::Distrusted;
 use super::onset::Onset;
 use super::significance::{Cluster, Significance};
 
-/// Takes over the incidents of `documents`, the newest of each id. Gives the ids of those that were not there.
+/// Takes over the incidents of `documents`, which hold the newest document of each id. Returns the ids of the incidents
+/// that the rebuilt state did not have.
 pub(super) fn adopt(
     documents: &[Alert],
     incidents: &mut Incidents,
@@ -52,12 +53,12 @@ pub(super) fn adopt(
     adopted
 }
 
-/// What was said is said: documents go on counting after it.
+/// Continues an incident after its newest document, so that no document is repeated.
 fn continue_after(incident: &mut Incident, document: &Alert) {
     incident.seq = incident.seq.max(document.seq);
     incident.notified_at = incident.notified_at.max(document.time.updated.0);
     incident.notified_hosts = incident.notified_hosts.max(document.hosts.affected).min(incident.hosts());
-    // What was over when it was told of stays over: the signals that said so may be gone.
+    // An incident that ended in the document stays ended: the signals that ended it may be gone.
     let over = match document.state {
         State::Open => return,
         State::Resolved => IncidentPhase::Resolved,
@@ -111,7 +112,7 @@ fn onsets_of(
     onsets
 }
 
-/// What the hosts of a document distrust, by what most of them failed at.
+/// The object that most hosts of a document distrust, by the subject at which most of them failed.
 fn distrusted_by(document: &Alert) -> Distrusted {
     Distrusted::by(document.family, document.subjects.first().map_or("", |count| &count.subject))
 }

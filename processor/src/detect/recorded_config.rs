@@ -1,7 +1,8 @@
-//! What the detector runs with: its configuration and the marks of the code that reads it.
+//! The configuration that the Detector runs with, and the provenance of its documents.
 //!
-//! Both are data. The processor writes what it was started with to the signals log, at a change and daily; from that
-//! record on the detector runs with it, live and in every replay. Before the first such record what was given holds.
+//! Both are data. The processor writes the configuration that it was started with to the signals log, at a change and
+//! daily; from this record on the Detector runs with it, live and in every replay. Before the first record the start
+//! configuration applies.
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Provenance, schema_hash};
@@ -12,10 +13,11 @@ use wulog_schemas::topic::Topic;
 use super::config::DetectorConfig;
 use crate::machine::Output;
 
-/// How often it is written again: no replay has to go back further to know.
+/// Interval at which the record is repeated, so that no replay has to go back further for the configuration.
 const AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// The newest record that said what the detector runs with. Configuration as JSON, so that a snapshot outlives keys.
+/// The newest configuration record of the log. The configuration is held as JSON, so that a snapshot outlives changes
+/// of the keys.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct RecordedConfig {
     detector: String,
@@ -28,7 +30,7 @@ pub(super) struct RecordedConfig {
 }
 
 impl RecordedConfig {
-    /// What a record says, if this version can run with it.
+    /// The record and its configuration, if this version can run with the configuration.
     pub(super) fn of(change: &ConfigChange, log_time: i64) -> Option<(RecordedConfig, DetectorConfig)> {
         let config: DetectorConfig = serde_json::from_value(change.detector.clone()).ok()?;
         config.check().ok()?;
@@ -37,7 +39,7 @@ impl RecordedConfig {
         Some((RecordedConfig { detector, version, config_hash, schema_hash, code_table_hash, at: log_time }, config))
     }
 
-    /// The configuration, and what documents name as their maker.
+    /// The configuration and the provenance of documents.
     pub(super) fn running(&self) -> Option<(DetectorConfig, Provenance)> {
         let config = serde_json::from_str(&self.detector).ok()?;
         Some((config, self.provenance()))
@@ -53,7 +55,7 @@ impl RecordedConfig {
     }
 }
 
-/// What documents name as their maker, with this configuration.
+/// The provenance of documents that are written with this configuration.
 pub(super) fn provenance_of(config: &DetectorConfig) -> Provenance {
     Provenance {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,7 +65,7 @@ pub(super) fn provenance_of(config: &DetectorConfig) -> Provenance {
     }
 }
 
-/// The record that says what was given, where the log does not say it, or said it last a day before `log_time`.
+/// The record of the start configuration, where the log does not hold it, or holds it from a day before `log_time`.
 pub(super) fn record_due(
     given: &DetectorConfig,
     maker: &Provenance,

@@ -1,10 +1,10 @@
 //! The operator's rules: at least so many distinct hosts, or such a share of the active ones, newly failing within a
 //! time.
 //!
-//! They stand beside the statistics and see the same onsets, those of open incidents included. A rule that is met by
-//! hosts of an open incident raises its severity and is named in it; one that is met by hosts that belong to none opens
-//! one. So the same cause stays one incident. Counts are exact: a host counts once, and any window counts, not only
-//! those that begin at a full hour.
+//! Rules complement the statistics and count the same onsets, including those of open incidents. A rule that hosts of
+//! an open incident meet raises the severity of this incident and is named in it; a rule that hosts without an incident
+//! meet opens one. So one cause stays one incident. Counts are exact: a host counts once, and a window may begin at any
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,15 +22,15 @@ use super::incident::Incident;
 use super::onset::Onset;
 use super::significance::Cluster;
 
-/// Below so many hosts of an incident rules are held against it at each new one; beyond, at each sixteenth part more,
-/// or a large outbreak would be counted anew for each of its hosts.
+/// Number of hosts of an incident below which rules are checked at each new host. Larger incidents are checked at each
+/// sixteenth part more; otherwise a large outbreak would be counted again for each of its hosts.
 const EACH_HOST_BELOW: u64 = 64;
 
-/// What a rule counts: an onset's host, and its time.
+/// An onset that a rule counts.
 #[derive(Clone, Copy)]
 struct Sight<'a> {
     onset: &'a Onset,
-    /// Whether it belongs to no incident.
+    /// Whether the onset belongs to no incident.
     loose: bool,
 }
 
@@ -41,7 +41,7 @@ struct Window {
     hosts: u64,
 }
 
-/// Names of the rules that `incident` meets by its member `trigger`, those that it is known to meet left out.
+/// Names of the rules that `incident` newly meets with its member `trigger`.
 pub(super) fn met_by(
     incident: &Incident,
     trigger: &Onset,
@@ -59,14 +59,14 @@ pub(super) fn met_by(
     met.map(|rule| rule.name.clone()).collect()
 }
 
-/// Whether rules are to be held against an incident again.
+/// Whether the rules are to be checked for an incident again.
 pub(super) fn are_due(incident: &Incident, config: &DetectorConfig) -> bool {
     let hosts = incident.hosts();
     let step = if hosts < EACH_HOST_BELOW { 1 } else { hosts / 16 };
     !config.rules.is_empty() && hosts >= incident.rules_hosts + step
 }
 
-/// The cluster of loose hosts with which a rule is met by the loose onset `trigger`, taken out; and its name.
+/// Takes out the loose hosts with which the loose onset `trigger` meets a rule; the significance names the rule.
 pub(super) fn cluster_at(
     trigger: &Onset,
     family: Family,
@@ -83,7 +83,8 @@ pub(super) fn cluster_at(
         let core: Vec<Onset> =
             sights.iter().filter(inside).filter(|sight| sight.loose).map(|sight| sight.onset.clone()).collect();
         let loose = core.iter().map(|onset| onset.host).collect::<BTreeSet<_>>().len() as u64;
-        // Hosts of incidents alone are those incidents' business; with them a rule is met, by the loose ones it opens.
+        // Rules that are met only with hosts of open incidents are checked for these incidents. An incident is opened
+        // where the loose hosts are `min_hosts`, or all hosts of the window.
         if loose < rule.min_hosts && loose < window.hosts {
             continue;
         }
@@ -169,7 +170,8 @@ fn window(
     enough.then_some(best)
 }
 
-/// Hosts active since `from` of which the rule speaks. Subjects are no property of a host, so they do not restrict it.
+/// Number of hosts active since `from` that the rule covers. A subject is no property of a host, so it restricts
+/// nothing here.
 fn active(rule: &Rule, by: Option<(&str, &str)>, from: i64, fleet: &Fleet) -> u64 {
     let wanted: Vec<(&str, &str)> =
         rule.dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(by).collect();
@@ -186,7 +188,7 @@ pub(crate) fn is_subject(name: &str) -> bool {
     matches!(name, "update" | "file" | "server")
 }
 
-/// Rules and those of their dimensions that are not among the `reported` ones: such a rule cannot fire.
+/// Each rule that cannot fire, with a dimension of it that is not among the `reported` ones.
 pub(crate) fn unreported<'a>(config: &'a DetectorConfig, reported: &BTreeSet<&str>) -> Vec<(&'a Rule, &'a str)> {
     let dimensions = config
         .rules
@@ -207,7 +209,7 @@ fn host_has(host: HostIndex, name: &str, value: &str, fleet: &Fleet) -> bool {
     pairs.into_iter().any(|pair| fleet.strings.text(pair.0) == name && fleet.strings.text(pair.1) == value)
 }
 
-/// The values of a dimension that a host has, or its failure.
+/// The values of a dimension that the host of an onset has, or the onset itself by its subject.
 fn values_of<'a>(name: &str, onset: &Onset, fleet: &'a Fleet) -> Vec<&'a str> {
     let pairs = fleet.traits_of(onset.host).iter().chain(fleet.operations_of(onset.host));
     let of_host = pairs.filter(|pair| fleet.strings.text(pair.0) == name).map(|pair| fleet.strings.text(pair.1));

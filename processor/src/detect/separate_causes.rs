@@ -1,9 +1,9 @@
 //! Whether two groups of failing hosts have one cause or two.
 //!
-//! Two causes that begin within hours of each other show in three ways: the hosts distrust different things, their codes
-//! are of different families, or they fail at different updates. None of the last two is enough, since one missing
-//! certificate shows as several codes and at several updates. Together with a dimension that separates the hosts they
-//! are.
+//! Two causes that begin within hours of each other show in three ways: the hosts distrust different objects, their
+//! codes are of different families, or they fail at different updates. Neither families nor updates suffice alone,
+//! since one missing certificate shows as several codes and at several updates. Together with a dimension that
+//! separates the hosts they suffice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +13,18 @@ use super::member::{Member, Members};
 use super::stats::hypergeometric_tail;
 use super::strings::StringId;
 
-/// Of a group's hosts whose value is known, this share must have the value that separates it from another group ...
+/// Least share of a group, among its hosts with a known value, that must have the value that separates the group from
+/// another one ...
 const OWN_SHARE_MIN: f64 = 0.8;
-/// ... and at most this share of the other group's.
+/// ... and largest share of the other group that may have it.
 const OTHER_SHARE_MAX: f64 = 0.2;
-/// Two groups of different families separate with this probability: three hosts against three are 0.05.
+/// Largest p-value (hypergeometric) of the separating value for groups of different families: three hosts against three
+/// have 0.05.
 const FAMILIES_P_MAX: f64 = 0.06;
-/// Two groups of one family need more, since hosts of one server often try an update before those of another.
+/// Largest p-value of the separating value for groups that differ in their updates. This limit is stricter, since hosts
+/// of one server often try an update before those of another.
 const SUBJECTS_P_MAX: f64 = 1e-3;
-/// Of one group, so large a share may have a family or subject of the other, and the two still differ in it.
+/// Largest share of one group that may have a family or subject of the other, where the two still differ in it.
 const OVERLAP_MAX: f64 = 0.1;
 
 /// Whether the two groups have causes of their own: a dimension separates them, and so does family or subject.
@@ -37,7 +40,7 @@ pub(super) fn are_separate(one: &Members, two: &Members, fleet: &Fleet) -> bool 
     by_subject && separates(one, two, SUBJECTS_P_MAX, |name| !is_of_the_client(name), fleet)
 }
 
-/// Whether a dimension tells the two groups apart, however few they are.
+/// Whether a dimension separates the two groups with the larger of the two p-value limits.
 pub(super) fn may_be_separate(one: &Members, two: &Members, fleet: &Fleet) -> bool {
     separates(one, two, FAMILIES_P_MAX, |name| !is_of_the_client(name), fleet)
 }
@@ -47,12 +50,13 @@ pub(super) fn known_subject(member: &Member, fleet: &Fleet) -> Option<StringId> 
     Some(member.onset.subject).filter(|subject| !fleet.is_unknown_subject(*subject))
 }
 
-/// Builds decide which code a failure has, so they explain why one cause shows as two families.
+/// Whether a dimension is a version of the client. Builds decide which code a failure has, so one cause may show as two
+/// families.
 fn is_of_the_client(name: &str) -> bool {
     matches!(name, "os_build" | "os_version" | "os" | "client_build")
 }
 
-/// Whether the groups hardly share a value; members without one say nothing.
+/// Whether the groups hardly share a value. Members without a value do not count.
 fn differ<T: Ord + Copy>(one: &Members, two: &Members, value: impl Fn(&Member) -> Option<T>) -> bool {
     let values = |members: &Members| members.values().filter_map(&value).collect::<Vec<T>>();
     let (one, two) = (values(one), values(two));
@@ -63,7 +67,7 @@ fn differ<T: Ord + Copy>(one: &Members, two: &Members, value: impl Fn(&Member) -
     !one.is_empty() && !two.is_empty() && overlap(&one, &of_two) && overlap(&two, &of_one)
 }
 
-/// Whether hosts of one group commonly fail at subjects of the other as well: then the cause shows at several updates.
+/// Whether more than a tenth of one group also fails at subjects of the other: the cause then shows at several updates.
 fn fail_at_both(one: &Members, two: &Members, fleet: &Fleet) -> bool {
     let subjects = |members: &Members| {
         members.values().filter_map(|member| known_subject(member, fleet)).collect::<BTreeSet<StringId>>()
@@ -77,7 +81,8 @@ fn fail_at_both(one: &Members, two: &Members, fleet: &Fleet) -> bool {
     also(one, &subjects(two)) || also(two, &subjects(one))
 }
 
-/// Whether nearly all of one group, or of the other, have a value that hardly any host of the opposite group has.
+/// Whether nearly all of one group have a value that hardly any host of the other has, with a hypergeometric p-value of
+/// at most `p_max`. Only dimensions that are `wanted` are tested.
 fn separates(one: &Members, two: &Members, p_max: f64, wanted: impl Fn(&str) -> bool, fleet: &Fleet) -> bool {
     let values = |members: &Members| {
         let mut counts: BTreeMap<Pair, u64> = BTreeMap::new();

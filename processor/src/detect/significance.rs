@@ -61,13 +61,14 @@ impl Significance {
         }
     }
 
-    /// Whether the number of hosts alone is significant. Clusters of an operator's rule always are; silence and
-    /// concentration have tests of their own.
+    /// Whether the cluster is significant without a shared cause. Clusters by an operator's rule always are; silence
+    /// and concentration were tested before by statistics of their own.
     pub(super) fn convinces(&self) -> bool {
         matches!(self.method, Method::Rule | Method::Silence | Method::Concentration) || self.p_value < self.alpha
     }
 
-    /// Whether the cluster is significant together with `p_cause`, the probability that its hosts share a value by chance.
+    /// Whether the cluster is significant together with `p_cause`, the probability that its hosts share a value by
+    /// chance. Fisher's method combines the two p-values.
     pub(super) fn convinces_with(&self, p_cause: f64) -> bool {
         both(self.p_value, p_cause) < self.alpha
     }

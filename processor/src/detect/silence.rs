@@ -1,7 +1,7 @@
-//! Silence is a signal: hosts that failed and were then not heard of any more.
+//! Hosts that failed and then went silent.
 //!
-//! A client that trusts nothing any more may stop scanning altogether, and what does not scan does not fail. So of the
-//! hosts that failed lately those are counted that have been silent since, and compared with the rest of the fleet:
+//! A client that trusts no update any more may stop scanning altogether, and a client that does not scan does not fail.
+//! So the hosts are counted that failed lately and have been silent since, and compared with the rest of the fleet:
 //! weekends, holidays and retired machines silence hosts whether they failed or not.
 
 use wulog_schemas::alert::Method;
@@ -20,7 +20,8 @@ use super::stats::{hypergeometric_tail, rounded};
 /// A host that went on for longer than this after its failure did not go silent because of it.
 const WENT_ON_MS: i64 = DAY_MS;
 
-/// Silence of an incident's hosts is reported at a larger probability than one that makes an incident.
+/// Largest p-value at which silent members of an incident are reported. This limit may be larger than `alpha`, the
+/// limit for a new incident, since failures of the members are known already.
 const MEMBERS_P_MAX: f64 = 1e-3;
 
 /// How many of the fleet's hosts are silent.
@@ -28,12 +29,13 @@ const MEMBERS_P_MAX: f64 = 1e-3;
 pub(super) struct Background {
     silent: u64,
     all: u64,
-    /// Hosts heard of at or after this are not silent.
+    /// Hosts that were active at or after this time are not silent.
     heard_since: i64,
 }
 
 impl Background {
-    /// The fleet at `clock`: hosts heard of within the horizon, and those of them that are silent by now.
+    /// The fleet at `clock`: the number of hosts active within the horizon before `silent_secs`, and of those that are
+    /// silent by now.
     pub(super) fn at(view: FleetView<'_>) -> Background {
         let FleetView { fleet, config, now: clock } = view;
         let heard_since = clock - secs_to_ms(config.silent_secs);
@@ -46,14 +48,15 @@ impl Background {
         fleet.hosts[host as usize].activity.latest().is_none_or(|latest| latest < quarter(self.heard_since))
     }
 
-    /// Probability that of `hosts` so many are silent, by the fleet's own share.
+    /// Probability that at least `silent` of `hosts` are silent by chance: the hypergeometric tail for the share of
+    /// silent hosts in the fleet.
     fn p_value(&self, silent: u64, hosts: u64) -> f64 {
         hypergeometric_tail(silent, hosts, self.silent.max(silent), self.all.max(hosts))
     }
 }
 
-/// Silent members of an open incident, where it is time to tell of them: far more than the fleet's share, at least a
-/// tenth of the incident, and twice as many as were told of.
+/// The number of silent members of an open incident, if a document is due: far more than the share of silent hosts in
+/// the fleet, at least a tenth of the members, and at least twice the number in the last document about silent members.
 pub(super) fn of_incident(incident: &Incident, background: &Background, view: FleetView<'_>) -> Option<u64> {
     let FleetView { fleet, config, .. } = view;
     let is_silent = |(host, member): &(&HostIndex, &Member)| !member.recovered && background.is_silent(**host, fleet);
@@ -64,7 +67,8 @@ pub(super) fn of_incident(incident: &Incident, background: &Background, view: Fl
     (news && enough).then_some(silent)
 }
 
-/// Loose hosts that failed and went silent: far more than the fleet's share. Takes them out.
+/// Takes out a cluster of hosts that failed and went silent and belong to no incident, if they are far more than the
+/// share of silent hosts in the fleet.
 pub(super) fn of_loose(onsets: &mut Onsets, background: &Background, view: FleetView<'_>) -> Option<Cluster> {
     let FleetView { fleet, config, now: clock } = view;
     let from = clock - secs_to_ms(config.horizon_secs);

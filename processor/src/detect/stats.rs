@@ -1,7 +1,7 @@
 //! Exact tails of the negative binomial and hypergeometric distributions.
 //!
-//! They are computed with `libm` alone, so that every platform computes the same bits: an alert is a function of the
-//! signals. Crates for statistics call the logarithm of the platform.
+//! The tails are computed with `libm` alone, so that every platform computes the same bits: an alert is a function of
+//! the signals. Crates for statistics call the logarithm of the platform.
 
 use libm::{exp, lgamma, log};
 
@@ -9,7 +9,7 @@ use libm::{exp, lgamma, log};
 pub const P_MIN: f64 = 1e-300;
 
 /// Probability of `seen` or more newly failing hosts in `exposure`, when `events` were seen in `history` of the same
-/// unit before: the predictive tail of a Poisson rate with a gamma belief (a negative binomial distribution).
+/// unit before: the predictive tail of a Poisson rate with a gamma prior (a negative binomial distribution).
 ///
 /// `events` and `history` include the prior, so both are above 0.
 #[must_use]
@@ -25,7 +25,7 @@ pub fn gamma_poisson_tail(seen: u64, events: f64, history: f64, exposure: f64) -
     };
     let mean = events * exposure / history;
     if (seen as f64) <= mean {
-        // Below the mean the lower part is the short one, and a tail near 1 needs no digits.
+        // Below the mean the sum of the lower terms is the shorter one, and a tail near 1 needs no digits.
         return bounded(1.0 - sum_terms(term(0), seen, |k| (events + k as f64) / (k as f64 + 1.0) * q));
     }
     let ratio = |i: u64| {
@@ -35,8 +35,8 @@ pub fn gamma_poisson_tail(seen: u64, events: f64, history: f64, exposure: f64) -
     bounded(sum_terms(term(seen), TERMS_MAX, ratio))
 }
 
-/// The logarithm of the probability of exactly `seen` newly failing hosts in `exposure`, by the same belief: how well
-/// it fits what was seen.
+/// The natural logarithm of the probability of exactly `seen` newly failing hosts in `exposure`, by the same
+/// distribution as [`gamma_poisson_tail`]: the likelihood of the prior.
 #[must_use]
 pub fn ln_gamma_poisson(seen: u64, events: f64, history: f64, exposure: f64) -> f64 {
     if seen == 0 {
@@ -47,7 +47,7 @@ pub fn ln_gamma_poisson(seen: u64, events: f64, history: f64, exposure: f64) -> 
     lgamma(events + k) - lgamma(events) - lgamma(k + 1.0) + events * ln_stay + k * ln_go
 }
 
-/// The probability of two independent improbabilities together, or of worse: Fisher's method for two.
+/// The p-value of two independent p-values together: Fisher's method for two.
 #[must_use]
 pub fn both(p: f64, q: f64) -> f64 {
     let product = (p * q).clamp(P_MIN, 1.0);
@@ -61,8 +61,8 @@ pub fn hypergeometric_tail(both: u64, affected: u64, with: u64, all: u64) -> f64
     bounded(exp(ln_hypergeometric_tail(both, affected, with, all)))
 }
 
-/// The logarithm of [`hypergeometric_tail`], which goes on where probabilities are too small to be stated: in a large
-/// fleet two factors may both be beyond that, and one of them still be the better by far.
+/// The natural logarithm of [`hypergeometric_tail`], also below [`P_MIN`]: in a large fleet two factors may both have
+/// smaller p-values than that and still differ widely.
 #[must_use]
 pub fn ln_hypergeometric_tail(both: u64, affected: u64, with: u64, all: u64) -> f64 {
     if affected > all || with > all || both > affected.min(with) {
@@ -77,19 +77,19 @@ pub fn ln_hypergeometric_tail(both: u64, affected: u64, with: u64, all: u64) -> 
     let ratio = |i: u64| {
         let k = both + i;
         let left = (with - k) as f64 * (affected - k) as f64;
-        // all - with - affected + k + 1, in an order that never goes below zero.
+        // The divisor is all - with - affected + k + 1, in an order that never goes below zero.
         left / ((k + 1) as f64 * (all + k + 1 - with - affected) as f64)
     };
     (first + log(sum_terms(1.0, affected.min(with) - both + 1, ratio))).min(0.0)
 }
 
-/// Rounds to three significant digits, as documents show numbers: through text, so that what is printed is as short.
+/// Rounds to three significant digits, as documents show numbers. The way through text makes the printed number short.
 #[must_use]
 pub fn rounded(value: f64) -> f64 {
     if value.is_finite() { format!("{value:.2e}").parse().unwrap_or(value) } else { 0.0 }
 }
 
-/// Terms after which a sum stops: a tail that long is not a rare one.
+/// Terms after which a sum stops: a tail that needs more terms is not improbable.
 const TERMS_MAX: u64 = 100_000;
 
 fn sum_terms(first: f64, count: u64, ratio: impl Fn(u64) -> f64) -> f64 {
@@ -142,7 +142,7 @@ mod tests {
         check(hypergeometric_tail(2, 3, 4, 5), 1.0);
     }
 
-    /// `expect` is `log` of the same sum in exact fractions.
+    /// `expect` is the logarithm of the same sum in exact fractions.
     #[test]
     fn logarithms_go_on_where_probabilities_end() {
         // All 3000 affected of 6000 have a value that nobody else has: 1 / (6000 choose 3000).

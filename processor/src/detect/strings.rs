@@ -1,8 +1,8 @@
 //! Strings by number: a million hosts share a few thousand dimension values, updates and callers.
 //!
-//! A string that nothing refers to any more is forgotten when the memory budget asks for it ([`Strings::keep`]), and its
-//! number is given to another string. Otherwise made-up names would fill the table for good, and the next real update
-//! would be called `(other)`.
+//! A string that nothing refers to any more is forgotten when the memory budget asks for it ([`Strings::keep`]), and
+//! its number is given to another string. Otherwise made-up names would fill the table for good, and the next real
+//! update would be called `(other)`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,11 @@ use super::number_index::{NumberIndex, hash};
 /// The number of a string; equal strings have equal numbers.
 pub(super) type StringId = u32;
 
-/// What every string beyond the limit is called.
+/// The text that stands for every string beyond the limit.
 const OTHER: &str = "(other)";
 
-/// Memory of a string beside its bytes: its place in the list, in the lookup and among the attempts, with room to grow.
+/// Estimated memory of a string without its bytes: its place in the list, in the lookup and among the attempts, with
+/// room to grow.
 const STRING_BYTES: u64 = 112;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,17 +63,17 @@ impl Strings {
         Strings::from(vec![Some(OTHER.into())])
     }
 
-    /// How many strings there are.
+    /// Number of strings.
     pub(super) fn len(&self) -> usize {
         self.texts.len() - self.free.len()
     }
 
-    /// Memory that they take, as far as it can be told from what they are.
+    /// Estimated memory of the strings.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes + self.texts.len() as u64 * STRING_BYTES
     }
 
-    /// Numbers are below this.
+    /// All numbers are below this one.
     pub(super) fn numbers(&self) -> usize {
         self.texts.len()
     }
@@ -100,7 +101,7 @@ impl Strings {
         forgotten
     }
 
-    /// The number of `text`, cut to `bytes_max`; number 0, `(other)`, when there are `count_max` others already.
+    /// The number of `text`, cut to `bytes_max`; number 0, `(other)`, when there are `count_max` strings already.
     pub(super) fn id(&mut self, text: &str, count_max: usize, bytes_max: usize) -> StringId {
         let text = cut(text, bytes_max);
         match self.find(text) {

@@ -1,4 +1,4 @@
-//! Hosts counted by what they have: the values that factors are compared by.
+//! Counts of hosts by value, from which factors are computed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,29 +8,31 @@ use super::fleet::{Fleet, FleetHost, HostIndex};
 use super::member::Member;
 use super::strings::StringId;
 
-/// What hosts may share.
+/// A property that hosts may share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Value {
     /// A host's dimension.
     Host(Pair),
     /// A dimension of its operations: a host may have several values, or none before its first operation.
     Operation(Pair),
-    /// The subject itself.
+    /// A subject: an affected host fails at it, a healthy host succeeded at it.
     Subject(StringId),
 }
 
-/// Hosts counted by what they have.
+/// Counts of affected or of healthy hosts by value.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) hosts: u64,
-    /// Hosts by their set of own dimensions, and by that of their operations' dimensions.
+    /// Hosts by the set of their own dimensions, and by the set of their operations' dimensions.
     by_set: [Vec<u64>; 2],
     pub(super) subjects: BTreeMap<StringId, u64>,
-    /// Hosts that have any subject and of which none is forgotten.
+    /// Hosts that succeeded at some update since a day before the onset, or at a compared subject at any time, and of
+    /// which no success since then is forgotten.
     pub(super) tried: u64,
     /// Hosts whose scans reached a server since the onset.
     scanned: u64,
-    /// Hosts of which a subject is forgotten, and what is still known of them.
+    /// Hosts of which a success since a day before the onset is forgotten, and their known successes at compared
+    /// subjects.
     pub(super) forgotten: u64,
     subjects_of_forgotten: BTreeMap<StringId, u64>,
 }
@@ -64,14 +66,14 @@ impl Tally {
             let forgotten = host.dropped_success_since(from);
             let mut tried = false;
             for (subject, time) in host.successes() {
-                // Who succeeded at this very subject has tried it, however long ago.
+                // A host that succeeded at a compared subject has tried it, however long ago.
                 tried |= time >= from || wanted.contains(&subject);
                 if wanted.contains(&subject) {
                     let counts = if forgotten { &mut tally.subjects_of_forgotten } else { &mut tally.subjects };
                     *counts.entry(subject).or_default() += 1;
                 }
             }
-            // What a scan reached before the onset proves nothing: the server's certificate may have expired since.
+            // A scan before the onset proves nothing: the certificate of the server may have expired since.
             let mut scanned = false;
             for server in host.scanned_since(from + DAY_MS) {
                 scanned = true;
@@ -109,7 +111,7 @@ impl Tally {
         values
     }
 
-    /// Hosts that say anything about a value: one of which that dimension is not known says nothing.
+    /// Hosts that can be compared by a value: those of which the dimension is known.
     pub(super) fn comparable(&self, value: Value, fleet: &Fleet) -> u64 {
         match value {
             Value::Host((name, _)) => self.knowing(0, name, fleet),
@@ -123,14 +125,14 @@ impl Tally {
         }
     }
 
-    /// Hosts of which a dimension is known, among their own dimensions (0) or those of their operations (1).
+    /// Hosts with a known value of a dimension, among their own dimensions (0) or those of their operations (1).
     fn knowing(&self, kind: usize, name: StringId, fleet: &Fleet) -> u64 {
         let knows = |set| fleet.sets().pairs(set).iter().any(|(known, _)| *known == name);
         (0..).zip(&self.by_set[kind]).filter(|(set, hosts)| **hosts > 0 && knows(*set)).map(|(_, hosts)| hosts).sum()
     }
 }
 
-/// What an affected host fails at.
+/// The subjects at which an affected host fails, and the subject of its onset.
 pub(super) fn subjects_of(host: HostIndex, member: &Member, fleet: &Fleet) -> BTreeSet<StringId> {
     let failing = fleet.hosts[host as usize].failing().iter().map(|failing| failing.subject);
     failing.chain([member.onset.subject]).collect()

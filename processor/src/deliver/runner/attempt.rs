@@ -10,7 +10,7 @@ use super::work::Runner;
 use crate::deliver::backlog::Item;
 use crate::deliver::channel::Outcome;
 
-/// A document at which the channel panics so often is parked: the pauses between are a minute together.
+/// Panics at one document after which it is parked: the pauses in between are a minute together.
 const PANICS_MAX: u32 = 8;
 
 impl Runner {
@@ -32,7 +32,8 @@ impl Runner {
             panics = self.panics.1,
             "the channel panicked; please report it: {panic}"
         );
-        // A panic may have left a lock or a connection unusable. Without a new one the next attempt fails and says so.
+        // A panic may have left a lock or a connection unusable. If the channel cannot be opened again, the next
+        // attempt fails and reports it.
         let (channel, config) = (&mut self.channel, &self.config);
         let _ = catch_unwind(AssertUnwindSafe(|| channel.renew(config)));
         if self.panics.1 >= PANICS_MAX {
@@ -41,7 +42,8 @@ impl Runner {
         Outcome::Retry { why: format!("the channel panicked: {panic}"), after: None }
     }
 
-    /// Reads the files of secrets again. Where one has changed, the channel is opened with it and the document tried at once.
+    /// Reads the files of secrets again, and returns whether one has changed. If so, the channel is opened with it and
+    /// the document is tried at once.
     pub(super) fn has_new_secrets(&mut self) -> bool {
         let mut config = self.config.clone();
         match config.read_secrets_again() {

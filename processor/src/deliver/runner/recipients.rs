@@ -1,5 +1,5 @@
-//! Documents that some recipients have and others do not: the position moves on, so that nobody waits for one recipient, and
-//! the others are tried again on their own.
+//! Documents that some recipients have and others do not. The position moves on, so that no document waits for one
+//! recipient, and the lacking recipients are tried again separately.
 
 use std::time::Instant;
 
@@ -11,12 +11,12 @@ use crate::deliver::channel::{Lacking, Outcome};
 use crate::deliver::set_aside::{RECIPIENT, SetAside};
 use crate::log::LogError;
 
-/// Documents that wait for single recipients at most. Where there are as many, the next one waits at the head.
+/// Most documents that wait for single recipients. At this number, a further document waits at the head.
 const LATE_MAX: usize = 100;
-/// After so long a recipient is given up for a document: an alert a day late helps nobody.
+/// Time after which a recipient is given up for a document: an alert that is a day late helps nobody.
 const GIVEN_UP_AFTER_MS: i64 = 24 * 3_600_000;
 impl Runner {
-    /// Settles a document that some recipients have. The others are noted.
+    /// Settles a document that some recipients have, and notes the other recipients.
     pub(super) fn delivered_to_some(
         &mut self,
         item: &Item,
@@ -46,11 +46,12 @@ impl Runner {
         self.settle(item, last)
     }
 
-    /// Tries the recipients of one document again whose time has come.
+    /// Tries the late recipients of one document again, if their time has come.
     pub(super) fn deliver_late(&mut self) -> Result<(), LogError> {
         let now_ms = self.clock.now_ms();
         let Some(work) = &mut self.work else { return Ok(()) };
-        // One attempt a round: a consumer that is silent for minutes loses its partition. The head waits for room here, though.
+        // One attempt a round, since a consumer that is silent for minutes loses its partition. The head goes first,
+        // unless the list of late documents is full and the head waits for room in it.
         let head_goes_first = work.backlog.len() > 0 || work.backoff.failures() > 0;
         if head_goes_first && work.late.len() < LATE_MAX {
             return Ok(());
@@ -87,7 +88,7 @@ impl Runner {
         self.queue.note(&late.key(), None)
     }
 
-    /// Notes who is to get a document later, and when.
+    /// Notes the recipients that are to get a document later, and the time of the next attempt.
     fn note_late(&mut self, mut late: LateDocument, lacking: &[Lacking]) -> Result<(), LogError> {
         let waiting: Vec<Lacking> = lacking.iter().filter(|one| one.again.is_some()).cloned().collect();
         late.pause = waiting.iter().filter_map(|one| one.again).max().unwrap_or(late.pause).max(late.pause);
@@ -111,8 +112,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Notes the recipients for whom a document is given up, and drops the notes of those who have got it: of `tried`, or of
-    /// everybody.
+    /// Notes the recipients for whom a document is given up, and drops the notes of recipients that have it: those of
+    /// `tried`, or all.
     pub(super) fn recipients_refused(
         &mut self,
         item: &Item,

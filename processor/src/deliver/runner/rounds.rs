@@ -15,9 +15,9 @@ use crate::deliver::filter::{Decision, decide};
 use crate::deliver::set_aside::SetAside;
 use crate::log::{LogError, Record};
 
-/// How long one poll waits: short, since a new alert is to be delivered within a second.
+/// Longest wait of one poll: short, since a new alert is to be delivered within a second.
 const POLL_WAIT: Duration = Duration::from_millis(200);
-/// Pause after the log said "retry".
+/// Pause after a log error that can be retried.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 impl Runner {
     /// Runs until `stop`.
@@ -27,7 +27,7 @@ impl Runner {
     pub(crate) fn run(&mut self, stop: &CancellationToken) -> Result<(), LogError> {
         while !stop.is_cancelled() {
             self.rounds.turn(Instant::now());
-            // Work that a panic leaves half done is dropped: the channel starts again from its committed position.
+            // Work that a panic leaves unfinished is dropped: the channel starts again from its committed position.
             match catch_unwind(AssertUnwindSafe(|| self.step())) {
                 Ok(Ok(())) => self.loop_panics.reset(),
                 Ok(Err(LogError::Retry(why))) => {
@@ -142,7 +142,7 @@ impl Runner {
         self.advance_to_backlog(None)
     }
 
-    /// Brings held documents back whose time has come.
+    /// Puts held documents whose time has come back into the backlog.
     fn release(&mut self) {
         let now_ms = self.clock.now_ms();
         let Some(work) = &mut self.work else { return };
@@ -167,7 +167,8 @@ impl Runner {
         }
     }
 
-    /// An operator's `channels replay` and `channels skip` end parked documents from another process.
+    /// Reads the parked documents again, since `channels replay` and `channels skip` of an operator end them from
+    /// another process.
     fn read_parked_again(&mut self) -> Result<(), LogError> {
         let Some(work) = &mut self.work else { return Ok(()) };
         if work.parked.is_empty() || work.parked_read_at.elapsed() < NOTES_READ_EVERY {

@@ -11,7 +11,7 @@ use crate::deliver::set_aside::{SKIP, SetAside};
 use crate::log::LogError;
 use crate::log::alert_queue::{ChannelPosition, LastDelivery};
 
-/// A failing delivery is reported at the first failure, and then this often.
+/// Interval at which a failing delivery is reported again after the first failure.
 const REPORTED_EVERY: Duration = Duration::from_secs(60);
 
 impl Runner {
@@ -64,7 +64,7 @@ impl Runner {
         self.skip_if_ordered(item)
     }
 
-    /// Parks the head where the endpoint has refused it for long and takes the next document.
+    /// Parks the head if the endpoint has refused it for `barred_patience` and takes the next document.
     fn park_if_alone_refused(&mut self, item: &Item, why: &str) -> Result<(), LogError> {
         let Some(work) = &mut self.work else { return Ok(()) };
         let since = *work.barred_since.get_or_insert_with(Instant::now);
@@ -101,7 +101,7 @@ impl Runner {
         self.settle(item, None)
     }
 
-    /// An operator may give up a document that fails again and again.
+    /// Skips a document that fails again and again, if an operator has ordered it.
     fn skip_if_ordered(&mut self, item: &Item) -> Result<(), LogError> {
         let Some(work) = &mut self.work else { return Ok(()) };
         if work.skip_looked_at.elapsed() < NOTES_READ_EVERY {
@@ -117,7 +117,7 @@ impl Runner {
         self.settle(item, None)
     }
 
-    /// The head is delivered or set aside: the next document follows.
+    /// Removes the head, which is delivered or set aside, so that the next document follows.
     pub(super) fn settle(&mut self, item: &Item, last: Option<LastDelivery>) -> Result<(), LogError> {
         let Some(work) = &mut self.work else { return Ok(()) };
         work.backlog.done();
@@ -138,7 +138,7 @@ impl Runner {
         self.advance(next, last)
     }
 
-    /// Commits a position that has moved.
+    /// Commits the position if it has moved.
     pub(super) fn advance(&mut self, next: i64, last: Option<LastDelivery>) -> Result<(), LogError> {
         let Some(work) = &mut self.work else { return Ok(()) };
         work.backlog.read_up_to(next);

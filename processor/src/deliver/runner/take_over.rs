@@ -21,7 +21,8 @@ impl Runner {
             set_aside::among(&notes, HELD).into_iter().map(|aside| (aside.offset, aside)).collect();
         let mut late: BTreeMap<i64, SetAside> =
             set_aside::among(&notes, LATE).into_iter().map(|aside| (aside.offset, aside)).collect();
-        // A new channel has committed nothing, not even the beginning.
+        // A new channel has committed no position. Its position starts at -1, so that even position 0 counts as moved
+        // and is committed.
         let mut work = Work::at(&self.config, committed.clone().unwrap_or(ChannelPosition { next: -1, last: None }));
         work.refused_recipients = recipients_among(&notes);
         work.parked = parked_among(&notes);
@@ -40,7 +41,7 @@ impl Runner {
             match &committed {
                 Some(position) if item.offset < position.next => {
                     let told = work.history.of(&item.alert.id);
-                    // When it was decided is not known; what time decides is what a hold is, and those are noted.
+                    // The time of the decision is unknown. Only a hold depends on the time, and holds are noted.
                     let sent =
                         !matches!(decide(wants, &item.alert, told, item.alert.time.updated.0), Decision::Skip(_));
                     work.history.note(&item.alert, sent);
@@ -81,7 +82,7 @@ fn recipients_among(notes: &BTreeMap<String, Vec<u8>>) -> BTreeSet<String> {
     notes.keys().filter_map(|key| key.strip_prefix(RECIPIENT)).map(str::to_owned).collect()
 }
 
-/// A record as a document; none where this version cannot read it.
+/// The document of a record; `None` where this version cannot read it.
 pub(super) fn item(record: Record) -> Option<Item> {
     let alert: Alert = serde_json::from_slice(&record.value).ok()?;
     Some(Item { alert, bytes: record.value, offset: record.offset, sample: false })

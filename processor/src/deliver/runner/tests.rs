@@ -88,7 +88,7 @@ impl AlertQueue for InMemory {
     }
 }
 
-/// Answers each document as a function says; `only` has the recipients that it was told to keep to.
+/// Answers each document as a function says; `only` holds the recipients to which a document is restricted.
 struct Told<F> {
     answer: F,
     only: BTreeMap<String, Vec<String>>,
@@ -144,7 +144,7 @@ fn runner(
     runner
 }
 
-/// Goes round the loop so many times, without the pauses after failures.
+/// Runs the loop this many times, without the pauses after failures.
 fn turn(runner: &mut Runner, rounds: usize) {
     for _ in 0..rounds {
         runner.step().unwrap();

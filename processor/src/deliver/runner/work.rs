@@ -1,4 +1,4 @@
-//! What a runner holds: the channel with its queue, and the documents on their way.
+//! The state of a runner: the channel with its queue, and the documents that are being delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -15,11 +15,12 @@ use crate::deliver::settings::ChannelConfig;
 use crate::log::alert_queue::{AlertQueue, ChannelPosition};
 use crate::metrics::ChannelMetrics;
 
-/// How often notes are read again: for an operator's order to skip a failing document, and for parked documents that
-/// `channels replay` has sent. On Kafka that reads a topic.
+/// Interval at which notes are read again: for an operator's order to skip a failing document, and for parked documents
+/// that `channels replay` has sent. On Kafka this reads a whole topic.
 pub(super) const NOTES_READ_EVERY: Duration = Duration::from_secs(120);
-/// An endpoint may refuse one document with the answer that it has for a wrong credential, as a firewall does. Where the next
-/// document is taken after so long, the fault is in the first one.
+/// Time after which the next document is tried while the endpoint refuses sender or address. An endpoint, such as a
+/// firewall, may answer one document as if the credential were wrong; if it takes the next one, the first one is at
+/// fault.
 const BARRED_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// First and longest pause between two attempts at a recipient where the channel asks for none.
@@ -42,8 +43,9 @@ pub(crate) struct Runner {
     pub(super) loop_panics: Backoff,
     /// See [`BARRED_PATIENCE`].
     pub(super) barred_patience: Duration,
-    /// The documents on their way, while this process owns the channel. Without it an owned channel starts from its committed
-    /// position: at first, and after an error of the log, which may have come between a read and its decision.
+    /// The documents that are being delivered, while this process owns the channel. `None` makes an owned channel start
+    /// from its committed position: at first, and after an error of the log, which may have come between a read and its
+    /// decision.
     pub(super) work: Option<Work>,
 }
 
@@ -56,11 +58,11 @@ pub(super) struct Work {
     pub(super) again_at: Instant,
     pub(super) reported: Option<Instant>,
     pub(super) skip_looked_at: Instant,
-    /// Since when the endpoint refuses whatever is sent.
+    /// Time since which the endpoint refuses the sender or the address.
     pub(super) barred_since: Option<Instant>,
     /// Documents that some recipients are to get later.
     pub(super) late: Vec<LateDocument>,
-    /// Recipients with a note that they did not get a document.
+    /// Recipients with a note about a document that they did not get.
     pub(super) refused_recipients: BTreeSet<String>,
     /// Keys of the documents that are parked now.
     pub(super) parked: BTreeSet<String>,
@@ -71,7 +73,7 @@ pub(super) struct Work {
 pub(super) struct Held {
     pub(super) aside: SetAside,
     pub(super) item: Item,
-    /// True when its time has come: it is in the backlog, and the note goes after its delivery.
+    /// True when its time has come: the document is in the backlog, and its note is removed after the delivery.
     pub(super) released: bool,
 }
 
@@ -99,19 +101,19 @@ impl Work {
 /// A document that some recipients are to get later.
 pub(super) struct LateDocument {
     pub(super) item: Item,
-    /// The note: recipients, and when they are tried again.
+    /// The note with the recipients and the time of the next attempt.
     pub(super) aside: SetAside,
-    /// The pause before the next attempt; it doubles at each.
+    /// The pause before the next attempt, which doubles at each attempt.
     pub(super) pause: Duration,
 }
 
 impl LateDocument {
-    /// A document that an earlier start has noted.
+    /// A late document from the note of an earlier start.
     pub(super) fn again(item: Item, aside: SetAside) -> LateDocument {
         LateDocument { item, aside, pause: PAUSE.0 }
     }
 
-    /// Lets the next attempt be due.
+    /// Makes the next attempt due now.
     #[cfg(test)]
     pub(super) fn make_due(&mut self) {
         self.aside.until_ms = Some(0);

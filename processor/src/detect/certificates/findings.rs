@@ -1,10 +1,10 @@
-//! Affected against healthy hosts, by what their certificate stores hold and lack.
+//! Compares affected with healthy hosts by the contents of their certificate stores.
 //!
-//! A certificate is named only where three things agree: it is one that signs updates, or the issuer of one; what is wrong
-//! with it can cause failures of the incident's family; and the affected hosts show it while hosts that succeeded at the
-//! same update do not. The last is proven by hosts; or by the WSUS machine, where its own inventory says which certificate
-//! signs; or by the files that affected hosts did not trust, where inventories name the signers. Hosts without an inventory
-//! are counted on neither side.
+//! A certificate is named only where three conditions hold: it signs updates, or issued a certificate that does; its
+//! fault can cause failures of the incident's family; and the affected hosts show the fault while hosts that succeeded
+//! at the same update do not. The third condition is proven by hosts; or by the WSUS machine, where its own inventory
+//! says which certificate signs; or by the files that affected hosts did not trust, where inventories name the signers.
+//! Hosts without an inventory are counted on neither side.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,25 +25,27 @@ use super::signers::FileSigners;
 use super::wsus::{machine_of, newest, value_of};
 use super::{CLOCK_DOUBT_MS, Certificates, store_id, store_name, words};
 
-/// Of the affected hosts whose inventory tells, this share must show the condition.
+/// Least share of the affected hosts, among those whose inventory decides it, that must show the condition.
 const AFFECTED_MIN: f64 = 0.8;
-/// Of the hosts that succeeded, at most this share may show it: they installed something else, or before.
+/// Largest share of the hosts that succeeded that may show the condition: they may have installed something else, or
+/// earlier.
 const CONTRAST_MAX: f64 = 0.05;
-/// Hosts that succeeded at the same update prove that they need the certificate, so they need not be many ...
+/// Largest p-value against hosts that succeeded at the same update. These hosts prove that the update needs the
+/// certificate, so few of them suffice ...
 const CONTRAST_P_MAX: f64 = 0.1;
-/// ... while hosts that are merely healthy must be so many, and so different.
+/// ... while merely healthy hosts must be at least this many, with at most this p-value.
 const CONSENSUS_HOSTS_MIN: u64 = 5;
 const CONSENSUS_P_MAX: f64 = 0.02;
-/// A certificate explains the hosts as well as another factor, if it is as improbable but for a fifth of the logarithm:
-/// an inventory is some days old, and a host may have changed since.
+/// A certificate explains the hosts as well as another factor if the logarithm of its p-value is at least this share of
+/// the factor's: an inventory is some days old, and a host may have changed since.
 const AS_WELL: f64 = 0.8;
-/// Hosts of each side by which hopeless tests are told: a store of thousands of certificates would otherwise be compared
-/// over the whole fleet, certificate by certificate.
+/// Hosts of each side that are examined first, to skip hopeless tests: a store of thousands of certificates would
+/// otherwise be compared over the whole fleet, certificate by certificate.
 const SAMPLE: usize = 50;
-/// Findings in a document.
+/// Most findings in a document.
 const FINDINGS_MAX: usize = 3;
 
-/// What inventories say about an incident.
+/// The findings about the certificates of an incident.
 pub(in super::super) struct Findings {
     found: Vec<Found>,
     /// Whether the first finding explains the hosts at least as well as any factor.
@@ -61,10 +63,10 @@ enum Where {
 
 struct Found {
     document: CertificateFinding,
-    /// The value by which the factor is shown.
+    /// The value of the factor for this finding.
     value: String,
     ln_p: f64,
-    /// Hosts that were counted: affected ones, and those that they were compared with.
+    /// The hosts that were counted: affected ones, and the ones that they were compared with.
     counted: (Vec<HostIndex>, Vec<HostIndex>),
     /// How it is known that this certificate signs.
     signs: Signs,
@@ -74,15 +76,15 @@ struct Found {
 /// How it is known that a certificate signs what hosts fail at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Signs {
-    /// Nobody says so: hosts that succeeded must tell.
+    /// No inventory says so: the comparison with other hosts must show it.
     Unknown,
-    /// The WSUS machine signs with it. Or the hosts tried it themselves: a TLS certificate.
+    /// The WSUS machine signs with it, or it is a TLS certificate that the hosts tried themselves.
     Said,
-    /// The files name it that affected hosts did not trust.
+    /// Files that affected hosts did not trust are signed with it.
     InFiles,
 }
 
-/// What a condition is about.
+/// A condition to test, with the store and the certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Test {
     Missing(Pair),
@@ -93,8 +95,8 @@ enum Test {
 }
 
 impl Test {
-    /// Place among tests that explain the hosts equally well: Trusted Publishers first, since a certificate that was not
-    /// delivered at all is missing there whoever issued it.
+    /// Place among tests that explain the hosts equally well: Trusted Publishers first, since a certificate that was
+    /// not delivered at all is missing there whoever issued it.
     fn place(self) -> (Condition, StringId) {
         match self {
             Test::Missing((store, _)) => (Condition::Missing, store),
@@ -119,7 +121,7 @@ struct Sides<'a> {
     onset: i64,
     /// The certificate that the WSUS machine signs with: the newest one in its store, expired or not.
     signing: BTreeSet<StringId>,
-    /// Certificates that may sign updates: those in Trusted Publishers of any host, that one, and signers of
+    /// Certificates that may sign updates: those in Trusted Publishers of any host, those of `signing`, and signers of
     /// files that hosts did not trust.
     publishing: BTreeSet<StringId>,
     /// The signers of the files that the affected hosts did not trust.
@@ -149,7 +151,8 @@ impl Findings {
         Findings { found, is_cause, answers }
     }
 
-    /// The factors with those of certificates: before all others where they explain the hosts as well.
+    /// `factors` with the factor of the first finding: in the first place where the finding is the cause, else in the
+    /// second.
     pub(in super::super) fn among(&self, mut factors: Vec<Factor>) -> Vec<Factor> {
         let own = self.found.iter().take(1).map(|found| {
             let document = &found.document;
@@ -176,12 +179,12 @@ impl Findings {
         factors
     }
 
-    /// Healthy hosts that share the first factor, which `others` counts where it is none of a certificate.
+    /// Number of healthy hosts that share the first factor; `others` is this number where the factor is no certificate.
     pub(in super::super) fn healthy_with_first(&self, others: u64) -> u64 {
         self.found.first().filter(|_| self.is_cause).map_or(others, |found| found.document.healthy_hosts)
     }
 
-    /// The summary with the cause, where a certificate is it.
+    /// `summary`, with a sentence about the certificate where it is the cause.
     pub(in super::super) fn complete(&self, summary: String) -> String {
         match self.found.first().filter(|_| self.is_cause) {
             Some(found) => format!("{summary} Cause: {}", found.document.says),
@@ -213,7 +216,7 @@ impl Findings {
     }
 }
 
-/// What may be wrong, for failures of these families.
+/// The conditions to test, for failures of these families.
 fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
     let is_of = |families: &[Family]| families.iter().any(|family| incident.families.contains(family));
     let store = |name| store_id(name).expect("the names of stores are constants of the schema");
@@ -222,7 +225,7 @@ fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
     let mut tests = BTreeSet::new();
     if incident.distrusted == Distrusted::Server {
         tests.insert(Test::SiteUntrusted);
-        // Which CA issued the certificate of the site is not known; any that hosts lack may be it.
+        // The CA that issued the certificate of the site is unknown; any that hosts lack may be it.
         if is_of(&[Family::Tls, Family::UntrustedRoot, Family::Chain]) {
             for host in sides.succeeded.iter().chain(&sides.healthy).take(SAMPLE) {
                 tests.extend(known.in_store(*host, root).map(|certificate| Test::Missing((root, certificate))));
@@ -260,7 +263,7 @@ fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
     tests
 }
 
-/// One finding for each certificate: what is missing in two stores is one trouble.
+/// Keeps the first finding for each condition and certificate: a certificate that two stores lack is one finding.
 fn joined(found: Vec<Found>) -> Vec<Found> {
     let mut joined: Vec<Found> = Vec::new();
     for other in found {
@@ -336,7 +339,7 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// The hosts whose inventory tells, and how many of them show the condition.
+    /// The number of hosts that show the condition, and all hosts whose inventory decides it.
     fn count(&self, hosts: &[HostIndex], test: Test) -> (u64, Vec<HostIndex>) {
         let tells = |host: &HostIndex| self.holds(*host, test) != Knows::Unknown;
         let counted: Vec<HostIndex> = hosts.iter().copied().filter(tells).collect();
@@ -369,7 +372,8 @@ impl<'a> Sides<'a> {
         let (with_succeeded, succeeded) = self.count(&self.succeeded, test);
         let (with_healthy, healthy) = self.count(&self.healthy, test);
         let few = |with: u64, all: usize| with as f64 <= CONTRAST_MAX * all as f64;
-        // A host that does not trust its server yet has not scanned since: it said so itself, and needs no comparison.
+        // A host reports itself that it does not trust its server, and has not scanned since. So no comparison is
+        // necessary.
         if test != Test::SiteUntrusted && !few(with_succeeded, succeeded.len()) {
             return None;
         }
@@ -393,9 +397,9 @@ impl<'a> Sides<'a> {
         Some(Found { value: words::value(&document), document, ln_p, counted: (affected, others), signs, test })
     }
 
-    /// Whether inventories refute that the certificate signs what hosts fail at: the WSUS machine signs with another one of
-    /// another name, which the affected hosts have wherever they need it. Trusted Publishers holds the certificates of
-    /// driver vendors too.
+    /// Whether inventories refute that a missing certificate signs the failing updates: the WSUS machine signs with
+    /// certificates of other names, and nearly all affected hosts have these in Trusted Publishers. The store also
+    /// holds the certificates of driver vendors.
     fn is_refuted(&self, test: Test) -> bool {
         let Test::Missing((_, certificate)) = test else { return false };
         if self.signing.is_empty() || self.signs(test) != Signs::Unknown {
@@ -411,8 +415,9 @@ impl<'a> Sides<'a> {
         !self.signing.iter().any(is_of_same_name) && self.signing.iter().all(have_it)
     }
 
-    /// Whether nobody needs to guess: the files are signed with the certificate, or with one that it issued; the WSUS machine
-    /// signs so; or the hosts themselves tried the server's TLS certificate.
+    /// How it is known that the certificate of a test signs: the files are signed with it, or with one that it issued;
+    /// the WSUS machine signs with it, or with one that it issued; or the hosts themselves tried the TLS certificate of
+    /// the server.
     fn signs(&self, test: Test) -> Signs {
         if test == Test::SiteUntrusted {
             return Signs::Said;
@@ -491,8 +496,8 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// The TLS certificate that nearly all hosts are shown which do not trust it, and the one that hosts are shown which
-    /// trust the same server, where it is another one.
+    /// The TLS certificate that the server shows to nearly all hosts that do not trust it, and the one that the server
+    /// shows to hosts that trust it, where this is another one.
     fn sites(&self) -> (Option<StringId>, Option<StringId>) {
         let most = |hosts: &[HostIndex], is_trusted: bool| {
             let mut counts: BTreeMap<StringId, usize> = BTreeMap::new();
@@ -507,7 +512,7 @@ impl<'a> Sides<'a> {
         (shown, most(&self.succeeded, true).filter(|elsewhere| Some(*elsewhere) != shown))
     }
 
-    /// The earlier certificate of the same subject that nearly all of these hosts have in that store.
+    /// The earlier certificate of the same subject that nearly all of `hosts` have in `store`.
     fn former_of(&self, (store, certificate): Pair, hosts: Vec<HostIndex>) -> Option<StringId> {
         let details = self.known.details.get(&certificate).filter(|details| !details.subject.is_empty())?;
         let mut counts: BTreeMap<StringId, usize> = BTreeMap::new();
@@ -541,7 +546,8 @@ impl<'a> Sides<'a> {
         Some(WsusCopy { host: self.fleet.hosts[wsus as usize].name().to_owned(), has_certificate })
     }
 
-    /// Whether a finding explains the hosts at least as well as each factor does, among the hosts that have inventories.
+    /// Whether a finding explains the hosts at least as well as each factor does, among the hosts that have
+    /// inventories.
     fn explains_as_well(&self, found: &Found, comparison: &Comparison) -> bool {
         if found.signs > Signs::Unknown {
             return true;
@@ -562,7 +568,7 @@ impl<'a> Sides<'a> {
         })
     }
 
-    /// The certificate that signs updates: this one itself, or the one that this CA issued, where it is one alone.
+    /// The certificate that signs updates: `certificate` itself, or the only one that it issued.
     fn signer_of(&self, certificate: StringId) -> Option<StringId> {
         if self.publishing.contains(&certificate) {
             return Some(certificate);
@@ -571,7 +577,7 @@ impl<'a> Sides<'a> {
         issued.next().filter(|_| issued.next().is_none()).copied()
     }
 
-    /// What inventories say to the commands of steps.
+    /// Answers that inventories give to the commands of steps.
     fn answers(&self, first: Option<&Found>) -> Vec<(&'static str, Where, String)> {
         let mut answers = Vec::new();
         if let Some(wsus) = self.wsus {
@@ -628,7 +634,7 @@ impl<'a> Sides<'a> {
     }
 }
 
-/// Other stores, by what they say of a certificate that is missing in one.
+/// Whether another store lacks or has a certificate that is missing in one store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Other {
     Missing,

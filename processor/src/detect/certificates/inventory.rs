@@ -1,4 +1,4 @@
-//! Inventories for the status page: of one host, and of the fleet. Everything here only reads.
+//! Inventories for the status page: of one host, and of the fleet. All functions here only read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,11 @@ use super::{Certificates, HostIndex, StringId, store_name};
 use crate::question::{CERTIFICATES_MAX, CertificateList, FleetCertificate, HostInventory, StoredCertificate};
 use wulog_schemas::certificate::STORES;
 
-/// A shorter text is no part of a thumbprint that anybody would search for.
+/// Least length of a text that counts as the beginning of a thumbprint.
 const PREFIX_MIN: usize = 8;
 
 impl Certificates {
-    /// Hosts that send inventories.
+    /// Number of hosts that send inventories.
     pub(in crate::detect) fn hosts_known(&self) -> u64 {
         self.hosts.len() as u64
     }

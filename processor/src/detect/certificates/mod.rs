@@ -1,10 +1,10 @@
-//! What the hosts trust: the certificates of each store, by host, as far as hosts send inventories.
+//! The certificates that hosts trust, by store, for the hosts that send inventories.
 //!
-//! A store is a set-valued dimension, and absence is a value of it: of a store that was read completely it is known which
-//! certificates are missing. Of a host without an inventory, and of a store that was not read completely, nothing is
-//! known about absence. [`findings`] compares affected with healthy hosts by this.
+//! A store is a dimension with a set of values, and absence is known too: a store that was read completely lacks every
+//! other certificate. Nothing is known about absence for a host without an inventory, or for a store that was not read
+//! completely. [`findings`] compares affected with healthy hosts by these facts.
 //!
-//! A fleet without inventories holds nothing here: the maps are empty, and no document looks further.
+//! Without inventories all maps are empty, and documents skip the comparison.
 
 mod findings;
 mod inventory;
@@ -28,26 +28,27 @@ use super::dimension_sets::{DimensionSets, Pair, SetId};
 use super::fleet::{HostIndex, Knows};
 use super::strings::{StringId, Strings};
 
-/// Different certificates that are remembered. A fleet has some hundreds; beyond this bound a further certificate is left
-/// out, and the store that holds it counts as not read completely.
+/// Most certificates that are kept. A fleet has some hundreds; beyond this bound a further certificate is left out, and
+/// the store that holds it counts as not read completely.
 const CERTIFICATES_MAX: usize = 50_000;
 
-/// Changes that are remembered of a host, the latest ones.
+/// Most changes that are kept of a host, the latest ones.
 const CHANGES_MAX: usize = 32;
 
-/// Signers of failed files that are remembered of a host; an inventory lists eight files.
+/// Most signers of failed files that are kept of a host; an inventory lists eight files.
 const SIGNERS_MAX: usize = 8;
 
-/// Bytes of a name; the Normalizer cuts names before.
+/// Most bytes of a name; the Normalizer cuts names before.
 const NAME_BYTES_MAX: usize = 512;
 
-/// Memory of a host's entry, of a change in it, and of the details of a certificate beside its texts.
+/// Estimated memory of a host's entry, of a change and of a signer in it, and of the details of a certificate without
+/// its texts.
 const HOST_BYTES: u64 = 128;
 const CHANGE_BYTES: u64 = 24;
 const SIGNER_BYTES: u64 = 8;
 const DETAILS_BYTES: u64 = 128;
 
-/// `certutil` writes local times without an offset.
+/// Uncertainty of times in inventories: `certutil` writes local times without an offset, at most 14 h from UTC.
 const CLOCK_DOUBT_MS: i64 = 14 * 60 * 60 * 1000;
 
 /// A thumbprint has 40 hex digits.
@@ -67,11 +68,11 @@ pub(super) struct Certificates {
     bytes: u64,
 }
 
-/// What people know a certificate by.
+/// The details by which people know a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Details {
     subject: String,
-    /// Empty where the subject issued it itself.
+    /// Empty for a self-signed certificate.
     issuer: String,
     not_before: Option<i64>,
     not_after: Option<i64>,
@@ -85,15 +86,15 @@ struct Details {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct HostStores {
     set: SetId,
-    /// When the stores were last seen so: log time at most.
+    /// When the stores were last seen with these certificates; at most log time.
     seen: i64,
     /// Bit N is set where store N of [`STORES`] was read completely.
     complete: u8,
     accept_trusted_publisher_certs: Option<bool>,
     /// The TLS certificate that the host's WSUS server showed, and whether the host trusts it.
     site: Option<(StringId, bool)>,
-    /// The certificates with which files are signed that the host's update client did not trust, and whether each of their
-    /// signatures carries a time stamp.
+    /// The certificates with which files are signed that the host's update client did not trust, and whether each of
+    /// their signatures carries a time stamp.
     signers: Vec<(StringId, bool)>,
     /// Certificates that came or went between two inventories, and when the second one was taken.
     changes: Vec<Change>,
@@ -133,8 +134,8 @@ impl Detector {
 }
 
 impl Details {
-    /// Takes the dates that most inventories have (the majority vote of Boyer and Moore): `certutil` writes some dates so
-    /// that day and month can be taken for each other, and few hosts with such dates must not decide.
+    /// Takes the dates that most inventories have (the majority vote of Boyer and Moore): `certutil` writes some dates
+    /// so that day and month can be taken for each other, and few hosts with such dates must not decide.
     fn vote(&mut self, not_before: Option<i64>, not_after: Option<i64>) {
         if not_before.is_none() && not_after.is_none() {
             return;
@@ -180,7 +181,7 @@ impl Certificates {
         self.hosts.is_empty()
     }
 
-    /// Memory that they take, as far as it can be told from what they are.
+    /// Estimated memory of the inventories.
     pub(super) fn bytes(&self) -> u64 {
         if self.is_empty() { 0 } else { self.bytes + self.thumbprints.bytes() + self.sets.bytes() }
     }
@@ -272,7 +273,8 @@ impl Certificates {
         self.bytes += known.bytes();
     }
 
-    /// The number of a certificate, whose details are remembered. `None` beyond the bound, or where it is no thumbprint.
+    /// The number of a certificate, whose details are remembered. `None` beyond the bound, or where it is no
+    /// thumbprint.
     fn thumbprint(&mut self, certificate: &CertificateFact) -> Option<StringId> {
         if certificate.sha1.len() != THUMBPRINT_BYTES {
             return None;
@@ -284,7 +286,7 @@ impl Certificates {
         let details = self.details.entry(id).or_default();
         self.bytes -= if is_new { 0 } else { details.bytes() };
         let cut = |text: &str| text[..text.floor_char_boundary(NAME_BYTES_MAX)].to_owned();
-        // The first word on it stays, so that the order of hosts decides nothing but a wrong code page.
+        // The first names stay: the names of other inventories differ at most by a wrong code page.
         if details.subject.is_empty() {
             (details.subject, details.issuer) = (cut(&certificate.subject), cut(&certificate.issuer));
         }

@@ -1,7 +1,7 @@
-//! Which certificate is meant: the signers of the files that affected hosts did not trust.
+//! The signers of the files that affected hosts did not trust: they show which certificate is at fault.
 //!
-//! Only affected hosts are asked. A healthy host may name such a file too: the first check of a third-party update fails
-//! with 0x800B0109 on each host, before the check that decides.
+//! Only affected hosts count. A healthy host may name a signer too: the first check of a third-party update fails with
+//! 0x800B0109 on each host, before the check that decides.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,18 @@ use super::super::fleet::HostIndex;
 use super::super::strings::StringId;
 use super::Certificates;
 
-/// Of the affected hosts that name a signer, this share must name the same one ...
+/// Least share of the affected hosts that name any signer that must name the same one ...
 const SHARE_MIN: f64 = 0.8;
-/// ... and they must be so many, and this share of the affected hosts with an inventory: an odd host decides nothing.
+/// ... and these hosts must be at least this many, and this share of the affected hosts with an inventory, so that a
+/// single odd host decides nothing.
 const HOSTS_MIN: u64 = 2;
 const SHARE_OF_AFFECTED_MIN: f64 = 0.1;
 
-/// In the names of Microsoft's certificates. Clients trust them without Trusted Publishers, so that such a signer is no
-/// certificate that a host could lack there.
+/// Part of the names of Microsoft's certificates. Clients trust these certificates without Trusted Publishers, so no
+/// host can lack one there.
 const MICROSOFT: &str = "O=Microsoft Corporation";
 
-/// The signers that nearly all affected hosts name which name one.
+/// The signers on which nearly all affected hosts that name any signer agree.
 #[derive(Debug, Default)]
 pub(super) struct FileSigners {
     /// Affected hosts that name a signer.
@@ -33,12 +34,12 @@ pub(super) struct FileSigners {
 #[derive(Clone, Copy, Debug, Default)]
 struct Shown {
     hosts: u64,
-    /// Of these, hosts on which each signature carries a time stamp.
+    /// Hosts that name the signer and on which each of its signatures carries a time stamp.
     with_timestamp: u64,
 }
 
 impl FileSigners {
-    /// The signers of these hosts, which must be affected ones with an inventory.
+    /// The signers that `affected` hosts name, which must have an inventory.
     pub(super) fn of(affected: &[HostIndex], inventories: &Certificates) -> FileSigners {
         let mut found = FileSigners::default();
         for known in affected.iter().filter_map(|host| inventories.hosts.get(host)) {
@@ -83,7 +84,7 @@ impl FileSigners {
         self.iter().find(|signer| inventories.has_issued(certificate, *signer))
     }
 
-    /// What an alert says of a signer.
+    /// The facts that an alert states about a signer.
     pub(super) fn evidence(&self, signer: StringId, inventories: &Certificates) -> Option<FileSigner> {
         let shown = self.signers.get(&signer)?;
         Some(FileSigner {

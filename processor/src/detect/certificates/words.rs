@@ -1,4 +1,4 @@
-//! What a finding says, in sentences.
+//! The sentences of findings.
 
 use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, FileSigner, UtcTime};
 
@@ -132,7 +132,7 @@ fn of_wsus(finding: &CertificateFinding) -> String {
     format!("; the WSUS machine {} {has} in its store WSUS", copy.host)
 }
 
-/// What the files say that affected hosts did not trust.
+/// The clause about the signer of the files that affected hosts did not trust.
 fn of_files(finding: &CertificateFinding) -> String {
     let Some(signer) = &finding.file_signer else { return String::new() };
     let is_own = finding.certificate.as_ref().is_some_and(|certificate| certificate.sha1 == signer.sha1);
@@ -145,7 +145,7 @@ fn of_files(finding: &CertificateFinding) -> String {
     format!("; {what} the signer of the failing file on {hosts} of {hosts_known} affected hosts that name one{stamp}")
 }
 
-/// What inventories say to the question who signed a file.
+/// The answer of inventories to the question who signed a file.
 pub(super) fn signer(name: &str, FileSigner { hosts, hosts_known, has_timestamp, .. }: &FileSigner) -> String {
     let stamp = if *has_timestamp { "with" } else { "without" };
     format!(
@@ -153,7 +153,8 @@ pub(super) fn signer(name: &str, FileSigner { hosts, hosts_known, has_timestamp,
     )
 }
 
-/// The one step that fixes it. `on_wsus` says whether the WSUS machine has the certificate, where that is known.
+/// The one step that repairs the fault. `on_wsus` says whether the WSUS machine has the certificate, where that is
+/// known.
 pub(super) fn fix(finding: &CertificateFinding, on_wsus: Option<bool>) -> String {
     let store = finding.store.as_deref().map(shown_store).unwrap_or_default();
     match finding.condition {
@@ -203,7 +204,7 @@ pub(super) fn fix(finding: &CertificateFinding, on_wsus: Option<bool>) -> String
     }
 }
 
-/// Whether a certificate is in the store of a step.
+/// The answer to a step that asks whether a certificate is in a store.
 pub(super) fn is_there(name: &str, with: u64, all: usize, of_affected: bool) -> String {
     let hosts = if of_affected { "affected" } else { "healthy" };
     format!("{name} is there on {with} of {all} {hosts} hosts with an inventory")

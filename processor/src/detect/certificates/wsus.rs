@@ -10,8 +10,8 @@ pub(in super::super) fn value_of<'a>(host: HostIndex, dimension: &str, fleet: &'
     Some(fleet.strings.text(pair.1))
 }
 
-/// The host with an inventory that `host[:port]` names: by its whole name, or by the name before the first dot where one
-/// host alone has it.
+/// The host with an inventory that `host[:port]` names: by its whole name, or by the name before the first dot where
+/// one host alone has it.
 pub(super) fn machine_of(server: &str, known: &Certificates, fleet: &Fleet) -> Option<HostIndex> {
     let server = server.rsplit_once(':').map_or(server, |(name, _)| name).to_ascii_lowercase();
     let short = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
@@ -27,8 +27,8 @@ pub(super) fn machine_of(server: &str, known: &Certificates, fleet: &Fleet) -> O
     alike.next().filter(|_| alike.next().is_none()).copied()
 }
 
-/// The newest certificate in the store `WSUS` of a machine that was valid before the onset. An administrator who renews the
-/// publishing certificate leaves the earlier one there.
+/// The newest certificate in the store `WSUS` of a machine that was valid before the onset. An administrator who renews
+/// the publishing certificate leaves the earlier one there.
 pub(super) fn newest(host: HostIndex, known: &Certificates, onset: i64) -> Option<StringId> {
     let begin = |id: &StringId| known.details.get(id).and_then(|details| details.not_before);
     let had_begun = |id: &StringId| begin(id).is_none_or(|begin| begin <= onset.saturating_add(CLOCK_DOUBT_MS));

@@ -4,10 +4,11 @@ use super::{Fleet, HostIndex, Knows};
 use crate::detect::config::Limits;
 use crate::detect::dimension_sets::Pair;
 
-/// Dimensions of an operation that are kept of a host. `update` and `file` are the subject itself, `kb` and `title`
-/// say the same in other words.
+/// Dimensions of an operation that are kept of a host. `update` and `file` are the subject itself, and `kb` and `title`
+/// are other names of it.
 const OPERATION_DIMENSIONS: [&str; 3] = ["caller", "service", "signer"];
-/// Dimensions that hold an address: hosts share its beginning, not all of it.
+/// Dimensions that hold an address. Only the first bytes of an address are compared, since hosts of one network share
+/// them.
 const ADDRESS_DIMENSIONS: [&str; 4] = ["address", "ip", "label.address", "label.ip"];
 
 impl Fleet {
@@ -34,7 +35,7 @@ impl Fleet {
         self.hosts[host as usize].traits = self.sets.change(before, &pairs);
     }
 
-    /// Whether the pairs are these texts. Nearly always they are, and comparing is quicker than looking up.
+    /// Whether `pairs` have these texts. Nearly always they do, and a comparison is quicker than a lookup.
     fn are_texts(&self, pairs: &[Pair], texts: &[(&str, &str)]) -> bool {
         pairs.len() == texts.len()
             && pairs
@@ -57,7 +58,7 @@ impl Fleet {
             }
             let mut pairs = known.to_vec();
             pairs.push((self.string(name, limits), self.string(value, limits)));
-            // Which came first tells nothing, and fewer sets are better.
+            // The order of arrival tells nothing, and sorted sets are fewer.
             pairs.sort_unstable();
             pairs.dedup();
             self.hosts[host as usize].operations = self.sets.change(before, &pairs);
@@ -69,7 +70,7 @@ impl Fleet {
         self.sets.pairs(self.hosts[host as usize].traits)
     }
 
-    /// Whether a host has a value, as far as is known: a host of which the dimension was never heard says nothing.
+    /// Whether a host has a value; unknown where the host never reported the dimension.
     pub(in crate::detect) fn knows(&self, host: HostIndex, pair: Pair) -> Knows {
         let traits = self.traits_of(host);
         match traits.iter().find(|(name, _)| *name == pair.0) {

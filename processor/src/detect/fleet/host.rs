@@ -12,20 +12,21 @@ use crate::detect::strings::StringId;
 /// The number of a host in a fleet.
 pub(in crate::detect) type HostIndex = u32;
 
-/// Memory of a host beside what hangs on it, and of an id, a success, a failing subject and a family that counted: the
-/// sizes of the types, with room that containers keep to grow. `tests/memory_detector.rs` measures them.
+/// Estimated memory of a host without its lists, of a success, of a failing subject, of a family in which the host
+/// counted, and of the box around the last two lists: the sizes of the types, with the spare capacity of containers.
+/// `tests/memory_detector.rs` measures them.
 const HOST_BYTES: u64 = 296;
 const SUCCESS_BYTES: u64 = 16;
 const FAILING_BYTES: u64 = 64;
 const COUNTED_BYTES: u64 = 24;
 const TROUBLE_BYTES: u64 = 64;
 
-/// Servers of which the last successful scan of a host is known: WSUS, and Microsoft's.
+/// Servers of a host of which the last successful scan is kept: WSUS, and Microsoft's.
 const SCANNED_MAX: usize = 2;
 
-/// A host that is known for so long is established: who makes hosts up cannot put it out of its place by new ones.
+/// A host that is known for this long is established: an attacker who invents hosts cannot displace it.
 const ESTABLISHED_SECS: u32 = 24 * 60 * 60;
-/// A host that was not heard of for so long gives way first: it is probably gone, and was in no incident lately.
+/// A host that was silent for this long is forgotten first: it is probably gone, and was in no incident lately.
 const GONE_SECS: u32 = 30 * 24 * 60 * 60;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -37,10 +38,10 @@ pub(in crate::detect) struct FleetHost {
     pub(super) operations: SetId,
     pub(in crate::detect) activity: HostActivity,
     pub(super) succeeded: Vec<Success>,
-    /// Servers that its scans reached last, and when, seconds since 1970; 0 where there is none. They stand apart from the
-    /// successes, since a scan is no attempt.
+    /// Servers that its scans reached last, and when, in seconds since 1970; 0 marks an empty place. They are apart
+    /// from the successes, since a scan is no attempt.
     pub(super) scanned: [(StringId, u32); SCANNED_MAX],
-    /// What only hosts have that fail.
+    /// Failures, boxed since few hosts have any.
     pub(super) trouble: Option<Box<Trouble>>,
     /// Time of the newest success that a limit dropped, seconds since 1970.
     pub(super) success_dropped_secs: u32,
@@ -48,11 +49,11 @@ pub(in crate::detect) struct FleetHost {
     pub(super) active_from_secs: u32,
     /// Whether everything that the host had is shipped; unknown before its first facts.
     pub(in crate::detect) caught_up: Option<bool>,
-    /// Whether nobody can read its logs: then its silence and its few lines say nothing about its health.
+    /// Whether its logs cannot be read, so that its silence and its few lines say nothing about its health.
     pub(in crate::detect) unreadable: bool,
-    /// True when a limit dropped dimensions of it.
+    /// True when a limit dropped some of its dimensions.
     pub(in crate::detect) dimensions_cut: bool,
-    /// True when this is the place of a host that was forgotten.
+    /// True in the place of a forgotten host, which a new host may take.
     pub(super) forgotten: bool,
     /// Log time of its first and of its latest signal, seconds since 1970.
     pub(super) first_secs: u32,
@@ -63,7 +64,7 @@ pub(in crate::detect) struct FleetHost {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Success {
     pub(super) subject: StringId,
-    /// Since 1970: until the year 2106.
+    /// Seconds since 1970, which suffice until the year 2106.
     secs: u32,
     millis: u16,
 }
@@ -90,26 +91,26 @@ pub(in crate::detect) struct Failing {
 /// Whether a host has a value of a dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) enum Knows {
-    /// It has the value.
+    /// The host has the value.
     Yes,
-    /// It has another value.
+    /// The host has another value of the dimension.
     No,
-    /// Its value was never heard.
+    /// The host never reported the dimension.
     Unknown,
 }
 
 /// Whether a failure has been counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::detect) enum Novelty {
-    /// Only history so far: the host is not caught up with.
+    /// Not decided: the failure arrived late, and counts once the facts of the host say that it still fails.
     Waiting,
-    /// The host counted as newly failing for it, or for another subject of the same family.
+    /// The host counted as newly failing by this failure, or by another one of the same family.
     Counted,
-    /// It failed before it could count as new.
+    /// The failure began before the horizon, or the host is chronic by another subject of the family.
     Chronic,
 }
 
-/// Seconds since 1970: until the year 2106.
+/// Seconds since 1970, which suffice until the year 2106.
 pub(super) fn secs_of(time_ms: i64) -> u32 {
     u32::try_from(time_ms.div_euclid(1000)).unwrap_or(if time_ms < 0 { 0 } else { u32::MAX })
 }
@@ -125,12 +126,12 @@ impl Success {
 }
 
 impl FleetHost {
-    /// Memory beside the name itself: a name of at most 24 bytes needs none, and Windows has names of at most 15.
+    /// Heap memory of the name: a name of at most 24 bytes needs none, and Windows has names of at most 15.
     fn name_bytes(&self) -> u64 {
         if self.name.is_heap_allocated() { self.name.len() as u64 } else { 0 }
     }
 
-    /// Memory that the host takes, by what it has and not by how it came to it: the same after a restart.
+    /// Estimated memory of the host, computed from its contents alone, so that it is the same after a restart.
     pub(in crate::detect) fn bytes(&self) -> u64 {
         let trouble = self.trouble.as_ref().map_or(0, |trouble| {
             TROUBLE_BYTES + trouble.failing.len() as u64 * FAILING_BYTES + trouble.counted.len() as u64 * COUNTED_BYTES
@@ -138,7 +139,7 @@ impl FleetHost {
         HOST_BYTES + self.name_bytes() + self.succeeded.len() as u64 * SUCCESS_BYTES + trouble
     }
 
-    /// The state of the host, where one that was heard of before `since_secs` is silent.
+    /// The state of the host; silent if it was last heard of before `since_secs`.
     pub(super) fn state(&self, since_secs: u32) -> HostState {
         match self.caught_up {
             _ if self.unreadable => HostState::Unreadable,
@@ -149,7 +150,7 @@ impl FleetHost {
         }
     }
 
-    /// True in the place of a host that was forgotten.
+    /// True in the place of a forgotten host.
     pub(in crate::detect) fn is_forgotten(&self) -> bool {
         self.forgotten
     }
@@ -199,7 +200,7 @@ impl FleetHost {
         self.succeeded.iter().map(|success| (success.subject, success.time()))
     }
 
-    /// The same of successes at or after `from`.
+    /// Subjects at which the host succeeded at or after `from`, with the time of the newest success at each.
     pub(in crate::detect) fn successes_since(&self, from: i64) -> impl Iterator<Item = (StringId, i64)> {
         self.successes().filter(move |(_, time)| *time >= from)
     }
@@ -230,7 +231,7 @@ impl FleetHost {
         }
     }
 
-    /// Whether a limit dropped a success at or after `from`: then nobody knows at what.
+    /// Whether a limit dropped a success at or after `from`, so that its subject is unknown.
     pub(in crate::detect) fn dropped_success_since(&self, from: i64) -> bool {
         i64::from(self.success_dropped_secs) * 1000 >= from
     }
@@ -241,8 +242,8 @@ impl FleetHost {
         !succeeded && !self.failing().iter().any(|failing| failing.subject == subject && failing.last > from)
     }
 
-    /// Notes a success. True when it ends a failure at that subject. Where the host has no room for one more, the oldest
-    /// goes at whose subject no open incident fails, since documents count who succeeded there.
+    /// Notes a success. True when it ends a failure at `subject`. Without room for another subject, the oldest success
+    /// gives way, those at subjects of open incidents last, since documents count the hosts that succeeded there.
     pub(in crate::detect) fn succeed(
         &mut self,
         subject: StringId,
@@ -257,7 +258,7 @@ impl FleetHost {
         }
         let Some(trouble) = &mut self.trouble else { return false };
         let before = trouble.failing.len();
-        // A success that was said to be older than the failure doesn't end it: records may come out of order.
+        // A success that is older than the failure doesn't end it: records may come out of order.
         trouble.failing.retain(|failing| failing.subject != subject || failing.last > time);
         trouble.failing.len() < before
     }
@@ -265,7 +266,7 @@ impl FleetHost {
     fn push_success(&mut self, success: Success, limits: &Limits, is_told_of: impl Fn(StringId) -> bool) {
         if self.succeeded.len() < limits.succeeded_per_host.max(1) {
             if self.succeeded.len() == self.succeeded.capacity() {
-                // Two more at a time: what a vector would add by itself stays empty on most hosts.
+                // Two more at a time: most hosts would not use the room that a vector reserves by itself.
                 self.succeeded.reserve_exact(2);
             }
             self.succeeded.push(success);
@@ -280,7 +281,7 @@ impl FleetHost {
         }
     }
 
-    /// Notes a failure and gives its place, or none when the subject has succeeded later than that.
+    /// Notes a failure and returns its place; `None` when the host succeeded at the subject at that time or later.
     pub(in crate::detect) fn fail(
         &mut self,
         subject: StringId,
@@ -308,7 +309,8 @@ impl FleetHost {
         Some(all.len() - 1)
     }
 
-    /// Whether the host fails at another subject of the family, heard of since `from`: then it is not *newly* failing.
+    /// The novelty of another failing subject of the family, heard of since `from`. A host with one is not *newly*
+    /// failing.
     pub(in crate::detect) fn fails_elsewhere(&self, subject: StringId, family: Family, from: i64) -> Option<Novelty> {
         let others = || {
             self.failing()
@@ -316,7 +318,7 @@ impl FleetHost {
                 .filter(|failing| failing.subject != subject && failing.family == family && failing.last >= from)
                 .map(|failing| failing.novelty)
         };
-        // One subject that has failed for long makes the host chronic, whatever else fails on it.
+        // One chronic subject makes the host chronic, whatever else fails on it.
         others().find(|novelty| *novelty == Novelty::Chronic).or_else(|| others().find(|v| *v == Novelty::Counted))
     }
 
@@ -332,18 +334,18 @@ impl FleetHost {
     }
 }
 
-/// What a host is to an operator who looks at figures: the first state that holds.
+/// The state of a host in metrics and on the status page: the first of these that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) enum HostState {
-    /// Nobody can read its logs.
+    /// Its logs cannot be read.
     Unreadable,
     /// Its earlier lines are still on their way.
     Behind,
-    /// It has not said whether it is caught up: no heartbeat of it came.
+    /// No heartbeat of the host came, so nothing says whether it is caught up with.
     Unknown,
     /// It was not heard of for `silent_secs`.
     Silent,
-    /// None of these.
+    /// None of the states above.
     Active,
 }
 
@@ -362,18 +364,18 @@ impl HostState {
     }
 }
 
-/// What the loss of a host would matter, the least first.
+/// The worth of a host when memory is short: hosts with the least worth are forgotten first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::detect) struct HostWorth {
     standing: Standing,
     fails: bool,
-    /// When it was heard of last: who has been silent for longest gives way.
+    /// Log time of its latest signal, seconds since 1970: the longest silent hosts are forgotten first.
     heard_secs: u32,
     pub(super) host: HostIndex,
 }
 
-/// How well a host is known. It stands before whether the host fails: forged hosts fail at once, and would else put the
-/// healthy hosts of the fleet out of their places.
+/// How well a host is known. The standing counts more than failures do: forged hosts fail at once, and would otherwise
+/// displace the healthy hosts of the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     Gone,
@@ -385,7 +387,7 @@ enum Standing {
 mod tests {
     use super::*;
 
-    /// A million hosts have this many megabytes, without what hangs on them.
+    /// A million hosts take as many megabytes as one host takes bytes, without its lists.
     #[test]
     fn a_host_is_small() {
         assert!(size_of::<FleetHost>() <= 136, "{}", size_of::<FleetHost>());

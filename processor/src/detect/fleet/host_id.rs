@@ -2,7 +2,7 @@
 
 use wulog_schemas::host::hex_digest;
 
-/// The number that 32 lower-case hex digits are.
+/// The number that 32 lower-case hex digits stand for; `None` for a text of another form.
 pub(super) fn id_of_hex(text: &str) -> Option<[u64; 2]> {
     let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
     let (mut halves, mut wrong) = ([0_u64; 2], 0);
@@ -27,7 +27,8 @@ const HEX_VALUES: [u8; 256] = {
     values
 };
 
-/// A number for an id of any other form; two of them are never equal by chance.
+/// A number for an id of any other form: the beginning of its hash, so that two ids have the same number only by an
+/// improbable collision.
 pub(super) fn id_of_odd(text: &str) -> [u64; 2] {
     id_of_hex(&hex_digest(&["odd id", text])[..32]).unwrap_or_default()
 }

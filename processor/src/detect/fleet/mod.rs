@@ -1,7 +1,7 @@
-//! The state of every host: its dimensions, what it fails at, what it succeeded at.
+//! The state of every host: its dimensions, the subjects at which it fails, the subjects at which it succeeded.
 //!
-//! A million hosts fit into 400 MB, so what most of them share is held once (names of updates, sets of dimension
-//! values), what few of them have stands apart (failures), and times are as small as they can be.
+//! A million hosts fit into 400 MB: values that many hosts share are held once (names of updates, sets of dimension
+//! values), failures are boxed, since few hosts have any, and times are as small as they can be.
 
 mod host_id;
 mod host;
@@ -25,7 +25,7 @@ use super::strings::{StringId, Strings, cut};
 
 pub(super) use self::host::{Failing, FleetHost, HostIndex, HostState, Knows, Novelty};
 
-/// An entry of a map with a text, beside the bytes of the text.
+/// Estimated memory of a map entry with a text, without the bytes of the text.
 const ENTRY_BYTES: u64 = 64;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub(super) struct Fleet {
     pub(super) hosts: Vec<FleetHost>,
     /// Ids that are not 32 hex digits.
     odd_ids: BTreeMap<HostIndex, String>,
-    /// What people call the updates that fail: title and KB number.
+    /// Readable names of the updates that fail: title and KB number.
     names: BTreeMap<StringId, String>,
     pub(super) activity: FleetActivity,
     pub(super) attempts: Attempts,
@@ -65,7 +65,7 @@ impl Fleet {
         }
     }
 
-    /// Makes again what no snapshot holds: the index, the free numbers, the sum of memory.
+    /// Recreates the fields that no snapshot holds: the index, the free numbers, the sum of memory.
     pub(super) fn index_again(&mut self) {
         self.index = NumberIndex::default();
         self.free.clear();
@@ -91,7 +91,7 @@ impl Fleet {
         self.bytes + self.strings.bytes() + self.sets.bytes()
     }
 
-    /// How many hosts are in each of [`HostState::ALL`], where a host heard of before `heard_since_ms` is silent.
+    /// The number of hosts in each of [`HostState::ALL`]; a host last heard of before `heard_since_ms` is silent.
     pub(super) fn by_state(&self, heard_since_ms: i64) -> [usize; 5] {
         let since = secs_of(heard_since_ms);
         let mut counts = [0; 5];
@@ -101,7 +101,7 @@ impl Fleet {
         counts
     }
 
-    /// Counts what `host` takes by now; `before` is what it took before it was changed.
+    /// Corrects the sum of memory after a change of `host`, which took `before` bytes.
     pub(super) fn weigh_again(&mut self, host: HostIndex, before: u64) {
         self.bytes = self.bytes - before + self.hosts[host as usize].bytes();
     }
@@ -118,7 +118,7 @@ impl Fleet {
         worths.into_iter().map(|worth| worth.host).collect()
     }
 
-    /// Forgets hosts; their numbers go to new ones.
+    /// Forgets hosts. Their numbers are given to new hosts.
     pub(super) fn forget(&mut self, hosts: &BTreeSet<HostIndex>) {
         for &index in hosts {
             let host = std::mem::replace(
@@ -151,7 +151,7 @@ impl Fleet {
         }
     }
 
-    /// Forgets all strings but the marked ones, and returns how many there were.
+    /// Forgets all strings but the marked ones, and returns the number of forgotten strings.
     pub(super) fn keep_strings(&mut self, used: &[bool]) -> u64 {
         let forgotten = self.strings.keep(used);
         for id in &forgotten {
@@ -178,8 +178,8 @@ impl Fleet {
         self.index.insert(host, |number| hash(hosts[number as usize].id));
     }
 
-    /// The host that `host` names at log time `now_ms`, added when new; none when there is no room. A renamed host keeps
-    /// its number.
+    /// The host that `host` names at log time `now_ms`, added when new; `None` when there is no room. A renamed host
+    /// keeps its number.
     pub(super) fn host(&mut self, host: HostRefRef<'_>, now_ms: i64, limits: &Limits) -> Option<HostIndex> {
         let text = cut(host.id, limits.string_bytes);
         let parsed = id_of_hex(text);
@@ -212,7 +212,7 @@ impl Fleet {
             }
         };
         let known = &mut self.hosts[index as usize];
-        // Log time may go back, where a jump of it was not confirmed.
+        // Log time may go back: a jump that turned out to be wrong is undone.
         (known.first_secs, known.heard_secs) = (known.first_secs.min(now_secs), now_secs);
         let name = cut(host.name, limits.string_bytes);
         if known.name() != name && !name.is_empty() {
@@ -246,12 +246,12 @@ impl Fleet {
         self.hosts[host as usize].failing().iter().any(|failing| failing.family == family)
     }
 
-    /// How many hosts have logs that nobody can read.
+    /// The number of hosts whose logs cannot be read.
     pub(super) fn unreadable(&self) -> u64 {
         self.hosts.iter().filter(|host| host.unreadable).count() as u64
     }
 
-    /// Learns what people call a subject that fails.
+    /// Notes the readable name of a subject that fails.
     pub(super) fn name_subject(&mut self, subject: StringId, dimensions: &[(&str, &str)], limits: &Limits) {
         if self.names.contains_key(&subject) || self.names.len() >= limits.strings {
             return;
@@ -268,17 +268,17 @@ impl Fleet {
         self.names.insert(subject, name);
     }
 
-    /// What people call a subject, where it is known.
+    /// The readable name of a subject, where known.
     pub(super) fn name_of_subject(&self, subject: StringId) -> Option<&str> {
         self.names.get(&subject).map(String::as_str)
     }
 
-    /// Whether a subject says that nobody knows what failed. Hosts have nothing in common by it.
+    /// Whether a subject stands for an unknown one. Hosts that fail at unknown subjects have nothing in common by them.
     pub(super) fn is_unknown_subject(&self, subject: StringId) -> bool {
         matches!(self.strings.text(subject), "unknown" | "server:unknown")
     }
 
-    /// All sets of dimensions, for those who count by set.
+    /// All sets of dimensions, for counts by set.
     pub(super) fn sets(&self) -> &DimensionSets {
         &self.sets
     }

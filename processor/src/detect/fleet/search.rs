@@ -1,4 +1,4 @@
-//! Hosts for the status page: found by a text, and one by one. Everything here only reads.
+//! Hosts for the status page: a search by text, and the details of one host. All functions here only read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,22 +9,23 @@ use crate::detect::dimension_sets::SetId;
 use crate::detect::strings::StringId;
 use crate::question::{HostDetails, HostFact, HostFailure, HostRow, HostSuccess, Scan};
 
-/// Begin of the subject of a scan.
+/// Prefix of the subject of a scan.
 const SERVER: &str = "server:";
 
-/// What a text means to a fleet: looked up once, so that a host is compared with numbers.
+/// A search text, with the numbers of the subjects and sets that contain it. They are looked up once, so that each host
+/// is compared by numbers.
 #[derive(Debug)]
 pub(in crate::detect) struct Wanted {
-    /// The text in lower case; empty where all hosts fit.
+    /// The text in lower case; empty where all hosts match.
     text: String,
     subjects: BTreeSet<StringId>,
     sets: BTreeSet<SetId>,
-    /// Hosts that fit for another reason: a code, a certificate.
+    /// Hosts that match for another reason: a code, a certificate.
     hosts: BTreeSet<HostIndex>,
 }
 
 impl Fleet {
-    /// What `text` means here. `hosts` fit whatever they are called.
+    /// Prepares a search for `text`. `hosts` match whatever their names are.
     pub(in crate::detect) fn wanted(&self, text: &str, hosts: BTreeSet<HostIndex>) -> Wanted {
         let text = text.trim().to_lowercase();
         if text.is_empty() {
@@ -40,7 +41,7 @@ impl Fleet {
         Wanted { text, subjects, sets, hosts }
     }
 
-    /// Hosts that fit, with their numbers.
+    /// Numbers of the hosts that match.
     pub(in crate::detect) fn search<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = HostIndex> + 'a {
         let fits = move |index: HostIndex, host: &FleetHost| {
             wanted.text.is_empty()
@@ -64,7 +65,7 @@ impl Fleet {
         self.hosts.iter().filter(|host| !host.failing().is_empty()).count() as u64
     }
 
-    /// The host as a row, where one that was heard of before `heard_since_ms` is silent.
+    /// The host as a row; silent if it was last heard of before `heard_since_ms`.
     pub(in crate::detect) fn row(&self, index: HostIndex, heard_since_ms: i64) -> HostRow {
         let host = &self.hosts[index as usize];
         HostRow {
@@ -145,7 +146,8 @@ impl Fleet {
     }
 }
 
-/// Whether `name` contains `text`, which is in lower case. Nearly all names are too.
+/// Whether `name` contains `text`, which is in lower case. Nearly all names are in lower case too and need no
+/// conversion.
 fn contains(name: &str, text: &str) -> bool {
     let is_mixed = name.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii());
     if is_mixed { name.to_lowercase().contains(text) } else { name.contains(text) }

@@ -39,8 +39,8 @@ impl Builds {
         builds
     }
 
-    /// Takes the Windows that titles of updates name where no version is known: a host is offered the updates of its own
-    /// Windows alone.
+    /// Takes the Windows that titles of updates name where no version is known: a host is offered the updates of its
+    /// own Windows alone.
     pub(crate) fn or_of_titles<'a>(self, titles: impl IntoIterator<Item = &'a str>) -> Builds {
         if !self.hosts.is_empty() {
             return self;
@@ -88,7 +88,8 @@ fn build_of_title(title: &str) -> Option<u32> {
         ("server 2022", 20_348),
         ("windows 11", 22_000),
         ("server 2025", 26_100),
-        // Titles of Windows Server 2022 and later name its version alone: `Microsoft server operating system version 21H2`.
+        // Titles of Windows Server 2022 and later name its version alone: `Microsoft server operating system version
+        // 21H2`.
         ("microsoft server operating system", 20_348),
     ];
     let title = title.to_lowercase();

@@ -1,9 +1,10 @@
-//! What to check: the steps of an administrator for a cause, the likeliest first.
+//! Remedies: the steps of an administrator for a cause, the likeliest first.
 //!
-//! The cause decides, since three causes share their codes: 0x800B0109 says that the signer of an update is not trusted,
-//! or that the certificate of the WSUS site is not, or that a proxy shows a certificate of its own in place of
-//! Microsoft's. Family and codes then choose and order the steps. Each command exists in every Windows that the step can
-//! concern, and runs on the machine that the step names. Words in capitals stand for a file or certificate of the reader.
+//! The cause chooses the steps, since three causes share their codes: 0x800B0109 says that the signer of an update is
+//! not trusted, or that the certificate of the WSUS site is not, or that a proxy shows a certificate of its own in
+//! place of Microsoft's. Family and codes then choose among the steps and order them. Each command exists in every
+//! Windows that the step can concern, and runs on the machine that the step names. Words in capitals stand for a file
+//! or certificate of the reader.
 
 mod builds;
 mod microsoft;
@@ -26,7 +27,7 @@ const PROXY: &str = "netsh winhttp show proxy";
 /// The facts of a failure on which the steps depend.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trouble<'a> {
-    /// Which trust is missing; `None` where the log names no server.
+    /// The cause: the trust that is missing; `None` where the log names no server.
     pub(crate) cause: Option<Cause>,
     /// Family of the first failure.
     pub(crate) family: Family,
@@ -38,7 +39,7 @@ pub(crate) struct Trouble<'a> {
     pub(crate) wsus: Option<&'a str>,
     /// Server that the failing operation talked to, `host[:port]`.
     pub(crate) server: Option<&'a str>,
-    /// Who signed the updates that fail.
+    /// The signer of the failing updates.
     pub(crate) signer: Signer,
     /// Builds of Windows on the hosts that fail.
     pub(crate) builds: &'a Builds,
@@ -72,14 +73,14 @@ impl Trouble<'_> {
     }
 }
 
-/// Who signed the updates that fail, as far as their titles tell.
+/// The signer of the failing updates, as far as their titles tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signer {
     /// Microsoft: no publishing certificate has a part in the failure.
     Microsoft,
     /// The publisher of a driver: Microsoft, unless an organization published the driver itself.
     Driver,
-    /// An organization, or nobody knows.
+    /// An organization, or an unknown signer.
     Organization,
 }
 
@@ -116,9 +117,9 @@ pub(super) struct Known<'a> {
     pub(super) family: Family,
     /// All families.
     pub(super) families: &'a BTreeSet<Family>,
-    /// Codes, that of most hosts first.
+    /// Codes, the one with most hosts first.
     pub(super) codes: &'a [CodeCount],
-    /// What fails, that of most hosts first.
+    /// Subjects that fail, the one with most hosts first.
     pub(super) subjects: &'a [SubjectCount],
     /// WSUS server of the hosts, [`NO_WSUS`] for none.
     pub(super) wsus: Option<&'a str>,

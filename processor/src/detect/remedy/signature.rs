@@ -11,7 +11,7 @@ const HEALTHY: &str = "a healthy host, to compare";
 /// "In Trusted Root, but not in Trusted Publishers": Windows 10 and 11, and older clients.
 const NO_PUBLISHER: [&str; 2] = ["0x8024b303", "0x800b0004"];
 
-/// The last word on a chain whose root is not trusted.
+/// The final code for a chain whose root is not trusted.
 const NO_ROOT: [&str; 1] = ["0x800b0109"];
 
 pub(super) const SHA2_UPDATES: &str =
@@ -172,7 +172,7 @@ pub(super) fn changed_downloads(trouble: &Trouble<'_>) -> Step {
     trouble.affected("Does a proxy or a virus scanner change downloads?", PROXY)
 }
 
-/// Microsoft signs with SHA-2 alone since 2019.
+/// The step for hosts without support of SHA-2: Microsoft signs with SHA-2 alone since 2019.
 pub(super) fn sha2_support(trouble: &Trouble<'_>) -> Step {
     trouble.affected(
         "Windows 7 and Server 2008 only: are SHA-2 signatures understood (KB4474419 with KB4490628, on Server 2008 with \
@@ -181,7 +181,7 @@ pub(super) fn sha2_support(trouble: &Trouble<'_>) -> Step {
     )
 }
 
-/// True where the certificate is revoked; a revocation that could not be checked is another matter.
+/// True where the certificate is revoked; false where its revocation could not be checked.
 pub(super) fn is_revoked(trouble: &Trouble<'_>) -> bool {
     let told = trouble.codes.iter().filter_map(|code| tls::fault(code));
     told.into_iter().find(|fault| matches!(fault, Fault::Revoked | Fault::Unchecked)) == Some(Fault::Revoked)

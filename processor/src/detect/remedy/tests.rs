@@ -166,7 +166,7 @@ fn every_command_begins_with_a_program_that_windows_has() {
     }
 }
 
-/// What more than one family asks for is asked once.
+/// A step of several families is listed once.
 #[test]
 fn several_families_give_each_command_once() {
     let families = BTreeSet::from([Family::UntrustedRoot, Family::Chain, Family::Expired]);
@@ -255,8 +255,8 @@ fn a_scan_of_hosts_without_wsus_never_leads_to_iis() {
     assert!(!commands(&steps).iter().any(|command| command.contains("sslcert")), "{steps:#?}");
 }
 
-/// SEC_E_ALGORITHM_MISMATCH, SEC_E_ILLEGAL_MESSAGE and the channel error of WinHTTP say that a handshake found no common
-/// ground, or broke: no store of certificates mends that.
+/// SEC_E_ALGORITHM_MISMATCH, SEC_E_ILLEGAL_MESSAGE and the channel error of WinHTTP say that a handshake found no
+/// common ground, or broke: no store of certificates mends that.
 #[test]
 fn a_handshake_without_common_ground_is_looked_for_in_protocols_and_cipher_suites() {
     for code in ["0x80090331", "0x80090326", "0x80072f7d"] {

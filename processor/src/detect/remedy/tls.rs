@@ -13,7 +13,7 @@ pub(super) const DEFAULT_PROTOCOLS: &str =
 
 pub(super) const CIPHER_SUITES: &str = "powershell -Command \"Get-TlsCipherSuite | Format-Table Name\"";
 
-/// What a code says about a TLS connection that failed.
+/// The fault of a failed TLS connection, by its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The name in the certificate is not the one that was called.
@@ -30,7 +30,7 @@ pub(super) enum Fault {
     Any,
 }
 
-/// What a code says about a TLS connection; `None` for a code that says no more than its family.
+/// The fault that a code states; `None` for a code that says no more than its family.
 pub(super) fn fault(code: &str) -> Option<Fault> {
     match parse_hresult(code)? {
         0x8007_2F06 | 0x800B_010F | 0x8009_0322 => Some(Fault::WrongName),
@@ -59,7 +59,8 @@ const VERIFY_SITE: &str = "certutil -verify -urlfetch SITE.cer";
 /// HTTPS port of a WSUS site that was not given another.
 const WSUS_TLS_PORT: &str = "8531";
 
-/// The WSUS site: IIS binding, its certificate, the issuing CA on the clients, the URL that clients are told.
+/// Steps for the WSUS site: IIS binding, its certificate, the issuing CA on the clients, the URL that clients are
+/// given.
 pub(super) fn of_wsus(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     let server = trouble.wsus_server();
     let (name, port) =
@@ -147,8 +148,8 @@ pub(super) fn of_wsus(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     }
 }
 
-/// What the host offers when client and server negotiate a TLS connection: protocols of WinHTTP, protocols of Schannel,
-/// the order of cipher suites, the suites themselves, and what Schannel logged.
+/// Steps about the offer of the host when client and server negotiate a TLS connection: protocols of WinHTTP, protocols
+/// of Schannel, the order of cipher suites, the suites themselves, and what Schannel logged.
 pub(super) fn negotiation(trouble: &Trouble<'_>) -> [Step; 5] {
     [
         trouble.affected(
@@ -181,7 +182,7 @@ fn protocols_of_server(trouble: &Trouble<'_>) -> Step {
     trouble.on_wsus("Which TLS protocols may the server use? Host and server need one in common.", PROTOCOLS)
 }
 
-/// A server that no line names: which it is, then the checks that fit every server.
+/// Steps for a server that no line names: the question which server it is, then the checks that fit every server.
 pub(super) fn of_unknown_server(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     let mut steps = of_wsus(trouble, family);
     let url = url(trouble, "Which server does the host use? No value: Microsoft's service.");
@@ -194,7 +195,7 @@ fn url(trouble: &Trouble<'_>, check: &str) -> Step {
     trouble.affected(check, r"reg query HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate /v WUServer")
 }
 
-/// Microsoft's services: what lies between, the clock, Microsoft's root.
+/// Steps for Microsoft's services: proxies in between, the clock, Microsoft's root.
 pub(super) fn of_microsoft(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     let host = trouble
         .server

@@ -1,4 +1,4 @@
-//! A warning as a document: the same contract as that of an incident of failures, without failures.
+//! The document of a warning: by the same contract as the document of an incident of failures, without failures.
 
 use wulog_schemas::alert::{
     Alert, CertificateFinding, CertificateName, Condition, Contrast, Detection, Evidence, Growth, Handling, Hosts,
@@ -13,10 +13,11 @@ use super::super::words;
 use super::{Case, GIVEN_UP_AFTER_MS, PUBLISHER, Warning};
 use crate::report::capitalized;
 
-/// A replay of the signals must reach back to the inventories, which hosts repeat once a week.
+/// How far before the warning a replay of the signals must begin: hosts repeat their inventories once a week.
 const INVENTORIES_MS: i64 = 8 * DAY_MS;
 
-/// The next document of a warning. `case` is what inventories say now; `None` where they say it no longer.
+/// The next document of a warning. `case` is its condition as inventories show it now; `None` where they no longer show
+/// it.
 pub(super) fn of_warning(
     id: &str,
     warning: &Warning,
@@ -116,7 +117,7 @@ fn finding(
     now: i64,
 ) -> CertificateFinding {
     let in_publishers = case.map_or(0, |case| case.in_publishers);
-    // Where most hosts lack it in Trusted Root alone, that is the store to look at.
+    // Where most hosts lack the certificate in Trusted Root alone, the finding names that store.
     let is_of_root = warning.method == Method::CertificateMissing && 2 * in_publishers > affected_hosts;
     let condition = match warning.method {
         Method::CertificateExpires => Condition::Expires,
@@ -193,7 +194,7 @@ fn severity(warning: &Warning, case: Option<&Case>, (affected, known): (u64, u64
     }
 }
 
-/// What to do before hosts fail.
+/// The steps before hosts fail.
 fn steps(warning: &Warning) -> Vec<Step> {
     let step = |check: &str, command: &str, on: &str| Step {
         check: check.to_owned(),

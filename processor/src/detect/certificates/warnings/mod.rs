@@ -1,8 +1,9 @@
 //! Warnings before an outbreak: a certificate that signs updates expires soon, or has not reached all clients.
 //!
-//! A warning is an incident of its own. It takes no host from an incident of failures, and no failure joins it. Inventories
-//! are searched for its conditions once an hour of log time, so a replay writes the same documents. The id of a warning is
-//! a hash of the condition and the certificate, so a condition that returns opens the same incident again.
+//! A warning is a separate incident: it takes no host from an incident of failures, and no failure joins it.
+//! Inventories are searched for the conditions of warnings once an hour of log time, so a replay writes the same
+//! documents. The id of a warning is a hash of the condition and the certificate, so a condition that returns opens the
+//! same incident again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,16 +25,16 @@ use crate::machine::Output;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
-/// So long before its end the expiry of a certificate is for today and no longer for the morning.
+/// Time before the end of a certificate from which its expiry is urgent.
 const URGENT_MS: i64 = 7 * DAY_MS;
 
-/// So long after its end a certificate that is still in use is no news any more.
+/// Time after the end of a certificate at which its warning is given up, though the certificate is still in use.
 const GIVEN_UP_AFTER_MS: i64 = 14 * DAY_MS;
 
-/// A single computer that lacks a certificate was reinstalled, or is about to be.
+/// Least number of hosts that must lack a certificate: a single one was reinstalled, or is about to be.
 const LACKING_MIN: u64 = 2;
 
-/// Warnings that are remembered, ended ones included: an ended one that returns goes on counting its documents.
+/// Most warnings that are kept, ended ones included: a warning that returns continues the numbers of its documents.
 const WARNINGS_MAX: usize = 1_000;
 
 const PUBLISHER: &str = "TrustedPublisher";
@@ -73,11 +74,11 @@ pub(super) struct Case {
     pub(super) method: Method,
     pub(super) certificate: StringId,
     pub(super) wsus: Option<HostIndex>,
-    /// Hosts that have a certificate which expires, or lack one.
+    /// Hosts that have a certificate that expires, or that lack one.
     pub(super) affected: Vec<HostIndex>,
-    /// Of the affected hosts: how many have the certificate in Trusted Publishers and lack it in Trusted Root alone.
+    /// Number of affected hosts that have the certificate in Trusted Publishers and lack it in Trusted Root alone.
     pub(super) in_publishers: u64,
-    /// Hosts whose inventory tells.
+    /// Number of hosts whose inventory decides the condition.
     pub(super) known: u64,
     /// Since when the WSUS machine has the certificate.
     pub(super) since: Option<i64>,
@@ -134,7 +135,7 @@ impl Detector {
         }
     }
 
-    /// Says what is still open: the last word of a replay.
+    /// Writes a status document of each open warning, at the end of a replay.
     pub(in super::super) fn finish_warnings(&mut self, out: &mut Vec<Output>) {
         for (id, case) in self.open_warnings() {
             self.warn(id, case, Transition::Status, out);
@@ -151,7 +152,7 @@ impl Detector {
         }
     }
 
-    /// The open warnings with what inventories say now.
+    /// The open warnings with their conditions, where inventories still show them.
     fn open_warnings(&self) -> Vec<(String, Option<Case>)> {
         let warnings = &self.state.warnings;
         if warnings.open().next().is_none() {
@@ -172,7 +173,7 @@ impl Detector {
         cases
     }
 
-    /// Notes what is said of a warning, and says it.
+    /// Changes a warning by a transition, and sends its document.
     fn warn(&mut self, id: String, case: Option<Case>, transition: Transition, out: &mut Vec<Output>) {
         let now = self.state.log_time;
         let DetectorState { certificates: known, fleet, warnings, .. } = &mut self.state;
@@ -213,7 +214,7 @@ impl Warnings {
         self.by_id.iter().filter(|(_, warning)| warning.state == AlertState::Open)
     }
 
-    /// How many are open.
+    /// Number of open warnings.
     pub(in super::super) fn open_count(&self) -> usize {
         self.open().count()
     }
@@ -228,7 +229,7 @@ impl Warnings {
         }
     }
 
-    /// Goes on after the newest document of a warning, by a Detector whose state was lost.
+    /// Takes over a warning from its newest document, after the state of the Detector was lost.
     pub(in super::super) fn adopt(&mut self, document: &Alert) {
         let Some(finding) = document.certificates.first() else { return };
         let Some(certificate) = &finding.certificate else { return };
@@ -278,7 +279,7 @@ impl Warning {
         }
     }
 
-    /// Whether a condition that holds no longer is known to have ended, and not merely unknown now.
+    /// Whether a condition that no longer shows is known to have ended, and is not merely unknown.
     fn has_ended(&self, known: &Certificates, fleet: &Fleet, clock: i64) -> bool {
         let has_inventory = || known.hosts.keys().any(|host| fleet.hosts[*host as usize].name() == self.wsus);
         match self.method {
@@ -294,9 +295,9 @@ fn id_of(method: &str, certificate: &str, wsus: &str) -> String {
     format!("wu-{}", &hex_digest(&["certificate warning", method, certificate, wsus])[..16])
 }
 
-/// Certificates in use that expire soon: those that a WSUS machine signs with; those that Group Policy delivers to Trusted
-/// Publishers; and those that WSUS makes for itself, wherever they are trusted. A certificate that has a successor is not in
-/// use any more.
+/// Certificates in use that expire soon: those that a WSUS machine signs with; those that Group Policy delivers to
+/// Trusted Publishers; and those that WSUS makes for itself, wherever they are trusted. A certificate that has a
+/// successor is not in use any more.
 fn expiring(
     known: &Certificates,
     config: &CertificateWarnings,
@@ -334,7 +335,7 @@ fn expiring(
         if wsus.is_none() && (affected.is_empty() || has_successor(certificate)) {
             continue;
         }
-        // A WSUS machine whose clients send no inventories is what the warning is about.
+        // Where its clients send no inventories, the WSUS machine itself is the affected host.
         affected.extend(wsus.filter(|_| affected.is_empty()));
         let known_hosts = complete.max(affected.len() as u64);
         let method = Method::CertificateExpires;
@@ -345,8 +346,8 @@ fn expiring(
     cases
 }
 
-/// Certificates that a WSUS machine signs with and that its clients lack. A client counts as lacking where its stores were
-/// seen after the certificate had come to the WSUS machine.
+/// Certificates that a WSUS machine signs with and that its clients lack. A client counts as lacking where its stores
+/// were seen after the certificate had come to the WSUS machine.
 fn missing(
     known: &Certificates,
     fleet: &Fleet,
@@ -378,7 +379,7 @@ fn missing(
             continue;
         }
         let certificate = signing[&wsus];
-        // Whoever issued the certificate is not followed: its root may be any that Windows trusts.
+        // The issuer is not examined: its root may be any that Windows trusts.
         let is_self_signed = known.details[&certificate].issuer.is_empty();
         let in_publishers = known.knows(*host, (publisher, certificate));
         let in_root = if is_self_signed { known.knows(*host, (root, certificate)) } else { Knows::Yes };
@@ -409,7 +410,7 @@ fn missing(
     let is_open = |id: &String| warnings.by_id.get(id).is_some_and(|warning| warning.state == AlertState::Open);
     let holds = |(id, case): &(String, Case)| {
         let lacking = case.affected.len() as u64;
-        // One that is open ends at half of the share, so that it does not come and go with single computers.
+        // An open warning ends at half of the share, so that it does not come and go with single computers.
         let (share, least) =
             if is_open(id) { (config.missing_share / 2.0, 1) } else { (config.missing_share, LACKING_MIN) };
         lacking >= least && lacking as f64 >= share * case.known as f64
