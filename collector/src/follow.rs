@@ -1,10 +1,10 @@
-//! Whether a changed file has only grown, was rewritten, or is another file.
+//! Decides whether a changed file has only grown, was rewritten, or is another file.
 //!
-//! File ids, sizes and times cannot tell: file systems use inodes again; logs are cut at the head, copied and truncated,
-//! or rewritten with most of their old lines. Content can tell. A position in a file is therefore kept together with an
-//! **anchor**: the last few lines before the position. Where the anchor still stands before the position, the file has
-//! only grown. Where the anchor stands elsewhere, in exactly one place, the file was rewritten and continues there, with
-//! its epoch and its logical offsets. Where the anchor is gone, a new epoch begins.
+//! File ids, sizes and times cannot decide: file systems reuse inodes; logs are cut at the head, copied and truncated,
+//! or rewritten with most of their old lines. The content can decide. A position in a file is therefore kept together
+//! with an **anchor**: the last few lines before the position. Where the anchor still stands before the position, the
+//! file has only grown. Where the anchor stands elsewhere, in exactly one place, the file was rewritten and continues
+//! there, with its epoch and its logical offsets. Where the anchor is gone, a new epoch begins.
 //!
 //! An anchor consists of decoded lines, so that it is found again after a change of encoding or of line endings.
 //! Rejected: a hash of the bytes before the position (breaks with the encoding), of the head (all logs of a host may
@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// How many lines an anchor spans: banners of a client start are shorter, so they don't match alone.
+/// How many lines an anchor spans. The banner that a client writes at its start is shorter, so a banner alone does not
+/// match.
 pub(crate) const ANCHOR_LINES: usize = 8;
 
 /// How many bytes of the file are read again, at most, to verify the anchor.
@@ -28,9 +29,9 @@ const TELLING_BYTES_MIN: u64 = 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u32, u32, u64)", into = "(u32, u32, u64)")]
 pub struct LineMark {
-    /// CRC-32 of its UTF-8 bytes.
+    /// CRC-32 of the line's UTF-8 bytes.
     pub crc: u32,
-    /// How many UTF-8 bytes it has, without the ending.
+    /// How many UTF-8 bytes the line has, without the ending.
     pub text_bytes: u32,
     /// How many bytes the line has in this version of the file, with its ending.
     pub file_bytes: u64,
@@ -49,7 +50,7 @@ impl From<LineMark> for (u32, u32, u64) {
 }
 
 impl LineMark {
-    /// The mark of a decoded line.
+    /// Returns the mark of a decoded line.
     #[must_use]
     pub fn new(text: &[u8], file_bytes: u64) -> LineMark {
         LineMark { crc: crc32fast::hash(text), text_bytes: text.len() as u32, file_bytes }

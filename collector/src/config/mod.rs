@@ -1,4 +1,4 @@
-//! Settings: TOML -> `RawConfig` -> [`Config`], once; after that every value is known to be good.
+//! Settings: TOML becomes `RawConfig` and then [`Config`], once. Every value of a [`Config`] is valid.
 
 mod settings;
 mod variables;
@@ -19,7 +19,7 @@ pub use crate::input::Input;
 pub use crate::limits::Limits;
 pub use crate::local_host::HostConfig;
 
-/// JSON Schema of the configuration, with the words that describe each key.
+/// Returns the JSON Schema of the configuration, with a description of each key.
 #[must_use]
 pub fn schema() -> Schema {
     SchemaGenerator::default().into_root_schema_for::<RawConfig>()
@@ -32,7 +32,7 @@ impl Config {
     /// Reads a configuration file.
     ///
     /// # Errors
-    /// When the file cannot be read or says something that cannot be meant.
+    /// When the file cannot be read, is not TOML, or has an invalid value.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         let shown = path.display().to_string();
         let text =
@@ -40,7 +40,7 @@ impl Config {
         Config::parse(&text, &shown)
     }
 
-    /// Reads a configuration; `path` stands in messages.
+    /// Reads a configuration from `text`; error messages name `path`.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -52,7 +52,7 @@ impl Config {
         Checker { text, path }.config(raw)
     }
 
-    /// Logs gathered as `DIR/HOST/*.log`, without Kafka: the one-machine mode.
+    /// Returns the configuration of the one-machine mode: logs gathered as `DIR/HOST/*.log`, without Kafka.
     #[must_use]
     pub fn gathered(logs_dir: &Path, state_dir: &Path) -> Config {
         let dir = glob::Pattern::escape(&logs_dir.to_string_lossy());
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(&pattern.captures(r"\\share\logs\PC-1\WindowsUpdate.log").unwrap()["host"], "PC-1");
     }
 
-    /// The error for `text` holds every one of `parts`.
+    /// Expects an error for `text` that contains each of `parts`.
     #[track_caller]
     fn check_error(text: &str, parts: &[&str]) {
         let error = Config::parse(text, "c.toml").unwrap_err().to_string();
@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    /// The error for a `[kafka]` table shows no secret.
+    /// Expects an error for a `[kafka]` table that contains each of `parts` and no secret.
     #[track_caller]
     fn check_secret(table: &str, parts: &[&str]) {
         let text = format!("state_dir = '/s'\n[kafka]\n{table}\n[[input]]\npaths = ['a']\n");
