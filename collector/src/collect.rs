@@ -98,7 +98,7 @@ pub enum CollectorError {
     /// The sink will not work until a person acts.
     #[error(transparent)]
     Sink(#[from] FatalSinkError),
-    /// The machine has no name or id.
+    /// The machine does not know its name.
     #[error("{0}")]
     Machine(String),
 }

@@ -69,7 +69,7 @@ pub struct Anchor {
 }
 
 impl Anchor {
-    /// Moves on past one line.
+    /// Adds the line that the position moves past.
     pub fn push(&mut self, mark: LineMark) {
         if self.lines.len() == ANCHOR_LINES {
             self.lines.pop_front();
@@ -83,8 +83,8 @@ impl Anchor {
         self.lines.is_empty()
     }
 
-    /// The last lines that can be verified with few bytes: how many lines and how many bytes of the file they take.
-    /// No lines, although there are some, means that the last line is too long to be read again.
+    /// Returns how many lines at the end of the anchor can be verified with few bytes, and how many bytes of the file
+    /// they take. 0 lines of a non-empty anchor means that the last line is too long to be read again.
     #[must_use]
     pub fn verifiable(&self) -> (usize, u64) {
         let (mut lines, mut bytes) = (0, 0);
@@ -108,19 +108,20 @@ impl Anchor {
 /// Where a search found an anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Which of the anchors.
+    /// Index of the anchor that was found.
     pub which: usize,
-    /// Position in the file just after it.
+    /// Position in the file just after the anchor.
     pub position: u64,
     /// The anchor as it stands in this version of the file.
     pub anchor: Anchor,
-    /// Decoded text before that, with one byte for each line ending.
+    /// Bytes of decoded text before the position, with one byte for each line ending.
     pub text_bytes: u64,
     /// True when the lines found distinguish one log from another, and not only one place in a log from another.
     pub tells_files_apart: bool,
 }
 
-/// A search for anchors in a file that was rewritten. It takes every line from the start, and then returns the places.
+/// A search for anchors in a file that was rewritten. The search takes every line from the start, and then returns
+/// where anchors stand.
 #[derive(Debug)]
 pub(crate) struct Search<'a> {
     anchors: &'a [&'a Anchor],
@@ -130,7 +131,7 @@ pub(crate) struct Search<'a> {
     hits: Vec<Hits>,
 }
 
-/// Places where one anchor stands whole, and where the file begins within it.
+/// Places where one anchor stands as a whole, and places where the head of the file begins within the anchor.
 #[derive(Clone, Debug, Default)]
 struct Hits {
     whole: Places,
@@ -164,7 +165,7 @@ impl Places {
 }
 
 impl<'a> Search<'a> {
-    /// A search for any of these anchors. An empty anchor matches nothing.
+    /// Returns a search for any of these anchors. An empty anchor matches nothing.
     #[must_use]
     pub(crate) fn new(anchors: &'a [&'a Anchor]) -> Search<'a> {
         let hits = vec![Hits::default(); anchors.len()];
@@ -196,7 +197,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The anchors that stand in exactly one place, in the order in which they were given.
+    /// Returns the anchors that stand in exactly one place, in the order in which they were given.
     #[must_use]
     pub(crate) fn finish(self) -> Vec<Found> {
         let found = |(which, hits): (usize, &Hits)| {
@@ -210,8 +211,9 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How many lines at the end of the anchor a file begins with, where the head of the file was cut off within the anchor.
-/// `window` has all lines up to there; the first may be half a line. One short line alone proves too little.
+/// Returns how many lines at the end of the anchor the file begins with, where the head of the file was cut off within
+/// the anchor. `window` has all lines from the start of the file; the first may be half a line. One short line alone
+/// proves too little.
 fn begins_within(anchor: &Anchor, window: &[LineMark]) -> Option<usize> {
     let proves = |lines: &[LineMark]| {
         anchor.ends_with(lines) && (lines.len() >= 2 || text_bytes(lines.iter()) >= TELLING_BYTES_MIN)
@@ -227,10 +229,10 @@ fn text_bytes<'a>(lines: impl Iterator<Item = &'a LineMark>) -> u64 {
 /// Device and inode; zero where the system has none.
 pub(crate) type FileId = (u64, u64);
 
-/// What a look at a path shows, before any content is read.
+/// The result of a look at a path: the metadata of the file, without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Which file it is.
+    /// The identity of the file.
     pub id: FileId,
     /// Size in bytes.
     pub len: u64,
@@ -241,7 +243,7 @@ pub(crate) struct Seen {
 /// The change of a path between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Nothing happened.
+    /// Nothing changed.
     Same,
     /// The same file has other content: it grew or was rewritten, which the anchor distinguishes.
     Touched,
@@ -252,7 +254,7 @@ pub(crate) enum Change {
 }
 
 impl Seen {
-    /// Compares an earlier look with this one; the file was read up to `read_to`.
+    /// Compares this look with an earlier one; the file was read up to `read_to`.
     #[must_use]
     pub(crate) fn change(&self, before: &Seen, read_to: u64) -> Change {
         if self.id != before.id {
@@ -282,7 +284,8 @@ mod tests {
         LineMark::new(line.to_string().as_bytes(), 10)
     }
 
-    /// Searches `file` for `anchors`; expects which one, and after how many lines.
+    /// Searches `file` for `anchors`; expects the index of the anchor found and the number of lines before the
+    /// position.
     #[track_caller]
     fn check(anchors: &[&str], file: &str, expect: Option<(usize, u64)>) {
         let anchors: Vec<Anchor> = anchors.iter().map(|lines| anchor(lines)).collect();

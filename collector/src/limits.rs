@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Memory for lines that are read and not acknowledged, in all queues together; then reading stops, since the file
-    /// is the buffer. Beside it the process takes some 10 MB.
+    /// Memory for lines that are read and not acknowledged, in all queues together; then reading stops, since the file is
+    /// the buffer. Beside it the process takes some 10 MB.
     pub bytes_in_flight: usize,
     /// Bytes of files that are read in a second, on average; 0 means as many as the machine and Kafka take.
     pub bytes_per_second: u64,

@@ -124,7 +124,7 @@ impl Shipper {
     /// Sends waiting records until the sink is full or fails. Adds skipped records to `settled`.
     ///
     /// # Errors
-    /// When the sink says that nothing will work.
+    /// When the sink will not work until a person acts.
     pub fn send(&mut self, settled: &mut Vec<(Ticket, Owner)>) -> Result<(), FatalSinkError> {
         if self.waits() {
             return Ok(());
@@ -158,7 +158,7 @@ impl Shipper {
     /// Waits up to `wait` for deliveries and adds the settled records to `settled`.
     ///
     /// # Errors
-    /// When the sink says that nothing will work.
+    /// When the sink will not work until a person acts.
     pub fn poll(&mut self, wait: Duration, settled: &mut Vec<(Ticket, Owner)>) -> Result<(), FatalSinkError> {
         let backoff = self.backoff.as_ref().map(|backoff| backoff.until.saturating_duration_since(Instant::now()));
         let wait = wait.min(backoff.filter(|left| !left.is_zero()).unwrap_or(wait));
