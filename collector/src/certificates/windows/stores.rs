@@ -28,7 +28,7 @@ use windows_sys::Win32::Security::Cryptography::{
 use wulog_schemas::certificate::{Certificate, Origin, Store};
 use wulog_schemas::host::hex_digest_bytes;
 
-/// Certificates of one store that are read; the others are counted. A machine has some hundreds at most.
+/// How many certificates of one store are read; further ones are only counted. A machine has some hundreds at most.
 const CERTIFICATES_MAX: usize = 10_000;
 
 /// UTF-16 units of a distinguished name that are read; the inventory keeps 512 bytes.
@@ -67,10 +67,10 @@ struct Part {
     opened: Result<Option<OpenStore>, u32>,
 }
 
-/// The content of a store: first its parts, and then what the whole store has beside them.
+/// Returns the content of a store: first its parts, then the certificates that only the whole store has.
 ///
-/// The whole store need not fail where Windows cannot open a part of the store. So each part is read for itself, and a
-/// part that cannot be read makes the store incomplete.
+/// Opening the whole store may succeed although Windows cannot open one of its parts. So each part is read on its own,
+/// and a part that cannot be read makes the store incomplete.
 fn listed(
     name: &str,
     parts: impl IntoIterator<Item = Part>,
