@@ -1,4 +1,4 @@
-//! Settings in TOML: [`Secret`]s that no message shows, and errors that name the line and the key.
+//! Settings in TOML: [`Secret`]s that no message shows, and errors that name line and key.
 
 mod secret;
 mod toml_place;

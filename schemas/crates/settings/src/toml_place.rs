@@ -3,8 +3,8 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The dotted name of the key whose value stands at byte `at` of `text`; none where the file is no TOML or no value is there.
-/// Entries of arrays are counted from 1, as people count them.
+/// Returns the dotted name of the key whose value stands at byte `at` of `text`; `None` where the file is not TOML or
+/// has no value there. Entries of arrays are counted from 1, as people count them.
 #[must_use]
 pub fn key_at(text: &str, at: usize) -> Option<String> {
     let root = DeTable::parse(text).ok()?;
@@ -17,7 +17,7 @@ fn in_table(table: &DeTable<'_>, at: usize) -> Option<String> {
 
 fn in_value(name: &str, value: &Spanned<DeValue<'_>>, at: usize) -> Option<String> {
     match value.get_ref() {
-        // A table may be written in several places, so its own place says nothing of its keys.
+        // A table may be written in several places, so its span does not cover all of its keys.
         DeValue::Table(table) => in_table(table, at).map(|key| format!("{name}.{key}")),
         DeValue::Array(values) => {
             let of_entry = |(nth, entry)| in_value(&format!("{name}[{nth}]"), entry, at);
@@ -28,14 +28,14 @@ fn in_value(name: &str, value: &Spanned<DeValue<'_>>, at: usize) -> Option<Strin
     }
 }
 
-/// A key as it is written: with quotes where it has other characters than letters, digits, `_` and `-`.
+/// Returns a key as TOML writes it: in quotes where the key has other characters than letters, digits, `_` and `-`.
 fn shown(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") }
 }
 
-/// The byte at which the key with this path stands; where it is not written, that of the longest part of the path that is;
-/// 0 where nothing is.
+/// Returns the byte at which the key with this path stands. Where the key is not written, the place of its nearest
+/// written ancestor; 0 where no part of the path is written.
 #[must_use]
 pub fn place_of(text: &str, path: &[&str]) -> usize {
     let Ok(root) = DeTable::parse(text) else { return 0 };
@@ -51,7 +51,7 @@ pub fn place_of(text: &str, path: &[&str]) -> usize {
     place
 }
 
-/// The line, from 1, of a byte in a text.
+/// Returns the line, from 1, of a byte in a text.
 #[must_use]
 pub fn line_at(text: &str, at: usize) -> usize {
     let at = at.min(text.len());
