@@ -8,8 +8,9 @@
 //! must not turn into certificates that are missing. Certificate revocation lists and trust lists stand in the same
 //! output; they have no serial number before an issuer and are no certificates.
 //!
-//! Dates are written in the order of the user's region. One order must fit all dates of a host's outputs; where several
-//! orders fit, a clock of 12 hours decides for the month first, a clock of 24 hours for the day first.
+//! Dates are written in the order of the user's region. One order is sought that fits all dates of a host's outputs;
+//! where no order fits all, each output is judged alone. Where several orders fit, a clock of 12 hours decides for the
+//! month first, a clock of 24 hours for the day first.
 
 use chrono::NaiveDate;
 use wulog_schemas::certificate::Certificate;

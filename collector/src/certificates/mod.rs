@@ -327,7 +327,7 @@ fn without_lone_surrogates(json: &str) -> Cow<'_, str> {
         let keeps = match (escaped_unit(escape), escape.get(ESCAPE_LEN..).and_then(escaped_unit)) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => Some(2 * ESCAPE_LEN),
             (Some(0xD800..=0xDFFF), _) => None,
-            // The backslash and what follows are one escape: of `\\ud800` the second backslash begins none.
+            // The backslash and the next character form one escape: in `\\ud800` the second backslash begins no escape.
             _ => Some(escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end)),
         };
         is_changed |= keeps.is_none();

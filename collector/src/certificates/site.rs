@@ -104,7 +104,8 @@ mod tests {
             ask(&mut question, away);
         }
         assert_eq!(ask(&mut question, away), site("a", None));
-        // What was said of another server says nothing of this one; neither does anything where the policy names none.
+        // The certificate of another server is not kept for this server, nor any certificate where the policy names no
+        // server.
         assert_eq!(ask(&mut question, || site("a", Some(true))), site("a", Some(true)));
         assert_eq!(ask(&mut question, || site("b", None)), site("b", None));
         assert_eq!(ask(&mut question, || None), None);

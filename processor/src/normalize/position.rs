@@ -145,7 +145,7 @@ mod tests {
     use super::Position::*;
     use super::*;
 
-    /// Each step is (offset, end, hash) and what it should be.
+    /// Takes each step (offset, end, hash) and expects its position.
     fn check(steps: &[(u64, u64, u32, Position)]) {
         let mut epoch = Epoch::new("e", FileId::new("host", "file", "e"));
         let limits = Limits { ranges_per_epoch_max: 3, recent_lines_max: 4, ..Limits::default() };

@@ -25,7 +25,7 @@ use crate::certificates::failed_files::{CHAIN_MAX, FailedLine};
 
 const ENCODING: u32 = X509_ASN_ENCODING | PKCS_7_ASN_ENCODING;
 
-/// Attributes beside a signature that hold a time stamp: that of PKCS #9, and that of RFC 3161.
+/// Attributes of a signature that hold a time stamp, of PKCS #9 and of RFC 3161.
 const TIMESTAMPS: [&[u8]; 2] = [b"1.2.840.113549.1.9.6", b"1.3.6.1.4.1.311.3.3.1"];
 
 /// Returns the files that still exist, with their signers.
