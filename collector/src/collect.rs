@@ -82,7 +82,7 @@ enum Unsaved {
     Epoch,
 }
 
-/// How a collector ended.
+/// The result of a drain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
     /// Records that were not acknowledged. Their lines are sent again after the next start.

@@ -235,7 +235,7 @@ mod system {
 
     pub(super) fn see(file: &File) -> io::Result<(Seen, Kind)> {
         let found = winapi_util::file::information(file)?;
-        // Some shares have no file index; then the anchor alone tells one file from another.
+        // Some shares have no file index; only anchors distinguish files there.
         let id = match found.file_index() {
             0 => (0, 0),
             index => (found.volume_serial_number(), index),

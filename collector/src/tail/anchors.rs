@@ -25,16 +25,16 @@ pub(crate) struct NeighbourCursors {
     pub copy_sources: Vec<Cursor>,
 }
 
-/// Whose position an anchor is.
+/// The owner of the position before which an anchor stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whose {
-    /// See [`NeighbourCursors::same_file`].
+    /// The same file under another name, see [`NeighbourCursors::same_file`].
     SameFile,
-    /// Of the version that was read last.
+    /// The version that was read last.
     Current,
-    /// Of an earlier version, an index of `entry.past`.
+    /// An earlier version, by its index in `entry.past`.
     Past(usize),
-    /// See [`NeighbourCursors::copy_sources`].
+    /// A file of which this file may be a copy, see [`NeighbourCursors::copy_sources`].
     CopySource,
 }
 

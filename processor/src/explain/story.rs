@@ -55,7 +55,7 @@ pub(super) struct Story {
     step: FailedStep,
 }
 
-/// How the last scan ended.
+/// The end of the last scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scan {
     pub(super) at: i64,

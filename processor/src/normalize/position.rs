@@ -192,7 +192,7 @@ mod tests {
             let offset = (1 << 62) + forged * (1 << 35);
             assert_eq!(epoch.take(offset, offset + 10, 7, &limits), Rewound);
             assert_eq!(epoch.take(offset, offset + 10, 7, &limits), Repeat);
-            // Also within what a file may have.
+            // Forged lines at near offsets leave holes within the bound of a file.
             epoch.take(10_000 + forged * 20, 10_001 + forged * 20, 7, &limits);
         }
         for line in 10..900 {

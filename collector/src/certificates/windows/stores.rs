@@ -121,7 +121,7 @@ const NOT_FOUND: u32 = CRYPT_E_NOT_FOUND.cast_unsigned();
 
 /// An error in the same words in each language of Windows: its HRESULT.
 pub(super) fn code_text(code: u32) -> String {
-    // Of a code of Win32, HRESULT_FROM_WIN32.
+    // A Win32 code becomes an HRESULT, as HRESULT_FROM_WIN32 does.
     let hresult = if code <= 0xFFFF { 0x8007_0000 | code } else { code };
     format!("0x{hresult:08X}")
 }
