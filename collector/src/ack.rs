@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use crate::sink::Ticket;
 
-/// Lines of one file that were sent and are not part of the acknowledged prefix yet. `T` is what the prefix gains with a
-/// line.
+/// Lines of one file that were sent and are not part of the acknowledged prefix yet. `T` is the progress that the
+/// prefix makes with a line.
 #[derive(Debug)]
 pub(crate) struct Acks<T> {
     sent: VecDeque<Sent<T>>,
@@ -28,13 +28,13 @@ impl<T> Default for Acks<T> {
 }
 
 impl<T> Acks<T> {
-    /// Notes a line on its way. Tickets of one file only grow.
+    /// Notes that a line was sent. The tickets of one file must increase.
     pub(crate) fn sent(&mut self, ticket: Ticket, line: T) {
         debug_assert!(self.sent.back().is_none_or(|last| last.ticket < ticket), "tickets of a file only grow");
         self.sent.push_back(Sent { ticket, delivered: false, line });
     }
 
-    /// Notes a delivery. The prefix then grows by what [`Acks::pop`] gives.
+    /// Notes that a line is in the log. [`Acks::pop`] then returns the lines that join the prefix.
     pub(crate) fn delivered(&mut self, ticket: Ticket) {
         // Nearly always the first line is delivered first, so it is tried before a search.
         if let Some(first) = self.sent.front_mut().filter(|first| first.ticket == ticket) {
@@ -44,17 +44,17 @@ impl<T> Acks<T> {
         }
     }
 
-    /// The next line that joins the acknowledged prefix.
+    /// Returns the next line that joins the acknowledged prefix.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let line = self.sent.pop_front_if(|first| first.delivered)?.line;
         if self.sent.is_empty() {
-            // A file that is quiet holds no memory; there may be thousands.
+            // A quiet file keeps no memory, since there may be thousands of quiet files.
             self.sent = VecDeque::new();
         }
         Some(line)
     }
 
-    /// True when all that was sent is acknowledged.
+    /// True when all sent lines are acknowledged.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.sent.is_empty()
@@ -65,7 +65,7 @@ impl<T> Acks<T> {
 mod tests {
     use super::*;
 
-    /// Sends lines 1, 2, 3, 4, reports `deliveries` and tells which lines joined the prefix after each.
+    /// Sends lines 1, 2, 3, 4, reports `deliveries` and expects the lines that join the prefix after each delivery.
     #[track_caller]
     fn check(deliveries: &[Ticket], expect: &[&[u64]]) {
         let mut acks = Acks::default();

@@ -1,4 +1,4 @@
-//! What a configuration that parses may still get wrong: paths that name nothing, files that cannot be read.
+//! Findings about a configuration that parses: paths that name no file, files that cannot be read.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::search::search;
 /// How much of a file is read to see whether it looks like a log.
 const HEAD_BYTES: u64 = 4096;
 
-/// Everything worth a look, one sentence each.
+/// Returns all findings, one sentence each.
 #[must_use]
 pub(crate) fn findings(config: &Config) -> Vec<String> {
     let mut found: Vec<String> =
@@ -31,7 +31,7 @@ pub(crate) fn findings(config: &Config) -> Vec<String> {
     found
 }
 
-/// Each file and what its start looks like.
+/// Returns each file with a description of its first bytes.
 #[must_use]
 pub(crate) fn read_heads(config: &Config) -> Vec<(PathBuf, String)> {
     files(config)
@@ -43,7 +43,7 @@ pub(crate) fn read_heads(config: &Config) -> Vec<(PathBuf, String)> {
 
 fn files(config: &Config) -> Vec<(PathBuf, Fence)> {
     let mut discovery = Discovery::new(config.inputs.clone(), Duration::ZERO);
-    // What it would log is said as a finding.
+    // No log messages, since the findings name the same faults.
     let silent = tracing::subscriber::NoSubscriber::default();
     let found = tracing::subscriber::with_default(silent, || discovery.scan(&HashMap::new()));
     found.into_iter().map(|file| (file.path, file.fence)).filter(|(path, _)| !path.is_dir()).collect()
@@ -59,14 +59,14 @@ fn pattern(pattern: &str) -> Option<String> {
 }
 
 fn state_dir(dir: &Path) -> Option<String> {
-    // Made by the first run where it is missing; then it is the folder above that must be writable.
+    // The first run creates the directory where it is missing, so its nearest existing parent must be writable.
     let existing = dir.ancestors().find(|dir| dir.exists())?;
     if !existing.is_dir() {
         return Some(format!("state_dir {}: {} is no directory", dir.display(), existing.display()));
     }
     let probe = existing.join(format!(".wulog-probe-{}", std::process::id()));
     let written = private::create(&probe);
-    // Nothing to be done about a probe that cannot be removed.
+    // A probe file that cannot be removed is harmless.
     let _ = fs::remove_file(&probe);
     let error = written.err()?;
     Some(format!("state_dir {}: cannot be written: {error}", dir.display()))

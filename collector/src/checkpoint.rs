@@ -1,13 +1,14 @@
 //! The positions of the collector in all files, on disk.
 //!
-//! Two generations in two files, written in turn: the new one is complete and on disk before the older is given up, so a
-//! crash at any moment leaves one that is whole. Each has a CRC. A checkpoint that cannot be read never refuses the
-//! start: the price is lines sent twice, under a new epoch, and a log message that says so.
+//! Two files hold the last two generations. A new generation is written and synced under a third name, and then
+//! replaces the older file, so a crash at any moment leaves at least one valid file. Each file has a CRC. An invalid
+//! checkpoint never refuses the start: the next generation is used, or all files are read again under a new epoch, and
+//! a log message says so.
 //!
-//! Between two checkpoints a **journal** holds up to which position lines were handed over; the position is written
-//! before the lines leave. The journal is not synced: it must outlive the process, not the machine, and costs one write a
-//! chunk. It is needed only if a crash and the rewriting of a log come together within the second that a checkpoint may
-//! be old.
+//! Between two checkpoints a **journal** holds the position up to which lines were handed over; the position is written
+//! before the lines leave. The journal is not synced, since it must survive a crash of the process but not of the
+//! machine, and costs one write for each chunk. The journal matters only if a crash and the rewriting of a log come
+//! together within the second that a checkpoint may be old.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, TryLockError};
@@ -21,7 +22,7 @@ use wulog_files::{path_text, private};
 use crate::disk::{replace, sync_folder};
 use crate::follow::Anchor;
 
-/// A position in a file, with what stands before it.
+/// A position in a file, with the lines before the position.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// 16 hex digits.
@@ -31,64 +32,67 @@ pub struct Cursor {
     pub label: String,
     /// Logical offset of the next line.
     pub logical: u64,
-    /// Position of the next line in the file, as it was: a hint that the anchor confirms.
+    /// Position of the next line in the version that was read: a hint that the anchor confirms.
     pub position: u64,
-    /// What stands before it.
+    /// The last lines before the position.
     pub anchor: Anchor,
-    /// True when the line before had no ending when it was sent: an ending that comes later belongs to it.
+    /// True when the last line had no ending when it was sent: an ending that is written later belongs to that line.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub open_ended: bool,
-    /// CRC-32 of the line that the epoch began with: before the first acknowledgement the only sign that the file is
-    /// still the one of which lines may have been sent.
+    /// CRC-32 of the first line of the epoch. Before the first acknowledgement only this CRC shows that the file still
+    /// is the one whose lines may have been sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<u32>,
-    /// Device and inode of a version that is past; it may be found again under another name.
+    /// Device and inode of an earlier version, which may be found again under another name.
     #[serde(default)]
     pub id: (u64, u64),
-    /// How far lines were handed over, where that is further than what is acknowledged.
+    /// How far lines were handed over, where that is further than the acknowledged position.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<Sent>,
 }
 
 impl Cursor {
-    /// Whether any line of it was handed over.
+    /// Whether any line of the epoch was acknowledged or handed over.
     #[must_use]
     pub fn is_known(&self) -> bool {
         !self.anchor.is_empty() || self.sent.is_some()
     }
 }
 
-/// Up to where lines of an epoch may have arrived without our knowing. Where a crash and a rewrite come together and the
-/// acknowledged lines are gone from the file, this tells the identity of those that are left.
+/// The position up to which lines of an epoch may have reached the log without an acknowledgement. Where a crash and a
+/// rewrite come together and the acknowledged lines are gone from the file, this position gives the remaining lines
+/// their logical offsets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// Logical offset just after the last line.
     pub logical: u64,
-    /// The last lines.
+    /// The last lines before that offset.
     pub anchor: Anchor,
 }
 
-/// The position of one file, as it is kept on disk.
+/// The position of one file, as the checkpoint holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Where the file is.
     #[serde(with = "path_text")]
     pub path: PathBuf,
-    /// Device and inode of the version that the cursor is of.
+    /// Device and inode of the version to which the cursor belongs.
     pub id: (u64, u64),
-    /// Versions that were seen at the path after it, oldest first: each is read before the next, wherever it has gone.
+    /// Versions that were seen at the path and wait to be read, oldest first. A waiting version is read before its
+    /// successors even after it has been renamed.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     pub ahead: VecDeque<(u64, u64)>,
-    /// When it was last there, milliseconds since 1970 UTC.
+    /// When a file was last seen at the path, in milliseconds since 1970 UTC.
     pub seen_ms: i64,
-    /// Times that lines may have been missed.
+    /// How many times lines may have been missed.
     pub losses: u64,
     /// The acknowledged position.
     pub cursor: Cursor,
-    /// Positions in earlier versions of the file, newest first; one may come back.
+    /// Positions in earlier versions of the file, newest first; an earlier version may come back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past: Vec<Cursor>,
-    /// Its host was kept apart from another whose folder has the same name but for case or blanks, and stays so.
+    /// True when the host of the file has an id of its own although the folder of another host has the same name but
+    /// for case or blanks. The decision lasts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub apart: bool,
 }
@@ -105,7 +109,7 @@ impl FileEntry {
 pub struct CheckpointStore {
     dir: PathBuf,
     generation: u64,
-    /// Made with the first line of it; emptied by each checkpoint.
+    /// The open journal and its length in bytes. Opened by the first line; emptied by each checkpoint.
     journal: Option<(File, u64)>,
     _lock: File,
 }
@@ -116,7 +120,7 @@ pub enum CheckpointError {
     /// Another collector uses it.
     #[error("state_dir {0} is in use by another collector: give each its own")]
     InUse(PathBuf),
-    /// It cannot be written.
+    /// The directory cannot be written.
     #[error("cannot write state_dir {dir}: {error}; nothing is read until positions can be kept")]
     Unwritable {
         /// The directory.
@@ -130,15 +134,16 @@ const SLOTS: [&str; 2] = ["checkpoint.0", "checkpoint.1"];
 const MAGIC: &str = "wulog-checkpoint-1";
 const UNFINISHED: &str = "checkpoint.new";
 const JOURNAL: &str = "journal";
-/// Where checkpoints fail, the journal grows to this and no further.
+/// Bound of the journal, which grows while checkpoints fail.
 const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// The journal's last line may cross its bound.
+/// Bound of reading a journal: its last line may cross the bound of writing.
 const JOURNAL_READ_MAX: u64 = 2 * JOURNAL_BYTES_MAX;
-/// More than a million files take: a file of ours that is larger is damaged, and must not fill the memory.
+/// Bound of reading a checkpoint: more than a million files need. A larger file is damaged and must not fill the
+/// memory.
 const CHECKPOINT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 impl CheckpointStore {
-    /// Opens the state directory, makes it where it is missing, and reads the newest checkpoint that is whole.
+    /// Opens the state directory, creates it where it is missing, and reads the newest valid checkpoint.
     ///
     /// # Errors
     /// When the directory cannot be made, locked or written. Damaged checkpoints are no error.
@@ -164,7 +169,8 @@ impl CheckpointStore {
         self.write(generation, entries)
             .map_err(|error| CheckpointError::Unwritable { dir: self.dir.clone(), error })?;
         self.generation = generation;
-        // What it says is in the checkpoint; where it cannot be emptied it only says it again.
+        // The checkpoint contains the content of the journal, so a journal that cannot be emptied only repeats the
+        // checkpoint.
         match &mut self.journal {
             Some((journal, bytes)) => {
                 if journal.set_len(0).and_then(|()| journal.rewind()).is_ok() {
@@ -176,10 +182,10 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Removes all that is known of files, so that the next start knows none.
+    /// Removes all positions, so that the next start knows no file.
     ///
     /// # Errors
-    /// When something cannot be removed.
+    /// When a file cannot be removed.
     pub fn clear(self) -> Result<(), CheckpointError> {
         for name in SLOTS.into_iter().chain([JOURNAL, UNFINISHED]) {
             match fs::remove_file(self.dir.join(name)) {
@@ -209,7 +215,8 @@ impl CheckpointStore {
         let (journal, bytes) = match &mut self.journal {
             Some(open) => open,
             None => {
-                // Not for appending alone: Windows would not let it be emptied.
+                // Opened for writing rather than appending, since Windows cannot truncate a file that is opened for
+                // appending only.
                 let mut file = private::open_or_create(&self.dir.join(JOURNAL))?;
                 let bytes = file.seek(SeekFrom::End(0))?;
                 self.journal.insert((file, bytes))
@@ -234,18 +241,19 @@ impl CheckpointStore {
     }
 }
 
-/// Makes a folder and those above it, on disk.
+/// Creates a folder and its missing parents, and syncs the folders that contain them.
 fn make_folder(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
     private::create_folder(dir)?;
     for above in missing.into_iter().filter_map(Path::parent) {
-        // One that we may not open is left to the order in which the file system writes.
+        // A folder without permission to open is skipped: the file system writes its entry in its own time.
         let _ = sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above });
     }
     Ok(())
 }
 
-/// The newest whole checkpoint of a state directory, without locking it; empty where there is none.
+/// Returns the newest valid checkpoint of a state directory without locking the directory: the generation and the
+/// entries. Without a valid checkpoint, the generation is 0 and the entries are empty.
 #[must_use]
 pub fn read(dir: &Path) -> (u64, Vec<FileEntry>) {
     let mut newest = (0, Vec::new());
@@ -274,7 +282,7 @@ pub fn read(dir: &Path) -> (u64, Vec<FileEntry>) {
     newest
 }
 
-/// Adds what the journal says to the cursors of the same epochs. It ends at the first line that is not whole.
+/// Adds the sent positions of the journal to the cursors of the same epochs. Stops at the first invalid line.
 fn replay_journal(dir: &Path, entries: &mut [FileEntry]) {
     let Ok(bytes) = private::read(&dir.join(JOURNAL), JOURNAL_READ_MAX) else { return };
     let mut by_path: HashMap<PathBuf, &mut Cursor> =
@@ -290,7 +298,7 @@ fn replay_journal(dir: &Path, entries: &mut [FileEntry]) {
     }
 }
 
-/// A line of the journal: file, epoch, how far.
+/// A line of the journal: path, epoch and sent position.
 #[derive(Serialize, Deserialize)]
 struct Note(#[serde(with = "path_text")] PathBuf, String, Option<Sent>);
 
@@ -317,7 +325,8 @@ fn decode(bytes: &[u8]) -> Option<(u64, Vec<FileEntry>)> {
     (crc == checksum(generation, body)).then_some((generation, entries))
 }
 
-/// Covers the generation too: a flipped digit there must not make an old checkpoint the newest.
+/// The CRC-32 of generation and body. The generation is covered, since a flipped bit in it must not make an old
+/// checkpoint the newest.
 fn checksum(generation: u64, body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&generation.to_be_bytes());
@@ -334,7 +343,7 @@ mod tests {
         FileEntry { path: path.into(), cursor, ..FileEntry::default() }
     }
 
-    /// Saves positions 1, 2 and 3, spoils files by `damage` and expects the position that is then read.
+    /// Saves positions 1, 2 and 3, damages files by `damage` and expects the position that the next start reads.
     #[track_caller]
     fn check(damage: impl Fn(&Path), expect: Option<u64>) {
         let dir = tempfile::tempdir().unwrap();
@@ -371,8 +380,8 @@ mod tests {
         check(|dir| SLOTS.iter().for_each(|slot| fs::remove_file(dir.join(slot)).unwrap()), None);
     }
 
-    /// Notes `(epoch, logical)` for one file that is acknowledged up to 5 in epoch 00, spoils the journal by `damage` and
-    /// expects how far lines were handed over.
+    /// Notes `(epoch, logical)` for one file that is acknowledged up to 5 in epoch 00, changes the journal by `damage`
+    /// and expects the sent position.
     #[track_caller]
     fn check_journal(notes: &[(&str, u64)], damage: impl Fn(Vec<u8>) -> Vec<u8>, expect: Option<u64>) {
         let dir = tempfile::tempdir().unwrap();
@@ -388,7 +397,7 @@ mod tests {
         let (mut store, entries) = CheckpointStore::open(dir.path()).unwrap();
         assert_eq!(entries[0].cursor.sent.as_ref().map(|sent| sent.logical), expect);
         assert_eq!(entries[1].cursor.sent, None);
-        // What the journal said is in the next checkpoint, and only there.
+        // The next checkpoint holds the content of the journal, and the journal is empty.
         store.save(&entries.iter().collect::<Vec<_>>()).unwrap();
         assert!(fs::read(&journal).unwrap_or_default().is_empty());
         assert_eq!(read(dir.path()).1, entries);
@@ -397,7 +406,7 @@ mod tests {
     #[test]
     fn the_journal_says_how_far_lines_were_handed_over() {
         check_journal(&[("00", 7), ("00", 9)], |bytes| bytes, Some(9));
-        // Of an epoch that is past, or no further than what is acknowledged.
+        // A note of another epoch, or one that is not beyond the acknowledged position, changes nothing.
         check_journal(&[("00", 9), ("11", 20)], |bytes| bytes, Some(9));
         check_journal(&[("00", 5)], |bytes| bytes, None);
     }

@@ -165,7 +165,7 @@ fn seal(config: &Config) -> Result<Outcome> {
     for sentence in &shared {
         println!("{sentence}");
     }
-    // The host id is made of it, and of the computer's name.
+    // The host id is the hash of the machine id and the computer's name.
     println!("see to it that each clone gets a machine id of its own (sysprep /generalize; an empty /etc/machine-id)");
     Ok(if shared.is_empty() { Outcome::Well } else { Outcome::LookHere })
 }

@@ -1,5 +1,5 @@
-//! The collector as a whole: finds files, reads them, ships their lines and keeps positions. It has one thread, and waits
-//! only as long as its caller allows.
+//! The collector: finds files, reads them, ships their lines and keeps positions. The collector has one thread and
+//! waits no longer than its caller allows.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -29,13 +29,15 @@ use crate::tail::{Chunk, Line, Reading, Tail};
 
 /// How much of one file is read before the next file is read.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// How long acknowledged positions may wait to be written. A crash meanwhile repeats lines under the same identity.
+/// How long acknowledged positions may wait to be written. After a crash, lines of this time are sent again under the
+/// same identity.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// How many handles of quiet files stay open.
 const HANDLES_MAX: usize = 256;
-/// How long a file that is gone is remembered; longer than anyone's holiday.
+/// How long the position in a file that is gone is kept: 35 days, so that a share that is away for a month continues
+/// where it stopped.
 const FORGET_AFTER_MS: i64 = 35 * 24 * 3600 * 1000;
-/// How many files that are gone from a folder are remembered: more than a rotation keeps, since one may come back.
+/// How many files that are gone are remembered for each folder: more than a rotation keeps, since a file may come back.
 const GONE_PER_FOLDER_MAX: usize = 16;
 /// Poll interval while a rewritten file settles or a backoff ends.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -51,11 +53,11 @@ pub struct Collector {
     /// The input of each tail.
     inputs: Vec<usize>,
     by_path: HashMap<PathBuf, usize>,
-    /// Places of retired tails in `tails`, to be used again. A record on its way names its tail by the place, so no tail
-    /// may move.
+    /// Indexes of retired tails in `tails`, to be reused. A record on its way names its tail by index, so no tail may
+    /// move.
     vacant: Vec<usize>,
     hosts: Hosts,
-    /// Inventories of certificates, where they are shipped.
+    /// The inventories of certificates to ship; `None` where the configuration has none.
     inventories: Option<Inventories>,
     /// An inventory that waits for the first heartbeat of its host.
     inventory_waits: Option<(usize, RawRecord)>,
@@ -80,29 +82,30 @@ enum Unsaved {
     Epoch,
 }
 
-/// How a collector ended.
+/// The result of a drain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
-    /// Records that were still on their way. Their lines are sent again after the next start.
+    /// Records that were not acknowledged. Their lines are sent again after the next start.
     pub in_flight: usize,
 }
 
 /// Why a collector cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectorError {
-    /// The state directory.
+    /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] CheckpointError),
-    /// The sink, until a person acts.
+    /// The sink will not work until a person acts.
     #[error(transparent)]
     Sink(#[from] FatalSinkError),
-    /// The machine.
+    /// The machine does not know its name.
     #[error("{0}")]
     Machine(String),
 }
 
 impl Collector {
-    /// A collector at the positions of its state directory. Nothing is read before the first pass.
+    /// Returns a collector that continues at the positions of its state directory. Nothing is read before the first
+    /// pass.
     ///
     /// # Errors
     /// When the state directory is in use or cannot be written, or the machine has no name.
@@ -156,8 +159,9 @@ impl Collector {
         Ok(self.save()?)
     }
 
-    /// One pass: looks for new files when due, reads what is new, sends, handles deliveries, keeps positions when due.
-    /// Returns as soon as all is acknowledged, and after `wait` at the latest (and one chunk of one file).
+    /// Makes one pass: searches for new files when due, reads new lines, sends them, handles deliveries, and writes
+    /// positions when due. Returns as soon as all lines are acknowledged, and at the latest after `wait` and the
+    /// reading of one chunk of each file.
     ///
     /// # Errors
     /// When nothing will work until a person acts. A checkpoint that cannot be written is no error: reading waits until
@@ -196,7 +200,8 @@ impl Collector {
             let before = (pass.acked, Instant::now());
             self.deliveries(left, &mut pass)?;
             if pass.acked == before.0 && before.1.elapsed() < PAUSE {
-                // The sink has no deliveries and does not wait. Only time helps: a file settles, or a backoff ends.
+                // The sink returned at once without deliveries, so only time helps: a rewritten file settles, or a
+                // backoff ends.
                 std::thread::sleep(PAUSE.min(left));
             }
         }
@@ -209,11 +214,11 @@ impl Collector {
         Ok(pass)
     }
 
-    /// Reads no more, waits up to `grace` for what is on its way, and keeps the acknowledged positions.
+    /// Stops reading, waits up to `grace` for records on their way, and writes the acknowledged positions.
     ///
     /// # Errors
-    /// As [`Collector::pass`], and when the positions cannot be kept: lines are then sent again, under the same identity
-    /// as far as they were kept.
+    /// As [`Collector::pass`], and when the positions cannot be written: lines after the last written position are then
+    /// sent again under the same identity.
     pub fn drain(mut self, grace: Duration) -> Result<Drained, CollectorError> {
         let deadline = Instant::now() + grace;
         let mut pass = Pass::default();
@@ -246,7 +251,8 @@ impl Collector {
     fn discover(&mut self, now_ms: i64) {
         let started = Instant::now();
         let mut found = self.discovery.scan(&self.by_path);
-        // Known files first: their folder keeps the name of its host, whatever folder was created beside it meanwhile.
+        // Known files first, so that their folder keeps the name of its host even if another folder with a similar name
+        // has appeared.
         found.sort_by_key(|found| self.unclaimed.get(&found.path).is_none_or(|entry| entry.apart));
         for found in found {
             self.add(found);
@@ -256,8 +262,8 @@ impl Collector {
         self.next_rescan = Instant::now() + self.discovery.pause_after(started.elapsed());
     }
 
-    /// Gives up files that are gone: logs that were renamed or deleted. A folder in which no file is left is a share that
-    /// went away, rather than a rotation, so its files are kept.
+    /// Stops following files that are gone: logs that were renamed or deleted. In a folder without any file left, the
+    /// files stay followed, since the cause is a share that went away rather than a rotation.
     fn retire(&mut self) {
         if !self.tails.iter().any(Tail::is_gone) {
             return;
@@ -378,7 +384,7 @@ impl Collector {
         }
     }
 
-    /// Reads one chunk of each file that has more. Returns whether anything was read.
+    /// Reads one chunk of each file that has unread bytes. Returns whether any chunk was read.
     fn read_round(&mut self, now_ms: i64, pass: &mut Pass) -> bool {
         let (mut lines, mut any) = (Vec::new(), false);
         let mut open = self.tails.iter().filter(|tail| tail.holds_handle()).count();
@@ -392,7 +398,7 @@ impl Collector {
             if self.shipper.room() < chunk_min.min(CHUNK_BYTES) {
                 break;
             }
-            // Short lines take many times their bytes while they are on their way.
+            // / 8, since short lines take many times their bytes while they are on their way.
             let mut chunk = (self.shipper.room() / 8).min(CHUNK_BYTES);
             if let Some(pace) = &mut self.pace {
                 match pace.allowance(Instant::now()) {
@@ -453,7 +459,8 @@ impl Collector {
 
     fn heartbeats(&mut self, now_ms: i64) {
         for index in 0..self.hosts.len() {
-            // Ten thousand hosts have heartbeats in the same minute. A host without room waits, and its lines wait too.
+            // Ten thousand hosts may have heartbeats in the same minute. Without room the remaining hosts wait, and so
+            // do their lines.
             if self.shipper.room() == 0 {
                 return;
             }

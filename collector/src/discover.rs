@@ -1,4 +1,5 @@
-//! Which files there are. The globs are searched periodically: file events get lost under load, and shares have none.
+//! Finds the files of the inputs. The globs are searched periodically, since file events get lost under load and shares
+//! have no file events.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -12,25 +13,25 @@ use wulog_schemas::raw::Source;
 use crate::input::Input;
 use crate::search::{Unsearchable, search};
 
-/// Searching takes at most this part of the time: one in 50.
+/// The pause lasts at least so many times as long as the search, so searching takes at most 1/50 of the time.
 const SCAN_SHARE: u32 = 50;
 
 /// A file that no tail follows yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Discovered {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Which input names it, from 0.
+    /// The index of the input that names the file, from 0.
     pub input: usize,
     /// The name of the host, from the path; `None` means the collector's own host.
     pub host: Option<String>,
-    /// The folder in which the host has a folder of its own, where the host is the name of a folder.
+    /// The parent of the host's folder, where the name of a folder is the host's name.
     pub hosts_folder: Option<String>,
-    /// Which log it is.
+    /// Which log the file is.
     pub source: Source,
-    /// Its encoding.
+    /// The encoding of the file.
     pub encoding: EncodingChoice,
-    /// Where the file must be; see [`Fence`].
+    /// The folder in which the real path of the file must lie; see [`Fence`].
     pub fence: Fence,
     /// Time zone of a gathered host.
     pub time_zone: Option<String>,
@@ -43,12 +44,12 @@ pub(crate) struct Discovered {
 pub(crate) struct Discovery {
     inputs: Vec<Input>,
     interval: Duration,
-    /// Complaints that were logged, so that each is logged once.
+    /// Warnings that were logged, so that each is logged once.
     said: HashSet<String>,
 }
 
 impl Discovery {
-    /// Searches these inputs, every `interval` at most.
+    /// Returns a search of these inputs, with at least `interval` between two searches.
     #[must_use]
     pub(crate) fn new(inputs: Vec<Input>, interval: Duration) -> Discovery {
         Discovery { inputs, interval, said: HashSet::new() }
@@ -71,18 +72,18 @@ impl Discovery {
         &self.inputs
     }
 
-    /// Host and path of a file that an input's folder holds beside its logs; `None` where its path names no host.
+    /// Returns host and path of a file that lies beside the logs of an input; `None` where the path names no host.
     pub(crate) fn beside(&mut self, input: usize, path: PathBuf) -> Option<Discovered> {
         discovered((input, self.inputs.get(input)?), path, &Fence::none(), &mut self.said)
     }
 
-    /// How long to wait after a search that took `took`.
+    /// Returns how long to wait after a search that took `took`.
     #[must_use]
     pub(crate) fn pause_after(&self, took: Duration) -> Duration {
         self.interval.max(took * SCAN_SHARE)
     }
 
-    /// The files that are not `known`, in the order of inputs and names.
+    /// Returns the files that are not `known`, in the order of inputs and names.
     pub(crate) fn scan(&mut self, known: &HashMap<PathBuf, usize>) -> Vec<Discovered> {
         let mut found: Vec<Discovered> = Vec::new();
         let mut taken = HashSet::new();
@@ -108,7 +109,8 @@ impl Discovery {
     }
 }
 
-/// The files that match. A folder is left out unless the input names it without wildcards: its tail then complains.
+/// Returns the files that match. A folder is left out unless the input names it without wildcards; the tail of such a
+/// folder then logs a warning.
 fn matches(pattern: &str, fence: &Fence, said: &mut HashSet<String>) -> Vec<PathBuf> {
     let literal = PathBuf::from(pattern);
     if literal.exists() {

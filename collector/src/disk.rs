@@ -1,4 +1,4 @@
-//! What following asks of a file on disk: what it is, what it holds at a position, which lines it has.
+//! File system calls of the tails: identity, size and time of a file, its bytes at a position, and its lines.
 
 use std::fs::File;
 use std::io;
@@ -10,10 +10,10 @@ use wulog_lines::{Framer, Step};
 
 use crate::follow::{Anchor, LineMark, Seen};
 
-/// How much of a file is framed at a time.
+/// How many bytes of a file are framed at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Whether the last `lines` of the anchor are what `bytes`, which end at a position, hold.
+/// Whether `bytes`, which end at a position, hold the last `lines` lines of the anchor.
 pub(crate) fn stands(anchor: &Anchor, lines: usize, framer: &Framer, bytes: &[u8]) -> bool {
     let mut framer = framer.clone();
     let (mut marks, mut at) = (Vec::with_capacity(lines), 0);
@@ -29,11 +29,11 @@ pub(crate) fn stands(anchor: &Anchor, lines: usize, framer: &Framer, bytes: &[u8
         at += frame.taken;
         marks.push(LineMark::new(&frame.text().bytes, frame.line_bytes));
     }
-    // There may be one more: the ending of a line that had none when it was sent.
+    // `bytes` may hold one frame more: the late ending of a line that had no ending when it was sent.
     marks.len() >= lines && anchor.ends_with(&marks[marks.len() - lines..])
 }
 
-/// CRC-32 of the first complete line.
+/// Returns the CRC-32 of the first complete line.
 pub(crate) fn first_line(file: &File, framer: &Framer, start: u64) -> io::Result<Option<u32>> {
     let mut first = None;
     each_line(file, framer, start, |mark, _| {
@@ -43,7 +43,7 @@ pub(crate) fn first_line(file: &File, framer: &Framer, start: u64) -> io::Result
     Ok(first)
 }
 
-/// Frames a file from `start` on and gives each complete line with the position after it.
+/// Frames a file from `start` on and calls `line` for each complete line with the position after the line.
 pub(crate) fn each_line(
     file: &File,
     framer: &Framer,
@@ -82,7 +82,7 @@ pub(crate) fn each_line(
     }
 }
 
-/// What a name in a folder stands for.
+/// The kind of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     File,
@@ -91,7 +91,8 @@ enum Kind {
     Other,
 }
 
-/// What stands at a path, asked of the file itself: a folder's listing lags behind a file that is open.
+/// Returns identity, size and time of the file at a path. The file itself is opened or examined, since the directory
+/// listing of Windows lags behind a file that is open.
 ///
 /// # Errors
 /// [`io::ErrorKind::IsADirectory`] for a folder, [`io::ErrorKind::InvalidInput`] for a FIFO, a device or a socket.
@@ -108,12 +109,14 @@ pub(crate) fn see(file: &File) -> io::Result<Seen> {
     Ok(system::see(file)?.0)
 }
 
-/// On Windows a deleted file keeps its name as long as a handle is open, and is refused to all who ask for it by name.
+/// True when a file is deleted but still open. On Windows such a file keeps its name while a handle is open, and
+/// opening it by name is refused.
 pub(crate) fn is_being_deleted(error: &io::Error) -> bool {
     cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// A file that was renamed within its folder, and whether its new name begins as the old one does.
+/// Finds and opens a file that was renamed within its folder. The flag is true where the new name begins with the stem
+/// of the old name.
 pub(crate) fn reopen_moved(path: &Path, id: (u64, u64), fence: &Fence) -> Option<(File, bool)> {
     if id == (0, 0) {
         return None;
@@ -125,17 +128,17 @@ pub(crate) fn reopen_moved(path: &Path, id: (u64, u64), fence: &Fence) -> Option
     Some((fence.open(&moved).ok()?, name(&moved)?.starts_with(&stem)))
 }
 
-/// Puts a file, which is on disk, in the place of another, and returns when that is on disk too.
+/// Replaces the file `old` by the synced file `new`, and returns when the replacement is on disk.
 pub(crate) fn replace(new: &Path, old: &Path) -> io::Result<()> {
     system::replace(new, old)
 }
 
-/// Puts on disk which files a folder has.
+/// Syncs the directory entries of a folder.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     system::sync_folder(folder)
 }
 
-/// Fills the buffer from a position, as far as the file goes.
+/// Fills the buffer from a position, up to the end of the file. Returns the number of bytes read.
 pub(crate) fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Result<usize> {
     let mut total = 0;
     while !buffer.is_empty() {
@@ -152,7 +155,7 @@ pub(crate) fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> 
     Ok(total)
 }
 
-/// What Unix has to say: device and inode, and reading beside the file's own position.
+/// The calls of Unix: a file's identity is device and inode, and `read_at` leaves the file's own position alone.
 #[cfg(unix)]
 mod system {
     use std::fs::{File, Metadata, metadata};
@@ -183,7 +186,7 @@ mod system {
 
     pub(super) fn replace(new: &Path, old: &Path) -> io::Result<()> {
         std::fs::rename(new, old)?;
-        // The name is in the folder.
+        // The new name is a directory entry, so the folder must be synced too.
         old.parent().map_or(Ok(()), sync_folder)
     }
 
@@ -196,7 +199,8 @@ mod system {
     }
 }
 
-/// What Windows has to say: volume serial number and file index, share modes, and no words for a file without a handle.
+/// The calls of Windows: a file's identity is volume serial number and file index, and every call needs a handle, which
+/// share modes may refuse.
 #[cfg(windows)]
 mod system {
     use std::fs::{File, OpenOptions};
@@ -215,13 +219,13 @@ mod system {
 
     const ERROR_ACCESS_DENIED: i32 = 5;
     const ERROR_SHARING_VIOLATION: i32 = 32;
-    /// Longer than our own handle of a quiet file stays open.
+    /// Longer than the collector keeps its own handle of a quiet file open (2 s).
     const HELD_MAX: Duration = Duration::from_secs(5);
     const HELD_PAUSE: Duration = Duration::from_millis(20);
 
     const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
-    /// Works while another program has the file open for itself alone: only data is refused then, not attributes.
+    /// Opens the file for attributes only, which works even while another program has the file open exclusively.
     pub(super) fn see_at(path: &Path) -> io::Result<(Seen, Kind)> {
         let mut options = OpenOptions::new();
         // A folder is opened only with backup semantics.
@@ -231,12 +235,12 @@ mod system {
 
     pub(super) fn see(file: &File) -> io::Result<(Seen, Kind)> {
         let found = winapi_util::file::information(file)?;
-        // Some shares have no file index; then the anchor alone tells one file from another.
+        // Some shares have no file index; only anchors distinguish files there.
         let id = match found.file_index() {
             0 => (0, 0),
             index => (found.volume_serial_number(), index),
         };
-        // In 100 ns since 1601; it is only ever compared.
+        // The time counts 100 ns since 1601; times are only compared with each other, so the epoch does not matter.
         let modified_ns = found.last_write_time().map_or(0, i128::from) * 100;
         let is_dir = found.file_attributes() & u64::from(FILE_ATTRIBUTE_DIRECTORY) != 0;
         let kind = match winapi_util::file::typ(file)? {
@@ -247,7 +251,8 @@ mod system {
         Ok((Seen { id, len: found.file_size(), modified_ns }, kind))
     }
 
-    /// A virus scanner or a backup that reads the old file, or the new one, may refuse this for a moment.
+    /// Retries, since a virus scanner or a backup that reads the old or the new file may block the replacement for a
+    /// moment.
     pub(super) fn replace(new: &Path, old: &Path) -> io::Result<()> {
         let begun = Instant::now();
         while let Err(error) = std::fs::rename(new, old) {
@@ -261,7 +266,7 @@ mod system {
         OpenOptions::new().write(true).share_mode(SHARE_ALL).open(old)?.sync_all()
     }
 
-    /// NTFS keeps what happens to names in a journal of its own.
+    /// Does nothing: NTFS keeps changes of names in its own journal.
     pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
         Ok(())
     }

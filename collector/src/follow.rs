@@ -1,10 +1,10 @@
-//! Whether a changed file has only grown, was rewritten, or is another file.
+//! Decides whether a changed file has only grown, was rewritten, or is another file.
 //!
-//! File ids, sizes and times cannot tell: file systems use inodes again; logs are cut at the head, copied and truncated,
-//! or rewritten with most of their old lines. Content can tell. A position in a file is therefore kept together with an
-//! **anchor**: the last few lines before the position. Where the anchor still stands before the position, the file has
-//! only grown. Where the anchor stands elsewhere, in exactly one place, the file was rewritten and continues there, with
-//! its epoch and its logical offsets. Where the anchor is gone, a new epoch begins.
+//! File ids, sizes and times cannot decide: file systems reuse inodes; logs are cut at the head, copied and truncated,
+//! or rewritten with most of their old lines. The content can decide. A position in a file is therefore kept together
+//! with an **anchor**: the last few lines before the position. Where the anchor still stands before the position, the
+//! file has only grown. Where the anchor stands elsewhere, in exactly one place, the file was rewritten and continues
+//! there, with its epoch and its logical offsets. Where the anchor is gone, a new epoch begins.
 //!
 //! An anchor consists of decoded lines, so that it is found again after a change of encoding or of line endings.
 //! Rejected: a hash of the bytes before the position (breaks with the encoding), of the head (all logs of a host may
@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// How many lines an anchor spans: banners of a client start are shorter, so they don't match alone.
+/// How many lines an anchor spans. The banner that a client writes at its start is shorter, so a banner alone does not
+/// match.
 pub(crate) const ANCHOR_LINES: usize = 8;
 
 /// How many bytes of the file are read again, at most, to verify the anchor.
@@ -28,9 +29,9 @@ const TELLING_BYTES_MIN: u64 = 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u32, u32, u64)", into = "(u32, u32, u64)")]
 pub struct LineMark {
-    /// CRC-32 of its UTF-8 bytes.
+    /// CRC-32 of the line's UTF-8 bytes.
     pub crc: u32,
-    /// How many UTF-8 bytes it has, without the ending.
+    /// How many UTF-8 bytes the line has, without the ending.
     pub text_bytes: u32,
     /// How many bytes the line has in this version of the file, with its ending.
     pub file_bytes: u64,
@@ -49,7 +50,7 @@ impl From<LineMark> for (u32, u32, u64) {
 }
 
 impl LineMark {
-    /// The mark of a decoded line.
+    /// Returns the mark of a decoded line.
     #[must_use]
     pub fn new(text: &[u8], file_bytes: u64) -> LineMark {
         LineMark { crc: crc32fast::hash(text), text_bytes: text.len() as u32, file_bytes }
@@ -68,7 +69,7 @@ pub struct Anchor {
 }
 
 impl Anchor {
-    /// Moves on past one line.
+    /// Adds the line that the position moves past.
     pub fn push(&mut self, mark: LineMark) {
         if self.lines.len() == ANCHOR_LINES {
             self.lines.pop_front();
@@ -82,8 +83,8 @@ impl Anchor {
         self.lines.is_empty()
     }
 
-    /// The last lines that can be verified with few bytes: how many lines and how many bytes of the file they take.
-    /// No lines, although there are some, means that the last line is too long to be read again.
+    /// Returns how many lines at the end of the anchor can be verified with few bytes, and how many bytes of the file
+    /// they take. 0 lines of a non-empty anchor means that the last line is too long to be read again.
     #[must_use]
     pub fn verifiable(&self) -> (usize, u64) {
         let (mut lines, mut bytes) = (0, 0);
@@ -107,19 +108,20 @@ impl Anchor {
 /// Where a search found an anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Which of the anchors.
+    /// Index of the anchor that was found.
     pub which: usize,
-    /// Position in the file just after it.
+    /// Position in the file just after the anchor.
     pub position: u64,
     /// The anchor as it stands in this version of the file.
     pub anchor: Anchor,
-    /// Decoded text before that, with one byte for each line ending.
+    /// Bytes of decoded text before the position, with one byte for each line ending.
     pub text_bytes: u64,
     /// True when the lines found distinguish one log from another, and not only one place in a log from another.
     pub tells_files_apart: bool,
 }
 
-/// A search for anchors in a file that was rewritten. It takes every line from the start, and then returns the places.
+/// A search for anchors in a file that was rewritten. The search takes every line from the start, and then returns
+/// where anchors stand.
 #[derive(Debug)]
 pub(crate) struct Search<'a> {
     anchors: &'a [&'a Anchor],
@@ -129,7 +131,7 @@ pub(crate) struct Search<'a> {
     hits: Vec<Hits>,
 }
 
-/// Places where one anchor stands whole, and where the file begins within it.
+/// Places where one anchor stands as a whole, and places where the head of the file begins within the anchor.
 #[derive(Clone, Debug, Default)]
 struct Hits {
     whole: Places,
@@ -163,7 +165,7 @@ impl Places {
 }
 
 impl<'a> Search<'a> {
-    /// A search for any of these anchors. An empty anchor matches nothing.
+    /// Returns a search for any of these anchors. An empty anchor matches nothing.
     #[must_use]
     pub(crate) fn new(anchors: &'a [&'a Anchor]) -> Search<'a> {
         let hits = vec![Hits::default(); anchors.len()];
@@ -195,7 +197,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The anchors that stand in exactly one place, in the order in which they were given.
+    /// Returns the anchors that stand in exactly one place, in the order in which they were given.
     #[must_use]
     pub(crate) fn finish(self) -> Vec<Found> {
         let found = |(which, hits): (usize, &Hits)| {
@@ -209,8 +211,9 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How many lines at the end of the anchor a file begins with, where the head of the file was cut off within the anchor.
-/// `window` has all lines up to there; the first may be half a line. One short line alone proves too little.
+/// Returns how many lines at the end of the anchor the file begins with, where the head of the file was cut off within
+/// the anchor. `window` has all lines from the start of the file; the first may be half a line. One short line alone
+/// proves too little.
 fn begins_within(anchor: &Anchor, window: &[LineMark]) -> Option<usize> {
     let proves = |lines: &[LineMark]| {
         anchor.ends_with(lines) && (lines.len() >= 2 || text_bytes(lines.iter()) >= TELLING_BYTES_MIN)
@@ -226,10 +229,10 @@ fn text_bytes<'a>(lines: impl Iterator<Item = &'a LineMark>) -> u64 {
 /// Device and inode; zero where the system has none.
 pub(crate) type FileId = (u64, u64);
 
-/// What a look at a path shows, before any content is read.
+/// The result of a look at a path: the metadata of the file, without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Which file it is.
+    /// The identity of the file.
     pub id: FileId,
     /// Size in bytes.
     pub len: u64,
@@ -240,7 +243,7 @@ pub(crate) struct Seen {
 /// The change of a path between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Nothing happened.
+    /// Nothing changed.
     Same,
     /// The same file has other content: it grew or was rewritten, which the anchor distinguishes.
     Touched,
@@ -251,7 +254,7 @@ pub(crate) enum Change {
 }
 
 impl Seen {
-    /// Compares an earlier look with this one; the file was read up to `read_to`.
+    /// Compares this look with an earlier one; the file was read up to `read_to`.
     #[must_use]
     pub(crate) fn change(&self, before: &Seen, read_to: u64) -> Change {
         if self.id != before.id {
@@ -281,7 +284,8 @@ mod tests {
         LineMark::new(line.to_string().as_bytes(), 10)
     }
 
-    /// Searches `file` for `anchors`; expects which one, and after how many lines.
+    /// Searches `file` for `anchors`; expects the index of the anchor found and the number of lines before the
+    /// position.
     #[track_caller]
     fn check(anchors: &[&str], file: &str, expect: Option<(usize, u64)>) {
         let anchors: Vec<Anchor> = anchors.iter().map(|lines| anchor(lines)).collect();

@@ -1,6 +1,7 @@
-//! Forgetting on purpose: one file's position (`cursor reset`), or all of them before an image is made (`seal`).
+//! Removes the position of one file (`cursor reset`), or all positions before a machine image is made (`seal`).
 //!
-//! Both refuse while a collector runs on the state directory, since it would write its own positions over them.
+//! Both commands refuse to run while a collector uses the state directory, since that collector would overwrite the
+//! checkpoint.
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ pub(crate) enum ForgetError {
     /// A collector runs, or the state directory cannot be written.
     #[error("{0}; stop the collector first")]
     InUse(CheckpointError),
-    /// The state directory.
+    /// The state directory cannot be written.
     #[error(transparent)]
     State(CheckpointError),
     /// No position of such a file is kept.
@@ -23,7 +24,7 @@ pub(crate) enum ForgetError {
     Unknown {
         /// The file.
         path: String,
-        /// Where positions are kept.
+        /// The state directory.
         state_dir: String,
     },
 }
@@ -37,13 +38,13 @@ impl From<CheckpointError> for ForgetError {
     }
 }
 
-/// Whether a file is the one that somebody named, by its path or as `cursor show` prints it.
+/// Whether `path` is the file that the operator named, by its path or as `cursor show` prints the file.
 fn is_named(path: &Path, named: &Path) -> bool {
     path == named || std::path::absolute(named).is_ok_and(|named| path == named) || shown(path) == shown(named)
 }
 
-/// Forgets the position in one file: it is read again from its start, under a new epoch, so that its lines are sent and
-/// taken again. Returns what was forgotten.
+/// Removes the position of one file: the file is read again from its start, under a new epoch, so that the processor
+/// does not take its lines for duplicates. Returns the removed entry.
 ///
 /// # Errors
 /// See [`ForgetError`].
@@ -54,15 +55,15 @@ pub(crate) fn reset(config: &Config, file: &Path) -> Result<FileEntry, ForgetErr
         return Err(ForgetError::Unknown { path, state_dir });
     };
     let forgotten = entries.remove(at);
-    // Twice: the generation before knows the file too, and is used when this one is damaged.
+    // Twice, so that both generations lack the file: the older generation is used when the newer one is invalid.
     for _ in 0..2 {
         store.save(&entries.iter().collect::<Vec<_>>())?;
     }
     Ok(forgotten)
 }
 
-/// Prepares a machine to be cloned: all positions and epochs are forgotten, so that each clone begins its own. Returns
-/// what else the clones would share, one sentence each.
+/// Prepares a machine to be cloned: removes all positions and epochs, so that each clone begins its own. Returns the
+/// other properties that the clones would share, one sentence each.
 ///
 /// # Errors
 /// See [`ForgetError`].
@@ -85,7 +86,7 @@ mod tests {
         Config::gathered(&dir.join("logs"), &dir.join("state"))
     }
 
-    /// A state directory that knows these files; the store is returned as a running collector holds it.
+    /// Returns the locked state directory of a running collector, with positions of these files.
     fn state(config: &Config, files: &[&str]) -> CheckpointStore {
         let (mut store, _) = CheckpointStore::open(&config.state_dir).unwrap();
         let cursor = Cursor { epoch: "00".to_owned(), logical: 7, ..Cursor::default() };
@@ -109,7 +110,7 @@ mod tests {
         drop(state(&config, &["/a", "/b"]));
         assert_eq!(reset(&config, Path::new("/a")).unwrap().cursor.logical, 7);
         assert_eq!(known(&config), ["/b"]);
-        // In neither generation.
+        // The older generation lacks the file too.
         fs::write(config.state_dir.join("checkpoint.0"), "").unwrap();
         assert_eq!(known(&config), ["/b"]);
     }

@@ -1,8 +1,9 @@
-//! When a host sends a heartbeat.
+//! Decides when a host sends a heartbeat.
 //!
-//! A heartbeat is due before the first line of the host, so that time zone and labels are known when the line is parsed;
-//! when the host has caught up; when it has been behind for a while; and every 15 minutes. A host is behind for the moment
-//! that a line is on its way: a heartbeat about that would cost two heartbeats a line.
+//! A heartbeat is due before the first line of the host, so that time zone and labels are known when the line is
+//! parsed; when the host has caught up; when the host has been behind for [`BEHIND_MS`]; and every 15 minutes. A host
+//! that falls behind sends no heartbeat at once: each line makes its host behind for a moment, so each line would cost
+//! two heartbeats.
 
 use std::cmp::Reverse;
 
@@ -11,14 +12,15 @@ use wulog_schemas::raw::{FileStatus, Unlisted};
 /// How often a host sends a heartbeat.
 pub(crate) const EVERY_MS: i64 = 15 * 60 * 1000;
 
-/// How long a host that had caught up may be behind before a heartbeat says so.
+/// How long a host must be behind before a heartbeat reports that it is behind.
 pub(crate) const BEHIND_MS: i64 = 60 * 1000;
 
-/// How many bytes the list of files may take, as JSON: some 800 files. A topic that takes the longest lines
-/// ([`wulog_lines::LINE_BYTES_MAX`], up to three times as long once decoded) takes heartbeats too.
+/// Bound of the list of files in bytes of JSON: some 800 files. A topic that takes the longest lines
+/// ([`wulog_lines::LINE_BYTES_MAX`], up to three times as long once decoded) takes heartbeats of this size too.
 pub(crate) const FILES_BYTES_MAX: usize = 128 * 1024;
 
-/// As many files as fit into `bytes_max`, and the sums of the others. Those that lag most stay, then those with losses.
+/// Returns as many files as fit into `bytes_max`, and the sums of the files that do not fit. Files that lag most are
+/// listed first, then files with losses.
 #[must_use]
 pub(crate) fn listed(mut files: Vec<FileStatus>, bytes_max: usize) -> (Vec<FileStatus>, Option<Unlisted>) {
     let sizes = |files: &[FileStatus]| -> Vec<usize> { files.iter().map(json_bytes).collect() };
@@ -36,12 +38,12 @@ pub(crate) fn listed(mut files: Vec<FileStatus>, bytes_max: usize) -> (Vec<FileS
     (files, Some(unlisted))
 }
 
-/// With the comma behind it.
+/// Returns the bytes of a status as JSON, + 1 for the comma behind it.
 fn json_bytes(file: &FileStatus) -> usize {
     1 + serde_json::to_vec(file).expect("a status holds only strings and numbers").len()
 }
 
-/// What one host has said, and when.
+/// The state of one host's last heartbeat, and its time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pulse {
     said: Option<(bool, i64)>,
@@ -49,7 +51,7 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// Whether a heartbeat is due, and whether it says that the host has caught up.
+    /// Returns whether the due heartbeat reports that the host has caught up; `None` where no heartbeat is due.
     pub(crate) fn due(&mut self, now_ms: i64, caught_up: bool) -> Option<bool> {
         let since = (!caught_up).then(|| self.behind_since_ms.unwrap_or(now_ms));
         self.behind_since_ms = since;
@@ -62,19 +64,19 @@ impl Pulse {
         if !news && !again {
             return None;
         }
-        // Between two pieces of news the last one holds.
+        // A periodic heartbeat repeats the last reported state: the present state may hold for a moment only.
         let says = if news { caught_up } else { self.said.is_some_and(|(said, _)| said) };
         self.said = Some((says, now_ms));
         Some(says)
     }
 
-    /// True once anything was said.
+    /// True once a heartbeat was due.
     #[must_use]
     pub(crate) fn has_spoken(&self) -> bool {
         self.said.is_some()
     }
 
-    /// True when the last thing said is that the host has caught up.
+    /// True when the last heartbeat reports that the host has caught up.
     #[must_use]
     pub(crate) fn says_caught_up(&self) -> bool {
         self.said.is_some_and(|(said, _)| said)
@@ -85,7 +87,7 @@ impl Pulse {
 mod tests {
     use super::*;
 
-    /// Looks at `(second, caught up)` in turn; expects `(second, what is said)`.
+    /// Looks at `(second, caught up)` in turn; expects the due heartbeats as `(second, caught up)`.
     #[track_caller]
     fn check(looks: &[(i64, bool)], expect: &[(i64, bool)]) {
         let mut pulse = Pulse::default();
@@ -100,7 +102,7 @@ mod tests {
         FileStatus { file: name.to_owned(), epoch: "00".to_owned(), acked: 1, lag_bytes, losses }
     }
 
-    /// Of these files, as many bytes of JSON as `room` of them take; expects the names that are listed, and the rest.
+    /// Lists these files with room for `room` of them; expects the names that are listed, and the sums of the rest.
     #[track_caller]
     fn check_listed(files: &[(&str, u64, u64)], room: usize, names: &str, unlisted: Option<(u64, u64, u64)>) {
         let files: Vec<FileStatus> = files.iter().map(|&(name, lag, losses)| file(name, lag, losses)).collect();

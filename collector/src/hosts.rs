@@ -18,7 +18,7 @@ pub(crate) struct Hosts {
     by_id: HashMap<HostId, usize>,
     local: LocalHost,
     labels: BTreeMap<String, String>,
-    /// The name of the folder of each gathered host, by where the folder is and by the name as hosts are compared.
+    /// The folder name of each gathered host, by the parent folder and the canonical name of the host.
     folders: HashMap<(String, String), String>,
 }
 
@@ -27,20 +27,21 @@ struct Host {
     name: String,
     time_zone: Option<String>,
     labels: BTreeMap<String, String>,
-    /// Whether the machine's UTC offset holds for its lines.
+    /// Whether the collector's own UTC offset holds for the lines of the host.
     utc_known: bool,
     pulse: Pulse,
-    /// A heartbeat is not acknowledged yet. The next one waits for it: an outage would gather one every 15 minutes.
+    /// True while a heartbeat is not acknowledged. The next heartbeat waits, since an outage would otherwise add one to
+    /// the backlog every 15 minutes.
     speaks: bool,
     files: Vec<usize>,
     /// Hash of the inventory of certificates that was sent last.
     certificates: Option<String>,
-    /// When the stores were last seen to hold what it lists.
+    /// When the certificate stores were last seen to hold the contents of that inventory.
     certificates_seen_ms: Option<i64>,
 }
 
 impl Hosts {
-    /// No hosts yet. `labels` are those of the machine's own host; gathered hosts begin with them.
+    /// Returns an empty list of hosts. `labels` belong to the collector's own host; gathered hosts inherit them.
     pub(crate) fn new(local: LocalHost, labels: BTreeMap<String, String>) -> Hosts {
         Hosts { list: Vec::new(), by_id: HashMap::new(), local, labels, folders: HashMap::new() }
     }
@@ -60,16 +61,19 @@ impl Hosts {
         self.list[host].id == self.local.id
     }
 
-    /// A host that is known by its folder, and whether it is kept apart from another.
+    /// Returns the index of the host of a folder, and whether the host is kept apart from another host of the same
+    /// name.
     ///
-    /// Names of computers ignore case and blanks, those of folders need not: whoever makes a folder `pc-1 ` beside `PC-1`
-    /// would else write lines of that host. The folder that was found first has the name; the other is a host of its own.
-    /// `apart` is what was decided of the file earlier, which holds whatever folders there are now.
+    /// Computer names ignore case and blanks, folder names may not. Without a check, somebody who creates a folder
+    /// `pc-1 ` beside `PC-1` could write lines of host `PC-1`. The folder that was found first gets the name; another
+    /// folder becomes a host of its own. `apart` is the earlier decision about the file, which stays valid whatever
+    /// folders exist now.
     pub(crate) fn gathered(&mut self, name: &str, found: &Discovered, apart: bool) -> (usize, bool) {
         let mut labels = self.labels.clone();
         labels.extend(found.labels.clone());
         let (canonical, zone) = (canonical_name(name), found.time_zone.clone());
-        // Files of one host may be gathered in several folders, each with its own way to write names.
+        // Without a folder of hosts nothing can be confused: files of one host may lie in several folders, each with
+        // its own spelling.
         let Some(parent) = found.hosts_folder.clone() else {
             return (self.known(HostId::of_gathered(name), canonical, zone, labels, false), false);
         };
@@ -107,14 +111,14 @@ impl Hosts {
         self.list[host].id.clone()
     }
 
-    /// What the headers of all records of a host have in common.
+    /// Returns the header with the fields that all records of a host share.
     pub(crate) fn header(&self, host: usize, now_ms: i64) -> RawHeader {
         let host = &self.list[host];
         let utc = if host.utc_known { utc_offset_min(now_ms) } else { None };
         RawHeader { v: VERSION, host: host.name.clone(), read: now_ms, utc, ..RawHeader::default() }
     }
 
-    /// The heartbeat of a host, if one is due; [`Hosts::delivered`] follows.
+    /// Returns the heartbeat of a host, if one is due. Call [`Hosts::delivered`] after its acknowledgement.
     pub(crate) fn heartbeat(&mut self, index: usize, tails: &[Tail], now_ms: i64) -> Option<RawRecord> {
         let host = &mut self.list[index];
         if host.speaks {
@@ -138,7 +142,7 @@ impl Hosts {
         Some(RawRecord { host_id: self.id(index), header, value })
     }
 
-    /// Notes the hash of the inventory of a host, and when its stores were seen to hold what the inventory lists.
+    /// Notes the hash of the inventory of a host, and when the stores were seen to hold the contents of the inventory.
     pub(crate) fn saw_certificates(&mut self, host: usize, hash: String, seen_ms: i64) {
         self.list[host].certificates = Some(hash);
         self.list[host].certificates_seen_ms = Some(seen_ms);
@@ -149,12 +153,12 @@ impl Hosts {
         self.list[host].speaks = false;
     }
 
-    /// True once the host has said anything; its lines come after that.
+    /// True once a heartbeat of the host was sent; lines of the host are read only after that.
     pub(crate) fn has_spoken(&self, host: usize) -> bool {
         self.list[host].pulse.has_spoken()
     }
 
-    /// True when no host has said that it is behind, or nothing yet.
+    /// True when the last heartbeat of every host reports that the host has caught up.
     pub(crate) fn all_say_caught_up(&self) -> bool {
         self.list.iter().all(|host| host.pulse.says_caught_up())
     }

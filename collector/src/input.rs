@@ -14,14 +14,14 @@ use wulog_lines::EncodingChoice;
 pub struct Input {
     /// Globs.
     pub paths: Vec<String>,
-    /// Which log they are; `None` tells by the file's name.
+    /// Which log the files are; `None` detects the log by the file's name.
     pub source: Option<Source>,
-    /// Their encoding.
+    /// The encoding of the files.
     pub encoding: EncodingChoice,
     /// Takes the host from the path (group `host`); `None` means the collector's own host.
     pub host_pattern: Option<Regex>,
-    /// Links may lead out of the folder of `paths`. Otherwise a file that such a link leads to is not read, since whoever
-    /// owns a folder there could have the collector ship any file that it may read.
+    /// True when links may lead out of the folder of `paths`. Otherwise files behind such links are not read, since the
+    /// owner of a folder there could make the collector ship any file that the collector may read.
     pub follow_links_outside: bool,
     /// IANA time zone of gathered hosts.
     pub time_zone: Option<String>,
@@ -30,7 +30,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// All defaults for one glob: the collector's own host, encoding and source are detected.
+    /// Returns an input with all defaults for one glob: the collector's own host; encoding and source are detected.
     #[must_use]
     pub fn new(path: impl Into<String>) -> Input {
         Input {
@@ -44,19 +44,19 @@ impl Input {
         }
     }
 
-    /// The fence of the files that one of the paths names.
+    /// Returns the fence of the files that one of the paths names.
     #[must_use]
     pub fn fence(&self, path: &str) -> Fence {
         let fence = match (self.follow_links_outside, Path::new(path).exists()) {
             (true, _) => Fence::none(),
-            // A file may have characters in its name that are wildcards elsewhere.
+            // An existing file is taken literally, since its name may contain wildcard characters.
             (false, true) => Fence::of_file(Path::new(path)),
             (false, false) => Fence::of_glob(path),
         };
         fence.of_input(&self.paths)
     }
 
-    /// Which log a file of this input is.
+    /// Returns which log a file of this input is.
     #[must_use]
     pub fn source_of(&self, path: &Path) -> Source {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();

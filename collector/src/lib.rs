@@ -4,8 +4,8 @@
 //! bytes -> frame -> encoding -> Tail (follow, ack) -> Shipper -> Sink
 //! ```
 //!
-//! [`Collector`] is the whole of it, one thread and no waiting beyond what its caller allows; the binary runs it against
-//! Kafka, the processor's one-machine mode against its embedded log.
+//! [`Collector`] has one thread and waits no longer than its caller allows. The binary runs it against Kafka, the
+//! processor's one-machine mode against the embedded log.
 
 mod ack;
 mod follow;

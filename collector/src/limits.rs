@@ -1,4 +1,5 @@
-//! The collector's bounds: memory, bytes a second, length of a line, intervals, priority on the CPU.
+//! The section `limits` of the configuration, and the parts that enforce it: bytes read in a second, the pause between
+//! two looks at the files, and the priority of the process. Other modules enforce the bounds of memory and of lines.
 
 use std::time::{Duration, Instant};
 
@@ -44,8 +45,8 @@ impl Default for Limits {
     }
 }
 
-/// A bucket of bytes that fills with time. It holds one second's worth; a read may overdraw it, and then the next one
-/// waits until that is paid back, so that the average holds whatever the size of a read.
+/// A bucket of bytes that fills with time and holds at most the bytes of one second. A read may overdraw the bucket;
+/// the next read then waits until the bucket is positive again, so the average rate holds for reads of any size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenBucket {
     bytes_per_second: u64,
@@ -65,17 +66,18 @@ pub enum Priority {
 }
 
 impl TokenBucket {
-    /// A full bucket.
+    /// Returns a full bucket.
     #[must_use]
     pub fn new(bytes_per_second: u64) -> TokenBucket {
         TokenBucket { bytes_per_second, tokens: clamped(bytes_per_second), filled: None }
     }
 
-    /// How many bytes may be read; 0 means later.
+    /// Returns how many bytes may be read at `now`; 0 means that the caller must wait.
     pub fn allowance(&mut self, now: Instant) -> usize {
         let elapsed = now.saturating_duration_since(*self.filled.get_or_insert(now)).min(Duration::from_secs(3600));
         let gained = elapsed.as_millis().saturating_mul(u128::from(self.bytes_per_second)) / 1000;
-        // Time too short to gain a byte is not spent.
+        // `filled` moves only when a byte is gained; otherwise frequent calls would round each short interval down to 0
+        // bytes.
         if gained > 0 {
             self.filled = Some(now);
             let gained = i64::try_from(gained).unwrap_or(i64::MAX);
@@ -84,19 +86,20 @@ impl TokenBucket {
         usize::try_from(self.tokens).unwrap_or(0)
     }
 
-    /// Notes what was read.
+    /// Subtracts bytes that were read.
     pub fn take(&mut self, bytes: usize) {
         self.tokens = self.tokens.saturating_sub(clamped(bytes as u64));
     }
 }
 
-/// How long to rest after a look that took so long and found nothing: ten thousand files take some 20 ms, and four times a
-/// second that would be a tenth of a core for nothing. Waiting for Kafka or a disk is no look.
+/// Returns how long to pause after a look at all files that found nothing new and took `look`. A look at ten thousand
+/// files takes some 20 ms; four looks a second would use a tenth of a core. `look` excludes time that is spent waiting
+/// for Kafka or a disk.
 #[must_use]
 pub fn idle_pause(poll_interval: Duration, look: Duration) -> Duration {
-    /// Looking takes at most one part in so many.
+    /// The pause lasts at least so many times as long as the look, so looks take at most 1 % of a core.
     const LOOK_SHARE: u32 = 100;
-    /// Not even a slow share makes anybody wait longer.
+    /// Longest pause, so that new lines on a slow share do not wait longer.
     const PAUSE_MAX: Duration = Duration::from_secs(10);
     (look * LOOK_SHARE).min(PAUSE_MAX).max(poll_interval.saturating_sub(look))
 }
@@ -105,13 +108,14 @@ fn clamped(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// Applies to this thread and those that it starts later, so it is called before any is started.
+/// Sets the priority of this thread and of the threads that it starts later. Call it before any thread is started.
 ///
 /// # Errors
 /// When the system refuses it.
 #[cfg(unix)]
 pub fn apply(priority: Priority) -> std::io::Result<()> {
-    /// Half way down, as Windows' below-normal class is: a busy machine leaves a third of a share.
+    /// Between normal and idle, as Windows' below-normal class: on a busy CPU, Linux gives a process of nice 5 about a
+    /// third of the time of a process of nice 0.
     const NICE: i32 = 5;
     if priority == Priority::BelowNormal {
         rustix::process::nice(NICE)?;
@@ -119,7 +123,7 @@ pub fn apply(priority: Priority) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Applies to the process.
+/// Sets the priority of the process.
 ///
 /// # Errors
 /// When the system refuses it.
@@ -130,7 +134,7 @@ pub fn apply(priority: Priority) -> std::io::Result<()> {
     if priority == Priority::Normal {
         return Ok(());
     }
-    // SAFETY: both take and give plain values; the handle stands for this process and needs no closing.
+    // SAFETY: both functions take and return plain values; the pseudo handle of this process needs no closing.
     let done = unsafe { SetPriorityClass(GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS) };
     if done == 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -139,8 +143,8 @@ pub fn apply(priority: Priority) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Wants to read `(at ms, bytes)` from a bucket of 1000 bytes a second; tells what is allowed each time, and takes
-    /// the bytes where anything is.
+    /// Reads `(at ms, bytes)` from a bucket of 1000 bytes a second; expects the allowance before each read. A read
+    /// takes place only where its allowance is positive.
     #[track_caller]
     fn check(reads: &[(u64, usize)], expect: &[usize]) {
         let (start, mut bucket) = (Instant::now(), TokenBucket::new(1000));

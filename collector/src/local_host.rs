@@ -6,7 +6,7 @@ use chrono::{Local, Offset, TimeZone};
 use wulog_schemas::host::{HostId, canonical_name};
 use wulog_service::computer;
 
-/// The settings of the collector's own host. The machine is asked for all others.
+/// The settings of the collector's own host. The operating system is asked for missing settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostConfig {
     /// Computer name.
@@ -15,7 +15,7 @@ pub struct HostConfig {
     pub id: Option<String>,
     /// IANA time zone.
     pub time_zone: Option<String>,
-    /// Site, ring, OU ...
+    /// Labels such as site, ring and OU.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -26,17 +26,17 @@ pub struct LocalHost {
     pub id: HostId,
     /// Name, lower case.
     pub name: String,
-    /// IANA time zone, where known.
+    /// IANA time zone, where it is known.
     pub time_zone: Option<String>,
-    /// Whether the machine's own UTC offset holds for its lines; not where the configuration names another zone.
+    /// Whether the machine's own UTC offset holds for its lines; false where the configuration names a zone.
     pub own_clock: bool,
 }
 
 impl LocalHost {
-    /// Asks the machine for what the configuration leaves out.
+    /// Returns the host, with settings of the operating system where the configuration has none.
     ///
     /// # Errors
-    /// Says what to configure where the machine does not know its name.
+    /// When the machine does not know its name; the message says what to configure.
     pub fn ask(config: &HostConfig) -> Result<LocalHost, String> {
         let name = config.name.clone().or_else(computer::name);
         let name = name.ok_or("this machine does not tell its name: set name under [host]")?;
@@ -49,7 +49,7 @@ impl LocalHost {
     }
 }
 
-/// The machine's UTC offset at a time, minutes east.
+/// Returns the machine's UTC offset at a time, in minutes east.
 #[must_use]
 pub fn utc_offset_min(at_ms: i64) -> Option<i32> {
     let at = Local.timestamp_millis_opt(at_ms).single()?;

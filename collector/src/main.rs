@@ -14,7 +14,7 @@ use wulog_collector::cli::{BadConfig, Cli, Outcome, execute};
 use wulog_collector::service::event_log;
 use wulog_service::stop_requested;
 
-/// librdkafka allocates some ten pieces a line on one thread and frees them on another.
+/// mimalloc, since librdkafka makes some ten allocations for each line on one thread and frees them on another.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let event_log = if cli.is_service() { event_log() } else { None };
     tracing_subscriber::registry().with(filter).with(terminal).with(event_log).init();
     let stop = Arc::new(AtomicBool::new(false));
-    // Lives until the end: dropping it would stop listening.
+    // Kept until the end, since dropping the runtime would stop listening.
     let _signals = match listen(stop.clone()) {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -52,12 +52,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// After a signal the process ends at the latest after this. A look at a file may hang in the system, on a share that went
-/// away for instance; then no position is kept, and lines are sent again under the same identity. Service managers kill
-/// after 30 s.
+/// Longest time from a signal to the end of the process. A look at a file may hang in the system, for instance on an
+/// unreachable share; then no position is written, and lines are sent again under the same identity. 25 s, since
+/// service managers kill after 30 s.
 const STOP_MAX: Duration = Duration::from_secs(25);
 
-/// Sets `stop` at SIGTERM or Ctrl-C; a second one ends at once. One small thread; the collector itself is synchronous.
+/// Sets `stop` at SIGTERM or Ctrl-C; a second signal ends the process at once. The runtime has one thread; the
+/// collector itself is synchronous.
 fn listen(stop: Arc<AtomicBool>) -> std::io::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.spawn(async move {

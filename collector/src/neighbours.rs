@@ -1,7 +1,7 @@
-//! What the other files in its folder know of a file.
+//! Cursors that the other files of a folder have for a file.
 //!
-//! A rotated file that an input names has two names, one after the other; a copy has the lines of another file. So before
-//! a version of a file is read as a new one, the tails of its host and folder are asked: by file id, and for their
+//! A rotated file may have two names of an input, one after the other, and a copy holds the lines of another file. So
+//! before a version is read as a new one, the tails of the same host and folder are searched: for the file id, and for
 //! anchors.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use crate::checkpoint::{Cursor, FileEntry};
 use crate::follow::FileId;
 use crate::tail::{NeighbourCursors, Tail};
 
-/// How many other files of a folder are searched for the lines of a new one.
+/// How many other files of a folder are searched for the lines of a new file.
 const COPY_SOURCES_MAX: usize = 32;
 
 /// Indexes over all tails at one moment. Built once for all files that are located together, since there may be thousands.
@@ -20,15 +20,15 @@ pub(crate) struct Neighbours {
     by_id: HashMap<FileId, Vec<usize>>,
     /// Tails that still read a version that has left its path.
     leaving: Vec<usize>,
-    /// Tails with known lines, by host and folder: another file may be a copy of theirs.
+    /// Tails with known lines, by host and folder: another file may be a copy of their files.
     with_lines: HashMap<(usize, PathBuf), Vec<usize>>,
 }
 
-/// What the neighbours know of the next version of a file.
+/// The answer of the neighbours about the next version of a file.
 pub(crate) enum Known {
     /// The version stands at the path of another tail, which reads it.
     Elsewhere(FileId),
-    /// Another tail still reads the version under its earlier name: ask again later.
+    /// Another tail still reads the version under its earlier name, so the search must be repeated later.
     Later,
     /// Cursors whose lines the version may hold.
     Cursors(NeighbourCursors),
@@ -55,13 +55,13 @@ impl Neighbours {
         neighbours
     }
 
-    /// What the neighbours of a tail know of its next version. `gone` are files that no tail follows now.
+    /// Returns the answer of a tail's neighbours about its next version. `gone` are files that no tail follows now.
     pub(crate) fn known_of(&self, tails: &[Tail], index: usize, gone: &HashMap<PathBuf, FileEntry>) -> Known {
         let tail = &tails[index];
         let same_file = match tail.next() {
             None => Vec::new(),
             Some(id) if self.is_read_elsewhere(tails, index, id) => return Known::Elsewhere(id),
-            // Its own version, so that no neighbour has another cursor in it.
+            // The tail's own version, in which no neighbour has a cursor.
             Some(id) if tail.entry.id == id => Vec::new(),
             Some(id) => match self.same_file(tails, index, id) {
                 Some(cursors) => cursors,
@@ -82,7 +82,7 @@ impl Neighbours {
     /// Cursors in the same file under an earlier name; `None` while a neighbour still reads from it.
     fn same_file(&self, tails: &[Tail], index: usize, id: FileId) -> Option<Vec<Cursor>> {
         let tail = &tails[index];
-        // The version that a neighbour still reads may be the one that this file is a copy of.
+        // This file may be a copy of the version that a neighbour still reads.
         let is_source = |other: &Tail| other.is_leaving() && tail.is_named_after(other);
         if pick(tails, index, Some(&self.leaving)).any(is_source) {
             return None;
@@ -94,7 +94,7 @@ impl Neighbours {
         Some(cursors)
     }
 
-    /// Cursors in files of which this one may be a copy.
+    /// Cursors in files of which this file may be a copy.
     fn copy_sources(&self, tails: &[Tail], index: usize, gone: &HashMap<PathBuf, FileEntry>) -> Vec<Cursor> {
         let tail = &tails[index];
         let here = folder(&tail.entry.path);
@@ -105,7 +105,7 @@ impl Neighbours {
     }
 }
 
-/// The tails of a list that are neighbours of a tail: others of its host and folder.
+/// Returns the tails of a list that are neighbours of a tail: other tails of the same host and folder.
 fn pick<'a>(tails: &'a [Tail], index: usize, list: Option<&'a Vec<usize>>) -> impl Iterator<Item = &'a Tail> {
     let tail = &tails[index];
     let others = list.into_iter().flatten().filter(move |&&other| other != index).map(|&other| &tails[other]);

@@ -1,8 +1,8 @@
-//! What a pass did, and how the inputs stand: for metrics, and for whoever runs the collector.
+//! The result of a pass and the status of the inputs: for metrics, and for the caller of the collector.
 
 use std::time::Duration;
 
-/// What one pass did, and how things stand after it.
+/// The result of one pass, and the totals after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pass {
     /// Lines read in this pass that were longer than the limit and were cut.

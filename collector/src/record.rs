@@ -1,8 +1,9 @@
-//! Raw records as they wait for their delivery: key shared, header written, in one piece with the line.
+//! Raw records that wait for their delivery. Key and common header fields are shared; header and value stand in one
+//! buffer.
 //!
-//! All lines of a chunk have host, file, epoch and time of reading in common. That part of the header is written once, in
-//! an [`Origin`]; a line adds its place. Building each header from owned strings and serializing it took as long as all
-//! of librdkafka.
+//! All lines of a chunk share host, file, epoch and time of reading. That part of the header is written once, in an
+//! [`Origin`]; a line adds its place. Building each header from owned strings and serializing it took as long as all of
+//! librdkafka.
 
 use std::sync::Arc;
 
@@ -10,29 +11,29 @@ use wulog_schemas::event::hex_digits;
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::RawHeader;
 
-/// A raw record of `wulog.raw`, taken apart.
+/// A raw record of `wulog.raw` as separate parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawRecord {
     /// Record key.
     pub host_id: HostId,
-    /// The one header.
+    /// The header.
     pub header: RawHeader,
     /// Record value: the line, or a heartbeat's JSON.
     pub value: Vec<u8>,
 }
 
-/// What the records of one chunk have in common.
+/// The common part of the records of one chunk.
 #[derive(Debug)]
 pub struct Origin {
     host_id: HostId,
     read_ms: i64,
     /// The header up to the digits of the offset.
     head: Vec<u8>,
-    /// What follows the hash, without the closing brace.
+    /// The header after the hash, without the closing brace.
     tail: Vec<u8>,
 }
 
-/// What is a line's own in its header.
+/// The part of a header that differs from line to line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// See [`RawHeader::offset`].
@@ -57,27 +58,27 @@ pub struct Record {
 }
 
 const OFFSET: &[u8] = b",\"offset\":";
-/// What serde writes of a header without a place.
+/// The JSON that serde writes for a header with offset and end 0.
 const NO_PLACE: &str = ",\"offset\":0,\"end\":0";
 
 impl Origin {
-    /// Of a host's records that share `header`; its place and marks are left out of account.
+    /// Returns the common part of a host's records with this header; its place and marks are ignored.
     #[must_use]
     pub fn new(host_id: HostId, header: RawHeader) -> Arc<Origin> {
         let read_ms = header.read;
         let header =
             RawHeader { offset: 0, end: 0, hash: String::new(), lossy: false, truncated: false, ..header }.to_bytes();
         let text = std::str::from_utf8(&header).expect("JSON is UTF-8");
-        // No string in JSON holds a bare quote, so this stands only where the fields are.
+        // A quote within a JSON string is escaped, so this text is found only at the fields themselves.
         let at = text.rfind(NO_PLACE).expect("each header has an offset and an end");
         let tail = &header[at + NO_PLACE.len()..header.len() - 1];
         Arc::new(Origin { host_id, read_ms, head: [&header[..at], OFFSET].concat(), tail: tail.to_vec() })
     }
 
-    /// The record of a line.
+    /// Returns the record of a line.
     #[must_use]
     pub fn line(self: &Arc<Origin>, place: Place, value: &[u8]) -> Record {
-        // Two numbers of at most 20 digits, the hash, names and marks.
+        // 104 bytes hold two numbers of at most 20 digits, the hash, names and marks.
         let mut bytes = Vec::with_capacity(self.head.len() + self.tail.len() + value.len() + 104);
         let mut digits = itoa::Buffer::new();
         bytes.extend_from_slice(&self.head);
@@ -108,7 +109,7 @@ impl Record {
         &self.origin.host_id
     }
 
-    /// The one header, as it is shipped.
+    /// The header, as it is shipped.
     #[must_use]
     pub fn header(&self) -> &[u8] {
         &self.bytes[..self.header_bytes]
@@ -126,18 +127,18 @@ impl Record {
         self.origin.read_ms
     }
 
-    /// How many bytes header and value are.
+    /// Returns the bytes of header and value together.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The same line, cut to `value_bytes_max` and marked as truncated.
+    /// Returns the same line, cut to `value_bytes_max` and marked as truncated.
     #[must_use]
     pub fn cut(&self, value_bytes_max: usize) -> Record {
         let value = self.value();
         let mut end = value_bytes_max.min(value.len());
-        // Not within a character.
+        // Cut at the boundary of a character.
         while end > 0 && end < value.len() && value[end] & 0xC0 == 0x80 {
             end -= 1;
         }
@@ -148,7 +149,7 @@ impl Record {
         Record { origin: self.origin.clone(), bytes, header_bytes: unmarked.len() + MARK.len() }
     }
 
-    /// The record taken apart.
+    /// Returns the record as separate parts.
     #[must_use]
     pub fn whole(&self) -> RawRecord {
         let header = serde_json::from_slice(self.header()).expect("we wrote it");
@@ -194,7 +195,7 @@ mod tests {
     }
 
     proptest! {
-        /// Headers are as the contract's own type writes them.
+        /// Headers are equal to those that serde writes of [`RawHeader`].
         #[test]
         fn a_header_is_what_serde_makes_of_it(
             (host, file, epoch) in (".{0,9}", ".{0,30}", "[0-9a-f]{16}"),

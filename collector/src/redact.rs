@@ -1,22 +1,22 @@
-//! What must not leave the host, such as user names: rules that replace parts of a line before it is shipped.
+//! Rules that replace parts of a line before it is shipped, such as user names that must not leave the host.
 //!
-//! Offsets, end and hash of a line are those of the line as it stands in the file, so that a changed rule changes no
-//! line's identity, and the same line is not taken for another one.
+//! Offset, end and hash belong to the line as it stands in the file. So a changed rule does not change a line's
+//! identity, and two lines that differ only in replaced parts stay different.
 
 use std::borrow::Cow;
 
 use regex::bytes::Regex;
 
-/// One rule: what matches is replaced.
+/// One rule: each match of `regex` is replaced by `replace`.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// What is looked for.
+    /// The pattern.
     pub regex: Regex,
-    /// What stands there instead; `$name` and `${1}` are what a group matched.
+    /// The replacement; `$name` and `${1}` stand for the text of a group.
     pub replace: String,
 }
 
-/// A line after all rules, in their order; each sees what the one before left.
+/// Returns a line after all rules. Each rule takes the result of the rule before.
 #[must_use]
 pub fn redact<'a>(rules: &[Rule], line: &'a [u8]) -> Cow<'a, [u8]> {
     rules.iter().fold(Cow::Borrowed(line), |line, rule| match rule.regex.replace_all(&line, rule.replace.as_bytes()) {

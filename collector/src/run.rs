@@ -18,7 +18,7 @@ use crate::progress::Pass;
 #[cfg(windows)]
 use crate::update_log::UpdateLog;
 
-/// How long a stop may wait for what is on its way. Service managers kill after 30 s or more.
+/// How long a stop may wait for records on their way. Service managers kill after 30 s or more.
 pub(crate) const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
 /// How often the lag of each input is looked up for metrics; scrapers come every 15 s or less often.
@@ -35,7 +35,7 @@ pub struct ConfigFile {
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// As wished.
+    /// Success.
     Well,
     /// A check found something to look at.
     LookHere,
@@ -44,15 +44,15 @@ pub enum Outcome {
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadConfig {
-    /// Something in it means nothing.
+    /// A value is unknown or invalid.
     #[error(transparent)]
     Written(#[from] ConfigError),
-    /// librdkafka says so.
+    /// librdkafka refuses the configuration.
     #[error("{path}: {error}")]
     Kafka {
         /// The file.
         path: String,
-        /// What it says.
+        /// The error of librdkafka.
         error: KafkaConfigError,
     },
 }
@@ -65,13 +65,13 @@ pub(crate) fn load(path: &Path) -> Result<Config, BadConfig> {
     Ok(config)
 }
 
-/// The producer, not connected yet: making it has librdkafka look at every property.
+/// Returns the producer without connecting it. librdkafka checks every property when the producer is created.
 pub(crate) fn sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
     KafkaSink::new(&config.kafka, &config.topic_prefix)
         .map_err(|error| BadConfig::Kafka { path: path.display().to_string(), error })
 }
 
-/// The producer of a collector that runs, whose threads inherit the priority that the configuration asks for.
+/// Sets the configured priority, which all later threads inherit, and returns the producer.
 pub(crate) fn ranked_sink(path: &Path, config: &Config) -> Result<KafkaSink, BadConfig> {
     if let Err(error) = limits::apply(config.limits.priority) {
         warn!(%error, "the priority cannot be changed; the collector runs as it was started");
@@ -79,7 +79,7 @@ pub(crate) fn ranked_sink(path: &Path, config: &Config) -> Result<KafkaSink, Bad
     sink(path, config)
 }
 
-/// Ships until `stop`; calls `ready` once nothing stands in the way of shipping but a broker that is away.
+/// Ships lines until `stop`. Calls `ready` once only an unreachable broker can prevent shipping.
 pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready: impl FnOnce()) -> Result<Outcome> {
     let poll_interval = Duration::from_millis(config.limits.poll_interval_ms);
     let sink = sink.silence_max(Duration::from_secs(config.limits.no_ack_rebuild_secs));
@@ -88,7 +88,7 @@ pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready
     let server = config.metrics.map(|MetricsConfig { listen, .. }| {
         Server::start(listen, metrics.clone()).with_context(|| format!("cannot listen at {listen} for [metrics]"))
     });
-    // Until the end: dropping it stops listening.
+    // Kept until the end, since dropping the server stops listening.
     let server = server.transpose()?;
     if let Some(server) = &server {
         info!(address = %server.address(), "metrics and health are served");
@@ -106,7 +106,8 @@ pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready
     info!(version = env!("CARGO_PKG_VERSION"), "collector started");
     let mut seen = Pass::default();
     while !stop.load(Ordering::Acquire) {
-        // Only here: a pass that hangs, in a share for instance, is what the watchdog is for.
+        // Called only in this loop, so that the service manager's watchdog notices a pass that hangs, for instance on a
+        // share.
         manager.alive(Instant::now());
         let pass = collector.pass(poll_interval)?;
         if pass.caught_up && !seen.caught_up {

@@ -1,7 +1,7 @@
 //! Searches for the files that a glob names.
 //!
-//! Crate `glob` compares names but does not walk here: its own walk silently skips each name that is no Unicode, and all
-//! names beneath it. Here such a name is matched with U+FFFD in place of what cannot be read.
+//! Crate `glob` matches names but does not walk the folders: its own walk silently skips each name that is not Unicode,
+//! and everything beneath it. This module matches such a name with U+FFFD in place of the invalid bytes.
 
 use std::fs;
 use std::io;
@@ -20,13 +20,14 @@ pub(crate) struct Unsearchable {
     pub(crate) error: io::Error,
 }
 
-/// The files that match, in the order of their names; folders are none. `**` stands for any folders, also none.
+/// Returns the files that match, in the order of their names, without folders. `**` stands for any number of folders,
+/// or none.
 pub(crate) fn search(glob: &str, fence: &Fence) -> Result<Vec<Result<PathBuf, Unsearchable>>, PatternError> {
     let (mut base, mut steps) = (PathBuf::new(), Vec::new());
     for component in Path::new(glob).components() {
         match component {
             Component::Normal(name) => steps.push(Step::new(&name.to_string_lossy())?),
-            // `..` is taken as it stands, wherever it stands.
+            // `..` is taken literally at any place.
             other if steps.is_empty() => base.push(other),
             other => steps.push(Step::Named(PathBuf::from(other.as_os_str()))),
         }
@@ -40,7 +41,7 @@ pub(crate) fn search(glob: &str, fence: &Fence) -> Result<Vec<Result<PathBuf, Un
 enum Step {
     /// `**`
     Folders,
-    /// A name without wildcards, which need not be looked for.
+    /// A name without wildcards, which is opened without a search.
     Named(PathBuf),
     Like(Pattern),
 }
@@ -49,7 +50,7 @@ impl Step {
     fn new(part: &str) -> Result<Step, PatternError> {
         Ok(match part {
             "**" => Step::Folders,
-            // Somebody's rendering of a name that is no Unicode.
+            // U+FFFD: the user copied a printed name that is not Unicode.
             _ if part.contains(['*', '?', '[', char::REPLACEMENT_CHARACTER]) => Step::Like(Pattern::new(part)?),
             _ => Step::Named(part.into()),
         })
@@ -79,14 +80,15 @@ fn walk(at: &Path, steps: &[Step], fence: &Fence, found: &mut Vec<Result<PathBuf
         Step::Folders => {
             walk(at, rest, fence, found);
             for (path, kind, _) in listed(at, found) {
-                // A link could lead back up: two in each folder would make the walk endless.
+                // Links are not followed here: two links upwards in each folder would make the walk endless.
                 if kind == Listed::Folder {
                     walk(&path, steps, fence, found);
                 }
             }
         }
         Step::Like(pattern) => {
-            // Folders are told apart as the system does. Files come from Windows, where WINDOWSUPDATE.LOG is the same name.
+            // The case of folder names matters as it does to the system. File names ignore case, since
+            // WINDOWSUPDATE.LOG is the same name on Windows.
             let case_sensitive = !cfg!(windows) && !rest.is_empty();
             let options = MatchOptions { case_sensitive, ..MatchOptions::default() };
             for (path, kind, name) in listed(at, found) {
@@ -104,7 +106,7 @@ fn walk(at: &Path, steps: &[Step], fence: &Fence, found: &mut Vec<Result<PathBuf
     }
 }
 
-/// What a name in a folder stands for.
+/// The kind of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listed {
     File,
@@ -112,7 +114,7 @@ enum Listed {
     LinkToFolder,
 }
 
-/// What a folder has: path, what it is, name. Nothing where it is no folder itself.
+/// Returns path, kind and name of each entry of a folder; empty where `folder` is not a folder.
 fn listed(folder: &Path, found: &mut Vec<Result<PathBuf, Unsearchable>>) -> Vec<(PathBuf, Listed, String)> {
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     if !here.is_dir() {
@@ -126,7 +128,7 @@ fn listed(folder: &Path, found: &mut Vec<Result<PathBuf, Unsearchable>>) -> Vec<
                 let kind = match entry.file_type() {
                     Ok(kind) if kind.is_dir() => Listed::Folder,
                     Ok(kind) if !kind.is_symlink() => Listed::File,
-                    // Of a link it is asked what it leads to.
+                    // `is_dir` follows the link.
                     _ if path.is_dir() => Listed::LinkToFolder,
                     _ => Listed::File,
                 };
@@ -147,7 +149,8 @@ mod tests {
 
     use super::*;
 
-    /// Makes these files and expects those that match the glob, both relative to one folder. Crate `glob` finds the same.
+    /// Creates these files and expects the names that match the glob, both relative to one folder. Crate `glob` must
+    /// find the same files.
     #[track_caller]
     fn check(files: &[&str], glob: &str, expect: &[&str]) {
         let dir = tempfile::tempdir().unwrap();

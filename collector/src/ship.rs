@@ -1,8 +1,9 @@
 //! Raw records on their way into a [`Sink`].
 //!
-//! The shipper owns a record from the moment that it is read until it is in the log. No record is dropped: a record
-//! that was not delivered is sent again after a while, in the order of reading. Only a record that the log can never take
-//! is counted, logged and skipped. One byte budget bounds all records; the reader asks for [`Shipper::room`] before it reads.
+//! The shipper owns a record from the moment that the record is read until it is in the log. No record is dropped: a
+//! record whose delivery failed is sent again after a pause, in the order of reading. Only a record that the log can
+//! never take is counted, logged and skipped. One byte budget bounds all records; the reader asks for [`Shipper::room`]
+//! before it reads.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -12,17 +13,18 @@ use tracing::{error, info, warn};
 use crate::record::Record;
 use crate::sink::{Sink, SinkError, Ticket};
 
-/// What a record costs beside header and value, which are there twice: here and in librdkafka's queue, whose bookkeeping
-/// of a message with a key and a header is the greater part of this. Measured as growth of the process.
+/// Memory that a record takes beside its header and value. Header and value themselves count twice: in the shipper and
+/// in librdkafka's queue. Most of the overhead is librdkafka's bookkeeping of a message with a key and a header.
+/// Measured as growth of the process.
 const RECORD_OVERHEAD_BYTES: usize = 600;
-/// What a short line costs: its header, twice, has some 200 bytes.
+/// Memory that a short line takes: the overhead, and twice a header of some 200 bytes.
 const LINE_COST_BYTES: usize = RECORD_OVERHEAD_BYTES + 2 * 200;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// A line that is too large for the log is cut to half, again and again, but not below this.
+/// A line that is too large for the log is halved until the log takes it, but not below this length.
 const CUT_BYTES_MIN: usize = 1024;
 
-/// Whose record it is: an index of the collector.
+/// The owner of a record: an index into the files or hosts of the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// A line of this file.
@@ -36,12 +38,12 @@ pub enum Owner {
 /// Sends records and keeps them until they are in the log.
 pub struct Shipper {
     sink: Box<dyn Sink>,
-    /// The records of the tickets from `first` on; `None` where one is settled and an earlier one is not.
+    /// The records from ticket `first` on; `None` for a settled record behind one that is not settled.
     pending: VecDeque<Option<Pending>>,
     first: Ticket,
-    /// The sink was not given any of the tickets from here on.
+    /// The first ticket that the sink was never given.
     next: Ticket,
-    /// What the sink gave back; goes before all that it was not given yet, in the order of reading.
+    /// Tickets whose delivery failed. They are sent before `next`, so that the order of reading holds.
     again: BTreeSet<Ticket>,
     in_flight: usize,
     bytes: usize,
@@ -55,19 +57,19 @@ struct Pending {
     owner: Owner,
 }
 
-/// The sink does not work for now.
+/// A pause after the sink failed.
 struct Backoff {
     until: Instant,
     next: Duration,
 }
 
-/// The sink will not work until a person acts.
+/// The error that the sink will not work until a person acts.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct FatalSinkError(pub String);
 
 impl Shipper {
-    /// A shipper into `sink` that holds about `bytes_max` at most.
+    /// Returns a shipper into `sink` whose records take about `bytes_max` bytes at most.
     #[must_use]
     pub fn new(sink: Box<dyn Sink>, bytes_max: usize) -> Shipper {
         Shipper {
@@ -84,7 +86,7 @@ impl Shipper {
         }
     }
 
-    /// How many bytes may still be read.
+    /// Returns how many bytes may still be read.
     #[must_use]
     pub fn room(&self) -> usize {
         self.bytes_max.saturating_sub(self.bytes_in_flight())
@@ -93,30 +95,30 @@ impl Shipper {
     /// Memory that records not in the log yet take, in bytes.
     #[must_use]
     pub fn bytes_in_flight(&self) -> usize {
-        // Settled records behind one that is not still take their places.
+        // A settled record keeps its place in `pending` while an earlier record is not settled.
         let places = self.pending.len() * size_of::<Option<Pending>>();
         self.bytes + places
     }
 
-    /// How many short lines may still be read; one at least.
+    /// Returns how many short lines may still be read; at least 1.
     #[must_use]
     pub fn room_lines(&self) -> usize {
         (self.room() / LINE_COST_BYTES).max(1)
     }
 
-    /// Records that are not in the log yet.
+    /// Returns the number of records that are not in the log yet.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Records that were skipped, since the log can never take them.
+    /// Returns the number of records that were skipped, since the log can never take them.
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.rejected
     }
 
-    /// Takes a record over.
+    /// Takes ownership of a record and returns its ticket.
     pub fn submit(&mut self, record: Record, owner: Owner) -> Ticket {
         let ticket = self.first + self.pending.len() as Ticket;
         self.bytes += cost(&record);
@@ -125,10 +127,10 @@ impl Shipper {
         ticket
     }
 
-    /// Gives the sink what it takes. Records that are skipped are added to `settled`.
+    /// Sends waiting records until the sink is full or fails. Adds skipped records to `settled`.
     ///
     /// # Errors
-    /// When the sink says that nothing will work.
+    /// When the sink will not work until a person acts.
     pub fn send(&mut self, settled: &mut Vec<(Ticket, Owner)>) -> Result<(), FatalSinkError> {
         if self.waits() {
             return Ok(());
@@ -159,10 +161,10 @@ impl Shipper {
         Ok(())
     }
 
-    /// Waits up to `wait` for deliveries; adds what is settled by them.
+    /// Waits up to `wait` for deliveries and adds the settled records to `settled`.
     ///
     /// # Errors
-    /// When the sink says that nothing will work.
+    /// When the sink will not work until a person acts.
     pub fn poll(&mut self, wait: Duration, settled: &mut Vec<(Ticket, Owner)>) -> Result<(), FatalSinkError> {
         let backoff = self.backoff.as_ref().map(|backoff| backoff.until.saturating_duration_since(Instant::now()));
         let wait = wait.min(backoff.filter(|left| !left.is_zero()).unwrap_or(wait));
@@ -190,7 +192,7 @@ impl Shipper {
         Ok(())
     }
 
-    /// The next ticket that the sink does not have.
+    /// The next ticket to send.
     fn unsent(&self) -> Option<Ticket> {
         let end = self.first + self.pending.len() as Ticket;
         self.again.first().copied().or_else(|| (self.next < end).then_some(self.next))
@@ -214,7 +216,7 @@ impl Shipper {
         let Some(pending) = self.slot(ticket).and_then(Option::take) else { return };
         self.bytes -= cost(&pending.record);
         self.in_flight -= 1;
-        // A late success of a record that was to be sent again.
+        // The delivery of a record that waits to be sent again may succeed late.
         self.again.remove(&ticket);
         settled.push((ticket, pending.owner));
         while let Some(None) = self.pending.front() {
@@ -224,7 +226,7 @@ impl Shipper {
         self.next = self.next.max(self.first);
     }
 
-    /// A line that alone is too large loses its end rather than be lost.
+    /// Halves the value of a record that is too large for the log: a shortened line is better than a lost one.
     fn cut(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, Owner)>) {
         let Some(Some(pending)) = self.slot(ticket) else { return };
         let half = pending.record.value().len() / 2;
@@ -258,13 +260,14 @@ impl Shipper {
         self.backoff.as_ref().is_some_and(|backoff| Instant::now() < backoff.until)
     }
 
-    /// Waits before the next try. A failure while waiting belongs to the same trouble and does not prolong it.
+    /// Starts a pause before the next try, each twice as long as the one before. A failure during a pause does not
+    /// prolong the pause.
     fn back_off(&mut self, reason: String) {
         if self.waits() {
             return;
         }
         let wait = self.backoff.as_ref().map_or(BACKOFF_FIRST, |backoff| backoff.next);
-        // Once a trouble: its wording changes from try to try.
+        // One warning for a series of failures, since the reason is worded differently from try to try.
         if self.backoff.is_none() {
             warn!(reason, "cannot send; nothing is lost, it is tried again");
         }
@@ -272,7 +275,7 @@ impl Shipper {
     }
 
     fn works_again(&mut self) {
-        // While some deliveries fail the others don't prove that it works.
+        // While some records wait to be sent again, a successful delivery does not prove that sending works.
         if self.again.is_empty() && self.backoff.take().is_some() {
             info!("sending works again");
         }

@@ -1,4 +1,4 @@
-//! Where raw records go: Kafka, or the processor's embedded log when all runs on one machine.
+//! The destination of raw records: Kafka, or the processor's embedded log when everything runs on one machine.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::record::Record;
 /// Names a record until its delivery is reported; unique within one sink.
 pub type Ticket = u64;
 
-/// What became of one record.
+/// The result of sending one record.
 #[derive(Debug)]
 pub struct Delivery {
     /// The record.
@@ -23,13 +23,14 @@ pub enum SinkError {
     /// The sink's own buffer is full: poll for deliveries, then send again.
     #[error("the send buffer is full")]
     Full,
-    /// It may work later: unreachable broker, disk full. The message names broker, topic or file and says what to do.
+    /// A later try may work: unreachable broker, disk full. The message names broker, topic or file and says what to
+    /// do.
     #[error("{0}")]
     Retry(String),
-    /// This record alone is larger than the log takes: cut it, mark it, send it again.
+    /// This record alone is larger than the log takes. The sender cuts, marks and resends the record.
     #[error("{0}")]
     TooLarge(String),
-    /// This record can never be taken: count it, say so and go on without it.
+    /// The log can never take this record. The sender counts, logs and skips the record.
     #[error("{0}")]
     Rejected(String),
     /// Nothing will work until a person acts: missing topic, failed authentication.
@@ -37,18 +38,19 @@ pub enum SinkError {
     Fatal(String),
 }
 
-/// Where raw records go. The two implementations are Kafka (here) and the embedded log (in the processor).
+/// The destination of raw records. The two implementations are Kafka (here) and the embedded log (in the processor).
 pub trait Sink: Send {
     /// Takes a record for delivery; returns at once. Records of one host are delivered in the order sent.
     ///
     /// # Errors
-    /// [`SinkError::Full`] asks for a [`Sink::poll`]; the others as their variants say.
+    /// [`SinkError::Full`] asks for a [`Sink::poll`]; the other variants describe themselves.
     fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError>;
 
     /// Waits up to `wait` for deliveries and returns those that are reported.
     fn poll(&mut self, wait: Duration) -> Vec<Delivery>;
 
-    /// True once after some records that were taken may never be reported: then all that are not are to be sent again.
+    /// True once after records were taken whose delivery may never be reported. The sender must then resend all records
+    /// without a report.
     fn lost(&mut self) -> bool {
         false
     }

@@ -267,9 +267,8 @@ fn check_channels(
     channels: &[RawChannel],
     instance: &str,
 ) -> Result<Vec<ChannelConfig>, ConfigError> {
-    check_all(channels, instance).map_err(|WrongChannel { index, key, why }| {
-        file.error_at_key(&["channels", &index.to_string(), key], why)
-    })
+    check_all(channels, instance)
+        .map_err(|WrongChannel { index, key, why }| file.error_at_key(&["channels", &index.to_string(), key], why))
 }
 
 /// Opens the channels of the configuration at `path` as a start does, without a connection, and returns warnings.

@@ -8,7 +8,7 @@
 //!                                        \- format -> ECS, OCSF, OTLP, HEC
 //!
 //! live:    `run`, `standalone`  = a `shell` around each machine, over a `log` (Kafka or SQLite)
-//! again:   `replay`, `parse`    = a `pipeline` of both machines in memory
+//! again:   `replay`, `parse`    = both machines in memory, a thread for each stage; `explain` = a `pipeline` in one thread
 //! read:    `alerts`             = `alerts` that there are, listed or shown
 //!          `certificates`       = inventories of `certificates`, listed or shown
 //!          `report`             = the `postmortem` of one incident, as files

@@ -10,7 +10,6 @@ use wulog_processor::replay::progress::BeforeLogLines;
 use wulog_schemas::visible::visible;
 use wulog_service::log_format::{self, LogFormat};
 
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();

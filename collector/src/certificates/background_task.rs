@@ -1,17 +1,17 @@
-//! A question that takes long, asked by a thread beside the collector's passes.
+//! Runs a slow task on a thread beside the collector's passes.
 
 use std::thread::{Builder, JoinHandle};
 
-/// The inventory waits for an answer for so long, and then goes out with the answer before.
+/// How long an inventory waits for an answer before it is sent with the previous answer.
 pub(super) const WAIT_MS: i64 = 60 * 1000;
 
-/// At most one thread at a time, and what it answers.
+/// A task that runs on at most one thread at a time, and its answer.
 #[derive(Debug)]
 pub(super) struct BackgroundTask<T> {
     /// Name of the thread.
     name: &'static str,
-    /// The thread that is under way, and when it began. A thread is not waited for when the collector ends: it holds nothing
-    /// that must be kept.
+    /// The running thread, and when it began. The collector does not wait for the thread at its end, since the thread
+    /// holds nothing that must be kept.
     asked: Option<(JoinHandle<T>, i64)>,
 }
 
@@ -20,7 +20,7 @@ impl<T: Send + 'static> BackgroundTask<T> {
         BackgroundTask { name, asked: None }
     }
 
-    /// Begins a thread, unless the one before is still under way.
+    /// Starts a thread, unless the previous one still runs.
     pub(super) fn begin(&mut self, ask: impl FnOnce() -> T + Send + 'static, now_ms: i64) {
         if self.asked.is_some() {
             return;
@@ -31,7 +31,7 @@ impl<T: Send + 'static> BackgroundTask<T> {
         }
     }
 
-    /// The answer of a thread that has ended, once.
+    /// Returns the answer of a finished thread, once.
     pub(super) fn answer(&mut self) -> Option<T> {
         let (thread, _) = self.asked.take_if(|(thread, _)| thread.is_finished())?;
         let answer = thread.join();
@@ -41,8 +41,8 @@ impl<T: Send + 'static> BackgroundTask<T> {
         answer.ok()
     }
 
-    /// Whether a thread is under way that is still worth waiting for. A clock that was set back must not make the inventory
-    /// wait.
+    /// Whether a thread runs for which an inventory still waits. The distance in time counts in both directions, so
+    /// that a clock that was set back does not prolong the wait.
     pub(super) fn is_awaited(&self, now_ms: i64) -> bool {
         self.asked.as_ref().is_some_and(|(_, asked_ms)| now_ms.abs_diff(*asked_ms) < WAIT_MS.unsigned_abs())
     }

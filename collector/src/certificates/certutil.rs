@@ -8,8 +8,9 @@
 //! must not turn into certificates that are missing. Certificate revocation lists and trust lists stand in the same
 //! output; they have no serial number before an issuer and are no certificates.
 //!
-//! Dates are written in the order of the user's region. One order must fit all dates of a host's outputs; where several
-//! orders fit, a clock of 12 hours decides for the month first, a clock of 24 hours for the day first.
+//! Dates are written in the order of the user's region. One order is sought that fits all dates of a host's outputs;
+//! where no order fits all, each output is judged alone. Where several orders fit, a clock of 12 hours decides for the
+//! month first, a clock of 24 hours for the day first.
 
 use chrono::NaiveDate;
 use wulog_schemas::certificate::Certificate;
@@ -49,7 +50,7 @@ const OID_CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
 const OID_ANY_USAGE: &str = "2.5.29.37.0";
 const OID_ENHANCED_KEY_USAGE: &str = "2.5.29.37";
 
-/// What an output of `certutil -store` says.
+/// The certificates in an output of `certutil -store`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     /// The certificates, in the order of the output.
@@ -58,7 +59,7 @@ pub(super) struct Listing {
     pub(super) incomplete: Option<String>,
 }
 
-/// An output that was read, but for the order of its dates.
+/// A parsed output; the order of day and month in its dates is still open.
 #[derive(Debug)]
 pub(super) struct Output {
     entries: Vec<Entry>,
@@ -66,7 +67,7 @@ pub(super) struct Output {
     end: Option<String>,
 }
 
-/// Reads an output of `certutil -store`. Any text is acceptable.
+/// Parses an output of `certutil -store`. Any text is accepted.
 pub(super) fn read(text: &str) -> Output {
     let mut entries: Vec<Entry> = Vec::new();
     let mut end = None;
@@ -79,15 +80,16 @@ pub(super) fn read(text: &str) -> Output {
             entry.line(line);
         }
     }
-    // Of an output without an end the last entry may be cut, so that the thumbprint of a key would be taken for its own.
+    // The last entry of an output without an end may be cut, so that the thumbprint of a key would pass for the
+    // thumbprint of the certificate.
     if end.is_none() {
         entries.pop();
     }
     Output { entries, end: end.map(str::to_owned) }
 }
 
-/// The order of the dates in all outputs of one host, which has one region: a store of few certificates may have dates
-/// that fit several orders. `None` where no order fits them all.
+/// Returns the order of the dates in all outputs of one host, which has one region: a store of few certificates may
+/// have dates that fit several orders. `None` where no order fits all dates.
 pub(super) fn common_order<'a>(outputs: impl Iterator<Item = &'a Output> + Clone) -> Option<DateOrder> {
     DateOrder::of_all(outputs.flat_map(Output::dates))
 }
@@ -97,12 +99,12 @@ impl Output {
         self.entries.iter().flat_map(|entry| &entry.dates)
     }
 
-    /// The order of the dates by this output alone.
+    /// Returns the order of the dates, judged by this output alone.
     pub(super) fn order(&self) -> DateOrder {
         DateOrder::of_all(self.dates()).unwrap_or(DateOrder::likely(self.dates()))
     }
 
-    /// The certificates of the output, with dates in that order.
+    /// Returns the certificates of the output, with dates in this order.
     pub(super) fn listing(self, order: DateOrder) -> Listing {
         let unreadable = self.entries.iter().filter(|entry| entry.is_unreadable()).count();
         let certificates = self.entries.into_iter().filter_map(|entry| entry.certificate(order)).collect();
@@ -119,7 +121,7 @@ impl Output {
     }
 }
 
-/// What stands between the bars of an entry's header.
+/// Returns the text between the bars of an entry's header.
 fn header(line: &str) -> Option<&str> {
     let title = line.trim_start_matches('=');
     let bar = line.len() - title.len();
@@ -127,7 +129,7 @@ fn header(line: &str) -> Option<&str> {
     (bar >= BAR_MIN && title.len() - title_only.len() >= BAR_MIN).then_some(title_only.trim())
 }
 
-/// The HRESULT in a line.
+/// Returns the HRESULT in a line.
 fn error_code(line: &str) -> Option<&str> {
     let at = line.find("0x8")?;
     let code = line.get(at..at + 10)?;
@@ -150,7 +152,7 @@ struct Entry {
     /// Whether the extension for enhanced key usage was seen, and whether it names code signing.
     has_usage: bool,
     signs_code: bool,
-    /// The name that the line before belonged to.
+    /// The name whose attributes the previous line held.
     open: Option<Name>,
     lines_since_dates: usize,
 }
@@ -188,7 +190,7 @@ impl Entry {
         if is_indented {
             self.usage(text);
         } else if let Some(hash) = digits_after(text, "(sha1)", 40) {
-            // `certutil -v` writes hashes of keys first; the certificate's own comes last.
+            // `certutil -v` writes hashes of keys first and the hash of the certificate last.
             self.sha1 = Some(hash);
             self.sha256 = None;
         } else if let Some(hash) = digits_after(text, "(sha256)", 64) {
@@ -250,7 +252,7 @@ impl Entry {
         !self.is_list && !self.serial.is_empty() && !self.issuer.is_empty() && self.sha1.is_some()
     }
 
-    /// Whether the entry may be a certificate of which too little was understood.
+    /// Whether the entry may be a certificate that could not be parsed.
     fn is_unreadable(&self) -> bool {
         let is_empty = self.sha1.is_none() && self.dates.is_empty() && self.serial.is_empty();
         !self.is_list && !self.is_whole() && !is_empty
@@ -282,7 +284,7 @@ fn is_blank(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{a0}' | '\u{202f}' | '\u{fffd}')
 }
 
-/// What stands behind the first colon, whichever colon the language has.
+/// Returns the text after the first colon, an ASCII or a full-width one.
 fn value_of(text: &str) -> Option<&str> {
     let (_, value) = text.split_once([':', '\u{ff1a}'])?;
     let value = value.trim_matches(is_blank);
@@ -305,7 +307,7 @@ fn digits_after(text: &str, mark: &str, count: usize) -> Option<String> {
     (digits.len() == count && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }
 
-/// A serial number is whole bytes in hex digits; so the version `3` is none.
+/// Returns a serial number: whole bytes in hex digits, so the version `3` is not a serial number.
 fn serial(value: &str) -> Option<String> {
     let digits: String = value.chars().filter(|character| !is_blank(*character)).collect();
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -331,7 +333,7 @@ fn key_bits(value: &str) -> Option<u32> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RawDate {
     day: [u32; 3],
-    /// Whether the first of the three was written with four digits.
+    /// Whether the first of the three numbers was written with four digits.
     begins_with_year: bool,
     has_dots: bool,
     clock: (u32, u32, u32),
@@ -401,7 +403,8 @@ impl RawDate {
             DateOrder::DayMonthYear => (c, b, a),
             DateOrder::MonthDayYear => (c, a, b),
         };
-        // Thailand counts from 543 years earlier; a year of two digits is one of the years in which computers verify.
+        // The Thai calendar counts from 543 years earlier. A year of two digits is in the range of years in which
+        // certificates are used.
         let year = match year {
             0..=69 => year + 2000,
             70..=99 => year + 1900,
@@ -413,7 +416,7 @@ impl RawDate {
             (Some(Half::Afternoon), hour) if hour < 12 => hour + 12,
             (_, hour) => hour,
         };
-        // Other calendars have other years, in which nothing would be valid.
+        // Years of other calendars are refused, since every certificate would be invalid in them.
         let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
         let time = date.and_hms_opt(hour, self.clock.1, self.clock.2)?;
         (1950..=9999).contains(&year).then(|| time.and_utc().timestamp_millis())
@@ -421,7 +424,7 @@ impl RawDate {
 }
 
 impl DateOrder {
-    /// The likeliest order that fits all dates.
+    /// Returns the likeliest order that fits all dates.
     fn of_all<'a>(dates: impl Iterator<Item = &'a RawDate> + Clone) -> Option<DateOrder> {
         use DateOrder::{DayMonthYear, MonthDayYear, YearMonthDay};
         let fits = |order: &DateOrder| dates.clone().all(|date| date.millis(*order).is_some());
@@ -439,7 +442,7 @@ impl DateOrder {
     }
 }
 
-/// The half of the day that letters beside a time name.
+/// Returns the half of the day that the letters beside a time name.
 fn half(letters: &str) -> Option<Half> {
     let letters = letters.to_lowercase();
     let is = |words: &[&str]| words.iter().any(|word| letters == *word);

@@ -1,4 +1,5 @@
-//! Which inventories are to be sent now: on a change, every week, and at most once in a quarter hour for each host.
+//! Decides which inventories are sent now: on a change, every week, and at most once in a quarter of an hour for each
+//! host.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -13,32 +14,35 @@ use super::sources::{CertificateSources, ReadMachine};
 use crate::input::Input;
 use crate::redact::{Rule, redact};
 
-/// How often folders are looked at for new inventories.
+/// How often folders are searched for new inventories.
 const LOOK_EVERY_MS: i64 = 60 * 1000;
 
-/// An inventory goes out again after so long without a change, so that a processor that lost its state learns it again.
+/// An unchanged inventory is sent again after this time, so that a processor that lost its state learns the inventory
+/// again.
 const REPEAT_AFTER_MS: i64 = 7 * 24 * 3600 * 1000;
 
-/// A host sends at most one inventory in this time. The machine's own stores are read this often: more often would be of
-/// no use.
+/// A host sends at most one inventory in this time. The machine's own stores are read once in this time, since a second
+/// inventory could not be sent anyway.
 const PAUSE_MS: i64 = 15 * 60 * 1000;
 
-/// A file that shows no whole store may still be written to; for so long after its last change it is read again later.
+/// A file without a complete store may still be being written; within this time after its last change the file is read
+/// again later.
 const SETTLE_MS: i64 = 60 * 1000;
 
-/// Files that are gone for so long were deleted. A program that gathers files may delete them and write them anew, and a
-/// share is slow.
+/// Files that are missing for so long count as deleted. The time is long, since a program that gathers files may delete
+/// and recreate them, and a share is slow.
 const GONE_AFTER_MS: i64 = 60 * 60 * 1000;
 
 /// An inventory that was read.
 #[derive(Debug)]
 pub(crate) struct Due {
-    /// Whose it is.
+    /// The host of the inventory.
     pub(crate) owner: Owner,
     pub(crate) inventory: Inventory,
-    /// Hash of what the inventory lists.
+    /// Hash of the contents of the inventory.
     pub(crate) hash: String,
-    /// Whether it is to be sent. Of one that lists the same as the one before, heartbeats tell the time.
+    /// Whether the inventory must be sent. An unchanged inventory is not sent; heartbeats report when its contents were
+    /// seen last.
     pub(crate) is_news: bool,
 }
 
@@ -51,7 +55,7 @@ pub(crate) enum Owner {
     Gathered {
         /// The input that the host's folder belongs to.
         input: usize,
-        /// One of the inventory's files: the host is told by its path, as that of a log is.
+        /// One of the inventory's files, whose path names the host as the path of a log does.
         path: PathBuf,
     },
 }
@@ -64,27 +68,28 @@ pub(crate) struct Inventories {
     site: SiteQuestion,
     failed: Option<FailedFiles>,
     folders: BTreeMap<PathBuf, Folder>,
-    /// What is still to be looked at in this round. Inventories are read one by one, as far as there is room for them on
-    /// their way to the log.
+    /// Inventories that are still to be examined in this round. They are read one by one, as far as the shipper has
+    /// room.
     round: VecDeque<Look>,
     looked_ms: Option<i64>,
 }
 
-/// One thing to look at in a round.
+/// One inventory to examine in a round.
 #[derive(Debug)]
 enum Look {
     Machine(ReadMachine),
     Folder(Files),
-    /// A folder of this input that held an inventory and shows none.
+    /// A folder of this input that held an inventory and holds none now.
     Gone(usize, PathBuf),
 }
 
 /// The inventory of the collector's own host.
 #[derive(Debug, Default)]
 struct Machine {
-    /// When the stores were read last, or are about to be. The next question to the WSUS server is a pause later.
+    /// When the stores were last read, or their reading was begun. The next question to the WSUS server comes
+    /// [`PAUSE_MS`] later.
     read_ms: Option<i64>,
-    /// The stores are to be read when the WSUS server has answered, and the signers of files are known.
+    /// True while the reading of the stores waits for the answer of the WSUS server and for the signers of files.
     awaits_answers: bool,
     sent: Sent,
 }
@@ -94,14 +99,14 @@ struct Machine {
 struct Folder {
     /// The input that the folder belongs to.
     input: usize,
-    /// The files, as they were when they were read.
+    /// The files as the last reading saw them.
     seen: Vec<Seen>,
-    /// Since when the folder shows none of them.
+    /// Since when the folder has none of the files.
     gone_since_ms: Option<i64>,
     sent: Sent,
 }
 
-/// What was sent last of one host: the hash, and when.
+/// The last inventory that was sent of one host: its hash, and when.
 #[derive(Debug, Default)]
 struct Sent(Option<(String, i64)>);
 
@@ -111,12 +116,12 @@ impl Sent {
         self.0.as_ref().is_none_or(|(_, sent_ms)| now_ms - sent_ms >= PAUSE_MS)
     }
 
-    /// Whether an inventory without a change is to be sent again. A host that has sent nothing repeats nothing.
+    /// Whether an unchanged inventory must be sent again. False before the first inventory.
     fn must_repeat(&self, now_ms: i64) -> bool {
         self.0.as_ref().is_some_and(|(_, sent_ms)| now_ms - sent_ms >= REPEAT_AFTER_MS)
     }
 
-    /// The inventory with its hash, and whether it is to be sent; the caller sends it then.
+    /// Returns the inventory with its hash, and whether the caller must send it.
     fn take(&mut self, owner: Owner, inventory: Inventory, now_ms: i64) -> Due {
         let hash = inventory.hash();
         let is_known = self.0.as_ref().is_some_and(|(sent, _)| *sent == hash);
@@ -129,14 +134,15 @@ impl Sent {
 }
 
 impl Machine {
-    /// Whether the stores are to be read. A clock that was set back far must not stop the reading.
+    /// Whether the stores must be read. The distance in time counts in both directions, so that a clock that was set
+    /// back does not stop the reading.
     fn is_due(&self, now_ms: i64) -> bool {
         self.read_ms.is_none_or(|read_ms| now_ms.abs_diff(read_ms) >= PAUSE_MS.unsigned_abs())
     }
 }
 
 impl Inventories {
-    /// The inventories of these sources; `None` where there is none.
+    /// Returns the inventories of these sources; `None` where no source is configured.
     pub(crate) fn of(sources: CertificateSources) -> Option<Inventories> {
         (sources.gathered || sources.machine.is_some()).then(|| Inventories {
             site: SiteQuestion::by(sources.site.filter(|_| sources.machine.is_some())),
@@ -149,13 +155,13 @@ impl Inventories {
         })
     }
 
-    /// Notes of the files that lines of the machine's own log name, where their signers are wanted.
+    /// The files that lines of the machine's own log name as untrusted; `None` where their signers are not configured.
     pub(crate) fn failed_files(&mut self) -> Option<&mut FailedFiles> {
         self.failed.as_mut()
     }
 
-    /// Begins to look at all folders, once a minute, and at the machine's own stores, once in a quarter hour, when the WSUS
-    /// server has answered and the signers of files are known.
+    /// Begins a round when due: all folders once a minute, and the machine's own stores once in a quarter of an hour,
+    /// when the WSUS server has answered and the signers of files are known.
     pub(crate) fn look_when_due(&mut self, inputs: &[Input], now_ms: i64) {
         if !self.round.is_empty() {
             return;
@@ -190,12 +196,12 @@ impl Inventories {
         }
     }
 
-    /// True once everything in a round was looked at.
+    /// True when every inventory of the round was examined.
     pub(crate) fn is_idle(&self) -> bool {
         self.round.is_empty()
     }
 
-    /// The next inventory that is due.
+    /// Returns the next inventory that is due.
     pub(crate) fn next_due(&mut self, rules: &[Rule], now_ms: i64) -> Option<Due> {
         while let Some(look) = self.round.pop_front() {
             let due = match look {
@@ -237,11 +243,12 @@ impl Inventories {
         Some(known.sent.take(owner, inventory, now_ms))
     }
 
-    /// The inventory of a host whose files were deleted: it lists nothing, so that nothing is known of the host any more.
+    /// Returns an empty inventory of a host whose files were deleted, so that the processor forgets the host's
+    /// certificates.
     fn look_for_gone_files(&mut self, input: usize, folder: PathBuf, now_ms: i64) -> Option<Due> {
         let is_deleted = has_lost_files(&folder);
         let known = self.folders.get_mut(&folder)?;
-        // The share is away, or was; the wait begins anew when the folder can be read.
+        // While the share is unreachable, and after it returns, the wait begins again.
         let since_ms = known.gone_since_ms.filter(|since_ms| is_deleted && *since_ms <= now_ms);
         known.gone_since_ms = is_deleted.then(|| since_ms.unwrap_or(now_ms));
         let is_over = since_ms.is_some_and(|since_ms| now_ms - since_ms >= GONE_AFTER_MS);
@@ -257,7 +264,7 @@ impl Inventories {
 }
 
 impl Look {
-    /// The folder whose files are to be read.
+    /// Returns the folder whose files are examined.
     fn folder(&self) -> Option<&PathBuf> {
         match self {
             Look::Folder(files) => Some(&files.folder),
@@ -266,7 +273,7 @@ impl Look {
     }
 }
 
-/// Replaces what must not leave the host in all texts that somebody chose: names and addresses.
+/// Applies the redaction rules to all texts that a person chose: names and addresses.
 fn redact_names(inventory: &mut Inventory, rules: &[Rule]) {
     let in_stores = inventory.stores.iter_mut().flat_map(|store| &mut store.certificates);
     let (mut servers, mut shown) = (Vec::new(), Vec::new());

@@ -1,17 +1,18 @@
-//! The signature that a program or a cabinet carries: a message of PKCS #7, as bytes.
+//! Reads the signature that a program or a cabinet carries: a message of PKCS #7, as bytes.
 //!
 //! Only the head of the file and the signature are read, from a file that the caller has opened and checked. crypt32 could
 //! find the signature itself, but would open the file once more, by its path.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Bytes of the head: of a program the headers up to its directories, of a cabinet the first 60.
+/// Bytes of the head that are read: for a program, the headers up to its directories; a cabinet needs the first 60.
 const HEAD_BYTES: usize = 4096;
 
-/// Bytes of a signature. One with the chain and a time stamp has some 10 kB; hashes of pages add 100 kB to a large program.
+/// Longest signature. A signature with the chain and a time stamp has some 10 kB; hashes of pages add 100 kB for a
+/// large program.
 const SIGNATURE_BYTES_MAX: u32 = 1024 * 1024;
 
-/// The signature of a file; `None` where the file is neither a program nor a cabinet, or carries no signature.
+/// Returns the signature of a file; `None` where the file is neither a program nor a cabinet, or has no signature.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -29,7 +30,7 @@ pub(crate) fn signature(file: &mut (impl Read + Seek)) -> io::Result<Option<Vec<
     Ok(if head.starts_with(b"MZ") { of_entry(&bytes) } else { whole(&bytes) }.map(<[u8]>::to_vec))
 }
 
-/// Place and length of the table of signatures in a program, from the PE format's directory 4.
+/// Returns place and length of the table of signatures in a program, from the PE format's directory 4.
 fn of_program(head: &[u8]) -> Option<(u32, u32)> {
     const PE32: u16 = 0x10b;
     const PE32_PLUS: u16 = 0x20b;
@@ -41,7 +42,7 @@ fn of_program(head: &[u8]) -> Option<(u32, u32)> {
     if head.get(pe..)?.get(..4)? != b"PE\0\0" {
         return None;
     }
-    // Behind the signature stand 20 bytes of the file header, then the optional header.
+    // + 24, since 4 bytes of the mark `PE` and 20 bytes of the file header come before the optional header.
     let optional = pe + 24;
     let directories = match u16_at(head, optional)? {
         PE32 => optional + 96,
@@ -55,7 +56,7 @@ fn of_program(head: &[u8]) -> Option<(u32, u32)> {
     place(u32_at(head, entry)?, u32_at(head, entry + 4)?)
 }
 
-/// Place and length of the signature of a cabinet, which stand in the reserved part of its header.
+/// Returns place and length of the signature of a cabinet, which stand in the reserved part of its header.
 fn of_cabinet(head: &[u8]) -> Option<(u32, u32)> {
     const HAS_RESERVED_PART: u16 = 4;
     const RESERVED_BYTES: u16 = 20;
@@ -65,7 +66,7 @@ fn of_cabinet(head: &[u8]) -> Option<(u32, u32)> {
     if u16_at(head, 0x24)? < RESERVED_BYTES {
         return None;
     }
-    // The part begins at 0x28 with four bytes that say what it is.
+    // The reserved part begins at 0x28 with four bytes that name its kind.
     place(u32_at(head, 0x2c)?, u32_at(head, 0x30)?)
 }
 
@@ -73,10 +74,10 @@ fn place(start: u32, len: u32) -> Option<(u32, u32)> {
     (start > 0 && len > 0).then_some((start, len))
 }
 
-/// The first message of PKCS #7 in the table of signatures of a program.
+/// Returns the first message of PKCS #7 in the table of signatures of a program.
 fn of_entry(table: &[u8]) -> Option<&[u8]> {
     const PKCS_SIGNED_DATA: u16 = 2;
-    // Length with this header, revision, kind.
+    // Bytes of the header: length including this header, revision, kind.
     const HEADER_BYTES: usize = 8;
     let mut rest = table;
     loop {
@@ -90,7 +91,7 @@ fn of_entry(table: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The message without the bytes that fill up behind it: a DER sequence says its length.
+/// Returns the message without the padding after it: a DER sequence contains its length.
 fn whole(bytes: &[u8]) -> Option<&[u8]> {
     const SEQUENCE: u8 = 0x30;
     let (&tag, &first) = (bytes.first()?, bytes.get(1)?);

@@ -6,8 +6,8 @@
 //! *FAILED* [8024B303] Digital Signatures on file PATH are not trusted
 //! ```
 //!
-//! Whoever can write a line chooses its path, so a path is taken only in the form of a file below
-//! `SoftwareDistribution\Download`. Which file is opened, the reader decides by the open file itself: see
+//! Any program that can write a line chooses its path, so only a path of the form of a file below
+//! `SoftwareDistribution\Download` is taken. The reader decides by the open file itself which file it is: see
 //! `certificates::windows::download`.
 
 use memchr::memmem::Finder;
@@ -15,13 +15,14 @@ use wulog_schemas::certificate::FailedFile;
 
 use super::background_task::BackgroundTask;
 
-/// Asks the machine for the signers of these files. Files that are gone are left out.
+/// A function that reads the signers of these files on this machine. Missing files are left out.
 pub type ReadFailed = fn(Vec<FailedLine>) -> Vec<FailedFile>;
 
-/// Certificates of the chain of a site or of a file's signer; longer chains are not in use.
+/// Most certificates of a chain, of a site or of a file's signer; longer chains are not in use.
 pub(crate) const CHAIN_MAX: usize = 8;
 
-/// Files that are remembered, the last ones. One trouble concerns a few files, which the client tries again and again.
+/// How many files are remembered, the latest ones. One fault concerns a few files, which the client tries again and
+/// again.
 pub(super) const FILES_MAX: usize = 8;
 
 /// Bytes of a path: `MAX_PATH` units of UTF-16, three bytes each at most.
@@ -30,13 +31,14 @@ pub(super) const PATH_BYTES_MAX: usize = 780;
 /// A file is forgotten when no line has named it for so long. The client clears its downloads after ten days.
 const FORGET_AFTER_MS: i64 = 7 * 24 * 3600 * 1000;
 
-/// All spellings have it: `verifying trust for`, `are not trusted`. One search a line decides that there is nothing to read.
+/// A text that all spellings contain: `verifying trust for`, `are not trusted`. Searching for it rejects other lines
+/// cheaply.
 const NEEDLE: &str = " trust";
 
 /// The folder of downloads, below the folder of Windows.
 const DOWNLOADS: &str = r"\SoftwareDistribution\Download\";
 
-/// What the log says of one file.
+/// A file that the log calls not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedLine {
     /// The path, as the log names it.
@@ -47,7 +49,7 @@ pub struct FailedLine {
     pub seen_ms: i64,
 }
 
-/// The files that lines have named, and what the machine has said of their signers.
+/// The files that lines have named, and their signers as the machine read them.
 #[derive(Debug)]
 pub(crate) struct FailedFiles {
     read: ReadFailed,
@@ -59,7 +61,7 @@ pub(crate) struct FailedFiles {
 }
 
 impl FailedFiles {
-    /// The signers are read by that function.
+    /// Returns an empty list whose signers are read by the function `read`.
     pub(crate) fn by(read: ReadFailed) -> FailedFiles {
         FailedFiles {
             read,
@@ -76,7 +78,7 @@ impl FailedFiles {
             return;
         }
         let Some((path, error)) = std::str::from_utf8(line).ok().and_then(parse) else { return };
-        // The first time stays: an inventory must not change with each try.
+        // The first time is kept, so that the inventory does not change with each try.
         match self.lines.iter_mut().find(|(known, _)| known.path.eq_ignore_ascii_case(path)) {
             Some((known, last_ms)) => (known.error, *last_ms) = (error, now_ms),
             None => {
@@ -88,7 +90,7 @@ impl FailedFiles {
         }
     }
 
-    /// Has the files read, unless the reader is still under way.
+    /// Starts the reading of the files, unless the reader still runs.
     pub(crate) fn begin(&mut self, now_ms: i64) {
         self.take_answer();
         self.lines.retain(|(_, last_ms)| now_ms.saturating_sub(*last_ms) < FORGET_AFTER_MS);
@@ -101,13 +103,13 @@ impl FailedFiles {
         self.task.begin(move || read(lines), now_ms);
     }
 
-    /// Whether nothing is to be waited for.
+    /// Whether an inventory need not wait for the reader.
     pub(crate) fn is_settled(&mut self, now_ms: i64) -> bool {
         self.take_answer();
         !self.task.is_awaited(now_ms)
     }
 
-    /// The last answer.
+    /// Returns the last answer.
     pub(crate) fn answer(&self) -> Vec<FailedFile> {
         self.answer.clone()
     }
@@ -165,11 +167,11 @@ pub(crate) fn download(path: &str) -> Option<Download<'_>> {
     }
     let at = path.to_ascii_lowercase().find(&DOWNLOADS.to_ascii_lowercase())?;
     let below = &path[at + DOWNLOADS.len()..];
-    // Of a folder of Windows there is at least the name: `C:\Windows`.
+    // > 3, since the folder of Windows has a drive and a name: `C:\Windows`.
     (at > 3).then_some(Download { windows: &path[..at], below })
 }
 
-/// Whether Windows takes the name of a folder or file as it stands.
+/// Whether Windows uses the name of a folder or file unchanged.
 fn is_ordinary(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let is_number = |number: &str| matches!(number, "¹" | "²" | "³") || matches!(number.as_bytes(), [b'0'..=b'9']);

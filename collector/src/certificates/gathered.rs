@@ -1,4 +1,4 @@
-//! Inventory files in the folders of gathered hosts: which there are, and what they hold.
+//! Finds and reads inventory files in the folders of gathered hosts.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -21,7 +21,7 @@ const FILES_MAX: usize = 32;
 /// Glob of inventory files, in the folder of a host; [`FileKind::of_file_name`] decides, which ignores case.
 const NAMES: &str = "[Cc][Ee][Rr][Tt]*";
 
-/// The inventory in the folder of one host; `None` where the folder has no inventory file.
+/// Returns the inventory in the folder of one host; `None` where the folder has no inventory file.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -47,7 +47,7 @@ pub(super) fn of_files(paths: &[PathBuf], fence: &Fence) -> Option<Inventory> {
         let Some(kind) = kind_of(path) else { continue };
         match read(path, kind, fence) {
             Ok(file) => files.push(file),
-            // The inventory says nothing about the stores of this file: they stay unknown.
+            // The inventory leaves out the stores of this file: they stay unknown.
             Err(error) => warn!(path = %path.display(), %error, "a file of certificates cannot be read"),
         }
     }
@@ -76,7 +76,7 @@ pub(super) struct Files {
     pub(super) fence: Fence,
 }
 
-/// A file as it was when it was read.
+/// A file as the last reading saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) path: PathBuf,
@@ -84,7 +84,7 @@ pub(super) struct Seen {
     pub(super) modified_ms: i64,
 }
 
-/// The files that are there.
+/// Returns the files that exist.
 pub(super) fn seen(paths: &[PathBuf]) -> Vec<Seen> {
     let seen_at = |path: &PathBuf| {
         let data = std::fs::metadata(path).ok()?;
@@ -94,9 +94,9 @@ pub(super) fn seen(paths: &[PathBuf]) -> Vec<Seen> {
     paths.iter().filter_map(seen_at).collect()
 }
 
-/// Whether a folder that held inventory files is there and holds none any more.
+/// Whether a folder that held inventory files exists and holds none now.
 ///
-/// A folder that cannot be read, or that is empty, says nothing: a share that is away looks so.
+/// A folder that cannot be read, or is empty, does not count, since a share that is unreachable looks the same.
 pub(super) fn has_lost_files(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     let mut any = false;
@@ -109,7 +109,7 @@ pub(super) fn has_lost_files(folder: &Path) -> bool {
     any
 }
 
-/// The inventory files of an input, by folder, and the fence that they must be in.
+/// Returns the inventory files of an input, by folder, with the fence in which they must lie.
 pub(super) fn files_of(input: usize, config: &Input) -> Vec<Files> {
     let mut folders: BTreeMap<PathBuf, (Vec<PathBuf>, Fence)> = BTreeMap::new();
     for pattern in &config.paths {

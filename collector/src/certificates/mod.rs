@@ -48,7 +48,7 @@ const FAILED_FILES_BYTES_MAX: usize = 64 * 1024;
 /// The name of the file that the PowerShell script writes.
 const JSON_NAME: &str = "certificates.json";
 
-/// What a file of a gathered host says about certificates, by the file's name.
+/// The kind of an inventory file of a gathered host, by the file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
     /// The output of `certutil -store`, for the whole store or for the part of one origin.
@@ -58,7 +58,8 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// The kind of the file with that name; `None` where it is no file of an inventory. The store `My` is none.
+    /// Returns the kind of the file with this name; `None` for a file that belongs to no inventory. The store `My` is
+    /// left out.
     #[must_use]
     pub fn of_file_name(name: &str) -> Option<FileKind> {
         if name.eq_ignore_ascii_case(JSON_NAME) {
@@ -80,17 +81,17 @@ impl FileKind {
 /// One file of an inventory.
 #[derive(Clone, Debug)]
 pub struct InventoryFile {
-    /// What it says.
+    /// The kind of the file.
     pub kind: FileKind,
-    /// When it was written, milliseconds since 1970 UTC.
+    /// When the file was written, in milliseconds since 1970 UTC.
     pub modified_ms: i64,
-    /// Its content, or the beginning of it.
+    /// The content of the file, or its beginning.
     pub bytes: Vec<u8>,
-    /// Why the content is not all of the file.
+    /// Why the content is incomplete.
     pub error: Option<String>,
 }
 
-/// The inventory that the files of one host make. Where two files list one store, the newer one counts.
+/// Returns the inventory of the files of one host. Where two files list the same store, the newer one counts.
 #[must_use]
 pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     files.sort_by_key(|file| (file.modified_ms, file.kind));
@@ -149,7 +150,7 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     of_stores(rest, stores)
 }
 
-/// How to read the machine's own stores; `None` on a system that has no certificate stores.
+/// Returns the function that reads the machine's own stores; `None` on a system without certificate stores.
 #[must_use]
 pub fn machine_reader() -> Option<ReadMachine> {
     #[cfg(windows)]
@@ -166,7 +167,8 @@ pub fn machine_reader() -> Option<ReadMachine> {
     }
 }
 
-/// How to ask the machine's WSUS server for its TLS certificate; `None` on a system that has no such server.
+/// Returns the function that asks the machine's WSUS server for its TLS certificate; `None` on other systems than
+/// Windows.
 #[must_use]
 pub fn site_asker() -> Option<AskSite> {
     #[cfg(windows)]
@@ -179,8 +181,8 @@ pub fn site_asker() -> Option<AskSite> {
     }
 }
 
-/// How to read the signers of downloaded files that the update client did not trust; `None` on a system that has no such
-/// files.
+/// Returns the function that reads the signers of downloaded files that the update client did not trust; `None` on
+/// other systems than Windows.
 #[must_use]
 pub fn failed_file_reader() -> Option<ReadFailed> {
     #[cfg(windows)]
@@ -193,8 +195,8 @@ pub fn failed_file_reader() -> Option<ReadFailed> {
     }
 }
 
-/// The inventory of these stores, without Microsoft's root program and not larger than an inventory may be; `rest` has all
-/// but the stores.
+/// Returns the inventory of these stores, without Microsoft's root program and within the size of an inventory; `rest`
+/// has all fields but the stores.
 fn of_stores(rest: Inventory, mut stores: BTreeMap<&str, Store>) -> Inventory {
     without_root_program(&mut stores);
     let stores = STORES.into_iter().filter_map(|name| stores.remove(name)).collect();
@@ -202,13 +204,13 @@ fn of_stores(rest: Inventory, mut stores: BTreeMap<&str, Store>) -> Inventory {
     bounded(Inventory { v: VERSION, stores, wsus_site, failed_files, ..rest }, INVENTORY_BYTES_MAX)
 }
 
-/// What Group Policy delivered is a part of the store; the rest was not looked at.
+/// A store of which only the part of Group Policy was listed.
 fn only_in_part(name: &str, certificates: Vec<Certificate>) -> Store {
     let error = Some("only a part of the store was listed".to_owned());
     checked(name, Store { name: name.to_owned(), error, certificates, ..Store::default() })
 }
 
-/// The certificate with bounded names; `None` where its thumbprint is none.
+/// Returns the certificate with bounded names; `None` where its thumbprint is invalid.
 fn checked_certificate(mut certificate: Certificate) -> Option<Certificate> {
     let is_hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     certificate.sha1.make_ascii_lowercase();
@@ -222,7 +224,7 @@ fn checked_certificate(mut certificate: Certificate) -> Option<Certificate> {
     is_hex(&certificate.sha1, 40).then_some(certificate)
 }
 
-/// The site with bounded texts and a bounded chain.
+/// Returns the site with bounded texts and a bounded chain.
 fn checked_site(mut site: Site) -> Site {
     for text in std::iter::once(&mut site.server).chain(&mut site.error) {
         text.truncate(text.floor_char_boundary(NAME_BYTES_MAX));
@@ -232,7 +234,8 @@ fn checked_site(mut site: Site) -> Site {
     site
 }
 
-/// The files with bounded texts and chains, and with valid thumbprints; a file without a valid code is none.
+/// Returns the files with bounded texts and chains, and with valid thumbprints; a file without a valid code is left
+/// out.
 fn checked_files(files: Vec<FailedFile>) -> Vec<FailedFile> {
     let checked = |mut file: FailedFile| {
         let digits = file.error.strip_prefix("0x").filter(|digits| digits.len() == 8)?;
@@ -251,7 +254,7 @@ fn checked_files(files: Vec<FailedFile>) -> Vec<FailedFile> {
     files.into_iter().take(failed_files::FILES_MAX).filter_map(checked).filter(fits).collect()
 }
 
-/// The store with valid thumbprints alone, in their order, each once.
+/// Returns the store without certificates of invalid thumbprints and without duplicates, in the order of thumbprints.
 fn checked(name: &str, store: Store) -> Store {
     let count = store.certificates.len();
     let mut certificates: Vec<Certificate> = store.certificates.into_iter().filter_map(checked_certificate).collect();
@@ -268,8 +271,8 @@ fn checked(name: &str, store: Store) -> Store {
     }
 }
 
-/// Takes the certificates of Microsoft's root program out of Root, where that program's store was read completely: they are on
-/// every machine or on their way to it.
+/// Removes the certificates of Microsoft's root program from Root, where that program's store was read completely:
+/// every machine has them or gets them when needed.
 fn without_root_program(stores: &mut BTreeMap<&str, Store>) {
     let Some(program) = stores.get("AuthRoot").filter(|program| program.complete) else { return };
     let program: BTreeSet<String> = program.certificates.iter().map(|known| known.sha1.clone()).collect();
@@ -279,8 +282,8 @@ fn without_root_program(stores: &mut BTreeMap<&str, Store>) {
     stores.remove("AuthRoot");
 }
 
-/// The inventory with at most so many bytes as JSON. Stores stand in the order of what they tell about updates, so that
-/// the last ones are cut first; a store that was cut says so.
+/// Returns the inventory with at most so many bytes as JSON. Stores are ordered by their importance for updates, so
+/// that the least important one is cut first; a store that was cut says so.
 fn bounded(mut inventory: Inventory, bytes_max: usize) -> Inventory {
     let size = |certificate: &Certificate| serde_json::to_vec(certificate).map_or(0, |json| json.len() + 1);
     let mut left = bytes_max;
@@ -299,8 +302,8 @@ fn bounded(mut inventory: Inventory, bytes_max: usize) -> Inventory {
     inventory
 }
 
-/// The text of a file: UTF-8, or UTF-16 as PowerShell redirects output. A code page of the console is read as far as it
-/// is ASCII, which is all that matters but for names.
+/// Returns the text of a file: UTF-8, or UTF-16 as PowerShell redirects output. In a code page of the console only
+/// ASCII is decoded; letters beyond ASCII occur in names alone.
 fn text(bytes: &[u8]) -> String {
     use encoding_rs::{UTF_16BE, UTF_16LE};
     if encoding_rs::Encoding::for_bom(bytes).is_some() {
@@ -324,7 +327,7 @@ fn without_lone_surrogates(json: &str) -> Cow<'_, str> {
         let keeps = match (escaped_unit(escape), escape.get(ESCAPE_LEN..).and_then(escaped_unit)) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => Some(2 * ESCAPE_LEN),
             (Some(0xD800..=0xDFFF), _) => None,
-            // The backslash and what follows are one escape: of `\\ud800` the second backslash begins none.
+            // The backslash and the next character form one escape: in `\\ud800` the second backslash begins no escape.
             _ => Some(escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end)),
         };
         is_changed |= keeps.is_none();

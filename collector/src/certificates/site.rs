@@ -1,36 +1,36 @@
-//! The question to the WSUS server for its TLS certificate. It is asked by a thread beside the collector's passes, since a
-//! server that does not answer costs half a minute.
+//! Asks the WSUS server for its TLS certificate, on a thread beside the collector's passes, since a server that does
+//! not answer takes half a minute.
 
 use wulog_schemas::certificate::Site;
 
 use super::background_task::BackgroundTask;
 
-/// Asks the WSUS server of the machine that the collector runs on; `None` where the machine has no server with TLS.
+/// A function that asks the WSUS server of this machine; `None` where the machine has no server with TLS.
 pub type AskSite = fn() -> Option<Site>;
 
-/// A certificate that was shown before stays in the inventory until the server has not answered so many times: a server
-/// that starts again must not make each of its clients send two inventories.
+/// A certificate stays in the inventory until the server has failed to answer so many times in succession: a server
+/// that restarts must not make each of its clients send two inventories.
 const MISSES_MAX: usize = 4;
 
-/// How to ask, and what the server has answered.
+/// The question to the server, and its last answer.
 #[derive(Debug)]
 pub(crate) struct SiteQuestion {
     ask: Option<AskSite>,
-    /// The question that is under way; WinHTTP's timeouts end it.
+    /// The running question, which WinHTTP's timeouts end.
     task: BackgroundTask<Option<Site>>,
     /// The last answer.
     answer: Option<Site>,
-    /// How many times in succession the server has not answered since then.
+    /// How many times in succession the server has not answered since the last answer.
     misses: usize,
 }
 
 impl SiteQuestion {
-    /// Asks by that function, or not at all.
+    /// Returns a question that calls the function `ask`, or never asks.
     pub(crate) fn by(ask: Option<AskSite>) -> SiteQuestion {
         SiteQuestion { ask, task: BackgroundTask::new("wsus-site"), answer: None, misses: 0 }
     }
 
-    /// Asks, unless the question before is still under way.
+    /// Starts the question, unless the previous one still runs.
     pub(crate) fn begin(&mut self, now_ms: i64) {
         self.take_answer();
         if let Some(ask) = self.ask {
@@ -38,7 +38,7 @@ impl SiteQuestion {
         }
     }
 
-    /// Whether nothing is to be waited for.
+    /// Whether an inventory need not wait for an answer.
     pub(crate) fn is_settled(&mut self, now_ms: i64) -> bool {
         self.take_answer();
         !self.task.is_awaited(now_ms)
@@ -104,7 +104,8 @@ mod tests {
             ask(&mut question, away);
         }
         assert_eq!(ask(&mut question, away), site("a", None));
-        // What was said of another server says nothing of this one; neither does anything where the policy names none.
+        // The certificate of another server is not kept for this server, nor any certificate where the policy names no
+        // server.
         assert_eq!(ask(&mut question, || site("a", Some(true))), site("a", Some(true)));
         assert_eq!(ask(&mut question, || site("b", None)), site("b", None));
         assert_eq!(ask(&mut question, || None), None);

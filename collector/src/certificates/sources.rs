@@ -18,6 +18,6 @@ pub struct CertificateSources {
     pub failed_files: Option<ReadFailed>,
 }
 
-/// Reads the stores and the update policy of the machine that the collector runs on. The caller sets the time, and what
-/// takes longer: the WSUS server's certificate, and the signers of files.
+/// A function that reads the stores and the update policy of this machine. The caller adds the time and the slow parts:
+/// the WSUS server's certificate, and the signers of files.
 pub type ReadMachine = fn() -> Inventory;

@@ -88,7 +88,7 @@ fn french_in_utf_8_and_in_the_code_page_of_the_console() {
     }
 }
 
-/// The letters of these code pages are lost; what tells certificates apart is not.
+/// The letters of these code pages are lost, but not the fields that distinguish certificates.
 #[test]
 fn russian_and_japanese_in_their_code_pages() {
     let russian = listing(include_bytes!("samples/ru-trustedpublisher-oem866.txt"));
@@ -167,7 +167,7 @@ fn the_order_of_a_date_is_that_of_all_stores_of_the_host() {
     let publisher = ("certutil-TrustedPublisher.txt", doubtful.as_str());
     assert_eq!(end_of(&[publisher, ("certutil-Root.txt", &clear)]), utc(2024, 12, 3, 10, 0));
     assert_eq!(end_of(&[("certutil-Disallowed.txt", &clear), publisher]), utc(2024, 12, 3, 10, 0));
-    // Alone, a clock of 12 hours speaks for the month first.
+    // Judged alone, a clock of 12 hours means that the month comes first.
     assert_eq!(end_of(&[publisher]), utc(2024, 3, 12, 10, 0));
     // The date format is found for each file alone: files of two regions do not disturb each other.
     let american = output(&root, "06/25/2011 9:00 AM", "06/25/2031 9:00 AM");
@@ -189,7 +189,8 @@ fn a_store_is_whole_only_if_its_output_is() {
     check(denied, Some(denied));
     check("CertUtil: -store command FAILED: 0x80070002 (WIN32: 2 ERROR_FILE_NOT_FOUND)", None);
     check(&format!("==== Certificate 0 ====\nSerial Number: 00\n{end}"), Some("1 entries cannot be read"));
-    // A thumbprint of a key stands before that of the certificate: an output that ends between them names neither.
+    // The thumbprint of a key stands before the thumbprint of its certificate: an output that ends between them has
+    // neither.
     let verbose = text(include_bytes!("samples/en-verbose-utf16.txt"));
     let cut = verbose.split("Cert Hash(sha1)").next().unwrap();
     assert!(cut.contains("Key Id Hash(sha1)") && parse(cut).certificates.is_empty());
@@ -307,7 +308,7 @@ proptest! {
         }
     }
 
-    /// Whatever is done to an output, no thumbprint appears that was not there.
+    /// No change to an output produces a thumbprint that is not in it.
     #[test]
     fn no_output_gives_a_thumbprint_that_it_does_not_hold(
         at in 0_usize..1000, with in prop::collection::vec(any::<u8>(), 0..20),

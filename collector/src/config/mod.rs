@@ -1,4 +1,4 @@
-//! Settings: TOML -> `RawConfig` -> [`Config`], once; after that every value is known to be good.
+//! Settings: TOML becomes `RawConfig` and then [`Config`], once. Every value of a [`Config`] is valid.
 
 mod settings;
 mod variables;
@@ -12,15 +12,15 @@ use wulog_kafka::KafkaSettings;
 use wulog_settings::{ConfigText, Program, read};
 
 use self::raw_config::{Checker, RawConfig};
-use self::settings::default_prefix;
 pub use self::settings::Config;
-pub use wulog_settings::ConfigError;
+use self::settings::default_prefix;
 pub use crate::certificates::CertificateSources;
 pub use crate::input::Input;
 pub use crate::limits::Limits;
 pub use crate::local_host::HostConfig;
+pub use wulog_settings::ConfigError;
 
-/// JSON Schema of the configuration, with the words that describe each key.
+/// Returns the JSON Schema of the configuration, with a description of each key.
 #[must_use]
 pub fn schema() -> Schema {
     SchemaGenerator::default().into_root_schema_for::<RawConfig>()
@@ -33,12 +33,12 @@ impl Config {
     /// Reads a configuration file.
     ///
     /// # Errors
-    /// When the file cannot be read or says something that cannot be meant.
+    /// When the file cannot be read, is not TOML, or has an invalid value.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         Config::parse(&read(path)?, &path.display().to_string())
     }
 
-    /// Reads a configuration; `path` stands in messages.
+    /// Reads a configuration from `text`; error messages name `path`.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -47,7 +47,7 @@ impl Config {
         Checker { file }.config(file.parse::<RawConfig>(Program::Collector)?)
     }
 
-    /// Logs gathered as `DIR/HOST/*.log`, without Kafka: the one-machine mode.
+    /// Returns the configuration of the one-machine mode: logs gathered as `DIR/HOST/*.log`, without Kafka.
     #[must_use]
     pub fn gathered(logs_dir: &Path, state_dir: &Path) -> Config {
         let dir = glob::Pattern::escape(&logs_dir.to_string_lossy());
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(&pattern.captures(r"\\share\logs\PC-1\WindowsUpdate.log").unwrap()["host"], "PC-1");
     }
 
-    /// The error for `text` holds every one of `parts`.
+    /// Expects an error for `text` that contains each of `parts`.
     #[track_caller]
     fn check_error(text: &str, parts: &[&str]) {
         let error = Config::parse(text, "c.toml").unwrap_err().to_string();
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// The error for a `[kafka]` table shows no secret.
+    /// Expects an error for a `[kafka]` table that contains each of `parts` and no secret.
     #[track_caller]
     fn check_secret(table: &str, parts: &[&str]) {
         let text = format!("state_dir = '/s'\n[kafka]\n{table}\n[[input]]\npaths = ['a']\n");

@@ -1,4 +1,4 @@
-//! The configuration as written, and its turning into what is meant, with the line of each mistake.
+//! The configuration as written, and its conversion into [`Config`]. Errors name the line of the mistake.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -155,7 +155,7 @@ struct RawGet {
     every_min: Spanned<u64>,
 }
 
-/// Turns what was written into what is meant, and knows where it was written.
+/// Converts written values into checked ones, and knows the text for the line numbers of errors.
 pub(super) struct Checker<'a> {
     pub(super) file: ConfigText<'a>,
 }
@@ -247,7 +247,8 @@ impl Checker<'_> {
     }
 
     fn get_log(&self, raw: RawGet) -> Result<GetWindowsUpdateLog, ConfigError> {
-        // The traces are flushed every few minutes; a day of them is as much as they reliably hold.
+        // 5 min, since Windows flushes the traces every few minutes; one day, since traces reliably hold no more than a
+        // day.
         if !(5..=1440).contains(raw.every_min.get_ref()) {
             return Err(self.file.error_at(raw.every_min.span().start, "is not in 5..=1440"));
         }
@@ -299,7 +300,7 @@ impl Checker<'_> {
     fn rule(&self, raw: RawRule) -> Result<Rule, ConfigError> {
         let regex = regex::bytes::Regex::new(raw.regex.get_ref())
             .map_err(|error| self.file.error_at(raw.regex.span().start, format!("is no regex: {error}")))?;
-        // A group that is not there is replaced by nothing, which hides a slip of the pen.
+        // A replacement that names a missing group would silently insert nothing, so a wrong group name is an error.
         let groups: Vec<String> = (0..regex.captures_len()).map(|group| group.to_string()).collect();
         let known =
             |name: &str| groups.iter().any(|group| group == name) || regex.capture_names().flatten().any(|n| n == name);
@@ -348,7 +349,8 @@ fn is_topic_prefix(text: &str) -> bool {
     !text.is_empty() && text.len() <= 200 && text.bytes().all(allowed)
 }
 
-/// Asked of the same zone data that the processor has: a name that only looks like one would be found out there, per line.
+/// True for a name in the zone data that the processor uses too. Otherwise the processor would refuse the name for each
+/// line.
 fn is_zone_name(text: &str) -> bool {
     text.parse::<chrono_tz::Tz>().is_ok()
 }

@@ -15,21 +15,21 @@ use crate::update_log::GetWindowsUpdateLog;
 /// The checked configuration of a collector.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Topics are `PREFIX.raw` and so on.
+    /// Prefix of the topic names, as in `PREFIX.raw`.
     pub topic_prefix: String,
-    /// Where positions are kept; one collector a directory.
+    /// Directory of the checkpoint; each collector has its own.
     pub state_dir: PathBuf,
     /// The host that the collector runs on.
     pub host: HostConfig,
-    /// Settings for librdkafka, by its names; secrets are looked up already, and never shown.
+    /// Settings of librdkafka by its own names. Secrets are already resolved and are never printed.
     pub kafka: KafkaSettings,
-    /// Bounds.
+    /// Bounds of memory, lines and times.
     pub limits: Limits,
     /// The replacements that are made in each line before the line is shipped.
     pub redact: Vec<Rule>,
-    /// Where metrics and health are served, if anywhere.
+    /// The address at which metrics and health are served; `None` for no server.
     pub metrics: Option<MetricsConfig>,
-    /// Has Windows 10 and later make a log of their traces.
+    /// Periodic runs of `Get-WindowsUpdateLog` on Windows 10 and later.
     pub get_windows_update_log: Option<GetWindowsUpdateLog>,
     /// The inventories of certificates that are shipped.
     pub certificates: CertificateSources,

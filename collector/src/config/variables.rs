@@ -1,7 +1,7 @@
-//! `%NAME%` in paths, as Windows has it.
+//! Variables `%NAME%` in paths, with the rules of Windows.
 
-/// Replaces each `%NAME%` by what the variable holds, as Windows does; `Err` with the name that means nothing. A `%` that no
-/// name follows stands for itself.
+/// Replaces each `%NAME%` by the value of the variable, as Windows does; `Err` with the name of an unknown variable. A
+/// `%` without a name after it is kept.
 pub(super) fn with_variables(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, &str> {
     let (mut out, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once('%') {
@@ -22,7 +22,7 @@ pub(super) fn with_variables(text: &str, variable: impl Fn(&str) -> Option<Strin
 }
 
 fn is_name_byte(byte: u8) -> bool {
-    // Windows has %ProgramFiles(x86)%.
+    // Parentheses, since Windows has a variable %ProgramFiles(x86)%.
     byte.is_ascii_alphanumeric() || b"_()".contains(&byte)
 }
 

@@ -4,29 +4,29 @@ use std::collections::BTreeMap;
 
 use rdkafka::config::ClientConfig;
 
-/// Used where the configuration says nothing, under any of the names that librdkafka has for a property.
+/// Defaults, used where the configuration does not set a property under any of its librdkafka names.
 const DEFAULTS: [(&[&str], &str); 4] = [
     (&["client.id"], "wulog-collector"),
     (&["compression.codec", "compression.type"], "lz4"),
-    // librdkafka's 5 ms makes small batches; nobody notices 50 ms in a log.
+    // The default of 5 ms makes small batches; a delay of 50 ms does not matter for a log.
     (&["linger.ms", "queue.buffering.max.ms"], "50"),
-    // Its default is 1 GiB. The byte budget of the collector is the bound; this one is above it.
+    // librdkafka's default is 1 GiB. The byte budget of the collector is the effective bound; 32 MiB is above it.
     (&["queue.buffering.max.kbytes"], "32768"),
 ];
 
-/// Properties that the collector sets itself, whatever the configuration says, under all of their names.
+/// Properties that the collector always sets, under all of their names, overriding the configuration.
 const INVARIANTS: [(&[&str], &str); 4] = [
     (&["enable.idempotence"], "true"),
     (&["acks", "request.required.acks"], "all"),
     (&["message.timeout.ms", "delivery.timeout.ms"], "0"),
-    // As Java clients do, so that every tool finds a host's partition.
+    // The partitioner of Java clients, so that every tool finds a host's partition.
     (&["partitioner"], "murmur2_random"),
 ];
 
 /// librdkafka's own default for `batch.size`.
 const BATCH_BYTES: usize = 1_000_000;
 
-/// The user's settings between our defaults and our invariants.
+/// Returns the user's settings between the collector's defaults and its invariants.
 pub(super) fn client_config(settings: &BTreeMap<String, String>) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (names, value) in DEFAULTS {
@@ -46,7 +46,7 @@ pub(super) fn client_config(settings: &BTreeMap<String, String>) -> ClientConfig
     config
 }
 
-/// The bytes of a batch, as set or by default.
+/// Returns the bytes of a batch, as configured or by default.
 pub(super) fn batch_bytes(settings: &BTreeMap<String, String>) -> usize {
     settings.get("batch.size").and_then(|value| value.parse().ok()).unwrap_or(BATCH_BYTES)
 }

@@ -1,9 +1,10 @@
-//! The sink that is Kafka. The only place in the collector that knows librdkafka's names.
+//! The Kafka sink, and the only module of the collector that uses librdkafka.
 //!
-//! The user's `[kafka]` table passes through; what the promises of the collector rest on is set after it. Records are
-//! never awaited one by one: a delivery callback reports them, by ticket. `message.timeout.ms=0` leaves an unreachable
-//! broker to librdkafka's own retries, so nothing expires; a purge is reported as not delivered. A producer that cannot
-//! go on, or reports nothing for too long, is recreated, and its records are sent again.
+//! The user's `[kafka]` table is passed to librdkafka; properties that the guarantees of the collector need are set
+//! after it. Deliveries are reported by a callback, by ticket, and never awaited one by one. With
+//! `message.timeout.ms=0` librdkafka itself retries while a broker is unreachable, so no record expires; a purged
+//! record is reported as not delivered. A producer that failed for good, or reports nothing for too long, is recreated,
+//! and its records are sent again.
 
 mod client;
 mod reports;
@@ -28,19 +29,19 @@ use self::watchdog::Watchdog;
 use crate::record::Record;
 use crate::sink::{Delivery, Sink, SinkError, Ticket};
 
-/// How long the first contact may take, the one time that the sink blocks.
+/// How long the first contact may take; only then does the sink block.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the reason for a failed contact is waited for.
+/// How long a failed contact waits for the event that holds the reason.
 const REASON_WAIT: Duration = Duration::from_millis(500);
-/// While records are on their way, what came is taken this often. Asleep: the client's own wait does not return early,
-/// and spins through its last millisecond, which was a tenth of a core.
+/// How often deliveries are taken while records are on their way. The thread sleeps in between, since the wait of
+/// librdkafka's client does not return early and spins through its last millisecond, which took a tenth of a core.
 const POLL_SLICE: Duration = Duration::from_millis(5);
-/// A producer that fails at once is recreated after this, after twice that, and so on up to the second.
+/// Pause before a producer that failed at once is recreated. The pause doubles up to `RENEW_WAIT_MAX`.
 const RENEW_WAIT: Duration = Duration::from_millis(100);
 const RENEW_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Without an acknowledgement for so long the producer is recreated; see [`KafkaSink::silence_max`].
+/// The producer is recreated after so long without an acknowledgement; see [`KafkaSink::silence_max`].
 const SILENCE_MAX: Duration = Duration::from_secs(300);
-/// Batches are not made smaller than this. A record that is larger goes alone.
+/// Smallest size of a batch. A larger record goes alone.
 const BATCH_BYTES_MIN: usize = 1024;
 
 /// The topic `PREFIX.raw` of a Kafka cluster.
@@ -49,16 +50,16 @@ pub struct KafkaSink {
     topic: String,
     brokers: String,
     reports: Arc<Reports>,
-    /// `None` only while the producer is recreated, and after that failed.
+    /// `None` only while the producer is recreated, and after a failed attempt.
     producer: Option<BaseProducer<Context>>,
-    /// The topic was seen to exist.
+    /// True once the topic was seen to exist.
     contacted: bool,
     in_flight: usize,
     batch_bytes: usize,
     watchdog: Watchdog,
     renewal: Renewal,
     rebuilds: Arc<AtomicU64>,
-    /// A producer went that may not have reported all that it held.
+    /// True when a producer was dropped that may not have reported all of its records.
     lost: bool,
 }
 
@@ -68,19 +69,19 @@ struct Renewal {
     wait: Duration,
 }
 
-/// Why no producer can be made of a configuration.
+/// Why a configuration yields no producer.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaConfigError {
-    /// There is no broker to begin with.
+    /// The configuration names no broker.
     #[error("[kafka] names no broker: set \"bootstrap.servers\" = \"HOST:9092\"")]
     NoBroker,
-    /// librdkafka refuses it; the message names the property.
+    /// librdkafka refuses the configuration; the message names the property.
     #[error("[kafka]: {0}")]
     Refused(String),
 }
 
 impl KafkaSink {
-    /// A producer to `PREFIX.raw`. Does not wait for the broker.
+    /// Returns a producer to `PREFIX.raw`. Does not wait for the broker.
     ///
     /// # Errors
     /// When librdkafka refuses the configuration.
@@ -112,15 +113,16 @@ impl KafkaSink {
         self
     }
 
-    /// The counter of recreated producers.
+    /// Returns the counter of recreated producers.
     #[must_use]
     pub fn rebuilds(&self) -> Arc<AtomicU64> {
         self.rebuilds.clone()
     }
 
-    /// Asks the cluster for the topic and how many partitions it has.
+    /// Asks the cluster for the topic and returns the number of its partitions.
     ///
-    /// All topics are asked for, since asking for one by name makes it, with defaults, where brokers are set so.
+    /// The request names no topic, since a request for one topic by name creates the topic with defaults where brokers
+    /// allow it.
     ///
     /// # Errors
     /// [`SinkError::Retry`] while no broker answers, [`SinkError::Fatal`] when the topic is missing or the login failed.
@@ -129,7 +131,7 @@ impl KafkaSink {
         let metadata = producer.client().fetch_metadata(None, timeout);
         producer.poll(Duration::ZERO);
         if metadata.is_err() {
-            // Why comes as an event, perhaps after the answer.
+            // The reason comes as an event, perhaps after the answer.
             producer.poll(REASON_WAIT);
         }
         let metadata = match metadata {
@@ -155,7 +157,8 @@ impl KafkaSink {
         }
     }
 
-    /// A new producer. What the old one held is reported as not delivered, or is [`Sink::lost`].
+    /// Recreates the producer. Records of the old producer are reported as not delivered, or [`Sink::lost`] becomes
+    /// true.
     fn renew(&mut self, reason: &str) {
         let now = Instant::now();
         if now < self.renewal.not_before {
@@ -163,7 +166,7 @@ impl KafkaSink {
         }
         self.renewal.not_before = now + self.renewal.wait;
         self.renewal.wait = (self.renewal.wait * 2).min(RENEW_WAIT_MAX);
-        // Its end is waited for: it purges its queues, and each record is reported as purged.
+        // The drop waits for the end of the producer, which purges its queues and reports each record as purged.
         self.producer = None;
         self.reports.fatal.store(false, Ordering::Release);
         self.lost = true;
@@ -184,7 +187,7 @@ impl KafkaSink {
         }
     }
 
-    /// Makes the producer anew if there is a reason to.
+    /// Recreates the producer if there is a reason.
     fn mend(&mut self, acknowledged: bool) {
         let silent = self.watchdog.look(Instant::now(), self.in_flight > 0, acknowledged);
         if self.reports.batch_too_large.swap(false, Ordering::AcqRel) {
@@ -199,7 +202,7 @@ impl KafkaSink {
         }
     }
 
-    /// Why the producer cannot go on, if so.
+    /// Returns why the producer cannot go on; `None` while it can.
     fn fatal(&self) -> Option<String> {
         if !self.reports.suspect.swap(false, Ordering::AcqRel) && !self.reports.fatal.load(Ordering::Acquire) {
             return None;
@@ -225,7 +228,7 @@ impl KafkaSink {
 
     fn take_reports(&mut self) -> Vec<Delivery> {
         let mut reported = lock(&self.reports.deliveries);
-        // As many again are to be expected.
+        // The next batch of reports will be about as long.
         let room = Vec::with_capacity(reported.len());
         let deliveries = std::mem::replace(&mut *reported, room);
         drop(reported);
@@ -265,14 +268,14 @@ impl Sink for KafkaSink {
     fn poll(&mut self, wait: Duration) -> Vec<Delivery> {
         let deadline = Instant::now() + wait;
         loop {
-            // One event holds many reports; there is one a poll.
+            // A poll takes one event, and one event holds many reports.
             if let Some(producer) = &self.producer {
                 producer.poll(Duration::ZERO);
             }
             let mut deliveries = self.take_reports();
             self.mend(deliveries.iter().any(|delivery| delivery.result.is_ok()));
             if self.lost {
-                // What the old producer reported at its end, before anything is sent to the new one.
+                // Take the last reports of the old producer before anything is sent to the new one.
                 deliveries.extend(self.take_reports());
             }
             let left = deadline.saturating_duration_since(Instant::now());

@@ -1,4 +1,4 @@
-//! What librdkafka calls back with, between two polls: deliveries and errors; and what an error means.
+//! The callbacks of librdkafka between two polls: deliveries and errors; and the meaning of an error.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,24 +15,25 @@ use wulog_schemas::raw;
 
 use crate::sink::{Delivery, SinkError, Ticket};
 
-/// An unreachable broker is mentioned at most this often, after twice that, and so on up to the second.
+/// Pause between two warnings about an unreachable broker. The pause doubles up to `WARN_EVERY_MAX`.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 const WARN_EVERY_MAX: Duration = Duration::from_secs(600);
 
-/// What was reported and not taken yet.
+/// Reports that were not taken yet.
 #[derive(Default)]
 pub(super) struct Reports {
     pub(super) deliveries: Mutex<Vec<Delivery>>,
     pub(super) trouble: Mutex<Trouble>,
-    /// The idempotent producer cannot go on; a new one can.
+    /// True when the idempotent producer cannot go on; a new producer can.
     pub(super) fatal: AtomicBool,
-    /// An error came that may be fatal. It comes with the code of its cause, so the producer must be asked.
+    /// True when an error came that may be fatal. The error has the code of its cause, so the producer must be asked
+    /// whether it is fatal.
     pub(super) suspect: AtomicBool,
-    /// A batch was larger than the topic allows, with no record in it that is.
+    /// True when a batch was larger than the topic allows, although no record in it is.
     pub(super) batch_too_large: AtomicBool,
 }
 
-/// What is wrong with the cluster, or the way there.
+/// Errors of the cluster or of the connection to it.
 #[derive(Default)]
 pub(super) struct Trouble {
     pub(super) authentication: Option<String>,
@@ -40,17 +41,17 @@ pub(super) struct Trouble {
     warned: Option<(Instant, Duration)>,
 }
 
-/// Where a producer reports to.
+/// The receiver of a producer's callbacks.
 pub(super) struct Context {
     pub(super) topic: String,
     pub(super) brokers: String,
     pub(super) batch_bytes: usize,
     pub(super) reports: Arc<Reports>,
-    /// Whose hidden values no message may show.
+    /// The settings whose secrets are masked in messages.
     pub(super) settings: KafkaSettings,
 }
 
-/// What an error means for one record.
+/// Returns the meaning of an error for one record.
 pub(super) fn decide(error: &KafkaError, topic: &str, brokers: &str) -> SinkError {
     use RDKafkaErrorCode as Code;
     match error.rdkafka_error_code() {
@@ -77,7 +78,7 @@ pub(super) fn missing(topic: &str, brokers: &str) -> String {
 
 impl ClientContext for Context {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        // What an operator must know comes as an error or a delivery; the rest is for those who look for it.
+        // Level debug, since errors and deliveries carry everything that an operator must know.
         debug!(facility, "{}", self.settings.masked(message));
     }
 
@@ -88,7 +89,7 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
             trouble.authentication = Some(reason.to_owned());
         }
-        // That all brokers are down says less than why one of them is.
+        // "All brokers are down" says less than the reason why one of them is down.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             trouble.last = Some(reason.to_owned());
         }
@@ -113,7 +114,8 @@ impl ProducerContext for Context {
                     self.reports.fatal.store(true, Ordering::Release);
                 }
                 match decide(error, &self.topic, &self.brokers) {
-                    // The broker refuses batches; a record that may have had company is not to blame.
+                    // The broker refused a batch, and a record smaller than a batch may have shared it with others, so
+                    // the record is not to blame.
                     SinkError::TooLarge(reason) if record_bytes(message) < self.batch_bytes => {
                         self.reports.batch_too_large.store(true, Ordering::Release);
                         Err(SinkError::Retry(reason))
@@ -130,7 +132,7 @@ fn record_bytes(message: &impl Message) -> usize {
     message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len) + raw::HEADER.len()
 }
 
-/// A panic while reporting leaves nothing half done that matters.
+/// Locks a mutex of reports. A panic of a reporter leaves the data usable, so poisoning is ignored.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

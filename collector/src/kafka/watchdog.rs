@@ -1,11 +1,11 @@
-//! Notices a producer that takes records and reports nothing, whatever the reason: connections that hang half open, bugs.
+//! Notices a producer that takes records and reports nothing, whatever the reason: half-open connections, bugs.
 //!
-//! A recreated producer costs little, and the records of the old one are sent again. A cluster that is away for hours
-//! looks the same from here, so the wait doubles.
+//! Recreating a producer costs little, and the records of the old one are sent again. A cluster that is unreachable for
+//! hours looks the same, so the wait doubles each time.
 
 use std::time::{Duration, Instant};
 
-/// The wait doubles up to this.
+/// Longest wait; the wait doubles up to this.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// Watches for acknowledgements.
@@ -13,7 +13,7 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 pub(super) struct Watchdog {
     first_wait: Duration,
     wait: Duration,
-    /// Since when something is awaited and nothing came.
+    /// Since when an acknowledgement is awaited and none came.
     since: Option<Instant>,
 }
 
@@ -22,7 +22,7 @@ impl Watchdog {
         Watchdog { first_wait, wait: first_wait, since: None }
     }
 
-    /// How long nothing was acknowledged, when that is too long.
+    /// Returns how long nothing was acknowledged, when that is longer than the wait.
     pub(super) fn look(&mut self, now: Instant, awaited: bool, acknowledged: bool) -> Option<Duration> {
         if acknowledged {
             self.wait = self.first_wait;
@@ -45,7 +45,7 @@ impl Watchdog {
 mod tests {
     use super::*;
 
-    /// Looks at `(second, awaited, acknowledged)` in turn; expects the seconds at which it bites.
+    /// Looks at `(second, awaited, acknowledged)` in turn; expects the seconds at which the watchdog reports silence.
     #[track_caller]
     fn check(looks: &[(u64, bool, bool)], expect: &[u64]) {
         let (start, mut watchdog) = (Instant::now(), Watchdog::new(Duration::from_secs(10)));

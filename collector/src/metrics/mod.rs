@@ -1,7 +1,7 @@
-//! The figures of the collector for Prometheus, and its health.
+//! The metrics of the collector for Prometheus, and its health.
 //!
-//! The one thread that collects notes what each pass did; whoever asks reads the notes. Labels are the inputs of the
-//! configuration, so there are as many series with ten thousand files as with one.
+//! The collecting thread notes the result of each pass; a scrape reads the notes. Labels name inputs rather than files,
+//! so ten thousand files have as many series as one.
 
 mod serve;
 
@@ -20,22 +20,23 @@ use crate::progress::{InputStatus, Pass};
 
 pub(crate) use serve::Server;
 
-/// A pass lasts for one poll interval, at most a minute by configuration. Without one for so long the thread hangs.
+/// A pass lasts for one poll interval, at most a minute by configuration. Without a pass for this long the thread
+/// hangs.
 const PASS_SILENCE_MAX: Duration = Duration::from_secs(180);
 
-/// By default, see [`MetricsConfig::unhealthy_after`].
+/// Default of [`MetricsConfig::unhealthy_after`].
 pub(crate) const UNHEALTHY_AFTER: Duration = Duration::from_secs(300);
 
 /// Metrics and health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricsConfig {
-    /// Where they are served.
+    /// The address at which metrics and health are served.
     pub listen: SocketAddr,
-    /// Records may be on their way for so long without an acknowledgement before the collector says that it is not well.
+    /// How long records may be on their way without an acknowledgement before the health check fails.
     pub unhealthy_after: Duration,
 }
 
-/// The notes, and after how much silence of Kafka something is wrong.
+/// The notes, and how long Kafka may be silent before the health check fails.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     notes: Mutex<Notes>,
@@ -52,13 +53,13 @@ struct Notes {
     last: Pass,
     inputs: Vec<InputStatus>,
     passed: Instant,
-    /// When something was acknowledged, or there was nothing to be.
+    /// The last time at which a record was acknowledged or none was on its way.
     acknowledged: Instant,
     acknowledged_ever: bool,
 }
 
 impl Metrics {
-    /// Nothing was done yet. Records may be on their way for `ack_silence_max` before something is wrong.
+    /// Returns empty notes. Records may be on their way for `ack_silence_max` before the health check fails.
     #[must_use]
     pub(crate) fn new(ack_silence_max: Duration, now: Instant) -> Metrics {
         let notes = Notes {
@@ -83,7 +84,7 @@ impl Metrics {
         notes.bytes += pass.bytes_read;
         notes.acked += pass.acked;
         notes.truncated += pass.truncated;
-        // Passes may be 10 s apart: what is on its way now was not before this one.
+        // Passes may be 10 s apart: if no record was on its way after the last pass, the wait begins now.
         if pass.acked > 0 || pass.in_flight == 0 || notes.last.in_flight == 0 {
             notes.acknowledged = now;
             notes.acknowledged_ever |= pass.acked > 0;
@@ -94,10 +95,10 @@ impl Metrics {
         }
     }
 
-    /// Whether all is well.
+    /// Returns whether the collector works.
     ///
     /// # Errors
-    /// Says what is not.
+    /// The message says what is wrong.
     pub(crate) fn health(&self, now: Instant) -> Result<(), String> {
         let notes = self.lock();
         let passed = now.saturating_duration_since(notes.passed);
@@ -112,7 +113,7 @@ impl Metrics {
         Ok(())
     }
 
-    /// All figures in the text format of OpenMetrics.
+    /// Returns all metrics in the text format of OpenMetrics.
     #[must_use]
     pub(crate) fn render(&self, now: Instant) -> String {
         let mut text = String::new();
@@ -120,7 +121,8 @@ impl Metrics {
         text
     }
 
-    /// The notes as metrics. Built for each scrape: between two scrapes a note costs an addition and no label.
+    /// Returns the notes as metrics. The registry is built for each scrape, so that a note between two scrapes costs an
+    /// addition and no lookup of a label.
     fn registry(&self, now: Instant) -> Registry {
         let notes = self.lock();
         let mut to = Registry::with_prefix("wulog_collector");
@@ -157,13 +159,13 @@ impl Metrics {
         to
     }
 
-    /// A panic while noting leaves numbers, and those are all that there is.
+    /// Locks the notes. They are plain numbers, which a panic leaves usable, so poisoning is ignored.
     fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A label's value as the text format wants it; `prometheus-client` writes values as they are.
+/// Escapes the value of a label for the text format; `prometheus-client` writes values unescaped.
 fn escaped(value: &str) -> String {
     value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -181,8 +183,15 @@ mod tests {
         let start = Instant::now();
         let metrics = Metrics::new(UNHEALTHY_AFTER, start);
         let (in_flight, bytes_in_flight) = (1, 900);
-        let pass =
-            Pass { lines_sent: 3, bytes_read: 40, acked: 2, truncated: 1, in_flight, bytes_in_flight, ..Pass::default() };
+        let pass = Pass {
+            lines_sent: 3,
+            bytes_read: 40,
+            acked: 2,
+            truncated: 1,
+            in_flight,
+            bytes_in_flight,
+            ..Pass::default()
+        };
         let input = InputStatus { name: r#"C:\a "b"*.log"#.to_owned(), files: 2, lag_bytes: 17, losses: 1 };
         metrics.note(&pass, 0, Some(vec![input]), start);
         metrics.note(&Pass { rejected: 1, ..pass }, 4, None, at(start, 1));
@@ -204,7 +213,7 @@ mod tests {
         }
     }
 
-    /// Notes passes `(second, acked, in flight)`; tells what is said of health at a second.
+    /// Notes passes `(second, acked, in flight)`; expects the health at a second.
     #[track_caller]
     fn check(passes: &[(u64, u64, usize)], second: u64, expect: Option<&str>) {
         let start = Instant::now();
@@ -227,7 +236,7 @@ mod tests {
         check(&[(0, 5, 9), (300, 0, 9)], 300, None);
         check(&[(0, 5, 9), (301, 0, 9)], 301, Some("no acknowledgement for 301 s with 9 records"));
         check(&[(0, 5, 9), (290, 1, 9), (301, 0, 9)], 301, None);
-        // Nothing is on its way, and then it is.
+        // The wait begins when records are first on their way.
         check(&[(0, 5, 0)], 170, None);
         check(&[(0, 5, 0), (1000, 0, 9)], 1010, None);
         check(&[(0, 5, 0), (1000, 0, 9), (1200, 0, 9), (1301, 0, 9)], 1301, Some("for 301 s with 9 records"));

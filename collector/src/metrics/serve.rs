@@ -19,7 +19,7 @@ use wulog_service::http::{self, Bounds};
 
 use super::Metrics;
 
-/// Scrapers need one connection each, come every 15 s or less often, and send heads of 300 bytes.
+/// Scrapers need one connection each, come every 15 s or less often, and send request heads of about 300 bytes.
 const BOUNDS: Bounds = Bounds {
     connections_max: 64,
     request_timeout: Duration::from_secs(2),
@@ -32,13 +32,13 @@ const BOUNDS: Bounds = Bounds {
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
-    /// Ends the thread when it is dropped.
+    /// Dropping the sender ends the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Listens; with port 0 the system chooses one.
+    /// Starts to listen; with port 0 the system chooses a port.
     ///
     /// # Errors
     /// When the address cannot be listened at.
@@ -51,7 +51,7 @@ impl Server {
             runtime.block_on(async {
                 tokio::select! {
                     () = http::serve(listener, router(metrics), BOUNDS) => {}
-                    // Also when the sender is dropped.
+                    // `stopped` also completes when the sender is dropped.
                     _ = stopped => {}
                 }
             });
@@ -60,7 +60,7 @@ impl Server {
         Ok(Server { address, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// Returns the address at which the server listens.
     #[must_use]
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
@@ -71,7 +71,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic in it was reported when it happened.
+            // A panic of the thread was reported when it happened.
             let _ = thread.join();
         }
     }
@@ -107,7 +107,7 @@ mod tests {
         Server::start("127.0.0.1:0".parse().unwrap(), metrics).unwrap()
     }
 
-    /// Sends these bytes and gives all that is answered until the connection is closed.
+    /// Sends these bytes and returns the answer up to the end of the connection.
     fn ask(server: &Server, request: &[u8]) -> String {
         let mut client = TcpStream::connect(server.address()).unwrap();
         client.write_all(request).unwrap();

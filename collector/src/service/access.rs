@@ -1,9 +1,9 @@
-//! Who owns the service's folder, and who may change it.
+//! The owner and the access list of the service's folder.
 //!
-//! The service reads a configuration from `C:\ProgramData`, where every user may make folders. A folder that a user made
-//! before the installation is that user's: what is in it must not tell the service what to do. So the service refuses a
-//! configuration whose file or folder belongs to anybody else than the system, and `service install` gives the folder an
-//! access list.
+//! The service reads a configuration from `C:\ProgramData`, where every user may create folders. A folder that a user
+//! created before the installation belongs to that user, who could then control the service. So the service refuses a
+//! configuration whose file or folder belongs to anybody but the system, and `service install` sets an access list on
+//! the folder.
 
 #![allow(unsafe_code)] // calls for which no crate has wrappers
 
@@ -23,32 +23,33 @@ use windows_sys::Win32::Security::{
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
-/// The account of the service. Windows makes it of the service's name; it has no password and no rights of its own.
+/// The account of the service. Windows derives it from the service's name; the account has no password and no rights of
+/// its own.
 pub(crate) const ACCOUNT: &str = r"NT SERVICE\wulog-collector";
 
 /// The id of [`ACCOUNT`]: S-1-5-80 and the SHA-1 of the service's name in capitals, as UTF-16.
 const SERVICE_SID: &str = "S-1-5-80-3606395428-3623889771-667825644-686750886-955581469";
 
-/// Owners whose files the service may take orders from: SYSTEM, Administrators, Windows' installer, and the service.
+/// Owners whose files the service trusts: SYSTEM, Administrators, Windows' installer, and the service.
 const TRUSTED: [&str; 4] =
     ["S-1-5-18", "S-1-5-32-544", "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464", SERVICE_SID];
 
-/// The access list of the service's folder, in Windows' notation: nothing is inherited, SYSTEM and Administrators may do
-/// all, the service may read.
+/// The access list of the service's folder, in Windows' notation: no inheritance, full access for SYSTEM and
+/// Administrators, read access for the service.
 fn folder_sddl() -> String {
     format!("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FRFX;;;{SERVICE_SID})")
 }
 
-/// The same for its state directory, which the service writes.
+/// The access list of the state directory: as that of the folder, with full access for the service.
 fn state_sddl() -> String {
     format!("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;{SERVICE_SID})")
 }
 
-/// Refuses a configuration that somebody else may have written: the file or its folder is a link, or belongs to neither
-/// the system nor whoever runs this.
+/// Refuses a configuration that another user may have written: the file or its folder is a link, or belongs neither to
+/// a trusted owner nor to the user of this process.
 ///
 /// # Errors
-/// In words that name the path, its owner and what to do.
+/// The message names the path, its owner and the remedy.
 pub(crate) fn check(config: &Path) -> Result<(), String> {
     let own = current_user().map_err(|error| format!("the user of this process cannot be asked for: {error}"))?;
     for path in [config.parent(), Some(config)].into_iter().flatten().filter(|path| !path.as_os_str().is_empty()) {

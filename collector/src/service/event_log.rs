@@ -1,8 +1,8 @@
-//! The Windows Event Log, as one more place where `tracing` writes: warnings, errors, and start and stop of the service.
+//! Writes `tracing` events to the Windows Event Log: warnings, errors, and start and stop of the service.
 //!
-//! Takes events, gives entries in the log `Application`. What is said there is for people who run many hosts, so
-//! ordinary work stays out of it. The texts come from a message table in the program itself (`resources/messages.mc`),
-//! which the source's key in the registry names; without it the Event Viewer would complain in front of each entry.
+//! Each event becomes an entry of the log `Application`. Readers of this log run many hosts, so ordinary work is left
+//! out. The texts come from a message table in the program itself (`resources/messages.mc`), which the registry key of
+//! the source names; without the table the Event Viewer would print a complaint before each entry.
 
 #![allow(unsafe_code)] // four calls that no crate wraps
 
@@ -28,9 +28,9 @@ pub const NAME: &str = "wulog-collector";
 /// The target of informational events that belong into the Event Log too.
 pub(super) const TARGET: &str = "wulog_collector::service";
 
-/// Where Windows looks the source up.
+/// The registry key in which Windows finds the source.
 const SOURCES: &str = r"SYSTEM\CurrentControlSet\Services\EventLog\Application";
-/// ReportEvent takes 31,839 characters.
+/// Longest text: ReportEvent takes 31,839 characters.
 const TEXT_UNITS_MAX: usize = 31_000;
 
 /// Event ids, as in `resources/messages.mc`.
@@ -42,7 +42,7 @@ const ID_ERROR: u32 = 3;
 #[derive(Debug)]
 pub struct EventLog(HANDLE);
 
-// SAFETY: the handle stands for a source of the system, not for anything of a thread's; ReportEventW may be called by all.
+// SAFETY: the handle belongs to the process and not to a thread; any thread may call ReportEventW.
 unsafe impl Send for EventLog {}
 // SAFETY: as above.
 unsafe impl Sync for EventLog {}
@@ -67,8 +67,8 @@ impl EventLog {
         };
         let text = wide(text);
         let strings = [text.as_ptr()];
-        // SAFETY: the handle is open until drop; one string that ends with a zero, and no data. The result says nothing
-        // that could be acted upon: there is no third place to complain in.
+        // SAFETY: the handle is open until drop; one string that ends with a zero, and no data. The result is ignored,
+        // since there is no other place to report an error.
         unsafe {
             ReportEventW(
                 self.0,
@@ -87,7 +87,7 @@ impl EventLog {
 
 impl Drop for EventLog {
     fn drop(&mut self) {
-        // SAFETY: opened in `open`, closed here alone.
+        // SAFETY: the handle was opened in `open` and is closed only here.
         unsafe {
             DeregisterEventSource(self.0);
         }
@@ -105,7 +105,7 @@ impl<S: Subscriber> Layer<S> for EventLog {
     }
 }
 
-/// Tells Windows where the texts of our entries are.
+/// Registers the program as the place of the texts of the entries.
 pub(super) fn register_source(program: &Path) -> windows_registry::Result<()> {
     let key = LOCAL_MACHINE.create(format!(r"{SOURCES}\{NAME}"))?;
     key.set_expand_string("EventMessageFile", program.to_string_lossy())?;
@@ -116,7 +116,7 @@ pub(super) fn unregister_source() -> windows_registry::Result<()> {
     LOCAL_MACHINE.remove_tree(format!(r"{SOURCES}\{NAME}"))
 }
 
-/// An event as a person reads it: the message, then a line for each field.
+/// An event as text: the message, then a line for each field.
 #[derive(Default)]
 struct Text {
     message: String,
@@ -137,7 +137,7 @@ impl Visit for Text {
     }
 }
 
-/// UTF-16 with a zero at its end, cut where the Event Log would refuse it.
+/// Returns the text as UTF-16 with a zero at its end, cut to [`TEXT_UNITS_MAX`].
 fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().filter(|&unit| unit != 0).take(TEXT_UNITS_MAX).chain([0]).collect()
 }

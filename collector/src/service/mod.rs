@@ -1,4 +1,4 @@
-//! The commands of the Windows service. Elsewhere they say that they are for Windows.
+//! The commands of the Windows service. On other systems they fail with a message.
 
 #[cfg(windows)]
 mod access;
@@ -19,7 +19,7 @@ use crate::run::Outcome;
 /// Runs a command of the service.
 ///
 /// # Errors
-/// When Windows refuses it, or this is no Windows.
+/// When Windows refuses the command, or the system is not Windows.
 #[cfg(windows)]
 pub(crate) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Result<Outcome> {
     windows::execute(command, stop)
@@ -30,14 +30,14 @@ pub(crate) fn execute(_: &ServiceCommand, _: &Arc<AtomicBool>) -> Result<Outcome
     anyhow::bail!("`service` is for Windows; here let systemd or another service manager start `wulog-collector run`")
 }
 
-/// The Event Log, where a service says what others say on the terminal.
+/// Returns the Event Log, to which a service writes the messages that other commands write to the terminal.
 #[cfg(windows)]
 #[must_use]
 pub fn event_log() -> Option<event_log::EventLog> {
     event_log::EventLog::open().ok()
 }
 
-/// No Event Log.
+/// Returns `None`: this system has no Event Log.
 #[cfg(not(windows))]
 #[must_use]
 pub fn event_log() -> Option<tracing_subscriber::layer::Identity> {

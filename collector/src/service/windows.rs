@@ -1,8 +1,8 @@
-//! The collector as a Windows service: its registration, its start and stop by hand, and what runs in it.
+//! The collector as a Windows service: registration, start and stop by hand, and the service itself.
 //!
-//! The service runs what `wulog-collector run` runs. A stop, and a shutdown of the machine, end it as SIGTERM does
-//! elsewhere: reading stops, what is on its way is flushed within [`DRAIN_GRACE`], positions are kept. If it ends by an
-//! error, the Event Log says why, and Windows starts it again later.
+//! The service does the same as `wulog-collector run`. A stop, and a shutdown of the machine, end it as SIGTERM does on
+//! other systems: reading stops, records on their way are flushed within [`DRAIN_GRACE`], positions are written. After
+//! an error the Event Log holds the reason, and Windows restarts the service later.
 
 #![allow(unsafe_code)] // in what `define_windows_service` writes: the entry that Windows calls
 
@@ -34,9 +34,10 @@ const DESCRIPTION: &str = "Ships the lines of WindowsUpdate.log to Kafka";
 /// How long the commands wait for the service; Windows itself gives up after 30 s.
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
-/// What Windows may expect between two steps of a start or a stop.
+/// How long Windows waits for the next step of a start or a stop.
 const WAIT_HINT: Duration = Duration::from_secs(DRAIN_GRACE.as_secs() + 5);
-/// After an error. The last holds for all that follow: what a person must mend is not mended by trying every minute.
+/// Waits before a restart after an error. The last wait holds for all later errors: trying every minute does not repair
+/// a fault that needs a person.
 const RESTART_AFTER: [Duration; 3] = [Duration::from_secs(30), Duration::from_secs(300), Duration::from_secs(900)];
 const FORGET_ERRORS_AFTER: Duration = Duration::from_secs(24 * 3600);
 
@@ -60,7 +61,7 @@ pub(super) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Resul
 }
 
 fn install(config: &Path) -> Result<()> {
-    // A service that cannot start is noticed late.
+    // Checked now, since nobody notices soon that a service cannot start.
     let settings = run::load(config)?;
     run::sink(config, &settings)?;
     let config = std::path::absolute(config).with_context(|| format!("{}: no such path", config.display()))?;
@@ -74,7 +75,8 @@ fn install(config: &Path) -> Result<()> {
         executable_path: program.clone(),
         launch_arguments: vec!["service".into(), "run".into(), "--config".into(), config.clone().into_os_string()],
         dependencies: Vec::new(),
-        // Not LocalSystem: who takes over the collector has what a user has who may read the logs.
+        // Not LocalSystem: an attacker who takes over the collector gets no more rights than a user who may read the
+        // logs.
         account_name: Some(access::ACCOUNT.into()),
         account_password: None,
     };
@@ -90,7 +92,8 @@ fn install(config: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the installer calls once its files are in place and the service is registered.
+/// Finishes an installation: the installer calls this command once its files are in place and the service is
+/// registered.
 fn installed(config: &Path) -> Result<()> {
     let state_dir = config.with_file_name("collector");
     secure(config, &state_dir)?;
@@ -100,8 +103,8 @@ fn installed(config: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a configuration that is somebody else's, and keeps all but SYSTEM, administrators and the service away from the
-/// folder that the installer makes. Another folder is an administrator's choice, with an access list of its own.
+/// Refuses a configuration of another user, and restricts the folder that the installer creates to SYSTEM,
+/// administrators and the service. Any other folder is an administrator's choice, with an access list of its own.
 fn secure(config: &Path, state_dir: &Path) -> Result<()> {
     access::check(config).map_err(anyhow::Error::msg)?;
     let Some(folder) = config.parent() else { return Ok(()) };
@@ -129,7 +132,7 @@ fn start() -> Result<()> {
         wait_for(&service, ServiceState::Stopped)?;
     }
     match service.start::<&OsStr>(&[]) {
-        // Also while it is about to run.
+        // Windows returns this error also while the service is starting.
         Err(error) if code(&error) == Some(ERROR_SERVICE_ALREADY_RUNNING) => {}
         started => started.map_err(explain)?,
     }
@@ -147,7 +150,7 @@ fn stop_service(service: &Service) -> Result<()> {
     Ok(())
 }
 
-/// Waits for a state; that it stopped where it should run is an error.
+/// Waits for a state. A service that stops while it should run is an error.
 fn wait_for(service: &Service, wished: ServiceState) -> Result<()> {
     let begun = Instant::now();
     loop {
@@ -180,7 +183,7 @@ fn code(error: &windows_service::Error) -> Option<i32> {
     }
 }
 
-/// What Windows means and what to do.
+/// Returns the error with a hint that says what to do.
 fn explain(error: windows_service::Error) -> anyhow::Error {
     let hint = match code(&error) {
         Some(ERROR_ACCESS_DENIED) => "not allowed: run this as administrator",
@@ -194,7 +197,8 @@ fn explain(error: windows_service::Error) -> anyhow::Error {
     anyhow::anyhow!("service {NAME}: {hint}")
 }
 
-/// What the service runs with, and how it tells Windows of itself. Windows calls `service_main` with nothing of it.
+/// The arguments of the service and its handle for status reports. A static, since Windows calls `service_main` without
+/// them.
 struct Task {
     config: PathBuf,
     stop: Arc<AtomicBool>,
@@ -205,7 +209,7 @@ static TASK: OnceLock<Task> = OnceLock::new();
 
 define_windows_service!(ffi_service_main, service_main);
 
-/// Becomes the service; returns when it has stopped.
+/// Turns this process into the service; returns when the service has stopped.
 fn run(config: &Path, stop: &Arc<AtomicBool>) -> Result<()> {
     let task = Task { config: config.to_owned(), stop: stop.clone(), status: OnceLock::new() };
     if TASK.set(task).is_err() {
@@ -217,7 +221,7 @@ fn run(config: &Path, stop: &Arc<AtomicBool>) -> Result<()> {
 fn service_main(_: Vec<OsString>) {
     let Some(task) = TASK.get() else { return };
     match service_control_handler::register(NAME, |control| task.control(control)) {
-        // Set once: Windows calls this once a process.
+        // The cell is empty, since Windows calls this function once for each process.
         Ok(status) => _ = task.status.set(status),
         Err(error) => return error!(target: TARGET, %error, "Windows does not take this process as a service"),
     }
@@ -229,14 +233,14 @@ fn service_main(_: Vec<OsString>) {
         }
         Err(error) => {
             error!(target: TARGET, "service stopped: {error:#}");
-            // As the exit codes of the other commands.
+            // The same exit codes as those of the other commands.
             ServiceExitCode::ServiceSpecific(if error.is::<BadConfig>() { 2 } else { 1 })
         }
     };
     task.tell(ServiceState::Stopped, exit_code);
 }
 
-/// Asks Windows to start the service again after an error. Only an administrator may.
+/// Configures Windows to restart the service after an error. Only an administrator may.
 fn restart_after_errors() -> Result<()> {
     let service = open(ServiceAccess::CHANGE_CONFIG | ServiceAccess::START)?;
     let restart = |delay| ServiceAction { action_type: ServiceActionType::Restart, delay };
@@ -247,7 +251,7 @@ fn restart_after_errors() -> Result<()> {
         actions: Some(RESTART_AFTER.map(restart).to_vec()),
     };
     service.update_failure_actions(actions).map_err(explain)?;
-    // Ours end with an exit code; Windows takes only a crash for an error by itself.
+    // The service ends with an exit code, which Windows alone does not count as a failure, unlike a crash.
     service.set_failure_actions_on_non_crash_failures(true).map_err(explain)
 }
 
@@ -277,7 +281,7 @@ impl Task {
 
     fn tell(&self, current_state: ServiceState, exit_code: ServiceExitCode) {
         let pending = matches!(current_state, ServiceState::StartPending | ServiceState::StopPending);
-        // Before a shutdown rather than at it, when only seconds are left.
+        // PRESHUTDOWN, since at the shutdown itself only seconds are left.
         let accepted = ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN;
         let status = ServiceStatus {
             service_type: ServiceType::OWN_PROCESS,

@@ -13,7 +13,7 @@ use crate::checkpoint::{Cursor, FileEntry};
 use crate::disk::each_line;
 use crate::follow::{Anchor, Found, Search};
 
-/// Positions in earlier versions that are kept, one an epoch; `Get-WindowsUpdateLog` needs two.
+/// How many positions in earlier versions are kept, one for each epoch; a log of `Get-WindowsUpdateLog` needs two.
 const PAST_MAX: usize = 8;
 
 /// Cursors of other files in the folder.
@@ -21,20 +21,20 @@ const PAST_MAX: usize = 8;
 pub(crate) struct NeighbourCursors {
     /// Positions in the same file, when it had another name.
     pub same_file: Vec<Cursor>,
-    /// Positions in files of which it may be a copy.
+    /// Positions in files of which this file may be a copy.
     pub copy_sources: Vec<Cursor>,
 }
 
-/// Whose position an anchor is.
+/// The owner of the position before which an anchor stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whose {
-    /// See [`NeighbourCursors::same_file`].
+    /// The same file under another name, see [`NeighbourCursors::same_file`].
     SameFile,
-    /// Of the version that was read last.
+    /// The version that was read last.
     Current,
-    /// Of an earlier version, an index of `entry.past`.
+    /// An earlier version, by its index in `entry.past`.
     Past(usize),
-    /// See [`NeighbourCursors::copy_sources`].
+    /// A file of which this file may be a copy, see [`NeighbourCursors::copy_sources`].
     CopySource,
 }
 
@@ -42,7 +42,7 @@ enum Whose {
 struct Candidate<'a> {
     whose: Whose,
     cursor: &'a Cursor,
-    /// The anchor is not of the acknowledged position, but of the one up to which lines were handed over.
+    /// True for the anchor before the sent position, false for the anchor before the acknowledged position.
     is_sent: bool,
     anchor: &'a Anchor,
 }
@@ -56,7 +56,8 @@ impl Candidate<'_> {
 }
 
 impl Tail {
-    /// Searches the whole file for anchors, and continues after the best one. Returns false where none stands there.
+    /// Searches the whole file for anchors, and continues after the best one. Returns false where the file has no
+    /// anchor.
     pub(super) fn find_anchor(
         &mut self,
         version: &Version,
@@ -100,7 +101,7 @@ impl Tail {
         info!(path = %self.entry.path.display(), position = self.entry.cursor.position, "file was rewritten; it goes on after the lines that are known");
     }
 
-    /// Keeps the position in a version that is left, since the version may come back.
+    /// Keeps the position in a version that is no longer read, since the version may come back.
     pub(super) fn remember(&mut self, mut left: Cursor) {
         if left.is_known() {
             left.id = self.entry.id;
@@ -128,8 +129,9 @@ fn candidates<'a>(entry: &'a FileEntry, neighbours: &'a NeighbourCursors) -> Vec
 
 /// The anchor after which the file continues.
 ///
-/// Of the anchors of this file the most trusted one counts. Of the copy sources the one furthest in the file counts; it
-/// beats an own anchor only where its cursor covers all lines after the own position.
+/// Among the anchors of this file the most trusted one wins; among the anchors of copy sources, the one furthest in the
+/// file. The anchor of a copy source beats an anchor of this file only where the cursor of the copy source covers all
+/// lines after the anchor of this file.
 fn best<'a>(found: &'a [Found], candidates: &[Candidate<'_>]) -> Option<&'a Found> {
     let is_copy = |found: &&Found| candidates[found.which].whose == Whose::CopySource;
     let own = found.iter().find(|found| !is_copy(found));
@@ -144,11 +146,13 @@ fn best<'a>(found: &'a [Found], candidates: &[Candidate<'_>]) -> Option<&'a Foun
     copied.or(own)
 }
 
-/// Returns the cursor at the first line that is not acknowledged, in a file that begins after the acknowledged position.
+/// Returns the cursor at the first line that is not acknowledged, in a file that begins after the acknowledged
+/// position.
 ///
-/// That happens where a crash and a truncation come together. The file still holds lines up to `sent_position`, up to which
-/// lines were handed over; `sent` is the logical offset there. The offsets of the lines before are counted back from
-/// there, so that downstream recognizes the lines that are sent again.
+/// A file begins after the acknowledged position where a crash and a truncation come together. The file still holds
+/// lines up to `sent_position`, up to which lines were handed over before the crash; `sent` is the logical offset of
+/// `sent_position`. The logical offsets of earlier lines are counted back from `sent`, so that the processor recognizes
+/// lines that are sent again as duplicates.
 fn walk_back(file: &File, head: &Head, sent_position: u64, cursor: &Cursor, sent: u64) -> io::Result<Cursor> {
     let unacked = sent.saturating_sub(cursor.logical);
     let (mut lines, mut bytes, mut anchor, mut position) = (VecDeque::new(), 0, Anchor::default(), head.start);

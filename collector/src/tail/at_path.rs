@@ -1,4 +1,5 @@
-//! What stands at the path now, and what follows from that. Nothing is read here.
+//! Looks at the file that stands at the path now and changes the state of the tail accordingly. This module reads no
+//! content.
 
 use std::io;
 
@@ -13,7 +14,7 @@ use crate::follow::{Change, Seen};
 /// every program can replace a file that is open.
 const HANDLE_IDLE_MS: i64 = if cfg!(windows) { 2_000 } else { 30_000 };
 
-/// What stands at a path, as of the last look.
+/// The file at a path, as of the last look.
 #[derive(Debug, Default)]
 pub(super) struct AtPath {
     file: Option<Standing>,
@@ -44,7 +45,7 @@ impl AtPath {
         self.file.is_some_and(|file| file.is_quiet)
     }
 
-    /// Notes the file that stands at the path. Returns what was seen there before.
+    /// Notes the file that stands at the path. Returns the file of the look before.
     pub(super) fn note(&mut self, seen: Seen, now_ms: i64) -> Option<Seen> {
         self.written_ns = Some(seen.modified_ns);
         let Some(file) = &mut self.file else {
@@ -58,14 +59,14 @@ impl AtPath {
         Some(before)
     }
 
-    /// Judges whether the file, which an earlier look has seen too, is quiet.
+    /// Judges whether the file is quiet. Call it only where an earlier look has seen the file too.
     fn judge_quiet(&mut self, now_ms: i64, quiet_ms: i64) {
         if let Some(file) = &mut self.file {
             file.is_quiet = now_ms - file.still_since_ms >= quiet_ms;
         }
     }
 
-    /// Notes that nothing stands at the path. Returns what was seen there before.
+    /// Notes that nothing stands at the path. Returns the file of the look before.
     fn remove(&mut self) -> Option<Seen> {
         self.file.take().map(|file| file.seen)
     }
@@ -73,7 +74,7 @@ impl AtPath {
     /// Notes that the whole folder is gone, so that the file counts as changed when the folder is back.
     fn folder_is_gone(&mut self) {
         if let Some(file) = &mut self.file {
-            // No file has this time.
+            // An impossible time, so that the next look finds a difference.
             file.seen.modified_ns = i128::MIN;
         }
     }
@@ -102,13 +103,13 @@ impl Tail {
         match &self.state {
             State::Locating(locating) => self.more |= self.can_locate(locating, seen, before),
             State::Following(_) => self.found_while_following(seen, before),
-            // Its version may have grown under the name that it has now.
+            // The version that has left the path may have grown under its new name.
             State::Leaving(_) => self.more = true,
             State::Retired => {}
         }
     }
 
-    /// Whether it is worth trying to locate the version, after a look at what stands at the path.
+    /// Whether a try to locate the next version may succeed, after a look that saw `seen` at the path.
     fn can_locate(&self, locating: &Locating, seen: Seen, before: Seen) -> bool {
         if locating.skipped == Some(seen) {
             return false;
@@ -125,7 +126,7 @@ impl Tail {
                 let has_final_line = self.at_path.is_quiet() && seen.len > reader.position();
                 self.more |= has_final_line || self.complaint.is_some();
             }
-            // Nothing is known of its content yet, not even that the encoding is still the same.
+            // No line was read yet, so nothing confirms the content: even the encoding may have changed.
             Change::Touched if reader.cursor.anchor.is_empty() && self.acks.is_empty() => self.locate_again(),
             Change::Touched => self.more = true,
             Change::Shrunk => self.locate_again(),

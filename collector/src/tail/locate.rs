@@ -1,5 +1,5 @@
-//! Finds out where the next version of a file continues: in place, after an anchor that stands elsewhere, or at its start
-//! in a new epoch.
+//! Finds out where the next version of a file continues: in place, after an anchor that stands elsewhere, or at its
+//! start in a new epoch.
 
 use std::fs::File;
 use std::io;
@@ -17,8 +17,8 @@ use crate::checkpoint::Cursor;
 use crate::disk::{first_line, read_at, see, stands};
 use crate::follow::Seen;
 
-/// A rewritten file in which no anchor stands may be half written. It is believed when it was still for one settling
-/// time, or after this many of them.
+/// A rewritten file without any anchor may be half written. The file counts as complete after one settling time without
+/// a change, or after this many settling times in any case.
 const SETTLE_MAX: u32 = 8;
 
 /// A version that is located.
@@ -32,7 +32,7 @@ pub(super) struct Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whereabouts {
     AtPath,
-    /// It has left the path. `certain`: see [`MovedFile::certain`].
+    /// The version has left the path. `certain`: see [`MovedFile::certain`].
     Moved {
         certain: bool,
     },
@@ -55,8 +55,8 @@ enum Content {
 }
 
 impl Tail {
-    /// Finds out where the next version continues. A new epoch gets its name from `new_epoch`, and must be durable before
-    /// anything is read.
+    /// Finds out where reading continues in the next version. A new epoch gets its name from `new_epoch`; the
+    /// checkpoint must hold the epoch before any line is read.
     pub(crate) fn locate(&mut self, neighbours: &NeighbourCursors, new_epoch: impl FnOnce() -> String) {
         self.more = false;
         match self.try_locate(neighbours, new_epoch) {
@@ -87,8 +87,9 @@ impl Tail {
         Ok(())
     }
 
-    /// Opens the version that is next in the order in which versions stood at the path. Returns `None` where it cannot be
-    /// found now, or where another version stands at the path than the one that the neighbours were asked about.
+    /// Opens the version that is next in the order in which versions stood at the path. Returns `None` where the
+    /// version cannot be found now, or where the version at the path has changed since the neighbours were searched for
+    /// its cursor.
     fn next_version(&mut self) -> io::Result<Option<Version>> {
         if let Some(id) = self.next().filter(|_| self.moved_is_next()) {
             let Some(MovedFile { file, certain }) = self.moved.remove(&id).or_else(|| self.reopen(id)) else {
@@ -117,7 +118,7 @@ impl Tail {
         if let Some(binary) = Binary::of(bytes, self.reading.encoding) {
             return Ok(Content::Binary(binary));
         }
-        // Nothing is added to the file any more, so that few bytes must do.
+        // A complete file gets no more bytes, so its encoding is decided from the bytes that it has.
         let is_complete = self.at_path.is_quiet() || version.has_moved();
         let mut sniffed = self.reading.encoding.sniff(bytes);
         if got > 0 && is_complete {
@@ -143,7 +144,7 @@ impl Tail {
         self.drop_if_moved(version);
     }
 
-    /// Drops a version without lines to read, where it has left the path and will not get any.
+    /// Drops a version without lines where the version has left the path: nobody writes to it any more.
     fn drop_if_moved(&mut self, version: &Version) {
         if version.has_moved() {
             self.remove_version(version.seen.id);
@@ -166,8 +167,8 @@ impl Tail {
         Ok(got == before.len() && stands(&cursor.anchor, lines, &head.framer, &before))
     }
 
-    /// True when the epoch began with this line and no line of the epoch is acknowledged. Lines may have been sent before
-    /// a crash, so the epoch is used again.
+    /// True when the epoch began with this line and no line of the epoch is acknowledged. Lines may have been sent
+    /// before a crash, so the epoch is used again.
     fn has_begun_with(&self, first: Option<u32>) -> bool {
         let cursor = &self.entry.cursor;
         !cursor.epoch.is_empty() && cursor.anchor.is_empty() && cursor.first == first
@@ -178,19 +179,20 @@ impl Tail {
         if self.entry.id == version.seen.id {
             return Ok(());
         }
-        // Whoever finds the earlier file under another name asks for its cursor.
+        // A tail that finds the earlier file under another name asks for this cursor.
         self.remember(self.entry.cursor.clone());
         if !neighbours.copy_sources.is_empty() {
-            // This is another file than before. Both may begin with the same lines, and a neighbour may have read more.
+            // The file at the path has changed. Both files may begin with the same lines, and a neighbour may have read
+            // more.
             self.find_anchor(version, head, neighbours)?;
         }
         Ok(())
     }
 
-    /// Starts a new epoch in a version without any known line. Returns false where that version is not read now.
+    /// Starts a new epoch in a version without any known line. Returns false where the version is not read now.
     fn begin(&mut self, version: &Version, head: &Head, new_epoch: impl FnOnce() -> String) -> bool {
         match version.whereabouts {
-            // It is another file than the one seen at the path, or was overwritten since.
+            // The file is another one than the file seen at the path, or was overwritten since.
             Whereabouts::Moved { certain: false } => {
                 self.drop_if_moved(version);
                 return false;
@@ -207,7 +209,7 @@ impl Tail {
         true
     }
 
-    /// True when a version without any known line is complete enough to be believed.
+    /// True when a version without any known line counts as complete, see [`SETTLE_MAX`].
     fn is_settled(&mut self, seen: &Seen) -> bool {
         let is_rewritten = !self.entry.cursor.anchor.is_empty() || !self.entry.past.is_empty();
         let State::Locating(Locating { settling, .. }) = &mut self.state else { return true };

@@ -1,8 +1,8 @@
 //! Versions of a log that were never seen under its name.
 //!
-//! Between two looks a log can be renamed, recreated and renamed again. The version in the middle then stands beside the
-//! log, under a name of the same rotation, and is younger than the version that was seen last. It is read in its turn. A
-//! version that was moved to another folder, or deleted, cannot be found.
+//! Between two looks a log can be renamed, recreated and renamed again. The version in the middle then stands beside
+//! the log, under a name of the same rotation, and is younger than the version that was seen last. This module finds
+//! the version in the middle. A version that was moved to another folder, or deleted, cannot be found.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,8 @@ pub(super) struct MissedVersion {
 }
 
 /// Returns the files beside `path` that a rotation of `path` made and that are younger than `written_ns`, oldest first.
-/// `is_known` tells the ids of versions that were seen. A file of the same clock tick may be older than the version that
-/// was seen last, and would then be read out of order, so it does not count.
+/// `is_known` is true for the id of a version that was seen. A file written exactly at `written_ns` may be older than
+/// the version that was seen last, and would be read out of order, so the file is skipped.
 pub(super) fn missed_versions(path: &Path, written_ns: i128, is_known: impl Fn(FileId) -> bool) -> Vec<MissedVersion> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
     let name = name.to_string_lossy();

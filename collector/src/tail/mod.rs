@@ -2,11 +2,11 @@
 //!
 //! The path is polled with `stat`: network shares have no file events, and events get lost under load. The content is
 //! read through a handle that stays open while the file is busy, so that a rotated file is read to its end. Each read
-//! starts with the lines of the anchor: the new bytes and the proof of their position come from one moment.
+//! starts with the lines of the anchor, so the new bytes and the proof of their position come from the same moment.
 //!
 //! The content of the path is a version ([`versions`]). A new version is opened only when all lines of the version
 //! before it are acknowledged. So a file is in one epoch at a time, and its acknowledged position and its reading
-//! position are in the same version. Versions that appear meanwhile wait for their turn.
+//! position are in the same version. Versions that appear meanwhile wait.
 //!
 //! ```text
 //!            locate                        another file took the path
@@ -49,10 +49,11 @@ use at_path::AtPath;
 use state::{Locating, State};
 use versions::MovedFile;
 
-/// How long nothing must stand at a path before its file is gone: longer than any rotation takes between its two steps.
+/// How long a path must be empty before its file counts as gone: longer than any rotation takes between renaming the
+/// old file and creating the new one.
 pub(crate) const GONE_AFTER_MS: i64 = 60_000;
 
-/// What reading takes from the configuration.
+/// The settings of reading, from the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     /// See [`crate::config::Input::encoding`].
@@ -61,14 +62,14 @@ pub(crate) struct Reading {
     pub line_bytes_max: usize,
     /// See [`crate::config::Limits::final_line_quiet_secs`].
     pub final_line_quiet_ms: i64,
-    /// How long a rewritten file without any known line must be still before it is believed.
+    /// How long a rewritten file without any known line must stay unchanged before it counts as complete.
     pub settle: Duration,
 }
 
 /// A file that is followed.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    /// What the checkpoint keeps; its cursor is the acknowledged position.
+    /// The part that the checkpoint keeps; its cursor is the acknowledged position.
     pub entry: FileEntry,
     /// The host of the file, an index of the collector.
     pub host: usize,
@@ -88,16 +89,16 @@ pub(crate) struct Tail {
     more: bool,
     /// True when the entry holds changes that must be on disk before anything is read.
     must_save: bool,
-    /// The last complaint in the log, so that each is written once.
+    /// The last warning about this file in the log, so that a repeated warning is written once.
     complaint: Option<String>,
 }
 
-/// A file is still read under the name that it had.
+/// The error that a file is still read under its earlier name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StillRead;
 
 impl Tail {
-    /// A tail of the file at a path, with what the checkpoint knows of the file.
+    /// Returns the tail of the file that `entry` of the checkpoint describes.
     #[must_use]
     pub(crate) fn new(entry: FileEntry, host: usize, source: Source, reading: Reading, fence: Fence) -> Tail {
         let mut tail = Tail {
@@ -149,8 +150,8 @@ impl Tail {
         self.state.holds_handle()
     }
 
-    /// True when nothing has stood at the path for [`GONE_AFTER_MS`], and every version that stood there was read to its
-    /// end and acknowledged.
+    /// True when nothing has stood at the path for [`GONE_AFTER_MS`], and every version that stood there was read to
+    /// its end and acknowledged.
     #[must_use]
     pub(crate) fn is_gone(&self) -> bool {
         !self.is_present()
@@ -187,7 +188,8 @@ impl Tail {
         self.entry.cursors()
     }
 
-    /// True where the name begins as the name of the other file does: a rotation of the other file may have made it.
+    /// True where the file name begins with the stem of the other file's name: a rotation of the other file may have
+    /// made this file.
     #[must_use]
     pub(crate) fn is_named_after(&self, other: &Tail) -> bool {
         let name = self.entry.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -195,10 +197,11 @@ impl Tail {
         stem.is_some_and(|stem| name.starts_with(&stem))
     }
 
-    /// The cursor of a file that stood at this path under an earlier name, where one is known.
+    /// Returns the cursor of the version `id`, which stood at this path and now has another name. `None` where this
+    /// tail has never read the version.
     ///
     /// # Errors
-    /// While the file is still read from here.
+    /// While this tail still reads the version.
     pub(crate) fn hand_over(&self, id: FileId) -> Result<Option<Cursor>, StillRead> {
         if id == (0, 0) {
             return Ok(None);
@@ -243,17 +246,18 @@ impl Tail {
         (&cursor.label, &cursor.epoch)
     }
 
-    /// The position of reading; the acknowledged position where nothing is read now.
+    /// The reading position; the acknowledged position where no version is read now.
     fn read_cursor(&self) -> &Cursor {
         self.state.reader().map_or(&self.entry.cursor, |reader| &reader.cursor)
     }
 
-    /// Notes that a line is on its way.
+    /// Notes that a line was given to the shipper.
     pub(crate) fn sent(&mut self, ticket: Ticket, gain: Gain) {
         self.acks.sent(ticket, gain);
     }
 
-    /// Notes how far lines are handed over now, and returns the cursor: it must be on disk before the lines leave.
+    /// Notes how far lines are handed over now, and returns the cursor, which the journal must hold before the lines
+    /// leave.
     pub(crate) fn hands_over(&mut self) -> &Cursor {
         let read = self.read_cursor();
         let sent = Sent { logical: read.logical, anchor: read.anchor.clone() };
@@ -277,7 +281,7 @@ impl Tail {
         }
     }
 
-    /// Logs what is wrong with the file, once, and stops until the next look.
+    /// Logs a warning about the file, once for the same wording, and pauses the tail until the next look.
     fn complain(&mut self, what: &str) {
         self.more = false;
         if self.complaint.as_deref() != Some(what) {

@@ -10,17 +10,17 @@ use super::state::{Following, Handle, Leaving, Rest, State};
 use super::versions::MovedFile;
 use crate::disk::{is_being_deleted, see, see_at};
 
-/// How much is read in one go.
+/// Bounds of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
     /// Bytes of the file.
     pub bytes: usize,
-    /// Lines, at least one: a chunk of empty lines takes hundreds of times its bytes.
+    /// Lines, at least one. Bounded too, since a chunk of empty lines takes hundreds of times its bytes in memory.
     pub lines: usize,
 }
 
 impl Tail {
-    /// Reads up to `most` and adds the lines found to `lines`. Returns how many bytes were new.
+    /// Reads up to `most`, and adds the lines found to `lines`. Returns how many bytes were new.
     pub(crate) fn read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> usize {
         match self.try_read(buffer, most, lines) {
             Ok(bytes) => {
@@ -91,7 +91,7 @@ impl Tail {
         Ok(true)
     }
 
-    /// Opens a version again that has left the path, after a failed read.
+    /// Reopens a version that has left the path, after a failed read.
     fn open_lost(&mut self) -> bool {
         let reopened = self.reopen(self.entry.id);
         match (&mut self.state, reopened) {
@@ -106,7 +106,7 @@ impl Tail {
         }
     }
 
-    /// A read found the end of the file. `is_empty`: it found no line.
+    /// Handles that a read found the end of the file; `is_empty` is true where the read found no line.
     fn found_end(&mut self, is_empty: bool) {
         self.more = false;
         if let State::Leaving(leaving) = &mut self.state {

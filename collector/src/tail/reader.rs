@@ -1,4 +1,4 @@
-//! Lines of one version from a position on. Takes bytes, returns lines; opens and closes nothing.
+//! Reads the lines of one version from a position on. The caller opens and closes the file.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) struct Line {
     pub truncated: bool,
     /// Logical offset of its start.
     pub offset: u64,
-    /// Logical offset just after it.
+    /// Logical offset just after the line and its ending.
     pub end: u64,
     /// How the acknowledged position moves when the line is in the log.
     pub gain: Gain,
@@ -58,18 +58,18 @@ pub(super) struct Reader {
 /// Bytes that were read for the first time.
 pub(super) struct Unread<'a> {
     pub(super) bytes: &'a [u8],
-    /// The file had no more.
+    /// True when the read reached the end of the file.
     pub(super) reaches_end: bool,
 }
 
-/// How far lines were taken from bytes.
+/// How many of the bytes became lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     /// All complete lines.
     All,
-    /// The bound of lines was reached after so many bytes. The rest is read again.
+    /// The bound of lines was reached after so many bytes. The bytes after them are read again.
     Part(usize),
-    /// None: the first line is not the line that the epoch began with.
+    /// No bytes: the first line is not the line that the epoch began with.
     OtherFile,
 }
 
@@ -78,13 +78,13 @@ impl Reader {
         Reader { cursor, framer, late_ending: 0 }
     }
 
-    /// Where the next line begins.
+    /// The position in the file at which the next line begins.
     pub(super) fn position(&self) -> u64 {
         self.cursor.position + self.late_ending
     }
 
     /// Reads up to `bytes_max` new bytes, and before them the lines of the anchor, which prove the position. Returns
-    /// `None` where other lines stand there.
+    /// `None` where other lines than those of the anchor stand before the position.
     pub(super) fn fill<'a>(
         &self,
         file: &File,
@@ -103,8 +103,8 @@ impl Reader {
         Ok(is_proven.then_some(Unread { bytes: new, reaches_end }))
     }
 
-    /// Takes lines from the bytes that follow the position, until `lines` has `lines_max`. `is_final`: a last line without
-    /// ending is complete.
+    /// Takes lines from the bytes that follow the position, until `lines` has `lines_max`. `is_final`: a last line
+    /// without ending is complete.
     pub(super) fn take_lines(
         &mut self,
         bytes: &[u8],
@@ -129,7 +129,8 @@ impl Reader {
         Taken::Part(at)
     }
 
-    /// Skips the ending of the line before, where that line had none when it was read. Returns how many bytes to skip.
+    /// Skips the ending of the previous line, where the previous line had no ending when it was read. Returns how many
+    /// bytes to skip.
     fn skip_late_ending(&mut self, bytes: &[u8]) -> usize {
         if !self.cursor.open_ended || self.late_ending > 0 || self.framer.held_bytes() > 0 {
             return 0;
@@ -143,7 +144,7 @@ impl Reader {
         }
     }
 
-    /// Moves past a line and returns the line; `None` where the epoch did not begin with it.
+    /// Moves past a line and returns the line; `None` where the line should be the first of the epoch and is not.
     fn line(&mut self, frame: &Frame<'_>, is_ended: bool) -> Option<Line> {
         let text = frame.text();
         let mark = LineMark::new(&text.bytes, frame.line_bytes + self.late_ending);

@@ -1,4 +1,5 @@
-//! What is done with a file now. Each state owns what has a meaning only there, and each transition is one function.
+//! The state of a tail. Each state owns the fields that have a meaning only in that state, and each transition is one
+//! function.
 
 use std::fs::File;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use crate::checkpoint::FileEntry;
 use crate::disk::reopen_moved;
 use crate::follow::{FileId, Seen};
 
-/// What is done with a file now.
+/// What the tail does with its file now.
 #[derive(Debug)]
 pub(super) enum State {
     /// The position in the next version is not known yet.
@@ -19,7 +20,7 @@ pub(super) enum State {
     Following(Following),
     /// A version that has left the path is read to its end.
     Leaving(Leaving),
-    /// The file is gone. The tail is an empty place, which the collector uses again.
+    /// The file is gone. The collector reuses the place of the tail for another file.
     Retired,
 }
 
@@ -32,15 +33,16 @@ impl Default for State {
 /// The facts that are collected while the next version is located.
 #[derive(Debug, Default)]
 pub(super) struct Locating {
-    /// The version before was read to its end, so that no line was lost where nothing of it is found.
+    /// True when the version before was read to its end. No line is lost then, even where no anchor of that version is
+    /// found.
     pub(super) drained: bool,
-    /// Set while a rewritten file may not be complete.
+    /// Set while a rewritten file may be incomplete.
     pub(super) settling: Option<Settling>,
-    /// A binary file, as it was seen; it is examined again when it changes.
+    /// The binary file that was skipped, as the last look saw it; the file is examined again when it changes.
     pub(super) skipped: Option<Seen>,
 }
 
-/// A rewritten file that may not be complete.
+/// A rewritten file that may be incomplete.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settling {
     pub(super) since: Instant,
@@ -75,12 +77,13 @@ pub(super) struct Leaving {
 /// The rest of a version that has left the path.
 #[derive(Debug)]
 pub(super) enum Rest {
-    /// Its handle. The version is left when a read finds nothing new after the last acknowledgement: its writer may have
-    /// gone on in it meanwhile.
+    /// The open file. Reading ends when a read after the last acknowledgement finds nothing new: until then the writer
+    /// may have appended to the renamed file.
     Open(File),
     /// A read failed. The next read opens the file again, under the name that the file has by then.
     Lost,
-    /// A read found the end, and the handle was closed: while it is open, nobody can create a file of this name.
+    /// A read found the end of a deleted file, and the handle was closed: on Windows nobody can create a file of this
+    /// name while the handle is open.
     Closed,
 }
 
@@ -102,7 +105,7 @@ impl State {
         }
     }
 
-    /// True when only acknowledgements are awaited of a version that has left the path.
+    /// True when a version that has left the path waits only for acknowledgements.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, State::Leaving(Leaving { rest: Rest::Closed, .. }))
     }
@@ -134,20 +137,20 @@ impl State {
 }
 
 impl Tail {
-    /// The version so far was read to its end and acknowledged: locates the next one.
+    /// Locates the next version, after the present one was read to its end and acknowledged.
     pub(super) fn locate_next(&mut self) {
         self.state = State::Locating(Locating { drained: true, ..Locating::default() });
         self.more = true;
     }
 
-    /// The position in the version so far is in doubt: locates that version again, before all others.
+    /// Locates the present version again, before all waiting versions, since its position is in doubt.
     pub(super) fn locate_again(&mut self) {
         self.put_first(self.entry.id);
         self.state = State::Locating(Locating::default());
         self.more = true;
     }
 
-    /// The lines before the reading position are not there any more.
+    /// Locates the present version again, after a read found other lines before the reading position.
     pub(super) fn misplaced(&mut self) {
         if let State::Leaving(Leaving { certain, rest: Rest::Open(file), .. }) = std::mem::take(&mut self.state) {
             self.moved.insert(self.entry.id, MovedFile { file, certain });
@@ -168,8 +171,8 @@ impl Tail {
         self.more = true;
     }
 
-    /// The followed version `id` has left the path. It is read to its end where its handle is open or it is found under
-    /// another name; otherwise it is located again.
+    /// Handles that the followed version `id` has left the path. The version is read to its end where its handle is
+    /// open or the version is found under another name; otherwise the version is located again.
     pub(super) fn leave_path(&mut self, id: FileId) {
         let State::Following(Following { reader, handle }) = std::mem::take(&mut self.state) else {
             return self.locate_again();
@@ -186,7 +189,7 @@ impl Tail {
         reopen_moved(&self.entry.path, id, &self.fence).map(|(file, certain)| MovedFile { file, certain })
     }
 
-    /// Gives up a file that is gone and returns the entry of the file.
+    /// Stops following a file that is gone and returns its entry.
     pub(crate) fn retire(&mut self) -> FileEntry {
         self.state = State::Retired;
         self.more = false;

@@ -1,6 +1,8 @@
-//! The versions of a file: what stood at its path, one after another. They are read in that order.
+//! The versions of a file: the contents that stood at its path, one after another. The tail reads versions in the order
+//! of their appearance.
 //!
-//! `entry.ahead` has the ids of those that wait, and is on disk; `moved` has the handles of those that left the path.
+//! `entry.ahead` holds the ids of waiting versions and is part of the checkpoint; `moved` holds the handles of versions
+//! that have left the path.
 
 use std::fs::File;
 
@@ -11,16 +13,17 @@ use super::{Locating, State, Tail};
 use crate::disk::see;
 use crate::follow::{FileId, Seen};
 
-/// Versions of one file that may wait for their turn, and handles that they may hold: days of rotation during an outage
-/// of the broker. A version beyond that is read only where an input names rotated files.
+/// How many versions of one file may wait, each with at most one handle: enough for days of rotation during an outage
+/// of the broker. A version beyond this bound is read only where an input names rotated files.
 const AHEAD_MAX: usize = 16;
 
 /// A version that is no longer at the path.
 #[derive(Debug)]
 pub(super) struct MovedFile {
     pub(super) file: File,
-    /// Surely the file that was seen at the path: its handle was open, or its name says so. A file system may give the id
-    /// of a deleted file to a new one.
+    /// True when this is surely the file that was seen at the path: its handle was open, or its name begins with the
+    /// stem of the path. False when only the id matches, since a file system may give the id of a deleted file to a new
+    /// file.
     pub(super) certain: bool,
 }
 
@@ -39,7 +42,7 @@ impl Tail {
         ids.chain(self.at_path.seen().map(|seen| seen.id)).filter(|&id| id != (0, 0))
     }
 
-    /// Drops a version that the tail of another file reads.
+    /// Drops the version `id`, since the tail of another file reads it.
     pub(crate) fn leave_to_others(&mut self, id: FileId) {
         self.remove_version(id);
         self.state = State::Locating(Locating { drained: true, ..Locating::default() });
@@ -66,7 +69,7 @@ impl Tail {
         self.must_save = true;
     }
 
-    /// Notes what stands at the path and lets a new version wait for its turn. Returns what was seen there before.
+    /// Notes the file at the path and adds a new version to the waiting ones. Returns the file of the look before.
     pub(super) fn note(&mut self, seen: Seen) -> Option<Seen> {
         let last_written_ns = self.at_path.written_ns();
         let before = self.at_path.note(seen, self.now_ms);
@@ -86,12 +89,12 @@ impl Tail {
 
     /// Puts versions that appeared and left since the last look before the version that stands at the path now.
     fn find_missed(&mut self, now: Seen, written_ns: i128) {
-        // The id of a version that was read to its end proves nothing, since file systems use ids again. If it is that
-        // version all the same, its position is found by its content and no line is read a second time.
+        // An id of `entry.past` does not count as known, since file systems reuse ids. If the file is the past version
+        // after all, its anchor is found and no line is read a second time.
         let is_waiting = |id| self.entry.id == id || self.entry.ahead.contains(&id) || self.moved.contains_key(&id);
         let is_known = |id| id == now.id || is_waiting(id);
         for MissedVersion { path, id } in missed_versions(&self.entry.path, written_ns, is_known) {
-            // Where the input names rotated files too, the version has a tail of its own, and would be read twice.
+            // Where the input names rotated files too, the version has a tail of its own and would be read twice.
             if self.fence.names(&path) {
                 continue;
             }
@@ -119,7 +122,7 @@ impl Tail {
         self.entry.ahead.push_back(id);
         self.must_save = true;
         while self.entry.ahead.len() > AHEAD_MAX {
-            // Not the first one, which may be partly read.
+            // Index 1, since the version at index 0 may be partly read.
             if let Some(id) = self.entry.ahead.remove(1) {
                 self.moved.remove(&id);
                 self.entry.losses += 1;

@@ -1,9 +1,9 @@
 //! Runs `Get-WindowsUpdateLog` from time to time. Windows 10 and later write traces in place of WindowsUpdate.log; the
 //! command makes a complete log of all traces each time.
 //!
-//! The log is written to another name and then renamed, so that nobody reads half of it. [`crate::follow`] recognizes
-//! the lines that the log before had, so that they are not shipped again. A process of low priority makes the log; if the
-//! process fails or hangs, the log stays as it is and a warning says why.
+//! The log is written to another name and then renamed, so that no reader sees half of it. [`crate::follow`] recognizes
+//! lines of the previous log, so that they are not shipped again. A process of low priority makes the log; if the
+//! process fails or hangs, the old log stays and a warning says why.
 
 use std::io::{self, Read};
 use std::os::windows::process::CommandExt;
@@ -19,13 +19,13 @@ use windows_sys::Win32::System::Threading::{BELOW_NORMAL_PRIORITY_CLASS, CREATE_
 use super::settings::GetWindowsUpdateLog;
 use crate::disk::replace;
 
-/// Weeks of traces take minutes on a slow disk.
+/// Longest run: weeks of traces take minutes on a slow disk.
 const TAKES_MAX: Duration = Duration::from_secs(1800);
 const POLL: Duration = Duration::from_millis(200);
 
-/// Makes the log until it is dropped.
+/// The thread that makes the log until this value is dropped.
 pub(crate) struct UpdateLog {
-    /// Dropped, it ends the thread.
+    /// Dropping the sender ends the thread.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,7 +47,7 @@ impl Drop for UpdateLog {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there was printed there.
+            // A panic of the thread was printed when it happened.
             let _ = thread.join();
         }
     }
@@ -77,7 +77,7 @@ fn keep_making(settings: &GetWindowsUpdateLog, command: fn(&Path) -> Command, st
     }
 }
 
-/// Makes the log once; `false` when it was stopped.
+/// Makes the log once; `false` when the run was stopped.
 fn make(log: &Path, command: fn(&Path) -> Command, stopped: &Receiver<()>) -> io::Result<bool> {
     let fresh = PathBuf::from(format!("{}.new", log.display()));
     std::fs::create_dir_all(log.parent().unwrap_or(log))?;
@@ -95,14 +95,14 @@ fn make(log: &Path, command: fn(&Path) -> Command, stopped: &Receiver<()>) -> io
         }
         replace(&fresh, log)?;
     } else {
-        // It has ended, or is to end; what it has written is of no use.
+        // The process has failed or must end; its output is useless.
         let _ = child.kill().and_then(|()| child.wait());
         remove(&fresh)?;
     }
     made
 }
 
-/// Waits for the process; `false` when it shall not be waited for any longer.
+/// Waits for the process; `false` when it takes too long or the run was stopped.
 fn wait(child: &mut Child, stopped: &Receiver<()>) -> io::Result<bool> {
     let begun = Instant::now();
     loop {
@@ -130,7 +130,8 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Windows PowerShell, by its full path: a service must not run whatever the search path finds first.
+/// Returns a command of Windows PowerShell by its full path: a service must not run the first program on the search
+/// path.
 fn powershell(log: &Path) -> Command {
     let windows = std::env::var_os("SystemRoot").unwrap_or_else(|| r"C:\Windows".into());
     let mut command = Command::new(PathBuf::from(windows).join(r"System32\WindowsPowerShell\v1.0\powershell.exe"));
@@ -139,7 +140,7 @@ fn powershell(log: &Path) -> Command {
 }
 
 fn script(log: &Path) -> String {
-    // In single quotes PowerShell takes all but the quote itself as it stands.
+    // Within single quotes PowerShell treats only the quote itself specially.
     let log = log.display().to_string().replace('\'', "''");
     format!(
         "$ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'; \
@@ -174,7 +175,7 @@ mod tests {
         cmd("ping -n 60 127.0.0.1".to_owned())
     }
 
-    /// Makes a log where `old` stands.
+    /// Makes a log where a file `old` stands.
     fn made(command: fn(&Path) -> Command) -> (io::Result<bool>, String, usize) {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("WindowsUpdate.log");

@@ -297,7 +297,8 @@ fn pairs(live: &Run, again: &Run) -> Vec<Pair> {
     pairs
 }
 
-/// The incidents of `run` without a partner: those that opened in time, and the number of the other ones.
+/// Returns the incidents of `run` without a partner that opened in time, and the number of other incidents without a
+/// partner.
 fn alone(run: &Run, paired: &BTreeSet<&str>, other: &Run, openings: Openings) -> (Vec<Alone>, usize) {
     let unpaired = run.incidents.values().filter(|incident| !paired.contains(incident.id.as_str()));
     let (within, without): (Vec<&Incident>, Vec<&Incident>) = unpaired.partition(|incident| incident.is_in(openings));

@@ -23,7 +23,7 @@ const NOTHING: &str = "-";
 pub(super) struct View {
     /// The result in one sentence.
     pub(super) result: String,
-    /// What was compared.
+    /// The compared runs, their range and their configurations.
     pub(super) facts: Vec<String>,
     /// Names of the two runs, as heads of columns.
     pub(super) runs: [String; 2],

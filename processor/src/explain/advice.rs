@@ -1,15 +1,15 @@
-//! What to check where an operation fails for a reason that is none of certificate trust.
+//! Steps for an operation that fails for another reason than certificate trust.
 
 use wulog_schemas::alert::Step;
 use wulog_schemas::hresult::parse_hresult;
 
 use super::failure::Failure;
 
-/// How a step names the machine whose log is explained.
+/// The name of the machine whose log is explained, in steps.
 pub(super) const THIS_HOST: &str = "this host";
 const PROXY: &str = "netsh winhttp show proxy";
 
-/// What a code, or an HTTP status, says about where the trouble lies.
+/// The kind of trouble that a code or an HTTP status indicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     /// The name of the server is not known.
@@ -20,7 +20,7 @@ enum Trouble {
     Refused,
     /// The server does not have the file.
     Missing,
-    /// The server fails by itself.
+    /// The server has an internal error.
     Server,
     /// A server or proxy between does not support ranges.
     Ranges,
@@ -60,8 +60,8 @@ fn trouble(code: Option<u32>, http: Option<u16>) -> Trouble {
     }
 }
 
-/// The steps for a failure that is none of certificate trust, the likeliest first. `is_of_organization` is true for an update
-/// that an organization publishes itself, which brings an installer of its own.
+/// Returns the steps for a failure without relation to certificate trust, the likeliest first. `is_of_organization` is
+/// true for an update that an organization publishes itself, which has its own installer.
 pub(super) fn steps(failure: &Failure, wsus: Option<&str>, is_of_organization: bool) -> Vec<Step> {
     let code = failure.code.as_deref().and_then(parse_hresult);
     let (server, port) = wsus.map_or(("SERVER", "8530"), |wsus| wsus.rsplit_once(':').unwrap_or((wsus, "80")));
@@ -80,7 +80,7 @@ pub(super) fn steps(failure: &Failure, wsus: Option<&str>, is_of_organization: b
     };
     let kind = trouble(code, failure.http);
     if wsus.is_none() && matches!(kind, Trouble::Missing | Trouble::Server) {
-        // Nothing can be done about a server of Microsoft; a proxy may answer in its place.
+        // The user cannot repair a server of Microsoft; a proxy may answer in its place.
         return vec![proxy(), url()];
     }
     match kind {
@@ -121,7 +121,7 @@ pub(super) fn steps(failure: &Failure, wsus: Option<&str>, is_of_organization: b
             here("Likewise:", "sc qc wuauserv"),
         ],
         Trouble::Disk => vec![here("How much room has the system drive?", "fsutil volume diskfree C:")],
-        // The codes of servicing are written where Windows itself installs, whoever the update is of.
+        // Codes of servicing appear where Windows itself installs, whoever published the update.
         Trouble::Installer if !is_of_servicing(code) && (failure.is_by_command || is_of_organization) => {
             own_installer()
         }
@@ -140,7 +140,8 @@ fn is_of_servicing(code: Option<u32>) -> bool {
     matches!(code, Some(0x800F_0000..=0x800F_FFFF))
 }
 
-/// Steps for an installer that is a program of its own. It does not use the servicing of Windows, so CBS.log lacks it.
+/// Returns the steps for an installer that is a separate program. Such an installer does not use the servicing of
+/// Windows, so CBS.log lacks it.
 fn own_installer() -> Vec<Step> {
     let here = |check: &str, command: &str| step(check, command, THIS_HOST);
     vec![

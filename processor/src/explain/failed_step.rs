@@ -1,9 +1,9 @@
-//! A failed step of an operation whose end the log does not show.
+//! A failed step of an operation whose end is missing in the log.
 //!
-//! A copied piece of a log, or a log of a start, often has no end of a scan, download or installation. Then a failed step is
-//! all that tells of a failure. Most steps that fail in healthy logs concern the client's own machine and are optional: no
-//! proxy token, no restore point, no old registration. So a step counts where its code comes from a server, a transfer or an
-//! installer, or where the client calls the error fatal, and no later success cancels it.
+//! A copied part of a log, or a log of a start, often has no end of a scan, download or installation. Then a failed
+//! step is the only sign of a failure. Most failed steps in healthy logs concern the client's own machine and are
+//! optional: no proxy token, no restore point, no old registration. So a step counts where its code comes from a
+//! server, a transfer or an installer, or where the client calls the error fatal, and no later success cancels it.
 
 use wulog_schemas::event::{Action, Event, EventOutcome};
 use wulog_schemas::hresult::{Family, parse_hresult};
@@ -20,12 +20,12 @@ pub(super) struct FailedStep {
 }
 
 impl FailedStep {
-    /// The failure, where no success has cancelled it.
+    /// Returns the failure, unless a success has cancelled it.
     pub(super) fn failure(&self) -> Option<&Failure> {
         self.open.as_ref().map(|(_, failure)| failure)
     }
 
-    /// Takes a line that ends no operation. `server` is the server that its thread talked to last.
+    /// Takes a line that ends no operation. `server` is the last server that the line's thread contacted.
     pub(super) fn take(&mut self, event: &Event<'_>, thread: &Thread, server: Option<&str>, at: i64, dated: bool) {
         if event.event.outcome == EventOutcome::Success {
             self.step_succeeded(event.event.action, thread);
@@ -38,7 +38,7 @@ impl FailedStep {
         let (since, count) = known.map_or((at, 0), |known| (known.since, known.count));
         let is_tls = event.wu.family == Some(Family::Tls);
         let failure = Failure {
-            // Outside of an operation, TLS is used to look for a server.
+            // Outside of an operation, the client uses TLS to find a server, which is a part of a scan.
             operation: if is_tls { "scan" } else { UNNAMED }.to_owned(),
             update: None,
             object: server.filter(|_| is_tls).map(str::to_owned),
@@ -54,7 +54,8 @@ impl FailedStep {
         self.open = Some((thread.clone(), failure));
     }
 
-    /// Takes the end of an operation that succeeded: it proves the steps that it consists of.
+    /// Takes the end of a successful operation, which proves its steps: an installation those of an installer, other
+    /// operations all others.
     pub(super) fn operation_succeeded(&mut self, operation: &str) {
         let is_installer = self.failure().is_some_and(|failure| origin(failure.code.as_deref()) == Origin::Installer);
         if is_installer == (operation == "install") {
@@ -62,7 +63,8 @@ impl FailedStep {
         }
     }
 
-    /// The client retries a step on the thread on which it failed.
+    /// Takes a successful step, which cancels a failed step on the same thread: the client retries a step on its
+    /// thread.
     fn step_succeeded(&mut self, action: Action, thread: &Thread) {
         let is_step = !matches!(action, Action::Log | Action::Report | Action::ServiceStop);
         if is_step && self.open.as_ref().is_some_and(|(failed, _)| failed == thread) {
@@ -83,7 +85,7 @@ fn counts(event: &Event<'_>, dated: bool) -> bool {
     if event.event.outcome != EventOutcome::Failure {
         return false;
     }
-    // A refused signature on the way of an operation is told by the signals, which undated lines do not give.
+    // Signals report the refused signature of an operation; lines without a date give no signals.
     if event.wu.family.is_some() && dated && event.event.action == Action::SignatureVerification {
         return false;
     }
@@ -95,14 +97,14 @@ fn counts(event: &Event<'_>, dated: bool) -> bool {
     }
 }
 
-/// Where an error comes from, by the facility of its code.
+/// The origin of an error, by the facility of its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// Healthy clients write it too.
+    /// An error that healthy clients write too.
     Harmless,
     /// The host itself: a missing file or key, a right, an interface.
     Machine,
-    /// A server, the way to it, or what it sent.
+    /// A server, the network, or the content that the server sent.
     Remote,
     /// The installer of an update.
     Installer,
@@ -110,7 +112,7 @@ enum Origin {
 
 fn origin(code: Option<&str>) -> Origin {
     match code.and_then(parse_hresult).unwrap_or_default() {
-        // WU_E_NOOP, WU_E_CALL_CANCELLED, WU_E_SERVICE_STOP, WU_E_NOT_SUPPORTED: no more than a step that was not done.
+        // WU_E_NOOP, WU_E_CALL_CANCELLED, WU_E_SERVICE_STOP, WU_E_NOT_SUPPORTED: only a step that was not done.
         0x8024_000C | 0x8024_000B | 0x8024_001E | 0x8024_0037
         // WU_E_DS_NODATA, WU_E_DS_UNKNOWNSERVICE, WU_E_DS_SERVICEEXPIRED: the service is registered later.
         | 0x8024_8007 | 0x8024_8014 | 0x8024_8015
@@ -121,7 +123,7 @@ fn origin(code: Option<&str>) -> Origin {
         // CRYPT_E_NOT_FOUND, outside of a refused signature: no ticket, no stored item.
         | 0x8009_2004 => Origin::Harmless,
         0x8024_2000..=0x8024_2FFF | 0x800F_0000..=0x800F_FFFF => Origin::Installer,
-        // WinHTTP's errors have numbers of Windows.
+        // WinHTTP's errors are Win32 codes.
         0x8007_2EE0..=0x8007_2FFF
         | 0x8024_0000..=0x8024_FFFF
         | 0x8019_0000..=0x8019_FFFF

@@ -1,7 +1,8 @@
-//! `explain`: what the log of one host tells, in plain words, on one screen.
+//! `explain`: describes the log of one host in plain words, on one screen.
 //!
-//! Reads the lines through the same machines that run live, and says what is wrong, since when, whether it is a matter of
-//! certificate trust and what to check. For the one log that an administrator has on the desk; `replay` compares hosts.
+//! Runs the lines through the same machines that run live, and says what is wrong, since when, whether certificate
+//! trust is the reason, and what to check. Made for the single log that an administrator has at hand; `replay` compares
+//! hosts.
 
 mod advice;
 mod failed_step;
@@ -24,23 +25,23 @@ use story::Story;
 
 pub use page::Sheet;
 
-/// What is wrong with a host, as far as its log tells.
+/// The verdict about a host, from its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing fails.
+    /// No operation fails.
     Healthy,
-    /// Something fails.
+    /// An operation fails.
     Failing,
-    /// The log tells nothing about Windows Update.
+    /// The log says nothing about Windows Update.
     Unreadable,
 }
 
-/// The logs of one host, explained.
+/// The explanation of one host's logs.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// What is wrong.
+    /// The verdict.
     pub verdict: Verdict,
-    /// The page for a person, with a line ending at its end.
+    /// The page for a person, ending with a line ending.
     pub text: String,
 }
 
@@ -54,7 +55,7 @@ pub fn explain(
     config: &NormalizerConfig,
     sheet: &Sheet,
 ) -> Result<Explanation, ReplayError> {
-    // A stream is read once, so only files are looked at before.
+    // A stream can be read only once, so only files are checked before.
     let (files, mut texts): (Vec<HostLog>, Vec<HostLog>) = logs.iter().cloned().partition(|log| log.path.is_file());
     let outcome = refuse_binary(files, encoding).and_then(|(files, refused)| {
         texts.extend(files);
@@ -70,7 +71,8 @@ pub fn explain(
 }
 
 fn story(logs: &[HostLog], encoding: EncodingChoice, config: &NormalizerConfig) -> Result<Story, ReplayError> {
-    // Events are read back here, so they have the format of the contract, and none is missing. Attempts come as signals.
+    // Events are parsed again here, so they need the format of the contract, and none may be missing. Attempts come as
+    // signals.
     let config = NormalizerConfig { format: Format::Ecs, events: Events::All, attempts: false, ..config.clone() };
     let mut pipeline = Pipeline::new(&config, &DetectorConfig::default(), 1);
     let mut story = Story::default();

@@ -1,4 +1,4 @@
-//! The page for a person: the verdict in a sentence, the facts, what to check.
+//! The page for a person: the verdict in a sentence, the facts, and the steps to check.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,13 +15,13 @@ use crate::detect::remedy;
 use crate::replay::ReplayError;
 use crate::report::{Page, letters};
 
-/// Failures that are described; the others are counted.
+/// Most failures that are described; further failures are only counted.
 const FAILURES_SHOWN: usize = 3;
 
-/// Steps that are shown at least, even where the page then is longer than the screen.
+/// Fewest steps that are shown, even where the page then is longer than the screen.
 const STEPS_MIN: usize = 3;
 
-/// What the page needs to know besides the story.
+/// The inputs of the page besides the story.
 #[derive(Clone, Debug)]
 pub struct Sheet {
     /// Name of the host.
@@ -30,11 +30,11 @@ pub struct Sheet {
     pub files: Vec<String>,
     /// Columns of the terminal.
     pub width: usize,
-    /// Lines of the terminal: no more steps are shown than fit.
+    /// Lines of the terminal, which bound the number of steps.
     pub lines: usize,
 }
 
-/// The page where no file is text. `advice` names the file and what to do.
+/// Returns the page where no file is text. `advice` names the file and the remedy.
 pub(super) fn of_binary(advice: &str, sheet: &Sheet) -> Explanation {
     let mut page = Page::new(sheet.width, letters);
     page.wrapped("", &format!("{}: cannot be read: this is no text.", sheet.host));
@@ -43,7 +43,7 @@ pub(super) fn of_binary(advice: &str, sheet: &Sheet) -> Explanation {
     Explanation { verdict: Verdict::Unreadable, text: page.text }
 }
 
-/// The page of a story; `refused` says of the files that are no text what to do.
+/// Returns the page of a story; `refused` holds the remedies for files that are not text.
 pub(super) fn explanation(story: &Story, refused: &[ReplayError], sheet: &Sheet) -> Explanation {
     let mut page = Page::new(sheet.width, letters);
     let failing = story.failing();
@@ -117,7 +117,7 @@ fn healthy(story: &Story) -> &'static str {
     }
 }
 
-/// What fails, in a sentence.
+/// Returns a sentence that says what fails.
 fn headline(story: &Story, failure: &Failure) -> String {
     let Some(family) = failure.family else {
         return format!("{} fails. It is no matter of certificate trust.", capitalized(&object(story, failure)));
@@ -192,7 +192,7 @@ fn capitalized(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The server that did not get the host's trust.
+/// Returns the server whose certificate the host does not trust.
 fn server_of(failure: &Failure) -> Option<&str> {
     let is_server = failure.operation == "scan" || failure.family == Some(Family::Tls) && failure.update.is_none();
     failure.object.as_deref().filter(|_| is_server)
@@ -252,7 +252,7 @@ fn offset(minutes: i32) -> String {
     format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
 }
 
-/// A time as the log writes it.
+/// Returns a time in the local time of the log.
 fn when(story: &Story, millis: i64) -> String {
     let local = millis.saturating_add(i64::from(story.offset_min.unwrap_or_default()) * 60_000);
     DateTime::from_timestamp_millis(local)
@@ -370,13 +370,13 @@ fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
         signer: remedy::signer(story.wsus.as_deref(), names.iter().map(String::as_str)),
         builds: &remedy::Builds::of([story.os.as_deref().or(story.client.as_deref())])
             .or_of_titles(names.iter().map(String::as_str)),
-        // One log does not tell how other hosts fare.
+        // One log says nothing about other hosts.
         is_accepted_elsewhere: false,
         affected: THIS_HOST,
     })
 }
 
-/// As many steps as fit on the screen.
+/// Writes as many steps as fit on the screen.
 fn checks(page: &mut Page, steps: &[Step], sheet: &Sheet) {
     page.blank();
     page.wrapped("", "CHECK");

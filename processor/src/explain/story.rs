@@ -1,7 +1,7 @@
-//! What the log of one host tells: the documents and signals that its lines give, taken together.
+//! The story of one host's log: the documents and signals of its lines, summarized.
 //!
-//! The trust failures are those of the newest host facts, which the detector reads too, so that `explain` never contradicts
-//! an alert. All other failures, and what succeeded, are read from the events.
+//! Trust failures come from the newest host facts, which the Detector reads too, so that `explain` never contradicts an
+//! alert. All other failures, and successes, come from the events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,15 @@ use super::failed_step::FailedStep;
 use super::failure::{Failure, SAME_MS, Thread};
 use crate::machine::Output;
 
-/// Different updates, failures and names that are kept; a page shows a handful of them.
+/// Most updates, failures and names that are kept, of each kind; a page shows a handful of them.
 const KEPT_MAX: usize = 10_000;
 
-/// What one host's log tells, as far as it was read.
+/// The summary of one host's log, as far as it was read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Story {
-    /// Lines of the update client, with whatever form.
+    /// Number of lines of the update client, of any form.
     pub(super) lines: u64,
-    /// Lines of other programs, by their form.
+    /// Number of lines of other programs, by their form.
     pub(super) foreign: BTreeMap<&'static str, u64>,
     /// Event times of the oldest and the newest line with a time of its own.
     pub(super) span: Option<(i64, i64)>,
@@ -36,35 +36,35 @@ pub(super) struct Story {
     /// Names of the update services that lines name, `windows_update`, `wsus` ...
     pub(super) services: BTreeSet<String>,
     pub(super) scan: Option<Scan>,
-    /// Failures that are none of certificate trust, and trust failures that make no signal, by what fails.
+    /// Failures without relation to certificate trust, and trust failures that give no signal, by operation and update.
     failures: BTreeMap<String, Failure>,
     pub(super) successes: BTreeMap<String, Success>,
     facts: Option<HostFacts>,
     attempts: BTreeMap<String, Attempt>,
     /// Title and KB by update id.
     names: BTreeMap<String, Name>,
-    /// Failure that the open scan of a thread has met.
+    /// Code of the last failure in the open scan of a thread.
     scanning: BTreeMap<Thread, Option<String>>,
-    /// Server that a thread talked to last.
+    /// Last server that a thread contacted.
     servers: BTreeMap<Thread, String>,
-    /// Operations that have started on a thread.
+    /// Number of operations that have started on a thread.
     starts: BTreeMap<Thread, u32>,
-    /// The newest attempt of a failure.
+    /// The newest attempt of each failure.
     tries: BTreeMap<String, Try>,
     /// The newest failed step that no success has cancelled; it counts where the log has no end of a scan.
     step: FailedStep,
 }
 
-/// How the last scan ended.
+/// The end of the last scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scan {
     pub(super) at: i64,
-    /// `None` where it succeeded.
+    /// `None` where the scan succeeded, or failed without a code.
     pub(super) code: Option<String>,
     pub(super) failed: bool,
 }
 
-/// What was done to an update.
+/// The successful operation on an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Done {
     Installed,
@@ -79,7 +79,7 @@ pub(super) struct Success {
     pub(super) at: i64,
 }
 
-/// The attempt that a line belongs to: its thread, and how many operations had started on this thread.
+/// The attempt of a line: its thread, and the number of operations that had started on this thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Try {
     thread: Thread,
@@ -88,7 +88,7 @@ struct Try {
 }
 
 impl Try {
-    /// True where both lines tell of one attempt: they are close in time, and no operation started between them.
+    /// True where both lines belong to the same attempt: they are close in time, and no operation started between them.
     fn is_same(&self, other: &Try) -> bool {
         let is_started_again = self.thread == other.thread && self.starts != other.starts;
         self.at.abs_diff(other.at) < SAME_MS && !is_started_again
@@ -102,7 +102,7 @@ struct Name {
 }
 
 impl Story {
-    /// Takes what one record gave.
+    /// Takes the outputs of one record.
     pub(super) fn take(&mut self, outputs: &[Output]) {
         for output in outputs {
             match output.topic {
@@ -121,12 +121,12 @@ impl Story {
         }
     }
 
-    /// Why the log cannot be read, where it cannot.
+    /// Returns why the log is unreadable; `None` for a readable log.
     pub(super) fn unreadable(&self) -> Option<&Unreadable> {
         self.facts.as_ref()?.unreadable.as_ref()
     }
 
-    /// What fails now, the newest first; failures of certificate trust before all others.
+    /// Returns the present failures, the newest first; failures of certificate trust come before all others.
     pub(super) fn failing(&self) -> Vec<Failure> {
         let mut failing: Vec<Failure> =
             self.facts.iter().flat_map(|facts| &facts.failing).map(|failing| self.trust_failure(failing)).collect();
@@ -162,7 +162,8 @@ impl Story {
         };
         let of_update =
             self.failures.values().filter(|known| kind == "update" && known.update.as_deref() == Some(object));
-        // An update can fail at its download, its installation and its removal: the newest one of that code is meant.
+        // An update can fail at its download, its installation and its removal: the newest failure with this code is
+        // meant.
         let seen = of_update
             .filter(|known| known.code.as_deref().is_none_or(|code| code == failing.code))
             .max_by_key(|known| known.last);
@@ -171,7 +172,7 @@ impl Story {
         Failure {
             operation: match attempt.map_or(by_kind, |attempt| &attempt.operation) {
                 "install" if is_removal => "uninstall",
-                // Signals of older versions.
+                // Signals of older versions have this operation.
                 "signature" => by_kind,
                 operation => operation,
             }
@@ -189,7 +190,7 @@ impl Story {
         }
     }
 
-    /// `VideoTool 3.2 (KB9990001)`, as far as any line names the update.
+    /// Returns `VideoTool 3.2 (KB9990001)`, as far as any line names the update.
     pub(super) fn name_of(&self, update: &str) -> Option<String> {
         let name = self.names.get(update)?;
         match (&name.title, &name.kb) {
@@ -224,8 +225,8 @@ impl Story {
         }
     }
 
-    /// Ends the failures that the detector takes for over: an operation succeeded, by whichever program, or a later scan does
-    /// not offer the update any more.
+    /// Ends the failures that the Detector considers ended: an operation succeeded, by any program, or a later scan no
+    /// longer offers the update.
     fn attempt_succeeded(&mut self, attempt: &Attempt) {
         let Some(update) = attempt.subject.strip_prefix("update:") else { return };
         let is_not_offered = attempt.dimensions.get("evidence").is_some_and(|evidence| evidence == "not_offered");
@@ -251,7 +252,7 @@ impl Story {
             return;
         }
         let known = self.successes.entry(update.to_owned()).or_insert(Success { done, at });
-        // A signal may tell of what a line has told before, and what is installed may be downloaded again.
+        // A signal may repeat the success of a line, and an installed update may be downloaded again.
         if at > known.at && !(known.done == Done::Installed && done == Done::Downloaded) {
             known.done = done;
         } else if at == known.at {
@@ -263,7 +264,7 @@ impl Story {
     fn learn(&mut self, update: Option<&str>, title: Option<&str>, kb: Option<&str>) {
         let Some(update) = update.filter(|_| self.names.len() < KEPT_MAX) else { return };
         let name = self.names.entry(update.to_owned()).or_default();
-        // A line that names an update by its KB alone has it as the package's name too.
+        // A line with only the KB of an update has the KB in place of the package's name.
         if let Some(title) = title.filter(|title| Some(*title) != kb) {
             name.title.get_or_insert_with(|| title.to_owned());
         }
@@ -274,7 +275,7 @@ impl Story {
 
     fn event(&mut self, event: &Event<'_>) {
         let wu = &event.wu;
-        // Documents about attempts repeat what the signals say.
+        // Documents of attempts repeat the signals.
         let Some(form) = wu.form.filter(|_| event.event.kind == EventKind::Event) else { return };
         if let Some(name) = foreign_name(form) {
             *self.foreign.entry(name).or_default() += 1;
@@ -327,7 +328,7 @@ impl Story {
         self.operations(event, &thread, at, dated);
     }
 
-    /// Follows the scans of each thread: an END without a code failed where a line before it in the scan did.
+    /// Follows the scans of each thread. A scan whose END has no code failed where an earlier line of the scan failed.
     fn scans(&mut self, event: &Event<'_>, thread: &Thread, at: i64) {
         let failed = event.event.outcome == EventOutcome::Failure;
         let code = event.error.as_ref().and_then(|error| error.code.as_deref()).map(str::to_owned);
@@ -352,7 +353,7 @@ impl Story {
         }
     }
 
-    /// Notes what failed and what succeeded, by the actions that say so for good.
+    /// Notes failed and successful operations, by the actions that end an operation.
     fn operations(&mut self, event: &Event<'_>, thread: &Thread, at: i64, dated: bool) {
         let (operation, failed) = match event.event.action {
             Action::ScanFailed => ("scan", true),
@@ -360,13 +361,14 @@ impl Story {
             Action::InstallFailed => ("install", true),
             Action::UninstallFailed => ("uninstall", true),
             Action::ScanEnd => ("scan", event.event.outcome == EventOutcome::Failure),
-            // Configuration Manager ends an operation with the update and its code.
+            // Configuration Manager writes the end of an operation with the update and its code.
             Action::DownloadEnd if is_success_of_handler(event) => ("download", false),
             Action::InstallEnd if is_success_of_handler(event) => ("install", false),
             Action::DownloadSucceeded => ("download", false),
             Action::InstallSucceeded => ("install", false),
             Action::UninstallSucceeded => ("uninstall", false),
-            // The client notes how an installation ended, with the update that its installer does not name.
+            // The client's history states the outcome of an installation with the update, which the installer does not
+            // name.
             _ if is_history(event) => ("install", event.event.outcome == EventOutcome::Failure),
             _ => {
                 let server = self.servers.get(thread).map(String::as_str);
@@ -422,7 +424,7 @@ impl Story {
         }
     }
 
-    /// Joins the failure of an installer that named no update to the failure of the update.
+    /// Merges the failure of an installer that named no update into the failure of the update.
     fn name_unnamed(&mut self, operation: &str, update: Option<&str>) {
         let unnamed = key(operation, None);
         let (Some(named), Some(failure)) = (self.failures.get(&key(operation, update)), self.failures.get(&unnamed))
@@ -454,7 +456,7 @@ impl Story {
         }
     }
 
-    /// True where a line of the log tells of the update client at all.
+    /// True where the log has readable lines of the update client.
     pub(super) fn has_told(&self) -> bool {
         self.lines > 0 && self.unreadable().is_none()
     }
@@ -467,12 +469,12 @@ fn is_success_of_handler(event: &Event<'_>) -> bool {
         && event.wu.update_id.is_some()
 }
 
-/// True for the line with which the client notes how the installation of an update ended.
+/// True for the line of the client's history that states the outcome of an update's installation.
 fn is_history(event: &Event<'_>) -> bool {
     event.wu.update_id.is_some() && event.message.starts_with("LogHistory called")
 }
 
-/// True for the end of an installer that is a program of its own: an EXE, or the Windows Installer.
+/// True for the end of an installer that is a separate program: an EXE, or the Windows Installer.
 fn is_by_command(event: &Event<'_>) -> bool {
     event
         .message
@@ -481,12 +483,12 @@ fn is_by_command(event: &Event<'_>) -> bool {
         .starts_with("Command line install completed")
 }
 
-/// What a failure is counted by, and a success ends.
+/// Returns the key of a failure: its operation and update. A success with the same key ends the failure.
 fn key(operation: &str, update: Option<&str>) -> String {
     format!("{operation} {}", update.filter(|_| operation != "scan").unwrap_or_default())
 }
 
-/// The name of another program's log.
+/// Returns the name of another program's log.
 fn foreign_name(form: Form) -> Option<&'static str> {
     match form {
         Form::Legacy | Form::Etw | Form::ReportingEvents | Form::WuaHandler | Form::Message | Form::Text => None,
@@ -502,7 +504,7 @@ fn foreign_name(form: Form) -> Option<&'static str> {
     }
 }
 
-/// `+01:00` in minutes.
+/// Returns `+01:00` in minutes.
 fn minutes(offset: &str) -> Option<i32> {
     let (hours, minutes) = offset.get(1..)?.split_once(':')?;
     let total = hours.parse::<i32>().ok()? * 60 + minutes.parse::<i32>().ok()?;

@@ -1,6 +1,6 @@
-//! What Windows an administrator calls a build.
+//! The product name of a Windows build.
 
-/// Products by build number. A build is of a client and of a server system, unless Microsoft made only one.
+/// Products by build number. A build exists as a client and as a server system, unless Microsoft made only one of them.
 const PRODUCTS: [(u32, &str); 32] = [
     (2195, "Windows 2000"),
     (2600, "Windows XP"),
@@ -36,7 +36,7 @@ const PRODUCTS: [(u32, &str); 32] = [
     (26200, "Windows 11 25H2"),
 ];
 
-/// The product of an OS version such as `10.0.19045.2728`.
+/// Returns the product of an OS version such as `10.0.19045.2728`.
 pub(super) fn product(os_version: &str) -> Option<&'static str> {
     let build: u32 = os_version.split('.').nth(2)?.parse().ok()?;
     let at = PRODUCTS.binary_search_by_key(&build, |(known, _)| *known).ok()?;

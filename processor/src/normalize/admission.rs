@@ -1,8 +1,8 @@
 //! Admission control: decides which hosts may give signals to the Detector.
 //!
-//! Hosts of the inventory are admitted, and of the new hosts no more in a quarter hour than the operator allows. Host ids
-//! cost nothing to forge, and an alert is about hosts. A host that is not admitted is remembered and gives events like any
-//! other host; only its signals are dropped until it is admitted.
+//! Hosts of the inventory are admitted; of new hosts, no more in a quarter of an hour than the operator allows. Host
+//! ids cost nothing to forge, and an alert is about hosts. A host that is not admitted is remembered and gives events
+//! like any other host; only its signals are dropped until it is admitted.
 
 use serde::{Deserialize, Serialize};
 

@@ -27,8 +27,8 @@ pub(super) fn name(attempt: &mut Attempt, names: &UpdateNames) {
     }
 }
 
-/// The document of an attempt: the contents of its signal and the facts of its host, as one event. A rule of a SIEM over
-/// these documents counts operations, where lines of a healthy installation have codes of failures too.
+/// Returns the document of an attempt: its signal and the facts of its host as one event. A SIEM rule over these
+/// documents counts operations, whereas single lines of a healthy installation have codes of failures too.
 pub(super) fn document<'a>(
     attempt: &'a Attempt,
     proof: &'a Proof,

@@ -9,10 +9,10 @@ use wulog_schemas::host::hex_digest;
 /// Most certificates of a host that are remembered; an inventory of 256 KiB has fewer.
 const REMEMBERED_MAX: usize = 4_096;
 
-/// Files that the update client did not trust, of one inventory; a collector sends eight.
+/// Most untrusted files of one inventory; a collector sends eight.
 pub(super) const FILES_MAX: usize = 16;
 
-/// Stores whose certificates get a document each from the first inventory on: these stores decide about updates.
+/// Stores whose certificates get a document each at the first inventory, since these stores decide about updates.
 const LISTED_AT_FIRST: [&str; 3] = ["TrustedPublisher", "Disallowed", "WSUS"];
 
 /// SHA-1 of a certificate.
@@ -28,14 +28,13 @@ pub(super) struct CertificateList {
     accept_trusted_publisher_certs: Option<bool>,
     /// The TLS certificate of the WSUS server, and whether the host trusts it.
     site: Option<(Thumbprint, bool)>,
-    /// The files that the update client did not trust, by a digest of the path, the signer and whether there is a time
-    /// stamp.
+    /// Digests of the files that the update client did not trust, over path, signer and presence of a time stamp.
     pub(super) failed_files: Vec<String>,
     /// Log time of the last signal with this list.
     pub(super) sent: i64,
     /// See [`Inventory::hash`].
     pub(super) hash: String,
-    /// The latest time that the Detector knows at which the stores held this list.
+    /// The latest time at which the stores held this list, as sent to the Detector.
     pub(super) seen: i64,
 }
 
@@ -49,7 +48,7 @@ pub(super) struct Difference {
 }
 
 impl CertificateList {
-    /// The list of an inventory that was read at this log time.
+    /// Returns the list of an inventory that was read at this log time.
     pub(super) fn of(inventory: &Inventory, log_time: i64) -> CertificateList {
         let mut list = CertificateList {
             accept_trusted_publisher_certs: inventory
@@ -92,8 +91,8 @@ impl CertificateList {
             )
     }
 
-    /// The certificates that were added and removed since the list before. A store that either inventory did not read
-    /// completely has no differences.
+    /// Returns the certificates that were added and removed since the previous list. A store that either inventory did
+    /// not read completely has no differences.
     pub(super) fn differences(&self, before: Option<&CertificateList>) -> Vec<Difference> {
         let Some(before) = before else {
             let is_listed = |store: u8| LISTED_AT_FIRST.contains(&STORES[usize::from(store)]);
@@ -129,7 +128,7 @@ fn thumbprint(hex: &str) -> Option<Thumbprint> {
     Thumbprint::try_from(HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?).ok()
 }
 
-/// The digest by which a file is recognized in a later inventory: 16 hex digits.
+/// Returns the digest by which a file is recognized in a later inventory: 16 hex digits.
 pub(super) fn digest(file: &FailedFile) -> String {
     let signer = file.signer.as_ref().map_or("", |signer| signer.sha1.as_str());
     hex_digest(&[&file.path, signer, if file.has_timestamp { "time stamp" } else { "" }])[..16].to_owned()

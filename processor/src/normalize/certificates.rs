@@ -1,9 +1,9 @@
 //! An inventory of certificates -> documents of its changes, and the signal for the Detector.
 //!
-//! The thumbprints of each host are remembered by store, so that an inventory without changes gives no document. The signal
-//! is sent again once a week, so that a Detector that is rebuilt from the signals of a month has it. In between, a short
-//! signal says once a day that the stores were seen unchanged: a certificate is known to be missing on a host only as of
-//! the time at which its stores were last read.
+//! The thumbprints of each host are remembered by store, so that an unchanged inventory gives no document. The signal
+//! is sent again once a week, so that a Detector that is rebuilt from a month of signals has it. In between, a short
+//! signal once a day reports that the stores were seen unchanged, since a certificate is known to be missing on a host
+//! only up to the time at which the stores were last read.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,10 +22,10 @@ use super::certificate_list::{CertificateList, Difference, FILES_MAX, digest};
 use super::host::{FactToSend, FactsToSend, Host, Scope};
 use super::time::{format_utc, sub_second};
 
-/// Documents about single certificates that one inventory gives; the document of the inventory counts all of them.
+/// Most documents about single certificates of one inventory; the document of the inventory counts all certificates.
 const DOCUMENTS_MAX: usize = 100;
 
-/// The signal is sent again after so long: a little less than the week after which collectors repeat an inventory.
+/// The signal is sent again after this time: a little less than the week after which collectors repeat an inventory.
 const SEND_AGAIN_MS: i64 = 6 * 24 * 3600 * 1000;
 
 /// The subject of one document.

@@ -9,7 +9,7 @@ use super::patterns::Match;
 use super::trust_failure::{family, is_history};
 use crate::parse::{By, Entry, Operation as SectionOperation, Phase, Section, Trust, Verdict, Words};
 
-/// A success that a line states.
+/// A success in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Success {
     pub(super) operation: Operation,
@@ -17,7 +17,7 @@ pub(super) struct Success {
     pub(super) is_whole: bool,
 }
 
-/// The success of a line's update, or of the file under check; `action` is what the line is about.
+/// Returns the success of a line's update, or of the file under check; `action` is the action of the line.
 pub(super) fn success(entry: &Entry<'_>, action: Action) -> Option<Success> {
     let whole = |operation| Some(Success { operation, is_whole: true });
     let step = |operation| Some(Success { operation, is_whole: false });
@@ -38,7 +38,7 @@ pub(super) fn success(entry: &Entry<'_>, action: Action) -> Option<Success> {
     }
     match action {
         Action::DownloadSucceeded if entry.facts.words.any(Words::DOWNLOAD_SUCCEEDED) => whole(Operation::Download),
-        // The file is there; the check of its signature comes next.
+        // The check of the file's signature follows, so the download is only a step.
         Action::DownloadSucceeded => step(Operation::Download),
         Action::InstallSucceeded if entry.outcome == EventOutcome::Success => whole(Operation::Install),
         _ if entry.facts.update.is_none() => None,
@@ -66,7 +66,8 @@ fn is_history_of_success(body: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|digit| digit == b'0')
 }
 
-/// How a scan ended, where the line ends a scan. `scan_code` is the code of the last failure in the scan on this thread.
+/// Returns how a scan ended, where the line ends a scan. `scan_code` is the code of the last failure in the scan on
+/// this thread.
 pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Outcome> {
     match &entry.report {
         Some(report) => match report.event_id {
@@ -93,8 +94,9 @@ fn ends_search(entry: &Entry<'_>) -> bool {
     entry.facts.section == Some(Section { operation: SectionOperation::Scan, phase: Phase::End, by: By::Worker })
 }
 
-/// The operation that a failure belongs to: that of the report, else the one that is open on the thread, else the one that
-/// the line is about. A TLS failure outside of any operation counts as part of a scan, which looks for a server.
+/// Returns the operation of a failure: the operation of the report, else the open operation of the thread, else the
+/// operation that the line is about. A TLS failure outside of any operation counts as part of a scan, since a scan
+/// contacts a server.
 pub(super) fn operation(entry: &Entry<'_>, action: Action, open: Option<OpenOperation>, family: Family) -> Operation {
     match entry.report.as_ref().map(|report| report.event_id) {
         Some(161..=170) => return Operation::Download,
@@ -110,7 +112,7 @@ pub(super) fn operation(entry: &Entry<'_>, action: Action, open: Option<OpenOper
         (Action::DownloadFailed, _) | (_, Some("DnldMgr" | "DownloadManager" | "DWNLDMGR")) => Operation::Download,
         (Action::InstallFailed, _) | (_, Some("Handler" | "HANDLER")) => Operation::Install,
         _ if family == Family::Tls => Operation::Scan,
-        // The agent synchronizes metadata in a scan; a file's signature is checked by Misc.
+        // The component Misc checks the signatures of files; the agent synchronizes metadata in a scan.
         (_, Some("Misc" | "MISC")) => Operation::Verification,
         _ if family == Family::Metadata => Operation::Scan,
         _ if is_history(entry.body) => Operation::Install,
@@ -118,7 +120,7 @@ pub(super) fn operation(entry: &Entry<'_>, action: Action, open: Option<OpenOper
     }
 }
 
-/// The meaning of a line, as its event states it.
+/// The meaning of a line, as in its event.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meaning {
     pub(super) action: Action,
@@ -130,7 +132,8 @@ pub(super) struct Meaning {
     pub(super) family: Option<Family>,
 }
 
-/// The meaning of a line; `open` is the operation of its thread, `matched` are the patterns that match the line.
+/// Returns the meaning of a line; `open` is the operation of its thread, `matched` are the patterns that match the
+/// line.
 pub(super) fn meaning(
     entry: &Entry<'_>,
     open: Option<OpenOperation>,
@@ -157,7 +160,7 @@ fn action(entry: &Entry<'_>, open: Option<OpenOperation>, continues: bool) -> Ac
         Action::OperationFailed if open == Some(OpenOperation::Scan) && entry.facts.words.any(Words::EXIT_CODE) => {
             Action::ScanFailed
         }
-        // The handler ends installations and uninstallations with the same words.
+        // The handler ends installations and uninstallations with the same words, so the open operation decides.
         action if open == Some(OpenOperation::Uninstall) => match action {
             Action::InstallStart => Action::UninstallStart,
             Action::InstallSucceeded => Action::UninstallSucceeded,
@@ -168,7 +171,7 @@ fn action(entry: &Entry<'_>, open: Option<OpenOperation>, continues: bool) -> Ac
     }
 }
 
-/// True for a line that tells of an uninstallation, by itself or by the operation of its thread.
+/// True for a line about an uninstallation, by its own words or by the operation of its thread.
 pub(super) fn is_of_uninstallation(entry: &Entry<'_>, action: Action, open: Option<OpenOperation>) -> bool {
     match &entry.report {
         Some(report) => matches!(report.event_id, 221..=225),
@@ -176,7 +179,7 @@ pub(super) fn is_of_uninstallation(entry: &Entry<'_>, action: Action, open: Opti
     }
 }
 
-/// The operation that an action is a part of, as far as its name says.
+/// Returns the operation that the name of an action implies.
 pub(super) fn operation_of(action: Action) -> Option<OpenOperation> {
     match action {
         Action::ScanStart | Action::ScanProgress | Action::ScanEnd | Action::ScanFailed => Some(OpenOperation::Scan),
@@ -193,8 +196,8 @@ pub(super) fn operation_of(action: Action) -> Option<OpenOperation> {
     }
 }
 
-/// True for a failure of the update that the operation on its thread is about. Outside of an operation only a line that is
-/// itself about an update counts: the thread may have gone on to something else.
+/// True for a failure of the update of the thread's operation. Outside of an operation only a line about an update
+/// counts, since the thread may already work on another task.
 pub(super) fn is_of_update(meaning: &Meaning, open: Option<OpenOperation>) -> bool {
     use Action::{DownloadFailed, InstallFailed, SignatureVerification, UninstallFailed};
     if meaning.outcome != EventOutcome::Failure {

@@ -9,13 +9,13 @@ use crate::log_time::{self, Said, Step, Verdict};
 use crate::machine::{InRecord, Output};
 use crate::parse::{LocalTime, parse};
 
-/// How far a timestamp may be from log time without confirmation: far less than the day after which a failure is late, and
-/// more than a night's pause of a small fleet.
+/// How far a timestamp may differ from log time without confirmation: far less than the day after which a failure is
+/// late, and more than a night's pause of a small fleet.
 const STEP: Step = Step::both(6 * 3600 * 1000);
 
 impl Normalizer {
-    /// Moves log time as far as the record's timestamp is believed. The moment of the record itself is log time, or what
-    /// its own line confirms of a timestamp that is set aside.
+    /// Advances log time as far as the record's timestamp is believed. Returns the moment of the record: log time, or
+    /// for a rejected timestamp the time that the record's own line confirms.
     pub(super) fn advance(&mut self, record: &InRecord<'_>) -> (Moment, Verdict) {
         if self.state.clock.follow(record.timestamp_ms, STEP) {
             return (self.moment(record, self.state.clock.now_ms()), Verdict::Believed);
@@ -33,7 +33,7 @@ impl Normalizer {
         (self.moment(record, log_time::time_of(said, &self.state.clock)), verdict)
     }
 
-    /// The local time that the record's line states by itself, where it is a line.
+    /// Returns the local time that the record's line states; `None` for records without a line.
     fn stated(&mut self, record: &InRecord<'_>) -> Option<i64> {
         let header = header(&mut self.headers, record).ok().filter(|header| header.kind == Kind::Line)?;
         key(record).ok().filter(|_| header.end > header.offset)?;
@@ -42,7 +42,7 @@ impl Normalizer {
         Some(time.millis())
     }
 
-    /// The document that tells of a jump of the clock, when it begins and when log time goes back.
+    /// Returns the document about a jump of the clock, at its beginning and when log time goes back.
     pub(super) fn clock_error(&self, record: &InRecord<'_>, verdict: Verdict) -> Option<Output> {
         let now = time::format_utc(self.state.clock.now_ms(), time::sub_second(self.state.clock.now_ms()));
         let reason = match verdict {

@@ -23,13 +23,13 @@ use crate::bounds;
 use crate::machine::Output;
 use crate::parse::Entry;
 
-/// Offsets that time zones have had: Metlakatla's -15:13 to Guam's +14:21, rounded up.
+/// Offsets from UTC that time zones have had: from Metlakatla's -15:13 to Guam's +14:21, rounded up; in minutes.
 const OFFSETS_MIN: RangeInclusive<i32> = -16 * 60..=16 * 60;
 
-/// Most notices that wait for the shell; a further file of another program gives no notice.
+/// Most notices that wait for the shell; beyond this number a file of another program gives no notice.
 pub(super) const NOTICES_MAX: usize = 1_000;
 
-/// The scope of a record, and the places that its lines write to.
+/// The scope of a record, and the outputs and caches that its lines write to.
 pub(super) struct Targets<'a> {
     pub(super) scope: Scope<'a>,
     pub(super) facts: &'a mut FactsToSend,

@@ -217,7 +217,7 @@ fn device(json: &mut Json, entry: &Entry<'_>) {
 }
 
 fn related(json: &mut Json, line: &Line<'_>, host: &[u8], server: Option<&str>) {
-    // The port is no part of a host's name.
+    // A host's name excludes the port.
     let server = server.map(|server| server.rsplit_once(':').map_or(server, |(domain, _)| domain));
     let hash = line.path.and_then(named_by_hash).or_else(|| line.entry.facts.url.and_then(named_by_hash));
     if host.is_empty() && server.is_none() && hash.is_none() {
@@ -235,7 +235,8 @@ fn related(json: &mut Json, line: &Line<'_>, host: &[u8], server: Option<&str>) 
     json.raw("}");
 }
 
-/// The SHA-1 that a file is named by: `...\25cd5f57efc246cf2e8f6d2ec4cbf2d7b4e48f45`, `.../1319061_93efa2cc....cab`.
+/// Returns the SHA-1 in the name of a file: `...\25cd5f57efc246cf2e8f6d2ec4cbf2d7b4e48f45`,
+/// `.../1319061_93efa2cc....cab`.
 fn named_by_hash(path: &str) -> Option<&str> {
     const SHA1_DIGITS: usize = 40;
     let path = &path[..memchr::memchr2(b'?', b'#', path.as_bytes()).unwrap_or(path.len())];
@@ -245,7 +246,7 @@ fn named_by_hash(path: &str) -> Option<&str> {
     (digits.len() == SHA1_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }
 
-/// Writes `wu.hresults`: all codes of the line. In a line that failed, a code without the failure bit is no HRESULT.
+/// Writes `wu.hresults`: all codes of the line. In a failed line, a code without the failure bit is not an HRESULT.
 fn codes(json: &mut Json, codes: &Codes, outcome: EventOutcome) {
     let mut has_any = false;
     for code in codes.all().filter(|code| hresult::is_failure(*code) || outcome != EventOutcome::Failure) {
@@ -258,7 +259,7 @@ fn codes(json: &mut Json, codes: &Codes, outcome: EventOutcome) {
     }
 }
 
-/// Writes the members of `wu` for what the line names: update, caller, service, servers, report.
+/// Writes the members of `wu` for the objects that the line names: update, caller, service, servers, report.
 fn what(json: &mut Json, line: &Line<'_>, kb: Option<&str>) {
     let entry = line.entry;
     let facts = &entry.facts;

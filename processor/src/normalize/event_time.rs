@@ -1,6 +1,6 @@
 //! The event time and the flags of a line.
 //!
-//! They depend on the line, on what its file told before, on the record's header and on log time.
+//! Both depend on the line, on earlier lines of its file, on the record's header and on log time.
 
 use wulog_schemas::event::{Flag, TimeSource};
 use wulog_schemas::raw::RawHeaderRef;
@@ -17,8 +17,8 @@ const AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
 /// How far an event time may lie behind log time before the event is flagged as late.
 const LATE_MS: i64 = 24 * 3600 * 1000;
 
-/// The event time of a line: the time that the line states, unless that time is impossible. A line without a time gets
-/// that of the dated line before it, else the time at which the collector read it, else log time.
+/// Returns the event time of a line: the time that the line states, unless that time is impossible. A line without a
+/// time gets the time of the dated line before it, else the time at which the collector read it, else log time.
 pub(super) fn event_time(
     stated: Option<EventTime>,
     entry: &Entry<'_>,

@@ -1,4 +1,4 @@
-//! What is remembered of one log file of a host.
+//! The state of one log file of a host.
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{EventId, FileId, Form};
@@ -17,7 +17,7 @@ use crate::parse::{CMTRACE_BEGIN, Entry};
 struct Head {
     id: EventId,
     epoch: FileId,
-    /// Where the next line must begin to continue it.
+    /// Offset at which the next line must begin to continue the head.
     end: u64,
 }
 
@@ -30,13 +30,13 @@ pub(super) struct File {
     pub(super) threads: Threads,
     pub(super) folds: Folds,
     head: Option<Head>,
-    /// Which kind of log it is.
+    /// The kind of the log.
     pub(super) kind: LogKind,
-    /// A record that goes on in the next line.
+    /// A record that continues in the next line.
     pub(super) wrapped: Option<Wrapped>,
-    /// Newest event time of its lines.
+    /// Newest event time of the lines.
     pub(super) newest: i64,
-    /// Lines up to this event time were read before, in an earlier epoch.
+    /// Lines up to this event time were read in an earlier epoch.
     reread_until: Option<i64>,
 }
 
@@ -57,8 +57,8 @@ impl Default for File {
 }
 
 impl File {
-    /// The epoch of that name; `id` names a new one. A new epoch of a known file begins where a checkpoint was lost, or
-    /// the file was replaced.
+    /// Returns the epoch of that name; `id` creates the id of a new epoch. A known file begins a new epoch where a
+    /// checkpoint was lost or the file was replaced.
     pub(super) fn epoch(&mut self, name: &str, id: impl FnOnce() -> FileId, limits: &Limits) -> &mut Epoch {
         let at = match self.epochs.iter().rposition(|known| known.name == name) {
             Some(at) => at,
@@ -76,12 +76,12 @@ impl File {
         &mut self.epochs[at]
     }
 
-    /// The offset in the latest epoch up to which it is read.
+    /// Returns the offset up to which the latest epoch is read.
     pub(super) fn read_bytes(&self) -> u64 {
         self.epochs.last().map_or(0, Epoch::end)
     }
 
-    /// True for a line that an earlier epoch had brought: it is not newer than what came before.
+    /// True for a line that an earlier epoch had: its time is not newer than that epoch's newest line.
     pub(super) fn is_reread(&mut self, stated: Option<i64>) -> bool {
         let Some(until) = self.reread_until else { return false };
         if stated.is_some_and(|millis| millis > until) {
@@ -91,7 +91,7 @@ impl File {
         true
     }
 
-    /// The id of the line that a line continues, where it does.
+    /// Returns the id of the line that this line continues, if any.
     pub(super) fn continues(
         &mut self,
         entry: &Entry<'_>,
@@ -101,12 +101,12 @@ impl File {
         end: u64,
     ) -> Option<EventId> {
         match entry.form {
-            // A dated line begins something of its own, whatever form it has.
+            // A dated line begins a record of its own, whatever form it has.
             Form::Text if entry.time.is_some() => {
                 self.head = None;
                 None
             }
-            // A record of Configuration Manager that is cut off has no form, but continues nothing.
+            // A cut record of Configuration Manager has no form, but does not continue another line.
             Form::Text if !entry.message.trim_start().starts_with(CMTRACE_BEGIN) => {
                 let head = self.head.as_mut().filter(|head| head.epoch == epoch && head.end == offset)?;
                 head.end = end;

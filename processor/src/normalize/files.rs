@@ -9,65 +9,66 @@ use super::file::File;
 
 /// Files with their paths, sorted by path.
 ///
-/// A list and no tree: nearly every host has one or two files. Each line looks its file up and looks at all files for what
-/// is due, which took 500 of 17,400 instructions in a tree, and a tree has room for eleven files as soon as it has one.
+/// A list rather than a tree: nearly every host has one or two files. Each line looks up its file and visits all files
+/// for due work, which took 500 of 17,400 instructions in a tree, and a tree reserves room for eleven files.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(from = "BTreeMap<String, File>")]
 pub(super) struct Files(Vec<(String, File)>);
 
 impl Files {
-    /// Where the file of that path stands, as long as none is added or removed; else where it belongs.
+    /// Returns the index of the file of that path, valid until a file is added or removed; `Err` has the index at which
+    /// the file belongs.
     pub(super) fn place(&self, path: &str) -> Result<usize, usize> {
         self.0.binary_search_by(|(known, _)| known.as_str().cmp(path))
     }
 
-    /// The file of that path.
+    /// Returns the file of that path.
     pub(super) fn get_mut(&mut self, path: &str) -> Option<&mut File> {
         let place = self.place(path).ok()?;
         Some(&mut self[place])
     }
 
-    /// Adds a file of a path that is not known yet; gives its place.
+    /// Adds a file of an unknown path and returns its index.
     pub(super) fn add(&mut self, path: &str) -> usize {
         let place = self.place(path).unwrap_or_else(|place| place);
-        // No room for more: most hosts never have another file.
+        // Exact room, since most hosts never have another file.
         self.0.reserve_exact(1);
         self.0.insert(place, (path.to_owned(), File::default()));
         place
     }
 
-    /// Takes the file of that path out.
+    /// Removes and returns the file of that path.
     pub(super) fn remove(&mut self, path: &str) -> Option<File> {
         let place = self.place(path).ok()?;
         Some(self.0.remove(place).1)
     }
 
-    /// Frees the memory of files that were taken out.
+    /// Frees the memory of removed files.
     pub(super) fn give_back_room(&mut self) {
         self.0.shrink_to_fit();
     }
 
-    /// How many there are.
+    /// Returns the number of files.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Paths and files, in the order of paths.
+    /// Returns paths and files, in the order of paths.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &File)> {
         self.0.iter().map(|(path, file)| (path.as_str(), file))
     }
 
-    /// The same, to change the files.
+    /// Returns paths and mutable files, in the order of paths.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut File)> {
         self.0.iter_mut().map(|(path, file)| (path.as_str(), file))
     }
 
-    /// The files, in the order of their paths.
+    /// Returns the files, in the order of their paths.
     pub(super) fn values(&self) -> impl Iterator<Item = &File> {
         self.0.iter().map(|(_, file)| file)
     }
 
-    /// The same, to change them.
+    /// Returns the mutable files, in the order of their paths.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut File> {
         self.0.iter_mut().map(|(_, file)| file)
     }
@@ -94,7 +95,7 @@ impl From<BTreeMap<String, File>> for Files {
     }
 }
 
-/// As a map, so that the list is a matter of this file alone.
+/// Serializes as a map, so that the representation in memory does not show in snapshots.
 impl Serialize for Files {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(files.len(), 3);
     }
 
-    /// A snapshot of the time when files were a tree is still one.
+    /// A snapshot written when files were a tree stays readable.
     #[test]
     fn files_are_written_and_read_as_a_map() {
         let map: BTreeMap<String, File> = ["b", "a"].map(|path| (path.to_owned(), File::default())).into();

@@ -3,9 +3,9 @@
 use strum::VariantArray;
 use wulog_schemas::event::Flag;
 
-/// A set of flags, by their bits. Documents have flags in the order of the bits, which is that of the variants.
+/// A set of flags as bits. Documents list flags in the order of the bits, which is the order of the variants.
 ///
-/// Bits and no list, since most lines of a file that is read for the first time are late.
+/// Bits rather than a list, since most lines of a file that is read for the first time have the flag `late`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags(u16);
 
@@ -24,7 +24,7 @@ impl Flags {
         self.0 >> flag as u16 & 1 == 1
     }
 
-    /// Names of the flags that are set.
+    /// Returns the names of the set flags.
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
         let mut rest = self.0;
         std::iter::from_fn(move || {

@@ -1,15 +1,16 @@
-//! Folds the 3-4 lines of one failed operation into one failure, and holds back what proves nothing by itself.
+//! Folds the 3-4 lines of one failed operation into one failure, and holds back failures and steps that a later line
+//! may disprove.
 //!
-//! A failure waits here in two cases. *Provisional*: the outcome is open, so it waits for a success
-//! ([`NormalizerConfig::provisional_wait_secs`]). *Definite, but only its file is known*: REPORT EVENT, which names the
-//! update, is seconds away ([`NormalizerConfig::update_wait_secs`]). A scan that failed waits for nothing: its subject is
-//! the server, and the codes that came before on its thread count with it.
+//! A failure waits here in two cases. *Provisional*: the outcome is open, so the failure waits for a success
+//! ([`NormalizerConfig::provisional_wait_secs`]). *Definite, but only its file is known*: the failure waits for REPORT
+//! EVENT, which names the update some seconds later ([`NormalizerConfig::update_wait_secs`]). A failed scan does not
+//! wait: its subject is the server, and earlier failures of the scan on its thread count together with it.
 //!
-//! A step that succeeded waits too: a job that was transferred and a file that was verified are an update that works only
-//! if no refusal follows, so the end of the operation decides.
+//! A successful step waits too: a transferred job and a verified file prove that an update works only if no refusal
+//! follows, so the end of the operation decides.
 //!
-//! Time is the file's own local clock, which runs evenly while the host's offset is still unknown, or log time where the
-//! file falls silent.
+//! A wait ends by the file's own local clock, which runs evenly while the host's offset is still unknown, or by log
+//! time where the file falls silent.
 //!
 //! [`NormalizerConfig::provisional_wait_secs`]: super::config::NormalizerConfig::provisional_wait_secs
 //! [`NormalizerConfig::update_wait_secs`]: super::config::NormalizerConfig::update_wait_secs
@@ -21,13 +22,13 @@ use wulog_schemas::hresult::Family;
 
 use super::operation::{Operation, Proof};
 
-/// Lines of one operation stand at most so far apart.
+/// Longest time between two lines of one operation.
 const FOLD_MS: i64 = 60_000;
 
-/// Ids of lines that one attempt names; an operation that fails has 3-10 lines, and the first tell most.
+/// Most line ids of one attempt. A failed operation has 3-10 lines, and the first lines say most.
 const LINES_MAX: usize = 32;
 
-/// A failure as far as its lines have told.
+/// A failure, as known from the lines that were read so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) pid: Option<u32>,
@@ -38,21 +39,22 @@ pub(super) struct Failure {
     pub(super) path: Option<String>,
     /// Update id, lower case.
     pub(super) update: Option<String>,
-    /// Server that was talked to.
+    /// Server that the client contacted.
     pub(super) server: Option<String>,
     pub(super) code: u32,
     pub(super) family: Family,
     /// True once a line said that the client gave up.
     pub(super) definite: bool,
-    /// True where no later line can tell more: REPORT EVENT.
+    /// True for a failure that REPORT EVENT has stated: no later line adds a fact.
     pub(super) reported: bool,
-    /// True for a line that sums up what another thread did: REPORT EVENT, and the history of an update.
+    /// True for a line that summarizes the work of another thread: REPORT EVENT, and the history of an update.
     pub(super) sums_up: bool,
     pub(super) operation: Operation,
     pub(super) dimensions: BTreeMap<String, String>,
     /// Event time of the first line, milliseconds since 1970 UTC.
     pub(super) event_time: i64,
-    /// Its lines. The raw record is the one that decides: the first definite line, else the first.
+    /// The lines of the failure. The raw record is that of the decisive line: the first definite line, else the first
+    /// line.
     pub(super) proof: Proof,
     /// Local time of the first line.
     pub(super) clock: i64,
@@ -63,12 +65,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// True where nothing more is to be learned.
+    /// True where no later line can add a fact, so the failure counts now.
     fn is_complete(&self) -> bool {
         self.definite && (self.reported || self.update.is_some() || self.operation == Operation::Scan)
     }
 
-    /// True where `end` is the end of the scan that `self` is a part of.
+    /// True where `self` is a failure of the scan that `end` ends.
     fn is_of_scan(&self, end: &Failure) -> bool {
         self.operation == Operation::Scan && self.pid == end.pid && self.tid == end.tid
     }
@@ -96,7 +98,7 @@ impl Failure {
             self.due_log = line.due_log;
         }
         if line.reported {
-            // Its time has an offset of its own.
+            // A report has its own offset from UTC, so its event time is the better one.
             self.reported = true;
             self.event_time = line.event_time;
         }
@@ -110,20 +112,20 @@ impl Failure {
     }
 }
 
-/// What a success says of its thread.
+/// The thread and the subject of a success.
 #[derive(Debug)]
 pub(super) struct Done<'a> {
     pub(super) pid: Option<u32>,
     pub(super) tid: Option<u32>,
     /// Number of the work item on the thread.
     pub(super) item: u32,
-    /// The file that was checked, or that was checked last where the success is that of an update.
+    /// The checked file; for the success of an update, the file that was checked last.
     pub(super) path: Option<&'a str>,
     /// Update id, lower case.
     pub(super) update: Option<&'a str>,
 }
 
-/// A step of an operation that went well, and that a refusal may still follow.
+/// A successful step of an operation; a refusal may still follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Step {
     pub(super) pid: Option<u32>,
@@ -143,7 +145,7 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// True where a refusal of this update or file, or on this thread, shows that the step proved nothing.
+    /// True where a refusal of this update or file, or on this thread, disproves the step.
     fn is_refused(&self, update: Option<&str>, path: Option<&str>, thread: (Option<u32>, Option<u32>)) -> bool {
         match (self.update.as_deref(), update) {
             (Some(own), Some(refused)) => own == refused,
@@ -152,7 +154,7 @@ impl Step {
     }
 }
 
-/// The failures of one file that wait, and the steps that went well.
+/// The waiting failures and successful steps of one file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Folds {
     open: Vec<Failure>,
@@ -160,8 +162,8 @@ pub(super) struct Folds {
 }
 
 impl Folds {
-    /// Takes a line's failure. Gives what counts now: the failure, with what the fold knew, and where it ends a scan what
-    /// else failed in that scan.
+    /// Adds the failure of a line. Returns the failures that count now: a complete failure merged from its lines, and
+    /// with the end of a scan also the other failures of that scan.
     pub(super) fn add(&mut self, line: Failure, open_max: usize) -> Vec<Failure> {
         let failure = match self.open.iter().position(|open| open.takes(&line)) {
             Some(at) => {
@@ -180,11 +182,11 @@ impl Folds {
             return complete;
         }
         self.open.push(failure);
-        // Beyond the bound the oldest counts as it stands.
+        // Beyond the bound the oldest failure counts as it is.
         if self.open.len() > open_max.max(1) { vec![self.open.remove(0)] } else { Vec::new() }
     }
 
-    /// Takes a step that went well; gives the oldest back, as one that counts, where there are too many.
+    /// Adds a successful step. Returns the oldest step, which then counts, where there are too many.
     pub(super) fn add_step(&mut self, step: Step, steps_max: usize) -> Option<Step> {
         let same = |known: &&mut Step| {
             known.update == step.update
@@ -199,18 +201,20 @@ impl Folds {
         if self.steps.len() > steps_max.max(1) { Some(self.steps.remove(0)) } else { None }
     }
 
-    /// Drops the steps that a refusal shows to have proved nothing.
+    /// Drops the steps that a refusal disproves.
     pub(super) fn refused(&mut self, update: Option<&str>, path: Option<&str>, thread: (Option<u32>, Option<u32>)) {
         self.steps.retain(|step| !step.is_refused(update, path, thread));
     }
 
-    /// Drops the failures that the success of an update disproves, and the steps that it makes superfluous.
+    /// Drops the provisional failures that the success of an update disproves, and the update's steps, which the
+    /// success replaces.
     pub(super) fn update_succeeded(&mut self, update: &str) {
         self.open.retain(|failure| failure.definite || failure.update.as_deref() != Some(update));
         self.steps.retain(|step| step.update.as_deref() != Some(update));
     }
 
-    /// Drops what a success in the same work item of a thread disproves: all that is not about another file or update.
+    /// Drops the provisional failures that a success disproves: failures in the same work item of the same thread that
+    /// are not about another file or update.
     pub(super) fn item_succeeded(&mut self, done: &Done<'_>) {
         self.open.retain(|failure| {
             let other_path = matches!((failure.path.as_deref(), done.path), (Some(a), Some(b)) if a != b);
@@ -220,7 +224,8 @@ impl Folds {
         });
     }
 
-    /// Drops what a successful scan disproves: that its server could not be reached.
+    /// Drops the provisional failures that a successful scan disproves: failures of scans, and failures without update
+    /// and file, which concern the server.
     pub(super) fn scan_succeeded(&mut self) {
         self.open.retain(|failure| {
             let is_of_update = failure.update.is_some() || failure.path.is_some();
@@ -233,17 +238,17 @@ impl Folds {
         !self.open.is_empty() || !self.steps.is_empty()
     }
 
-    /// Takes out the failures that count at these times.
+    /// Removes and returns the failures whose wait is over at these times.
     pub(super) fn due(&mut self, clock: i64, log_time: i64) -> Vec<Failure> {
         self.open.extract_if(.., |failure| failure.due_clock <= clock || failure.due_log <= log_time).collect()
     }
 
-    /// Takes out the steps that no refusal followed in time.
+    /// Removes and returns the steps that no refusal followed in time.
     pub(super) fn due_steps(&mut self, clock: i64, log_time: i64) -> Vec<Step> {
         self.steps.extract_if(.., |step| step.due_clock <= clock || step.due_log <= log_time).collect()
     }
 
-    /// Log time at which the next one counts.
+    /// Log time at which the next waiting failure or step counts.
     pub(super) fn next_due_log(&self) -> Option<i64> {
         let failures = self.open.iter().map(|failure| failure.due_log);
         failures.chain(self.steps.iter().map(|step| step.due_log)).min()
@@ -251,7 +256,7 @@ impl Folds {
 }
 
 impl Proof {
-    /// Takes in the lines of another proof of the same attempt, which come after.
+    /// Adds the lines of a later proof of the same attempt.
     fn add(&mut self, later: Proof) {
         for line in later.lines {
             if self.lines.len() < LINES_MAX && !self.lines.contains(&line) {

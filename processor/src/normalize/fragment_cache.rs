@@ -1,7 +1,7 @@
 //! Cached JSON fragments of documents: host, labels, file, epoch, and when the line was read.
 //!
-//! Lines come in runs of one file, and all documents of a run have these fragments in common, so each fragment is written
-//! once a run.
+//! Lines come in runs of one file, and all documents of a run share these fragments, so each fragment is written once
+//! for each run.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::json::Json;
 use super::line::Line;
 use super::time::sub_second;
 
-/// The fragments of the document that was written last, and the values that they were made of.
+/// The fragments of the last document, and the values from which they were written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FragmentCache {
     /// Generation of the fragments, counted from 1.
@@ -54,7 +54,7 @@ pub(super) struct Fragments {
 pub(super) struct ActionPrefixes(Vec<Box<[u8]>>);
 
 impl ActionPrefixes {
-    /// The JSON from the closing quote of the message up to and including `event.outcome`.
+    /// Returns the JSON from the closing quote of the message up to and including `event.outcome`.
     pub(super) fn of(&mut self, action: Action, outcome: EventOutcome) -> &[u8] {
         const OUTCOMES: usize = 3;
         let at = action as usize * OUTCOMES + outcome as usize;
@@ -73,7 +73,8 @@ impl ActionPrefixes {
 }
 
 impl FragmentCache {
-    /// The fragments for a line. Invalid ones are written at the end of `json` and cut off from there.
+    /// Returns the fragments for a line. Invalid fragments are written at the end of `json` and moved from there into
+    /// the cache.
     pub(super) fn fragments(&mut self, line: &Line<'_>, json: &mut Json) -> &Fragments {
         let header = line.header;
         let is_valid = line.generation.is_some_and(|generation| generation.is(self.generation))
@@ -87,8 +88,8 @@ impl FragmentCache {
         &self.fragments
     }
 
-    /// Writes the fragments that lines have in common which were read in one pass, and those of lines whose records have the
-    /// same timestamp.
+    /// Writes the fragments that lines share which were read in one pass, and the fragments that lines share whose
+    /// records have the same timestamp.
     fn write_times(&mut self, line: &Line<'_>, json: &mut Json) {
         let start = json.end();
         let read = (line.header.source, line.header.read);

@@ -1,4 +1,4 @@
-//! The hosts of a partition, and when something of theirs is due.
+//! The hosts of a partition, and the log times at which they have due work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,40 +10,42 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::config::NormalizerConfig;
 use super::host::{Host, Moment, Worth};
 
-/// No partition has less than this.
+/// Least memory of a partition.
 const BYTES_MIN: u64 = 4 * 1024 * 1024;
 
-/// A host that takes this part of a partition's memory by itself is heavy.
+/// A host that takes more than 1/256 of a partition's memory is heavy.
 const HEAVY_SHARE: u64 = 256;
 
-/// Memory that the hosts of one partition may take: an equal part of the budget.
+/// Returns the memory that the hosts of one partition may take: an equal part of the budget.
 pub(super) fn bytes_max(config: &NormalizerConfig, partitions: i32) -> u64 {
     let share = u64::from(partitions.max(1).unsigned_abs());
     (config.limits.memory_mib_max as u64 * 1024 * 1024 / share).max(BYTES_MIN)
 }
 
-/// Hosts by id. A hash map, since a tree compares a dozen ids for each line; its order is never seen: what is written or
-/// chosen is sorted first. Each process hashes by a seed of its own, so nobody can choose ids that collide.
+/// Hosts by id. A hash map, since a tree compares a dozen ids for each line. No output depends on the order of the map:
+/// hosts that are written or chosen are sorted first. Each process has its own hash seed, so nobody can choose ids that
+/// collide.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
     by_id: HashMap<Arc<str>, Host>,
-    /// Hosts by the log time at which something of theirs is due.
+    /// Hosts by the log time of their next due work.
     due: BTreeSet<(i64, Arc<str>)>,
-    /// Hosts that were forgotten while a record of theirs was held; their lines are still to be written.
+    /// Forgotten hosts with a held record, whose lines are still to be written.
     forgotten: Vec<Host>,
-    /// Memory that the hosts take, as far as it was weighed.
+    /// Memory that the hosts take, as of their last weighings.
     bytes: u64,
-    /// Hosts that were forgotten for want of room.
+    /// Hosts that were forgotten for lack of room.
     forgotten_count: u64,
 }
 
 impl Hosts {
-    /// Takes out a host that was forgotten while a record of it was held.
+    /// Removes and returns a forgotten host with a held record.
     pub(super) fn next_forgotten(&mut self) -> Option<Host> {
         self.forgotten.pop()
     }
 
-    /// The host of that id, made where it is new, and the index to keep with [`DueTimes::keep`].
+    /// Returns the host of that id, created where it is new, and the index that the caller updates with
+    /// [`DueTimes::keep`].
     pub(super) fn host(
         &mut self,
         id: &str,
@@ -69,38 +71,38 @@ impl Hosts {
         (host, DueTimes { due: &mut self.due, bytes: &mut self.bytes })
     }
 
-    /// The host of that id, where it is known.
+    /// Returns the host of that id, where it is known.
     pub(super) fn known(&self, id: &str) -> Option<&Host> {
         self.by_id.get(id)
     }
 
-    /// How many hosts are known.
+    /// Returns the number of known hosts.
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// Memory that the hosts take, as far as it was weighed.
+    /// Memory that the hosts take, as of their last weighings.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Hosts that were forgotten for want of room.
+    /// Hosts that were forgotten for lack of room.
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten_count
     }
 
-    /// Log time was wrong and has gone back: nothing may be known from later.
+    /// Handles that log time was wrong and has gone back: no time may lie after `log_time`.
     pub(super) fn go_back(&mut self, log_time: i64) {
         self.due.clear();
         for host in self.by_id.values_mut() {
             host.go_back(log_time);
-            // What waits is looked at once more, and then due when it should be.
+            // Every host becomes due now, so that its due times are computed again.
             host.due = Some(log_time);
             self.due.insert((log_time, Arc::clone(&host.id)));
         }
     }
 
-    /// Takes out the next host of which something is due.
+    /// Returns the next host with due work.
     pub(super) fn next_due(&mut self, log_time: i64) -> Option<(&mut Host, DueTimes<'_>)> {
         self.due.first().filter(|(due, _)| *due <= log_time)?;
         let (_, id) = self.due.pop_first()?;
@@ -109,15 +111,15 @@ impl Hosts {
         Some((host, DueTimes { due: &mut self.due, bytes: &mut self.bytes }))
     }
 
-    /// What is to be said of files that had nothing of Windows Update, in the order of hosts and files.
+    /// Returns the notices about files without a line of Windows Update, in the order of hosts and files.
     pub(super) fn strange_files(&mut self) -> Vec<String> {
         let mut hosts: Vec<_> = self.by_id.iter_mut().collect();
         hosts.sort_unstable_by_key(|(id, _)| *id);
         hosts.into_iter().flat_map(|(_, host)| host.strange_files()).collect()
     }
 
-    /// Makes room: hosts that take very much lose their oldest files, then hosts are forgotten, a sixteenth at once, so that
-    /// a full memory costs little for each record.
+    /// Makes room: heavy hosts lose their oldest files, then hosts are forgotten, a sixteenth at a time, so that a full
+    /// memory costs little for each record.
     fn make_room(&mut self, bytes_max: u64, spared: &str) {
         let heavy = bytes_max / HEAVY_SHARE;
         for host in self.by_id.values_mut().filter(|host| u64::from(host.bytes()) > heavy) {
@@ -131,7 +133,7 @@ impl Hosts {
         }
     }
 
-    /// Forgets at least so many hosts and so many bytes, those first whose loss matters least.
+    /// Forgets at least so many hosts and so many bytes, hosts of the lowest rank first.
     fn forget(&mut self, hosts: usize, bytes: u64, spared: &str) {
         let mut least: Vec<(Worth, Arc<str>)> = self
             .by_id
@@ -158,19 +160,20 @@ impl Hosts {
     }
 }
 
-/// The index of due times, and the sum of what hosts weigh.
+/// The index of due times, and the sum of the hosts' weights.
 pub(super) struct DueTimes<'a> {
     due: &'a mut BTreeSet<(i64, Arc<str>)>,
     bytes: &'a mut u64,
 }
 
 impl DueTimes<'_> {
-    /// Keeps the index in step with a host.
+    /// Updates the index with the due time and the weight of a host.
     pub(super) fn keep(self, host: &mut Host, at: Moment, config: &NormalizerConfig) {
         if let Some((before, after)) = host.weigh_where_due() {
             *self.bytes = self.bytes.saturating_sub(before.into()).saturating_add(after.into());
         }
-        // What was due at once has been settled, so a due time lies ahead and the next_due() of now ends.
+        // Work that was due has been settled, so the next due time lies after log time and the loop over `next_due`
+        // ends.
         let next = host.next_due(config).map(|next| next.max(at.log_time.saturating_add(1)));
         if host.due == next {
             return;
@@ -185,7 +188,7 @@ impl DueTimes<'_> {
     }
 }
 
-/// What of the hosts is not theirs.
+/// The part of a snapshot that belongs to no single host.
 #[derive(Serialize, Deserialize)]
 struct Kept<H> {
     by_id: H,

@@ -31,7 +31,7 @@ pub(super) fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHead
     let text = text(record.value);
     let mut entry = Entry::default();
     entry.read(&text);
-    // Nearly every line has a form, or continues one that has.
+    // Nearly every line has a form, or continues a line that has one.
     let original = if is_formless(&entry) { restored(&text) } else { None };
     if let Some(restored) = original.as_deref().map(parse)
         && restored.form.is_record()
@@ -55,7 +55,7 @@ pub(super) fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHead
     }
     let held = || HeldLine::new(record, position, epoch_id);
     if let Some(begun) = Wrapped::begun(&entry, &text, held, header.end, at.log_time) {
-        // Another file of the name may have taken its place while the record before was written.
+        // Looked up again, since the index may have changed while the previous record was written.
         let place = host.file(&header.file, limits);
         host.files[place].wrapped = Some(begun);
         return;

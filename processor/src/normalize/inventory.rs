@@ -1,4 +1,4 @@
-//! The hosts there are, as a file of the operator's says; read again when the file changes.
+//! The operator's list of existing hosts, from a file that is read again when it changes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use wulog_schemas::host::canonical_name;
 
-/// How often the file is looked at.
+/// How often the file is checked for a change.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Largest file: a million names of 60 bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// A file of host names, by its path, and what stood in it last. Copies share what was read.
+/// A file of host names: its path, and the names that were last read. Clones share the names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Option<PathBuf>", into = "Option<PathBuf>")]
 pub struct Inventory {
@@ -24,7 +24,7 @@ pub struct Inventory {
     names: Arc<RwLock<Arc<Names>>>,
 }
 
-/// What stands in the file.
+/// The names in the file.
 #[derive(Debug, Default)]
 struct Names {
     /// Whole names, lower case.
@@ -58,10 +58,10 @@ impl Inventory {
         self.path.is_some()
     }
 
-    /// The same with a relative path taken as below `folder`, and read.
+    /// Returns the inventory with its path resolved relative to `folder`, and reads the file.
     ///
     /// # Errors
-    /// In words, naming the file. A file without a name is an error too: it would leave out every host.
+    /// The message names the file. A file without a name is an error too, since it would leave out every host.
     pub fn read_in(mut self, folder: &Path) -> Result<Inventory, String> {
         self.path = self.path.map(|path| folder.join(path));
         self.read()?;
@@ -95,8 +95,8 @@ impl Inventory {
         names.have(&canonical_name(host))
     }
 
-    /// Reads the file again whenever it changes, in a thread of its own, until `stop`. A file that cannot be read leaves the
-    /// names as they were; `tell` gets the reason, and `None` once the file is read again.
+    /// Reads the file again whenever it changes, in a thread of its own, until `stop`. While the file cannot be read,
+    /// the old names stay; `tell` gets the reason, and `None` once the file is read again.
     pub fn watch(&self, stop: &CancellationToken, tell: impl Fn(Option<String>) + Send + 'static) {
         let Some(path) = self.path.clone() else { return };
         let (inventory, stop) = (self.clone(), stop.clone());
@@ -124,7 +124,7 @@ impl Inventory {
     }
 }
 
-/// By which a changed file is told.
+/// Returns the time and size by which a change of the file is detected.
 fn state_of(path: &Path) -> Option<(SystemTime, u64)> {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))

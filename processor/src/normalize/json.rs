@@ -1,7 +1,7 @@
 //! Writes JSON straight into one buffer.
 //!
-//! Nearly all of an event's fields are there in every line, so their names are written as constants between the values.
-//! serde_json writes the same bytes, but looks at each name and each byte of it again for every line.
+//! Nearly all fields of an event occur in every line, so their names are written as constants between the values.
+//! serde_json writes the same bytes, but examines each name and each byte of it again for every line.
 
 use std::io;
 use std::ops::Range;
@@ -13,8 +13,8 @@ use wulog_schemas::event::{EventId, hex_digits};
 
 use super::time::Utc;
 
-/// Documents stand one after the other in memory of this size, which is used again once all of them are dropped: no line
-/// allocates. It holds some fifty documents, and one that is kept keeps no more than that.
+/// Size of a block of memory that holds consecutive documents, some fifty of them. A block is reused once all of its
+/// documents are dropped, so no line allocates. A document that is kept keeps at most one block.
 const SHARED_BYTES: usize = 64 * 1024;
 
 /// Bytes of a text that are copied in one step.
@@ -23,19 +23,19 @@ const STEP_BYTES: usize = 16;
 /// The JSON document that is being written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Json {
-    /// The document so far. A vector adds a piece with one check of its room; writing into a slice needs three, which is
-    /// 700 of 16,300 instructions a line.
+    /// The document so far. Appending to a vector checks its room once, writing into a slice three times, which is 700
+    /// of 16,300 instructions a line.
     text: Vec<u8>,
     shared: BytesMut,
 }
 
 impl Json {
-    /// Begins a document, also where the one before was left unfinished by a panic.
+    /// Begins a document, also after a panic left the previous document unfinished.
     pub(super) fn begin(&mut self) {
         self.text.clear();
     }
 
-    /// The document that was written.
+    /// Returns the finished document.
     pub(super) fn finish(&mut self) -> Bytes {
         if self.shared.capacity() < self.text.len() {
             self.shared.reserve(SHARED_BYTES.max(self.text.len()));
@@ -44,25 +44,25 @@ impl Json {
         self.shared.split().freeze()
     }
 
-    /// How much is written, for [`Json::again`].
+    /// Returns the length of the text so far, for [`Json::again`].
     pub(super) fn end(&self) -> usize {
         self.text.len()
     }
 
-    /// Writes once more what stands in `range`.
+    /// Repeats the text in `range`.
     pub(super) fn again(&mut self, range: Range<usize>) -> &mut Json {
         self.text.extend_from_within(range);
         self
     }
 
-    /// Takes out what was written from `start` on.
+    /// Removes and returns the text from `start` on.
     pub(super) fn cut_off(&mut self, start: usize) -> Box<[u8]> {
         let text = self.text[start..].into();
         self.text.truncate(start);
         text
     }
 
-    /// Takes the comma out that stands at `start`, where anything does.
+    /// Removes the comma at `start`, where any text stands there.
     pub(super) fn without_first_comma(&mut self, start: usize) -> &mut Json {
         if start < self.text.len() {
             self.text.remove(start);
@@ -70,29 +70,29 @@ impl Json {
         self
     }
 
-    /// Bytes that are JSON already, as they stand.
+    /// Writes bytes that are JSON already.
     #[inline]
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Json {
         self.text.extend_from_slice(bytes);
         self
     }
 
-    /// Names and punctuation, as they stand.
+    /// Writes names and punctuation unchanged.
     #[inline]
     pub(super) fn raw(&mut self, text: &str) -> &mut Json {
         self.bytes(text.as_bytes())
     }
 
-    /// A string in quotes, escaped.
+    /// Writes an escaped string in quotes.
     #[inline]
     pub(super) fn text(&mut self, text: &str) -> &mut Json {
         self.raw("\"").escaped(text).raw("\"")
     }
 
-    /// A string, escaped, whose quotes the names around it bring.
+    /// Writes an escaped string without quotes; the caller's literals contain them.
     #[inline]
     pub(super) fn escaped(&mut self, text: &str) -> &mut Json {
-        // Nothing stands behind the message of nearly every line.
+        // Many texts are empty, such as the text after the message of nearly every line.
         if !text.is_empty() {
             escape(text.as_bytes(), &mut self.text);
         }
@@ -105,30 +105,30 @@ impl Json {
         self.raw(value.into())
     }
 
-    /// The id of a line, whose quotes the names around it bring.
+    /// Writes the id of a line without quotes; the caller's literals contain them.
     #[inline]
     pub(super) fn id(&mut self, id: EventId) -> &mut Json {
         self.bytes(&id.to_hex())
     }
 
-    /// A whole number.
+    /// Writes a whole number.
     #[inline]
     pub(super) fn number(&mut self, value: impl Integer) -> &mut Json {
         self.raw(itoa::Buffer::new().format(value))
     }
 
-    /// Anything else that serde knows; for what few lines have.
+    /// Writes any other value that serde knows; for values that few lines have.
     pub(super) fn value(&mut self, value: &impl Serialize) -> &mut Json {
         serde_json::to_writer(&mut *self, value).expect("it holds only strings, numbers and string maps");
         self
     }
 
-    /// A time as RFC 3339, whose quotes the names around it bring.
+    /// Writes a time as RFC 3339 without quotes; the caller's literals contain them.
     pub(super) fn utc(&mut self, millis: i64, nanos: u32) -> &mut Json {
         self.bytes(&Utc::new(millis, nanos))
     }
 
-    /// An offset from UTC in quotes, `+02:00`; the value as `format_offset` gives it.
+    /// Writes an offset from UTC in quotes, `+02:00`, as `format_offset` does.
     pub(super) fn offset(&mut self, minutes: i32) -> &mut Json {
         let (hours, rest) = (minutes.unsigned_abs() / 60, minutes.unsigned_abs() % 60);
         let digit = |value: u32| b'0' + (value % 10) as u8;
@@ -137,12 +137,12 @@ impl Json {
         self.bytes(&text)
     }
 
-    /// An HRESULT in quotes, `0x800b0109`; the value as [`wulog_schemas::hresult::display`] gives it.
+    /// Writes an HRESULT in quotes, `0x800b0109`, as [`wulog_schemas::hresult::display`] does.
     pub(super) fn hresult(&mut self, code: u32) -> &mut Json {
         self.raw("\"0x").bytes(&hex_digits(code)).raw("\"")
     }
 
-    /// A string in quotes, ASCII letters in lower case; GUIDs are written in both.
+    /// Writes a string in quotes, with ASCII letters in lower case; logs write GUIDs in both cases.
     pub(super) fn lower(&mut self, text: &str) -> &mut Json {
         let start = self.text.len();
         self.text(text);
@@ -150,7 +150,7 @@ impl Json {
         self
     }
 
-    /// A string in quotes, ASCII letters in upper case.
+    /// Writes a string in quotes, with ASCII letters in upper case.
     pub(super) fn upper(&mut self, text: &str) -> &mut Json {
         let start = self.text.len();
         self.text(text);
@@ -158,8 +158,8 @@ impl Json {
         self
     }
 
-    /// Writes `name` and the string in lower case, where there is one. Most lines have none of the six that are asked for;
-    /// as calls, these questions took 130 of 16,300 instructions a line.
+    /// Writes `name` and the string in lower case, where there is a string. Inlined, since most lines lack all six of
+    /// these strings, and six calls took 130 of 16,300 instructions a line.
     #[inline(always)]
     pub(super) fn optional_lower(&mut self, name: &str, text: Option<&str>) -> &mut Json {
         match text {
@@ -177,7 +177,7 @@ impl Json {
         }
     }
 
-    /// Writes `name`, which brings its own comma and colon, and the string, where there is one.
+    /// Writes `name`, which contains its comma and colon, and the string, where there is a string.
     #[inline]
     pub(super) fn optional_text(&mut self, name: &str, text: Option<&str>) -> &mut Json {
         match text {
@@ -186,7 +186,7 @@ impl Json {
         }
     }
 
-    /// Writes `name` and the number, where there is one.
+    /// Writes `name` and the number, where there is a number.
     #[inline]
     pub(super) fn optional_number(&mut self, name: &str, value: Option<impl Integer>) -> &mut Json {
         match value {
@@ -195,7 +195,7 @@ impl Json {
         }
     }
 
-    /// Writes `before`, the name of the variant and a quote, where there is one.
+    /// Writes `before`, the name of the variant and a quote, where there is a variant.
     #[inline]
     pub(super) fn optional_name(&mut self, before: &str, value: Option<impl Into<&'static str>>) -> &mut Json {
         match value {
@@ -204,7 +204,7 @@ impl Json {
         }
     }
 
-    /// The same for any value.
+    /// Writes `name` and the value, where there is a value.
     pub(super) fn optional(&mut self, name: &str, value: Option<&impl Serialize>) -> &mut Json {
         match value {
             Some(value) => self.raw(name).value(value),
@@ -213,7 +213,7 @@ impl Json {
     }
 }
 
-/// For what serde writes.
+/// The target of serde's own output.
 impl io::Write for &mut Json {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes(bytes);
@@ -228,7 +228,8 @@ impl io::Write for &mut Json {
 /// Adds `text`, escaped, to `out`.
 fn escape(mut text: &[u8], out: &mut Vec<u8>) {
     loop {
-        // A step is copied whole, and only then looked at: what follows its first special byte is taken back.
+        // A step is copied as a whole and examined afterwards; the bytes from its first special byte on are removed
+        // again.
         let (words, bytes) = if let Some((step, rest)) = text.split_first_chunk::<STEP_BYTES>() {
             out.extend_from_slice(step);
             // Without a branch for each byte, so that a step is a few instructions.
@@ -253,12 +254,12 @@ fn escape(mut text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// A text that is shorter than a step, made up with zeros.
+/// Returns a text shorter than a step, padded with zeros.
 #[inline]
 fn words_of_end(text: &[u8]) -> [u64; 2] {
     let bytes = text.len();
     if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-        // Two words that overlap, for every length between theirs.
+        // Two overlapping words, for every length between one and two words.
         let beyond = 8 * (STEP_BYTES - bytes) as u32;
         return [u64::from_le_bytes(*first), u64::from_le_bytes(*last).checked_shr(beyond).unwrap_or(0)];
     }
@@ -269,20 +270,20 @@ fn words_of_end(text: &[u8]) -> [u64; 2] {
     [text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0]
 }
 
-/// How many bytes at the head of two words need no escape: all, or those before the first that does.
+/// Returns how many bytes at the start of two words need no escape: all bytes, or those before the first special byte.
 #[inline]
 fn plain_of_words([low, high]: [u64; 2]) -> usize {
     let plain = plain_of_word(low);
     if plain < 8 { plain } else { plain + plain_of_word(high) }
 }
 
-/// The same for one word.
+/// Returns how many bytes at the start of one word need no escape.
 #[inline]
 fn plain_of_word(word: u64) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH_BITS: u64 = ONES << 7;
-    // A subtraction sets the high bit of each byte that is smaller than what is taken from it. It may also borrow from
-    // the bytes above, but never from those below the first that is found.
+    // The subtraction sets the high bit of each byte that is smaller than the subtracted one. It may also borrow from
+    // higher bytes, but never from bytes below the first byte found.
     let less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word;
     let equal = |word: u64, to: u8| less(word ^ (ONES * u64::from(to)), 1);
     let found = less(word, 0x20) | equal(word, b'"') | equal(word, b'\\');
@@ -299,7 +300,7 @@ fn escape_byte(byte: u8, out: &mut Vec<u8>) {
     }
 }
 
-/// What stands after the backslash for each byte that needs one; 0 where none is needed.
+/// The character after the backslash for each byte that needs an escape; 0 for other bytes.
 static ESCAPES: [u8; 256] = {
     let mut escapes = [0; 256];
     let mut byte = 0;

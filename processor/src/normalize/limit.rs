@@ -9,17 +9,17 @@ use wulog_schemas::raw::{Heartbeat, LineHash, RawHeaderRef};
 
 use super::config::Limits;
 
-/// Longest epoch; our collector writes 16 digits.
+/// Longest epoch; wulog's collector writes 16 digits.
 const EPOCH_BYTES_MAX: usize = 64;
 
-/// Longest hash; our collector writes 8 digits.
+/// Longest hash; wulog's collector writes 8 digits.
 const HASH_BYTES_MAX: usize = 64;
 
-/// Digits of the digest that tells cut texts apart.
+/// Digits of the digest that keeps two cut texts apart.
 const DIGEST_DIGITS: usize = 16;
 
-/// Cuts the texts of a header that are longer than our collector writes them. File and epoch identify the line, so a digest
-/// of the whole text replaces their cut end: two long paths stay two files.
+/// Cuts texts of a header that are longer than those of wulog's collector. File and epoch identify the line, so a
+/// digest of the whole text replaces their cut end, and two long paths stay different.
 pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &Limits) {
     let name_bytes_max = limits.value_bytes_max;
     if header.host.len() > name_bytes_max {
@@ -34,7 +34,7 @@ pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &Limits) {
     identity(&mut header.epoch, EPOCH_BYTES_MAX);
 }
 
-/// A path, cut as [`header`] cuts it.
+/// Returns a path, cut like the paths of [`header`].
 pub(super) fn path<'a>(path: &'a str, limits: &Limits) -> Cow<'a, str> {
     let mut path = Cow::Borrowed(path);
     identity(&mut path, limits.path_bytes_max.max(EPOCH_BYTES_MAX));
@@ -48,12 +48,12 @@ fn identity(text: &mut Cow<'_, str>, bytes_max: usize) {
     }
 }
 
-/// The longest prefix of at most `bytes_max` bytes that ends at a character.
+/// Returns the longest prefix of at most `bytes_max` bytes that ends at a character.
 pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     if text.len() <= bytes_max { text } else { &text[..text.floor_char_boundary(bytes_max)] }
 }
 
-/// The label names of all hosts of the partition, each with the host that first had it.
+/// The label names of all hosts of the partition, each with the host that had the name first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct LabelNames {
     names: BTreeMap<String, String>,
@@ -62,8 +62,8 @@ pub(super) struct LabelNames {
 }
 
 impl LabelNames {
-    /// The heartbeat of a host without the labels whose names exceed a bound: on all names, or on those that this host was
-    /// the first to have.
+    /// Returns the heartbeat without labels whose names exceed a bound: on all names, or on the names that this host
+    /// had first.
     pub(super) fn admit(&mut self, mut beat: Heartbeat, host: &str, limits: &Limits) -> Heartbeat {
         beat.labels.retain(|name, _| {
             let name = cut(name, limits.value_bytes_max);

@@ -16,7 +16,7 @@ use super::update_names::UpdateName;
 use crate::machine::InRecord;
 use crate::parse::Entry;
 
-/// The values that the event of a line is made of.
+/// The values from which the event of a line is written.
 pub(super) struct Line<'a> {
     pub(super) host_id: &'a str,
     pub(super) header: &'a RawHeaderRef<'a>,
@@ -30,7 +30,7 @@ pub(super) struct Line<'a> {
     pub(super) continues: Option<EventId>,
     /// File of the trust check that the line belongs to.
     pub(super) path: Option<&'a str>,
-    /// The update that a line that failed is about, lower case.
+    /// The update of a failed line, lower case.
     pub(super) update: Option<Cow<'a, str>>,
     /// Title and KB of that update.
     pub(super) name: Option<&'a UpdateName>,
@@ -48,10 +48,10 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// A fact of the host, for a line that reports a failure.
+    /// Returns a fact of the host, for a line that reports a failure.
     ///
-    /// Failing events are grouped by server, group and build; other lines carry only what they say themselves, since a
-    /// document of each line would grow by a tenth.
+    /// Failing events are grouped by server, group and build. Other lines carry only their own facts, since these
+    /// dimensions would make every document a tenth larger.
     #[inline]
     pub(super) fn host_fact(&self, dimension: &str) -> Option<&str> {
         let wanted = self.meaning.outcome == EventOutcome::Failure && !self.entry.form.is_foreign();

@@ -1,7 +1,7 @@
-//! Which kind of log a file is, by its lines: only lines of Windows Update raise alerts, and an administrator is told once of a
-//! file that is something else.
+//! Decides by its lines which kind of log a file is. Only lines of Windows Update raise alerts, and the administrator
+//! gets one notice about a file of another kind.
 //!
-//! A line counts if it has the form of a record, a readable time, and a component that Windows Update knows, or stands in a
+//! A line counts if it has the form of a record, a readable time, and a component of Windows Update, or stands in a
 //! file that had such a line before. So a form that nobody has described never counts, whatever codes it holds.
 
 use serde::{Deserialize, Serialize};
@@ -9,27 +9,27 @@ use wulog_schemas::event::Form;
 
 use crate::parse::{Entry, is_component};
 
-/// Lines without any of Windows Update after which a file is said to be another program's. The head that a tool or a person
-/// puts above a log is shorter.
+/// How many lines without a line of Windows Update make a file a log of another program. The head that a tool or a
+/// person puts above a log is shorter.
 const STRANGE_LINES: u32 = 20;
 
-/// What the lines of a file have shown so far.
+/// The kind of a file, as far as its lines have shown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct LogKind {
-    /// True once a line was certainly of Windows Update.
+    /// True once a line was certainly written by Windows Update.
     own: bool,
     /// The form of another program whose lines the file has.
     foreign: Option<Form>,
-    /// Lines that were of no form of Windows Update.
+    /// Number of lines without a form of Windows Update.
     strange: u32,
-    /// True once a line was of Windows Update by its words, but had lost its time.
+    /// True once a line had the words of Windows Update, but no time.
     timeless: bool,
-    /// True once the administrator was told.
+    /// True once a notice was given.
     told: bool,
 }
 
 impl LogKind {
-    /// Takes a line in. Gives what is to be said of the file, once.
+    /// Takes a line. Returns the notice about the file, once.
     pub(super) fn take(&mut self, entry: &Entry<'_>) -> Option<Strange> {
         if self.own {
             return None;
@@ -42,7 +42,7 @@ impl LogKind {
             self.foreign = Some(entry.form);
         }
         self.timeless |= entry.form == Form::Message;
-        // Lines whose columns are lost, or that the decoder knew no format for, are of Windows Update all the same.
+        // Lines that lost their columns, and undecoded lines, belong to Windows Update all the same.
         if !matches!(entry.form, Form::Text) && !entry.form.is_foreign() || entry.message.is_empty() {
             return None;
         }
@@ -55,7 +55,7 @@ impl LogKind {
         Some(self.strange())
     }
 
-    /// What is to be said of a file that ended before it was clear, and had nothing of Windows Update.
+    /// Returns the notice about a file that ended without a line of Windows Update, unless the notice was given before.
     pub(super) fn at_end(&mut self) -> Option<Strange> {
         let is_strange = !self.own && !self.told && (self.strange > 0 || self.timeless);
         self.told |= is_strange;
@@ -70,7 +70,8 @@ impl LogKind {
         }
     }
 
-    /// The form of a line in its file: a line without columns is of the program whose log it stands in.
+    /// Returns the form of a line in its file: a line without columns gets the form of the program whose log it stands
+    /// in.
     pub(super) fn form_of(&self, entry: &Entry<'_>) -> Form {
         match self.foreign {
             Some(file) if !self.own => crate::parse::in_file_of(entry.form, file),
@@ -78,7 +79,7 @@ impl LogKind {
         }
     }
 
-    /// True where what a line says may count as a failure, a success or activity of its host.
+    /// True where the line may count as a failure, a success or activity of its host.
     pub(super) fn counts(&self, entry: &Entry<'_>, has_time: bool) -> bool {
         self.own && has_time && (entry.form.is_record() || entry.report.is_some())
     }
@@ -90,7 +91,7 @@ fn is_certain(entry: &Entry<'_>) -> bool {
         Form::ReportingEvents | Form::WuaHandler => true,
         Form::Legacy | Form::Etw => {
             let has_ids = entry.pid.is_some() && entry.tid.is_some();
-            // Clients before 5.8 write the zone into the time and no component.
+            // Clients before 5.8 write the zone into the time, and write no component.
             let is_old = entry.time.is_some_and(|time| time.offset_min.is_some()) && entry.form == Form::Legacy;
             has_ids && (is_old || entry.component.is_some_and(is_component)) || entry.report.is_some()
         }
@@ -101,16 +102,16 @@ fn is_certain(entry: &Entry<'_>) -> bool {
 /// Why no line of a file raises an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strange {
-    /// It is the log of another program.
+    /// The file is the log of another program.
     Foreign(Form),
-    /// Its lines have no form that wulog knows.
+    /// The lines have no form that wulog knows.
     Unknown,
-    /// Its lines are of Windows Update, but none has a time.
+    /// The lines belong to Windows Update, but none has a time.
     Timeless,
 }
 
 impl Strange {
-    /// What is said of the file `path` of `host`.
+    /// Returns the notice about the file `path` of `host`.
     pub(super) fn notice(self, host: &str, path: &str) -> String {
         let what = match self {
             Strange::Foreign(form) => format!("is {}, not a Windows Update log", described(form)),

@@ -87,7 +87,7 @@ use outputs::{document_bytes_max, send, signal};
 use raw_record::{Malformed, header, key};
 use update_names::UpdateNames;
 
-/// While records arrive, a tick is sent each time that log time has moved on by this much.
+/// While records arrive, a tick is sent each time that log time has advanced by this much.
 const TICK_MS: i64 = 60_000;
 
 /// Key of events whose record has no usable key or header.
@@ -113,7 +113,7 @@ pub struct Normalizer {
 /// The state that a snapshot holds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct State {
-    /// Log time: the record timestamps that are believed.
+    /// Log time, which follows the timestamps of records as far as they are believed.
     clock: LogClock,
     /// Log time of the last tick that was sent.
     last_tick: Option<i64>,
@@ -151,7 +151,8 @@ impl Machine for Normalizer {
                 self.unreadable += 1;
                 out.push(self.pipeline_error(record, "malformed_record", &reason));
             }
-            // A record gives one event at most. A clock error at the record of a line is counted, and the operator gets a notice.
+            // A record gives at most one event. A clock error at the record of a line is counted, and the operator gets
+            // a notice.
             Ok(()) if out[first..].iter().any(|output| output.topic == Topic::Events) => {}
             Ok(()) => out.extend(self.clock_error(record, verdict)),
         }
@@ -187,7 +188,7 @@ impl Machine for Normalizer {
     fn answer(&self, question: &Question) -> Option<Answer> {
         match question {
             Question::Files(id) => Some(Answer::Files(self.state.hosts.known(id)?.files_read())),
-            // The Detector answers questions about failures.
+            // Other questions go to the Detector.
             _ => None,
         }
     }
@@ -278,7 +279,7 @@ impl Normalizer {
                     out,
                 };
                 take_line(host, record, &header, &mut targets);
-                // Records of forgotten files only: those that are due were settled before this record.
+                // Only records of forgotten files are left: due records were settled before this record.
                 while let Some(wrapped) = host.next_wrapped(i64::MIN) {
                     flush(host, wrapped, &mut targets);
                 }
@@ -290,7 +291,7 @@ impl Normalizer {
         Ok(())
     }
 
-    /// Writes the lines that were held for hosts that are forgotten now.
+    /// Writes the held lines of hosts that are forgotten now.
     fn write_forgotten(&mut self, at: Moment, out: &mut Vec<Output>) {
         while let Some(mut host) = self.state.hosts.next_forgotten() {
             let id = Arc::clone(&host.id);

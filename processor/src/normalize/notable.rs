@@ -1,10 +1,11 @@
-//! Which lines are notable: those for which an operator would pay a SIEM. The rule is that of `schemas/EVENTS.md`.
+//! Decides which lines are notable: lines that are worth their price in a SIEM. The rule is that of
+//! `schemas/EVENTS.md`.
 
 use wulog_schemas::event::{Action, EventOutcome, Flag};
 
 use super::line::Line;
 
-/// Decided before the document is built, so that a line which is let go costs little.
+/// True for a notable line. Decided before the document is built, so that a dropped line costs little.
 pub(super) fn is_notable(line: &Line<'_>) -> bool {
     let Line { entry, meaning, flags, matched, .. } = line;
     meaning.outcome == EventOutcome::Failure
@@ -13,12 +14,12 @@ pub(super) fn is_notable(line: &Line<'_>) -> bool {
         || meaning.family.is_some()
         || matched.is_some()
         || is_milestone(meaning.action)
-        // Only a verdict has an outcome; that a check begins is nothing yet.
+        // Only the verdict of a check has an outcome; the beginning of a check is not notable.
         || meaning.action == Action::SignatureVerification && meaning.outcome != EventOutcome::Unknown
         || [Flag::Rewound, Flag::Lossy, Flag::Truncated].into_iter().any(|flag| flags.has(flag))
 }
 
-/// Start and end of service, scan, download and install, by whatever words.
+/// True for start and end of service, scan, download and installation, whatever their words.
 fn is_milestone(action: Action) -> bool {
     matches!(
         action,

@@ -1,26 +1,26 @@
-//! What gave way to a bound, in numbers for metrics and in words for the operator.
+//! Records and hosts that exceeded a bound: numbers for metrics, and notices for the operator.
 
 use super::Normalizer;
 use super::hosts::bytes_max;
 use crate::machine::Figure;
 
-/// How much was set aside or forgotten so far, by reason.
+/// Numbers of records, hosts and labels that were set aside or forgotten, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetAside {
     /// Records whose timestamps nothing confirmed.
     pub timestamps: u64,
-    /// Hosts that were forgotten since there was no more room for them.
+    /// Hosts that were forgotten for lack of room.
     pub hosts_forgotten: u64,
     /// Hosts that the inventory does not name.
     pub hosts_unlisted: u64,
     /// New hosts that had to wait for a later quarter hour.
     pub hosts_waited: u64,
-    /// Labels that were dropped since their names were too many.
+    /// Labels that were dropped since there were too many names.
     pub labels_dropped: u64,
 }
 
 impl Normalizer {
-    /// What was set aside or forgotten so far.
+    /// Returns the numbers so far.
     #[must_use]
     pub fn set_aside(&self) -> SetAside {
         let (hosts_unlisted, hosts_waited) = self.state.admission.set_aside();
@@ -33,7 +33,7 @@ impl Normalizer {
         }
     }
 
-    /// Memory that the hosts take, as far as it was weighed.
+    /// Returns the memory that the hosts take, as of their last weighings.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.state.hosts.bytes()
@@ -44,7 +44,7 @@ impl Normalizer {
         bytes_max(&self.config, self.partitions)
     }
 
-    /// How many hosts are known.
+    /// Returns the number of known hosts.
     #[must_use]
     pub fn hosts_known(&self) -> usize {
         self.state.hosts.len()
@@ -52,7 +52,7 @@ impl Normalizer {
 }
 
 impl SetAside {
-    /// What the Normalizer says of itself on `/metrics`.
+    /// Returns the Normalizer's own metrics.
     pub(super) fn figures(self, hosts: usize, bytes: u64, bytes_max: u64, unreadable: u64) -> Vec<Figure> {
         let figures = [
             ("hosts", hosts as u64),
@@ -69,7 +69,8 @@ impl SetAside {
         figures.map(|(name, count)| Figure { name, labels: Vec::new(), value: value(count) }).into()
     }
 
-    /// What is twice of what it was `before`, each in words that say what to do: an attack fills no log.
+    /// Returns a notice with a remedy for each number that has at least doubled since `before`. Doubling, so that an
+    /// attack does not fill the log.
     pub(super) fn notices(self, before: &SetAside) -> Vec<String> {
         let rows = [
             (

@@ -11,9 +11,9 @@ pub(super) enum Operation {
     Scan,
     /// The check of a signature outside of the other operations.
     Verification,
-    /// A download, the check of what was downloaded included.
+    /// A download with the check of the downloaded file.
     Download,
-    /// An installation. An uninstallation is no attempt.
+    /// An installation. An uninstallation is not an attempt.
     Install,
 }
 
@@ -28,13 +28,13 @@ impl Operation {
         }
     }
 
-    /// True where a success of this operation ends a failure of `failed`. A download verifies what it brings, so both prove
-    /// each other; neither proves that an installation works.
+    /// True where a success of this operation ends a failure of `failed`. A download verifies its files, so download
+    /// and verification prove each other; neither proves that an installation works.
     pub(super) fn ends(self, failed: Operation) -> bool {
         self.place() >= failed.place()
     }
 
-    /// Place in the chain of steps.
+    /// Returns the place in the chain of steps.
     fn place(self) -> u8 {
         match self {
             Operation::Scan => 0,

@@ -1,4 +1,4 @@
-//! The document of a record that is no line.
+//! The document of a record that is not a valid line.
 
 use wulog_schemas::event::{
     Action, ECS_VERSION, Ecs, ErrorFields, Event, EventFields, EventKind, EventOutcome, EventType, LogFields,
@@ -10,7 +10,7 @@ use super::line::raw_fields;
 use super::time::{format_utc, sub_second};
 use crate::machine::InRecord;
 
-/// The document of a record that is no line.
+/// Returns the document of a record that is not a valid line.
 pub(super) fn pipeline_error(record: &InRecord<'_>, kind: &'static str, reason: &str, log_time: i64) -> Vec<u8> {
     let raw = RawPosition { partition: record.partition, offset: record.offset };
     let original = String::from_utf8_lossy(record.value);

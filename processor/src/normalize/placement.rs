@@ -45,7 +45,7 @@ pub(super) struct Placement<'f> {
     pub(super) reread: bool,
 }
 
-/// Finds the place of a line in its file, and moves the file and the thread on by the line.
+/// Finds the place of a line in its file, and updates the file and the thread by the line.
 #[inline]
 pub(super) fn locate<'f>(
     file: &'f mut File,
@@ -71,7 +71,7 @@ pub(super) fn locate<'f>(
     let thread = file.threads.of(entry, limits);
     let operation = match form {
         form if form.is_foreign() => None,
-        // Configuration Manager has no sections: each line says what it is about.
+        // Configuration Manager has no sections: each line names its own operation.
         Form::WuaHandler => {
             thread.follow(entry, limits.value_bytes_max);
             classify::operation_of(entry.action)

@@ -1,4 +1,5 @@
-//! Which lines of a file have been taken: a repeat is dropped, a hole is filled, a reverted file is told by its hashes.
+//! Decides by position and hash which lines of a file are new: a repeat is dropped, a hole is filled, and a reverted
+//! file is recognized by the hashes of its lines.
 
 use std::collections::VecDeque;
 
@@ -7,14 +8,14 @@ use wulog_schemas::event::FileId;
 
 use super::config::Limits;
 
-/// What a line's position says.
+/// The meaning of a line's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Position {
     /// Not seen yet.
     New,
     /// Seen: the line is dropped.
     Repeat,
-    /// Another line stood there: the file was reverted to an older state and went on differently.
+    /// Another line stood at this position: the file was reverted to an older state and continued differently.
     Rewound,
 }
 
@@ -22,20 +23,20 @@ pub(super) enum Position {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Epoch {
     pub(super) name: String,
-    /// Head of the ids of its lines.
+    /// The common first part of the line ids.
     pub(super) id: FileId,
     /// Half-open ranges that were taken, sorted and disjoint.
     ranges: Vec<(u64, u64)>,
     /// Offset and hash of the latest lines, sorted by offset.
     recent: VecDeque<(u64, u32)>,
-    /// Lines below this stand where others stood before.
+    /// Lines below this offset stand where other lines stood before.
     rewound_until: u64,
-    /// Lines that claim to stand far beyond all others. They are another epoch under the same name, so that they take no
-    /// place from the lines of this one.
+    /// Lines with offsets far beyond all others. They are treated as another epoch under the same name, so that they do
+    /// not displace the lines of this epoch.
     far: Option<Box<Epoch>>,
 }
 
-/// No hole in a file is as large as this, whatever was lost: a line further on is not of this epoch.
+/// Smallest jump to an offset that is far: no hole in a file is this large, so the line does not belong to this epoch.
 const FAR_BYTES: u64 = 1 << 30;
 
 impl Epoch {
@@ -84,7 +85,8 @@ impl Epoch {
         after > 0 && self.ranges[after - 1].1 >= end
     }
 
-    /// Only the latest lines are known by hash; older positions count as repeats.
+    /// True where a remembered line at this offset has another hash. Only the latest lines have hashes; older positions
+    /// count as repeats.
     fn stands_where_another_stood(&self, offset: u64, hash: u32) -> bool {
         match self.recent.binary_search_by_key(&offset, |line| line.0) {
             Ok(at) => self.recent[at].1 != hash,
@@ -114,7 +116,8 @@ impl Epoch {
             .fold((offset, end), |merged, range| (merged.0.min(range.0), merged.1.max(range.1)));
         self.ranges.splice(first..past.max(first), [merged]);
         if self.ranges.len() > ranges_max.max(1) {
-            // The smallest is forgotten: its lines would be taken again, while a closed hole would lose those that come for it.
+            // The smallest range is forgotten, so its lines would be taken again. Closing a hole instead would lose the
+            // lines that still arrive for the hole.
             let bytes = |range: &(u64, u64)| range.1.saturating_sub(range.0);
             let smallest = self.ranges.iter().enumerate().min_by_key(|(_, range)| bytes(range)).map(|(at, _)| at);
             smallest.map(|at| self.ranges.remove(at));
@@ -142,7 +145,7 @@ mod tests {
     use super::Position::*;
     use super::*;
 
-    /// Each step is (offset, end, hash) and what it should be.
+    /// Takes each step (offset, end, hash) and expects its position.
     fn check(steps: &[(u64, u64, u32, Position)]) {
         let mut epoch = Epoch::new("e", FileId::new("host", "file", "e"));
         let limits = Limits { ranges_per_epoch_max: 3, recent_lines_max: 4, ..Limits::default() };
@@ -189,7 +192,7 @@ mod tests {
             let offset = (1 << 62) + forged * (1 << 35);
             assert_eq!(epoch.take(offset, offset + 10, 7, &limits), Rewound);
             assert_eq!(epoch.take(offset, offset + 10, 7, &limits), Repeat);
-            // Also within what a file may have.
+            // Forged lines at near offsets leave holes within the bound of a file.
             epoch.take(10_000 + forged * 20, 10_001 + forged * 20, 7, &limits);
         }
         for line in 10..900 {

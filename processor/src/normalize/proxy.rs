@@ -1,9 +1,9 @@
-//! The proxy of a host, as one of its dimensions: that of its scans.
+//! The proxy of a host's scans, as a dimension of the host.
 //!
-//! A proxy that inspects TLS answers in place of the WSUS server, so it is a cause as likely as the server is. A host whose
-//! scans fail downloads nothing: were the newest line to decide, the proxy of downloads would be known of healthy hosts
-//! alone and look like what they have in common. So a line of a download counts only as long as no other line named a
-//! proxy.
+//! A proxy that inspects TLS answers in place of the WSUS server, so the proxy is as likely a cause as the server. A
+//! host whose scans fail downloads nothing. If the newest line decided, only healthy hosts would have the proxy of
+//! downloads, which would then look like a property of health. So a line of a download counts only as long as no other
+//! line named a proxy.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::host::{Host, Scope};
 use super::spelling::lower;
 use crate::parse::{Entry, Words};
 
-/// Value of the dimension where the log says that there is no proxy.
+/// Value of the dimension for a log that states that no proxy is used.
 const NO_PROXY: &str = "none";
 
 /// Sets the proxy of the host that a line names.
@@ -26,7 +26,8 @@ pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
     host.set_dimension("proxy", Some(&proxy), scope);
 }
 
-/// The proxies in one spelling: `a:80;b:80`, lower case, without scheme, protocol and user, in alphabetical order.
+/// Returns the proxies in one spelling: `a:80;b:80`, lower case, without scheme, protocol and user, in alphabetical
+/// order.
 fn one_spelling(proxies: &str) -> Cow<'_, str> {
     if !proxies.contains([';', ',', ' ', '=', '/', '@']) {
         return lower(proxies);

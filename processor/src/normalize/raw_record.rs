@@ -9,7 +9,7 @@ use crate::machine::InRecord;
 /// Longest record key; host ids have 32 bytes.
 const KEY_BYTES_MAX: usize = 256;
 
-/// The reason why a record is no line, heartbeat, inventory or tick.
+/// The reason why a record is not a line, heartbeat, inventory or tick.
 pub(super) struct Malformed(pub(super) String);
 
 /// The header of a record.
@@ -39,8 +39,8 @@ pub(super) fn hash_of(header: &RawHeaderRef<'_>, value: &[u8]) -> u32 {
     }
 }
 
-/// The value of a record as text. Only a value that is no UTF-8 is copied, with its invalid bytes replaced.
+/// Returns the value of a record as text. Only a value that is not UTF-8 is copied, with its invalid bytes replaced.
 pub(super) fn text(value: &[u8]) -> Cow<'_, str> {
-    // The strict check is the fast one.
+    // simdutf8's `basic` check is the fast one; it does not report the place of an error.
     simdutf8::basic::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
 }

@@ -1,4 +1,4 @@
-//! The open operation of each thread: what earlier lines on the thread named as file under check, update, server and code.
+//! The open operation of each thread: file under check, update, server and code from earlier lines of the thread.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,10 +22,10 @@ pub(super) struct Thread {
     pub(super) path: Option<String>,
     /// The update, as long as the operation names only one.
     pub(super) update: Option<String>,
-    /// True once the operation named several updates, by id or by title: then a line without an id belongs to none for sure.
+    /// True once the operation named several updates, by id or by title: a line without an id is then certain of none.
     several: bool,
-    /// Number of the work item on this thread: an operation, or one update of it. What fails in one item is not what
-    /// fails in another.
+    /// Number of the work item on this thread: an operation, or one update of it. Failures of two items are different
+    /// failures.
     pub(super) item: u32,
     /// The latest title.
     title: Option<String>,
@@ -45,10 +45,10 @@ pub(super) struct Thread {
     pub(super) scan: Scan,
 }
 
-/// Servers that one scan may talk to: service locations, WSUS or Microsoft's services, redirections.
+/// Most servers of one scan: service locations, WSUS or Microsoft's services, redirections.
 const SERVERS_MAX: usize = 8;
 
-/// Updates of one scan that are remembered; a scan that lists more is never evidence that an update is not offered.
+/// Most updates of one scan that are remembered; a scan that lists more never proves that an update is not offered.
 const LISTED_MAX: usize = 256;
 
 /// Facts of one scan.
@@ -56,7 +56,7 @@ const LISTED_MAX: usize = 256;
 pub(super) struct Scan {
     /// `Found N updates`.
     pub(super) found: Option<u32>,
-    /// Code of the latest failure in the scan that no later success cancelled: a call that fails is made again.
+    /// Code of the latest failure in the scan that no later success cancelled: the client repeats a failed call.
     failed: Option<u32>,
     /// Updates that the scan listed one by one, lower case.
     listed: Vec<String>,
@@ -65,12 +65,13 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// True where the scan listed everything that it found, and the update is not in the list.
+    /// True where the scan listed all updates that it found, and this update is not in the list.
     pub(super) fn lacks(&self, update: Option<&str>) -> bool {
         match self.found {
             Some(0) => true,
             Some(found) => {
-                // An update that was listed twice, in two revisions, is one entry here: then the list is not complete.
+                // An update that was listed in two revisions is one entry in `listed`; the list then counts as
+                // incomplete.
                 let is_complete = usize::try_from(found).is_ok_and(|found| found == self.listed.len());
                 update.is_some_and(|update| is_complete && !self.listed.iter().any(|listed| listed == update))
             }
@@ -101,8 +102,8 @@ impl Scan {
     }
 }
 
-/// How many updates a scan found: `Found 3 updates and 80 categories in search`, or the report of a scan that finished,
-/// in any language.
+/// Returns how many updates a scan found: `Found 3 updates and 80 categories in search`, or the report of a finished
+/// scan, in any language.
 pub(super) fn updates_found(entry: &Entry<'_>) -> Option<u32> {
     let text = match &entry.report {
         Some(report) => {
@@ -121,24 +122,24 @@ pub(super) fn updates_found(entry: &Entry<'_>) -> Option<u32> {
     text[..digits].parse().ok()
 }
 
-/// The threads of one file, by process and thread id; lines without ids share one.
+/// The threads of one file, by process and thread id; lines without ids share one thread.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Threads(BTreeMap<(u32, u32), Thread>);
 
 impl Threads {
-    /// The update that the process of a line of the handler installs, where the handler's own thread names none: the agent
-    /// waits on a thread of its own, which names it.
+    /// Returns the update that a process installs, for a line of the handler whose own thread names no update: another
+    /// thread of the process, which waits for the handler, names the update.
     pub(super) fn update_in_work(&self, entry: &Entry<'_>) -> Option<&str> {
         let of_handler = entry.component.is_some_and(|component| component.eq_ignore_ascii_case("Handler"));
         let pid = entry.pid.filter(|_| of_handler && entry.report.is_none())?;
         let installs = |thread: &&Thread| thread.open.is_some_and(|(open, _)| open == OpenOperation::Install);
         let mut waiting = self.0.range((pid, 0)..=(pid, u32::MAX)).map(|(_, thread)| thread).filter(installs);
         let named = waiting.find_map(|thread| thread.update.as_deref())?;
-        // Two calls at once leave open whose handler this is.
+        // With two waiting threads of different updates, the handler's update is unknown.
         waiting.all(|thread| thread.update.as_deref().is_none_or(|update| update == named)).then_some(named)
     }
 
-    /// The open operation of a line's thread.
+    /// Returns the thread of a line.
     pub(super) fn of(&mut self, entry: &Entry<'_>, limits: &Limits) -> &mut Thread {
         let key = (entry.pid.unwrap_or_default(), entry.tid.unwrap_or_default());
         if self.0.len() >= limits.threads_per_file_max.max(1) && !self.0.contains_key(&key) {
@@ -163,7 +164,7 @@ impl Thread {
         if let Some(title) = facts.title.filter(|_| entry.report.is_none()) {
             self.name_title(cut(title, value_bytes_max), facts.kb);
         } else if self.several && facts.update.is_none() {
-            // Among several updates only the id right below a title is the title's own.
+            // Among several updates, only the id right after a title belongs to the title.
             self.title_is_new = false;
         }
         if let Some(update) = facts.update.filter(|_| is_worked_on(entry)) {
@@ -210,13 +211,13 @@ impl Thread {
                 return;
             }
         }
-        // The handler begins a section for each update, on the agent's thread within the agent's own.
+        // The handler begins a section for each update, on the agent's thread and within the agent's section.
         if operation == Some(OpenOperation::Install) {
             self.item = self.item.wrapping_add(1);
         }
     }
 
-    /// Ends one section; returns the operation that the section was part of, also where its beginning is not in the file.
+    /// Ends one section. Returns the operation of the section, also where its beginning is missing in the file.
     fn end(&mut self, section: Section) -> Option<OpenOperation> {
         let operation = open_operation(section.operation);
         self.open =
@@ -227,7 +228,7 @@ impl Thread {
     /// Sets the title of an update that the operation is about.
     fn name_title(&mut self, title: &str, kb: Option<&str>) {
         if self.title.as_deref().is_some_and(|known| known != title) {
-            // A list of titles: which of its updates the lines below are about, no line says.
+            // A list of titles: no line says which of the updates the lines below are about.
             self.several = true;
             self.update = None;
         }
@@ -237,7 +238,7 @@ impl Thread {
     }
 
     fn name_update(&mut self, update: &str, entry: &Entry<'_>) {
-        // A scan lists updates that are not at hand after it.
+        // The updates that a scan lists do not concern later lines.
         if self.open.is_some_and(|(open, _)| open == OpenOperation::Scan) {
             return;
         }
@@ -247,7 +248,7 @@ impl Thread {
                 self.item = self.item.wrapping_add(1);
             }
             if self.several && !self.title_is_new {
-                // The last title of a list is that of another update as likely as not.
+                // The last title of a list may belong to another update.
                 (self.title, self.kb) = (None, None);
             }
             self.several = false;
@@ -260,7 +261,7 @@ impl Thread {
         }
     }
 
-    /// The title, with its KB, that stood before the update id of this line. Each title is returned once.
+    /// Returns the title, with its KB, that stood before the update id of this line. Each title is returned once.
     pub(super) fn take_title(&mut self, entry: &Entry<'_>) -> Option<(&str, Option<&str>)> {
         let is_named = entry.facts.update.is_some() && is_worked_on(entry);
         if !is_named || !std::mem::take(&mut self.title_is_new) {
@@ -274,13 +275,13 @@ impl Thread {
         self.several
     }
 
-    /// The title of the update that the operation is about, where it names only one.
+    /// Returns the title of the operation's update, where the operation names only one.
     pub(super) fn title_of_operation(&self) -> Option<&str> {
         self.title.as_deref().filter(|_| !self.several)
     }
 
-    /// The update that a line is about: its own, or that of the operation on its thread, where that names only one. A scan
-    /// is about no update, though it lists some, and a report names its own.
+    /// Returns the update of a line: the update that the line names, else the update of the operation on its thread,
+    /// where that operation names only one. A scan has no update, though it lists some, and a report names its own.
     pub(super) fn update_of<'a>(&'a self, entry: &Entry<'a>, open: Option<OpenOperation>) -> Option<Cow<'a, str>> {
         let own = entry.facts.update.map(lower);
         own.or_else(|| {
@@ -289,12 +290,12 @@ impl Thread {
         })
     }
 
-    /// Code of the failure with which the scan on this thread ends, unless its END says how it ended.
+    /// Returns the code of the failure with which the scan on this thread ends, unless its END says how it ended.
     pub(super) fn scan_code(&self) -> Option<u32> {
         self.exit_code.or(self.scan.failed)
     }
 
-    /// The file that a line is about: the path in the line, or for a verdict without a path the file of the last check.
+    /// Returns the file of a line: the path in the line, or, for a verdict without a path, the file of the last check.
     pub(super) fn path_of<'a>(&'a self, entry: &Entry<'a>) -> Option<&'a str> {
         entry
             .facts
@@ -303,16 +304,16 @@ impl Thread {
     }
 }
 
-/// True where the client works on the update that a line names. A report tells of an operation that another thread ended;
-/// a search, and the evaluation of rules in it, names updates by the hundred; and the history of an update is written when
-/// its operation is over. Configuration Manager lists what it is about to install.
+/// True where the client works on the update that a line names. False for a report, which another thread's operation
+/// caused; for a search and its evaluation of rules, which name updates by the hundred; for the history of an update,
+/// which is written after its operation; and for Configuration Manager's lists of planned installations.
 fn is_worked_on(entry: &Entry<'_>) -> bool {
     use Action::{MetadataSync, ScanEnd, ScanFailed, ScanProgress, ScanStart, SelfUpdate};
     let is_of_scan =
         matches!(entry.action, ScanStart | ScanProgress | ScanEnd | ScanFailed | MetadataSync | SelfUpdate);
     entry.report.is_none()
         && (!is_of_scan || entry.form == Form::WuaHandler)
-        // A line that is only an id lists a part of the update above.
+        // A line that begins with an id lists a part of the update above.
         && !entry.body.starts_with('{')
         && !is_history(entry.body)
         && !["valuat", "pplicab", "upersed"].into_iter().any(|word| entry.body.contains(word))

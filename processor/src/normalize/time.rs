@@ -1,8 +1,8 @@
 //! Event time: the line's local time converted to UTC with the best known offset.
 //!
-//! The line's own offset goes before that of its process (banner, later REPORT EVENT), before the host's zone, before what
-//! the collector saw, before configuration; else UTC is assumed. `replay --logs` orders lines by the same rules through
-//! [`FileClock`].
+//! The offset comes, in this order, from the line itself, from its process (banner, later REPORT EVENT), from the
+//! host's zone, from the collector, or from the configuration; else UTC is assumed. `replay --logs` orders lines by the
+//! same rules through [`FileClock`].
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,11 @@ use super::flags::Flags;
 use super::zone::{UtcOffset, Zone};
 use crate::parse::{Entry, LocalTime, Words, parse};
 
-/// Processes of one file that are remembered; a machine has at most a handful that write the log at a time.
+/// Most processes of one file that are remembered; at most a handful of processes write the log at a time.
 const PROCESSES_MAX: usize = 32;
 
-/// A REPORT EVENT is dated up to 5 s before its line; one that is older may be from before a change to summer time.
+/// A REPORT EVENT is dated up to 5 s before its line. An older report teaches no offset, since it may be from before a
+/// change to summer time.
 const REPORT_AGE_MAX_MS: u64 = 10 * 60 * 1000;
 
 /// A time as RFC 3339 in UTC, with milliseconds, or with nanoseconds where `nanos` has more digits.
@@ -45,8 +46,8 @@ static PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// The text that [`format_utc`] returns, made without chrono for the years 1970 to 9999: each event has two times, and with
-/// chrono they cost as much as all of its texts.
+/// The text that [`format_utc`] returns, written without chrono for the years 1970 to 9999: each event has two times,
+/// and with chrono they cost as much as all other texts of the event.
 pub(super) struct Utc {
     text: [u8; UTC_BYTES_MAX],
     bytes: usize,
@@ -99,8 +100,8 @@ impl std::ops::Deref for Utc {
     }
 }
 
-/// Year, month and day of a day since 1970, after Neri and Schneider, "Euclidean affine functions and their application
-/// to calendar algorithms": years begin in March, so that the day that is not always there is the last of its year.
+/// Returns year, month and day of a day since 1970, after Neri and Schneider, "Euclidean affine functions and their
+/// application to calendar algorithms". Years begin in March, so that the leap day is the last day of a year.
 fn civil(day: u32) -> (u32, u32, u32) {
     const YEAR_0: u32 = 719_468;
     const CENTURIES_4_DAYS: u32 = 146_097;
@@ -111,7 +112,7 @@ fn civil(day: u32) -> (u32, u32, u32) {
     let day_of_year = product as u32 / 2_939_745 / 4;
     let months = 2_141 * day_of_year + 197_913;
     let (month, day) = (months >> 16, (months & 0xffff) / 2_141 + 1);
-    // January and February are of the next year.
+    // January and February belong to the next year.
     if day_of_year >= 306 { (year + 1, month - 12, day) } else { (year, month, day) }
 }
 
@@ -269,7 +270,7 @@ fn zone_offset(Zone(zone): Zone, local_secs: i64, flags: &mut Flags) -> i32 {
         }
         LocalResult::None => {
             flags.set(Flag::TimeGap, true);
-            // The offset of three hours before is that before the gap, which moves the time on by the gap.
+            // The offset of three hours earlier is the offset before the gap, which moves the time forward by the gap.
             let before = local - TimeDelta::hours(3);
             zone.offset_from_local_datetime(&before).earliest().map_or(chrono::Utc.fix(), |offset| offset.fix())
         }
@@ -277,7 +278,7 @@ fn zone_offset(Zone(zone): Zone, local_secs: i64, flags: &mut Flags) -> i32 {
     offset.local_minus_utc() / 60
 }
 
-/// Orders the lines of one file in time, by the rules of the Normalizer.
+/// Orders the lines of one file by time, with the rules of the Normalizer.
 #[derive(Clone, Debug, Default)]
 pub struct FileClock {
     time: FileTime,
@@ -285,13 +286,14 @@ pub struct FileClock {
 }
 
 impl FileClock {
-    /// A clock for one file of a host whose zone may be known.
+    /// Returns a clock for one file of a host whose zone may be known.
     #[must_use]
     pub fn new(config: &NormalizerConfig, zone: Option<Zone>) -> FileClock {
         FileClock { time: FileTime::default(), offsets: Offsets { zone, ..Offsets::of_config(config) } }
     }
 
-    /// Event time of the file's next line, milliseconds since 1970 UTC; for a line without one, that of the line before.
+    /// Returns the event time of the file's next line, in milliseconds since 1970 UTC; for a line without a time, the
+    /// time of the line before.
     pub fn at(&mut self, line: &str) -> Option<i64> {
         if let Some(stated) = self.time.stated(&parse(line), &self.offsets) {
             self.time.set_last(stated.millis, stated.nanos);

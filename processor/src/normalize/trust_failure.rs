@@ -8,7 +8,7 @@ use crate::parse::{Entry, Trust, Verdict, Words};
 /// The code with which the client of Windows 10 and later gives up on a file whose signer is not trusted.
 const FINAL_TRUST_CODE: u32 = 0x8024_B303;
 
-/// CRYPT_E_NOT_FOUND, which in most lines has nothing to do with trust.
+/// CRYPT_E_NOT_FOUND, which in most lines does not concern trust.
 const NOT_FOUND: u32 = 0x8009_2004;
 
 /// A failure of certificate trust in one line.
@@ -46,7 +46,7 @@ fn ends_operation(entry: &Entry<'_>) -> bool {
     entry.facts.words.any(Words::INSTALL_ENDED) || is_history(entry.body)
 }
 
-/// True for a line of the history of an update, which is written when its operation is over.
+/// True for a line of the history of an update, which is written after the update's operation.
 pub(super) fn is_history(body: &str) -> bool {
     body.starts_with("LogHistory called")
 }
@@ -60,7 +60,7 @@ pub(super) fn family(entry: &Entry<'_>, code: u32) -> Option<Family> {
     hresult::family(code).or_else(|| (code == NOT_FOUND && is_thrown_away(entry)).then_some(Family::Signature))
 }
 
-/// True where the client rejects an update or a file for good.
+/// True where the client finally rejects an update or a file.
 fn is_thrown_away(entry: &Entry<'_>) -> bool {
     match &entry.report {
         Some(report) => report.verdict() == Verdict::Failure,

@@ -16,8 +16,8 @@ use super::thread::{Thread, updates_found};
 use super::trust_failure::{TrustFailure, is_history};
 use crate::parse::Entry;
 
-/// How long a failure of WUAHandler.log that names no update waits for the update client's own log, which names it. Both are
-/// written within a second, and the collector reads all files of a host in one pass.
+/// How long a failure of WUAHandler.log without an update waits for the update client's own log, which names the
+/// update. Both lines are written within a second, and the collector reads all files of a host in one pass.
 const OTHER_LOG_WAIT_MS: i64 = 60_000;
 
 /// The values of a line from which its trust outcome is derived.
@@ -25,7 +25,7 @@ pub(super) struct TrustLine<'a> {
     pub(super) entry: &'a Entry<'a>,
     /// Trust failure of the line, by its code or by an operator's pattern.
     pub(super) trust: Option<TrustFailure>,
-    /// What the line is about.
+    /// The action of the line.
     pub(super) action: Action,
     /// The operation that is open on its thread.
     pub(super) open: Option<OpenOperation>,
@@ -54,14 +54,14 @@ impl TrustLine<'_> {
     }
 }
 
-/// Derives the trust outcome of a line and hands it to the fold or to the host.
+/// Derives the trust outcome of a line and gives it to the fold or to the host.
 pub(super) fn observe(host: &mut Host, line: &TrustLine<'_>, scope: Scope<'_>, out: &mut FactsToSend) {
     let entry = line.entry;
-    // An uninstallation says nothing of trust: the removed update was trusted once, and later updates may differ.
+    // An uninstallation says nothing about trust: the removed update was trusted once, and later updates may differ.
     if classify::is_of_uninstallation(entry, line.action, line.open) {
         return;
     }
-    // Few lines have a trust outcome or end a scan; only for these lines the file is looked up and the thread taken.
+    // Few lines have a trust outcome or end a scan; the file and the thread are looked up only for these.
     let success = classify::success(entry, line.action);
     let refused = line.action == Action::DownloadFailed;
     if success.is_none() && line.trust.is_none() && !refused && classify::scan_done(entry, None).is_none() {
@@ -71,7 +71,8 @@ pub(super) fn observe(host: &mut Host, line: &TrustLine<'_>, scope: Scope<'_>, o
     let Ok(place) = host.files.place(line.file) else {
         return;
     };
-    // Taken out and put back: the host changes meanwhile, and a copy of a thread is a dozen allocations.
+    // The thread is moved out and put back, since the host changes meanwhile and a copy of a thread takes a dozen
+    // allocations.
     let limits = &scope.config.limits;
     let thread = std::mem::take(host.files[place].threads.of(entry, limits));
     let update = match thread.update_of(entry, line.open) {
@@ -98,7 +99,7 @@ pub(super) fn observe(host: &mut Host, line: &TrustLine<'_>, scope: Scope<'_>, o
     *host.files[place].threads.of(entry, limits) = thread;
 }
 
-/// The failure of a line; `update` is the update that the line is about.
+/// Returns the failure of a line; `update` is the update of the line.
 fn failure(line: &TrustLine<'_>, thread: &Thread, update: Option<&str>, scope: Scope<'_>) -> Option<Failure> {
     let entry = line.entry;
     let trust = line.trust?;
@@ -106,13 +107,13 @@ fn failure(line: &TrustLine<'_>, thread: &Thread, update: Option<&str>, scope: S
     let operation = classify::operation(entry, line.action, line.open, trust.family);
     let is_scan = operation == Operation::Scan;
     let update = update.filter(|_| !is_scan).map(str::to_owned);
-    // A scan that gave up has no other outcome to wait for.
+    // A scan that gave up has its final outcome.
     let definite = trust.definite || is_scan && line.action == Action::ScanFailed;
     let wait_secs = if definite { scope.config.update_wait_secs } else { scope.config.provisional_wait_secs };
     let wait_ms = i64::from(wait_secs) * 1000;
     let due = (line.clock.saturating_add(wait_ms), scope.at.log_time.saturating_add(wait_ms));
     let (due_clock, due_log) = if entry.form == Form::WuaHandler && update.is_none() {
-        // The other log is read on its own: the clock of this file says nothing of how far that is.
+        // The other log is read independently, so the clock of this file does not show how far the other log is read.
         (i64::MAX, scope.at.log_time.saturating_add(OTHER_LOG_WAIT_MS))
     } else {
         due
@@ -142,10 +143,10 @@ fn failure(line: &TrustLine<'_>, thread: &Thread, update: Option<&str>, scope: S
     })
 }
 
-/// The dimensions of an attempt, from its line and from earlier lines of its thread.
+/// Returns the dimensions of an attempt, from its line and from earlier lines of its thread.
 fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: Scope<'_>) -> BTreeMap<String, String> {
     let from_thread = |value: &Option<String>| value.clone().filter(|_| entry.report.is_none());
-    // Where the update is known, its title is looked up when the attempt is told.
+    // The title of a known update is looked up when the attempt is sent.
     let is_unnamed = entry.report.is_none() && entry.facts.update.is_none();
     let title_of_thread = || thread.title_of_operation().filter(|_| is_unnamed).map(str::to_owned);
     let caller = entry.report.as_ref().map(|report| report.app).filter(|app| !app.is_empty()).or(entry.facts.caller);
@@ -171,13 +172,14 @@ fn succeeded(
     let limits = &scope.config.limits;
     if let (None, Some(file)) = (&entry.report, host.files.get_mut(line.file)) {
         let (pid, tid, item) = (entry.pid, entry.tid, thread.item);
-        // Among several updates, the end of one says nothing of a file that was checked before that of this update.
+        // Among several updates, the end of one does not disprove a failure of a file that was checked earlier for
+        // another update.
         let path = thread.path_of(entry).or(thread.path.as_deref().filter(|_| thread.has_several()));
         file.folds.item_succeeded(&Done { pid, tid, item, path, update });
     }
     if !what.is_whole {
         let path = thread.path_of(entry).map(|path| cut(path, limits.value_bytes_max).to_owned());
-        // The check of a file that belongs to no update, such as a list of servers, repairs at most that file.
+        // The check of a file without an update, such as a list of servers, proves at most that this file works again.
         if update.is_none() && !host.fails_at_file(path.as_deref()) {
             return;
         }

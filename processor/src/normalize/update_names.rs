@@ -1,8 +1,8 @@
 //! Titles and KBs of updates, learned from the lines of all hosts of the partition.
 //!
-//! Few lines that fail name more of an update than its id. The id is the same on all hosts, so a name in one host's log
-//! names the update everywhere. The first line with a name counts: then the name does not change while an incident lasts,
-//! and no host can rename an update for other hosts later.
+//! Few failing lines name more of an update than its id. The id is the same on all hosts, so a name in one host's log
+//! names the update everywhere. The first line with a name counts, so that the name does not change while an incident
+//! lasts, and no host can rename an update for other hosts later.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,8 @@ pub(super) struct UpdateName {
     pub(super) title: Option<String>,
     /// `KB9990001`
     pub(super) kb: Option<String>,
-    /// True where one line has both id and name; else the name stood on the line above, which may belong to another update.
+    /// True where one line has both id and name; otherwise the name stood on the line above, which may belong to
+    /// another update.
     is_certain: bool,
     /// Number of the entry, by which the oldest is forgotten.
     number: u64,
@@ -34,7 +35,7 @@ pub(super) struct UpdateNames {
     next: u64,
 }
 
-/// A name as one line, or two lines in a row, have it.
+/// A name that was found in one line or in two consecutive lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FoundName<'a> {
     pub(super) title: Option<&'a str>,

@@ -1,12 +1,13 @@
-//! Records that go on over several lines, in copies and in logs of Configuration Manager: held until their last line has come.
+//! Records that continue over several lines, in copies and in logs of Configuration Manager: they are held until their
+//! last line has come.
 //!
 //! ```text
 //! {5812EE3F-...} 2024-03-07 06:01:52:781+0100 1 161 [AGENT_DOWNLOAD_FAILED] 101      the record, with the fields of all lines
 //! {77B0A6F1-...} 1 800b0109 UpdateOrchestrator Failure Content Download Error: ...   continues it
 //! ```
 //!
-//! The first line becomes the event that has the fields; each further line becomes an event that names it. A log that Windows
-//! writes itself has no such lines, so nothing waits there.
+//! The first line becomes the event with all fields; each further line becomes an event that refers to the first. Logs
+//! that Windows itself writes have no such records, so none of their lines waits.
 
 use std::cmp::Ordering;
 
@@ -19,25 +20,26 @@ use crate::parse::{
     CMTRACE_END, Entry, awaits_time, fields_read, is_begun_report, is_dated_report, is_open_cmtrace, parse,
 };
 
-/// Lines of one record that are held: a message of Configuration Manager may list some dozen updates.
+/// Most held lines of one record: a message of Configuration Manager may list some dozen updates.
 const LINES_MAX: usize = 64;
 
-/// Bytes of one record that are held.
+/// Most held bytes of one record.
 const BYTES_MAX: usize = 32 * 1024;
 
-/// How long a record waits for its next line in log time. A copy is there as a whole; a live log writes a record at once.
+/// How long a record waits for its next line in log time. A copy is complete from the start, and a live log writes a
+/// record at once.
 const WAIT_MS: i64 = 5_000;
 
-/// How the lines of a record belong together.
+/// The rule by which lines belong to one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Kind {
-    /// Configuration Manager: up to the end mark, whatever stands between.
+    /// Configuration Manager: all lines up to the end mark.
     Marked,
-    /// A report, or a message without columns: as long as lines have no form of their own.
+    /// A report, or a message without columns: further lines as long as they have no form of their own.
     Formless,
 }
 
-/// One line as its record brought it.
+/// One line with its raw record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct HeldLine {
     pub(super) header: Vec<u8>,
@@ -69,25 +71,25 @@ pub(super) struct Wrapped {
     kind: Kind,
     lines: Vec<HeldLine>,
     bytes: usize,
-    /// Where the next line must begin to belong to it.
+    /// Offset at which the next line of the record must begin.
     end: u64,
     /// Log time of its last line.
     last_log: i64,
 }
 
-/// Whether a line belongs to the record that is held.
+/// Whether a line belongs to the held record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Belongs {
-    /// It does not: the record ended before it.
+    /// The line does not belong to the record, which ended before it.
     No,
-    /// It does, and more may come.
+    /// The line belongs to the record, and further lines may follow.
     Yes,
-    /// It does, and it is the last.
+    /// The line is the last of the record.
     Last,
 }
 
 impl Wrapped {
-    /// The record that a line begins, where it is not complete.
+    /// Returns the record that a line begins, where it is incomplete.
     pub(super) fn begun(
         entry: &Entry<'_>,
         text: &str,
@@ -100,14 +102,14 @@ impl Wrapped {
             Form::Text if is_begun_report(text) => Kind::Formless,
             Form::Message if entry.report.is_none() => Kind::Formless,
             _ if entry.report.as_ref().is_some_and(|report| !report.is_whole()) => Kind::Formless,
-            // Cut off before its event id, behind whatever columns the line has.
+            // A report that is cut before its event id; any columns may stand before it.
             _ if entry.report.is_none() && entry.body.starts_with("REPORT EVENT:") => Kind::Formless,
             _ => return None,
         };
         Some(Wrapped { kind, lines: vec![line()], bytes: text.len(), end, last_log: log_time })
     }
 
-    /// Whether a line, which begins at `offset` of its epoch, belongs to the record.
+    /// Whether a line that begins at `offset` of its epoch belongs to the record.
     pub(super) fn belongs(&self, entry: &Entry<'_>, text: &str, epoch: FileId, offset: u64) -> Belongs {
         let is_next = self.end == offset && self.lines.last().is_some_and(|last| last.epoch == epoch);
         let fits = self.lines.len() < LINES_MAX && self.bytes + text.len() <= BYTES_MAX;
@@ -139,9 +141,9 @@ impl Wrapped {
             || is_begun_report(text) && parse(&self.joined(" ")).report.is_some_and(|it| it.is_whole())
     }
 
-    /// True where more of the record can be read with a line than without it.
+    /// True where the line adds readable fields to the record.
     fn lacks(&self, text: &str) -> bool {
-        // Most lines that are held are messages, and no record.
+        // Most held lines are messages and not records.
         if !self.lines.iter().any(|line| line.value.contains(&b'{')) {
             return false;
         }
@@ -151,19 +153,19 @@ impl Wrapped {
         known > 0 && read(&format!("{words} {text}")).max(read(&format!("{letters}{text}"))) > known
     }
 
-    /// Takes a line that belongs to it.
+    /// Adds a line that belongs to the record.
     pub(super) fn add(&mut self, line: HeldLine, end: u64, log_time: i64) {
         self.bytes += line.value.len();
         self.lines.push(line);
         (self.end, self.last_log) = (end, log_time);
     }
 
-    /// Log time at which it is not waited for any longer.
+    /// Log time at which the wait for a further line ends.
     pub(super) fn due(&self) -> i64 {
         self.last_log.saturating_add(WAIT_MS)
     }
 
-    /// The text of all lines together, and the lines.
+    /// Returns the joined text of all lines, and the lines.
     pub(super) fn into_parts(self) -> (String, Vec<HeldLine>) {
         let joined = match self.kind {
             Kind::Marked => self.joined("\n"),
@@ -178,8 +180,8 @@ impl Wrapped {
         parts.join(with)
     }
 
-    /// Most copies are wrapped between words; a console wraps wherever its width ends. Of a record that text counts in which
-    /// more of its fields can be read.
+    /// Returns the joined text. Most copies wrap between words, so lines are joined with a blank; a console wraps at
+    /// its width, so they are joined without one. Of a record, the text with more readable fields counts.
     fn without_wraps(&self) -> String {
         let words = self.joined(" ");
         if self.lines.len() < 2 || !words.contains('{') {
@@ -195,7 +197,7 @@ impl Wrapped {
         if by_letters { letters } else { words }
     }
 
-    /// True where all lines but the last are equally long, as words hardly make them.
+    /// True where all lines but the last have the same length, as word wrapping hardly produces.
     fn has_one_width(&self) -> bool {
         let [full @ .., _] = &self.lines[..] else { return false };
         let width = |line: &HeldLine| String::from_utf8_lossy(&line.value).trim_matches(['\r', '\n']).chars().count();

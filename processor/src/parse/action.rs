@@ -1,4 +1,4 @@
-//! What a line is about and how it ended: the first rule that holds, in the order of `schemas/EVENTS.md`.
+//! Action and outcome of a line: the first matching rule decides, in the order of `schemas/EVENTS.md`.
 
 use wulog_schemas::event::{Action, EventOutcome, Form};
 
@@ -8,7 +8,7 @@ use super::section::{self, By, Operation, Phase, Section};
 use super::words::Words;
 use super::{Entry, Level, Verdict};
 
-/// `event.action` and `event.outcome` of a line by itself.
+/// Returns `event.action` and `event.outcome` of a line, without regard to other lines.
 pub(super) fn describe(entry: &Entry<'_>) -> (Action, EventOutcome) {
     if entry.form.is_foreign() {
         return (Action::Log, EventOutcome::Unknown);
@@ -149,12 +149,12 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
     if is(&["Handler"]) { Action::HandlerStep } else { Action::Log }
 }
 
-/// A job of BITS or Delivery Optimization that failed; a cut line may lack the code.
+/// True for a failed job of BITS or Delivery Optimization; a cut line may lack the code.
 fn is_failed_transfer(facts: &Facts<'_>) -> bool {
     facts.words.any(Words::TRANSFER_JOB) && (facts.outcome_words.failed || facts.outcome_words.denied)
 }
 
-/// A line of WUAHandler, whose words differ from those of Windows Update.
+/// Returns the action of a line of WUAHandler, whose words differ from those of Windows Update.
 fn of_wuahandler(body: &str, failed: bool) -> Action {
     match cmtrace::topic(body) {
         Some(Topic::Scan(Phase::Start)) => Action::ScanStart,

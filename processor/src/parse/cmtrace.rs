@@ -1,5 +1,5 @@
-//! Logs of Configuration Manager: WUAHandler.log, which says what became of its scans and updates, and all others, which are
-//! foreign.
+//! Logs of Configuration Manager: WUAHandler.log, which states the outcomes of scans and updates, and all other logs,
+//! which are foreign.
 //!
 //! ```text
 //! <![LOG[message]LOG]!><time="09:12:30.961-60" date="04-12-2021" component="WUAHandler" context="" type="3" thread="5508" file="x.cpp:12">
@@ -8,7 +8,7 @@
 //! message TAB WUAHandler TAB 4/12/2021 9:12:30 AM TAB 5508 (0x1584)                       as the viewer CMTrace copies them
 //! ```
 //!
-//! A message may go on over lines, and its time stands at the end of the last.
+//! A message may continue over lines; its time stands at the end of the last line.
 
 use std::ops::Range;
 
@@ -22,22 +22,22 @@ use super::other_time::{bias, clock, clock_fraction, day_first, number};
 use super::time::{LocalTime, at_day};
 use super::{guid, section};
 
-/// Begins a record.
+/// The mark at the beginning of a record.
 pub(crate) const BEGIN: &str = "<![LOG[";
 
-/// Ends its message.
+/// The mark at the end of the message.
 pub(crate) const END: &str = "]LOG]!>";
 
-/// Begins the columns of the older form.
+/// The mark before the columns of the older form.
 const OLD_COLUMNS: &str = "$$<";
 
-/// A record of either form; `None` for the first line of one that goes on.
+/// Splits a record of either form; `None` for the first line of a record that continues.
 pub(super) fn split(line: &str) -> Option<Columns<'_>> {
     if let Some(rest) = line.trim_start().strip_prefix(BEGIN) {
         let (message, columns) = rest.rsplit_once(END)?;
         return current(message, columns);
     }
-    // Nearly no line has the first character of those columns, and one byte is found faster than three.
+    // Nearly no line has the first character of those columns, and a search for one byte is faster than for three.
     if memchr::memchr(b'$', line.as_bytes()).is_some()
         && let Some((message, columns)) = line.rsplit_once(OLD_COLUMNS)
     {
@@ -46,7 +46,7 @@ pub(super) fn split(line: &str) -> Option<Columns<'_>> {
     if line.trim_end().ends_with(')') { copied(line) } else { None }
 }
 
-/// The columns that the viewer CMTrace shows and copies; the time is in the form of the user's culture.
+/// Splits the columns that the viewer CMTrace shows and copies; the time has the form of the user's culture.
 fn copied(line: &str) -> Option<Columns<'_>> {
     let mut fields = line.trim_end().rsplitn(4, '\t');
     let (thread, moment, component, message) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
@@ -64,7 +64,7 @@ fn copied(line: &str) -> Option<Columns<'_>> {
     })
 }
 
-/// True for the first line of a record that goes on in the next line.
+/// True for the first line of a record that continues in the next line.
 pub(crate) fn is_open(line: &str) -> bool {
     line.trim_start().starts_with(BEGIN) && !line.contains(END)
 }
@@ -87,7 +87,7 @@ fn current<'a>(message: &'a str, columns: &'a str) -> Option<Columns<'a>> {
     })
 }
 
-/// The values of the attributes `NAME="VALUE"` of these names, of each the first, found in one pass.
+/// Returns the values of the attributes `NAME="VALUE"` of these names, of each name the first, in one pass.
 fn attributes<'a, const NAMES: usize>(columns: &'a str, names: [&str; NAMES]) -> [Option<&'a str>; NAMES] {
     let mut values = [None; NAMES];
     for at in memchr::memchr_iter(b'=', columns.as_bytes()) {
@@ -134,7 +134,7 @@ fn at(date: &str, time: &str) -> Option<LocalTime> {
     Some(LocalTime { secs: at_day(year.into(), month, day)? + i64::from(of_day), nanos, offset_min })
 }
 
-/// `Tue Mar 12 09:12:30.961 2024 W. Europe Standard Time`, as SMS 2003 wrote it; the zone's name says no offset.
+/// Reads `Tue Mar 12 09:12:30.961 2024 W. Europe Standard Time`, as SMS 2003 wrote it; the zone's name gives no offset.
 fn with_weekday(moment: &str) -> Option<LocalTime> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = moment.split_ascii_whitespace().skip(1);
@@ -147,7 +147,7 @@ fn with_weekday(moment: &str) -> Option<LocalTime> {
     Some(LocalTime { secs: at_day(year.into(), month, day)? + i64::from(of_day), nanos, offset_min: None })
 }
 
-/// Where in the code a record was written: `file="sourcemanager.cpp:1234"`.
+/// Returns the place in the code that wrote a record: `file="sourcemanager.cpp:1234"`.
 pub(super) fn origin(line: &str) -> Option<Origin<'_>> {
     let (_, columns) = line.rsplit_once(END)?;
     let (_, value) = columns.split_once("file=\"")?;
@@ -156,8 +156,8 @@ pub(super) fn origin(line: &str) -> Option<Origin<'_>> {
     Some(Origin { function: None, file: Some(file), line: number.parse().ok() })
 }
 
-/// Takes what only WUAHandler says: `1. Update (Missing): TITLE (GUID, REVISION)`, and the server that it sets. Gives where
-/// the title stands.
+/// Adds the facts of lines that only WUAHandler writes: `1. Update (Missing): TITLE (GUID, REVISION)`, and the server
+/// that it sets. Returns where the title stands.
 pub(super) fn facts<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<usize>> {
     let mut name = None;
     if let Some((_, rest)) = body.split_once("Update (").filter(|(number, _)| number.trim_end().ends_with('.'))
@@ -204,26 +204,26 @@ fn has_success_code(body: &str) -> bool {
     words.any(|word| word.strip_prefix("0x").is_some_and(is_success)) || is_decimal()
 }
 
-/// What a line of WUAHandler is about, as far as its words tell.
+/// The topic of a line of WUAHandler, by its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topic {
-    /// A search begins or ends, or how it ended.
+    /// Beginning, end or result of a search.
     Scan(section::Phase),
     /// A download.
     Download(section::Phase),
     /// An installation.
     Install(section::Phase),
-    /// What a scan found.
+    /// The updates that a scan found.
     Found,
     /// The server and its policy.
     Settings,
 }
 
-/// What a line of WUAHandler is about.
+/// Returns the topic of a line of WUAHandler.
 pub(super) fn topic(body: &str) -> Option<Topic> {
     use section::Phase::{End, Start};
     let has = |words: &[&str]| words.iter().any(|word| body.contains(word));
-    // What a search is to find, said before it begins, ends none.
+    // The criteria of a search stand before its beginning and do not end it.
     let is_criterion = has(&["Scan results will include", "Search Criteria"]);
     if is_criterion || body.contains("Update (") && body.contains("): ") {
         return Some(Topic::Found);

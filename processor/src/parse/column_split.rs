@@ -10,16 +10,17 @@ use super::{cmtrace, csv, foreign};
 /// The legacy pid is `%4d`.
 const LEGACY_PID_BYTES: usize = 4;
 
-/// The component column of the ETW form is `PadRight(15)` and a space: more blanks than that mean an empty one.
+/// Width of the component column of the ETW form, `PadRight(15)` and a space; more blanks mean an empty component.
 const ETW_COMPONENT_BYTES: usize = 15;
 
-/// The columns of a line, by the first form that the line has.
+/// Returns the columns of a line, by the first form that matches.
 pub(super) fn split(line: &str) -> Columns<'_> {
     dated(line).unwrap_or_else(|| without_date(line))
 }
 
-/// A line that does not begin with a date, as few do. A function of its own: each part of the chain copied the columns of
-/// every line, and the code of all parts lay between what nearly every line needs.
+/// Splits a line that does not begin with a date. Few lines do not, so this is a separate function: inlined, each part
+/// of the chain copied the columns of every line, and the code of all parts lay between the parts that nearly every
+/// line needs.
 #[cold]
 #[inline(never)]
 fn without_date(line: &str) -> Columns<'_> {
@@ -60,7 +61,7 @@ fn behind_search_prefix(line: &str) -> Option<Taken<'_>> {
     time::take(skip_search_prefix(line.trim_start()))
 }
 
-/// The columns behind a date and time, where they are those of Windows Update: other programs write dates too.
+/// Splits the columns after a date and time, where they are those of Windows Update; other programs write dates too.
 fn own<'a>(taken: &Taken<'a>) -> Option<Columns<'a>> {
     let time = Some(taken.time);
     let (form, rest) = match taken.writer {
@@ -80,7 +81,7 @@ fn own<'a>(taken: &Taken<'a>) -> Option<Columns<'a>> {
         Some(_) => (None, rest),
         None => component(rest, form),
     };
-    // A date and two numbers alone are no proof: that is what many programs write.
+    // A date and two numbers prove nothing, since many programs write them.
     let is_own = taken.fraction || taken.time.offset_min.is_some() || component.is_some_and(is_component);
     is_own.then(|| Columns {
         form,
@@ -93,14 +94,14 @@ fn own<'a>(taken: &Taken<'a>) -> Option<Columns<'a>> {
     })
 }
 
-/// How far into a line a search tool's prefix is looked for: a path of Windows and a line number.
+/// Longest prefix of a search tool: a path of Windows and a line number.
 const PREFIX_BYTES_MAX: usize = 300;
 
-/// A line behind the name of its file and a line number, `C:\logs\wu.txt:12:2019-03-05 ...`, behind `> ` of a quoting mail, or
-/// behind a header of syslog.
+/// Splits a line after the name of its file and a line number, `C:\logs\wu.txt:12:2019-03-05 ...`, after `> ` of a
+/// quoting mail, or after a header of syslog.
 fn behind_prefix(line: &str) -> Option<Columns<'_>> {
     let head = &line.as_bytes()[..line.len().min(PREFIX_BYTES_MAX)];
-    // A header of syslog ends in `TAG: `, in `- ` or in a bracket, and a list may number its lines in brackets.
+    // A header of syslog ends in `TAG: `, in `- ` or in a bracket; a list may number its lines in brackets.
     let ends_prefix = |(at, byte): (usize, &u8)| matches!(byte, b':' | b'>' | b'-' | b']' | b'|').then_some(at);
     head.iter().enumerate().filter_map(ends_prefix).find_map(|at| {
         let rest = line[at + 1..].trim_start_matches(['\u{feff}', ' ', '\t']);
@@ -110,7 +111,7 @@ fn behind_prefix(line: &str) -> Option<Columns<'_>> {
     })
 }
 
-/// What stands behind such a prefix and begins with `{`, as a record of ReportingEvents.log does.
+/// Returns the text after such a prefix that begins with `{`, as a record of ReportingEvents.log does.
 pub(super) fn braces_behind_prefix(line: &str) -> Option<&str> {
     let head = &line.as_bytes()[..line.len().min(PREFIX_BYTES_MAX)];
     let at = memchr::memchr(b'{', head)?;
@@ -120,7 +121,8 @@ pub(super) fn braces_behind_prefix(line: &str) -> Option<&str> {
     (is_number || before.ends_with([':', '>', '|', '"', '`', '*', '-', '\u{2022}'])).then(|| &line[at..])
 }
 
-/// What `Select-String` and other tools put before a line: `C:\Windows\WindowsUpdate.log:2264:`, or a slip of the keyboard.
+/// Skips the prefix that `Select-String` and other tools put before a line: `C:\Windows\WindowsUpdate.log:2264:`, or a
+/// typing error.
 fn skip_search_prefix(line: &str) -> &str {
     let ends_name = |colon: &usize| line[..*colon].ends_with(".log");
     if let Some(colon) = memchr::memchr_iter(b':', line.as_bytes()).find(ends_name) {
@@ -131,7 +133,7 @@ fn skip_search_prefix(line: &str) -> &str {
     if junk <= 2 { &line[junk..] } else { line }
 }
 
-/// Columns whose tabs a copy lost altogether: `18:30:03 992810Service...` is pid ` 992`, tid `810`, component `Service`.
+/// Splits columns whose tabs a copy lost: `18:30:03 992810Service...` is pid ` 992`, tid `810`, component `Service`.
 fn glued(rest: &str) -> Option<Columns<'_>> {
     let pid = rest.get(..LEGACY_PID_BYTES)?.trim_start().parse().ok()?;
     let rest = &rest[LEGACY_PID_BYTES..];
@@ -151,7 +153,7 @@ fn glued(rest: &str) -> Option<Columns<'_>> {
     })
 }
 
-/// An article's line whose date is masked: `YYYY/MM/DD HH:MM:SS.4926861 22576 27056 SLS  ...`.
+/// Splits a line of an article with a masked date: `YYYY/MM/DD HH:MM:SS.4926861 22576 27056 SLS ...`.
 fn masked(line: &str) -> Option<Columns<'_>> {
     let rest = line.strip_prefix("YYYY/MM/DD HH:MM:SS.")?.trim_start_matches(|c: char| c.is_ascii_digit());
     let (pid, tid, rest) = ids(rest, Form::Etw)?;
@@ -167,7 +169,7 @@ fn masked(line: &str) -> Option<Columns<'_>> {
     })
 }
 
-/// A copied line that lost its date and time: `1060 15a8 PT WARNING: ...`.
+/// Splits a copied line that lost its date and time: `1060 15a8 PT WARNING: ...`.
 fn undated(line: &str) -> Option<Columns<'_>> {
     let (pid, tid, rest) = ids(line, Form::Legacy)?;
     let (component, message) = component(rest, Form::Legacy);
@@ -197,11 +199,11 @@ fn component_only(line: &str) -> Option<Columns<'_>> {
     })
 }
 
-/// Process and thread id at the head of `text`, and the rest, which begins with a blank.
+/// Returns process and thread id at the start of `text`, and the rest, which begins with a blank.
 pub(super) fn ids(text: &str, form: Form) -> Option<(u32, u32, &str)> {
     let (pid, rest) = word(text)?;
     let (tid, rest) = word(rest)?;
-    // A pid of the ETW form is hexadecimal in an old page of Microsoft's documentation, so both are tried.
+    // One old page of Microsoft's documentation has hexadecimal pids in the ETW form, so both bases are tried.
     let pid = decimal(pid).unwrap_or_else(|| hex(pid));
     let tid = match form {
         Form::Legacy => hex(tid),
@@ -210,23 +212,23 @@ pub(super) fn ids(text: &str, form: Form) -> Option<(u32, u32, &str)> {
     Some((pid, tid, rest))
 }
 
-/// The value of a word's digits, unless one of them is none.
+/// Returns the value of a word of decimal digits; `None` for other words.
 fn decimal(word: &str) -> Option<u32> {
     word.bytes().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0')))
 }
 
-/// The value of a word's hex digits.
+/// Returns the value of a word of hex digits.
 fn hex(word: &str) -> u32 {
-    // The low half of a digit is its value, that of a letter nine less.
+    // The low half byte of a digit is its value; that of a letter is its value minus nine.
     word.bytes().fold(0, |value, byte| (value << 4) | (u32::from(byte & 15) + 9 * u32::from(byte >> 6)))
 }
 
-/// `text` behind the tabs and spaces that it begins with.
+/// Returns `text` without leading tabs and spaces.
 pub(super) fn behind_blanks(text: &str) -> &str {
     &text[text.bytes().take_while(|byte| matches!(byte, b'\t' | b' ')).count()..]
 }
 
-/// The next word and what follows it: one to eight hex digits, as ids have.
+/// Returns the next word of one to eight hex digits, as ids have, and the text after it.
 fn word(text: &str) -> Option<(&str, &str)> {
     let text = behind_blanks(text);
     let end = text.bytes().take_while(u8::is_ascii_hexdigit).count();

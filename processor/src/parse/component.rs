@@ -1,6 +1,6 @@
-//! The components of Windows Update, as the column of that name has them.
+//! The components of Windows Update, as in the component column.
 
-/// Components that Windows 2000 to 11 write, sorted; other names are taken where the columns leave no doubt.
+/// Components that Windows 2000 to 11 write, sorted; other names are accepted where the columns leave no doubt.
 const COMPONENTS: [&str; 55] = [
     "AGENT",
     "AU",
@@ -64,7 +64,7 @@ pub(crate) fn is_component(name: &str) -> bool {
     COMPONENTS.binary_search(&name).is_ok()
 }
 
-/// The longest component that `text` begins with.
+/// Returns the longest component at the start of `text`.
 pub(super) fn known_prefix(text: &str) -> Option<&'static str> {
     let first = text.as_bytes().first();
     let names = COMPONENTS.iter().copied().filter(|name| name.as_bytes().first() == first);

@@ -1,4 +1,4 @@
-//! Columns of a CSV export: of a spreadsheet, of `Export-Csv`, of the decoder itself.
+//! Columns of a CSV export: by a spreadsheet, by `Export-Csv`, by the decoder itself.
 //!
 //! ```text
 //! "2019-03-05","07:41:00:417","912","1b0c","Agent","  * WARNING: Exit code = 0x800B0109"
@@ -20,7 +20,7 @@ const FILETIME_TO_UNIX_SECS: i64 = 11_644_473_600;
 /// Ticks of a FILETIME in a second.
 const TICKS_PER_SEC: i64 = 10_000_000;
 
-/// A field of the decoder's own table that holds what the record is.
+/// Bound of the split of a row of the decoder's own table; the last field that is read is the time, at index 13.
 const TRACE_FIELDS: usize = 19;
 
 pub(super) fn split(line: &str) -> Option<Columns<'_>> {
@@ -34,7 +34,7 @@ pub(super) fn split(line: &str) -> Option<Columns<'_>> {
 
 fn exported(line: &str) -> Option<Columns<'_>> {
     let (first, separator, rest) = first_field(line)?;
-    // Columns of nothing but a date are followed by a column of time.
+    // A column with a date alone is followed by a column with the time.
     let (taken, rest) = match owned(first) {
         Some(taken) => (taken, rest),
         None => {
@@ -63,13 +63,13 @@ fn exported(line: &str) -> Option<Columns<'_>> {
     .filter(|_| known || taken.fraction)
 }
 
-/// A time, without the text that it was read from.
+/// Returns a time without its borrowed text.
 fn owned(text: &str) -> Option<Taken<'static>> {
     let taken = time::take(text.trim())?;
     taken.rest.trim().is_empty().then_some(Taken { rest: "", ..taken })
 }
 
-/// The first field, the separator behind it and the rest.
+/// Returns the first field, the separator after it and the rest.
 fn first_field(line: &str) -> Option<(&str, u8, &str)> {
     [b',', b';', b'\t'].into_iter().find_map(|separator| {
         let (value, rest) = field(line, separator)?;
@@ -78,10 +78,10 @@ fn first_field(line: &str) -> Option<(&str, u8, &str)> {
     })
 }
 
-/// What the separators of other cultures add to a time.
+/// Bytes that the separators of other cultures add to a time.
 const SEPARATORS_BYTES_MAX: usize = 16;
 
-/// The next field without its quotes, and what stands behind its separator.
+/// Returns the next field without its quotes, and the text after its separator.
 fn field(text: &str, separator: u8) -> Option<(&str, &str)> {
     let text = text.trim_start_matches(' ');
     match text.strip_prefix('"') {
@@ -93,19 +93,19 @@ fn field(text: &str, separator: u8) -> Option<(&str, &str)> {
     }
 }
 
-/// What stands before and behind the first such byte.
+/// Returns the texts before and after the first such byte.
 fn split_at(text: &str, ascii: u8) -> Option<(&str, &str)> {
     let at = memchr::memchr(ascii, text.as_bytes())?;
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// The last column to its closing quote; columns behind it are none of Windows Update's.
+/// Returns the last column up to its closing quote; columns after it do not belong to Windows Update.
 fn last_field(text: &str) -> &str {
     let text = text.trim();
     text.strip_prefix('"').map_or(text, |inner| inner.strip_suffix('"').unwrap_or(inner))
 }
 
-/// A record that tracerpt could not decode, in its own table of columns.
+/// Splits a record that tracerpt could not decode, in its own table of columns.
 fn traced(line: &str) -> Option<Columns<'_>> {
     line.strip_prefix("Unknown(")?;
     let mut fields = line.splitn(TRACE_FIELDS + 1, ',').map(str::trim);

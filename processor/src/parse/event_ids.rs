@@ -1,6 +1,6 @@
 //! The event ids of REPORT EVENT and ReportingEvents.log, as MS-WUSP 2.2.2.3.1 names them.
 
-/// The symbolic name of an event id, such as `AGENT_DOWNLOAD_FAILED` for 161.
+/// Returns the symbolic name of an event id, such as `AGENT_DOWNLOAD_FAILED` for 161.
 #[must_use]
 pub fn event_name(event_id: u32) -> Option<&'static str> {
     NAMES.binary_search_by_key(&event_id, |row| row.0).ok().map(|at| NAMES[at].1)

@@ -1,4 +1,4 @@
-//! The facts of one message, as the searches of its stages fill them in.
+//! The facts of one message, which the searches of the parser fill in.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use super::words::Words;
 /// The facts of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts<'a> {
-    /// The words that name the subject of the message.
+    /// The known words of the message.
     pub words: Words,
     /// Beginning or end of an operation.
     pub section: Option<Section>,
-    /// What the first known key of the message is about.
+    /// The subject of the first known key of the message.
     pub subject: Option<Subject>,
     /// Offset of the banner `Logging initialized (..., tz: +0200)`, minutes east.
     pub banner_offset_min: Option<i32>,
@@ -54,7 +54,7 @@ pub struct Facts<'a> {
     pub correlation: Option<&'a str>,
     /// File of a trust check.
     pub path: Option<&'a str>,
-    /// The verdict on that file.
+    /// The verdict of the check on that file.
     pub trust: Option<Trust>,
     /// `= Process: ...` under a banner.
     pub process: Option<&'a str>,
@@ -74,20 +74,20 @@ pub struct Facts<'a> {
     pub failed: bool,
     /// The outcome that whole words of the message state; empty where no outcome may be taken from words.
     pub outcome_words: OutcomeWords,
-    /// True for a record that the decoder had no format for.
+    /// True for a record for which the decoder had no format.
     pub undecoded: bool,
 }
 
-/// What the first key of a message is about.
+/// The subject of the first key of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// Client, machine, network or policy.
     Configuration,
-    /// What a search looks for.
+    /// The criteria of a search.
     Search,
 }
 
-/// What a line states about a file's signature.
+/// A line's statement about a file's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// `Validating signature for PATH`: the check begins.
@@ -96,7 +96,7 @@ pub enum Trust {
     Trusted,
     /// `Trusted Publisher: No`.
     Untrusted,
-    /// `Microsoft signed: No`, `Microsoft signed: NA`: that says nothing of other publishers.
+    /// `Microsoft signed: No`, `Microsoft signed: NA`: no statement about other publishers.
     Unknown,
     /// `Error: 0x... when verifying trust for PATH`, `Digital Signatures on file PATH are not trusted`.
     Failed,
@@ -107,7 +107,7 @@ pub enum Trust {
 /// Longest fact that is kept; longer ones stay in the message only.
 const FACT_BYTES_MAX: usize = 512;
 
-/// The text, where it is neither empty nor too long for a fact.
+/// Returns the text, where it is neither empty nor too long for a fact.
 pub(super) fn bounded(text: &str) -> Option<&str> {
     (!text.is_empty() && text.len() <= FACT_BYTES_MAX).then_some(text)
 }

@@ -1,4 +1,4 @@
-//! Lines of other programs' logs, told by their form.
+//! Lines of other programs' logs, recognized by their form.
 //!
 //! ```text
 //! cbs, dism, setupact   2023-03-14 03:11:45, Error                 CBS    Failed to resolve package ...
@@ -11,9 +11,10 @@
 //! publishing_tool       24.01.2023 12:47:26 TAB Failed to sign package; error was: 2149122451
 //! ```
 //!
-//! An administrator who gathers `*.log` gathers these too. Their failures are not those of the Windows Update client, so a
-//! line of such a form never counts; the event names the form and has the time that the line writes. A dated line of a form
-//! that is not listed here is [`Form::Text`] with its time. Logs of Configuration Manager are read in [`super::cmtrace`].
+//! An administrator who gathers `*.log` gathers these logs too. Their failures are not failures of the Windows Update
+//! client, so a line of such a form never counts; the event names the form and has the time of the line. A dated line
+//! of a form that is not listed here is [`Form::Text`] with its time. Logs of Configuration Manager are read in
+//! [`super::cmtrace`].
 
 use wulog_schemas::event::Form;
 
@@ -24,7 +25,7 @@ use super::time::{LocalTime, Taken, take};
 /// Severity words of Windows Setup and of the servicing stack.
 const LEVELS: [&str; 6] = ["Info", "Warning", "Error", "Perf", "Verbose", "Fatal"];
 
-/// A line whose date and time were read and that has no process and thread id behind them.
+/// Returns the columns of a line with a date and time, and without process and thread id after them.
 pub(super) fn dated<'a>(taken: &Taken<'a>) -> Columns<'a> {
     let Taken { time, rest, .. } = *taken;
     servicing(time, rest)
@@ -33,7 +34,7 @@ pub(super) fn dated<'a>(taken: &Taken<'a>) -> Columns<'a> {
         .unwrap_or_else(|| other(time, rest))
 }
 
-/// A line that does not begin with a date as Windows Update writes it.
+/// Splits a line that does not begin with a date in the form of Windows Update.
 pub(super) fn undated(line: &str) -> Option<Columns<'_>> {
     let line = line.trim_start();
     let first = *line.as_bytes().first()?;
@@ -48,7 +49,8 @@ pub(super) fn undated(line: &str) -> Option<Columns<'_>> {
     .or_else(|| names_publisher(line).then(|| columns(Form::PublishingTool, None, None, line)))
 }
 
-/// Lines of one form whose component column does not say so: CBS.log has lines of other components too.
+/// Returns the form of a line in a file of another form, where the component column is no proof: CBS.log has lines of
+/// other components too.
 #[must_use]
 pub fn in_file_of(line: Form, file: Form) -> Form {
     match (line, file) {
@@ -98,7 +100,7 @@ fn wsus_server(time: LocalTime, rest: &str) -> Option<Columns<'_>> {
     Some(columns(Form::WsusServer, Some(time), component.filter(|name| !name.is_empty()), message))
 }
 
-/// `Warning WsusService.11 ContentSyncAgent.ProcessQueue ...`: the same without its time, which a copy lost.
+/// Splits `Warning WsusService.11 ContentSyncAgent.ProcessQueue ...`: a line of the WSUS server whose time a copy lost.
 fn undated_server(line: &str) -> Option<Columns<'_>> {
     let level = LEVELS.into_iter().find_map(|level| line.strip_prefix(level)?.strip_prefix([' ', '\t']));
     let (process, rest) = level.unwrap_or(line).trim_start().split_once([' ', '\t'])?;
@@ -120,7 +122,7 @@ fn web_request(time: LocalTime, rest: &str) -> Option<Columns<'_>> {
     fits.then(|| columns(Form::Iis, Some(time), None, rest))
 }
 
-/// An address of IPv4 or IPv6.
+/// True for an address of IPv4 or IPv6.
 fn is_address(word: &str) -> bool {
     word.parse::<std::net::IpAddr>().is_ok()
 }
@@ -150,10 +152,11 @@ fn bracketed(line: &str) -> Option<Columns<'_>> {
     Some(columns(Form::Text, Some(LocalTime { nanos, ..time }), None, &rest[end + 1..]))
 }
 
-/// What may stand between the time and the bracket that closes: a zone.
+/// Longest text between the time and the closing bracket: a zone.
 const ZONE_BYTES_MAX: usize = 8;
 
-/// A date with `T` before the time. Delivery Optimization writes hexadecimal ids, a level and a function behind it.
+/// Splits a line with a `T` between date and time. Delivery Optimization writes hexadecimal ids, a level and a function
+/// after it.
 fn iso_dated(line: &str) -> Option<Columns<'_>> {
     let (time, rest) = iso(line)?;
     let mut words = rest.split_ascii_whitespace();
@@ -171,8 +174,8 @@ fn iso_dated(line: &str) -> Option<Columns<'_>> {
     }
 }
 
-/// `24.01.2023 12:47:26 TAB text`: a program that writes dates as its user's culture does. Publishing tools end the column
-/// with a tab.
+/// Splits `24.01.2023 12:47:26 TAB text`: some programs write dates in the form of their user's culture. Publishing
+/// tools end the column with a tab.
 fn culture_dated(line: &str) -> Option<Columns<'_>> {
     let (time, rest) = day_first(line)?;
     let form = if rest.starts_with('\t') || names_publisher(rest) { Form::PublishingTool } else { Form::Text };
@@ -183,7 +186,7 @@ fn culture_dated(line: &str) -> Option<Columns<'_>> {
 fn names_publisher(line: &str) -> bool {
     const NAMES: [&str; 4] =
         ["Wsus_Package_Publisher", "Wsus Package Publisher", "LocalUpdatePublisher", "Local Update Publisher"];
-    // One search for what all names have in common says no of nearly every line.
+    // One search for the common part of all names rejects nearly every line.
     line.contains("Publisher") && NAMES.into_iter().any(|name| line.contains(name))
 }
 
@@ -197,7 +200,7 @@ fn defender(line: &str) -> Option<Columns<'_>> {
         .then(|| columns(Form::MpSigStub, Some(LocalTime { offset_min, ..taken.time }), None, line))
 }
 
-/// A dated line of a form that nobody has described: its time is read, and nothing else.
+/// Returns the columns of a dated line of an unknown form: only its time is read.
 fn other(time: LocalTime, rest: &str) -> Columns<'_> {
     let (nanos, rest) = clock_fraction(rest).unwrap_or((time.nanos, rest));
     let rest = rest.trim_start_matches(' ');

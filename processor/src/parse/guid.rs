@@ -3,10 +3,10 @@
 /// Length of a GUID without braces.
 pub(super) const GUID_BYTES: usize = 36;
 
-/// Where its first hyphen stands.
+/// Position of the first hyphen.
 const FIRST_HYPHEN: usize = 8;
 
-/// The GUID at the head of `text`, braces or not, and the rest.
+/// Returns the GUID at the start of `text`, with braces or not, and the rest.
 pub(super) fn take(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('{').unwrap_or(text);
     let guid = inner.get(..GUID_BYTES).filter(|guid| is_guid(guid.as_bytes()))?;
@@ -15,14 +15,14 @@ pub(super) fn take(text: &str) -> Option<(&str, &str)> {
     Some((guid, rest))
 }
 
-/// Positions of the GUIDs in `text`, braces left out.
+/// Returns the positions of the GUIDs in `text`, without braces.
 pub(super) fn find_all(text: &str) -> impl Iterator<Item = usize> {
     let bytes = text.as_bytes();
     let mut after = 0;
     memchr::memchr_iter(b'-', bytes).filter_map(move |hyphen| {
         let start = hyphen.checked_sub(FIRST_HYPHEN).filter(|start| *start >= after)?;
         let guid = bytes.get(start..start + GUID_BYTES).filter(|guid| is_guid(guid))?;
-        // A longer run of hex digits and hyphens is something else.
+        // A longer run of hex digits and hyphens is not a GUID.
         let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
         if is_part(bytes.get(start + guid.len())) || start > 0 && is_part(bytes.get(start - 1)) {
             return None;
@@ -38,7 +38,7 @@ pub(super) fn is_nil(guid: &str) -> bool {
 }
 
 fn is_guid(text: &[u8]) -> bool {
-    // The hyphens first: most texts fail there.
+    // The hyphens are checked first, since most texts lack them.
     [8, 13, 18, 23].into_iter().all(|at| text[at] == b'-')
         && text.iter().enumerate().all(|(at, byte)| matches!(at, 8 | 13 | 18 | 23) || byte.is_ascii_hexdigit())
 }

@@ -1,4 +1,4 @@
-//! What the GUIDs of a message stand for: the text before each, or the revision behind it, tells.
+//! The meanings of the GUIDs in a message, decided by the text before each GUID or the revision after it.
 
 use super::facts::Facts;
 use super::guid::{self, GUID_BYTES};
@@ -13,13 +13,13 @@ const SERVICES: [(&str, &str); 6] = [
     ("8b24b027-1dee-babb-9a95-3517dfb9c552", "dcat_flighting"),
 ];
 
-/// The name of a service that is known, such as `wsus`.
+/// Returns the name of a known service, such as `wsus`.
 #[must_use]
 pub fn service_name(service: &str) -> Option<&'static str> {
     SERVICES.iter().find(|(id, _)| id.eq_ignore_ascii_case(service)).map(|(_, name)| *name)
 }
 
-/// Takes the first update, service, call, job and client id of `body`.
+/// Adds the first update, service, call, job and client id of `body`.
 pub(super) fn ids<'a>(body: &'a str, facts: &mut Facts<'a>) {
     for start in guid::find_all(body) {
         let id = &body[start..start + GUID_BYTES];
@@ -49,10 +49,10 @@ enum Kind {
 }
 
 impl Kind {
-    /// By the word before the GUID, over brackets, quotes and `=` or `:`.
+    /// Returns the meaning by the word before the GUID; brackets, quotes and `=` or `:` in between are skipped.
     fn of(before: &str, id: &str) -> Option<Kind> {
         let word = before.trim_end_matches(['{', '\'', '"', '[', '<', '(', ' ', '=', ':', '\t']);
-        // Told apart by the last letter, then compared in full.
+        // The last letter selects the candidates, which are then compared in full.
         let ends = |end: &str| {
             word.len() >= end.len() && word.as_bytes()[word.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
         };
@@ -72,7 +72,7 @@ impl Kind {
     }
 }
 
-/// `.201` behind an update id. Other ids have none.
+/// Returns the revision: `.201` after an update id. Other ids have none.
 fn revision(text: &str) -> Option<u32> {
     let rest = text.strip_prefix('.')?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();

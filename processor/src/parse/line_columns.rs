@@ -1,4 +1,4 @@
-//! The columns of a line, whatever form the line has.
+//! The columns of a line of any form.
 
 use wulog_schemas::event::Form;
 
@@ -17,7 +17,8 @@ pub(super) struct Columns<'a> {
     pub(super) message: &'a str,
 }
 
-/// The text without white space at its ends, as [`str::trim`] returns it. Where both ends are ASCII, no character is decoded.
+/// Returns the text without white space at its ends, as [`str::trim`] does. Where both ends are ASCII, no character is
+/// decoded.
 pub(super) fn trim(text: &str) -> &str {
     let text = text.trim_ascii();
     let is_plain = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);

@@ -1,4 +1,4 @@
-//! What a message says: level, bullets, and the facts in it.
+//! Level, bullets and facts of a message.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use super::url::url;
 use super::words::Words;
 use super::{guid, time};
 
-/// Cuts bullets and the severity word off: `  * WARNING: Exit code = ...`.
+/// Removes bullets and the severity word: ` * WARNING: Exit code = ...`.
 pub(super) fn level_and_body(message: &str) -> (Option<Level>, &str) {
     let body = strip_bullet(message);
     let leveled = [("WARNING:", Level::Warning), ("FATAL:", Level::Fatal)];
@@ -24,7 +24,7 @@ pub(super) fn level_and_body(message: &str) -> (Option<Level>, &str) {
     }
 }
 
-/// One bullet character and spaces; a bar of them, or the stars around `*FAILED*`, is no bullet.
+/// Removes one bullet character and spaces; a bar of them, or the stars around `*FAILED*`, is not a bullet.
 fn strip_bullet(text: &str) -> &str {
     let text = text.strip_prefix('\\').unwrap_or(text);
     let mut chars = text.chars();
@@ -40,7 +40,8 @@ fn is_section(text: &str) -> bool {
     text.starts_with("* START *") || text.starts_with("* END *")
 }
 
-/// The message without the doubled header of Insider builds: `[0]0B2C.0C34::03/07/2017-17:08:41.736 [agent]text`.
+/// Returns the message without the second header of Insider builds: `[0]0B2C.0C34::03/07/2017-17:08:41.736
+/// [agent]text`.
 pub(super) fn without_trace_prefix(text: &str) -> &str {
     let Some(head) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
         return text;
@@ -56,8 +57,8 @@ pub(super) fn is_undecoded(body: &str) -> bool {
     body.starts_with("Unknown(") && (body.contains("No Format Information found") || body.contains("), 0, 0, 0, 0,"))
 }
 
-/// Takes the facts of `body`, a message without bullet and level, and gives where a name stands in it. In place: they are
-/// many, and a copy costs.
+/// Adds the facts of `body`, a message without bullet and level, to `facts`. Returns where a name stands in `body`. In
+/// place, since facts are large and a copy is slow.
 pub(super) fn facts<'a>(
     message: &str,
     body: &'a str,
@@ -96,7 +97,7 @@ pub(super) fn facts<'a>(
     name
 }
 
-/// Takes back what was read from a name: `hidden` is `body` without it.
+/// Removes the facts that were read from a name: `hidden` is `body` without the name.
 pub(super) fn hide_name<'a>(body: &'a str, hidden: &str, facts: &mut Facts<'a>) {
     facts.words = Words::of(hidden).or(words_of_marks(hidden));
     facts.trust = None;
@@ -107,7 +108,7 @@ pub(super) fn hide_name<'a>(body: &'a str, hidden: &str, facts: &mut Facts<'a>) 
     }
 }
 
-/// What follows `*FAILED* [80072F8F] `; copies by way of Markdown lose the stars.
+/// Returns the text after `*FAILED* [80072F8F] `; copies by way of Markdown lose the stars.
 fn without_failed(body: &str) -> Option<&str> {
     let rest =
         body.strip_prefix("*FAILED*").or_else(|| body.strip_prefix("FAILED").filter(|rest| rest.starts_with(" [")))?;
@@ -126,7 +127,7 @@ fn rare<'a>(body: &'a str, facts: &mut Facts<'a>) {
         facts.http_status = rest[..digits].parse().ok().filter(|status| (100..600).contains(status));
     }
     if facts.words.any(Words::SID) {
-        // A SID in a path says whose folder it is, not for whom the client works.
+        // A SID in a path names the owner of the folder, not the user for whom the client works.
         let digits = after(" S-1-").unwrap_or_default();
         let bytes = digits.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'-').count();
         let start = body.len() - digits.len();
@@ -137,7 +138,7 @@ fn rare<'a>(body: &'a str, facts: &mut Facts<'a>) {
         let rest = after("cV").unwrap_or_default();
         let value = rest.trim_start_matches([' ', '=', ':']);
         let end = value.find([')', ' ', ']', ',', ';']).unwrap_or(value.len());
-        // `cV` inside of another word announces nothing.
+        // `cV` inside of another word is not the key of a correlation vector.
         facts.correlation = bounded(&value[..end]).filter(|vector| value.len() < rest.len() && vector.contains('.'));
     }
 }
@@ -151,7 +152,7 @@ fn under_banner<'a>(body: &'a str, facts: &mut Facts<'a>) {
     }
 }
 
-/// Facts that whole sentences carry, told apart by their first words.
+/// Adds facts of whole sentences, which are recognized by their first words.
 fn sentences<'a>(body: &'a str, facts: &mut Facts<'a>) {
     let first_word = |text: &'a str| bounded(text.split(' ').next().unwrap_or(text));
     if facts.words.any(Words::LOGGING_INITIALIZED) {
@@ -167,7 +168,7 @@ fn sentences<'a>(body: &'a str, facts: &mut Facts<'a>) {
     }
 }
 
-/// `Logging initialized (build: 7.5.7601.17514, tz: -0400)`, of which a copy may have lost the first half.
+/// Reads `Logging initialized (build: 7.5.7601.17514, tz: -0400)`; a copy may have lost the first half.
 fn banner<'a>(text: &'a str, facts: &mut Facts<'a>) {
     if let Some((_, rest)) = text.split_once("build: ") {
         facts.client_version = bounded(rest.split([',', ')']).next().unwrap_or(rest).trim());

@@ -1,6 +1,6 @@
 //! Raw line -> entry: the form of the line, its columns, and the facts in its message.
 //!
-//! Total and pure: any text, also a part of a line, gives an [`Entry`] that borrows from it. Forms:
+//! Total and pure: any text, also a part of a line, gives an [`Entry`] that borrows from the text. Forms:
 //!
 //! ```text
 //! legacy       2011-05-15 TAB 07:47:07:169 TAB  952 TAB 5b4 TAB Report TAB message     (tabs may be copied as spaces)
@@ -65,12 +65,12 @@ use wulog_schemas::hresult::{Codes, find_hresults, is_failure};
 
 use line_columns::Columns;
 
-/// One log line, taken apart.
+/// A parsed log line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry<'a> {
-    /// Which form it has.
+    /// The form of the line.
     pub form: Form,
-    /// Its time column, as written: local time, with an offset where the line has one.
+    /// The time column, as written: local time, with an offset where the line has one.
     pub time: Option<LocalTime>,
     /// Process id.
     pub pid: Option<u32>,
@@ -86,15 +86,15 @@ pub struct Entry<'a> {
     pub body: &'a str,
     /// The decisive HRESULT of the line; zero where the line names zero as its result.
     pub hresult: Option<u32>,
-    /// All its HRESULTs.
+    /// All HRESULTs of the line.
     pub codes: Codes,
     /// The fields of REPORT EVENT or ReportingEvents.log.
     pub report: Option<Report<'a>>,
     /// Facts in the message.
     pub facts: Facts<'a>,
-    /// What the line is about, without regard to other lines.
+    /// The kind of the line, without regard to other lines.
     pub action: Action,
-    /// How the operation ended that the line is about.
+    /// The outcome of the line's operation.
     pub outcome: EventOutcome,
 }
 
@@ -145,7 +145,7 @@ impl Default for Entry<'_> {
 impl<'a> Entry<'a> {
     /// Parses a line into this entry, which must be [`Entry::default`].
     ///
-    /// In place: an entry has nearly a kilobyte, so each copy of it takes as long as finding the time column.
+    /// In place, since an entry has nearly a kilobyte: one copy takes as long as finding the time column.
     pub(crate) fn read(&mut self, line: &'a str) {
         let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
         match report::reporting_events(line) {
@@ -165,8 +165,8 @@ impl<'a> Entry<'a> {
 
     /// True where the words of the body may decide the outcome.
     ///
-    /// A search through the words costs time, and a failure code decides without it. A transfer is the exception: it fails
-    /// with a word, and a code in its line may belong to something else.
+    /// A search for words costs time, and a failure code decides without it. A transfer is the exception: it fails with
+    /// a word, and a code in its line may belong to another step.
     fn words_decide(&self) -> bool {
         let has = |words: Words| self.facts.words.any(words);
         has(Words::SUCCEEDED.or(Words::COMPLETED).or(Words::TRANSFER_JOB))
@@ -174,7 +174,7 @@ impl<'a> Entry<'a> {
                 && has(Words::FAILED.or(Words::DOWNLOAD_FAILED).or(Words::INSTALL_ENDED).or(Words::SCAN_FAILED))
     }
 
-    /// Takes a record of ReportingEvents.log.
+    /// Sets the fields of a record of ReportingEvents.log.
     fn take_reporting_event(&mut self, report: Report<'a>) {
         self.form = Form::ReportingEvents;
         self.time = report.time;
@@ -182,7 +182,7 @@ impl<'a> Entry<'a> {
         self.take_report(report);
     }
 
-    /// Takes the columns of `line`, and what its message says.
+    /// Sets the columns of `line`, and the facts of its message.
     fn take_columns(&mut self, columns: Columns<'a>, line: &'a str) {
         let message = message::without_trace_prefix(columns.message);
         let (level, body) = message::level_and_body(message);
@@ -192,7 +192,7 @@ impl<'a> Entry<'a> {
         self.level = level.or(columns.level);
         (self.message, self.body) = (message, body);
         if self.form.is_foreign() {
-            // Codes of other programs are documented; their words have other meanings.
+            // Codes of other programs have known meanings; their words have other meanings than in Windows Update.
             self.set_codes(find_hresults(body));
             return;
         }
@@ -206,7 +206,7 @@ impl<'a> Entry<'a> {
             self.facts.origin = cmtrace::origin(line);
         }
         self.judge(body);
-        // Few lines have names, and only those that would have an outcome by them are looked at for quotes.
+        // Few lines have names. Quotes are searched only in lines to which a name could give an outcome.
         if name.is_none() && (self.is_failure() || self.facts.words.any(Words::FAILED)) {
             name = name_mask::quoted(body);
         }
@@ -222,7 +222,7 @@ impl<'a> Entry<'a> {
 
     /// Sets the codes of `body` and the outcome that its words state.
     fn judge(&mut self, body: &str) {
-        // Settings are numbers of other kinds: `OS Product Type = 0x00000003`.
+        // Numbers in settings are not HRESULTs: `OS Product Type = 0x00000003`.
         if !self.facts.undecoded && self.facts.subject != Some(Subject::Configuration) {
             self.set_codes(find_hresults(body));
         }
@@ -230,10 +230,11 @@ impl<'a> Entry<'a> {
             if self.words_decide() { outcome_words::find(body) } else { OutcomeWords::default() };
     }
 
-    /// Sets the fields of a report. The HRESULT column decides over the codes in the text, unless one of those is the cause.
+    /// Sets the fields of a report. The HRESULT column has priority over codes in the text, unless one of those is the
+    /// cause.
     fn take_report(&mut self, report: Report<'a>) {
         let mut codes = Codes::of(report.hresult);
-        // A code in the name of the update is no result.
+        // A code in the name of the update is not a result.
         let name = title::name(report.text, report.update.is_some());
         let start = name.map_or(report.text.len(), |name| name.as_ptr().addr() - report.text.as_ptr().addr());
         let behind = &report.text[start + name.unwrap_or_default().len()..];
@@ -250,7 +251,7 @@ impl<'a> Entry<'a> {
         self.codes = codes;
     }
 
-    /// Marks the line as part of another program's log, and removes all that is a fact of the Windows Update client.
+    /// Marks the line as part of another program's log, and removes all facts about the Windows Update client.
     pub fn make_foreign(&mut self, form: Form) {
         self.form = form;
         self.report = None;
@@ -258,7 +259,8 @@ impl<'a> Entry<'a> {
         (self.action, self.outcome) = (Action::Log, EventOutcome::Unknown);
     }
 
-    /// The entry of a line that continues the record above. That record has the fields, so columns in this line are text.
+    /// Returns the entry of a line that continues the record above. The fields belong to that record, so columns in
+    /// this line count as text.
     #[must_use]
     pub fn continuation(line: &'a str) -> Entry<'a> {
         let message = line.trim();
@@ -266,7 +268,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The facts of a REPORT EVENT about its update, from its fields and its text.
+/// Returns the facts of a REPORT EVENT about its update, from its fields and its text.
 fn reported_facts<'a>(report: &Report<'a>) -> Facts<'a> {
     Facts { update: report.update, revision: report.revision, ..title::reported(report.text, report.update.is_some()) }
 }

@@ -1,4 +1,4 @@
-//! Masks names of updates, files and pages in a message: a name says nothing about how something ended.
+//! Masks names of updates, files and pages in a message, since a name says nothing about an outcome.
 //!
 //! ```text
 //! * Title = Fix for error 0x800B0109 on Contoso Agent (KB9990002)
@@ -8,8 +8,8 @@
 //! Installing update 'Failed Login Tool 2.0'
 //! ```
 //!
-//! No code, no word of an outcome and no family is taken from a name. Names inside of a URL or a path are left out where
-//! codes are looked for, see `wulog_schemas::hresult`.
+//! No code, no word of an outcome and no family is read from a name. Names inside of a URL or a path are skipped by the
+//! search for codes, see `wulog_schemas::hresult`.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,16 +17,17 @@ use std::ops::Range;
 /// Keys whose value is a name, in lower case.
 const KEYS: [&str; 5] = ["title", "updatetitle", "updatename", "packagename", "displayname"];
 
-/// Keys whose value is a name where a line begins with them: `the error description = ...` is none.
+/// Keys whose value is a name only at the start of a line: `the error description = ...` is not a name.
 const FIRST_KEYS: [&str; 5] = ["description", "name", "update name", "package name", "display name"];
 
 /// Words before a quoted name.
 const KINDS: [&str; 9] =
     ["update", "updates", "title", "name", "package", "description", "hotfix", "product", "titled"];
 
-/// The range in `body` of the value of `key`, where that value is a name; it begins at `value_at`. A line that begins with the key is nothing but the name; further inside of a line, the next key ends it.
+/// Returns the range in `body` of the value of `key`, where that value is a name; the value begins at `value_at`. A
+/// line that begins with the key consists of the name alone; further inside of a line, the next key ends the name.
 pub(super) fn of_key(body: &str, key: &str, value_at: usize) -> Option<Range<usize>> {
-    // Most keys end otherwise.
+    // The last letter rejects most keys.
     if !matches!(key.as_bytes().last(), Some(b'e' | b'n')) {
         return None;
     }
@@ -37,7 +38,7 @@ pub(super) fn of_key(body: &str, key: &str, value_at: usize) -> Option<Range<usi
     is_name.then(|| value_at..value_at + until_next_key(&body[value_at..]))
 }
 
-/// The length of `value` up to a comma that a key and `=` follow.
+/// Returns the length of `value` up to a comma before the next key and `=`.
 pub(super) fn until_next_key(value: &str) -> usize {
     let is_key = |at: &usize| {
         value[at + 1..].split_once('=').is_some_and(|(key, _)| {
@@ -49,10 +50,10 @@ pub(super) fn until_next_key(value: &str) -> usize {
     memchr::memchr_iter(b',', value.as_bytes()).find(is_key).unwrap_or(value.len())
 }
 
-/// Words of a key: `Reboot required = `.
+/// Most words of a key: `Reboot required = `.
 const KEY_WORDS_MAX: usize = 2;
 
-/// True for a key that is `end`, in any case, or has a blank or a comma before it.
+/// True for a key that ends with `end`, in any case, where `end` is the whole key or follows a blank or a comma.
 fn ends_with(key: &str, end: &str) -> bool {
     let Some(start) = key.len().checked_sub(end.len()) else { return false };
     let bytes = key.as_bytes();
@@ -60,7 +61,7 @@ fn ends_with(key: &str, end: &str) -> bool {
         && (start == 0 || matches!(bytes[start - 1], b' ' | b',' | b'\t'))
 }
 
-/// The range of the first name in quotes that stands behind a word such as `update`: `update "Fix for 0x800B0109"`.
+/// Returns the range of the first name in quotes after a word such as `update`: `update "Fix for 0x800B0109"`.
 pub(super) fn quoted(body: &str) -> Option<Range<usize>> {
     let bytes = body.as_bytes();
     memchr::memchr2_iter(b'\'', b'"', bytes).find_map(|open| {
@@ -72,8 +73,8 @@ pub(super) fn quoted(body: &str) -> Option<Range<usize>> {
     })
 }
 
-/// `body` without the name at a range. Underscores replace a name that is not at the end, so that the bytes behind it keep
-/// their places; they form no word and no number.
+/// Returns `body` without the name at a range. Underscores replace a name that is not at the end, so that later bytes
+/// keep their positions; underscores form neither a word nor a number.
 pub(super) fn hidden(body: &str, name: Range<usize>) -> Cow<'_, str> {
     if name.end == body.len() {
         return Cow::Borrowed(&body[..name.start]);
@@ -124,7 +125,7 @@ mod tests {
         });
         check("Installing update 'Fix for 0x800B0109'", (Unknown, None, None));
         check("DO job x failed, update \"Error 0x800B0109 Fix\", hr = 0x80D02002", (Failure, Some(0x80D0_2002), None));
-        // A result behind a name, and before it, counts.
+        // A result counts before and after a name.
         check(
             "Install of title = Fix 0x800B0109, hr = 0x80240022",
             (Failure, Some(0x8024_0022), Some("Fix 0x800B0109")),

@@ -6,18 +6,18 @@
 //! *FAILED* [80240438] wuauengcore.dll, C:\__w\1\s\src\...\DownloadSession.cpp @853
 //! ```
 
-/// Where a line was written.
+/// The place in the source code that wrote a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Origin<'a> {
     /// `CSLSClient::GetResponse`
     pub function: Option<&'a str>,
     /// Source file, without its path.
     pub file: Option<&'a str>,
-    /// Line in it.
+    /// Line in the source file.
     pub line: Option<u32>,
 }
 
-/// Longest name that is taken.
+/// Longest name of a function or file.
 const NAME_BYTES_MAX: usize = 256;
 
 pub(super) fn origin(body: &str) -> Option<Origin<'_>> {

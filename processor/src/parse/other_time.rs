@@ -1,11 +1,11 @@
-//! Times as other programs write them.
+//! Times in the forms of other programs.
 
 use super::time::{self, LocalTime, at_day};
 
 /// Most digits of a fraction that are read.
 const FRACTION_DIGITS_MAX: usize = 9;
 
-/// A fraction of one to nine digits behind `.` or `,`, in nanoseconds, and the rest.
+/// Returns a fraction of one to nine digits after `.` or `,`, in nanoseconds, and the rest.
 pub(super) fn clock_fraction(text: &str) -> Option<(u32, &str)> {
     let digits = text.strip_prefix(['.', ','])?;
     let count = digits.bytes().take_while(u8::is_ascii_digit).count();
@@ -29,9 +29,9 @@ pub(super) fn iso(text: &str) -> Option<(LocalTime, &str)> {
     Some((LocalTime { secs, nanos, offset_min }, rest))
 }
 
-/// `24.01.2023 12:47:26`, `24/1/2023 9:05`, `24-01-2023 12:47:26`, `1/24/2023 12:47:26 PM`. With slashes or hyphens, day and
-/// month are told apart where one of them is greater than twelve or the clock has twelve hours; otherwise the time is one
-/// that is not plausible, since a wrong month is worse than none.
+/// Reads `24.01.2023 12:47:26`, `24/1/2023 9:05`, `24-01-2023 12:47:26`, `1/24/2023 12:47:26 PM`. With slashes or
+/// hyphens, the order of day and month is certain where one of them is greater than twelve or the clock has twelve
+/// hours. Otherwise the result is an implausible time, since a wrong month is worse than no time.
 pub(super) fn day_first(text: &str) -> Option<(LocalTime, &str)> {
     let (first, rest) = number(text, 1, 2)?;
     let separator = rest.chars().next().filter(|c| matches!(c, '.' | '/' | '-'))?;
@@ -56,7 +56,7 @@ pub(super) fn day_first(text: &str) -> Option<(LocalTime, &str)> {
     Some((LocalTime { secs, nanos: 0, offset_min: None }, rest))
 }
 
-/// A time column that could be two days: outside of all plausible years.
+/// The time for an ambiguous date: outside of all plausible years.
 const NOT_A_TIME: LocalTime = LocalTime { secs: i64::MIN / 2000, nanos: 0, offset_min: None };
 
 /// `02/24/2023 07:07.05.259`: the month first, and a period before the seconds.
@@ -72,7 +72,7 @@ pub(super) fn month_first(text: &str) -> Option<(LocalTime, &str)> {
     Some((LocalTime { secs, nanos, offset_min: None }, rest))
 }
 
-/// The bias behind a time of Configuration Manager, `-60`, `+000`, `+-420`: minutes to add to local time for UTC.
+/// Reads the bias after a time of Configuration Manager, `-60`, `+000`, `+-420`: minutes to add to local time for UTC.
 pub(super) fn bias(text: &str) -> Option<(i32, &str)> {
     let (sign, rest) = match text.strip_prefix('+') {
         Some(rest) => (if rest.starts_with('-') { -1 } else { 1 }, rest.trim_start_matches('-')),
@@ -104,7 +104,7 @@ enum Half {
     Afternoon,
 }
 
-/// ` PM`, also behind the narrow blank of newer cultures.
+/// Reads ` PM`, also after the narrow blank of newer cultures.
 fn half_of_day(text: &str) -> (Option<Half>, &str) {
     let rest = text.trim_start_matches([' ', '\u{a0}', '\u{202f}']);
     let half = match rest.get(..2) {
@@ -133,7 +133,7 @@ fn zone(text: &str) -> (Option<i32>, &str) {
     with_colon().unwrap_or((None, text))
 }
 
-/// A number of `least` to `most` digits, behind which no further digit stands.
+/// Reads a number of `least` to `most` digits that no further digit follows.
 pub(super) fn number(text: &str, least: usize, most: usize) -> Option<(u32, &str)> {
     let count = text.bytes().take_while(u8::is_ascii_digit).count();
     let value = text[..count].parse().ok().filter(|_| (least..=most).contains(&count))?;

@@ -1,4 +1,5 @@
-//! The outcome that words state: whole words such as `succeeded` and `failed`, with their negation and their number.
+//! Finds the outcome that words state: whole words such as `succeeded` and `failed`, with their negation and their
+//! number.
 //!
 //! ```text
 //! Update was successfully downloaded          success
@@ -12,15 +13,15 @@
 /// The outcome that the words of a text state. A word `failed` alone is weak: many steps fail on the way to a success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeWords {
-    /// Something succeeded.
+    /// A word states a success.
     pub succeeded: bool,
-    /// Something failed, by a word alone.
+    /// A single word states a failure.
     pub failed: bool,
     /// The text denies a success or counts failures: the outcome is a failure.
     pub denied: bool,
 }
 
-/// Words between a negation and the word that it negates: `was not yet successfully downloaded`.
+/// Most words from a negation to the word that it negates: `was not yet successfully downloaded`.
 const NEGATION_WORDS_MAX: usize = 3;
 
 /// Words that negate a word after them.
@@ -29,7 +30,7 @@ static NEGATIONS: [&str; 16] = [
     "unable", "nicht", "pas", "kein",
 ];
 
-/// The outcome that one word stands for.
+/// The meaning of one word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Success,
@@ -43,7 +44,7 @@ pub(super) fn find(text: &str) -> OutcomeWords {
     let mut found = OutcomeWords::default();
     let (mut jobs, mut counted) = (None, None);
     let mut before = [""; NEGATION_WORDS_MAX];
-    // `None of the 12 updates succeeded`: however many words stand between.
+    // `None of the 12 updates succeeded`: such a negation reaches over any number of words.
     let mut all_negated = false;
     for (start, word) in words(text) {
         let rest = &text[start + word.len()..];
@@ -59,7 +60,7 @@ pub(super) fn find(text: &str) -> OutcomeWords {
                 counted = number;
             }
             match (kind, number) {
-                // `succeeded with errors = 0` counts something else.
+                // `succeeded with errors = 0` counts another result.
                 (Kind::Success, _) if rest.trim_start().starts_with("with errors") => {}
                 (Kind::Success, Some(0)) | (Kind::Failure, Some(0)) => {}
                 (Kind::Success, _) if negated => found.denied = true,
@@ -108,11 +109,11 @@ fn kind(word: &str) -> Option<Kind> {
         ("échouées", Kind::Failure),
         ("échec", Kind::Failure),
     ];
-    // No known word is shorter or longer, and most words are.
+    // All known words have 5 to 17 bytes, which rejects most words.
     if !(5..=17).contains(&word.len()) {
         return None;
     }
-    // Names of functions, `SendRequestSucceeded`, are words of their own.
+    // The name of a function, `SendRequestSucceeded`, is a word of its own.
     let is = |known: &str| {
         if word.is_ascii() { word.eq_ignore_ascii_case(known) } else { word.to_lowercase() == known }
     };
@@ -126,7 +127,7 @@ fn negates_all(before: &str, word: &str) -> bool {
         .any(|(first, second)| before.eq_ignore_ascii_case(first) && word.eq_ignore_ascii_case(second))
 }
 
-/// The words of a text and where they begin.
+/// Returns the words of a text and their positions.
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '\'' || c == '’';
     text.split(move |c: char| !is_part(c))
@@ -134,7 +135,7 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|word| (word.as_ptr().addr() - text.as_ptr().addr(), word))
 }
 
-/// The number in ` = 2` or `: 2`.
+/// Returns the number in ` = 2` or `: 2`.
 fn count_behind(rest: &str) -> Option<u32> {
     let rest = rest.trim_start();
     let value = rest.strip_prefix(['=', ':'])?.trim_start();
@@ -143,7 +144,7 @@ fn count_behind(rest: &str) -> Option<u32> {
     value[..digits].parse().ok().filter(|_| ends)
 }
 
-/// The number in `0 failed`, `no updates failed`, `3 updates succeeded`.
+/// Returns the number in `0 failed`, `no updates failed`, `3 updates succeeded`.
 fn count_before(before: &[&str; NEGATION_WORDS_MAX]) -> Option<u32> {
     let [third, second, first] = before;
     let number = |word: &str| {
@@ -152,7 +153,7 @@ fn count_before(before: &[&str; NEGATION_WORDS_MAX]) -> Option<u32> {
         }
         word.parse().ok()
     };
-    // `2 of 3 succeeded` is a success of none.
+    // `2 of 3 succeeded` counts as 0, since not all succeeded.
     if second.eq_ignore_ascii_case("of") {
         return number(third).map(|part| if number(first) == Some(part) { part } else { 0 });
     }

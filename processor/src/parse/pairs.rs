@@ -1,4 +1,4 @@
-//! `Key = value` and `Key: value`: found at their `=` and `:`, so that one pass serves all keys.
+//! Finds `Key = value` and `Key: value` at their `=` and `:`, so that one pass serves all keys.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use super::facts::{Facts, Subject, bounded};
 use super::name_mask;
 use super::words::Words;
 
-/// Takes the values of `body`, adds to its words those that hold an `=` or `:`, and gives where the first value stands that
-/// is a name. What looks like a key inside of a name is none.
+/// Adds the values of `body`, and the known words that contain an `=` or `:`, to `facts`. Returns where the first value
+/// stands that is a name. Text inside of a name that looks like a key is skipped.
 pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<usize>> {
     let mut name: Option<Range<usize>> = None;
     for at in memchr::memchr2_iter(b'=', b':', body.as_bytes()) {
@@ -32,7 +32,7 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<us
             name.get_or_insert(found);
             continue;
         }
-        // Told apart by the last letter, then compared in full.
+        // The last letter selects the candidates, which are then compared in full.
         match key.as_bytes().last() {
             Some(b'e') if key.ends_with("Access type") => facts.no_proxy |= value.starts_with("No proxy"),
             Some(b'd') if is_caller(key) => caller(value, facts),
@@ -58,13 +58,13 @@ pub(super) fn pairs<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<us
     name
 }
 
-/// The words of `body` that hold an `=` or `:`.
+/// Returns the known words of `body` that contain an `=` or `:`.
 pub(super) fn words_of_marks(body: &str) -> Words {
     let marks = memchr::memchr2_iter(b'=', b':', body.as_bytes());
     marks.fold(Words::default(), |words, at| words.or(word_around(body.as_bytes(), at)))
 }
 
-/// The word that the `=` or `:` at `at` is a part of.
+/// Returns the known word around the `=` or `:` at `at`.
 fn word_around(body: &[u8], at: usize) -> Words {
     let (before, mark) = body.split_at(at);
     match mark {
@@ -87,13 +87,14 @@ fn caller<'a>(value: &'a str, facts: &mut Facts<'a>) {
     facts.caller = bounded(caller).filter(|caller| *caller != "<NULL>" && *caller != "NULL");
 }
 
-/// What stands before `mark`, which begins with a space; all of the text where it has none.
+/// Returns the text before `mark`, which begins with a space; all of the text where it has no mark.
 fn before<'a>(text: &'a str, mark: &str) -> &'a str {
     let end = memchr::memchr_iter(b' ', text.as_bytes()).find(|at| text[*at..].starts_with(mark));
     &text[..end.unwrap_or(text.len())]
 }
 
-/// True for a key that ends with `end`, in any case, and begins or has a blank before it.
+/// True for a key that ends with `end`, in any case, where `end` is the whole key or follows a character that is
+/// neither letter nor digit.
 fn ends_with(key: &str, end: &str) -> bool {
     let Some(start) = key.len().checked_sub(end.len()) else { return false };
     let bytes = key.as_bytes();
@@ -125,7 +126,8 @@ fn proxy<'a>(value: &'a str, facts: &mut Facts<'a>) {
     }
     let inner = inner.trim_end_matches(['.', '/', ';']);
     let inner = inner.strip_prefix("http://").or_else(|| inner.strip_prefix("https://")).unwrap_or(inner);
-    // A server has a name of one word; a sentence behind the key is none. `http=a:80;https=b:80` has one for each protocol.
+    // The name of a server is one word, so a sentence after the key is not a server. `http=a:80;https=b:80` has a
+    // server for each protocol.
     let by_protocol = inner.starts_with("http=") || inner.starts_with("https=");
     let is_list = is_enclosed && inner.split([' ', ';']).all(|part| part.is_empty() || has_port(part));
     let is_server = (is_list || !inner.contains([' ', '\t'])) && (by_protocol || !inner.contains('='));
@@ -139,14 +141,14 @@ fn has_port(server: &str) -> bool {
     server.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Spellings of no value.
+/// True for the spellings of a missing value.
 fn is_none(value: &str) -> bool {
     ["(null)", "null", "<null>", "none", "(none)", "<none>", "<>"]
         .into_iter()
         .any(|none| value.eq_ignore_ascii_case(none))
 }
 
-/// Keys that begin a line of settings. A key that is inside of a sentence is none of them.
+/// Returns the subject of a key that begins a line of settings; `None` for a key inside of a sentence.
 fn subject(key: &str) -> Option<Subject> {
     match key {
         "Criteria" | "Online" | "ServiceID" | "Search Scope" | "Caller SID for Applicability" => Some(Subject::Search),

@@ -1,4 +1,4 @@
-//! REPORT EVENT and ReportingEvents.log: the one record that both hold, by tabs or by the spaces of a copy.
+//! REPORT EVENT and ReportingEvents.log: both hold the same record, separated by tabs or by the spaces of a copy.
 //!
 //! ```text
 //! {instance} time+zone namespace event source {update} revision hresult app result category text [correlation vector]
@@ -13,7 +13,7 @@ use super::event_ids::event_name;
 use super::guid;
 use super::time::{self, LocalTime};
 
-/// How the event ended, in its own words.
+/// The result column of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// `Success`.
@@ -29,19 +29,19 @@ pub enum Verdict {
 pub struct Report<'a> {
     /// GUID of this occurrence.
     pub instance: &'a str,
-    /// When it happened, with the zone.
+    /// The time of the event, with the zone.
     pub time: Option<LocalTime>,
     /// 1 for clients.
     pub namespace: Option<u32>,
     /// Event id, such as 161.
     pub event_id: u32,
-    /// Its name, by the specification, else as the line gives it.
+    /// The name of the event, by the specification, else as the line gives it.
     pub event_name: Option<&'a str>,
     /// Client sub-component: 101 the agent, 102 automatic updates.
     pub source: Option<u32>,
     /// Update, where the event has one.
     pub update: Option<&'a str>,
-    /// Its revision.
+    /// Revision of the update.
     pub revision: Option<u32>,
     /// HRESULT, zero for success.
     pub hresult: Option<u32>,
@@ -51,14 +51,14 @@ pub struct Report<'a> {
     pub result: &'a str,
     /// `Content Download`, `Software Synchronization` ...
     pub category: &'a str,
-    /// The text, which names the title of the update.
+    /// The text, which contains the title of the update.
     pub text: &'a str,
     /// Correlation vector of Windows 10+.
     pub correlation: Option<&'a str>,
 }
 
 impl Report<'_> {
-    /// The result column as a verdict.
+    /// Returns the result column as a verdict.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self.result {
@@ -68,7 +68,7 @@ impl Report<'_> {
         }
     }
 
-    /// True where the record goes on to its category at least, so that nothing that decides is missing.
+    /// True where the record reaches at least its category, so that all decisive fields are there.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         !self.result.is_empty() && !self.category.is_empty()
@@ -119,30 +119,30 @@ const FIELDS: usize = 12;
 /// Digits of a code that is written in full.
 const HRESULT_DIGITS: usize = 8;
 
-/// What a copy has between the fields; a web page makes blanks of a run that do not break.
+/// The separators of a copy; a web page turns runs of blanks into non-breaking blanks.
 const BLANKS: [char; 3] = ['\t', ' ', '\u{a0}'];
 
-/// `text` behind the blanks that it begins with.
+/// Returns `text` without leading blanks.
 fn behind_blanks(text: &str) -> &str {
     text.trim_start_matches(BLANKS)
 }
 
-/// The record in a `REPORT EVENT: ` message.
+/// Reads the record in a `REPORT EVENT: ` message.
 pub(super) fn report_event(message: &str) -> Option<Report<'_>> {
     record(message.strip_prefix("REPORT EVENT:")?.trim_start())
 }
 
-/// A whole line of ReportingEvents.log.
+/// Reads a whole line of ReportingEvents.log.
 pub(super) fn reporting_events(line: &str) -> Option<Report<'_>> {
     if line.starts_with('{') { record(line) } else { None }
 }
 
-/// A line of ReportingEvents.log behind blanks, or behind the prefix of a search tool.
+/// Reads a line of ReportingEvents.log after blanks or the prefix of a search tool.
 pub(super) fn copied(line: &str) -> Option<Report<'_>> {
     record(braces_behind_prefix(line)?).filter(|report| report.time.is_some())
 }
 
-/// The first part of a record that is wrapped before its event id, of which nothing can be read.
+/// True for the first part of a record that is wrapped before its event id; the part alone is unreadable.
 pub(crate) fn is_begun(line: &str) -> bool {
     let text = braces_behind_prefix(line).unwrap_or_default();
     guid::take(text).is_some_and(|(_, rest)| {
@@ -151,8 +151,8 @@ pub(crate) fn is_begun(line: &str) -> bool {
     })
 }
 
-/// True for the head of a record up to the year of its time: a part of a wrapped record may begin with the id of the update,
-/// but no date follows that.
+/// True for the start of a record up to the year of its time. A later part of a wrapped record may begin with the id of
+/// the update, but no date follows that id.
 pub(crate) fn is_dated(line: &str) -> bool {
     let text = braces_behind_prefix(line).unwrap_or_default();
     guid::take(text).is_some_and(|(_, rest)| {
@@ -161,7 +161,7 @@ pub(crate) fn is_dated(line: &str) -> bool {
     })
 }
 
-/// True where nothing but the instance of a record stands in its first part, so that the next one begins with the time.
+/// True where the first part of a record holds only its instance, so that the next part begins with the time.
 pub(crate) fn awaits_time(line: &str) -> bool {
     let text = line
         .rsplit_once("REPORT EVENT:")
@@ -169,15 +169,15 @@ pub(crate) fn awaits_time(line: &str) -> bool {
     text.and_then(guid::take).is_some_and(|(_, rest)| rest.trim().is_empty())
 }
 
-/// How many of the fields of a record by which it is known can be read in a text that was put together from parts: its
-/// GUIDs, its time and its code. A part that was put on wrongly breaks the field that it was cut in.
+/// Returns how many identifying fields of a record are readable in a text that was joined from parts: its GUIDs, its
+/// time and its code. A wrongly joined part breaks the field in which the record was cut.
 pub(crate) fn fields_read(text: &str, report: Option<&Report<'_>>) -> usize {
     let Some(report) = report else { return 0 };
     let known = [report.is_whole(), report.time.is_some(), report.hresult.is_some(), RESULTS.contains(&report.result)];
     1 + known.into_iter().filter(|is_known| *is_known).count() + guid::find_all(text).count()
 }
 
-/// Most records have their tabs. A copy may have runs of blanks in place of all of them, or of some.
+/// Reads a record. Most records have their tabs; a copy may have runs of blanks in place of all or some of them.
 fn record(text: &str) -> Option<Report<'_>> {
     let (instance, rest) = guid::take(text)?;
     let separated =
@@ -192,7 +192,7 @@ fn record(text: &str) -> Option<Report<'_>> {
     fields(instance, Cursor { rest: rest.trim_start(), separator: Separator::Blanks }).or(separated)
 }
 
-/// A record of a table whose first field ends at `rest`: `","2024-03-07 06:01:52:781+0100","1",...`.
+/// Reads a record of a table whose first field ends at `rest`: `","2024-03-07 06:01:52:781+0100","1",...`.
 fn exported<'a>(instance: &'a str, rest: &'a str) -> Option<Report<'a>> {
     let rest = rest.strip_prefix('"').unwrap_or(rest);
     let separator = rest.chars().next().filter(|c| matches!(c, ',' | ';' | '|'))?;
@@ -208,7 +208,7 @@ fn fields<'a>(instance: &'a str, mut cursor: Cursor<'a>) -> Option<Report<'a>> {
     let update = guid::take(cursor.field()).map(|(guid, _)| guid).filter(|guid| !guid::is_nil(guid));
     let revision = cursor.field().parse().ok().filter(|_| update.is_some());
     let code = cursor.field();
-    // A line that is cut off within the code has some of its digits.
+    // A line that was cut within the code has only some of its digits.
     let is_cut_off = cursor.rest.is_empty() && code.len() < HRESULT_DIGITS;
     let hresult = parse_hresult(code).filter(|_| !is_cut_off);
     let (app, result) = cursor.app_and_result();
@@ -232,24 +232,24 @@ fn fields<'a>(instance: &'a str, mut cursor: Cursor<'a>) -> Option<Report<'a>> {
     })
 }
 
-/// What stands between the fields.
+/// The separator of the fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Separator {
     Tab,
     /// Any run of tabs and blanks.
     Blanks,
-    /// That of a table, whose fields may have quotes around them.
+    /// The separator of a table, whose fields may be quoted.
     Char(char),
 }
 
-/// What of the record is still to be read.
+/// The unread rest of the record.
 struct Cursor<'a> {
     rest: &'a str,
     separator: Separator,
 }
 
 impl<'a> Cursor<'a> {
-    /// The next field; where the tabs are lost, the next word.
+    /// Returns the next field; where the tabs are lost, the next word.
     fn field(&mut self) -> &'a str {
         if self.separator == Separator::Tab {
             let end = memchr::memchr(b'\t', self.rest.as_bytes());
@@ -266,7 +266,7 @@ impl<'a> Cursor<'a> {
         field
     }
 
-    /// The next field of a table, without its quotes. Quotes inside of it stay doubled.
+    /// Returns the next field of a table, without its quotes. Quotes inside of the field stay doubled.
     fn cell(&mut self, separator: char) -> &'a str {
         let text = self.rest.trim_start_matches(' ');
         let Some(inner) = text.strip_prefix('"') else {
@@ -289,7 +289,7 @@ impl<'a> Cursor<'a> {
         Some(taken.time)
     }
 
-    /// `182`, or `182 [AGENT_INSTALLING_FAILED]` since Windows 8.1.
+    /// Reads `182`, or `182 [AGENT_INSTALLING_FAILED]` since Windows 8.1.
     fn event_id(&mut self) -> Option<(u32, Option<&'a str>)> {
         let field = self.field();
         let (id, name) = if self.separator != Separator::Blanks {
@@ -304,8 +304,8 @@ impl<'a> Cursor<'a> {
         Some((id.parse().ok()?, name.filter(|name| !name.is_empty())))
     }
 
-    /// An app name holds blanks and ends before the word of a result that a category follows; without one, before the
-    /// first word of a result.
+    /// Splits app name and result. An app name may hold blanks; it ends before a result word that a category follows,
+    /// or, without a category, before the first result word.
     fn app_and_result(&mut self) -> (&'a str, &'a str) {
         if self.separator != Separator::Blanks {
             return (self.field(), self.field());
@@ -335,7 +335,7 @@ impl<'a> Cursor<'a> {
             return self.field();
         }
         let known = CATEGORIES.into_iter().find(|category| self.rest.starts_with(category)).map_or(0, str::len);
-        // One that nobody has seen ends where the blanks do.
+        // An unknown category ends at the next tab or double blank.
         let gap = || self.rest.find('\t').or_else(|| self.rest.find("  ")).unwrap_or_default();
         let (category, rest) = self.rest.split_at(if known > 0 { known } else { gap() });
         self.rest = behind_blanks(rest);
@@ -350,7 +350,7 @@ impl<'a> Cursor<'a> {
         }
         let text = self.rest.trim();
         let last = match self.separator {
-            // Without quotes, a text may hold the separator, and is what stands before the last field.
+            // An unquoted text may contain the separator, so it extends to the last field.
             Separator::Char(separator) if !text.starts_with('"') => text.rsplit_once(separator),
             Separator::Char(separator) => {
                 let text = self.cell(separator);
@@ -366,7 +366,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A base of 16 or 22 base64 digits and counters: `elerOJgZdE+e2lIG.1.0.0.3.0`.
+/// True for a base of 16 or 22 base64 digits and counters: `elerOJgZdE+e2lIG.1.0.0.3.0`.
 fn is_correlation_vector(word: &str) -> bool {
     let Some((base, counters)) = word.split_once('.') else {
         return false;
@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn copies_have_the_fields_of_the_record() {
         check(&RECORD.replace('\t', "    "));
-        // As a web page shows runs of blanks.
+        // Non-breaking blanks, as a web page shows runs of blanks.
         check(&RECORD.replace('\t', "\u{a0}\u{a0} \u{a0}"));
         check(&RECORD.replace('\t', "\u{a0}"));
         for prefix in
@@ -414,7 +414,7 @@ mod tests {
         }
         check(&format!("   17  {RECORD}"));
         check(&format!("17\t{RECORD}"));
-        // Quotes around the field that needs them only, a separator in a text without quotes, and a correlation vector.
+        // Quotes only around the field that needs them, a separator in an unquoted text, and a correlation vector.
         let text = "Installation Failure: it failed, as before: Reader, 24.2.";
         let line = RECORD.replace("Error: Download failed.", text) + "\tabcDEFghijkLMNOP.1.0.2";
         let expect = reporting_events(&line).expect("it is a record");
@@ -422,13 +422,14 @@ mod tests {
             assert_eq!(reporting_events(&table), Some(expect.clone()), "{table}");
         }
         assert_eq!((expect.text, expect.correlation), (text, Some("abcDEFghijkLMNOP.1.0.2")));
-        // Lists of GUIDs are no records.
+        // A list of GUIDs is not a record.
         for line in ["{5812EE3F-B242-BD00-E263-35F7A0085A4D},{5812EE3F-B242-BD00-E263-35F7A0085A4D},1,2,3", "{}, 1"] {
             assert_eq!(reporting_events(line), None, "{line}");
         }
     }
 
-    /// The last line of a file that is still written: what is there is read, and nothing is made of half a code.
+    /// The last line of a file that is still being written: complete fields are read, and half a code is not taken for
+    /// a code.
     #[test]
     fn a_record_that_is_cut_off_has_no_half_code() {
         let code = RECORD.find("800b0109").expect("it has a code");

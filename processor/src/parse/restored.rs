@@ -1,4 +1,4 @@
-//! Lines that another program wrapped or changed, as they were: looked at only where a line has no form.
+//! Restores lines that another program wrapped or changed. Only lines without a form are examined.
 //!
 //! ```text
 //! {"@timestamp":"...","message":"2015-06-10\t09:00:02:123\t 988\t1a4c\tAgent\t..."}     as a shipper of logs writes JSON
@@ -11,10 +11,10 @@ use serde_json::Value;
 /// Fields in which shippers of logs put a line, the likeliest first.
 const FIELDS: [&str; 6] = ["message", "Message", "log", "line", "event", "_raw"];
 
-/// Longest line that is looked at. Lines of logs are far shorter, and a stranger's must not cost much.
+/// Longest line that is examined. Lines of logs are far shorter, and a foreign text must not cost much.
 const BYTES_MAX: usize = 16 * 1024;
 
-/// The line that `text` holds, where it holds one in another spelling.
+/// Returns the line that `text` holds in another spelling, if any.
 pub(crate) fn restored(text: &str) -> Option<String> {
     let text = text.trim_matches(['\u{feff}', '\r', '\n', ' ']);
     if text.len() > BYTES_MAX {
@@ -23,13 +23,14 @@ pub(crate) fn restored(text: &str) -> Option<String> {
     if text.starts_with("{\"") {
         return message_of(text);
     }
-    // By its first byte, which few lines have: making a search for several bytes ready took 130 of 16,300 instructions a line.
+    // Searched by the first byte, which few lines have: preparing a search for several bytes took 130 of 16,300
+    // instructions a line.
     let has = |words: &str| {
         let (bytes, words) = (text.as_bytes(), words.as_bytes());
         memchr::memchr_iter(words[0], bytes).any(|at| bytes[at..].starts_with(words))
     };
     if has("&nbsp;") {
-        // The ampersand comes last, so that it makes no other entity.
+        // The ampersand comes last, so that a decoded `&` does not begin another entity.
         const ENTITIES: [(&str, &str); 5] =
             [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")];
         let replace = |line: String, (entity, letter): (&str, &str)| line.replace(entity, letter);
@@ -41,7 +42,7 @@ pub(crate) fn restored(text: &str) -> Option<String> {
     has("\\t").then(|| text.replace("\\t", "\t"))
 }
 
-/// The text of the field of a JSON object that holds a line.
+/// Returns the text of the field of a JSON object that holds a line.
 fn message_of(text: &str) -> Option<String> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(text) else { return None };
     let found = FIELDS.into_iter().find_map(|name| fields.remove(name));
@@ -51,11 +52,11 @@ fn message_of(text: &str) -> Option<String> {
         value => value,
     };
     let Value::String(line) = found else { return None };
-    // A message of several lines is no line.
+    // A message of several lines is not one line of a log.
     Some(line.trim_end_matches(['\r', '\n']).to_owned()).filter(|line| !line.contains('\n'))
 }
 
-/// `<p>LINE<br />` without the tags at its ends.
+/// Returns `<p>LINE<br />` without the tags at its ends.
 fn without_tags(line: &str) -> String {
     let mut line = line.trim();
     while let Some((_, rest)) = line.strip_prefix('<').and_then(|rest| rest.split_once('>')) {

@@ -1,4 +1,4 @@
-//! Sections: where an operation begins and ends.
+//! Sections of the log, which mark the beginning and the end of an operation.
 //!
 //! ```text
 //! ** START **  Agent: Finding updates [CallerId = CcmExec]        * START * Finding updates CallerId = X  Id = 5
@@ -7,7 +7,7 @@
 //! :: START ::  Handler: CBS Install                               *************
 //! ```
 
-/// What an operation does.
+/// The operation of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// The service itself.
@@ -22,7 +22,7 @@ pub enum Operation {
     Uninstall,
 }
 
-/// Where in its operation a line stands.
+/// The place of a line in its operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// `START`
@@ -33,27 +33,27 @@ pub enum Phase {
     End,
 }
 
-/// Who writes the section. AU and COMAPI write sections of their own around the agent's, in their own processes.
+/// The writer of a section. AU and COMAPI write their own sections around those of the agent, in their own processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// The one that does the work: agent, download manager, handler, service.
+    /// The component that does the work: agent, download manager, handler, service.
     Worker,
-    /// The one that asks for it.
+    /// The component that asks for the work.
     Client,
 }
 
 /// One line of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// What is done.
+    /// The operation.
     pub operation: Operation,
     /// Beginning or end.
     pub phase: Phase,
-    /// Who says so.
+    /// The writer.
     pub by: By,
 }
 
-/// Characters that bars and bullets are made of; each component has its own.
+/// Characters of bars and bullets; each component has its own.
 const BARS: [char; 6] = ['*', '#', '-', ':', '+', '='];
 
 /// Shortest bar that is not a bullet.
@@ -66,12 +66,13 @@ pub(super) fn is_separator(body: &str) -> bool {
         && body.bytes().all(|byte| byte == body.as_bytes()[0])
 }
 
-/// Nearly every line is told by its first byte to be no section.
+/// True where the first byte may begin a section; nearly every line is rejected here.
 fn starts_with_bar(body: &str) -> bool {
     matches!(body.as_bytes().first(), Some(b'<' | b'>' | b'*' | b'#' | b'-' | b':' | b'+' | b'='))
 }
 
-/// The text of a one-line banner, `###########  AU: Initializing Automatic Updates  ###########`, without bars and component.
+/// Returns the text of a one-line banner, `########### AU: Initializing Automatic Updates ###########`, without bars
+/// and component.
 pub(super) fn banner(body: &str) -> Option<&str> {
     if !starts_with_bar(body) {
         return None;
@@ -139,7 +140,7 @@ fn operation(name: &str, owner: &str, by: By) -> Option<Operation> {
     if by == By::Client {
         return named(&CALLS);
     }
-    // The handler names the kind first: `CBS Install`, `Command Line Install`, `MSP Uninstall`.
+    // The handler puts the kind of update first: `CBS Install`, `Command Line Install`, `MSP Uninstall`.
     if !owner.eq_ignore_ascii_case("Handler") {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What a request to Microsoft's service location says of the machine that asks.
+//! Facts about the machine in a request to Microsoft's service location.
 //!
 //! ```text
 //! .../SLS/{9482F4B4-...}/x64/10.0.19045.2728/0?CH=584&L=ja-JP;en-US&WUA=10.0.19041.2546&MK=LENOVO&MD=10120
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::facts::{Facts, bounded};
 
-/// Takes it from `body`, with or without the server's name before it.
+/// Adds the facts of a request in `body`, with or without the server's name before it.
 pub(super) fn service_location<'a>(body: &'a str, facts: &mut Facts<'a>) {
     let Some(at) = memchr::memmem::find(body.as_bytes(), b"/SLS/") else { return };
     let request = body[at..].split([' ', '"']).next().unwrap_or_default().trim_end_matches(['>', '.', ',']);
@@ -25,13 +25,13 @@ fn os_build(request: &str) -> Option<&str> {
     bounded(build).filter(|_| fits)
 }
 
-/// Value of a parameter of the query.
+/// Returns the value of a parameter of the query.
 fn parameter<'a>(request: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = request.split_once('?')?;
     query.split('&').find_map(|part| part.strip_prefix(name)).and_then(bounded)
 }
 
-/// A value of a query as it was before: `Contoso+Ltd.` is `Contoso Ltd.`, `%2B` is `+`.
+/// Decodes a value of a query: `Contoso+Ltd.` is `Contoso Ltd.`, `%2B` is `+`.
 fn decoded(value: &str) -> Cow<'_, str> {
     if !value.contains(['+', '%']) {
         return Cow::Borrowed(value);

@@ -198,7 +198,7 @@ proptest! {
     }
 }
 
-/// Configuration Manager says before a search what it is to find; that ends no search.
+/// Configuration Manager writes the criteria of a search before the search; such a line does not end a search.
 #[test]
 fn criteria_of_configuration_manager_are_progress() {
     let of = |message: &str| {

@@ -1,4 +1,4 @@
-//! The time column: a local time of some culture, with or without an offset.
+//! The time column: a local time in the form of some culture, with or without an offset.
 
 /// Seconds of a day.
 const DAY_SECS: i64 = 86_400;
@@ -18,21 +18,21 @@ pub struct LocalTime {
 }
 
 impl LocalTime {
-    /// Milliseconds since 1970-01-01 00:00 on that clock.
+    /// Returns milliseconds since 1970-01-01 00:00 on that clock.
     #[must_use]
     pub fn millis(&self) -> i64 {
         self.secs * 1000 + i64::from(self.nanos / 1_000_000)
     }
 
-    /// Tells a time from the marks of an undecoded record (`1600/12/31`, `1601/01/01`) and of other calendars: only
-    /// years in which Windows Update could write are times.
+    /// True for a year in which Windows Update could write. False for the marks of an undecoded record (`1600/12/31`,
+    /// `1601/01/01`) and for years of other calendars.
     #[must_use]
     pub fn is_plausible(&self) -> bool {
         (days(1995, 1, 1) * DAY_SECS..days(2200, 1, 1) * DAY_SECS).contains(&self.secs)
     }
 }
 
-/// Which writer's time column it is; the fraction tells.
+/// The writer of the time column, decided by the fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writer {
     /// `HH:MM:SS:mmm`, or no fraction.
@@ -51,8 +51,8 @@ pub(super) struct Taken<'a> {
     pub(super) rest: &'a str,
 }
 
-/// Reads `date` and `time` at the head of `text`. Date separators are any culture's; between the two stand tabs, spaces or,
-/// where a copy lost the tabs, nothing.
+/// Reads `date` and `time` at the start of `text`. Date separators may be those of any culture; between date and time
+/// stand tabs, spaces or, where a copy lost the tabs, nothing.
 pub(super) fn take(text: &str) -> Option<Taken<'_>> {
     let ([year, month, day, hour, minute, second], rest) = usual(text).or_else(|| any(text))?;
     if hour > 23 || minute > 59 || second > 60 {
@@ -70,7 +70,7 @@ pub(super) fn take(text: &str) -> Option<Taken<'_>> {
     Some(Taken { time: LocalTime { secs, nanos, offset_min }, writer, fraction, rest })
 }
 
-/// Date and time as nearly every line has them: `2011-05-15 07:47:07`, with separators of one ASCII character.
+/// Reads date and time in the usual form: `2011-05-15 07:47:07`, with separators of one ASCII character.
 fn usual(text: &str) -> Option<([u32; 6], &str)> {
     let (head, _) = text.as_bytes().split_first_chunk::<19>()?;
     let date_separator = head[4];
@@ -94,7 +94,7 @@ fn usual(text: &str) -> Option<([u32; 6], &str)> {
     is_number.then(|| (parts, &text[19..]))
 }
 
-/// Date and time with the separators of any culture.
+/// Reads date and time with the separators of any culture.
 fn any(text: &str) -> Option<([u32; 6], &str)> {
     let (year, rest) = digits(text, 4)?;
     let (month, rest, separator) = separated(rest)?;
@@ -106,7 +106,7 @@ fn any(text: &str) -> Option<([u32; 6], &str)> {
     Some(([year, month, day, hour, minute, second], rest))
 }
 
-/// Date and time at the head of `text`, as written.
+/// Returns date and time at the start of `text`, as written.
 #[must_use]
 pub fn time_text(text: &str) -> Option<&str> {
     take(text).map(|taken| &text[..text.len() - taken.rest.len()])
@@ -136,7 +136,7 @@ pub(super) fn offset(text: &str) -> Option<(i32, &str)> {
     Some((sign * i32::try_from(hours * 60 + minutes).ok()?, rest))
 }
 
-/// Exactly `count` digits.
+/// Reads exactly `count` digits.
 fn digits(text: &str, count: usize) -> Option<(u32, &str)> {
     let bytes = text.as_bytes().get(..count)?;
     let value = bytes
@@ -145,8 +145,9 @@ fn digits(text: &str, count: usize) -> Option<(u32, &str)> {
     Some((value, &text[count..]))
 }
 
-/// Two digits behind a culture's separator, the rest, and the separator: a character that is neither letter, digit nor
-/// blank, and after it what the culture adds: a blank (`2024. 03. 01` in Slovak), a mark of direction.
+/// Reads two digits after a culture's separator; returns their value, the rest, and the separator: a character that is
+/// neither letter, digit nor blank, and after it a blank (`2024. 03. 01` in Slovak) or a direction mark, where the
+/// culture has one.
 fn separated(text: &str) -> Option<(u32, &str, &str)> {
     let bytes = text.as_bytes().iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
     if !(1..=SEPARATOR_BYTES_MAX).contains(&bytes) || matches!(text.as_bytes()[0], b' ' | b'\t') {
@@ -157,12 +158,14 @@ fn separated(text: &str) -> Option<(u32, &str, &str)> {
     Some((value, rest, separator))
 }
 
-/// Seconds from 1970-01-01 to the start of a day, where there is such a day in some month.
+/// Returns the seconds from 1970-01-01 to the start of a day; `None` for a month outside of 1-12 or a day outside of
+/// 1-31.
 pub(super) fn at_day(year: i64, month: u32, day: u32) -> Option<i64> {
     ((1..=12).contains(&month) && (1..=31).contains(&day)).then(|| days(year, month, day) * DAY_SECS)
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant's algorithm, with years from March).
+/// Returns the days from 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant's algorithm, with years from
+/// March).
 fn days(year: i64, month: u32, day: u32) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

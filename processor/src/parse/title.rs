@@ -1,4 +1,4 @@
-//! The title of an update in the text of a report, in the languages that Windows writes it in.
+//! Finds the title of an update in the text of a report, in the languages of Windows.
 //!
 //! ```text
 //! Installation Successful: Windows successfully installed the following update: VideoTool 3.2 (KB9990001)
@@ -34,31 +34,32 @@ const ANNOUNCEMENTS: [&str; 14] = [
     "다음 업데이트",
 ];
 
-/// Words that end in a full stop of their own.
+/// Words that end in a full stop, which does not end a sentence.
 const ABBREVIATIONS: [&str; 12] =
     ["Inc.", "Ltd.", "Corp.", "Co.", "Jr.", "e.V.", "S.A.", "S.p.A.", "B.V.", "N.V.", "Pty.", "L.P."];
 
-/// The facts of a report's text. Only a report that names an update has a title.
+/// Returns the facts of a report's text. Only a report that names an update has a title.
 pub(super) fn reported(text: &str, has_update: bool) -> Facts<'_> {
     let title = name(text, has_update).and_then(bounded);
     Facts { kb: title.and_then(kb).or_else(|| kb(text)), title, ..Facts::default() }
 }
 
-/// The title in a report's text, however long.
+/// Returns the title in a report's text, of any length.
 pub(super) fn name(text: &str, has_update: bool) -> Option<&str> {
     let title = announced(text).or_else(|| has_update.then(|| third(text)).flatten());
     let title = title.map(behind_code);
     title.map(|title| without_full_stop(&title[..name_mask::until_next_key(title)]))
 }
 
-/// What stands behind the end of the sentence that announces a title: a colon, or a full stop as in `Das folgende Update
-/// wurde installiert. TITLE`.
+/// Returns the text after the sentence that announces a title. The sentence ends with a colon, or with a full stop as
+/// in `Das folgende Update wurde installiert. TITLE`.
 fn announced(text: &str) -> Option<&str> {
     let announcement = ANNOUNCEMENT.find(text)?;
     behind_sentence(&text[announcement.end()..])
 }
 
-/// Finds the announcement that ends first. Made once: a search for each of the words took twenty times as long.
+/// Finds the announcement that ends first. One automaton for all words, since a search for each word took twenty times
+/// as long.
 static ANNOUNCEMENT: LazyLock<AhoCorasick> = LazyLock::new(|| {
     AhoCorasick::builder()
         .match_kind(MatchKind::Standard)
@@ -67,7 +68,7 @@ static ANNOUNCEMENT: LazyLock<AhoCorasick> = LazyLock::new(|| {
         .expect("a few short words make a small automaton")
 });
 
-/// What stands behind the first colon or full stop with a blank behind it, or behind the first wide colon.
+/// Returns the text after the first colon or full stop with a blank after it, or after the first wide colon.
 fn behind_sentence(text: &str) -> Option<&str> {
     let (end, mark) = text.char_indices().find(|(at, c)| match c {
         ':' | '.' => text[at + 1..].starts_with(BLANKS),
@@ -84,18 +85,18 @@ fn behind_sentence(text: &str) -> Option<&str> {
     Some(title).filter(|title| !title.is_empty())
 }
 
-/// Words before a code that stands alone between a full stop and a colon: `Codice errore 0x800b0109: `.
+/// Most words before a code that stands alone between a full stop and a colon: `Codice errore 0x800b0109: `.
 const CODE_WORDS_MAX: usize = 3;
 
-/// What follows the colon of a sentence.
+/// The blanks after the colon of a sentence.
 const BLANKS: [char; 4] = [' ', '\u{a0}', '\u{202f}', '\t'];
 
-/// The third part of `HEAD: SENTENCE: TITLE`, whatever the language.
+/// Returns the third part of `HEAD: SENTENCE: TITLE`, in any language.
 fn third(text: &str) -> Option<&str> {
     behind_colon(text).and_then(behind_colon)
 }
 
-/// What stands behind the first colon that ends a sentence: a blank follows it.
+/// Returns the text after the first colon that ends a sentence: a blank follows the colon.
 fn behind_colon(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     let at = memchr::memchr_iter(b':', bytes).find(|at| {
@@ -105,7 +106,8 @@ fn behind_colon(text: &str) -> Option<&str> {
     Some(text[at + 1..].trim()).filter(|rest| !rest.is_empty())
 }
 
-/// The title behind a code that has a colon of its own: `Error: 0x800b0109: VideoTool 3.2`, `(hiba: 0x800b0109): VideoTool`.
+/// Returns the title after a code with a colon of its own: `Error: 0x800b0109: VideoTool 3.2`, `(hiba: 0x800b0109):
+/// VideoTool`.
 fn behind_code(title: &str) -> &str {
     let Some(rest) = title.trim_start_matches(['(', '[']).strip_prefix("0x") else { return title };
     let rest = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
@@ -116,9 +118,9 @@ fn behind_code(title: &str) -> &str {
     }
 }
 
-/// The title without the full stop of the sentence that it ends.
+/// Returns the title without the full stop of its sentence.
 fn without_full_stop(title: &str) -> &str {
-    // Chinese and Japanese sentences end in a full stop of their own, which no abbreviation has.
+    // Chinese and Japanese have their own full stop, which no abbreviation has.
     let title = title.trim().trim_end_matches('。');
     match title.strip_suffix('.') {
         Some(rest) if rest.ends_with('.') && !rest.ends_with("..") => rest,

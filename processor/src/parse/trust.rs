@@ -3,7 +3,7 @@
 use super::facts::{Facts, Trust, bounded};
 use super::words::Words;
 
-/// Takes the verdict of `body` and the file that it is about.
+/// Adds the verdict of `body` and the checked file.
 pub(super) fn trust<'a>(body: &'a str, facts: &mut Facts<'a>) {
     let (verdict, path) = if let Some(rest) = body.strip_prefix("Validating signature for ") {
         let path = rest.split_once(" with dwProvFlags").map_or(rest, |(path, _)| path);
@@ -11,7 +11,7 @@ pub(super) fn trust<'a>(body: &'a str, facts: &mut Facts<'a>) {
     } else if let Some(rest) = body.strip_prefix("Digital Signatures on file ") {
         (Trust::Failed, rest.split_once(" are not trusted").map_or("", |(path, _)| path))
     } else if let Some(answer) = body.strip_prefix("Microsoft signed:") {
-        // A third-party file is not, and may be trusted all the same.
+        // A third-party file is not signed by Microsoft and may be trusted all the same.
         (if is(answer, "Yes") { Trust::Trusted } else { Trust::Unknown }, "")
     } else if let Some(answer) = body.strip_prefix("Trusted Publisher:") {
         let no = if is(answer, "No") { Trust::Untrusted } else { Trust::Unknown };

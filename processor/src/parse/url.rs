@@ -1,8 +1,8 @@
-//! The URL of a line, and whether a WSUS server answers there.
+//! Finds the URL of a line, and decides whether it belongs to a WSUS server.
 
 use super::facts::{Facts, bounded};
 
-/// Takes the first URL of `body` and the WSUS server that it names.
+/// Adds the first URL of `body` and the WSUS server that it names.
 pub(super) fn url<'a>(body: &'a str, facts: &mut Facts<'a>) {
     let Some(url) = first(body) else { return };
     facts.url = Some(url);
@@ -11,10 +11,10 @@ pub(super) fn url<'a>(body: &'a str, facts: &mut Facts<'a>) {
     }
 }
 
-/// The first URL that is a place: from `http` to a blank, quote or bracket.
+/// Returns the first URL of a server: from `http` to a blank, quote or bracket.
 fn first(body: &str) -> Option<&str> {
     let mut from = 0;
-    // A sentence names few URLs; a document that consists of them is not searched for ever.
+    // A sentence names few URLs; the bound stops the search in a document that consists of URLs.
     for _ in 0..URLS_MAX {
         let (url, end) = next(body, from)?;
         let is_passed_over =
@@ -27,10 +27,10 @@ fn first(body: &str) -> Option<&str> {
     None
 }
 
-/// Names of SOAP actions and of XML looked at before a line counts as one without a URL.
+/// How many names of SOAP actions and XML namespaces are skipped before a line counts as one without a URL.
 const URLS_MAX: usize = 8;
 
-/// What stands at the next `://` from `from` on, where it is a URL of HTTP, and where to go on.
+/// Returns the URL of HTTP at the next `://` from `from` on, if any, and where to continue.
 fn next(body: &str, from: usize) -> Option<(Option<&str>, usize)> {
     let bytes = body.as_bytes();
     let at = from + end_of_scheme(&body[from..])?;
@@ -41,11 +41,11 @@ fn next(body: &str, from: usize) -> Option<(Option<&str>, usize)> {
     }
     let ends = |byte: &u8| matches!(byte, b' ' | b'"' | b'`' | b'\t' | b'\'');
     let end = bytes[start..].iter().position(ends).map_or(body.len(), |end| start + end);
-    // A sentence ends in a period or colon, and a bracket closes, that are not the URL's.
+    // A final period or colon belongs to the sentence, and a closing bracket to its opening one, not to the URL.
     Some((Some(body[start..end].trim_end_matches(['.', ':', ')', ']', ';', '>', ','])), end))
 }
 
-/// True for a URL that names a SOAP action or an XML namespace: nobody answers there.
+/// True for a URL that names a SOAP action or an XML namespace: no server answers there.
 fn is_name(url: &str) -> bool {
     const NAMES: [&str; 5] =
         ["www.microsoft.com/softwaredistribution/", "schemas.", "www.w3.org/", "tempuri.org/", "docs.oasis-open.org/"];
@@ -55,7 +55,7 @@ fn is_name(url: &str) -> bool {
         .any(|name| rest.as_bytes().get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes())))
 }
 
-/// True where the words before a URL say that it is that of a proxy, which is not where the client wants to go.
+/// True where the words before a URL call it the URL of a proxy, which is not the destination of the client.
 fn is_of_proxy(before: &str) -> bool {
     let words = before.trim_end_matches(['<', '\'', '"', '=', ':', ' ']).as_bytes();
     ["proxy", "proxy list", "proxy list used", "proxy server"].into_iter().any(|end| {
@@ -63,12 +63,13 @@ fn is_of_proxy(before: &str) -> bool {
     })
 }
 
-/// Where `://` stands in `text`. Most texts have few colons, so looking at each costs less than making a search ready.
+/// Returns the position of `://` in `text`. Most texts have few colons, so examining each costs less than preparing a
+/// search.
 pub(crate) fn end_of_scheme(text: &str) -> Option<usize> {
     memchr::memchr_iter(b':', text.as_bytes()).find(|at| text[*at..].starts_with("://"))
 }
 
-/// A web service of WSUS, unless it is one of Microsoft's own servers that answers.
+/// True for a web service of WSUS, unless the server is one of Microsoft's own.
 fn is_wsus(url: &str) -> bool {
     const SERVICES: [&str; 3] = ["/clientwebservice/", "/reportingwebservice/", "/simpleauthwebservice/"];
     const MICROSOFT: [&str; 2] = [".microsoft.com", ".windowsupdate.com"];
@@ -76,7 +77,7 @@ fn is_wsus(url: &str) -> bool {
     let stands = |at: usize, part: &str| {
         bytes[at..].get(..part.len()).is_some_and(|found| found.eq_ignore_ascii_case(part.as_bytes()))
     };
-    // Both are looked for where their first character stands.
+    // Both are compared where their first character stands.
     memchr::memchr_iter(b'/', bytes).any(|at| SERVICES.into_iter().any(|part| stands(at, part)))
         && !memchr::memchr_iter(b'.', bytes).any(|at| MICROSOFT.into_iter().any(|part| stands(at, part)))
 }

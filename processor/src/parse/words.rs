@@ -1,10 +1,10 @@
-//! Words that tell what a line is about, wherever they stand in it: all of them are found in one pass.
+//! Words that decide the kind of a line, at any place in the line: one pass finds all of them.
 
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Match, MatchKind, packed};
 
-/// Which of the words a text holds.
+/// The set of known words in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Words(u32);
 
@@ -34,7 +34,7 @@ impl Words {
     pub(crate) const CORRELATION: Words = Words(1 << 22);
     pub(crate) const SLS: Words = Words(1 << 23);
 
-    /// The words in `text`. Of words that overlap the longest of the leftmost counts.
+    /// Returns the known words in `text`. Of overlapping words, the leftmost one counts, and of these the longest.
     pub(crate) fn of(text: &str) -> Words {
         let add = |all: Words, found: Match| all.or(SPELLINGS[found.pattern().as_usize()].1);
         let Search { vectors, steps } = &*SEARCH;
@@ -50,26 +50,28 @@ impl Words {
         }
     }
 
-    /// True where any of `words` is among them.
+    /// True where the set contains any of `words`.
     pub(crate) const fn any(self, words: Words) -> bool {
         self.0 & words.0 != 0
     }
 
-    /// Both together.
+    /// Returns the union of both sets.
     pub(crate) const fn or(self, words: Words) -> Words {
         Words(self.0 | words.0)
     }
 }
 
-/// A text that is shorter than the search with vectors needs is filled up with zeros, which no word has: byte after byte,
-/// such a text took 730 instructions.
+/// Length to which shorter texts are padded with zeros, which no word contains, since the vector search needs this
+/// length. Searched byte after byte, a short text took 730 instructions.
 const PADDED_BYTES: usize = 64;
 
-/// No word is shorter than four bytes: the search compares as many bytes at once as the shortest has, and with three bytes
-/// it stopped at twice as many places that hold no word. `://` and `cV:` are found with the keys, in [`super::pairs`].
+/// No word is shorter than four bytes: the search compares as many bytes at once as the shortest word has, and with
+/// three bytes it stopped at twice as many places without a word. `://` and `cV:` are found together with the keys, in
+/// [`super::pairs`].
 ///
-/// Where a word may begin a sentence its first letter is left out, unless it would then begin inside of another word. Whether
-/// a word of success or failure is a whole one, and what stands around it, is looked at by [`super::outcome_words`].
+/// A word that may begin a sentence is listed without its first letter, unless the rest would then match inside of
+/// another word. [`super::outcome_words`] decides whether a word of success or failure is a whole word, and what its
+/// context means.
 const SPELLINGS: [(&str, Words); 56] = [
     ("Logging initialized", Words::LOGGING_INITIALIZED),
     ("failed postprocessing", Words::POSTPROCESSING),
@@ -129,11 +131,11 @@ const SPELLINGS: [(&str, Words); 56] = [
     ("S-1-", Words::SID),
 ];
 
-/// The spellings, made ready for the search.
+/// The prepared search for the spellings.
 struct Search {
-    /// Looks at sixteen bytes at once, where the machine can.
+    /// Compares sixteen bytes at once, where the machine can.
     vectors: Option<packed::Searcher>,
-    /// Looks at byte after byte.
+    /// Compares byte after byte.
     steps: AhoCorasick,
 }
 
@@ -144,7 +146,7 @@ static SEARCH: LazyLock<Search> = LazyLock::new(|| {
     let steps = AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostLongest)
         .kind(Some(AhoCorasickKind::DFA))
-        // What the automaton would look for first is found in nearly every line.
+        // Without a prefilter, since its first bytes occur in nearly every line.
         .prefilter(false)
         .build(spellings)
         .expect("a few short words make a small automaton");
@@ -160,7 +162,7 @@ mod tests {
         for (text, words) in SPELLINGS {
             assert_eq!(Words::of(text), words, "{text}");
             assert_eq!(Words::of(&format!("WARNING: é f{text} 0x80070057, x")), words, "{text}");
-            // Both ways to look for them find the same.
+            // Both searches find the same words.
             let long = format!("{0} {text}{0}", "x".repeat(64));
             assert_eq!(Words::of(&long), words, "{text}");
         }

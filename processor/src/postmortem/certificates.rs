@@ -11,7 +11,7 @@ impl Wording {
         self.said(finding, alert, |name| self.certificate(name))
     }
 
-    /// The same sentence without thumbprints.
+    /// Returns the sentence of a finding without thumbprints.
     pub(super) fn brief(&self, finding: &CertificateFinding, alert: &Alert) -> String {
         self.said(finding, alert, |name| self.named("certificate_brief", name))
     }

@@ -1,4 +1,4 @@
-//! Signals -> when each affected host failed first, with which code, and when it recovered.
+//! Signals -> for each affected host the time and code of its first failure, and the time of its recovery.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Log files as a replay reads them: from start to end, in small pieces, so that thousands of files can be open side by
-//! side.
+//! Log files of a replay: read from start to end in small pieces, so that thousands of files can be open at the same
+//! time.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

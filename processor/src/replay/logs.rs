@@ -169,14 +169,14 @@ impl Merge {
         })
     }
 
-    /// The same with inventories of certificates. Each inventory has its time among the lines. An inventory that was
-    /// taken after the last line comes behind that line, at the same log time: an inventory does not advance time.
+    /// Adds inventories of certificates. Each inventory has its time among the lines. An inventory that was taken after
+    /// the last line comes behind that line, at the same log time: an inventory does not advance time.
     #[must_use]
     pub fn with_inventories(self, inventories: Vec<HostInventory>) -> Merge {
         Merge { inventories: inventories.into(), ..self }
     }
 
-    /// The same, counting the bytes of returned lines in `done`.
+    /// Counts the bytes of returned lines in `done`.
     #[must_use]
     pub fn counted(self, done: &Done) -> Merge {
         Merge { done: Done::clone(done), ..self }

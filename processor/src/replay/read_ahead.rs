@@ -57,7 +57,7 @@ impl LinesInOrder {
         LinesInOrder::open_on(cores(), files)
     }
 
-    /// The same, with a given number of threads.
+    /// Starts to read the files on the given number of threads.
     fn open_on(threads: usize, files: Vec<Cursor>) -> Result<LinesInOrder, ReplayError> {
         let count = files.len().min(threads);
         let mut shares: Vec<Vec<(usize, Cursor)>> = (0..count).map(|_| Vec::new()).collect();

@@ -1,4 +1,4 @@
-//! Where the records of a replay come from: a folder of logs, the embedded log, or Kafka.
+//! The sources of a replay's records: a folder of logs, the embedded log, or Kafka.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ impl Stage {
 /// The settings of both machines.
 type Machines<'a> = (&'a NormalizerConfig, &'a DetectorConfig);
 
-/// Replays the logs of many hosts (`DIR/HOST/*.log`). `on_refused` hears at once of each file that holds no text.
+/// Replays the logs of many hosts (`DIR/HOST/*.log`). `on_refused` is called at once for each file that is not text.
 ///
 /// # Errors
 /// When a file cannot be read, or a result cannot be written.
@@ -116,7 +116,7 @@ pub(crate) fn kafka(
     Ok(())
 }
 
-/// How many offsets lie between two.
+/// Returns the distance of two offsets.
 fn distance(first: i64, end: i64) -> u64 {
     u64::try_from(end - first).unwrap_or(0)
 }

@@ -1,10 +1,11 @@
-//! The stages of a replay, each on a thread of its own: reading, the Normalizers, and whoever takes what they give.
+//! The stages of a replay, each on a thread of its own: reading, the Normalizers, and the caller, who takes their
+//! outputs.
 //!
 //! ```text
 //! records -> batches -> Normalizers (partitions shared out over threads) -> in the order of the records -> caller
 //! ```
 //!
-//! Which thread is faster changes nothing in what comes out: the outputs of the records come in the records' order.
+//! The speed of threads does not change the output: the outputs come in the order of the records.
 
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -130,7 +131,7 @@ fn read(
     let _ = share_out(&mut order, &mut shares);
 }
 
-/// Runs the Normalizers of one thread, `number` of `count`: those of the partitions `number`, `number + count`, ...
+/// Runs the Normalizers of thread `number` of `count`: those of the partitions `number`, `number + count`, ...
 fn normalize(
     config: &NormalizerConfig,
     (number, count): (usize, usize),

@@ -1,8 +1,8 @@
 //! Opens a file below the own machine's `SoftwareDistribution\Download`, and no other file.
 //!
-//! The path comes from a line of a log, so that whoever can write a line chooses the path. The path must have the form of
-//! a download below the folder of Windows; no folder on the way may be a link; and the open file itself must lie in that
-//! folder, on a fixed drive of the machine. Nothing is read before all of this is known.
+//! The path comes from a line of a log, so any program that can write a line chooses the path. The path must have the
+//! form of a download below the folder of Windows; no folder on the way may be a link; and the open file itself must
+//! lie in that folder, on a fixed drive of the machine. No byte is read before all of this is verified.
 
 #![allow(unsafe_code)] // calls for which no crate has wrappers
 
@@ -20,16 +20,16 @@ use windows_sys::Win32::System::SystemInformation::GetSystemWindowsDirectoryW;
 
 use crate::certificates::failed_files::download;
 
-/// What `GetDriveTypeW` says of a drive that is part of the machine.
+/// The value of `GetDriveTypeW` for a drive that is part of the machine.
 const DRIVE_FIXED: u32 = 3;
 
 /// UTF-16 units of the longest path that Windows has.
 const PATH_UNITS_MAX: usize = 32_768;
 
-/// The client may write, rename and delete its files meanwhile.
+/// All sharing is allowed, since the update client may write, rename and delete its files meanwhile.
 const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
-/// The file of a path that a log names; `None` where there is no such file.
+/// Opens the file of a path that a log names; `None` where the file does not exist.
 ///
 /// # Errors
 /// Why the file is not opened: the path leads elsewhere, or Windows refuses it.
@@ -52,7 +52,7 @@ fn open_below(folder: &str, names: &[&str]) -> io::Result<File> {
     let mut path = folder.to_owned();
     for name in names {
         path = format!("{path}\\{name}");
-        // The last one is looked at once more when it is open.
+        // The file itself is examined again when it is open.
         if has(&std::fs::symlink_metadata(&path)?, FILE_ATTRIBUTE_REPARSE_POINT) {
             return Err(refused("a link stands on the way to the file"));
         }
@@ -62,7 +62,8 @@ fn open_below(folder: &str, names: &[&str]) -> io::Result<File> {
     if has(&file.metadata()?, FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_DIRECTORY) {
         return Err(refused("it is a link or a folder"));
     }
-    // What is behind the links of an administrator, who may have moved the folder to another drive.
+    // Links above the folder are resolved on both sides, since an administrator may have moved the folder to another
+    // drive.
     let (downloads, place) = (place_of(&downloads)?, place_of(&file)?);
     let is_below = place.strip_prefix(downloads.as_slice()).is_some_and(|rest| rest.first() == Some(&u16::from(b'\\')));
     if !is_below || !is_on_fixed_drive(&place) {
@@ -112,7 +113,8 @@ fn is_on_fixed_drive(place: &[u16]) -> bool {
     (unsafe { GetDriveTypeW(root.as_ptr()) }) == DRIVE_FIXED
 }
 
-/// The folder of Windows, `C:\Windows`: not that of a session, and not a variable that somebody set.
+/// Returns the folder of Windows, `C:\Windows`: neither the folder of a session nor an environment variable, which a
+/// user could set.
 fn windows_folder() -> io::Result<String> {
     let mut path = [0u16; 512];
     // SAFETY: the buffer is as long as said.
@@ -166,7 +168,7 @@ mod tests {
         let opened = |names: &[&str]| open_below(folder, names).map(drop).map_err(|error| error.kind());
         assert_eq!(opened(&["a", "b"]), Ok(()));
         assert_eq!(opened(&["a", "c"]), Err(io::ErrorKind::NotFound));
-        // These names never come here: the form of the path is checked before.
+        // The check of the path's form has already excluded these names.
         for names in [&["..", "Download2", "b"][..], &["..\\Download2\\b"], &["a"], &["."]] {
             assert_eq!(opened(names), Err(io::ErrorKind::PermissionDenied), "{names:?}");
         }

@@ -1,6 +1,6 @@
 //! The signer of a downloaded file, as the file's own signature names it.
 //!
-//! The signature is not verified: that is what the update client did, and refused. The collector only says which
+//! The signature is not verified, since the update client has verified and refused it. The collector only reports which
 //! certificate the signature names, with the issuers that the file carries.
 
 #![allow(unsafe_code)] // calls for which no crate has wrappers
@@ -25,10 +25,10 @@ use crate::certificates::failed_files::{CHAIN_MAX, FailedLine};
 
 const ENCODING: u32 = X509_ASN_ENCODING | PKCS_7_ASN_ENCODING;
 
-/// Attributes beside a signature that hold a time stamp: that of PKCS #9, and that of RFC 3161.
+/// Attributes of a signature that hold a time stamp, of PKCS #9 and of RFC 3161.
 const TIMESTAMPS: [&[u8]; 2] = [b"1.2.840.113549.1.9.6", b"1.3.6.1.4.1.311.3.3.1"];
 
-/// The files that are still there, with their signers.
+/// Returns the files that still exist, with their signers.
 pub(crate) fn read(lines: Vec<FailedLine>) -> Vec<FailedFile> {
     lines.into_iter().filter_map(read_one).collect()
 }
@@ -56,7 +56,7 @@ fn read_one(line: FailedLine) -> Option<FailedFile> {
     }
 }
 
-/// What a signature says.
+/// The content of a signature.
 #[derive(Default)]
 struct Signer {
     /// `None` where the file carries no signature.
@@ -176,7 +176,8 @@ impl Message {
         }
     }
 
-    /// What the message says of its first signer. The buffer is of words, since it begins with a struct that holds pointers.
+    /// Returns a field of the message about its first signer. The buffer consists of words, since it begins with a
+    /// struct that holds pointers.
     fn parameter(&self, kind: u32, bytes_min: usize) -> io::Result<Vec<u64>> {
         let mut len = 0;
         // SAFETY: without a buffer Windows writes only the length that a buffer must have.

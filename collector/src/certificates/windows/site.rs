@@ -1,8 +1,8 @@
 //! The TLS certificate of the WSUS server that the policy names, and whether this machine trusts it.
 //!
-//! The server is asked by WinHTTP, as the update client does, but errors of the certificate do not end the connection:
-//! a certificate that is not trusted is to be read too. Windows then judges the certificate for the machine, not for
-//! the account of the service. Neither a name of an account nor a cookie is sent, and no redirect is followed.
+//! WinHTTP asks the server, as the update client does, but errors of the certificate do not end the connection, so that
+//! a certificate that is not trusted is read too. Windows then judges the certificate for the machine, not for the
+//! account of the service. Neither credentials nor cookies are sent, and no redirect is followed.
 //!
 //! Certificates that an administrator has pinned for WSUS are not compared.
 
@@ -41,7 +41,7 @@ const PAGE: &str = "/ClientWebService/client.asmx";
 
 const HTTPS_PORT: u16 = 443;
 
-/// What the machine says of its WSUS server; `None` where the policy names no server with TLS. The call may take half a
+/// Asks the WSUS server of the machine; `None` where the policy names no server with TLS. The call may take half a
 /// minute.
 pub(crate) fn ask() -> Option<Site> {
     let policy = update_policy::read()?;
@@ -68,7 +68,7 @@ fn https_server(url: &str) -> Option<&str> {
     let scheme = url.get(..SCHEME.len())?;
     let rest = scheme.eq_ignore_ascii_case(SCHEME).then(|| &url[SCHEME.len()..])?;
     let server = rest.split(['/', '\\', '?', '#']).next()?;
-    // A password that somebody wrote before the name stays on the host.
+    // A password before the server name must not leave the host.
     Some(server.rsplit('@').next().unwrap_or(server))
 }
 
@@ -87,7 +87,7 @@ struct Handle(*mut c_void);
 
 impl Handle {
     /// # Errors
-    /// What could not be done, and Windows' code.
+    /// Says what failed, with Windows' code.
     fn of(handle: *mut c_void, what: &str) -> Result<Handle, String> {
         if handle.is_null() { Err(failed(what)) } else { Ok(Handle(handle)) }
     }
@@ -110,8 +110,8 @@ impl Drop for ServerCertificate {
     }
 }
 
-/// What builds chains with the stores of the machine, and not with those of an account. It is made for each question: the
-/// engine that a process shares need not see what came into a store since the process began.
+/// A chain engine with the stores of the machine, not of an account. A new engine is made for each question, since the
+/// shared engine of a process may miss certificates that came into a store later.
 struct Engine(HCERTCHAINENGINE);
 
 impl Engine {
@@ -175,8 +175,8 @@ fn certificate_of(host: &str, port: u16) -> Result<ServerCertificate, String> {
         let request = WinHttpOpenRequest(connection.0, verb.as_ptr(), page.as_ptr(), null(), null(), null(), secure);
         (session, connection, Handle::of(request, "no request with WinHTTP")?)
     };
-    // What the server proves is judged below. The connection must not end where the certificate is not trusted, so nothing
-    // of this host's accounts may be sent over it.
+    // Errors are ignored here and judged below. The connection may lead to an untrusted server, so no credentials of
+    // this host may be sent over it.
     let ignored = SECURITY_FLAG_IGNORE_UNKNOWN_CA
         | SECURITY_FLAG_IGNORE_CERT_CN_INVALID
         | SECURITY_FLAG_IGNORE_CERT_DATE_INVALID
@@ -217,7 +217,7 @@ fn shown_certificate(request: &Handle) -> Option<ServerCertificate> {
     (is_shown != 0 && !context.is_null()).then_some(ServerCertificate(context))
 }
 
-/// What Windows thinks of a certificate.
+/// Windows' judgement of a certificate.
 struct Judged {
     /// The HRESULT for which the certificate is not trusted.
     error: Option<String>,

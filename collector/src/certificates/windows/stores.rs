@@ -28,7 +28,7 @@ use windows_sys::Win32::Security::Cryptography::{
 use wulog_schemas::certificate::{Certificate, Origin, Store};
 use wulog_schemas::host::hex_digest_bytes;
 
-/// Certificates of one store that are read; the others are counted. A machine has some hundreds at most.
+/// How many certificates of one store are read; further ones are only counted. A machine has some hundreds at most.
 const CERTIFICATES_MAX: usize = 10_000;
 
 /// UTF-16 units of a distinguished name that are read; the inventory keeps 512 bytes.
@@ -43,7 +43,7 @@ const OID_ANY_USAGE: &[u8] = b"2.5.29.37.0";
 /// From 1601, where Windows' times begin, to 1970, in milliseconds.
 const UNIX_EPOCH_MS: i64 = 11_644_473_600_000;
 
-/// A store of the machine. A store that does not exist is empty; a store that cannot be read says why.
+/// Returns a store of the machine. A store that does not exist is empty; a store that cannot be read holds the reason.
 pub(crate) fn read(name: &str) -> Store {
     let part = |origin, what, location| {
         // Wine has no certificates of Active Directory, and gives no code for this place.
@@ -67,10 +67,10 @@ struct Part {
     opened: Result<Option<OpenStore>, u32>,
 }
 
-/// The content of a store: first its parts, and then what the whole store has beside them.
+/// Returns the content of a store: first its parts, then the certificates that only the whole store has.
 ///
-/// The whole store need not fail where Windows cannot open a part of the store. So each part is read for itself, and a
-/// part that cannot be read makes the store incomplete.
+/// Opening the whole store may succeed although Windows cannot open one of its parts. So each part is read on its own,
+/// and a part that cannot be read makes the store incomplete.
 fn listed(
     name: &str,
     parts: impl IntoIterator<Item = Part>,
@@ -84,7 +84,8 @@ fn listed(
             let Some(open) = open else { return Ok(()) };
             open.for_each(|certificate| {
                 let sha1 = certificate.sha1();
-                // A certificate without a thumbprint stays: the caller's check refuses it, and the store is not complete.
+                // A certificate without a thumbprint is kept: the caller's check refuses it, and the store then counts
+                // as incomplete.
                 if sha1.is_some() && !seen.insert(sha1.clone()) {
                     return;
                 }
@@ -120,7 +121,7 @@ const NOT_FOUND: u32 = CRYPT_E_NOT_FOUND.cast_unsigned();
 
 /// An error in the same words in each language of Windows: its HRESULT.
 pub(super) fn code_text(code: u32) -> String {
-    // Of a code of Win32, HRESULT_FROM_WIN32.
+    // A Win32 code becomes an HRESULT, as HRESULT_FROM_WIN32 does.
     let hresult = if code <= 0xFFFF { 0x8007_0000 | code } else { code };
     format!("0x{hresult:08X}")
 }
@@ -205,7 +206,7 @@ impl Shown<'_> {
         }
     }
 
-    /// What the certificate says, with what the caller knows of it.
+    /// Returns the facts of the certificate, with those that the caller knows.
     pub(super) fn read(&self, sha1: String, origin: Option<Origin>) -> Certificate {
         let info = self.info;
         Certificate {
@@ -228,8 +229,7 @@ impl Shown<'_> {
         unsafe { bytes(self.context.pbCertEncoded, self.context.cbCertEncoded) }
     }
 
-    /// SHA-1 of the encoded certificate. The property of that name is not asked for: it may be stored beside the
-    /// certificate, where it may be wrong.
+    /// Returns the SHA-1 of the encoded certificate. The stored property of that name may be wrong and is not used.
     pub(super) fn sha1(&self) -> Option<String> {
         let (der, mut hash, mut len) = (self.der(), [0u8; SHA1_BYTES], SHA1_BYTES as u32);
         // SAFETY: both lengths are those of their buffers.
@@ -253,7 +253,7 @@ impl Shown<'_> {
         if unsafe { CertGetEnhancedKeyUsage(self.context, flags, null_mut(), &mut len) } == 0 {
             return None;
         }
-        // Of words, since the buffer begins with a struct that holds a pointer.
+        // A buffer of words, since it begins with a struct that holds a pointer.
         let mut buffer = vec![0u64; (len as usize).max(size_of::<CTL_USAGE>()).div_ceil(size_of::<u64>())];
         let usage: *mut CTL_USAGE = buffer.as_mut_ptr().cast();
         // SAFETY: the buffer has the length and is aligned. Windows writes the struct, and the texts behind it.
@@ -282,18 +282,18 @@ impl Shown<'_> {
     }
 }
 
-/// A distinguished name as `certutil` writes it: the most special part first.
+/// Returns a distinguished name as `certutil` writes it: the most specific part first.
 fn name(encoded: &CRYPT_INTEGER_BLOB) -> String {
     let mut text = [0u16; NAME_UNITS_MAX];
     let form = CERT_X500_NAME_STR | CERT_NAME_STR_REVERSE_FLAG;
     // SAFETY: the name is one of a decoded certificate, and the buffer is as long as said.
     let units = unsafe { CertNameToStrW(X509_ASN_ENCODING, encoded, form, text.as_mut_ptr(), text.len() as u32) };
-    // The count has the zero at the end.
+    // The count includes the zero at the end.
     let end = (units as usize).saturating_sub(1).min(text.len());
     String::from_utf16_lossy(&text[..end])
 }
 
-/// A serial number as people write it: Windows gives its last byte first.
+/// Returns a serial number as people write it: Windows stores its last byte first.
 fn serial(number: &CRYPT_INTEGER_BLOB) -> String {
     // SAFETY: the number is one of a decoded certificate, as long as it says.
     hex(unsafe { bytes(number.pbData, number.cbData) }.iter().rev().copied())
@@ -318,7 +318,7 @@ unsafe fn bytes<'a>(start: *const u8, len: u32) -> &'a [u8] {
     unsafe { slice(start, len) }
 }
 
-/// What an array of Windows holds; an empty one need not have a place.
+/// Returns an array of Windows as a slice; an empty array may have a null pointer.
 ///
 /// # Safety
 /// An array that is not empty must be as long as said, and live as long as the slice.
@@ -373,7 +373,7 @@ mod tests {
         assert!(!store.complete && store.certificates.len() > 1);
         assert_eq!(store.error.as_deref(), Some("what Group Policy delivered cannot be read: 0x80070005"));
         assert!(store.certificates.iter().all(|certificate| certificate.origin.is_none()));
-        // What Group Policy delivered may be all that the store has.
+        // The part of Group Policy may be the whole content of the store.
         assert!(!listed("Root", [part(Err(DENIED))], Ok(None), CERTIFICATES_MAX).complete);
     }
 
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(twice.certificates.len(), whole.certificates.len());
     }
 
-    /// Root is never empty: Wine takes it from Linux.
+    /// Root is never empty: Wine fills it from Linux.
     #[test]
     fn certificates_beyond_the_bound_are_counted() {
         let all = listed("Root", [], open(), CERTIFICATES_MAX);

@@ -10,7 +10,7 @@ const AUTOMATIC_KEY: &str = r"SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\
 /// `ERROR_FILE_NOT_FOUND` as an HRESULT: a key or a value does not exist.
 const NOT_FOUND: i32 = 0x8007_0002_u32.cast_signed();
 
-/// The policy; `None` where it cannot be read. A key or value that does not exist is a policy that is not set.
+/// Returns the policy; `None` where it cannot be read. A missing key or value means that the policy is not set.
 pub(crate) fn read() -> Option<Policy> {
     match try_read() {
         Ok(policy) => Some(policy),
@@ -31,7 +31,7 @@ fn try_read() -> windows_registry::Result<Policy> {
     })
 }
 
-/// The key that programs of 64 bits see, as Windows Update does.
+/// Opens the key that 64-bit programs see, as Windows Update does.
 fn open(key: &str) -> windows_registry::Result<Option<Key>> {
     existing(LOCAL_MACHINE.options().read().access(KEY_WOW64_64KEY).open(key))
 }

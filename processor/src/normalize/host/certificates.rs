@@ -4,11 +4,11 @@ use wulog_schemas::signal::{CertificateFacts, Fact, HostRef};
 
 use super::{FactToSend, FactsToSend, Host, Scope};
 
-/// How much later than the Detector knows the stores must be seen unchanged before a signal says so.
+/// A signal repeats that the stores are unchanged when they were seen at least this much later than the Detector knows.
 const SEEN_AGAIN_MS: i64 = 20 * 3600 * 1000;
 
 impl Host {
-    /// Takes from a heartbeat that the stores were seen at `seen` with the contents of the inventory with this hash.
+    /// Notes from a heartbeat that at `seen` the stores had the contents of the inventory with this hash.
     pub(in crate::normalize) fn certificates_seen(
         &mut self,
         hash: &str,

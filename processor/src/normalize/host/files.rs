@@ -6,15 +6,15 @@ use super::{Host, Scope};
 use crate::normalize::limit;
 use crate::question::{CollectorState, FILES_MAX, HostFile, HostFiles};
 
-/// Files whose lag is kept, of each host.
+/// How many files with a lag are kept for each host.
 const LAGGING_MAX: usize = 20;
 
-/// What the newest heartbeat says of files. It is no part of snapshots, since no output depends on it: a restarted processor
-/// waits for the next heartbeat, a quarter of an hour at most.
+/// The state of files in the newest heartbeat. Not part of snapshots, since no output depends on it: a restarted
+/// processor waits for the next heartbeat, at most a quarter of an hour.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Shipped {
     state: CollectorState,
-    /// Path, lag and losses of the files that have a lag or losses. Nearly always there is none, so a fleet costs little.
+    /// Path, lag and losses of the files with a lag or losses. Nearly all hosts have none, so a fleet costs little.
     lagging: Vec<(Box<str>, u64, u64)>,
     /// Whether the heartbeat names all files.
     is_whole: bool,
@@ -43,7 +43,7 @@ impl Shipped {
         Shipped { state, lagging, is_whole }
     }
 
-    /// Lag and losses of a file; `None` where the heartbeat does not say.
+    /// Returns lag and losses of a file; `None` where the heartbeat does not name the file.
     fn of_file(&self, path: &str) -> Option<(u64, u64)> {
         match self.lagging.iter().find(|(known, ..)| **known == *path) {
             Some((_, lag_bytes, losses)) => Some((*lag_bytes, *losses)),
@@ -53,7 +53,7 @@ impl Shipped {
 }
 
 impl Host {
-    /// The files that are known of the host.
+    /// Returns the known files of the host.
     pub(in crate::normalize) fn files_read(&self) -> HostFiles {
         let mut files: Vec<HostFile> = self
             .files
@@ -69,7 +69,7 @@ impl Host {
                 }
             })
             .collect();
-        // A file of which the collector has shipped nothing yet.
+        // Files of the heartbeat of which the Normalizer holds no state.
         let unread = self.shipped.iter().flat_map(|shipped| &shipped.lagging);
         let unread = unread.filter(|(path, ..)| self.files.place(path).is_err());
         files.extend(unread.map(|(path, lag_bytes, losses)| HostFile {

@@ -1,7 +1,7 @@
-//! Whether the logs of a host can be read at all.
+//! Decides whether the logs of a host are readable.
 //!
-//! A host whose logs tell nothing about Windows Update looks like a quiet, healthy one unless its facts say otherwise.
-//! Three kinds of lines tell nothing: undecoded traces, lines of other programs, and text without columns.
+//! A host whose logs say nothing about Windows Update looks like a quiet, healthy host unless its facts say otherwise.
+//! Three kinds of lines say nothing: undecoded traces, lines of other programs, and text without columns.
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Action, Form};
@@ -10,7 +10,7 @@ use wulog_schemas::signal::Unreadable;
 use super::DAY_MS;
 use crate::parse::Entry;
 
-/// Why a line tells nothing; a later variant says more about a host than an earlier one.
+/// Why a line is unreadable; a later variant outranks an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Reason {
     Text,
@@ -28,7 +28,7 @@ impl Reason {
         }
     }
 
-    /// What is wrong and what an operator can do about it.
+    /// Returns the fault and its remedy, for an operator.
     fn remedy(self) -> &'static str {
         match self {
             Reason::Undecoded => {
@@ -49,7 +49,7 @@ impl Reason {
     }
 }
 
-/// What a line says about whether its host can be read.
+/// Whether a line is readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Line {
     Readable,
@@ -72,7 +72,7 @@ impl Line {
     }
 }
 
-/// Lines that tell nothing, without a readable one since the first of them.
+/// A run of unreadable lines without a readable line in between.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Run {
     reason: Reason,
@@ -86,7 +86,7 @@ struct Run {
     warned: bool,
 }
 
-/// Whether a host can be read.
+/// The readability of a host's logs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Legibility {
     /// True once a line was readable.
@@ -95,7 +95,7 @@ pub(super) struct Legibility {
 }
 
 impl Legibility {
-    /// Takes a line; true where the host became unreadable, readable, or unreadable for another reason.
+    /// Takes a line. Returns true where the host became unreadable, readable, or unreadable for another reason.
     pub(super) fn take(&mut self, entry: &Entry<'_>, event_time: i64, log_time: i64) -> bool {
         match Line::of(entry) {
             Line::Readable => {
@@ -108,8 +108,8 @@ impl Legibility {
     }
 
     fn unreadable_line(&mut self, reason: Reason, event_time: i64, log_time: i64) -> bool {
-        // A host that was read once has readable logs beside those of other programs. Undecoded traces are another
-        // matter: the update client writes them in place of lines that could be read before.
+        // A host with readable lines has readable logs beside those of other programs. Undecoded traces count all the
+        // same, since the update client writes them in place of lines that were readable before.
         if self.read && reason != Reason::Undecoded {
             return false;
         }
@@ -118,7 +118,7 @@ impl Legibility {
             self.run = Some(Run { reason, since: event_time, since_log: log_time, counts, warned: false });
             return counts;
         };
-        // Even a log that is decoded well has some undecoded lines, so a whole day of them is waited for.
+        // A well decoded log has some undecoded lines too, so the run must last a whole day.
         let lasted = !run.counts && log_time >= run.since_log.saturating_add(DAY_MS);
         run.counts |= lasted;
         let explained = reason > run.reason;
@@ -127,7 +127,7 @@ impl Legibility {
         run.counts && (lasted || explained)
     }
 
-    /// What the host's facts say.
+    /// Returns the reason for the host's facts; `None` while the host is readable.
     pub(super) fn unreadable(&self) -> Option<Unreadable> {
         let run = self.run.as_ref().filter(|run| run.counts)?;
         Some(Unreadable { since: run.since, reason: run.reason.as_str().to_owned() })
@@ -135,7 +135,7 @@ impl Legibility {
 
     /// Logs the remedy, once for each reason.
     ///
-    /// Logging is no output of a machine: a machine that is loaded again may repeat it.
+    /// Logging is not an output of a machine: a machine that is loaded again may repeat the message.
     pub(super) fn warn_once(&mut self, host: &str) {
         if let Some(run) = self.run.as_mut().filter(|run| run.counts && !run.warned) {
             run.warned = true;

@@ -38,16 +38,16 @@ use crate::parse::Entry;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// At most one [`ScanDone`] of a server in this time.
+/// A host sends at most one [`ScanDone`] of a server in this time.
 const SCAN_EVERY_MS: i64 = 15 * 60 * 1000;
 
 /// Servers whose last scan is known: WSUS, and Microsoft's services.
 const SCANNED_MAX: usize = 8;
 
-/// Changed facts wait for so many lines, so that the block of a service start gives one signal and not ten.
+/// How many lines changed facts wait for, so that the block of a service start gives one signal rather than ten.
 const FACTS_WAIT_LINES: u32 = 50;
 
-/// Changed facts of a host that falls silent wait so long.
+/// How long changed facts of a silent host wait.
 const FACTS_WAIT_MS: i64 = 60_000;
 
 /// Log time and the position of the raw record at which it was reached.
@@ -115,7 +115,7 @@ pub(super) struct Host {
     pub(super) proxy_is_of_scans: bool,
     /// Log time of the last [`HostFacts`].
     facts_sent: Option<i64>,
-    /// Log time since which the facts are not what was sent, and lines since then.
+    /// Log time at which the facts first differed from the sent facts, and the number of lines since.
     changed: Option<(i64, u32)>,
     /// Log time of the last record, by which the oldest host is forgotten.
     pub(super) last_log: i64,
@@ -166,7 +166,7 @@ impl Host {
         files.iter_mut().filter_map(|(path, file)| Some(file.kind.at_end()?.notice(name, path))).collect()
     }
 
-    /// Takes the name that a record gives the host.
+    /// Sets the name of the host from a record.
     pub(super) fn set_name(&mut self, name: &str, scope: Scope<'_>) {
         let name = cut(name, scope.config.limits.value_bytes_max);
         if self.name != name && !name.is_empty() {
@@ -174,8 +174,8 @@ impl Host {
         }
     }
 
-    /// Sets whether the host may give signals. A host that is admitted late sends its facts again: they contain what its
-    /// dropped signals said.
+    /// Sets whether the host may give signals. A host that is admitted late sends its facts again, since its earlier
+    /// signals were dropped.
     pub(super) fn set_admission(&mut self, admission: Admission, scope: Scope<'_>) {
         if self.admission == Admission::SetAside && admission == Admission::Admitted {
             self.facts_changed(scope);
@@ -193,7 +193,7 @@ impl Host {
         self.dimensions.contains_key(name)
     }
 
-    /// Takes a dimension; `None` removes it.
+    /// Sets a dimension; `None` removes it.
     pub(super) fn set_dimension(&mut self, name: &str, value: Option<&str>, scope: Scope<'_>) {
         let value = value.map(|value| cut(value, scope.config.limits.value_bytes_max));
         if self.dimensions.get(name).map(String::as_str) == value {
@@ -207,7 +207,7 @@ impl Host {
         self.facts_changed(scope);
     }
 
-    /// Takes the form of a line as a dimension. Nearly every line has that of the one before.
+    /// Sets the form of a line as a dimension. Nearly every line has the form of the line before.
     pub(super) fn set_form(&mut self, form: Form, scope: Scope<'_>) {
         if self.form == Some(form) {
             return;
@@ -265,7 +265,7 @@ impl Host {
         if beat.caught_up && !self.caught_up {
             self.catch_up(scope, out);
         } else if !beat.caught_up && self.caught_up {
-            // The lines from here on are a backlog: the facts before the next attempt say so.
+            // Further lines are a backlog, and the facts before the next attempt must say so.
             self.facts_changed(scope);
         }
         self.caught_up = beat.caught_up;
@@ -295,7 +295,7 @@ impl Host {
         out.push(FactToSend { raw: scope.at.raw, fact: Fact::ScanDone(scan), proof: None });
     }
 
-    /// Counts the failures whose wait is over, and the steps that no refusal followed.
+    /// Takes the failures whose wait is over, and the steps that no refusal followed.
     pub(super) fn settle_folds(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
         if !self.files.values().any(|file| file.folds.is_open()) {
             return;
@@ -350,8 +350,8 @@ impl Host {
         self.changed.get_or_insert((scope.at.log_time, 0));
     }
 
-    /// Sends facts that the detector lacks. An attempt or a scan comes after the facts of its host: they name the host's
-    /// dimensions, and say that it is history while the host is not caught up.
+    /// Sends changed facts of the host before an attempt or a scan. The facts name the host's dimensions, and whether
+    /// the host is still reading a backlog.
     fn send_facts_if_unsent(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
         if self.changed.is_some() || self.facts_sent.is_none() {
             self.send_facts(scope, out);

@@ -1,4 +1,4 @@
-//! How operations on a host's subjects ended: what fails there, and which attempts are told.
+//! Outcomes of operations on a host's subjects: decides what fails at the host, and which attempts become signals.
 //!
 //! A subject is the object of an operation: an update, a file, the server of a scan.
 
@@ -15,14 +15,15 @@ use crate::normalize::limit::cut;
 use crate::normalize::operation::{Operation, Proof};
 use crate::parse::service_name;
 
-/// An outcome that is older than the latest by more than this does not undo it; REPORT EVENT is dated up to 5 s back.
+/// An outcome that is older than the latest one by more than this changes nothing. REPORT EVENT is dated up to 5 s
+/// before its line.
 const OUT_OF_ORDER_MS: i64 = 60_000;
 
-/// Two lines of one failure, in two files or threads, are at most so far apart.
+/// Longest time between two lines of one failure in two files or threads.
 const SAME_FAILURE_MS: i64 = 5 * 60_000;
 
-/// A step that went well does not disprove a refusal that is not older than this: other files of the same update go on
-/// to be transferred and verified.
+/// A successful step ends only a failure that is at least this old: after a refusal, other files of the same update
+/// continue to be transferred and verified.
 const STEP_AFTER_REFUSAL_MS: i64 = 10 * 60_000;
 
 /// Subject of a failure that names neither update, file nor server.
@@ -31,9 +32,9 @@ pub(super) const UNKNOWN: &str = "unknown";
 /// The outcomes of one subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Subject {
-    /// What fails now.
+    /// The failures that no success has ended, by family.
     pub(super) failing: BTreeMap<Family, Failing>,
-    /// Event time of the latest failure, also of one that has ended.
+    /// Event time of the latest failure, also of an ended one.
     failed: Option<i64>,
     /// Event time of the latest success.
     succeeded: Option<i64>,
@@ -61,7 +62,7 @@ impl Subject {
         self.failed.max(self.succeeded)
     }
 
-    /// True for a failure at `time` that a success has ended: it came late, or its line was logged again.
+    /// True for a failure at `time` that a success has already ended: the line came late or was logged again.
     fn is_over(&self, time: i64) -> bool {
         let is_old = self.succeeded.is_some_and(|at| time.saturating_add(OUT_OF_ORDER_MS) < at);
         is_old || self.failing.is_empty() && self.failed.is_some_and(|failed| time <= failed)
@@ -69,7 +70,7 @@ impl Subject {
 }
 
 impl Failing {
-    /// True where a success at `time` ends it.
+    /// True where a success at `time` ends this failure.
     fn ends(&self, operation: Operation, time: i64, weight: Weight) -> bool {
         let is_after = match weight {
             Weight::Step => time >= self.last.saturating_add(STEP_AFTER_REFUSAL_MS),
@@ -94,12 +95,12 @@ enum Weight {
     Whole,
     /// A step of an operation.
     Step,
-    /// It is told only where it ends a failure.
+    /// A success that follows from another one; reported only where it ends a failure.
     Repair,
 }
 
 impl Host {
-    /// A file's failure counts.
+    /// Takes a failure that counts, and sends its attempt: the first of its family at the subject, then one a day.
     pub(in crate::normalize) fn failed(&mut self, failure: Failure, scope: Scope<'_>, out: &mut FactsToSend) {
         let file = failure.path.as_deref().map(file_name);
         let subject = self.subject_of(&failure, file.as_deref());
@@ -166,7 +167,8 @@ impl Host {
         }
     }
 
-    /// The subject of a failure. A scan fails at its server, whatever it was that failed there.
+    /// Returns the subject of a failure. The subject of a failed scan is its server, also where the failure itself
+    /// concerns an update or a file.
     fn subject_of(&self, failure: &Failure, file: Option<&str>) -> String {
         let at_server = || {
             let configured = || self.dimensions.get("wsus").filter(|wsus| *wsus != NO_WSUS);
@@ -178,13 +180,13 @@ impl Host {
             (Some(update), _) => format!("update:{update}"),
             (None, Some(file)) if failure.family != Family::Tls => format!("file:{file}"),
             _ if failure.family == Family::Tls => at_server(),
-            // A server that the line itself or its thread named; the configured one is only a guess here.
+            // Only a server that the line or its thread named; the configured server would be a guess.
             _ => failure.server.as_ref().map_or_else(|| UNKNOWN.to_owned(), |server| format!("server:{server}")),
         }
     }
 
-    /// The subject of a scan that ended: the server that its thread named, else the configured one where the scan asks for
-    /// what that one offers.
+    /// Returns the subject of an ended scan: the server that its thread named, else the configured server where the
+    /// scan asks the configured service.
     pub(in crate::normalize) fn subject_of_scan(
         &self,
         server: Option<&str>,
@@ -197,7 +199,8 @@ impl Host {
         Some(cut(&format!("server:{server}"), scope.config.limits.value_bytes_max).to_owned())
     }
 
-    /// The subject that fails in the same way at the same time: another file of the host, or another thread, told it.
+    /// Returns a subject with a failure of the same family within [`SAME_FAILURE_MS`]: another file of the host or
+    /// another thread stated the same failure.
     fn same_failure(&self, failure: &Failure) -> Option<String> {
         let is_same = |failing: &Failing| {
             failing.last.abs_diff(failure.event_time) <= SAME_FAILURE_MS.unsigned_abs()
@@ -208,7 +211,7 @@ impl Host {
         found.map(|(name, _)| name.clone())
     }
 
-    /// An update was downloaded or installed.
+    /// Takes the success of a download or an installation of an update.
     pub(in crate::normalize) fn update_succeeded(
         &mut self,
         update: &str,
@@ -221,14 +224,14 @@ impl Host {
         for alias in self.aliases(&subject) {
             self.succeed(&alias, success.like(), Weight::Repair, scope, out);
         }
-        // A server that content came from can be reached.
+        // The content came from a server, so failures to reach a server have ended.
         for server in self.failing_servers(|failing| failing.operation != Operation::Scan) {
             self.succeed(&server, success.like(), Weight::Repair, scope, out);
         }
         self.succeed(&subject, success, Weight::Whole, scope, out);
     }
 
-    /// A step went well, and no refusal followed.
+    /// Takes a successful step that no refusal followed.
     pub(in crate::normalize) fn step_succeeded(&mut self, step: Step, scope: Scope<'_>, out: &mut FactsToSend) {
         let Step { update, path, operation, dimensions, event_time, proof, .. } = step;
         let mut success = Success { operation, dimensions, event_time, proof };
@@ -243,9 +246,9 @@ impl Host {
         }
     }
 
-    /// A scan reached its servers: ends the failures of scans at these servers and at others of the same owner, or, where
-    /// the scan names none, at the configured one. A client that scans well again may have been given another WSUS
-    /// server, and it asks a server of Microsoft which other one it shall use.
+    /// Takes a scan that reached its servers, and ends the failures of scans at servers of the same owner, Microsoft or
+    /// not; where the scan names no server, at the configured server. All servers of an owner, since the client may
+    /// have been given another WSUS server, and a server of Microsoft may refer the client to another one.
     pub(in crate::normalize) fn scan_reached(
         &mut self,
         servers: &[String],
@@ -261,7 +264,8 @@ impl Host {
                 let is_reached = subject
                     .strip_prefix("server:")
                     .is_some_and(|server| servers.iter().any(|it| is_of_microsoft(it) == is_of_microsoft(server)));
-                // A report names no server. Where the host has no other log, its scans are all that is known.
+                // A report names no server. Where the host has no other log, reports are the only evidence of its
+                // scans.
                 let is_implied = servers.is_empty() && (wsus.as_ref() == Some(subject) || !self.has_dimension("form"));
                 is_reached || is_implied || subject == UNKNOWN
             })
@@ -271,7 +275,7 @@ impl Host {
         }
     }
 
-    /// A scan does not offer updates any more that failed long before: ends their failures.
+    /// Ends the failures of updates that a scan no longer offers, where they failed long before the scan.
     pub(in crate::normalize) fn not_offered(
         &mut self,
         lacks: impl Fn(Option<&str>) -> bool,
@@ -280,8 +284,8 @@ impl Host {
         scope: Scope<'_>,
         out: &mut FactsToSend,
     ) {
-        /// A client that fails at an update looks again within some hours. A scan right after a failure may answer from
-        /// a cache, or be another one of several that ran at that time.
+        /// How long before the scan the last failure must be. A client that fails at an update scans again within some
+        /// hours. A scan right after a failure may answer from a cache, or be one of several scans at that time.
         const SETTLED_MS: i64 = 6 * 3_600_000;
         let is_over = |failing: &Failing| {
             let asks_the_same = caller
@@ -308,7 +312,7 @@ impl Host {
         }
     }
 
-    /// True where anything fails.
+    /// True where any subject fails.
     pub(in crate::normalize) fn fails(&self) -> bool {
         self.subjects.values().any(|subject| !subject.failing.is_empty())
     }
@@ -320,8 +324,8 @@ impl Host {
         known.is_some_and(|known| !known.failing.is_empty())
     }
 
-    /// True where a scan of that service would offer what WSUS offers: a host with a WSUS server also looks for
-    /// applications of the store elsewhere.
+    /// True where a scan of that service offers the host's updates. A host with a WSUS server also asks other services,
+    /// for applications of the store.
     pub(in crate::normalize) fn asks_its_service(&self, service: Option<&str>) -> bool {
         let has_wsus = self.dimensions.get("wsus").is_some_and(|wsus| wsus != NO_WSUS);
         match service.map(|service| service_name(service).unwrap_or_default()) {
@@ -331,8 +335,8 @@ impl Host {
         }
     }
 
-    /// Subjects that failed as this update did, when this update did, and that only its success can end: lines that name
-    /// no update told of the same failure.
+    /// Returns files and the unknown subject that failed in the same family within [`SAME_FAILURE_MS`] of this update.
+    /// Lines without an update stated the same failure, so only the success of the update can end it.
     fn aliases(&self, update: &str) -> Vec<String> {
         let Some(subject) = self.subjects.get(update) else { return Vec::new() };
         let is_same = |(family, failing): (&Family, &Failing)| {
@@ -345,11 +349,11 @@ impl Host {
         others.filter(|(_, other)| other.failing.iter().any(is_same)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Servers, and the unknown one, of which a failure is such.
+    /// Returns the servers, and the unknown subject, with a failure for which `is_such` holds.
     fn failing_servers(&self, is_such: impl Fn(&Failing) -> bool) -> Vec<String> {
         let servers = self.subjects.iter().filter(|(name, _)| name.starts_with("server:") || *name == UNKNOWN);
         let failing = servers.filter(|(_, subject)| subject.failing.values().any(&is_such));
-        // `unknown` may also be an update, of which the reachability of a server says nothing.
+        // `unknown` may also stand for an update, whose failure does not end when a server is reached.
         let failing = failing.filter(|(name, subject)| {
             *name != UNKNOWN || subject.failing.values().all(|it| it.operation == Operation::Scan)
         });
@@ -364,7 +368,7 @@ impl Host {
             return;
         }
         if known.is_some_and(|known| known.succeeded.is_some_and(|at| time < at)) {
-            // The line was logged again, or came late: a newer success is known.
+            // The line was logged again or came late: a newer success is known.
             return;
         }
         let ends_all =
@@ -380,7 +384,7 @@ impl Host {
         let known = self.subjects.entry(subject.to_owned()).or_default();
         known.failing.retain(|_, failing| !failing.ends(operation, time, weight));
         if !ends_all {
-            // It still fails, at a later step of the chain or after this success.
+            // The subject still fails, at a later step of the chain or after this success.
             return;
         }
         known.succeeded = Some(time);
@@ -419,7 +423,7 @@ impl Host {
 }
 
 impl Success {
-    /// A copy for another subject that it proves.
+    /// Returns a copy for another subject that the success proves.
     fn like(&self) -> Success {
         Success {
             operation: self.operation,
@@ -430,8 +434,8 @@ impl Success {
     }
 }
 
-/// True for callers that ask for all updates of the host. Other applications ask for their own: that the search of an
-/// antimalware program finds nothing says nothing of the other updates.
+/// True for callers that search for all updates of the host. Other applications search for their own updates: an empty
+/// search of an antimalware program says nothing about other updates.
 fn is_of_automatic_updates(caller: &str) -> bool {
     const CALLERS: [&str; 7] =
         ["AutomaticUpdates", "UpdateOrchestrator", "MoUpdateOrchestrator", "USOSVC", "CcmExec", "wuauclt", "wuapp"];

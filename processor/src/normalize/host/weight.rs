@@ -1,32 +1,36 @@
-//! How much memory a host takes, and what its loss would matter.
+//! The memory that a host takes, and the order in which hosts are forgotten.
 
 use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 
 use super::{DAY_MS, Host};
 
-/// A host is weighed again after so many records, or so many for each of its files, since weighing looks at all of them.
+/// A host is weighed again after so many records, or after so many for each of its files, since weighing visits all
+/// files.
 const RECORDS_BETWEEN: u32 = 64;
 const RECORDS_BETWEEN_PER_FILE: u32 = 16;
 
-/// What a host, and each of its files, takes beside what is written of it: measured by `processor/tests/memory.rs` when files
-/// were a tree with room for eleven. As a list they take less than is weighed here: 10.7 of 12.7 kB for a usual host.
+/// Memory of a host, and of each of its files, beside the bytes of its snapshot: measured by
+/// `processor/tests/memory.rs` when files were a tree with room for eleven. As a list files take less than these
+/// numbers say: 10.7 of 12.7 kB for a usual host.
 const HOST_BYTES: usize = 4_200;
 const FILE_BYTES: usize = 3_400;
 
-/// Memory per byte that is written: written numbers are shorter, and containers have room to spare.
+/// Memory for each byte of the snapshot: numbers are shorter in a snapshot, and containers have spare room.
 const PER_WRITTEN: usize = 2;
 
-/// What was weighed, and how long ago. Part of a snapshot, so that what is forgotten does not depend on restarts.
+/// The last weighing of a host, and the records since. Part of a snapshot, so that the choice of forgotten hosts does
+/// not depend on restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Weight {
     bytes: u32,
     records: u32,
-    /// Files that the host had then.
+    /// Files of the host at the last weighing.
     files: u32,
 }
 
-/// What the loss of a host would matter, the least first: it fails at something, it was known for long, it spoke lately.
+/// The rank of a host; the lowest rank is forgotten first: whether the host fails at a subject, whether it has been
+/// known for a day, and the log time of its last record.
 pub(in super::super) type Worth = (bool, bool, i64);
 
 impl Host {
@@ -35,13 +39,14 @@ impl Host {
         self.weight.bytes
     }
 
-    /// Counts a record and weighs the host where that is due: what it weighed before, and weighs now.
+    /// Counts a record. Returns the weights before and now where the host was weighed again.
     pub(in super::super) fn weigh_where_due(&mut self) -> Option<(u32, u32)> {
         let before = self.weight.bytes;
         let files = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
         self.weight.records = self.weight.records.saturating_add(1);
         let between = RECORDS_BETWEEN.max(files.saturating_mul(RECORDS_BETWEEN_PER_FILE));
-        // A host that gets a new file with each record would else grow unweighed.
+        // Weigh early where the number of files grows by an eighth: a host with a new file in each record would
+        // otherwise grow unweighed.
         let grown = files > self.weight.files + self.weight.files / 8;
         if before > 0 && !grown && self.weight.records < between {
             return None;
@@ -57,7 +62,7 @@ impl Host {
         self.weight = Weight { bytes: u32::try_from(bytes).unwrap_or(u32::MAX), records: 0, files };
     }
 
-    /// What the loss of the host would matter.
+    /// Returns the rank of the host.
     pub(in super::super) fn worth(&self) -> Worth {
         (self.fails(), self.last_log.saturating_sub(self.first_log) >= DAY_MS, self.last_log)
     }
@@ -74,7 +79,7 @@ impl Host {
         self.weigh();
     }
 
-    /// Log time has gone back: nothing is known from later than `log_time`.
+    /// Handles that log time has gone back: no time may lie after `log_time`.
     pub(in super::super) fn go_back(&mut self, log_time: i64) {
         self.last_log = self.last_log.min(log_time);
         self.first_log = self.first_log.min(log_time);

@@ -1,4 +1,4 @@
-//! What the patterns that match a line say of it together.
+//! The combined meaning of the patterns that match a line.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use crate::normalize::limit::cut;
 use crate::normalize::trust_failure::TrustFailure;
 use crate::parse::Entry;
 
-/// Labels that patterns give one line.
+/// Most labels that patterns add to one line.
 const LABELS_MAX: usize = 32;
 
-/// The patterns that match one line. Where they disagree the first of the configuration holds, but for the severity,
-/// where the highest does.
+/// The patterns that match one line. Where patterns disagree, the first in the configuration wins; of severities, the
+/// highest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Match<'a> {
     names: Vec<&'a str>,
@@ -25,7 +25,7 @@ pub struct Match<'a> {
     verdict: Option<Verdict>,
 }
 
-/// What the first pattern with a family or `counts` says of certificate trust.
+/// The verdict of the first pattern with a family or `counts` about certificate trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Failure { family: Family, code: u32, definite: bool },
@@ -65,7 +65,8 @@ impl<'a> Match<'a> {
         self.level.map(number)
     }
 
-    /// The labels of an event: those of its host, and beside them what was captured. A host's own label stays.
+    /// Returns the labels of an event: the labels of its host and the captured ones. A host's own label is not
+    /// overwritten.
     pub(in crate::normalize) fn beside<'b>(
         &self,
         of_host: &'b BTreeMap<String, String>,
@@ -77,11 +78,11 @@ impl<'a> Match<'a> {
         labels
     }
 
-    /// The trust failure of a line that has `own` by itself.
+    /// Returns the trust failure of a line; `own` is the failure without patterns.
     pub(in crate::normalize) fn trust(&self, own: Option<TrustFailure>) -> Option<TrustFailure> {
         match self.verdict {
             Some(Verdict::Failure { family, code, definite }) => {
-                // Where the client said that it gave up, a pattern does not know better.
+                // A line in which the client gave up stays definite, whatever the pattern says.
                 let definite = definite || own.is_some_and(|own| own.definite);
                 Some(TrustFailure { code, family, definite })
             }
@@ -90,7 +91,7 @@ impl<'a> Match<'a> {
         }
     }
 
-    /// The code of the failure, where the patterns call the line one.
+    /// Returns the code of the failure, where the patterns call the line a failure.
     pub(in crate::normalize) fn failure(&self) -> Option<u32> {
         match self.verdict {
             Some(Verdict::Failure { code, .. }) => Some(code),
@@ -98,7 +99,7 @@ impl<'a> Match<'a> {
         }
     }
 
-    /// The family that the patterns name.
+    /// Returns the family that the patterns name.
     pub(in crate::normalize) fn family(&self) -> Option<Family> {
         match self.verdict? {
             Verdict::Failure { family, .. } => Some(family),
@@ -129,7 +130,8 @@ impl fmt::Display for Match<'_> {
     }
 }
 
-/// None where the pattern has nothing to say, or no code was found: nobody could tell what such a failure is.
+/// `None` where the pattern has neither family nor `counts`, or no code was found, since a failure without a code could
+/// not be explained.
 fn verdict(pattern: &Pattern, entry: &Entry<'_>, captured: Option<&str>) -> Option<Verdict> {
     let family = pattern.config.family;
     if pattern.config.counts == Some(Counts::Never) {

@@ -1,15 +1,15 @@
-//! Line -> what the operator's own patterns say of it: labels, a severity, a failure of certificate trust.
+//! Line -> match of the operator's own patterns: labels, a severity, a failure of certificate trust.
 //!
 //! ```text
 //! [[normalizer.patterns]]  -> Pattern (checked, its own Regex) \
 //!                                                               RegexSet -> line -> the few that match -> Match
 //! ```
 //!
-//! A pattern is matched against the whole line as it stands in the log, columns included, since that is what an
-//! operator has at hand and pastes. One pass of one [`RegexSet`] tells which patterns match, in time linear in the
-//! line; only those run their own regex again, for its captures. Without patterns a line costs one look at an `Option`.
+//! A pattern is matched against the whole line as it stands in the log, columns included, since an operator pastes such
+//! lines. One pass of one [`RegexSet`] finds the matching patterns in time linear in the line; only these run their own
+//! regex again, for its captures. Without patterns a line costs one check of an `Option`.
 //!
-//! Everything is compiled and checked when the configuration is read, so a machine that has one cannot fail on it.
+//! All patterns are compiled and checked when the configuration is read, so a machine cannot fail on one.
 
 mod matched;
 mod pattern;
@@ -26,13 +26,13 @@ pub use pattern::{Counts, PatternConfig};
 use crate::parse::{Entry, parse};
 use pattern::Pattern;
 
-/// Each pattern that matches costs a second look at the line, and its name stands in the document.
+/// Most patterns: each matching pattern costs a second search of the line, and its name stands in the document.
 const PATTERNS_MAX: usize = 256;
 
-/// Memory for the program of all patterns together; the regex crate's own bound for one, and some.
+/// Memory for the compiled program of all patterns together; the regex crate's default for a single one is 10 MiB.
 const SET_BYTES_MAX: usize = 16 << 20;
 
-/// Memory for the states that the set keeps while it runs; when they do not fit it goes on without them, slower.
+/// Memory for cached states of the set; where they do not fit, matching continues without the cache, slower.
 const SET_STATES_BYTES_MAX: usize = 8 << 20;
 
 /// The operator's patterns, in the order of the configuration.
@@ -47,29 +47,29 @@ struct Set {
 }
 
 impl Patterns {
-    /// The patterns of several places as one list.
+    /// Returns the patterns of several sources as one list.
     ///
     /// # Errors
-    /// When a name stands twice, or all are too many or too large together.
+    /// When a name is a duplicate, or the patterns together are too many or too large.
     pub fn join(parts: impl IntoIterator<Item = Patterns>) -> Result<Patterns, String> {
         parts.into_iter().flat_map(|part| part.all().to_vec()).collect::<Vec<Pattern>>().try_into()
     }
 
-    /// Names, in order.
+    /// Returns the names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.all().iter().map(|pattern| pattern.config.name.as_str())
     }
 
-    /// What the patterns say of a raw line; label values are cut at `value_bytes_max`.
+    /// Returns the match of a raw line; label values are cut at `value_bytes_max`.
     #[must_use]
     pub fn explain<'a>(&'a self, line: &'a str, value_bytes_max: usize) -> Option<Match<'a>> {
         self.find(line, &parse(line), value_bytes_max)
     }
 
-    /// The same, where the line is parsed already.
+    /// Returns the match of a line that is parsed already.
     pub(super) fn find<'a>(&'a self, line: &'a str, entry: &Entry<'_>, value_bytes_max: usize) -> Option<Match<'a>> {
         let set = self.0.as_deref()?;
-        // Most lines match nothing, which this says fastest: it needs not to go on to the end for the other patterns.
+        // The fast check for lines without a match, which are most: it stops at the first pattern that matches.
         if !set.regexes.is_match(line) {
             return None;
         }
@@ -77,13 +77,14 @@ impl Patterns {
         Match::of(hits.filter(|pattern| pattern.takes_component(entry.component)), line, entry, value_bytes_max)
     }
 
-    /// What is wrong by the patterns' own examples: each must match its pattern, each counterexample must not.
+    /// Returns the violations of the patterns' own examples: each example must match its pattern, each counterexample
+    /// must not.
     #[must_use]
     pub fn wrong_examples(&self) -> Vec<String> {
         self.all().iter().flat_map(Pattern::wrong_examples).collect()
     }
 
-    /// How many examples and counterexamples there are.
+    /// Returns the number of examples and counterexamples.
     #[must_use]
     pub fn examples(&self) -> usize {
         self.all().iter().map(|it| it.config.examples.len() + it.config.counterexamples.len()).sum()

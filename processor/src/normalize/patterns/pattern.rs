@@ -1,4 +1,4 @@
-//! One pattern: what an operator writes, and what is made of it once it is checked.
+//! One pattern: as configured, and as compiled and checked.
 
 use std::fmt;
 
@@ -12,16 +12,16 @@ use wulog_schemas::hresult::{Family, is_failure, parse_hresult};
 
 use crate::parse::parse;
 
-/// The capture that is no label but the code of the failure.
+/// The name of the capture that is the code of the failure rather than a label.
 const CODE: &str = "code";
 
 const NAME_BYTES_MAX: usize = 64;
 const REGEX_BYTES_MAX: usize = 4096;
 
-/// Memory for one program: `\d{1,1000}` fits, repetitions of repetitions do not.
+/// Memory for one compiled program: `\d{1,1000}` fits, nested repetitions do not.
 const PROGRAM_BYTES_MAX: usize = 1 << 20;
 
-/// Labels of one pattern.
+/// Most labels of one pattern.
 const CAPTURES_MAX: usize = 16;
 
 /// `[[normalizer.patterns]]`, or `[[patterns]]` in a file of patterns.
@@ -76,13 +76,13 @@ pub enum Counts {
 pub(super) struct Pattern {
     pub(super) config: PatternConfig,
     pub(super) code: Option<u32>,
-    /// Names of the captures that are labels.
+    /// Names of the captures that become labels.
     pub(super) labels: Vec<String>,
     regex: Regex,
 }
 
 impl Pattern {
-    /// What the named captures hold: labels, in the order of the regex, and the text of `code`.
+    /// Returns the named captures: labels, in the order of the regex, and the text of `code`.
     pub(super) fn captures<'a>(&'a self, line: &'a str) -> (Vec<(&'a str, &'a str)>, Option<&'a str>) {
         if self.regex.captures_len() == 1 {
             return (Vec::new(), None);
@@ -122,7 +122,7 @@ impl Pattern {
 }
 
 impl<'de> Deserialize<'de> for Pattern {
-    /// Checks inside the visitor and not after it, so that errors have the line of this pattern and not of the first.
+    /// Checks inside the visitor, so that an error has the line of this pattern rather than of the first one.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
         struct Table;
         impl<'de> Visitor<'de> for Table {

@@ -1,7 +1,7 @@
-//! Which files an input may read: regular files in its own folder.
+//! The files that an input may read: regular files in its own folder.
 //!
-//! Whoever owns a folder of a share chooses what stands in it: a FIFO that never ends, a link to `/dev/zero`, a link to
-//! a file that only the collector may read. The decision is made on the opened handle, since a name that was checked may
+//! The owner of a folder on a share chooses its contents: a FIFO that never ends, a link to `/dev/zero`, a link to a
+//! file that only the collector may read. The decision is made on the opened handle, since a name that was checked may
 //! lead elsewhere a moment later. Rejected: `openat2` with `RESOLVE_BENEATH`, which only newer Linux has and which
 //! refuses links within the folder too, if they are absolute.
 
@@ -24,14 +24,14 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// No fence: links may lead anywhere.
+    /// Returns no fence: links may lead anywhere.
     #[must_use]
     pub fn none() -> Fence {
         Fence::default()
     }
 
-    /// The fence of a glob: the folder that stands before its first wildcard. A path without wildcards is fenced by its
-    /// folder. Links in the names of that folder itself were chosen by whoever wrote the configuration.
+    /// Returns the fence of a glob: the folder before its first wildcard. A path without wildcards is fenced by its
+    /// folder. Links in the name of that folder itself are followed, since the author of the configuration chose them.
     #[must_use]
     pub fn of_glob(glob: &str) -> Fence {
         let is_plain = |component: &Component| {
@@ -42,13 +42,13 @@ impl Fence {
         if plain == Path::new(glob) { Fence::of_file(&plain) } else { Fence::at(&plain) }
     }
 
-    /// The fence of one file: its folder.
+    /// Returns the fence of one file: its folder.
     #[must_use]
     pub fn of_file(path: &Path) -> Fence {
         Fence::at(path.parent().unwrap_or(path))
     }
 
-    /// The fence of all files in a folder and below it.
+    /// Returns the fence of all files in a folder and below it.
     #[must_use]
     pub fn at(folder: &Path) -> Fence {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -67,23 +67,23 @@ impl Fence {
         self.named.iter().any(|glob| glob.matches_path(path))
     }
 
-    /// Opens a regular file for reading. Does not block, whatever stands at the path.
+    /// Opens a regular file for reading. Does not block, even where the path names a FIFO or a device.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for a file that is never read: one that is not regular, or is outside of the fence.
+    /// [`io::ErrorKind::InvalidInput`] for a file that is not regular or lies outside of the fence.
     pub fn open(&self, path: &Path) -> io::Result<File> {
         let file = open_regular(path)?;
         let Some(folder) = &self.folder else { return Ok(file) };
         let inside = match final_path(&file, path) {
             Ok(real) => real.starts_with(folder.canonicalize()?),
-            // Wine names no path of more than 260 characters; a path without links leads where it says.
+            // Wine returns no name for a path of more than 260 characters; a path without links is its own final path.
             Err(_) if cfg!(windows) => has_no_link_below(path, folder),
             Err(error) => return Err(error),
         };
         if inside {
             return Ok(file);
         }
-        // Where the link leads is not said: the log would tell its reader which secret files there are.
+        // The message leaves out the target of the link, since the log would tell its reader which secret files exist.
         let why = format!(
             "a link leads out of {}; only `follow_links_outside = true` in this [[input]] allows it",
             folder.display()
@@ -102,7 +102,7 @@ impl Fence {
     }
 }
 
-/// Whether a path lies in a folder and passes no link on its way down from there.
+/// Whether a path lies in a folder and no part of the path below the folder is a link.
 fn has_no_link_below(path: &Path, folder: &Path) -> bool {
     let Ok(below) = path.strip_prefix(folder) else { return false };
     let is_link = |at: &Path| std::fs::symlink_metadata(at).map_or(true, |found| found.is_symlink());
@@ -110,7 +110,7 @@ fn has_no_link_below(path: &Path, folder: &Path) -> bool {
     below.components().all(is_plain) && below.ancestors().all(|part| !is_link(&folder.join(part)))
 }
 
-/// Why a file is not read, and what to do about it.
+/// Returns why a file is not read, and what to do about it.
 #[must_use]
 pub fn unreadable(error: &io::Error) -> String {
     match error.kind() {
@@ -145,7 +145,7 @@ mod tests {
             fence: Fence,
         }
 
-        /// A share with `PC-1/real.log`, and a secret beside the share.
+        /// Returns a share with `PC-1/real.log`, and a secret beside the share.
         fn bench() -> Bench {
             let dir = tempfile::tempdir().unwrap();
             std::fs::create_dir_all(dir.path().join("share/PC-1")).unwrap();
@@ -184,7 +184,7 @@ mod tests {
             symlink(bench.dir.path(), path("share/PC-2")).unwrap();
             bench.refused(bench.fence.open(&path("share/PC-2/secret")), "follow_links_outside");
             assert!(Fence::none().open(&path("share/PC-1/secret.log")).is_ok());
-            // A folder whose name begins like the share's is not in it.
+            // A folder whose name begins like the name of the share lies outside of the share.
             std::fs::create_dir(path("share-2")).unwrap();
             std::fs::write(path("share-2/a.log"), "secret\n").unwrap();
             bench.refused(bench.open_link("../../share-2/a.log", "PC-1/sibling.log"), "follow_links_outside");
@@ -204,8 +204,8 @@ mod tests {
             bench.refused(bench.fence.open(&socket), "regular");
         }
 
-        /// Somebody exchanges an honest file and a link to the secret as fast as possible, by renaming: whatever is opened
-        /// is never the secret.
+        /// A thread exchanges a regular file and a link to the secret as fast as possible, by renaming; no opened file
+        /// may be the secret.
         #[test]
         fn a_link_that_is_exchanged_while_the_file_is_opened_gives_nothing_away() {
             use std::io::Read;

@@ -1,7 +1,7 @@
-//! Files on disk that both binaries open: regular files inside a fence, files of their own, and paths as text.
+//! Files on disk that both binaries open: regular files inside a fence, private files of wulog, and paths as text.
 //!
-//! Whoever may write a folder of logs chooses what stands in it, so no function here blocks at a FIFO, and [`Fence`]
-//! follows no link out of its folder.
+//! The owner of a folder of logs chooses its contents, so no function here blocks at a FIFO, and [`Fence`] follows no
+//! link out of its folder.
 
 mod regular;
 mod fence;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// For people, headers and patterns: bytes that are no UTF-8 stand as `%FC`, so that two names stay two names. Not as
-/// `\xFC`, since a pattern takes that for a folder.
+/// Returns a path for people, headers and patterns. Bytes that are not UTF-8 become `%FC`, so that two names stay
+/// different; not `\xFC`, since a pattern takes a backslash for a separator of folders.
 #[must_use]
 pub fn shown(path: &Path) -> Cow<'_, str> {
     if let Some(text) = path.to_str() {
@@ -24,7 +24,8 @@ pub fn shown(path: &Path) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// For files of ours: a string, and what no string can hold as the system's units, so that it comes back as it was.
+/// A path in a file of wulog: a string where the path is Unicode, otherwise the units of the system, so that the path
+/// is restored exactly.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Kept<'a> {

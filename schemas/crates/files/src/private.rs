@@ -1,18 +1,18 @@
-//! Files and folders of ours that no other user may read, write or put a link in the place of.
+//! Private files and folders of wulog, which no other user may read, write or replace by a link.
 //!
-//! The mode is given when the file is made, so no umask and no moment between making and changing it leaves it open.
-//! A name in a folder of ours is never followed as a link: whoever could once write the folder must not have us
-//! overwrite a file of the system.
+//! The mode is set when the file is created, so neither a umask nor a delay leaves the file open. A name in a private
+//! folder is never followed as a link: a user who could once write the folder must not make wulog overwrite a file of
+//! the system.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Makes a folder and those above it that are missing, for this user alone: mode 0700. A folder that exists keeps its
-/// mode, since it may be somebody's choice.
+/// Creates a folder and its missing parents for this user alone: mode 0700. An existing folder keeps its mode, which
+/// the operator may have chosen.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When a folder cannot be created.
 pub fn create_folder(dir: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -21,21 +21,21 @@ pub fn create_folder(dir: &Path) -> io::Result<()> {
     builder.create(dir)
 }
 
-/// Makes a new, empty file of mode 0600. What has this name, a link for instance, is removed first.
+/// Creates a new, empty file of mode 0600. An existing file or link of this name is removed first.
 ///
 /// # Errors
-/// When it cannot be made, also when somebody else makes the name again at once.
+/// When the file cannot be created, also when another process creates the name again at once.
 pub fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // `create_new` follows no link and takes no file that is there.
+    // `create_new` follows no link and opens no existing file.
     options().create_new(true).open(path)
 }
 
-/// Opens a file for writing and makes it, with mode 0600, where it is missing; its content stays. A file that others may
-/// read is closed to them.
+/// Opens a file for writing and creates it, with mode 0600, where it is missing; existing content is kept. A file that
+/// other users may read gets mode 0600.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] for a link, a file with a second name, a FIFO or a device.
@@ -45,10 +45,10 @@ pub fn open_or_create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a file of ours of at most `bytes_max` bytes.
+/// Reads a private file of at most `bytes_max` bytes.
 ///
 /// # Errors
-/// As [`open_or_create`], and when it is longer.
+/// As [`open_or_create`], and when the file is longer.
 pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     use std::io::Read;
     let file = no_links(OpenOptions::new().read(true)).open(path)?;
@@ -81,7 +81,7 @@ mod system {
 
     use rustix::fs::OFlags;
 
-    /// An open of a link then fails, and one of a FIFO does not wait for the other end.
+    /// Sets flags with which opening a link fails and opening a FIFO does not wait for the other end.
     pub(super) fn no_links(options: &mut OpenOptions) -> &mut OpenOptions {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         options.custom_flags(flags.bits() as i32)
@@ -92,8 +92,8 @@ mod system {
         if !found.is_file() || found.nlink() > 1 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file with one name"));
         }
-        // A file of an earlier version may have been made with a wider umask. Another user's file cannot be changed, and
-        // reading it, as `cursor show` does, needs no change.
+        // An earlier version of wulog may have created the file with a wider umask. The mode of another user's file
+        // cannot be changed, and a reader such as `cursor show` needs no change.
         if found.mode() & 0o077 != 0 {
             let _ = file.set_permissions(Permissions::from_mode(0o600));
         }
@@ -109,7 +109,7 @@ mod system {
 
     use windows_sys::Win32::Storage::FileSystem::{FILE_ATTRIBUTE_REPARSE_POINT, FILE_FLAG_OPEN_REPARSE_POINT};
 
-    /// A link is then opened itself, in place of the file that it leads to.
+    /// Sets a flag with which the link itself is opened, in place of its target.
     pub(super) fn no_links(options: &mut OpenOptions) -> &mut OpenOptions {
         options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT)
     }

@@ -1,4 +1,4 @@
-//! Regular files, and no FIFO, device or socket: opening one of those must not block, and reading one may never end.
+//! Opens regular files only: opening a FIFO, device or socket must not block, and reading one may never end.
 
 use std::fs::File;
 use std::io;
@@ -7,19 +7,18 @@ use std::path::{Path, PathBuf};
 /// Opens a regular file for reading. Other programs may go on writing, renaming and deleting the file.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidInput`] for a FIFO, a device, a socket or a folder: opening one must not block, and reading one
-/// may never end.
+/// [`io::ErrorKind::InvalidInput`] for a FIFO, a device, a socket or a folder.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    // Asked first, since opening a device may do something by itself, such as rewinding a tape.
+    // Checked before opening, since opening a device may have an effect, such as rewinding a tape.
     if !system::is_regular_at(path)? {
         return Err(not_regular());
     }
     let file = system::open(path)?;
-    // Asked again, since the path may lead elsewhere by now.
+    // Checked again on the handle, since the path may lead elsewhere by now.
     if system::is_regular(&file)? { Ok(file) } else { Err(not_regular()) }
 }
 
-/// The path of an open file, without links. `path` is the name by which the file was opened.
+/// Returns the path of an open file, without links. `path` is the name by which the file was opened.
 ///
 /// # Errors
 /// Those of the system; [`io::ErrorKind::InvalidInput`] when the name leads to another file by now.
@@ -27,7 +26,7 @@ pub(crate) fn final_path(file: &File, path: &Path) -> io::Result<PathBuf> {
     system::final_path(file, path)
 }
 
-/// The error for a path at which no regular file stands.
+/// Returns the error for a path without a regular file.
 #[must_use]
 pub fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
@@ -46,7 +45,8 @@ mod system {
 
     use rustix::fs::OFlags;
 
-    /// The path by which the kernel knows an open file: no name is looked up again, so nobody can exchange one.
+    /// Returns the path by which the kernel knows an open file. No name is looked up again, so no name can be
+    /// exchanged.
     #[cfg(target_os = "linux")]
     pub(super) fn final_path(file: &File, _: &Path) -> io::Result<PathBuf> {
         std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
@@ -62,7 +62,8 @@ mod system {
         if same { Ok(real) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it changed while it was opened")) }
     }
 
-    /// A FIFO without a writer would block an open that lacks `NONBLOCK`; a terminal must not become ours.
+    /// Opens a file with two flags: without `NONBLOCK` a FIFO without a writer would block, and without `NOCTTY` a
+    /// terminal could become the terminal of this process.
     pub(super) fn open(path: &Path) -> io::Result<File> {
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
@@ -95,10 +96,10 @@ mod system {
 
     const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
-    /// The name that the system has for an open file, in the form that `Path::canonicalize` has too.
+    /// Returns the name that the system has for an open file, in the form of `Path::canonicalize`.
     #[allow(unsafe_code)] // one call that no crate wraps
     pub(super) fn final_path(file: &File, _: &Path) -> io::Result<PathBuf> {
-        // The longest path that Windows knows, and a zero.
+        // The longest path of Windows, and a zero.
         let mut name = vec![0u16; 32_768];
         // SAFETY: the handle is open, and the length is that of the buffer.
         let length =
@@ -114,14 +115,14 @@ mod system {
         OpenOptions::new().read(true).share_mode(SHARE_ALL).open(path)
     }
 
-    /// Asked of the handle alone: a handle that asks for attributes does not block.
+    /// Opens a handle for attributes only, which does not block.
     pub(super) fn is_regular_at(path: &Path) -> io::Result<bool> {
         let mut options = OpenOptions::new();
         options.access_mode(FILE_READ_ATTRIBUTES).share_mode(SHARE_ALL).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
         is_regular(&options.open(path)?)
     }
 
-    /// A pipe and a device are of another type than a file on a disk.
+    /// True for a file on a disk; a pipe and a device are of another type.
     pub(super) fn is_regular(file: &File) -> io::Result<bool> {
         Ok(winapi_util::file::typ(file)?.is_disk() && file.metadata()?.is_file())
     }

@@ -1,6 +1,6 @@
 //! The table `[kafka]` of a configuration: librdkafka's properties, checked and never shown.
 //!
-//! [`KafkaSettings`] holds what a user wrote. Each binary adds the properties that its own promises rest on.
+//! [`KafkaSettings`] holds the user's values. Each binary adds the properties that its own guarantees need.
 
 mod properties;
 mod settings;

@@ -1,8 +1,8 @@
 //! librdkafka's properties that a configuration may not set, each with the reason.
 //!
-//! Whoever can write the configuration must not thereby run code as the service: the service of another machine's
-//! administrator, or a service account with more rights than the person has. librdkafka has properties that load a
-//! library or run a command as soon as a client is created, so `check-config` refuses them before it creates one.
+//! A person who can write the configuration must not thereby run code as the service, which may have more rights than
+//! the person. librdkafka has properties that load a library or run a command as soon as a client is created, so
+//! `check-config` refuses these properties before it creates one.
 
 /// Properties that are refused whatever their value.
 const REFUSED: [(&str, &str); 10] = [
@@ -18,7 +18,8 @@ const REFUSED: [(&str, &str); 10] = [
     ("test.mock.num.brokers", "it opens ports for a simulated cluster"),
 ];
 
-/// The properties of `sasl.oauthbearer.` that only log in. All others read or make tokens on the machine.
+/// The properties of `sasl.oauthbearer.` that only configure the login. Other properties of this group read or create
+/// tokens on the machine.
 const OAUTH_CLIENT: [&str; 8] = [
     "method",
     "client.id",
@@ -30,8 +31,8 @@ const OAUTH_CLIENT: [&str; 8] = [
     "token.endpoint.url",
 ];
 
-/// The global properties that begin with `topic.`. librdkafka strips the prefix from every other name, so that
-/// `topic.acks` would change `acks` behind the back of a client.
+/// The global properties that begin with `topic.`. From every other name librdkafka strips the prefix, so that
+/// `topic.acks` would change `acks` unnoticed.
 const OF_TOPICS: [&str; 6] = [
     "topic.metadata.refresh.interval.ms",
     "topic.metadata.refresh.fast.interval.ms",

@@ -15,7 +15,7 @@ use wulog_settings::{FORMS, Origin, Secret, readable_by_all, schema_of_forms};
 
 use crate::properties::refused;
 
-/// Only the values of these are shown. A property that a new librdkafka brings is hidden until somebody adds it here.
+/// Properties whose values are shown. Other values are hidden, also values of properties that a later librdkafka adds.
 const SHOWN: [&str; 12] = [
     "bootstrap.servers",
     "metadata.broker.list",
@@ -30,14 +30,14 @@ const SHOWN: [&str; 12] = [
     "ssl.key.location",
     "ssl.keystore.location",
 ];
-/// A property whose name has one of these parts holds a secret. The values of others are hidden too, but a configuration
-/// that only has others may be read by everybody.
+/// A property whose name has one of these parts holds a secret. Values of other properties are hidden too, but a
+/// configuration without secrets may be readable by everybody.
 const SECRET_PARTS: [&str; 6] = ["password", "passphrase", "secret", ".pem", "jaas", "oauthbearer.config"];
 /// The `[kafka]` table. [`fmt::Debug`] shows no secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct KafkaSettings {
     values: BTreeMap<String, String>,
-    /// Where the secrets among them were found, by key.
+    /// The place of each secret, by key.
     secrets: Vec<(String, Origin)>,
 }
 
@@ -93,17 +93,17 @@ impl KafkaSettings {
         readable_by_all(config, &self.secrets)
     }
 
-    /// A text of librdkafka's in which hidden values are replaced by `***`.
+    /// Returns a text of librdkafka with hidden values replaced by `***`.
     #[must_use]
     pub fn masked(&self, text: &str) -> String {
         masked(&self.values, text)
     }
 
-    /// What librdkafka says of a client that it does not create, without hidden values.
+    /// Returns why librdkafka refuses to create a client, without hidden values.
     #[must_use]
     pub fn why_refused(&self, error: &KafkaError) -> String {
         match error {
-            // librdkafka quotes the value in its reason, also a part of it.
+            // librdkafka quotes the value, or a part of it, in its reason.
             KafkaError::ClientConfig(_, _, name, _) if !is_shown(name) && self.values.contains_key(name) => {
                 format!("{name}: librdkafka does not take this value, or knows no such property")
             }
@@ -140,7 +140,7 @@ impl fmt::Debug for KafkaSettings {
     }
 }
 
-/// One value: text, number or boolean as it stands, or a secret that is kept elsewhere.
+/// Reads one value: text, number or boolean, or a secret that is kept elsewhere.
 fn read_value(value: toml::Value) -> Result<Secret, String> {
     let forms = || format!("expected number, boolean, {FORMS}; quote dotted names");
     match value {
@@ -156,9 +156,9 @@ fn read_value(value: toml::Value) -> Result<Secret, String> {
     }
 }
 
-/// A text of librdkafka's in which hidden values are replaced by `***`.
+/// Returns a text of librdkafka with hidden values replaced by `***`.
 fn masked(settings: &BTreeMap<String, String>, text: &str) -> String {
-    // A short value, such as `1`, stands in every text, so it is hidden only in quotes.
+    // A short value, such as `1`, occurs in every text, so it is hidden only in quotes.
     const SHORT: usize = 3;
     let mut masked = text.to_owned();
     for value in settings.iter().filter(|(key, value)| !is_shown(key) && !value.is_empty()).map(|(_, value)| value) {

@@ -1,15 +1,16 @@
-//! Files that are no text: traces, event logs, archives. They are refused by their first bytes, before any line is shipped.
+//! Recognizes files that are not text by their first bytes: traces, event logs, archives. Such a file is refused before
+//! any line is shipped.
 //!
-//! Administrators gather whole folders, and rename what an upload refuses to `.log`. Cut at its newline bytes such a file would
-//! become thousands of events of garbage.
+//! Administrators gather whole folders, and rename files to `.log` that an upload would refuse. Split at its newline
+//! bytes, a binary file would become thousands of meaningless events.
 
 use crate::encoding::{Encoding, EncodingChoice};
 use crate::record_head;
 
-/// Bytes of a file's start that tell what it is. A buffer of a trace has 4 KiB at least; its header is far shorter.
+/// Bytes of a file's start that decide. A buffer of a trace has at least 4 KiB; the header of a trace is far shorter.
 pub const HEAD_BYTES: usize = 4 * 1024;
 
-/// What a file is, that is no text.
+/// The kind of a file that is not text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binary {
     /// An event trace, `.etl`.
@@ -18,14 +19,14 @@ pub enum Binary {
     EventLog,
     /// An archive or a compressed file: gzip, zip, cab, 7-Zip and others.
     Archive,
-    /// Only zero bytes: room that was reserved, or what a crash left.
+    /// Only zero bytes: space that was reserved, or left by a crash.
     Zeros,
     /// Anything else.
     Other,
 }
 
 impl Binary {
-    /// What a file that begins with `head` is; `None` for a text in the encoding that its input names.
+    /// Returns the kind of a file that begins with `head`; `None` for text in the encoding of its input.
     #[must_use]
     pub fn of(head: &[u8], choice: EncodingChoice) -> Option<Binary> {
         let head = &head[..head.len().min(HEAD_BYTES)];
@@ -33,7 +34,7 @@ impl Binary {
         if let Some((_, _, binary)) = known {
             return Some(*binary);
         }
-        // A file that has just begun may be anything.
+        // A file of a few bytes may still become text.
         if head.len() < TELLING_BYTES_MIN {
             return None;
         }
@@ -47,7 +48,7 @@ impl Binary {
         Some(if is_trace(head) { Binary::Trace } else { Binary::Other })
     }
 
-    /// What it is and what to do, for messages: `file {}`.
+    /// Returns the kind and the remedy, for messages: `file {}`.
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
@@ -75,10 +76,10 @@ impl Binary {
     }
 }
 
-/// Fewer bytes than this are the start of a text that is being written, or of one with a stray zero.
+/// A head with fewer bytes is not judged: it may be the start of a text, or a text with one stray zero.
 const TELLING_BYTES_MIN: usize = 8;
 
-/// First bytes, where they stand, and what begins with them. No text begins so.
+/// Byte sequences, their positions, and the kinds of files that have them. No text begins with any of them.
 const MAGIC: [(usize, &[u8], Binary); 16] = [
     (0, b"ElfFile\0", Binary::EventLog),
     (4, b"LfLe", Binary::EventLog),
@@ -98,24 +99,25 @@ const MAGIC: [(usize, &[u8], Binary); 16] = [
     (0, b"regf", Binary::Other),
 ];
 
-/// Control characters that texts have: tab, line ends, form feed, escape of a console's colors, the end mark of DOS.
+/// Control characters that occur in texts: tab, line ends, form feed, the escape of a console's colors, the end mark of
+/// DOS.
 const CONTROLS_OF_TEXT: [char; 7] = ['\t', '\n', '\r', '\u{b}', '\u{c}', '\u{1b}', '\u{1a}'];
 
-/// One other control character in this many is a scar of a text; more are no text.
+/// Fewest characters for each other control character of a text. A file with more such control characters is binary.
 const CHARACTERS_PER_SCAR: usize = 20;
 
-/// Where there are such scars, bytes that cannot be decoded count too: noise has a third of them, a code page that nobody
-/// named far fewer.
+/// Fewest characters for each other control character or undecodable byte, in a file with other control characters.
+/// Random bytes have one undecodable byte in three characters, a text in an unnamed code page far fewer.
 const CHARACTERS_PER_UNDECODED: usize = 4;
 
-/// Of so many characters of UTF-16 without a mark one is plain at least: dates, times and codes are.
+/// UTF-16 without a byte order mark has at least one ASCII character in this many: dates, times and codes are ASCII.
 const CHARACTERS_PER_PLAIN: usize = 8;
 
-/// The lines of a short text without the zero bytes behind them: a crash leaves them where the disk had made room for lines
-/// that were never written.
+/// Returns the lines of a short text without the zero bytes behind them. A crash leaves zero bytes where the file
+/// system had reserved space for lines that were never written.
 fn without_zeros(head: &[u8]) -> &[u8] {
     let end = head.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    // A word before the zeros is the name of a field or a format.
+    // Without a newline the bytes are no line: a word before zero bytes is the name of a field or a format.
     if head[..end].contains(&b'\n') { &head[..end] } else { head }
 }
 
@@ -130,7 +132,7 @@ fn is_text(head: &[u8], encoding: Encoding) -> bool {
         scars += usize::from(c.is_control() && !CONTROLS_OF_TEXT.contains(&c));
         undecoded += usize::from(c == char::REPLACEMENT_CHARACTER);
     }
-    // Two bytes of anything are a character of UTF-16; without a mark only its plain characters show that it is one.
+    // Any two bytes are a character of UTF-16, so without a byte order mark only its ASCII characters prove UTF-16.
     let is_guessed = encoding.unit() == 2 && !matches!(head, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]);
     if is_guessed && plain * CHARACTERS_PER_PLAIN < all {
         return false;
@@ -139,8 +141,8 @@ fn is_text(head: &[u8], encoding: Encoding) -> bool {
     scars == 0 || !is_scarred && head[0] != 0 && !is_trace(head)
 }
 
-/// True where the first line is a record: whatever follows, a log begins here, and another program may have appended to it in
-/// another encoding.
+/// True where the first line is a record: the file is a log then, even if another program has appended to it in another
+/// encoding.
 fn begins_with_record(head: &[u8], encoding: Encoding) -> bool {
     let text = encoding.decode(head, true);
     let zeros = text.bytes.iter().take_while(|byte| **byte == 0).count();
@@ -148,7 +150,7 @@ fn begins_with_record(head: &[u8], encoding: Encoding) -> bool {
     record_head::at_start(line) == Some(true) && is_text(line, Encoding::Utf8)
 }
 
-/// True for the header of a trace's first buffer: its size, then how much of it is used.
+/// True for the header of a trace's first buffer, which begins with the size of the buffer.
 fn is_trace(head: &[u8]) -> bool {
     const BUFFER_BYTES: std::ops::RangeInclusive<u32> = 4 * 1024..=16 * 1024 * 1024;
     let Some((size, _)) = head.split_first_chunk::<4>() else { return false };
@@ -194,12 +196,13 @@ mod tests {
         };
         check(&utf16("{G}\t2024-03-07 Prüfung 更新\r\n", true), None);
         check(&utf16("{G}\t2024-03-07 Prüfung\r\n", false), None);
-        // Zero bytes that a crash left behind the last line.
+        // Zero bytes that a crash left after the last line.
         let crashed = |text: &[u8]| [text, &[0; 4000]].concat();
         check(&crashed(b"2019-03-05\t07:41:00:421\t 912\t1b0c\tAgent\tx\r\n"), None);
         check(&crashed(&utf16("{G}\t2024-03-07 x\r\n", true)), None);
         check(&crashed(b"name-of-a-format"), Some(Binary::Other));
-        // A log of 8 bits a character to which UTF-16 was appended, and one with zero bytes between two lines.
+        // A log with 8 bits for each character to which UTF-16 was appended, and a log with zero bytes between two
+        // lines.
         let line = b"2019-03-05\t07:41:00:421\t 912\t1b0c\tAgent\tx\r\n";
         check(&[&line[..], &utf16("2020/02/10 09:00:02.1234567 1 2 Agent x\r\n", false)].concat(), None);
         check(&[&line[..], &[0; 300], line].concat(), None);

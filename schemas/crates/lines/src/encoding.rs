@@ -1,8 +1,9 @@
 //! Bytes of a line -> text.
 //!
-//! The same log is UTF-8 today and UTF-8 with a byte order mark, ASCII or UTF-16 tomorrow: `Get-WindowsUpdateLog` chooses
-//! by the number of trace files. So the encoding belongs to one version of a file and is found again at each start of it.
-//! Bytes that cannot be decoded become U+FFFD and the line is marked, since a line with a scar is worth more than none.
+//! One log may be UTF-8, UTF-8 with a byte order mark, ASCII and UTF-16 in turn: `Get-WindowsUpdateLog` chooses by the
+//! number of trace files. So the encoding belongs to one version of a file and is detected again at the start of each
+//! version. Bytes that cannot be decoded become U+FFFD and the line is marked, since a damaged line is worth more than
+//! none.
 
 use std::borrow::Cow;
 
@@ -15,17 +16,18 @@ pub enum Encoding {
     Utf16Le,
     /// UTF-16, high byte first.
     Utf16Be,
-    /// A code page whose newline is the one byte 0x0A.
+    /// A code page in which a newline is the single byte 0x0A.
     CodePage(&'static encoding_rs::Encoding),
 }
 
-/// What the configuration says of an input's encoding.
+/// The encoding of an input, as configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EncodingChoice {
-    /// By byte order mark; without one UTF-16 where every other byte of the start is zero, else UTF-8.
+    /// Detected: by the byte order mark; without one, UTF-16 where exactly one of the first two bytes is zero, else
+    /// UTF-8.
     #[default]
     Auto,
-    /// As configured; a byte order mark is believed over it.
+    /// A fixed encoding, which a byte order mark overrides.
     Fixed(Encoding),
 }
 
@@ -34,12 +36,12 @@ pub enum EncodingChoice {
 pub struct Text<'a> {
     /// UTF-8 bytes.
     pub bytes: Cow<'a, [u8]>,
-    /// True where something could not be decoded.
+    /// True where some bytes could not be decoded.
     pub lossy: bool,
 }
 
 impl EncodingChoice {
-    /// Reads a name from the configuration: `auto`, or a label of the WHATWG Encoding Standard.
+    /// Parses a name from the configuration: `auto`, or a label of the WHATWG Encoding Standard.
     #[must_use]
     pub fn parse(name: &str) -> Option<EncodingChoice> {
         if name.eq_ignore_ascii_case("auto") {
@@ -57,9 +59,9 @@ impl EncodingChoice {
         }))
     }
 
-    /// The encoding of a file that starts with `head`, and how many bytes its byte order mark takes.
+    /// Returns the encoding of a file that starts with `head`, and the length of its byte order mark in bytes.
     ///
-    /// `None` while the head is too short to tell.
+    /// `None` while the head is too short to decide.
     #[must_use]
     pub fn sniff(self, head: &[u8]) -> Option<(Encoding, u64)> {
         const UTF8_BOM: &[u8] = &[0xEF, 0xBB, 0xBF];
@@ -84,7 +86,7 @@ impl EncodingChoice {
 }
 
 impl Encoding {
-    /// Bytes of one code unit; a newline is one unit.
+    /// Returns the bytes of one code unit; a newline is one unit.
     #[must_use]
     pub fn unit(self) -> usize {
         match self {
@@ -93,10 +95,11 @@ impl Encoding {
         }
     }
 
-    /// Decodes one line, which may be of another encoding than its file: without the zero bytes before it, and as UTF-16
-    /// where a file of 8 bits a character has a line of it.
+    /// Decodes one line, whose encoding may differ from that of its file. Zero bytes before the line are left out, and
+    /// a UTF-16 line in a file with 8 bits for each character is decoded as UTF-16.
     ///
-    /// Split at its byte 0x0A, such a line begins with the other half of the newline before it and ends in half a character.
+    /// A UTF-16 line that was split at its byte 0x0A begins with the second half of the previous newline and ends in
+    /// half a character.
     #[must_use]
     pub fn decode_line<'a>(self, line: &'a [u8], cut: bool) -> Text<'a> {
         let zeros = line.iter().take_while(|byte| **byte == 0).count() / self.unit() * self.unit();
@@ -109,7 +112,7 @@ impl Encoding {
         Text { bytes: Cow::Owned(bytes), lossy }
     }
 
-    /// Decodes one line. Of a `cut` line a character that was cut in half at the end is left out.
+    /// Decodes one line. In a `cut` line, an incomplete character at the end is left out.
     #[must_use]
     pub fn decode<'a>(self, line: &'a [u8], cut: bool) -> Text<'a> {
         let codec = match self {
@@ -129,7 +132,7 @@ impl Encoding {
     }
 }
 
-/// True for the bytes of a line of UTF-16, low byte first, without the zero before it that is left of the newline before.
+/// True for the bytes of a UTF-16 line, low byte first, without the zero byte of the previous newline.
 fn is_utf16(line: &[u8], cut: bool) -> bool {
     let (units, rest) = line.as_chunks::<2>();
     let text = units.strip_prefix(&[[0xFF, 0xFE]]).unwrap_or(units);
@@ -138,7 +141,7 @@ fn is_utf16(line: &[u8], cut: bool) -> bool {
     !text.is_empty() && begins_plain && plain * UNITS_PER_PLAIN >= text.len() && (rest.is_empty() || cut)
 }
 
-/// Of so many characters of a line of UTF-16 one is plain at least: a record has a date, a time and ids.
+/// A UTF-16 line has at least one ASCII character in this many: a record has a date, a time and ids.
 const UNITS_PER_PLAIN: usize = 8;
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! Bytes -> lines, split at the ENCODED newline.
 //!
-//! The framer takes what a file holds from its position on and gives the next complete line, without its CRLF or LF. It
-//! keeps no bytes of its own: the file is the buffer, and a half-written last line is simply read again. The one
-//! exception is a line longer than the limit: its start is kept, its rest is skipped, and the line is marked when its
-//! ending is seen. However the bytes are cut into chunks, the lines are the same.
+//! The framer takes the bytes of a file from a position on and returns the next complete line, without its CRLF or LF.
+//! The framer keeps no bytes: the file is the buffer, and a half-written last line is read again later. The one
+//! exception is a line longer than the limit: the framer keeps its start, skips its rest, and marks the line when its
+//! ending comes. Chunks of any size give the same lines.
 //!
-//! Files are not always of one piece: a program appends to a file in another encoding, or a crash leaves zero bytes between
-//! two records. Each line says by its own bytes how it is read, so that a reader that begins in the middle of a file finds
-//! the same lines.
+//! A file may mix encodings: a program appends in another encoding, or a crash leaves zero bytes between two records.
+//! Each line is decoded by its own bytes, so that a reader that begins in the middle of a file finds the same lines.
 
 use std::borrow::Cow;
 
@@ -19,11 +18,11 @@ use crate::record_head;
 pub struct Framer {
     encoding: Encoding,
     line_bytes_max: usize,
-    /// Ends a line: LF, or CR in a file that has no LF.
+    /// The character that ends a line: LF, or CR in a file that has no LF.
     newline: u8,
-    /// A line that is too long and whose ending is not seen yet.
+    /// The start of a line that is too long, until its ending is seen.
     overlong: Option<Overlong>,
-    /// Zero bytes before the line, taken because they are more than a line may have.
+    /// Zero bytes before the line that were taken, since they are more than the longest line.
     zeros: u64,
 }
 
@@ -31,34 +30,35 @@ pub struct Framer {
 #[derive(Clone, Debug)]
 struct Overlong {
     start: Vec<u8>,
-    /// Bytes taken so far.
+    /// Bytes of the line that were taken so far.
     taken: u64,
     encoding: Encoding,
 }
 
-/// Fewest zero bytes inside of a line that divide it: what a crash left between half a line and the next record.
+/// Fewest zero bytes that divide a line in two: a crash leaves zero bytes between half a line and the next record.
 const DIVIDING_ZEROS_MIN: usize = 8;
 
-/// Lines that end with CR alone before a file is believed to have no LF: half of a CRLF may be there for a moment.
+/// Fewest lines ending with CR alone before a file counts as one without LF: a single CR may be half of a CRLF that is
+/// being written.
 const CR_LINES_MIN: usize = 2;
 
 /// One line, still encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// The line without its ending; of a line with more zero bytes before it than a line may have, without those.
+    /// The line without its ending. Zero bytes before the line are left out where they are more than the longest line.
     pub content: Cow<'a, [u8]>,
-    /// How this line is read.
+    /// The encoding of this line.
     pub encoding: Encoding,
-    /// How many of the bytes given were used.
+    /// How many of the given bytes were used.
     pub taken: usize,
-    /// How many bytes of the file the line and its ending are.
+    /// How many bytes of the file the line and its ending take.
     pub line_bytes: u64,
     /// True where the line was longer than the limit.
     pub truncated: bool,
 }
 
 impl Frame<'_> {
-    /// The line as text.
+    /// Returns the line as text.
     #[must_use]
     pub fn text(&self) -> Text<'_> {
         self.encoding.decode_line(&self.content, self.truncated)
@@ -73,32 +73,32 @@ enum End {
         ending: usize,
         encoding: Encoding,
     },
-    /// No ending in sight for a line of this encoding.
+    /// The bytes hold no ending for a line of this encoding.
     Unseen(Encoding),
 }
 
-/// What the framer says to the bytes that it was given.
+/// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// A line.
     Line(Frame<'a>),
-    /// No ending in sight: give what follows `taken` again when there is more of it.
+    /// The bytes hold no ending: call again with the bytes after `taken` once the file has more.
     Wait {
-        /// Bytes that need not be given again; more than zero only inside a line that is too long.
+        /// Bytes that need not be passed again; more than zero only inside a line that is too long.
         taken: usize,
     },
 }
 
 impl Framer {
-    /// A framer at the start of a line.
+    /// Returns a framer at the start of a line.
     #[must_use]
     pub fn new(encoding: Encoding, line_bytes_max: usize) -> Framer {
         let whole_units = line_bytes_max / encoding.unit() * encoding.unit();
         Framer { encoding, line_bytes_max: whole_units.max(encoding.unit()), newline: b'\n', overlong: None, zeros: 0 }
     }
 
-    /// The same framer for a file that begins with `head`: where lines end with CR alone, as after a conversion for an old
-    /// Mac, it splits there.
+    /// Returns the framer for a file that begins with `head`. Where lines end with CR alone, as after a conversion for
+    /// an old Mac, the framer splits at CR.
     #[must_use]
     pub fn for_head(self, head: &[u8]) -> Framer {
         let is = |unit: &[u8], ascii| self.is_unit(unit, ascii);
@@ -108,13 +108,13 @@ impl Framer {
         Framer { newline, ..self }
     }
 
-    /// The encoding that it splits by.
+    /// Returns the encoding of the file.
     #[must_use]
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// Bytes taken since the last line ended; more than zero only inside a line that is too long.
+    /// Returns the bytes taken since the last line ended; more than zero only inside a line that is too long.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         self.zeros + self.overlong.as_ref().map_or(0, |overlong| overlong.taken)
@@ -133,7 +133,8 @@ impl Framer {
         };
         let unit = self.encoding.unit();
         let whole = bytes.len() / unit * unit;
-        // + 1 unit, since the last one may be the CR of a line that just fits; and what tells a line of another encoding.
+        // + 1 unit, since the last unit may be the CR of a line that just fits; + the bytes that identify a line of
+        // another encoding.
         let fits = self.line_bytes_max + unit + self.lookahead();
         match &mut self.overlong {
             Some(overlong) => overlong.taken += whole as u64,
@@ -151,7 +152,7 @@ impl Framer {
         Step::Wait { taken: whole }
     }
 
-    /// The last line of a file that has no ending and will get none.
+    /// Returns the last line of a file whose last line has no ending and will get none.
     pub fn finish<'a>(&mut self, bytes: &'a [u8]) -> Option<Frame<'a>> {
         let is_left = !bytes.is_empty() || self.held_bytes() > 0;
         let encoding = match self.end(bytes) {
@@ -160,7 +161,7 @@ impl Framer {
         is_left.then(|| self.line(bytes, 0, encoding))
     }
 
-    /// How many bytes at the start of `bytes` are a line ending; `None` when there are too few to tell.
+    /// Returns how many bytes at the start of `bytes` are a line ending; `None` when there are too few bytes to decide.
     #[must_use]
     pub fn leading_ending(&self, bytes: &[u8]) -> Option<usize> {
         let unit = self.encoding.unit();
@@ -196,7 +197,7 @@ impl Framer {
         Frame { content: Cow::Borrowed(content), encoding, taken, line_bytes, truncated }
     }
 
-    /// Where the line at the start of `bytes` ends.
+    /// Returns where the line at the start of `bytes` ends.
     fn end(&self, bytes: &[u8]) -> End {
         let own = self.encoding;
         let unseen = self.overlong.as_ref().map_or(own, |overlong| overlong.encoding);
@@ -210,7 +211,7 @@ impl Framer {
                 None => End::Unseen(unseen),
             };
         }
-        // A line of 8 bits a character that was appended to a file of UTF-16.
+        // A line with 8 bits for each character that was appended to a UTF-16 file.
         let zeros = self.leading_zeros(bytes);
         let is_narrow = match &self.overlong {
             Some(overlong) => overlong.encoding.unit() == 1,
@@ -227,7 +228,8 @@ impl Framer {
             if self.overlong.is_some() || at >= zeros + self.line_bytes_max {
                 continue;
             }
-            // Other text of 8 bits ends here, since a record follows: its first line ends at the first newline.
+            // Text with 8 bits for each character, since a record with 8 bits follows: its first line ends at the first
+            // newline.
             match record_head::at_start(&bytes[at + 1..]) {
                 Some(true) => return narrow(memchr::memchr(self.newline, bytes)),
                 Some(false) => {}
@@ -237,18 +239,18 @@ impl Framer {
         End::Unseen(unseen)
     }
 
-    /// Bytes behind a newline that are looked at to tell whether a record of another encoding follows.
+    /// Returns how many bytes after a newline are needed to decide whether a record of another encoding follows.
     fn lookahead(&self) -> usize {
         if self.encoding.unit() == 1 { 0 } else { record_head::BYTES }
     }
 
-    /// Zero bytes, in whole units, that `bytes` begins with.
+    /// Returns the number of zero bytes, in whole units, at the start of `bytes`.
     fn leading_zeros(&self, bytes: &[u8]) -> usize {
         let unit = self.encoding.unit();
         bytes.iter().take_while(|byte| **byte == 0).count() / unit * unit
     }
 
-    /// Where the zero bytes stand that divide a line that has text before and behind them.
+    /// Returns start and end of the zero bytes that divide a line with text before and after them.
     fn dividing_zeros(&self, line: &[u8], encoding: Encoding) -> Option<(usize, usize)> {
         if encoding.unit() > 1 || self.held_bytes() > 0 || line.len() > self.line_bytes_max {
             return None;
@@ -351,7 +353,7 @@ mod tests {
     #[test]
     fn utf_16_splits_at_whole_units() {
         check(Encoding::Utf16Le, b"a\0\r\0\n\0b\0\n\0", &[(b"a\0", false), (b"b\0", false)], b"");
-        // U+0A0A and U+0A00 hold the byte of a newline and are none.
+        // U+0A0A and U+0A00 contain the byte of a newline and are not newlines.
         check(Encoding::Utf16Le, b"\x0A\x0A\x00\x0A\n\0", &[(b"\x0A\x0A\x00\x0A", false)], b"");
         check(Encoding::Utf16Be, b"\0a\0\r\0\n\x0A\0\0\n", &[(b"\0a", false), (b"\x0A\0", false)], b"");
     }

@@ -4,9 +4,9 @@
 //! bytes -> frame -> encoding -> line
 //! ```
 //!
-//! [`Framer`] cuts bytes at line endings, [`EncodingChoice`] tells their encoding, and [`Binary`] recognizes files that
-//! hold no text. Nothing here opens a file. The collector follows files with this crate; the processor reads files
-//! of a replay, and its embedded collector.
+//! [`Framer`] splits bytes at line endings, [`EncodingChoice`] detects their encoding, and [`Binary`] recognizes files
+//! that hold no text. This crate opens no file. The collector follows files with this crate; the processor reads the
+//! files of a replay, and its embedded collector follows files.
 
 pub mod encoding;
 pub mod frame;

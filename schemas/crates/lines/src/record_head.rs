@@ -1,15 +1,16 @@
-//! How records of Windows Update's logs begin, in bytes of 8 bits a character.
+//! Recognizes the first bytes of a record of Windows Update's logs, with 8 bits for each character.
 //!
 //! ```text
 //! 2015-06-10 ...      2020/02/10 ...      {6C0F3A52-...      <![LOG[...
 //! ```
 //!
-//! Read as UTF-16 these bytes are characters that no text has, so they prove that a line of another encoding begins.
+//! Decoded as UTF-16, these bytes are characters that no text has, so they prove that a line of another encoding
+//! begins.
 
-/// Longest head.
+/// Bytes of a head; each pattern has this length.
 pub(crate) const BYTES: usize = 10;
 
-/// True where a record begins at the start of `bytes`; `None` while they are too few to tell.
+/// True where a record begins at the start of `bytes`; `None` while there are too few bytes to decide.
 pub(crate) fn at_start(bytes: &[u8]) -> Option<bool> {
     let mut undecided = false;
     for matches in [is_date, is_guid, is_marked] {

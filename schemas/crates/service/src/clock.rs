@@ -1,4 +1,4 @@
-//! Where "now" comes from, so that simulated fleets run in their own time.
+//! The source of the current time, so that simulated fleets run in their own time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,12 +9,12 @@ pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
-    /// A clock that someone else moves: the simulated fleet of the demo and the tests.
+    /// A clock that the caller moves: the simulated fleet of the demo and the tests.
     Simulated(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// Milliseconds since 1970 UTC.
+    /// Returns the current time in milliseconds since 1970 UTC.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         match self {

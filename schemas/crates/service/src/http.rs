@@ -1,8 +1,8 @@
 //! HTTP/1.1 for metrics, health and the status page, within bounds.
 //!
-//! No client can delay another: each connection is a task of its own, has a deadline for its request and for its
-//! answer, and the oldest connection is closed when there are too many. So a scraper is answered however many silent
-//! connections there are.
+//! No client can delay another client: each connection is a task of its own, has a deadline for its request and for its
+//! answer, and the oldest connection is closed when there are too many. So a scraper gets its answer however many
+//! silent connections there are.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tracing::debug;
 
-/// A pause after a connection that could not be accepted, for want of file descriptors for instance.
+/// Pause after a connection that could not be accepted, for instance for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The content type of figures for Prometheus.
+/// The content type of metrics for Prometheus.
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The answer to a question about health: 200 with `ok`, or 503 with the reason.
+/// Returns the answer of a health check: 200 with `ok`, or 503 with the reason.
 #[must_use]
 pub fn health_answer(health: Result<(), String>) -> (StatusCode, String) {
     match health {
@@ -34,7 +34,7 @@ pub fn health_answer(health: Result<(), String>) -> (StatusCode, String) {
 /// The limits of clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Connections at one time. The oldest is closed when another comes.
+    /// Open connections at one time. A further connection closes the oldest one.
     pub connections_max: usize,
     /// How long a client may take to send the head of its request.
     pub request_timeout: Duration,
@@ -139,7 +139,7 @@ mod tests {
         Running { address, _stop: stop }
     }
 
-    /// Sends these bytes and returns all that is answered until the connection is closed.
+    /// Sends these bytes and returns the answer up to the end of the connection.
     fn ask(address: SocketAddr, request: &[u8]) -> String {
         let mut client = TcpStream::connect(address).unwrap();
         client.write_all(request).unwrap();
@@ -174,7 +174,7 @@ mod tests {
             assert!(answer.ends_with("\r\n\r\nok\n"), "{answer}");
         }
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-        // And each of them is closed in the end.
+        // Each silent connection is closed in the end.
         for mut client in silent {
             client.set_read_timeout(Some(BOUNDS.request_timeout * 4)).unwrap();
             let mut rest = Vec::new();

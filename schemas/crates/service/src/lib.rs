@@ -1,7 +1,8 @@
-//! A process that runs for years: what the collector and the processor share as services.
+//! The parts of a long-running process that the collector and the processor share.
 //!
-//! [`Clock`] is where their "now" comes from, [`stop_signal`] what ends them, [`ServiceManager`] what they tell systemd,
-//! [`log_format`] how they write messages, [`http`] how they answer, and [`computer`] what the machine tells of itself.
+//! [`Clock`] is the source of time, [`stop_signal`] waits for a signal to stop, [`ServiceManager`] notifies systemd,
+//! [`log_format`] writes log messages, [`http`] serves HTTP, and [`computer`] reads name, id and time zone of the
+//! machine.
 
 mod clock;
 mod signals;

@@ -1,5 +1,5 @@
-//! How both binaries write the fields of a log message: foreign text in them is made visible, so that a folder's name
-//! cannot forge a line of the log.
+//! Writes the fields of a log message for both binaries. Foreign text in a field is made visible, so that a folder's
+//! name cannot forge a line of the log.
 
 use std::fmt::{self, Debug};
 

@@ -1,4 +1,4 @@
-//! How both binaries write messages on standard error: for people, or one JSON object a line for programs.
+//! Writes log messages on standard error for both binaries: text for people, or one JSON object a line for programs.
 
 use std::fmt::{self, Debug};
 use std::io::IsTerminal;
@@ -25,7 +25,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The layer that writes to standard error.
+/// Returns the layer that writes to standard error.
 #[must_use]
 pub fn layer<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
 where
@@ -38,8 +38,8 @@ where
     }
 }
 
-/// Writes `{"time":…,"level":…,"target":…,"message":…,"fields":{…}}`. A field of any name stays in `fields`, so that none can
-/// be taken for what the message itself says.
+/// Writes `{"time":…,"level":…,"target":…,"message":…,"fields":{…}}`. Fields of any name stay inside `fields`, so that
+/// a field cannot pass for a part of the message itself.
 #[derive(Clone, Copy, Debug)]
 struct JsonLines;
 

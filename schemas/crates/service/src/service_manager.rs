@@ -1,8 +1,8 @@
-//! What both binaries tell systemd: that they are ready, that they stop, and that the loops which do the work still turn.
+//! Notifies systemd for both binaries: the process is ready, the process stops, and its working loops still run.
 //!
-//! The protocol is `sd_notify(3)`: datagrams to the socket that `NOTIFY_SOCKET` names. Whether to feed the watchdog is
-//! decided by [`Loops`]: each working loop notes its rounds, and one that has not turned for too long stops the feeding of the
-//! whole process, so that systemd restarts it. Where nobody supervises the process, all of it does nothing.
+//! The protocol is `sd_notify(3)`: datagrams to the socket that `NOTIFY_SOCKET` names. [`Loops`] decides whether the
+//! watchdog is fed: each working loop notes its rounds, and a loop without a new round for too long stops the feeding
+//! for the whole process, so that systemd restarts the process. Without a supervisor this module does nothing.
 
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,11 +19,11 @@ pub struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// The service manager that the environment names.
+    /// Returns the service manager that the environment names.
     #[must_use]
     pub fn from_env() -> ServiceManager {
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        // With a WATCHDOG_PID of another process the interval is not for this one.
+        // The interval is for another process where WATCHDOG_PID names another process.
         let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
         let watchdog = number("WATCHDOG_USEC").filter(|usec| is_ours && *usec > 0).map(Duration::from_micros);
         ServiceManager::at(std::env::var_os("NOTIFY_SOCKET"), watchdog)
@@ -34,17 +34,17 @@ impl ServiceManager {
         ServiceManager { socket, watchdog, fed: Mutex::new(None) }
     }
 
-    /// Says that the start is over.
+    /// Notifies systemd that the start is complete.
     pub fn ready(&self) {
         self.tell("READY=1");
     }
 
-    /// Says that the process has begun to stop.
+    /// Notifies systemd that the process has begun to stop.
     pub fn stopping(&self) {
         self.tell("STOPPING=1");
     }
 
-    /// Feeds the watchdog, twice in its interval at most. Called by a loop in each of its rounds.
+    /// Feeds the watchdog at most twice in its interval. Call this function in each round of a loop.
     pub fn alive(&self, now: Instant) {
         let Some(interval) = self.watchdog else { return };
         let mut fed = self.fed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,14 +54,15 @@ impl ServiceManager {
         }
     }
 
-    /// Feeds the watchdog if every loop has turned within half of the interval. The other half is for what `alive` leaves out.
+    /// Feeds the watchdog if every loop has begun a round within half of the interval. The other half covers the calls
+    /// that `alive` skips.
     pub fn alive_with(&self, loops: &Loops, now: Instant) {
         if self.watchdog.is_some_and(|interval| loops.longest_round(now) * 2 < interval) {
             self.alive(now);
         }
     }
 
-    /// A message that cannot be sent is left out: systemd asks for the next one.
+    /// Sends a message. A failure is ignored, since a later message repeats the state.
     fn tell(&self, message: &str) {
         if let Some(socket) = &self.socket {
             socket.send(message);
@@ -77,13 +78,13 @@ pub struct Loops {
 }
 
 impl Loops {
-    /// No loop yet.
+    /// Returns an empty set of loops.
     #[must_use]
     pub fn new(now: Instant) -> Loops {
         Loops { began: now, turned_ms: Arc::default() }
     }
 
-    /// Adds a loop that begins now.
+    /// Adds a loop whose first round begins now.
     #[must_use]
     pub fn add(&self, now: Instant) -> Rounds {
         let rounds = Rounds { began: self.began, turned_ms: Arc::default() };
@@ -92,7 +93,7 @@ impl Loops {
         rounds
     }
 
-    /// How long the slowest loop has been in its present round.
+    /// Returns how long the slowest loop has been in its present round.
     fn longest_round(&self, now: Instant) -> Duration {
         let now_ms = millis(now.saturating_duration_since(self.began));
         let turned = self.turned_ms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +102,7 @@ impl Loops {
     }
 }
 
-/// Where a loop notes its rounds.
+/// The notes of one loop about its rounds.
 #[derive(Clone, Debug)]
 pub struct Rounds {
     began: Instant,
@@ -109,7 +110,7 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// For a loop that nobody watches.
+    /// Returns the notes of a loop that is not watched.
     #[must_use]
     pub fn unwatched() -> Rounds {
         Rounds { began: Instant::now(), turned_ms: Arc::default() }
@@ -133,7 +134,7 @@ mod socket {
 
     use tracing::warn;
 
-    /// A socket of datagrams, and where they go.
+    /// A datagram socket and its destination.
     #[derive(Debug)]
     pub(super) struct Socket {
         socket: UnixDatagram,
@@ -147,19 +148,19 @@ mod socket {
         }
 
         pub(super) fn send(&self, message: &str) {
-            // The process does its work all the same, and systemd acts on what it does not hear.
+            // A failure is ignored: the process works without systemd, and systemd acts when messages are missing.
             let _ = self.socket.send_to_addr(message.as_bytes(), &self.to);
         }
     }
 
-    /// systemd reads at once; a working loop must not wait for it if it does not.
+    /// Returns a nonblocking socket: a working loop must not wait for a systemd that does not read.
     fn nonblocking() -> std::io::Result<UnixDatagram> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         Ok(socket)
     }
 
-    /// A path, or with `@` in front a name in Linux' abstract name space.
+    /// Resolves a path, or after a leading `@` a name in Linux' abstract namespace.
     fn resolve(address: &OsStr) -> std::io::Result<SocketAddr> {
         #[cfg(target_os = "linux")]
         if let Some(name) = address.as_bytes().strip_prefix(b"@") {
@@ -173,7 +174,7 @@ mod socket {
 mod socket {
     use std::ffi::OsStr;
 
-    /// Windows has a service manager of another kind.
+    /// No socket, since Windows has another kind of service manager.
     #[derive(Debug)]
     pub(super) struct Socket;
 

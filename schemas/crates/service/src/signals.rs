@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// What asked a program to stop.
+/// The signal that asked a program to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {
     /// Ctrl-C: SIGINT, or an event of the Windows console.
@@ -12,7 +12,7 @@ pub enum StopSignal {
 }
 
 impl StopSignal {
-    /// The exit code by which shells know the signal: 128 and its number.
+    /// Returns the exit code that shells use for the signal: 128 plus its number.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -21,7 +21,7 @@ impl StopSignal {
         }
     }
 
-    /// The name of the signal.
+    /// Returns the name of the signal.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,8 +52,8 @@ pub async fn stop_signal() -> io::Result<StopSignal> {
     }
 }
 
-/// Returns once the console says that it is over: Ctrl-C, Ctrl-Break, a closed window, a shutdown. A service is stopped by
-/// the service manager instead.
+/// Returns once the console ends: Ctrl-C, Ctrl-Break, a closed window, a shutdown. The service manager stops a service
+/// in another way.
 ///
 /// # Errors
 /// When the console cannot be listened to.

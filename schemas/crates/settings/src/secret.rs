@@ -1,4 +1,4 @@
-//! Secrets of a configuration: where they are kept, and how none of them gets into a message.
+//! Secrets of a configuration: finds them where they are kept, and keeps them out of messages.
 //!
 //! A secret stands in the configuration itself, in an environment variable (`{ env = "NAME" }`) or in a file
 //! (`{ file = "PATH" }`, which systemd's `LoadCredential` and Kubernetes fill). Both binaries use this module, so both
@@ -42,7 +42,7 @@ pub enum Origin {
 }
 
 impl Secret {
-    /// A secret whose value stands in the configuration itself.
+    /// Returns a secret whose value stands in the configuration itself.
     #[must_use]
     pub fn inline(value: impl Into<String>) -> Secret {
         Secret { value: value.into(), origin: Origin::Inline }
@@ -51,7 +51,7 @@ impl Secret {
     /// Looks up a value that is kept elsewhere: `kind` is `env` or `file`.
     ///
     /// # Errors
-    /// In words that name the variable or the file, and never the value.
+    /// The message names the variable or the file, and never the value.
     pub fn look_up(kind: &str, name: &str) -> Result<Secret, String> {
         match kind {
             "env" => {
@@ -69,13 +69,13 @@ impl Secret {
         }
     }
 
-    /// The value, to be handed to the library that needs it.
+    /// Returns the value for the library that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.value
     }
 
-    /// Where the secret was found.
+    /// Returns where the secret was found.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -104,7 +104,8 @@ impl JsonSchema for Secret {
     }
 }
 
-/// JSON Schema of a value that stands in the configuration as one of these types, or is kept in a file or in the environment.
+/// Returns the JSON Schema of a value that stands in the configuration as one of these types, or is kept in a file or
+/// in the environment.
 #[must_use]
 pub fn schema_of_forms(types: &Value) -> Schema {
     let elsewhere = |place: &str| {
@@ -121,7 +122,7 @@ pub fn schema_of_forms(types: &Value) -> Schema {
     })
 }
 
-/// Reads the three forms of a secret. Its own errors name no value, unlike serde's.
+/// Deserializes the three forms of a secret. Its errors name no value, unlike serde's.
 struct Form;
 
 impl<'de> de::Visitor<'de> for Form {
@@ -182,13 +183,14 @@ fn world_readable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
 }
 
-/// Windows has no such bit. The installer gives the folder of the configuration an access list.
+/// Always false, since Windows has no such mode bit. The installer restricts the folder of the configuration by an
+/// access list.
 #[cfg(not(unix))]
 fn world_readable(_: &Path) -> bool {
     false
 }
 
-/// The content of a secret's file, without the line ending that editors and `echo` add.
+/// Returns the content of a secret's file without the line ending that editors and `echo` add.
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     open_regular(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;

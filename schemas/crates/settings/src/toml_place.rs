@@ -16,7 +16,7 @@ fn in_table(table: &DeTable<'_>, at: usize) -> Option<String> {
 
 fn in_value(name: &str, value: &Spanned<DeValue<'_>>, at: usize) -> Option<String> {
     match value.get_ref() {
-        // A table may be written in several places, so its own place says nothing of its keys.
+        // A table may be written in several places, so its span does not cover all of its keys.
         DeValue::Table(table) => in_table(table, at).map(|key| format!("{name}.{key}")),
         DeValue::Array(values) => {
             let of_entry = |(nth, entry)| in_value(&format!("{name}[{nth}]"), entry, at);
@@ -27,7 +27,7 @@ fn in_value(name: &str, value: &Spanned<DeValue<'_>>, at: usize) -> Option<Strin
     }
 }
 
-/// A key as it is written: with quotes where it has other characters than letters, digits, `_` and `-`.
+/// Returns a key as TOML writes it: in quotes where the key has other characters than letters, digits, `_` and `-`.
 fn shown(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") }

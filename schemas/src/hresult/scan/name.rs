@@ -1,4 +1,4 @@
-//! Codes inside of the name of a page, a file or a folder, which are no results.
+//! Recognizes codes inside of the name of a page, a file or a folder, which are not results.
 //!
 //! ```text
 //! Url = https://support.contoso.example/kb?error=0x800B0109
@@ -6,7 +6,7 @@
 //! fix_0x800B0109-x64.cab
 //! ```
 //!
-//! Looked at for codes only: nearly every line has none.
+//! Called only where a line has a code, which nearly every line lacks.
 
 /// Ends of file names, in lower case.
 const EXTENSIONS: [&[u8]; 15] = [

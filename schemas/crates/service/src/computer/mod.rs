@@ -8,25 +8,25 @@ use self::files as system;
 #[cfg(windows)]
 use self::windows as system;
 
-/// The computer name, without its domain; none where the computer does not tell its name.
+/// Returns the computer name without its domain; `None` where the system has no name.
 #[must_use]
 pub fn name() -> Option<String> {
     system::computer_name()
 }
 
-/// The id that the installation of the system made: machine-id on Linux, MachineGuid on Windows.
+/// Returns the id of the installed system: machine-id on Linux, MachineGuid on Windows.
 #[must_use]
 pub fn id() -> Option<String> {
     system::machine_id()
 }
 
-/// IANA's name of the computer's time zone.
+/// Returns IANA's name of the computer's time zone.
 #[must_use]
 pub fn time_zone() -> Option<String> {
     system::time_zone()
 }
 
-/// Linux keeps all three in files.
+/// Reads name, id and time zone from files of Linux.
 #[cfg(not(windows))]
 mod files {
     pub(super) fn computer_name() -> Option<String> {

@@ -1,21 +1,22 @@
-//! What Windows says of the machine.
+//! Name, id and time zone of a Windows machine.
 
 use winapi_util::sysinfo::{ComputerNameKind, get_computer_name};
 use windows_registry::LOCAL_MACHINE;
 
-/// The computer name of DNS: a NetBIOS name is cut after 15 characters. Of a cluster, that of the node.
+/// Returns the DNS computer name, since a NetBIOS name is cut after 15 characters. In a cluster, the name of the node.
 pub(super) fn computer_name() -> Option<String> {
     let name = get_computer_name(ComputerNameKind::PhysicalDnsHostname).ok()?.into_string().ok();
     name.filter(|name| !name.is_empty()).or_else(|| std::env::var("COMPUTERNAME").ok())
 }
 
-/// The MachineGuid, made at the installation of Windows and anew by Sysprep.
+/// Returns the MachineGuid, which the installation of Windows and Sysprep create.
 pub(super) fn machine_id() -> Option<String> {
     let key = LOCAL_MACHINE.open(r"SOFTWARE\Microsoft\Cryptography").ok()?;
     key.get_string("MachineGuid").ok().filter(|id| !id.is_empty())
 }
 
-/// Windows knows IANA's name by its Runtime; where that is missing, on small servers, the registry has Windows' own name.
+/// Returns IANA's name from the Windows Runtime. On small servers the Runtime may be missing; then Windows' own name in
+/// the registry is translated.
 pub(super) fn time_zone() -> Option<String> {
     iana_time_zone::get_timezone().ok().or_else(|| {
         let key = LOCAL_MACHINE.open(r"SYSTEM\CurrentControlSet\Control\TimeZoneInformation").ok()?;
@@ -25,7 +26,7 @@ pub(super) fn time_zone() -> Option<String> {
 
 fn iana_name(windows_name: &str) -> Option<&'static str> {
     let zones = include_str!("zones.tsv").lines().filter_map(|line| line.split_once('\t'));
-    // What follows a zero is rubbish that some versions leave in the registry.
+    // Some versions leave meaningless characters after a zero in the registry.
     let windows_name = windows_name.split('\0').next()?;
     zones.into_iter().find(|(name, _)| *name == windows_name).map(|(_, zone)| zone)
 }
