@@ -11,11 +11,11 @@ use crate::sink::Ticket;
 /// prefix makes with a line.
 #[derive(Debug)]
 pub(crate) struct Acks<T> {
-    sent: VecDeque<Sent<T>>,
+    sent: VecDeque<UnacknowledgedLine<T>>,
 }
 
 #[derive(Debug)]
-struct Sent<T> {
+struct UnacknowledgedLine<T> {
     ticket: Ticket,
     delivered: bool,
     line: T,
@@ -31,7 +31,7 @@ impl<T> Acks<T> {
     /// Notes that a line was sent. The tickets of one file must increase.
     pub(crate) fn sent(&mut self, ticket: Ticket, line: T) {
         debug_assert!(self.sent.back().is_none_or(|last| last.ticket < ticket), "tickets of a file only grow");
-        self.sent.push_back(Sent { ticket, delivered: false, line });
+        self.sent.push_back(UnacknowledgedLine { ticket, delivered: false, line });
     }
 
     /// Notes that a line is in the log. [`Acks::pop`] then returns the lines that join the prefix.

@@ -207,7 +207,7 @@ impl CheckpointStore {
     }
 
     fn note(&mut self, path: &Path, cursor: &Cursor) -> io::Result<()> {
-        let note = Note(path.to_owned(), cursor.epoch.clone(), cursor.sent.clone());
+        let note = JournalLine(path.to_owned(), cursor.epoch.clone(), cursor.sent.clone());
         let body = serde_json::to_vec(&note).map_err(io::Error::other)?;
         let mut line = format!("{:08x} ", crc32fast::hash(&body)).into_bytes();
         line.extend(body);
@@ -300,7 +300,7 @@ fn replay_journal(dir: &Path, entries: &mut [FileEntry]) {
 
 /// A line of the journal: path, epoch and sent position.
 #[derive(Serialize, Deserialize)]
-struct Note(#[serde(with = "path_text")] PathBuf, String, Option<Sent>);
+struct JournalLine(#[serde(with = "path_text")] PathBuf, String, Option<Sent>);
 
 fn decode_note(line: &[u8]) -> Option<(PathBuf, String, Sent)> {
     let (crc, body) = (line.get(..8)?, line.get(9..)?);
@@ -308,7 +308,7 @@ fn decode_note(line: &[u8]) -> Option<(PathBuf, String, Sent)> {
     if crc != crc32fast::hash(body) {
         return None;
     }
-    let Note(path, epoch, sent) = serde_json::from_slice(body).ok()?;
+    let JournalLine(path, epoch, sent) = serde_json::from_slice(body).ok()?;
     Some((path, epoch, sent?))
 }
 

@@ -16,7 +16,7 @@ use crate::checkpoint;
 use crate::config::Config;
 use crate::forget;
 use crate::kafka::KafkaSink;
-pub use crate::run::{BadConfig, Outcome};
+pub use crate::run::{BadConfig, CommandOutcome};
 use crate::run::{ConfigFile, load, ranked_sink, run, sink};
 use crate::service::{self, ServiceCommand};
 
@@ -84,7 +84,7 @@ enum CursorCommand {
 ///
 /// # Errors
 /// [`BadConfig`] for the configuration, anything else for what happens later.
-pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<CommandOutcome> {
     match &cli.command {
         Command::Run(file) => {
             let config = load(&file.config)?;
@@ -108,7 +108,7 @@ pub fn execute(cli: &Cli, stop: &Arc<AtomicBool>) -> Result<Outcome> {
     }
 }
 
-fn check_config(config: &Config, path: &Path) -> Outcome {
+fn check_config(config: &Config, path: &Path) -> CommandOutcome {
     let mut findings = check::findings(config);
     findings.extend(config.kafka.readable_by_all(path));
     for finding in &findings {
@@ -116,12 +116,12 @@ fn check_config(config: &Config, path: &Path) -> Outcome {
     }
     if findings.is_empty() {
         println!("the configuration is good");
-        return Outcome::Well;
+        return CommandOutcome::Well;
     }
-    Outcome::LookHere
+    CommandOutcome::LookHere
 }
 
-fn test(config: &Config, path: &Path, mut sink: KafkaSink) -> Result<Outcome> {
+fn test(config: &Config, path: &Path, mut sink: KafkaSink) -> Result<CommandOutcome> {
     let outcome = check_config(config, path);
     for (path, found) in check::read_heads(config) {
         println!("{}: {}", visible(&shown(&path)), visible(&found));
@@ -131,7 +131,7 @@ fn test(config: &Config, path: &Path, mut sink: KafkaSink) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn show(config: &Config) -> Outcome {
+fn show(config: &Config) -> CommandOutcome {
     let (generation, mut entries) = checkpoint::read(&config.state_dir);
     println!("{}: generation {generation}, {} files", config.state_dir.display(), entries.len());
     entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -146,20 +146,20 @@ fn show(config: &Config) -> Outcome {
             entry.losses
         );
     }
-    Outcome::Well
+    CommandOutcome::Well
 }
 
-fn reset(config: &Config, file: &Path) -> Result<Outcome> {
+fn reset(config: &Config, file: &Path) -> Result<CommandOutcome> {
     let forgotten = forget::reset(config, file)?;
     println!(
         "{}: forgotten, it was acknowledged up to offset {}; the next start sends it again from its start, as new lines",
         file.display(),
         forgotten.cursor.logical
     );
-    Ok(Outcome::Well)
+    Ok(CommandOutcome::Well)
 }
 
-fn seal(config: &Config) -> Result<Outcome> {
+fn seal(config: &Config) -> Result<CommandOutcome> {
     let shared = forget::seal(config)?;
     println!("{}: sealed; do not start the collector here before the image is made", config.state_dir.display());
     for sentence in &shared {
@@ -167,5 +167,5 @@ fn seal(config: &Config) -> Result<Outcome> {
     }
     // The host id is the hash of the machine id and the computer's name.
     println!("see to it that each clone gets a machine id of its own (sysprep /generalize; an empty /etc/machine-id)");
-    Ok(if shared.is_empty() { Outcome::Well } else { Outcome::LookHere })
+    Ok(if shared.is_empty() { CommandOutcome::Well } else { CommandOutcome::LookHere })
 }

@@ -16,16 +16,16 @@ use crate::checkpoint::{CheckpointError, CheckpointStore, FileEntry};
 use crate::config::Config;
 use crate::discover::{Discovered, Discovery};
 use crate::disk::see_at;
-use crate::hosts::Hosts;
+use crate::hosts::HostTable;
 use crate::limits::TokenBucket;
 use crate::local_host::LocalHost;
-use crate::neighbours::{Known, Neighbours, folder};
+use crate::neighbours::{NeighbourKnowledge, Neighbours, folder};
 use crate::progress::{InputStatus, Pass};
-use crate::record::{Origin, Place, RawRecord};
-use crate::redact::{Rule, redact};
-use crate::ship::{FatalSinkError, Owner, Shipper};
+use crate::record::{ChunkOrigin, LinePlace, RawRecord};
+use crate::redact::{RedactRule, redact};
+use crate::ship::{FatalSinkError, RecordOwner, Shipper};
 use crate::sink::{Sink, Ticket};
-use crate::tail::{Chunk, Line, Reading, Tail};
+use crate::tail::{Chunk, ReadLine, ReadingConfig, Tail};
 
 /// How much of one file is read before the next file is read.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -45,7 +45,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Collects the files of a configuration into a sink.
 pub struct Collector {
     clock: Clock,
-    reading: Reading,
+    reading: ReadingConfig,
     discovery: Discovery,
     store: CheckpointStore,
     shipper: Shipper,
@@ -56,14 +56,14 @@ pub struct Collector {
     /// Indexes of retired tails in `tails`, to be reused. A record on its way names its tail by index, so no tail may
     /// move.
     vacant: Vec<usize>,
-    hosts: Hosts,
+    hosts: HostTable,
     /// The inventories of certificates to ship; `None` where the configuration has none.
     inventories: Option<Inventories>,
     /// An inventory that waits for the first heartbeat of its host.
     inventory_waits: Option<(usize, RawRecord)>,
     /// Positions of files that no tail follows. They are kept, since an error in the configuration must not lose them.
     unclaimed: HashMap<PathBuf, FileEntry>,
-    redact: Vec<Rule>,
+    redact: Vec<RedactRule>,
     pace: Option<TokenBucket>,
     buffer: Vec<u8>,
     next_rescan: Instant,
@@ -114,7 +114,7 @@ impl Collector {
         let (store, entries) = CheckpointStore::open(&config.state_dir)?;
         let limits = &config.limits;
         let mut collector = Collector {
-            reading: Reading {
+            reading: ReadingConfig {
                 encoding: wulog_lines::EncodingChoice::Auto,
                 line_bytes_max: limits.line_bytes_max,
                 final_line_quiet_ms: i64::try_from(limits.final_line_quiet_secs).unwrap_or(i64::MAX / 1000) * 1000,
@@ -126,7 +126,7 @@ impl Collector {
             inputs: Vec::new(),
             by_path: HashMap::new(),
             vacant: Vec::new(),
-            hosts: Hosts::new(own, config.host.labels),
+            hosts: HostTable::new(own, config.host.labels),
             inventories: Inventories::of(config.certificates),
             inventory_waits: None,
             unclaimed: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect(),
@@ -319,7 +319,7 @@ impl Collector {
         };
         let entry = FileEntry { apart, ..entry };
         debug!(path = %found.path.display(), host, "file found");
-        let reading = Reading { encoding: found.encoding, ..self.reading };
+        let reading = ReadingConfig { encoding: found.encoding, ..self.reading };
         let tail = Tail::new(entry, host, found.source, reading, found.fence);
         let index = match self.vacant.pop() {
             Some(index) => {
@@ -371,9 +371,9 @@ impl Collector {
                     continue;
                 }
                 match neighbours.known_of(&self.tails, index, &self.unclaimed) {
-                    Known::Elsewhere(id) => self.tails[index].leave_to_others(id),
-                    Known::Later => {}
-                    Known::Cursors(cursors) => self.tails[index].locate(&cursors, new_epoch),
+                    NeighbourKnowledge::Elsewhere(id) => self.tails[index].leave_to_others(id),
+                    NeighbourKnowledge::Later => {}
+                    NeighbourKnowledge::Cursors(cursors) => self.tails[index].locate(&cursors, new_epoch),
                 }
             }
         }
@@ -430,14 +430,14 @@ impl Collector {
             // Lines of the own host's log name the files that its update client did not trust.
             let is_own = self.hosts.is_own(self.tails[index].host);
             let mut failed_files = self.inventories.as_mut().filter(|_| is_own).and_then(Inventories::failed_files);
-            for Line { value, lossy, truncated, offset, end, gain } in lines.drain(..) {
+            for ReadLine { value, lossy, truncated, offset, end, gain } in lines.drain(..) {
                 pass.truncated += u64::from(truncated);
                 if let Some(failed_files) = &mut failed_files {
                     failed_files.note(&value, now_ms);
                 }
                 let value = redact(&self.redact, &value);
-                let place = Place { offset, end, crc: gain.mark.crc, lossy, truncated };
-                let ticket = self.shipper.submit(origin.line(place, &value), Owner::Line(index));
+                let place = LinePlace { offset, end, crc: gain.mark.crc, lossy, truncated };
+                let ticket = self.shipper.submit(origin.line(place, &value), RecordOwner::Line(index));
                 self.tails[index].sent(ticket, gain);
             }
         }
@@ -445,7 +445,7 @@ impl Collector {
     }
 
     /// What the lines of one chunk have in common.
-    fn origin(&self, tail: usize, now_ms: i64) -> Arc<Origin> {
+    fn origin(&self, tail: usize, now_ms: i64) -> Arc<ChunkOrigin> {
         let tail = &self.tails[tail];
         let (label, epoch) = tail.read_as();
         let header = RawHeader {
@@ -454,7 +454,7 @@ impl Collector {
             epoch: epoch.to_owned(),
             ..self.hosts.header(tail.host, now_ms)
         };
-        Origin::new(self.hosts.id(tail.host), header)
+        ChunkOrigin::new(self.hosts.id(tail.host), header)
     }
 
     fn heartbeats(&mut self, now_ms: i64) {
@@ -465,7 +465,7 @@ impl Collector {
                 return;
             }
             if let Some(record) = self.hosts.heartbeat(index, &self.tails, now_ms) {
-                self.shipper.submit(record.into(), Owner::Heartbeat(index));
+                self.shipper.submit(record.into(), RecordOwner::Heartbeat(index));
             }
         }
     }
@@ -482,8 +482,8 @@ impl Collector {
                     let Some(due) = inventories.next_due(&self.redact, now_ms) else { return };
                     let Due { owner, inventory, hash, is_news } = due;
                     let host = match owner {
-                        due::Owner::Machine => self.hosts.own(),
-                        due::Owner::Gathered { input, path } => {
+                        due::InventoryOwner::Machine => self.hosts.own(),
+                        due::InventoryOwner::Gathered { input, path } => {
                             let Some(found) = self.discovery.beside(input, path) else { continue };
                             let Some(name) = found.host.clone() else { continue };
                             self.hosts.gathered(&name, &found, false).0
@@ -503,7 +503,7 @@ impl Collector {
                 self.inventory_waits = Some((host, record));
                 return;
             }
-            self.shipper.submit(record.into(), Owner::Certificates(host));
+            self.shipper.submit(record.into(), RecordOwner::Certificates(host));
         }
     }
 
@@ -521,16 +521,16 @@ impl Collector {
         Ok(result?)
     }
 
-    fn settle(&mut self, settled: &[(Ticket, Owner)], pass: &mut Pass) {
+    fn settle(&mut self, settled: &[(Ticket, RecordOwner)], pass: &mut Pass) {
         for (ticket, owner) in settled {
             pass.acked += 1;
             match owner {
-                Owner::Line(file) => {
+                RecordOwner::Line(file) => {
                     self.tails[*file].delivered(*ticket);
                     self.unsaved = self.unsaved.max(Unsaved::Positions);
                 }
-                Owner::Heartbeat(host) => self.hosts.delivered(*host),
-                Owner::Certificates(_) => {}
+                RecordOwner::Heartbeat(host) => self.hosts.delivered(*host),
+                RecordOwner::Certificates(_) => {}
             }
         }
     }

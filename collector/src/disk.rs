@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use wulog_files::{Fence, not_regular};
-use wulog_lines::{Framer, Step};
+use wulog_lines::{Framer, FramerStep};
 
 use crate::follow::{Anchor, LineMark, Seen};
 
@@ -19,8 +19,8 @@ pub(crate) fn stands(anchor: &Anchor, lines: usize, framer: &Framer, bytes: &[u8
     let (mut marks, mut at) = (Vec::with_capacity(lines), 0);
     loop {
         let frame = match framer.step(&bytes[at..]) {
-            Step::Line(frame) => Some(frame),
-            Step::Wait { taken } => {
+            FramerStep::Line(frame) => Some(frame),
+            FramerStep::Wait { taken } => {
                 at += taken;
                 framer.finish(&bytes[at..])
             }
@@ -63,7 +63,7 @@ pub(crate) fn each_line(
         let mut at = 0;
         loop {
             match framer.step(&buffer[at..]) {
-                Step::Line(frame) => {
+                FramerStep::Line(frame) => {
                     at += frame.taken;
                     position += frame.line_bytes;
                     let text = frame.text();
@@ -71,7 +71,7 @@ pub(crate) fn each_line(
                         return Ok(());
                     }
                 }
-                Step::Wait { taken } => {
+                FramerStep::Wait { taken } => {
                     at += taken;
                     break;
                 }
@@ -84,7 +84,7 @@ pub(crate) fn each_line(
 
 /// The kind of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum EntryKind {
     File,
     Folder,
     /// FIFO, device, socket.
@@ -99,9 +99,9 @@ enum Kind {
 pub(crate) fn see_at(path: &Path) -> io::Result<Seen> {
     let (seen, kind) = system::see_at(path)?;
     match kind {
-        Kind::File => Ok(seen),
-        Kind::Folder => Err(io::ErrorKind::IsADirectory.into()),
-        Kind::Other => Err(not_regular()),
+        EntryKind::File => Ok(seen),
+        EntryKind::Folder => Err(io::ErrorKind::IsADirectory.into()),
+        EntryKind::Other => Err(not_regular()),
     }
 }
 
@@ -163,23 +163,23 @@ mod system {
     use std::os::unix::fs::{FileExt, MetadataExt};
     use std::path::Path;
 
-    use super::Kind;
+    use super::EntryKind;
     use crate::follow::Seen;
 
-    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, Kind)> {
+    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, EntryKind)> {
         Ok(seen(&metadata(path)?))
     }
 
-    pub(super) fn see(file: &File) -> io::Result<(Seen, Kind)> {
+    pub(super) fn see(file: &File) -> io::Result<(Seen, EntryKind)> {
         Ok(seen(&file.metadata()?))
     }
 
-    fn seen(found: &Metadata) -> (Seen, Kind) {
+    fn seen(found: &Metadata) -> (Seen, EntryKind) {
         let modified_ns = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
         let kind = match found.file_type() {
-            kind if kind.is_dir() => Kind::Folder,
-            kind if kind.is_file() => Kind::File,
-            _ => Kind::Other,
+            kind if kind.is_dir() => EntryKind::Folder,
+            kind if kind.is_file() => EntryKind::File,
+            _ => EntryKind::Other,
         };
         (Seen { id: (found.dev(), found.ino()), len: found.len(), modified_ns }, kind)
     }
@@ -214,7 +214,7 @@ mod system {
         FILE_SHARE_WRITE,
     };
 
-    use super::Kind;
+    use super::EntryKind;
     use crate::follow::Seen;
 
     const ERROR_ACCESS_DENIED: i32 = 5;
@@ -226,14 +226,14 @@ mod system {
     const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
     /// Opens the file for attributes only, which works even while another program has the file open exclusively.
-    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, Kind)> {
+    pub(super) fn see_at(path: &Path) -> io::Result<(Seen, EntryKind)> {
         let mut options = OpenOptions::new();
         // A folder is opened only with backup semantics.
         options.access_mode(FILE_READ_ATTRIBUTES).share_mode(SHARE_ALL).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
         see(&options.open(path)?)
     }
 
-    pub(super) fn see(file: &File) -> io::Result<(Seen, Kind)> {
+    pub(super) fn see(file: &File) -> io::Result<(Seen, EntryKind)> {
         let found = winapi_util::file::information(file)?;
         // Some shares have no file index; only anchors distinguish files there.
         let id = match found.file_index() {
@@ -244,9 +244,9 @@ mod system {
         let modified_ns = found.last_write_time().map_or(0, i128::from) * 100;
         let is_dir = found.file_attributes() & u64::from(FILE_ATTRIBUTE_DIRECTORY) != 0;
         let kind = match winapi_util::file::typ(file)? {
-            kind if !kind.is_disk() => Kind::Other,
-            _ if is_dir => Kind::Folder,
-            _ => Kind::File,
+            kind if !kind.is_disk() => EntryKind::Other,
+            _ if is_dir => EntryKind::Folder,
+            _ => EntryKind::File,
         };
         Ok((Seen { id, len: found.file_size(), modified_ns }, kind))
     }

@@ -107,7 +107,7 @@ impl Anchor {
 
 /// Where a search found an anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct AnchorFound {
     /// Index of the anchor that was found.
     pub which: usize,
     /// Position in the file just after the anchor.
@@ -123,7 +123,7 @@ pub(crate) struct Found {
 /// A search for anchors in a file that was rewritten. The search takes every line from the start, and then returns
 /// where anchors stand.
 #[derive(Debug)]
-pub(crate) struct Search<'a> {
+pub(crate) struct AnchorSearch<'a> {
     anchors: &'a [&'a Anchor],
     window: Anchor,
     lines_seen: usize,
@@ -141,11 +141,11 @@ struct Hits {
 #[derive(Clone, Debug, Default)]
 struct Places {
     count: usize,
-    last: Option<Place>,
+    last: Option<AnchorPlace>,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
+struct AnchorPlace {
     position: u64,
     text_bytes: u64,
     anchor: Anchor,
@@ -154,22 +154,22 @@ struct Place {
 }
 
 impl Places {
-    fn add(&mut self, place: Place) {
+    fn add(&mut self, place: AnchorPlace) {
         self.count += 1;
         self.last = Some(place);
     }
 
-    fn only(&self) -> Option<&Place> {
+    fn only(&self) -> Option<&AnchorPlace> {
         self.last.as_ref().filter(|_| self.count == 1)
     }
 }
 
-impl<'a> Search<'a> {
+impl<'a> AnchorSearch<'a> {
     /// Returns a search for any of these anchors. An empty anchor matches nothing.
     #[must_use]
-    pub(crate) fn new(anchors: &'a [&'a Anchor]) -> Search<'a> {
+    pub(crate) fn new(anchors: &'a [&'a Anchor]) -> AnchorSearch<'a> {
         let hits = vec![Hits::default(); anchors.len()];
-        Search { anchors, window: Anchor::default(), lines_seen: 0, text_bytes: 0, hits }
+        AnchorSearch { anchors, window: Anchor::default(), lines_seen: 0, text_bytes: 0, hits }
     }
 
     /// Takes the next line of the file; `position` is just after the line.
@@ -178,7 +178,7 @@ impl<'a> Search<'a> {
         self.lines_seen += 1;
         self.text_bytes += u64::from(mark.text_bytes) + 1;
         let text_bytes = self.text_bytes;
-        let place = |window: &Anchor, lines| Place { position, text_bytes, anchor: window.clone(), lines };
+        let place = |window: &Anchor, lines| AnchorPlace { position, text_bytes, anchor: window.clone(), lines };
         for (anchor, hits) in self.anchors.iter().zip(&mut self.hits) {
             let Some(last) = anchor.lines.back() else { continue };
             if !last.same_text(&mark) {
@@ -199,13 +199,13 @@ impl<'a> Search<'a> {
 
     /// Returns the anchors that stand in exactly one place, in the order in which they were given.
     #[must_use]
-    pub(crate) fn finish(self) -> Vec<Found> {
+    pub(crate) fn finish(self) -> Vec<AnchorFound> {
         let found = |(which, hits): (usize, &Hits)| {
             let places = if hits.whole.count > 0 { &hits.whole } else { &hits.at_head };
-            let Place { position, text_bytes, anchor, lines } = places.only()?.clone();
+            let AnchorPlace { position, text_bytes, anchor, lines } = places.only()?.clone();
             let telling_bytes = self::text_bytes(anchor.lines.iter().rev().take(lines));
             let tells_files_apart = telling_bytes >= TELLING_BYTES_MIN;
-            Some(Found { which, position, anchor, text_bytes, tells_files_apart })
+            Some(AnchorFound { which, position, anchor, text_bytes, tells_files_apart })
         };
         self.hits.iter().enumerate().filter_map(found).collect()
     }
@@ -227,13 +227,13 @@ fn text_bytes<'a>(lines: impl Iterator<Item = &'a LineMark>) -> u64 {
 }
 
 /// Device and inode; zero where the system has none.
-pub(crate) type FileId = (u64, u64);
+pub(crate) type Inode = (u64, u64);
 
 /// The result of a look at a path: the metadata of the file, without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// The identity of the file.
-    pub id: FileId,
+    pub id: Inode,
     /// Size in bytes.
     pub len: u64,
     /// Time of the last change, nanoseconds.
@@ -242,7 +242,7 @@ pub(crate) struct Seen {
 
 /// The change of a path between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum PathChange {
     /// Nothing changed.
     Same,
     /// The same file has other content: it grew or was rewritten, which the anchor distinguishes.
@@ -256,15 +256,15 @@ pub(crate) enum Change {
 impl Seen {
     /// Compares this look with an earlier one; the file was read up to `read_to`.
     #[must_use]
-    pub(crate) fn change(&self, before: &Seen, read_to: u64) -> Change {
+    pub(crate) fn change(&self, before: &Seen, read_to: u64) -> PathChange {
         if self.id != before.id {
-            Change::Replaced
+            PathChange::Replaced
         } else if self.len < read_to {
-            Change::Shrunk
+            PathChange::Shrunk
         } else if self == before {
-            Change::Same
+            PathChange::Same
         } else {
-            Change::Touched
+            PathChange::Touched
         }
     }
 }
@@ -290,7 +290,7 @@ mod tests {
     fn check(anchors: &[&str], file: &str, expect: Option<(usize, u64)>) {
         let anchors: Vec<Anchor> = anchors.iter().map(|lines| anchor(lines)).collect();
         let anchors: Vec<&Anchor> = anchors.iter().collect();
-        let mut search = Search::new(&anchors);
+        let mut search = AnchorSearch::new(&anchors);
         file.chars().enumerate().for_each(|(index, line)| search.line(mark(line), index as u64 + 1));
         assert_eq!(search.finish().first().map(|found| (found.which, found.position)), expect);
     }
@@ -348,18 +348,18 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_change(id: u64, len: u64, modified_ns: i128, expect: Change) {
+    fn check_change(id: u64, len: u64, modified_ns: i128, expect: PathChange) {
         let before = Seen { id: (1, 1), len: 100, modified_ns: 5 };
         assert_eq!(Seen { id: (1, id), len, modified_ns }.change(&before, 90), expect);
     }
 
     #[test]
     fn a_look_tells_what_to_check() {
-        check_change(1, 100, 5, Change::Same);
-        check_change(1, 120, 6, Change::Touched);
-        check_change(1, 100, 6, Change::Touched);
-        check_change(1, 95, 6, Change::Touched);
-        check_change(1, 89, 6, Change::Shrunk);
-        check_change(2, 100, 5, Change::Replaced);
+        check_change(1, 100, 5, PathChange::Same);
+        check_change(1, 120, 6, PathChange::Touched);
+        check_change(1, 100, 6, PathChange::Touched);
+        check_change(1, 95, 6, PathChange::Touched);
+        check_change(1, 89, 6, PathChange::Shrunk);
+        check_change(2, 100, 5, PathChange::Replaced);
     }
 }

@@ -13,8 +13,8 @@ use crate::record::RawRecord;
 use crate::tail::Tail;
 
 /// All hosts, each named by its index.
-pub(crate) struct Hosts {
-    list: Vec<Host>,
+pub(crate) struct HostTable {
+    list: Vec<ShippedHost>,
     by_id: HashMap<HostId, usize>,
     local: LocalHost,
     labels: BTreeMap<String, String>,
@@ -22,7 +22,7 @@ pub(crate) struct Hosts {
     folders: HashMap<(String, String), String>,
 }
 
-struct Host {
+struct ShippedHost {
     id: HostId,
     name: String,
     time_zone: Option<String>,
@@ -40,10 +40,10 @@ struct Host {
     certificates_seen_ms: Option<i64>,
 }
 
-impl Hosts {
+impl HostTable {
     /// Returns an empty list of hosts. `labels` belong to the collector's own host; gathered hosts inherit them.
-    pub(crate) fn new(local: LocalHost, labels: BTreeMap<String, String>) -> Hosts {
-        Hosts { list: Vec::new(), by_id: HashMap::new(), local, labels, folders: HashMap::new() }
+    pub(crate) fn new(local: LocalHost, labels: BTreeMap<String, String>) -> HostTable {
+        HostTable { list: Vec::new(), by_id: HashMap::new(), local, labels, folders: HashMap::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -118,7 +118,7 @@ impl Hosts {
         RawHeader { v: VERSION, host: host.name.clone(), read: now_ms, utc, ..RawHeader::default() }
     }
 
-    /// Returns the heartbeat of a host, if one is due. Call [`Hosts::delivered`] after its acknowledgement.
+    /// Returns the heartbeat of a host, if one is due. Call [`HostTable::delivered`] after its acknowledgement.
     pub(crate) fn heartbeat(&mut self, index: usize, tails: &[Tail], now_ms: i64) -> Option<RawRecord> {
         let host = &mut self.list[index];
         if host.speaks {
@@ -173,7 +173,7 @@ impl Hosts {
     ) -> usize {
         *self.by_id.entry(id.clone()).or_insert_with(|| {
             let (pulse, files) = (Pulse::default(), Vec::new());
-            self.list.push(Host {
+            self.list.push(ShippedHost {
                 id,
                 name,
                 time_zone,

@@ -10,7 +10,7 @@ use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use wulog_collector::cli::{BadConfig, Cli, Outcome, execute};
+use wulog_collector::cli::{BadConfig, Cli, CommandOutcome, execute};
 use wulog_collector::service::event_log;
 use wulog_service::stop_requested;
 
@@ -39,8 +39,8 @@ fn main() -> ExitCode {
         }
     };
     match execute(&cli, &stop) {
-        Ok(Outcome::Well) => ExitCode::SUCCESS,
-        Ok(Outcome::LookHere) => ExitCode::from(EXIT_LOOK_HERE),
+        Ok(CommandOutcome::Well) => ExitCode::SUCCESS,
+        Ok(CommandOutcome::LookHere) => ExitCode::from(EXIT_LOOK_HERE),
         Err(error) if error.is::<BadConfig>() => {
             error!("{error:#}");
             ExitCode::from(EXIT_CONFIG)

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{Cursor, FileEntry};
-use crate::follow::FileId;
+use crate::follow::Inode;
 use crate::tail::{NeighbourCursors, Tail};
 
 /// How many other files of a folder are searched for the lines of a new file.
@@ -17,7 +17,7 @@ const COPY_SOURCES_MAX: usize = 32;
 /// Indexes over all tails at one moment. Built once for all files that are located together, since there may be thousands.
 pub(crate) struct Neighbours {
     /// Tails that have read, read now, or saw a version, by its id.
-    by_id: HashMap<FileId, Vec<usize>>,
+    by_id: HashMap<Inode, Vec<usize>>,
     /// Tails that still read a version that has left its path.
     leaving: Vec<usize>,
     /// Tails with known lines, by host and folder: another file may be a copy of their files.
@@ -25,9 +25,9 @@ pub(crate) struct Neighbours {
 }
 
 /// The answer of the neighbours about the next version of a file.
-pub(crate) enum Known {
+pub(crate) enum NeighbourKnowledge {
     /// The version stands at the path of another tail, which reads it.
-    Elsewhere(FileId),
+    Elsewhere(Inode),
     /// Another tail still reads the version under its earlier name, so the search must be repeated later.
     Later,
     /// Cursors whose lines the version may hold.
@@ -56,23 +56,28 @@ impl Neighbours {
     }
 
     /// Returns the answer of a tail's neighbours about its next version. `gone` are files that no tail follows now.
-    pub(crate) fn known_of(&self, tails: &[Tail], index: usize, gone: &HashMap<PathBuf, FileEntry>) -> Known {
+    pub(crate) fn known_of(
+        &self,
+        tails: &[Tail],
+        index: usize,
+        gone: &HashMap<PathBuf, FileEntry>,
+    ) -> NeighbourKnowledge {
         let tail = &tails[index];
         let same_file = match tail.next() {
             None => Vec::new(),
-            Some(id) if self.is_read_elsewhere(tails, index, id) => return Known::Elsewhere(id),
+            Some(id) if self.is_read_elsewhere(tails, index, id) => return NeighbourKnowledge::Elsewhere(id),
             // The tail's own version, in which no neighbour has a cursor.
             Some(id) if tail.entry.id == id => Vec::new(),
             Some(id) => match self.same_file(tails, index, id) {
                 Some(cursors) => cursors,
-                None => return Known::Later,
+                None => return NeighbourKnowledge::Later,
             },
         };
-        Known::Cursors(NeighbourCursors { same_file, copy_sources: self.copy_sources(tails, index, gone) })
+        NeighbourKnowledge::Cursors(NeighbourCursors { same_file, copy_sources: self.copy_sources(tails, index, gone) })
     }
 
     /// True when a version that is not at the path of this tail stands at the path of another one.
-    fn is_read_elsewhere(&self, tails: &[Tail], index: usize, id: FileId) -> bool {
+    fn is_read_elsewhere(&self, tails: &[Tail], index: usize, id: Inode) -> bool {
         let tail = &tails[index];
         let is_own = tail.entry.id == id;
         let has = |other: &Tail| other.is_at_path(id) && (!is_own || other.entry.id == id);
@@ -80,7 +85,7 @@ impl Neighbours {
     }
 
     /// Cursors in the same file under an earlier name; `None` while a neighbour still reads from it.
-    fn same_file(&self, tails: &[Tail], index: usize, id: FileId) -> Option<Vec<Cursor>> {
+    fn same_file(&self, tails: &[Tail], index: usize, id: Inode) -> Option<Vec<Cursor>> {
         let tail = &tails[index];
         // This file may be a copy of the version that a neighbour still reads.
         let is_source = |other: &Tail| other.is_leaving() && tail.is_named_after(other);

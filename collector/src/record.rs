@@ -2,7 +2,7 @@
 //! buffer.
 //!
 //! All lines of a chunk share host, file, epoch and time of reading. That part of the header is written once, in an
-//! [`Origin`]; a line adds its place. Building each header from owned strings and serializing it took as long as all of
+//! [`ChunkOrigin`]; a line adds its place. Building each header from owned strings and serializing it took as long as all of
 //! librdkafka.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct RawRecord {
 
 /// The common part of the records of one chunk.
 #[derive(Debug)]
-pub struct Origin {
+pub struct ChunkOrigin {
     host_id: HostId,
     read_ms: i64,
     /// The header up to the digits of the offset.
@@ -35,7 +35,7 @@ pub struct Origin {
 
 /// The part of a header that differs from line to line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct LinePlace {
     /// See [`RawHeader::offset`].
     pub offset: u64,
     /// See [`RawHeader::end`].
@@ -50,8 +50,8 @@ pub struct Place {
 
 /// A raw record on its way.
 #[derive(Clone, Debug)]
-pub struct Record {
-    origin: Arc<Origin>,
+pub struct OutRecord {
+    origin: Arc<ChunkOrigin>,
     /// Header and value.
     bytes: Vec<u8>,
     header_bytes: usize,
@@ -61,10 +61,10 @@ const OFFSET: &[u8] = b",\"offset\":";
 /// The JSON that serde writes for a header with offset and end 0.
 const NO_PLACE: &str = ",\"offset\":0,\"end\":0";
 
-impl Origin {
+impl ChunkOrigin {
     /// Returns the common part of a host's records with this header; its place and marks are ignored.
     #[must_use]
-    pub fn new(host_id: HostId, header: RawHeader) -> Arc<Origin> {
+    pub fn new(host_id: HostId, header: RawHeader) -> Arc<ChunkOrigin> {
         let read_ms = header.read;
         let header =
             RawHeader { offset: 0, end: 0, hash: String::new(), lossy: false, truncated: false, ..header }.to_bytes();
@@ -72,12 +72,12 @@ impl Origin {
         // A quote within a JSON string is escaped, so this text is found only at the fields themselves.
         let at = text.rfind(NO_PLACE).expect("each header has an offset and an end");
         let tail = &header[at + NO_PLACE.len()..header.len() - 1];
-        Arc::new(Origin { host_id, read_ms, head: [&header[..at], OFFSET].concat(), tail: tail.to_vec() })
+        Arc::new(ChunkOrigin { host_id, read_ms, head: [&header[..at], OFFSET].concat(), tail: tail.to_vec() })
     }
 
     /// Returns the record of a line.
     #[must_use]
-    pub fn line(self: &Arc<Origin>, place: Place, value: &[u8]) -> Record {
+    pub fn line(self: &Arc<ChunkOrigin>, place: LinePlace, value: &[u8]) -> OutRecord {
         // 104 bytes hold two numbers of at most 20 digits, the hash, names and marks.
         let mut bytes = Vec::with_capacity(self.head.len() + self.tail.len() + value.len() + 104);
         let mut digits = itoa::Buffer::new();
@@ -98,11 +98,11 @@ impl Origin {
         bytes.push(b'}');
         let header_bytes = bytes.len();
         bytes.extend_from_slice(value);
-        Record { origin: self.clone(), bytes, header_bytes }
+        OutRecord { origin: self.clone(), bytes, header_bytes }
     }
 }
 
-impl Record {
+impl OutRecord {
     /// Record key.
     #[must_use]
     pub fn host_id(&self) -> &HostId {
@@ -135,7 +135,7 @@ impl Record {
 
     /// Returns the same line, cut to `value_bytes_max` and marked as truncated.
     #[must_use]
-    pub fn cut(&self, value_bytes_max: usize) -> Record {
+    pub fn cut(&self, value_bytes_max: usize) -> OutRecord {
         let value = self.value();
         let mut end = value_bytes_max.min(value.len());
         // Cut at the boundary of a character.
@@ -146,7 +146,7 @@ impl Record {
         let header = self.header();
         let unmarked = header.strip_suffix(MARK).unwrap_or(&header[..header.len() - 1]);
         let bytes = [unmarked, MARK, &value[..end]].concat();
-        Record { origin: self.origin.clone(), bytes, header_bytes: unmarked.len() + MARK.len() }
+        OutRecord { origin: self.origin.clone(), bytes, header_bytes: unmarked.len() + MARK.len() }
     }
 
     /// Returns the record as separate parts.
@@ -157,14 +157,14 @@ impl Record {
     }
 }
 
-impl From<RawRecord> for Record {
-    fn from(record: RawRecord) -> Record {
+impl From<RawRecord> for OutRecord {
+    fn from(record: RawRecord) -> OutRecord {
         let mut bytes = record.header.to_bytes();
         let header_bytes = bytes.len();
         bytes.extend_from_slice(&record.value);
         let (host_id, read_ms) = (record.host_id, record.header.read);
-        Record {
-            origin: Arc::new(Origin { host_id, read_ms, head: Vec::new(), tail: Vec::new() }),
+        OutRecord {
+            origin: Arc::new(ChunkOrigin { host_id, read_ms, head: Vec::new(), tail: Vec::new() }),
             bytes,
             header_bytes,
         }
@@ -180,9 +180,9 @@ mod tests {
 
     #[test]
     fn a_line_is_cut_between_characters_and_marked() {
-        let origin = Origin::new(HostId::from_key("k"), RawHeader { v: 1, ..RawHeader::default() });
+        let origin = ChunkOrigin::new(HostId::from_key("k"), RawHeader { v: 1, ..RawHeader::default() });
         let check = |text: &str, max, expect: &str| {
-            let record = origin.line(Place { end: 9, ..Place::default() }, text.as_bytes()).cut(max);
+            let record = origin.line(LinePlace { end: 9, ..LinePlace::default() }, text.as_bytes()).cut(max);
             let whole = record.cut(max).whole();
             assert_eq!(
                 (whole.value.as_slice(), whole.header.truncated, whole.header.end),
@@ -209,12 +209,12 @@ mod tests {
                 v: 1, kind: Kind::Line, host, file, source, epoch, offset, end,
                 hash: format!("{crc:08x}"), read, utc, lossy, truncated,
             };
-            let origin = Origin::new(HostId::from_key("k"), header.clone());
-            let record = origin.line(Place { offset, end, crc, lossy, truncated }, &value);
+            let origin = ChunkOrigin::new(HostId::from_key("k"), header.clone());
+            let record = origin.line(LinePlace { offset, end, crc, lossy, truncated }, &value);
             prop_assert_eq!(String::from_utf8_lossy(record.header()), String::from_utf8(header.to_bytes()).unwrap());
             let whole = RawRecord { host_id: HostId::from_key("k"), header, value };
             prop_assert_eq!(record.whole(), whole.clone());
-            prop_assert_eq!(Record::from(whole).header().to_vec(), record.header());
+            prop_assert_eq!(OutRecord::from(whole).header().to_vec(), record.header());
         }
     }
 }

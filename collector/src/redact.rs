@@ -9,7 +9,7 @@ use regex::bytes::Regex;
 
 /// One rule: each match of `regex` is replaced by `replace`.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct RedactRule {
     /// The pattern.
     pub regex: Regex,
     /// The replacement; `$name` and `${1}` stand for the text of a group.
@@ -18,7 +18,7 @@ pub struct Rule {
 
 /// Returns a line after all rules. Each rule takes the result of the rule before.
 #[must_use]
-pub fn redact<'a>(rules: &[Rule], line: &'a [u8]) -> Cow<'a, [u8]> {
+pub fn redact<'a>(rules: &[RedactRule], line: &'a [u8]) -> Cow<'a, [u8]> {
     rules.iter().fold(Cow::Borrowed(line), |line, rule| match rule.regex.replace_all(&line, rule.replace.as_bytes()) {
         Cow::Borrowed(_) => line,
         Cow::Owned(changed) => Cow::Owned(changed),
@@ -31,11 +31,11 @@ mod tests {
 
     #[track_caller]
     fn check(rules: &[(&str, &str)], line: &str, expect: &str) {
-        let rule = |&(regex, replace): &(&str, &str)| Rule {
+        let rule = |&(regex, replace): &(&str, &str)| RedactRule {
             regex: Regex::new(regex).expect("the test says so"),
             replace: replace.to_owned(),
         };
-        let rules: Vec<Rule> = rules.iter().map(rule).collect();
+        let rules: Vec<RedactRule> = rules.iter().map(rule).collect();
         assert_eq!(String::from_utf8_lossy(&redact(&rules, line.as_bytes())), expect);
     }
 
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_stay() {
-        let rules = [Rule { regex: Regex::new("b").expect("a letter"), replace: "x".to_owned() }];
+        let rules = [RedactRule { regex: Regex::new("b").expect("a letter"), replace: "x".to_owned() }];
         assert_eq!(&*redact(&rules, b"\xFFab"), b"\xFFax");
     }
 }

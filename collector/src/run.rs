@@ -13,7 +13,7 @@ use crate::collect::Collector;
 use crate::config::{Config, ConfigError};
 use crate::kafka::{KafkaConfigError, KafkaSink};
 use crate::limits;
-use crate::metrics::{Metrics, MetricsConfig, Server, UNHEALTHY_AFTER};
+use crate::metrics::{Metrics, MetricsConfig, MetricsServer, UNHEALTHY_AFTER};
 use crate::progress::Pass;
 #[cfg(windows)]
 use crate::update_log::UpdateLog;
@@ -34,7 +34,7 @@ pub struct ConfigFile {
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CommandOutcome {
     /// Success.
     Well,
     /// A check found something to look at.
@@ -80,13 +80,19 @@ pub(crate) fn ranked_sink(path: &Path, config: &Config) -> Result<KafkaSink, Bad
 }
 
 /// Ships lines until `stop`. Calls `ready` once only an unreachable broker can prevent shipping.
-pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready: impl FnOnce()) -> Result<Outcome> {
+pub(crate) fn run(
+    config: Config,
+    sink: KafkaSink,
+    stop: &Arc<AtomicBool>,
+    ready: impl FnOnce(),
+) -> Result<CommandOutcome> {
     let poll_interval = Duration::from_millis(config.limits.poll_interval_ms);
     let sink = sink.silence_max(Duration::from_secs(config.limits.no_ack_rebuild_secs));
     let unhealthy_after = config.metrics.map_or(UNHEALTHY_AFTER, |metrics| metrics.unhealthy_after);
     let (metrics, rebuilds) = (Arc::new(Metrics::new(unhealthy_after, Instant::now())), sink.rebuilds());
     let server = config.metrics.map(|MetricsConfig { listen, .. }| {
-        Server::start(listen, metrics.clone()).with_context(|| format!("cannot listen at {listen} for [metrics]"))
+        MetricsServer::start(listen, metrics.clone())
+            .with_context(|| format!("cannot listen at {listen} for [metrics]"))
     });
     // Kept until the end, since dropping the server stops listening.
     let server = server.transpose()?;
@@ -132,5 +138,5 @@ pub(crate) fn run(config: Config, sink: KafkaSink, stop: &Arc<AtomicBool>, ready
     manager.stopping();
     let drained = collector.drain(DRAIN_GRACE)?;
     info!(in_flight = drained.in_flight, "collector stopped; what is in flight is sent again after the next start");
-    Ok(Outcome::Well)
+    Ok(CommandOutcome::Well)
 }

@@ -26,10 +26,10 @@ pub(crate) fn search(glob: &str, fence: &Fence) -> Result<Vec<Result<PathBuf, Un
     let (mut base, mut steps) = (PathBuf::new(), Vec::new());
     for component in Path::new(glob).components() {
         match component {
-            Component::Normal(name) => steps.push(Step::new(&name.to_string_lossy())?),
+            Component::Normal(name) => steps.push(GlobPart::new(&name.to_string_lossy())?),
             // `..` is taken literally at any place.
             other if steps.is_empty() => base.push(other),
-            other => steps.push(Step::Named(PathBuf::from(other.as_os_str()))),
+            other => steps.push(GlobPart::Named(PathBuf::from(other.as_os_str()))),
         }
     }
     let mut found = Vec::new();
@@ -38,7 +38,7 @@ pub(crate) fn search(glob: &str, fence: &Fence) -> Result<Vec<Result<PathBuf, Un
 }
 
 /// One part of a glob.
-enum Step {
+enum GlobPart {
     /// `**`
     Folders,
     /// A name without wildcards, which is opened without a search.
@@ -46,21 +46,21 @@ enum Step {
     Like(Pattern),
 }
 
-impl Step {
-    fn new(part: &str) -> Result<Step, PatternError> {
+impl GlobPart {
+    fn new(part: &str) -> Result<GlobPart, PatternError> {
         Ok(match part {
-            "**" => Step::Folders,
+            "**" => GlobPart::Folders,
             // U+FFFD: the user copied a printed name that is not Unicode.
-            _ if part.contains(['*', '?', '[', char::REPLACEMENT_CHARACTER]) => Step::Like(Pattern::new(part)?),
-            _ => Step::Named(part.into()),
+            _ if part.contains(['*', '?', '[', char::REPLACEMENT_CHARACTER]) => GlobPart::Like(Pattern::new(part)?),
+            _ => GlobPart::Named(part.into()),
         })
     }
 }
 
-fn walk(at: &Path, steps: &[Step], fence: &Fence, found: &mut Vec<Result<PathBuf, Unsearchable>>) {
+fn walk(at: &Path, steps: &[GlobPart], fence: &Fence, found: &mut Vec<Result<PathBuf, Unsearchable>>) {
     let Some((step, rest)) = steps.split_first() else { return };
     match step {
-        Step::Named(name) => {
+        GlobPart::Named(name) => {
             let path = at.join(name);
             let is_link = || fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink());
             if !rest.is_empty() && is_link() && !fence.may_enter(&path) {
@@ -77,7 +77,7 @@ fn walk(at: &Path, steps: &[Step], fence: &Fence, found: &mut Vec<Result<PathBuf
                 found.extend(files.map(|(path, ..)| Ok(path)).collect::<Vec<_>>());
             }
         }
-        Step::Folders => {
+        GlobPart::Folders => {
             walk(at, rest, fence, found);
             for (path, kind, _) in listed(at, found) {
                 // Links are not followed here: two links upwards in each folder would make the walk endless.
@@ -86,7 +86,7 @@ fn walk(at: &Path, steps: &[Step], fence: &Fence, found: &mut Vec<Result<PathBuf
                 }
             }
         }
-        Step::Like(pattern) => {
+        GlobPart::Like(pattern) => {
             // The case of folder names matters as it does to the system. File names ignore case, since
             // WINDOWSUPDATE.LOG is the same name on Windows.
             let case_sensitive = !cfg!(windows) && !rest.is_empty();

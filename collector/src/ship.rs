@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use crate::record::Record;
+use crate::record::OutRecord;
 use crate::sink::{Sink, SinkError, Ticket};
 
 /// Memory that a record takes beside its header and value. Header and value themselves count twice: in the shipper and
@@ -26,7 +26,7 @@ const CUT_BYTES_MIN: usize = 1024;
 
 /// The owner of a record: an index into the files or hosts of the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum RecordOwner {
     /// A line of this file.
     Line(usize),
     /// A heartbeat of this host.
@@ -48,17 +48,17 @@ pub struct Shipper {
     in_flight: usize,
     bytes: usize,
     bytes_max: usize,
-    backoff: Option<Backoff>,
+    backoff: Option<SinkPause>,
     rejected: u64,
 }
 
 struct Pending {
-    record: Record,
-    owner: Owner,
+    record: OutRecord,
+    owner: RecordOwner,
 }
 
 /// A pause after the sink failed.
-struct Backoff {
+struct SinkPause {
     until: Instant,
     next: Duration,
 }
@@ -119,7 +119,7 @@ impl Shipper {
     }
 
     /// Takes ownership of a record and returns its ticket.
-    pub fn submit(&mut self, record: Record, owner: Owner) -> Ticket {
+    pub fn submit(&mut self, record: OutRecord, owner: RecordOwner) -> Ticket {
         let ticket = self.first + self.pending.len() as Ticket;
         self.bytes += cost(&record);
         self.in_flight += 1;
@@ -131,7 +131,7 @@ impl Shipper {
     ///
     /// # Errors
     /// When the sink will not work until a person acts.
-    pub fn send(&mut self, settled: &mut Vec<(Ticket, Owner)>) -> Result<(), FatalSinkError> {
+    pub fn send(&mut self, settled: &mut Vec<(Ticket, RecordOwner)>) -> Result<(), FatalSinkError> {
         if self.waits() {
             return Ok(());
         }
@@ -165,7 +165,7 @@ impl Shipper {
     ///
     /// # Errors
     /// When the sink will not work until a person acts.
-    pub fn poll(&mut self, wait: Duration, settled: &mut Vec<(Ticket, Owner)>) -> Result<(), FatalSinkError> {
+    pub fn poll(&mut self, wait: Duration, settled: &mut Vec<(Ticket, RecordOwner)>) -> Result<(), FatalSinkError> {
         let backoff = self.backoff.as_ref().map(|backoff| backoff.until.saturating_duration_since(Instant::now()));
         let wait = wait.min(backoff.filter(|left| !left.is_zero()).unwrap_or(wait));
         for delivery in self.sink.poll(wait) {
@@ -212,7 +212,7 @@ impl Shipper {
         self.slot(ticket).is_some_and(|slot| slot.is_some())
     }
 
-    fn settle(&mut self, ticket: Ticket, settled: &mut Vec<(Ticket, Owner)>) {
+    fn settle(&mut self, ticket: Ticket, settled: &mut Vec<(Ticket, RecordOwner)>) {
         let Some(pending) = self.slot(ticket).and_then(Option::take) else { return };
         self.bytes -= cost(&pending.record);
         self.in_flight -= 1;
@@ -227,10 +227,10 @@ impl Shipper {
     }
 
     /// Halves the value of a record that is too large for the log: a shortened line is better than a lost one.
-    fn cut(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, Owner)>) {
+    fn cut(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, RecordOwner)>) {
         let Some(Some(pending)) = self.slot(ticket) else { return };
         let half = pending.record.value().len() / 2;
-        if half < CUT_BYTES_MIN || matches!(pending.owner, Owner::Heartbeat(_) | Owner::Certificates(_)) {
+        if half < CUT_BYTES_MIN || matches!(pending.owner, RecordOwner::Heartbeat(_) | RecordOwner::Certificates(_)) {
             return self.skip(ticket, reason, settled);
         }
         let (cut, before) = (pending.record.cut(half), cost(&pending.record));
@@ -241,7 +241,7 @@ impl Shipper {
         self.again.insert(ticket);
     }
 
-    fn skip(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, Owner)>) {
+    fn skip(&mut self, ticket: Ticket, reason: &str, settled: &mut Vec<(Ticket, RecordOwner)>) {
         if let Some(Some(pending)) = self.slot(ticket) {
             let header = pending.record.whole().header;
             error!(
@@ -271,7 +271,7 @@ impl Shipper {
         if self.backoff.is_none() {
             warn!(reason, "cannot send; nothing is lost, it is tried again");
         }
-        self.backoff = Some(Backoff { until: Instant::now() + wait, next: (wait * 2).min(BACKOFF_MAX) });
+        self.backoff = Some(SinkPause { until: Instant::now() + wait, next: (wait * 2).min(BACKOFF_MAX) });
     }
 
     fn works_again(&mut self) {
@@ -282,6 +282,6 @@ impl Shipper {
     }
 }
 
-fn cost(record: &Record) -> usize {
+fn cost(record: &OutRecord) -> usize {
     2 * record.len_bytes() + RECORD_OVERHEAD_BYTES
 }

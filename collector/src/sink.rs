@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::record::OutRecord;
 pub use crate::record::RawRecord;
-use crate::record::Record;
 
 /// Names a record until its delivery is reported; unique within one sink.
 pub type Ticket = u64;
@@ -44,7 +44,7 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// [`SinkError::Full`] asks for a [`Sink::poll`]; the other variants describe themselves.
-    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError>;
+    fn send(&mut self, ticket: Ticket, record: &OutRecord) -> Result<(), SinkError>;
 
     /// Waits up to `wait` for deliveries and returns those that are reported.
     fn poll(&mut self, wait: Duration) -> Vec<Delivery>;

@@ -13,7 +13,7 @@ use bench::Bench;
 use regex::bytes::Regex;
 use wulog_collector::certificates::FailedLine;
 use wulog_collector::config::{CertificateSources, Input};
-use wulog_collector::redact::Rule;
+use wulog_collector::redact::RedactRule;
 use wulog_collector::sink::RawRecord;
 use wulog_schemas::certificate::{Certificate, FailedFile, Inventory, Policy, Site, Store, VERSION};
 use wulog_schemas::host::HostId;
@@ -157,7 +157,7 @@ fn a_clock_that_is_set_back_does_not_stop_the_reading() {
 fn what_must_not_leave_the_host_is_replaced_in_names_and_addresses() {
     trusts(&["ann"]);
     let mut bench = bench();
-    bench.config.redact = vec![Rule { regex: Regex::new("ann").unwrap(), replace: "***".to_owned() }];
+    bench.config.redact = vec![RedactRule { regex: Regex::new("ann").unwrap(), replace: "***".to_owned() }];
     bench.pump();
     let shipped = records(&bench, Kind::Certificates).pop().unwrap().value;
     let inventory: Inventory = serde_json::from_slice(&shipped).unwrap();
@@ -190,7 +190,7 @@ fn an_inventory_has_the_answer_of_the_wsus_server_and_waits_a_minute_for_it() {
     trusts(&["a"]);
     let mut bench = bench();
     bench.config.certificates.site = Some(ask);
-    bench.config.redact = vec![Rule { regex: Regex::new("ann").unwrap(), replace: "***".to_owned() }];
+    bench.config.redact = vec![RedactRule { regex: Regex::new("ann").unwrap(), replace: "***".to_owned() }];
     let server = SERVER.lock().unwrap();
     bench.pump();
     bench.wait_secs(59);
@@ -265,7 +265,7 @@ fn a_file_that_the_own_log_calls_not_trusted_is_in_the_next_inventory_with_its_s
     trusts(&["a"]);
     let mut bench = bench();
     bench.config.certificates.failed_files = Some(read_signers);
-    bench.config.redact = vec![Rule { regex: Regex::new("ann").unwrap(), replace: "***".to_owned() }];
+    bench.config.redact = vec![RedactRule { regex: Regex::new("ann").unwrap(), replace: "***".to_owned() }];
     bench.write(refusal("ann.cab"));
     bench.pump();
     assert_eq!(failed_files(&bench), [vec![]], "the first inventory goes out before the first line");

@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use wulog_collector::record::Record;
+use wulog_collector::record::OutRecord;
 use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 use wulog_collector::{Collector, Config, Pass};
 use wulog_schemas::raw::Kind;
@@ -24,7 +24,7 @@ struct Log {
 }
 
 impl Sink for MemorySink {
-    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
+    fn send(&mut self, ticket: Ticket, record: &OutRecord) -> Result<(), SinkError> {
         let mut log = self.0.lock().unwrap();
         log.records.push(record.whole());
         log.waiting.push(ticket);

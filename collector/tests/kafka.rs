@@ -18,8 +18,8 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 use wulog_collector::kafka::KafkaSink;
-use wulog_collector::record::Record;
-use wulog_collector::ship::{Owner, Shipper};
+use wulog_collector::record::OutRecord;
+use wulog_collector::ship::{RecordOwner, Shipper};
 use wulog_collector::sink::{RawRecord, Sink, SinkError};
 use wulog_schemas::host::HostId;
 use wulog_schemas::raw::{self, RawHeader};
@@ -35,7 +35,7 @@ fn header() -> RawHeader {
     RawHeader { v: raw::VERSION, host: "pc-1".to_owned(), read: 1_573_745_640_120, ..RawHeader::default() }
 }
 
-fn record(line: &str) -> Record {
+fn record(line: &str) -> OutRecord {
     RawRecord { host_id: HostId::from_key("id-1"), header: header(), value: line.as_bytes().to_vec() }.into()
 }
 
@@ -130,7 +130,7 @@ impl Bench {
     }
 
     fn submit_line(&mut self, line: &str) {
-        self.shipper.submit(record(line), Owner::Line(0));
+        self.shipper.submit(record(line), RecordOwner::Line(0));
         self.sent += 1;
     }
 

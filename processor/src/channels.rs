@@ -12,8 +12,8 @@ use wulog_schemas::topic::Topic;
 use wulog_service::Clock;
 
 use crate::config::{Config, StandaloneConfig};
-use crate::deliver::backlog::{Delivery, Item};
-use crate::deliver::channel::Outcome;
+use crate::deliver::backlog::{DeliveryMode, Item};
+use crate::deliver::channel::DeliveryOutcome;
 use crate::deliver::set_aside::{self, HELD, LATE, PARKED, RECIPIENT, SKIP, SetAside};
 use crate::deliver::{ChannelConfig, open, sample};
 use crate::log::alert_queue::AlertQueue;
@@ -24,22 +24,22 @@ use crate::log::kafka::{KafkaBystander, KafkaConfig};
 #[derive(Debug, Args)]
 pub(crate) struct ChannelsArgs {
     #[command(subcommand)]
-    what: Verb,
+    what: ChannelsVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum ChannelsVerb {
     /// Send a document that is marked as a test, and print the answer.
     Test {
         /// The channel.
         name: String,
         #[command(flatten)]
-        from: From,
+        from: ChannelsFrom,
     },
     /// The last delivery, the backlog and the parked alerts of each channel.
     Status {
         #[command(flatten)]
-        from: From,
+        from: ChannelsFrom,
     },
     /// Send parked alerts again, each under its own key.
     Replay {
@@ -52,7 +52,7 @@ enum Verb {
         #[arg(long)]
         all: bool,
         #[command(flatten)]
-        from: From,
+        from: ChannelsFrom,
     },
     /// Give up one alert: a parked one, or one that fails again and again.
     Skip {
@@ -62,13 +62,13 @@ enum Verb {
         #[arg(value_name = "ID/SEQ")]
         key: String,
         #[command(flatten)]
-        from: From,
+        from: ChannelsFrom,
     },
 }
 
 /// Where channels are configured and where their log is.
 #[derive(Debug, Args)]
-struct From {
+struct ChannelsFrom {
     /// The configuration: processor.toml, or that of `standalone`.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -103,7 +103,7 @@ impl Opened {
     }
 }
 
-impl From {
+impl ChannelsFrom {
     fn place(&self, needs_log: bool) -> anyhow::Result<Channels> {
         let Some(db) = &self.db else {
             if !needs_log && let Ok(standalone) = StandaloneConfig::read(&self.config) {
@@ -144,18 +144,18 @@ impl ChannelsArgs {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let mut out = std::io::stdout();
         match &self.what {
-            Verb::Test { name, from } => {
+            ChannelsVerb::Test { name, from } => {
                 let place = from.place(false)?;
                 writeln!(out, "{name}: {}", test(place.channel(name)?)?)?;
             }
-            Verb::Status { from } => {
+            ChannelsVerb::Status { from } => {
                 let place = from.place(true)?;
                 ensure!(!place.channels.is_empty(), "{}: no [[channels]]", from.config.display());
                 for channel in &place.channels {
                     out.write_all(status(channel, place.open(&channel.name)?.queue())?.as_bytes())?;
                 }
             }
-            Verb::Replay { name, since, all, from } => {
+            ChannelsVerb::Replay { name, since, all, from } => {
                 let place = from.place(true)?;
                 let channel = place.channel(name)?;
                 let (sent, failed) =
@@ -163,7 +163,7 @@ impl ChannelsArgs {
                 ensure!(failed == 0, "{failed} of {} alerts could not be delivered", sent + failed);
                 writeln!(out, "{sent} alerts delivered")?;
             }
-            Verb::Skip { name, key, from } => {
+            ChannelsVerb::Skip { name, key, from } => {
                 let place = from.place(true)?;
                 place.channel(name)?;
                 writeln!(out, "{}", skip(key, place.open(name)?.queue())?)?;
@@ -178,8 +178,8 @@ fn test(config: &ChannelConfig) -> anyhow::Result<String> {
     let bytes = serde_json::to_vec(&alert)?;
     let mut channel = open::open(config).map_err(anyhow::Error::msg)?;
     match channel.deliver(&Item { alert, bytes, offset: -1, sample: true }, Clock::System.now_ms()) {
-        Outcome::Delivered(answer) => Ok(format!("delivered, answer: {answer}")),
-        Outcome::Partly { answer, lacking } => {
+        DeliveryOutcome::Delivered(answer) => Ok(format!("delivered, answer: {answer}")),
+        DeliveryOutcome::Partly { answer, lacking } => {
             let each = lacking.iter().map(|one| format!("{}: {}", one.recipient, one.why));
             let answer = answer.unwrap_or_else(|| "none".to_owned());
             bail!(
@@ -187,10 +187,10 @@ fn test(config: &ChannelConfig) -> anyhow::Result<String> {
                 each.collect::<Vec<_>>().join("; ")
             )
         }
-        Outcome::Retry { why, .. } | Outcome::Barred(why) => {
+        DeliveryOutcome::Retry { why, .. } | DeliveryOutcome::Barred(why) => {
             bail!("not delivered, and an alert would be tried again: {why}")
         }
-        Outcome::Refused(why) => bail!("refused, and an alert would be parked: {why}"),
+        DeliveryOutcome::Refused(why) => bail!("refused, and an alert would be parked: {why}"),
     }
 }
 
@@ -206,7 +206,7 @@ fn status(config: &ChannelConfig, queue: &mut dyn AlertQueue) -> anyhow::Result<
             oldest = oldest.or(Some(record.timestamp_ms));
         }
     })?;
-    let mode = if config.delivery == Delivery::State { "state" } else { "journal" };
+    let mode = if config.delivery == DeliveryMode::State { "state" } else { "journal" };
     let mut text = format!("{} ({mode})\n", config.name);
     match position.and_then(|position| position.last) {
         Some(last) => text += &format!("  last delivery  {}/{} at {}\n", last.id, last.seq, UtcTime(last.time_ms)),
@@ -270,20 +270,20 @@ fn replay(
     let (mut sent, mut failed) = (0, 0);
     for item in items {
         match channel.deliver(&item, Clock::System.now_ms()) {
-            Outcome::Delivered(answer) => {
+            DeliveryOutcome::Delivered(answer) => {
                 writeln!(out, "{}: delivered, answer: {answer}", item.key())?;
                 sent += 1;
                 if let Some(aside) = parked.get(&item.offset) {
                     queue.note(&aside.key(), None)?;
                 }
             }
-            Outcome::Partly { lacking, .. } => {
+            DeliveryOutcome::Partly { lacking, .. } => {
                 for one in lacking {
                     writeln!(out, "{}: not delivered to {}: {}", item.key(), one.recipient, one.why)?;
                 }
                 failed += 1;
             }
-            Outcome::Retry { why, .. } | Outcome::Barred(why) | Outcome::Refused(why) => {
+            DeliveryOutcome::Retry { why, .. } | DeliveryOutcome::Barred(why) | DeliveryOutcome::Refused(why) => {
                 writeln!(out, "{}: {why}", item.key())?;
                 failed += 1;
             }

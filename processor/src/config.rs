@@ -17,7 +17,7 @@ use crate::deliver::{ChannelConfig, RawChannel, WrongChannel, check_all, trial};
 use crate::detect::DetectorConfig;
 use crate::http::HttpConfig;
 use crate::log::kafka::KafkaConfig;
-use crate::normalize::{Inventory, NormalizerConfig, Patterns};
+use crate::normalize::{HostNamesFile, NormalizerConfig, Patterns};
 use crate::shell::ShellConfig;
 use crate::topics::TopicsConfig;
 
@@ -308,7 +308,7 @@ fn wrong_key<S: AsRef<str>>(file: ConfigText<'_>, path: &[S], why: &str) -> Conf
     }
 }
 
-fn read_inventory(file: ConfigText<'_>, inventory: Inventory, folder: &Path) -> Result<Inventory, ConfigError> {
+fn read_inventory(file: ConfigText<'_>, inventory: HostNamesFile, folder: &Path) -> Result<HostNamesFile, ConfigError> {
     inventory.read_in(folder).map_err(|why| wrong_key(file, &["normalizer", "inventory"], &why))
 }
 

@@ -10,7 +10,7 @@ use wulog_schemas::alert::Alert;
 use wulog_schemas::signal::{RawPosition, Signal};
 use wulog_schemas::topic::Topic;
 
-use crate::alerts::{Book, source};
+use crate::alerts::{AlertsByIncident, source};
 use crate::config::Config;
 use crate::detect::{Detector, DetectorConfig};
 use crate::log::embedded::{EmbeddedConfig, Records};
@@ -19,27 +19,27 @@ use crate::log::{LogError, Record};
 use crate::machine::{Machine, Output};
 use crate::normalize::NormalizerConfig;
 use crate::pipeline::Pipeline;
-use crate::postmortem::{HostHistory, Incident, evidence_of};
+use crate::postmortem::{HostHistory, ReportData, evidence_of};
 use crate::replay::logs::{self, Merge};
 
 /// The incident that is looked for.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct WantedIncident<'a> {
     /// The incident's id, or so much of its beginning that no other is meant; `wu-` may be left out.
     pub(crate) id: &'a str,
 }
 
-impl Wanted<'_> {
+impl WantedIncident<'_> {
     /// From a file of alert documents, one a line. The incident then knows no single hosts.
     ///
     /// # Errors
     /// When the file cannot be read, or holds no such incident.
-    pub(crate) fn in_file(&self, path: &Path) -> anyhow::Result<Incident> {
+    pub(crate) fn in_file(&self, path: &Path) -> anyhow::Result<ReportData> {
         let documents = self.documents(&source::from_file(path)?, &path.display().to_string())?;
-        Ok(Incident::of_documents(documents))
+        Ok(ReportData::of_documents(documents))
     }
 
     /// The documents of the incident, in their order.
-    fn documents(&self, book: &Book, place: &str) -> anyhow::Result<Vec<Alert>> {
+    fn documents(&self, book: &AlertsByIncident, place: &str) -> anyhow::Result<Vec<Alert>> {
         ensure!(!book.is_empty(), "{place} holds no alerts");
         let documents = book.find(self.id).with_context(|| place.to_owned())?;
         Ok(documents.into_iter().cloned().collect())
@@ -49,7 +49,7 @@ impl Wanted<'_> {
     ///
     /// # Errors
     /// When Kafka cannot be read, or holds no such incident.
-    pub(crate) fn in_kafka(&self, path: &Path) -> anyhow::Result<Incident> {
+    pub(crate) fn in_kafka(&self, path: &Path) -> anyhow::Result<ReportData> {
         let config = Config::read(path)?;
         let kafka = &config.kafka;
         let (place, book) = source::in_kafka(kafka)?;
@@ -59,14 +59,14 @@ impl Wanted<'_> {
         let documents = with_all_names(documents, &config.detector, signals)?;
         let history = history_of(&documents, signals()?)?;
         let lines = lines_at(&documents, |at| PartitionReader::open_from(kafka, Topic::Raw, at.partition, at.offset))?;
-        Ok(Incident::of_documents(documents).with_history(&history).with_lines(lines).replayed_by(again))
+        Ok(ReportData::of_documents(documents).with_history(&history).with_lines(lines).replayed_by(again))
     }
 
     /// From the SQLite file of `standalone`.
     ///
     /// # Errors
     /// When the file cannot be read, or holds no such incident.
-    pub(crate) fn in_embedded(&self, path: &Path) -> anyhow::Result<Incident> {
+    pub(crate) fn in_embedded(&self, path: &Path) -> anyhow::Result<ReportData> {
         let log = EmbeddedConfig::of_file(path)?;
         let (place, book) = source::in_embedded(&log)?;
         let documents = self.documents(&book, &place)?;
@@ -75,7 +75,7 @@ impl Wanted<'_> {
         let documents = with_all_names(documents, &DetectorConfig::default(), signals)?;
         let history = history_of(&documents, signals()?)?;
         let lines = lines_at(&documents, |at| Records::open_from(&log, Topic::Raw, at.offset))?;
-        Ok(Incident::of_documents(documents).with_history(&history).with_lines(lines).replayed_by(again))
+        Ok(ReportData::of_documents(documents).with_history(&history).with_lines(lines).replayed_by(again))
     }
 
     /// From a folder of logs of many hosts (`DIR/HOST/*.log`), which are replayed. `read_as` holds the options of the
@@ -89,7 +89,7 @@ impl Wanted<'_> {
         normalizer: &NormalizerConfig,
         encoding: EncodingChoice,
         read_as: &[String],
-    ) -> anyhow::Result<Incident> {
+    ) -> anyhow::Result<ReportData> {
         let (found, refused) = logs::refuse_binary(logs::find(folder)?, encoding)?;
         refused.iter().for_each(|refused| eprintln!("wulog-processor: {refused}"));
         let inventories = logs::inventories(folder)?;
@@ -97,7 +97,7 @@ impl Wanted<'_> {
             Ok(Merge::open(&found, encoding, normalizer)?.with_inventories(inventories.clone()))
         };
         let mut pipeline = Pipeline::new(normalizer, &DetectorConfig::default(), 1).naming_all_hosts();
-        let (mut history, mut book) = (HostHistory::default(), Book::default());
+        let (mut history, mut book) = (HostHistory::default(), AlertsByIncident::default());
         let mut outputs = Vec::new();
         for record in records()? {
             pipeline.apply(&record?.as_input(), &mut outputs);
@@ -127,7 +127,7 @@ impl Wanted<'_> {
             quoted(folder),
             read_as.collect::<String>()
         );
-        Ok(Incident::of_documents(documents).with_history(&history).with_lines(lines).replayed_by(again))
+        Ok(ReportData::of_documents(documents).with_history(&history).with_lines(lines).replayed_by(again))
     }
 }
 
@@ -143,7 +143,7 @@ fn newest(documents: &[Alert]) -> Option<&Alert> {
     documents.last()
 }
 
-fn take(outputs: &[Output], history: &mut HostHistory, book: &mut Book) -> anyhow::Result<()> {
+fn take(outputs: &[Output], history: &mut HostHistory, book: &mut AlertsByIncident) -> anyhow::Result<()> {
     for output in outputs {
         match output.topic {
             Topic::Signals => history.take(Signal::from_bytes(&output.value).context("a signal of this replay")?),

@@ -23,18 +23,18 @@ const POSSIBLE_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
 
 /// How far a timestamp is believed without confirmation, forwards and backwards of log time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
+pub(crate) struct BeliefSpan {
     /// Ahead, milliseconds.
     pub ahead_ms: i64,
     /// Behind: a believed earlier time takes log time back.
     pub behind_ms: i64,
 }
 
-impl Step {
+impl BeliefSpan {
     /// The same step forwards and backwards.
     #[must_use]
-    pub(crate) const fn both(milliseconds: i64) -> Step {
-        Step { ahead_ms: milliseconds, behind_ms: milliseconds }
+    pub(crate) const fn both(milliseconds: i64) -> BeliefSpan {
+        BeliefSpan { ahead_ms: milliseconds, behind_ms: milliseconds }
     }
 
     fn has(self, timestamp_ms: i64, now_ms: i64) -> bool {
@@ -85,7 +85,7 @@ impl Jump {
 
 /// The result for a record's timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum TimestampVerdict {
     /// Log time follows the timestamp, or had reached it already.
     Believed,
     /// The timestamp belongs to a jump that is not confirmed yet.
@@ -133,7 +133,7 @@ impl LogClock {
     /// Follows a timestamp that is not a jump, and returns true. Nearly every record ends here, so the caller need not
     /// parse more of it.
     #[inline]
-    pub(crate) fn follow(&mut self, timestamp_ms: i64, step: Step) -> bool {
+    pub(crate) fn follow(&mut self, timestamp_ms: i64, step: BeliefSpan) -> bool {
         let calm = self.ahead.is_none() && self.behind.is_none();
         let usual = calm && POSSIBLE_MS.contains(&timestamp_ms) && step.has(timestamp_ms, self.now_ms);
         if usual {
@@ -144,7 +144,7 @@ impl LogClock {
 
     /// Processes a record. `hosts` is the number of known hosts; `step` limits how far a timestamp is believed without
     /// confirmation.
-    pub(crate) fn take(&mut self, said: Said<'_>, hosts: usize, step: Step) -> Verdict {
+    pub(crate) fn take(&mut self, said: Said<'_>, hosts: usize, step: BeliefSpan) -> TimestampVerdict {
         let timestamp = said.timestamp_ms;
         let stated = said.stated_ms.filter(|stated| POSSIBLE_MS.contains(stated));
         let is_possible = POSSIBLE_MS.contains(&timestamp);
@@ -155,35 +155,35 @@ impl LogClock {
                 Some(stated) => self.follow_line(Said { timestamp_ms: stated, ..said }, hosts, step),
                 None => self.set_aside = self.set_aside.saturating_add(1),
             }
-            return if is_possible { Verdict::SetAside } else { Verdict::Impossible };
+            return if is_possible { TimestampVerdict::SetAside } else { TimestampVerdict::Impossible };
         }
         if self.now_ms == 0 || step.has(timestamp, self.now_ms) {
             self.now_ms = self.now_ms.max(timestamp);
             let wrong = [self.ahead.take(), self.behind.take()];
             if wrong.iter().all(Option::is_none) {
-                return Verdict::Believed;
+                return TimestampVerdict::Believed;
             }
             let records = wrong.into_iter().flatten().map(|jump| jump.records).sum();
             self.set_aside = self.set_aside.saturating_add(records);
-            return Verdict::Returned(records);
+            return TimestampVerdict::Returned(records);
         }
         let is_ahead = timestamp > self.now_ms;
         if is_ahead { self.take_ahead(said, hosts, step) } else { self.take_behind(said, hosts, step) }
     }
 
     /// Follows the time of a line in place of a timestamp.
-    fn follow_line(&mut self, said: Said<'_>, hosts: usize, step: Step) {
+    fn follow_line(&mut self, said: Said<'_>, hosts: usize, step: BeliefSpan) {
         let is_near = self.now_ms > 0 && step.has(said.timestamp_ms, self.now_ms);
         if is_near {
             self.now_ms = said.timestamp_ms;
         }
-        if is_near || self.take_ahead(said, hosts, step) != Verdict::SetAside {
+        if is_near || self.take_ahead(said, hosts, step) != TimestampVerdict::SetAside {
             self.set_aside = self.set_aside.saturating_add(1);
         }
     }
 
     /// Processes a timestamp far ahead of log time.
-    fn take_ahead(&mut self, said: Said<'_>, hosts: usize, step: Step) -> Verdict {
+    fn take_ahead(&mut self, said: Said<'_>, hosts: usize, step: BeliefSpan) -> TimestampVerdict {
         let timestamp = said.timestamp_ms;
         let jump = self.ahead.get_or_insert_with(|| Jump::of(&said));
         let mut belongs = step.has(timestamp, jump.reached_ms);
@@ -204,16 +204,18 @@ impl LogClock {
         }
         let verdict = self.weigh_ahead(said, hosts, step, belongs);
         match &mut self.ahead {
-            Some(jump) if belongs && verdict == Verdict::SetAside => jump.records = jump.records.saturating_add(1),
-            _ if verdict == Verdict::SetAside => self.set_aside = self.set_aside.saturating_add(1),
+            Some(jump) if belongs && verdict == TimestampVerdict::SetAside => {
+                jump.records = jump.records.saturating_add(1)
+            }
+            _ if verdict == TimestampVerdict::SetAside => self.set_aside = self.set_aside.saturating_add(1),
             _ => {}
         }
         verdict
     }
 
-    fn weigh_ahead(&mut self, said: Said<'_>, hosts: usize, step: Step, belongs: bool) -> Verdict {
+    fn weigh_ahead(&mut self, said: Said<'_>, hosts: usize, step: BeliefSpan, belongs: bool) -> TimestampVerdict {
         let now = self.now_ms;
-        let Some(jump) = self.ahead.as_mut() else { return Verdict::SetAside };
+        let Some(jump) = self.ahead.as_mut() else { return TimestampVerdict::SetAside };
         let claim = claim(&said, now);
         if let Some(stated) = claim
             && stated <= now.saturating_add(step.ahead_ms)
@@ -222,7 +224,7 @@ impl LogClock {
             jump.since_ms = said.timestamp_ms;
             jump.is_contradicted = true;
             self.now_ms = now.max(stated);
-            return Verdict::SetAside;
+            return TimestampVerdict::SetAside;
         }
         if let Some(time) = confirmed(claim, &said, hosts, jump) {
             let time = time.max(now);
@@ -230,23 +232,23 @@ impl LogClock {
             if step.has(said.timestamp_ms, time) {
                 self.ahead = None;
             }
-            return Verdict::Believed;
+            return TimestampVerdict::Believed;
         }
         if belongs && said.timestamp_ms.saturating_sub(jump.since_ms) >= LASTS_MS {
             self.now_ms = said.timestamp_ms;
             self.ahead = None;
-            return Verdict::Believed;
+            return TimestampVerdict::Believed;
         }
-        Verdict::SetAside
+        TimestampVerdict::SetAside
     }
 
     /// Processes a timestamp far behind log time. Only lines take log time back: an old timestamp alone proves nothing.
-    fn take_behind(&mut self, said: Said<'_>, hosts: usize, step: Step) -> Verdict {
+    fn take_behind(&mut self, said: Said<'_>, hosts: usize, step: BeliefSpan) -> TimestampVerdict {
         let claim = claim(&said, self.now_ms);
         let jump = self.behind.get_or_insert_with(|| Jump::of(&said));
         let Some(time) = confirmed(claim, &said, hosts, jump) else {
             jump.records = jump.records.saturating_add(1);
-            return Verdict::SetAside;
+            return TimestampVerdict::SetAside;
         };
         let went_back = time < self.now_ms;
         self.now_ms = time;
@@ -257,7 +259,7 @@ impl LogClock {
         if let Some(wrong) = self.ahead.take_if(|_| went_back) {
             self.set_aside = self.set_aside.saturating_add(wrong.records);
         }
-        if went_back { Verdict::WentBack } else { Verdict::Believed }
+        if went_back { TimestampVerdict::WentBack } else { TimestampVerdict::Believed }
     }
 }
 
@@ -302,7 +304,7 @@ pub(crate) fn time_of(said: Said<'_>, clock: &LogClock) -> i64 {
 }
 
 /// Step for records that are only ordered: their timestamps alone decide.
-const ORDER_STEP: Step = Step::both(DAY_MS);
+const ORDER_STEP: BeliefSpan = BeliefSpan::both(DAY_MS);
 
 /// The position of a record among those of other partitions: log time by timestamps alone.
 pub(crate) fn order_time(clock: &mut LogClock, timestamp_ms: i64) -> i64 {
@@ -318,7 +320,7 @@ mod tests {
 
     const T: i64 = 1_700_000_000_000;
     const HOUR: i64 = 3_600_000;
-    const STEP: Step = Step::both(6 * HOUR);
+    const STEP: BeliefSpan = BeliefSpan::both(6 * HOUR);
 
     /// Each step: minutes after `T` of the timestamp, host, minutes after `T` that the line states; then log time.
     fn check(hosts: usize, steps: &[(i64, &str, Option<i64>, i64)]) -> LogClock {

@@ -79,7 +79,7 @@ pub enum Answer {
     /// To [`Question::Members`]; `None` where the machine no longer knows the incident.
     Members(Option<Vec<MemberHost>>),
     /// To [`Question::Certificates`].
-    Certificates(CertificateList),
+    Certificates(FleetCertificates),
 }
 
 /// The fleet as a whole.
@@ -144,7 +144,7 @@ pub struct HostDetails {
     /// Ids of the host's open incidents.
     pub incidents: Vec<String>,
     /// The host's certificates; `None` without an inventory.
-    pub inventory: Option<HostInventory>,
+    pub inventory: Option<HostCertificates>,
 }
 
 /// A scan for updates.
@@ -199,7 +199,7 @@ pub struct HostSuccess {
 
 /// The certificate stores of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct HostInventory {
+pub struct HostCertificates {
     /// Stores that were read completely.
     pub complete_stores: Vec<&'static str>,
     /// Policy `AcceptTrustedPublisherCerts`; `None` where the host does not report it.
@@ -289,7 +289,7 @@ pub struct MemberHost {
 
 /// Certificates of the fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CertificateList {
+pub struct FleetCertificates {
     /// Certificates that are known.
     pub total: u64,
     /// Hosts that send inventories.

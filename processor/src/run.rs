@@ -12,7 +12,7 @@ use wulog_service::{Loops, ServiceManager};
 use crate::config::Config;
 use crate::deliver::{ChannelConfig, Runner};
 use crate::detect::Detector;
-use crate::http::Server;
+use crate::http::HttpServer;
 use crate::log::LogError;
 use crate::log::alert_queue::AlertQueue;
 use crate::log::kafka::{KafkaLog, KafkaQueue};
@@ -39,7 +39,7 @@ pub(crate) async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Re
     }
     let (metrics, loops) = (Metrics::new(), Loops::new(Instant::now()));
     config.normalizer.inventory.watch(stop, telling(&metrics));
-    let server = config.http.as_ref().map(Server::bind).transpose()?;
+    let server = config.http.as_ref().map(HttpServer::bind).transpose()?;
     let (asker, questions) = question::channel();
     let (file_asker, file_questions) = question::channel();
     let status = Status::new(AlertsLog::Kafka(Box::new(config.kafka.clone())), &metrics, asker);

@@ -20,7 +20,7 @@ use crate::log::{Log, LogError, Record, Write};
 use crate::machine::{Machine, Output};
 use crate::metrics::{Figures, MachineMetrics, Metrics};
 use crate::question::Questions;
-use crate::snapshot::{Owner, Snapshot};
+use crate::snapshot::{Snapshot, SnapshotOwner};
 
 /// State records in one transaction: 8 chunks of 512 KiB.
 const SNAPSHOT_WRITES_PER_COMMIT: usize = 8;
@@ -60,7 +60,7 @@ impl Default for ShellConfig {
 
 /// The result of one [`Shell::step`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct ShellProgress {
     /// Records applied.
     pub records: usize,
     /// True when every owned partition is live and at its end.
@@ -239,7 +239,7 @@ impl<M: Machine> Shell<M> {
     /// # Errors
     /// The log's error; the next step loads the machines again if necessary, so that nothing is lost or
     /// repeated.
-    pub fn step(&mut self, wait: Duration) -> Result<Step, LogError> {
+    pub fn step(&mut self, wait: Duration) -> Result<ShellProgress, LogError> {
         if self.unsettled {
             // The group waits for each member to answer a rebalance. A member that only asks for offsets would wait for
             // this answer for ever.
@@ -255,7 +255,7 @@ impl<M: Machine> Shell<M> {
             self.owned = owned;
             self.unsettled = true;
             self.settle()?;
-            return Ok(Step::default());
+            return Ok(ShellProgress::default());
         }
         self.append_due_input().inspect_err(|_| self.unsettled = true)?;
         let applied = self.process(&polled.records).inspect_err(|_| self.unsettled = true)?;
@@ -263,7 +263,7 @@ impl<M: Machine> Shell<M> {
         self.snapshot_where_due().inspect_err(|_| self.unsettled = true)?;
         let at_end = !self.owned.is_empty()
             && self.owned.iter().all(|p| polled.at_end.contains(p) && self.slots.get(p).is_some_and(Slot::is_live));
-        Ok(Step { records: applied, at_end })
+        Ok(ShellProgress { records: applied, at_end })
     }
 
     /// Writes a snapshot of every machine that moved since its last one.
@@ -317,7 +317,7 @@ impl<M: Machine> Shell<M> {
     }
 
     fn load(&mut self, partition: i32, target: i64, oldest: i64) -> Result<Slot<M>, LogError> {
-        let owner = Owner { machine: M::NAME, format: M::FORMAT, partition };
+        let owner = SnapshotOwner { machine: M::NAME, format: M::FORMAT, partition };
         let mut slot = Slot {
             machine: M::new(&self.machine_config, partition, self.partitions),
             next: oldest,
@@ -479,7 +479,7 @@ impl<M: Machine> Shell<M> {
     }
 
     /// Records one round of the loop, and at intervals the machines' figures.
-    fn note_round(&mut self, step: Step) {
+    fn note_round(&mut self, step: ShellProgress) {
         const ASKED_EVERY: Duration = Duration::from_secs(10);
         let waits = self.slots.iter().any(|(_, slot)| !slot.is_live());
         let ready = match waits || self.unsettled {
@@ -566,7 +566,7 @@ impl<M: Machine> Shell<M> {
             return Ok(());
         }
         slot.adopt(&mut *self.log, partition)?;
-        let owner = Owner { machine: M::NAME, format: M::FORMAT, partition };
+        let owner = SnapshotOwner { machine: M::NAME, format: M::FORMAT, partition };
         let snapshot = Snapshot { offset: slot.next, slot: 1 - slot.snapshot_slot, bytes: slot.machine.snapshot() };
         let bytes = snapshot.bytes.len();
         self.metrics.snapshot(partition, bytes, self.config.clock.now_ms());

@@ -37,7 +37,7 @@ pub(crate) struct Snapshot {
 
 /// The owner of snapshots: a machine by name, the format of its bytes, an input partition.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Owner {
+pub(crate) struct SnapshotOwner {
     /// [`crate::machine::Machine::NAME`].
     pub machine: &'static str,
     /// [`crate::machine::Machine::FORMAT`].
@@ -46,7 +46,7 @@ pub(crate) struct Owner {
     pub partition: i32,
 }
 
-impl Owner {
+impl SnapshotOwner {
     fn key(self, slot: u8, part: &str) -> String {
         format!("{}/{}/{}/{slot}/{part}", self.machine, self.partition, self.format)
     }
@@ -113,7 +113,7 @@ impl Owner {
 mod tests {
     use super::*;
 
-    const OWNER: Owner = Owner { machine: "normalizer", format: 1, partition: 3 };
+    const OWNER: SnapshotOwner = SnapshotOwner { machine: "normalizer", format: 1, partition: 3 };
 
     fn store(state: &mut BTreeMap<String, Vec<u8>>, writes: Vec<Write>) {
         state.extend(writes.into_iter().map(|write| (write.key.to_string(), write.value.unwrap().to_vec())));
@@ -150,6 +150,6 @@ mod tests {
         let mut state = BTreeMap::new();
         store(&mut state, OWNER.encode(Snapshot { offset: 5, slot: 0, bytes: Vec::new() }, 0));
         assert_eq!(OWNER.decode(&state).len(), 1);
-        assert!(Owner { format: 2, ..OWNER }.decode(&state).is_empty());
+        assert!(SnapshotOwner { format: 2, ..OWNER }.decode(&state).is_empty());
     }
 }

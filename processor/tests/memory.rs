@@ -6,7 +6,7 @@ mod counting;
 
 use counting::live_bytes;
 use wulog_processor::machine::{InRecord, Machine};
-use wulog_processor::normalize::{Limits, Normalizer, NormalizerConfig};
+use wulog_processor::normalize::{Normalizer, NormalizerConfig, NormalizerLimits};
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
 const MIB: usize = 1024 * 1024;
@@ -23,7 +23,7 @@ struct Feed {
 
 impl Feed {
     fn new(memory_mib_max: usize) -> Feed {
-        let limits = Limits { memory_mib_max, hosts_max: 10_000_000, ..Limits::default() };
+        let limits = NormalizerLimits { memory_mib_max, hosts_max: 10_000_000, ..NormalizerLimits::default() };
         let config = NormalizerConfig { limits, ..NormalizerConfig::default() };
         Feed { normalizer: Normalizer::new(&config, 0, 1), records: 0, out: Vec::new() }
     }

@@ -7,7 +7,7 @@ mod counting;
 use std::collections::BTreeMap;
 
 use counting::live_bytes;
-use wulog_processor::detect::{Detector, DetectorConfig, DetectorCounts, Limits};
+use wulog_processor::detect::{Detector, DetectorConfig, DetectorCounts, DetectorLimits};
 use wulog_processor::machine::{InRecord, Machine, Output};
 use wulog_schemas::alert::Alert;
 use wulog_schemas::hresult::Family;
@@ -58,7 +58,7 @@ fn long(what: &str, number: i64) -> String {
     format!("{what}-{number:0>width$}", width = 199 - what.len())
 }
 
-fn config(limits: Limits) -> DetectorConfig {
+fn config(limits: DetectorLimits) -> DetectorConfig {
     DetectorConfig { limits, ..DetectorConfig::default() }
 }
 
@@ -70,14 +70,14 @@ struct Feed {
     now: i64,
     offset: i64,
     alerts: Vec<Vec<u8>>,
-    limits: Limits,
+    limits: DetectorLimits,
     /// Number of signals after which a restored snapshot replaces the detector.
     restarted_every: Option<i64>,
     notices: Vec<String>,
 }
 
 impl Feed {
-    fn new(limits: Limits, restarted_every: Option<i64>) -> Feed {
+    fn new(limits: DetectorLimits, restarted_every: Option<i64>) -> Feed {
         let before = live_bytes();
         let detector = Detector::new(&config(limits), 0, 1);
         let (alerts, notices) = (Vec::new(), Vec::new());
@@ -167,7 +167,7 @@ impl Feed {
         }
     }
 
-    fn whole(attack: &Attack, limits: Limits, restarted_every: Option<i64>) -> Feed {
+    fn whole(attack: &Attack, limits: DetectorLimits, restarted_every: Option<i64>) -> Feed {
         let mut feed = Feed::new(limits, restarted_every);
         (0..3).for_each(|day| feed.real_day(day));
         for number in 0..ATTACK_SIGNALS {
@@ -218,7 +218,7 @@ fn check_outbreak(feed: &Feed, attack: &str) {
 /// All cases are one test, since all threads share the counter.
 #[test]
 fn memory_stays_within_the_budget_and_real_hosts_keep_their_place() {
-    let limits = Limits { memory_mib_max: BUDGET_MIB, ..Limits::default() };
+    let limits = DetectorLimits { memory_mib_max: BUDGET_MIB, ..DetectorLimits::default() };
     for attack in &ATTACKS {
         let feed = Feed::whole(attack, limits, None);
         let (counts, weighed) = (feed.counts(), feed.detector.bytes() as usize / MIB);
@@ -246,7 +246,10 @@ fn memory_stays_within_the_budget_and_real_hosts_keep_their_place() {
     assert!(straight.detector.snapshot() == restarted.detector.snapshot(), "the states differ");
     drop((straight, restarted));
     // The limits of hosts and strings are kept in the same way.
-    for few in [Limits { hosts: 1_500, ..Limits::default() }, Limits { strings: 2_500, ..Limits::default() }] {
+    for few in [
+        DetectorLimits { hosts: 1_500, ..DetectorLimits::default() },
+        DetectorLimits { strings: 2_500, ..DetectorLimits::default() },
+    ] {
         let feed = Feed::whole(&ATTACKS[1], few, None);
         assert!(feed.detector.hosts_known() <= few.hosts && feed.counts().hosts_forgotten > 5_000, "{few:?}");
         check_outbreak(&feed, "few hosts or strings");

@@ -11,7 +11,7 @@ use wulog_processor::detect::{Detector, DetectorConfig, Rule};
 use wulog_processor::language::Language;
 use wulog_processor::log::Record;
 use wulog_processor::machine::{InRecord, Machine};
-use wulog_processor::postmortem::{HostHistory, Incident, Style, evidence_of};
+use wulog_processor::postmortem::{HostHistory, ReportData, Style, evidence_of};
 use wulog_processor::replay::{Results, from_signals};
 use wulog_schemas::alert::{Alert, Provenance, State, UtcTime};
 use wulog_schemas::hresult::Family;
@@ -27,7 +27,7 @@ fn signals() -> Vec<Signal> {
     outbreak().into_iter().chain(repair()).collect()
 }
 
-fn incident() -> (Incident, Alert) {
+fn incident() -> (ReportData, Alert) {
     let mut detector = Detector::new(&DetectorConfig::default(), 0, 1);
     let (mut outputs, mut history) = (Vec::new(), HostHistory::default());
     for (offset, signal) in (0..).zip(signals()) {
@@ -42,14 +42,14 @@ fn incident() -> (Incident, Alert) {
     let newest = documents.last().expect("the outbreak is alerted").clone();
     assert!(documents.iter().all(|document| document.id == newest.id), "one incident");
     let lines = evidence_of(&newest).into_iter().map(|at| (at, format!("line {} </pre><b>", at.offset))).collect();
-    (Incident::of_documents(documents).with_history(&history).with_lines(lines), newest)
+    (ReportData::of_documents(documents).with_history(&history).with_lines(lines), newest)
 }
 
-fn written(incident: &Incident, language: Language) -> BTreeMap<String, String> {
+fn written(incident: &ReportData, language: Language) -> BTreeMap<String, String> {
     written_in(incident, Style { language, zone: chrono_tz::Europe::Berlin })
 }
 
-fn written_in(incident: &Incident, style: Style) -> BTreeMap<String, String> {
+fn written_in(incident: &ReportData, style: Style) -> BTreeMap<String, String> {
     let folder = tempfile::tempdir().unwrap();
     incident.write(folder.path(), style).unwrap();
     let names = ["report.html", "hosts.csv", "timeline.jsonl", "alert.json"];
@@ -133,7 +133,7 @@ fn a_german_report_is_german() {
     // A sentence that this version does not know is quoted, and the page says so.
     let mut other = newest;
     other.severity.reasons.push("a sentence of another version".to_owned());
-    let page = &written(&Incident::of_documents(vec![other]), Language::De)["report.html"];
+    let page = &written(&ReportData::of_documents(vec![other]), Language::De)["report.html"];
     assert!(page.contains("a sentence of another version") && page.contains("auf Englisch zitiert"));
 }
 
@@ -200,7 +200,7 @@ fn foreign_text_does_not_act_in_pages() {
 #[test]
 fn a_report_from_alerts_alone_says_what_is_missing() {
     let (_, newest) = incident();
-    let files = written(&Incident::of_documents(vec![newest]), Language::En);
+    let files = written(&ReportData::of_documents(vec![newest]), Language::En);
     assert!(files["report.html"].contains("The source holds alert documents only."));
     assert!(!files["report.html"].contains("<rect class=\"bar\""), "no curve without first failures");
     assert_eq!(files["hosts.csv"].lines().count(), 1);
@@ -238,7 +238,7 @@ fn a_report_on_20_000_hosts_is_small() {
         });
         history.take(Signal { v: VERSION, log_time: at, raw: RawPosition::default(), fact });
     }
-    let files = written(&Incident::of_documents(vec![newest]).with_history(&history), Language::En);
+    let files = written(&ReportData::of_documents(vec![newest]).with_history(&history), Language::En);
     assert_eq!(files["hosts.csv"].lines().count(), 1 + HOSTS);
     assert!(files["hosts.csv"].lines().skip(1).all(|row| row.contains(",0x800b0109,")));
     assert!(files["report.html"].len() < 5_000_000, "{} bytes", files["report.html"].len());

@@ -19,7 +19,7 @@ use wulog_processor::shell::ShellConfig;
 use wulog_processor::standalone::Standalone;
 use wulog_processor::status::openapi;
 use wulog_schemas::alert::{Alert, UtcTime};
-use wulog_schemas::handling::{Action, Order, Scope};
+use wulog_schemas::handling::{Order, OrderKind, Scope};
 use wulog_schemas::raw::{FileStatus, Heartbeat, Kind, RawHeader};
 use wulog_schemas::signal::{Fact, Outcome, RawPosition, Signal, VERSION};
 use wulog_schemas::topic::Topic;
@@ -477,7 +477,7 @@ fn events_tell_of_changes_and_streams_are_bounded() {
     // A note of an operator leads to a document, and so to an event.
     let at = START + 52 * HOUR;
     let order = Order {
-        action: Action::Note,
+        action: OrderKind::Note,
         scope: Scope { incident: Some(id), ..Scope::default() },
         by: "anna".to_owned(),
         until: None,

@@ -12,7 +12,7 @@ use crate::time::UtcTime;
 /// The kind of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum OrderKind {
     /// A person works on the incident.
     Acknowledge,
     /// No notification until a time.
@@ -44,7 +44,7 @@ pub struct Scope {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
     /// The kind of the order.
-    pub action: Action,
+    pub action: OrderKind,
     /// The incidents of the order.
     pub scope: Scope,
     /// The operator.

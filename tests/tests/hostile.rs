@@ -20,7 +20,7 @@ use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::log::LogError;
 use wulog_processor::log::embedded::{self, EmbeddedConfig, EmbeddedLog};
 use wulog_processor::machine::Machine;
-use wulog_processor::normalize::{Limits, Normalizer, NormalizerConfig};
+use wulog_processor::normalize::{Normalizer, NormalizerConfig, NormalizerLimits};
 use wulog_processor::shell::{Shell, ShellConfig};
 use wulog_schemas::alert::Alert;
 use wulog_schemas::raw::{Kind, RawHeader, VERSION};
@@ -246,7 +246,7 @@ fn to_end<M: Machine>(shell: &mut Shell<M>, seed: u64) {
 fn round(seed: u64) {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path(), seed);
-    let limits = Limits { memory_mib_max: 32, ..Limits::default() };
+    let limits = NormalizerLimits { memory_mib_max: 32, ..NormalizerLimits::default() };
     let normalizer_config = NormalizerConfig { limits, ..NormalizerConfig::default() };
     let honest: Vec<Raw> = records();
     let mut normalizer = world.shell::<Normalizer>(Topic::Raw, normalizer_config.clone());

@@ -1,5 +1,6 @@
-//! The module map of ARCHITECTURE.md against the imports of the source: each module stands in the map once, imports lead
-//! only to rows above, and no two modules import each other.
+//! The structure of the source. The module map of ARCHITECTURE.md against the imports: each module stands in the map once,
+//! imports lead only to rows above, and no two modules import each other. A module has one file, and a type name one
+//! meaning.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,6 +237,51 @@ fn modules_have_one_layout() {
     assert!(found.is_empty(), "a folder stands beside its module; rename to mod.rs: {found:#?}");
 }
 
+/// Names of which each of the two programs has its own.
+const OF_EACH_PROGRAM: [&str; 5] = ["Cli", "Command", "Config", "Metrics", "RawConfig"];
+
+/// The names of the types and traits at the top of a file, and in its inner modules; those of tests are left out.
+fn type_names(items: &[syn::Item]) -> Vec<String> {
+    let mut names = Vec::new();
+    for item in items {
+        let name = match item {
+            syn::Item::Struct(item) => &item.ident,
+            syn::Item::Enum(item) => &item.ident,
+            syn::Item::Trait(item) => &item.ident,
+            syn::Item::Type(item) => &item.ident,
+            syn::Item::Mod(module) if !is_for_tests(&module.attrs) => {
+                names.extend(module.content.iter().flat_map(|(_, items)| type_names(items)));
+                continue;
+            }
+            _ => continue,
+        };
+        names.push(name.to_string());
+    }
+    names
+}
+
+#[test]
+fn a_type_name_has_one_meaning() {
+    // By file, since a system may have a definition of its own in the same file.
+    let mut places = BTreeMap::<String, BTreeSet<String>>::new();
+    let crates = ["lines", "files", "settings", "kafka", "service"].map(|name| format!("schemas/crates/{name}/src"));
+    let sources = ["schemas/src", "collector/src", "processor/src"].map(str::to_owned).into_iter().chain(crates);
+    for source in sources {
+        for path in files(&root().join(source)).into_values() {
+            for name in type_names(&syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap().items) {
+                places.entry(name).or_default().insert(path.strip_prefix(root()).unwrap().display().to_string());
+            }
+        }
+    }
+    assert!(places.len() > 500, "only {} types were found", places.len());
+    let of_program = |places: &BTreeSet<String>| {
+        let first: BTreeSet<_> = places.iter().filter_map(|place| place.split('/').next()).collect();
+        first.len() == places.len()
+    };
+    places.retain(|name, places| places.len() > 1 && !(OF_EACH_PROGRAM.contains(&name.as_str()) && of_program(places)));
+    assert!(places.is_empty(), "types of one name: rename all but one: {places:#?}");
+}
+
 /// The checks above find what they are for.
 #[test]
 fn a_cycle_and_an_arrow_against_the_path_are_found() {
@@ -248,6 +294,8 @@ fn a_cycle_and_an_arrow_against_the_path_are_found() {
     assert_eq!(of("use super::n::Z; fn f() { self::o::g() }", "m"), ["n::Z", "m::o::g"]);
     assert_eq!(of("mod inner { use super::super::n::Z; }", "m"), ["n::Z"]);
     assert_eq!(of("#[cfg(test)] mod tests { use crate::a::X; }", "m"), [""; 0]);
+    let text = "struct A; mod inner { enum B {} } #[cfg(test)] mod tests { struct C; } type D = A; trait E {}";
+    assert_eq!(type_names(&syn::parse_file(text).unwrap().items), ["A", "B", "D", "E"]);
     let graph = |edges: &[(&str, &str)]| {
         let mut imports = Imports::new();
         for (from, to) in edges {

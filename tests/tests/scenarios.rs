@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wulog_processor::alerts::{Book, list, show};
+use wulog_processor::alerts::{AlertsByIncident, list, show};
 use wulog_schemas::alert::Alert;
 use wulog_schemas::hresult::{self, Family};
 use wulog_tests::scenario::{Scenario, Score, Style, all, facts, percentile};
@@ -117,7 +117,7 @@ fn check_all(hosts: u32, seeds: std::ops::Range<u64>, wanted: impl Fn(&str) -> b
 /// Lines of an alert's page, and of the list, that do not fit into a terminal of 80 columns. A command for Windows is
 /// one line of any length, so that it can be copied.
 fn too_wide(alert: &Alert) -> Vec<String> {
-    let mut book = Book::default();
+    let mut book = AlertsByIncident::default();
     book.add(alert.clone());
     let text = show(&[alert], 80) + &list(&book, true, 80);
     text.lines().filter(|line| line.len() > 80 && !line.starts_with("     > ")).map(str::to_owned).collect()

@@ -61,19 +61,19 @@ pub(super) struct Listing {
 
 /// A parsed output; the order of day and month in its dates is still open.
 #[derive(Debug)]
-pub(super) struct Output {
-    entries: Vec<Entry>,
+pub(super) struct CertutilOutput {
+    entries: Vec<CertutilEntry>,
     /// The last line, where the output has one.
     end: Option<String>,
 }
 
 /// Parses an output of `certutil -store`. Any text is accepted.
-pub(super) fn read(text: &str) -> Output {
-    let mut entries: Vec<Entry> = Vec::new();
+pub(super) fn read(text: &str) -> CertutilOutput {
+    let mut entries: Vec<CertutilEntry> = Vec::new();
     let mut end = None;
     for line in text.lines().map(str::trim_end) {
         if let Some(title) = header(line) {
-            entries.push(Entry::new(title));
+            entries.push(CertutilEntry::new(title));
         } else if line.starts_with("CertUtil: -") {
             end = Some(line);
         } else if let Some(entry) = entries.last_mut() {
@@ -85,16 +85,16 @@ pub(super) fn read(text: &str) -> Output {
     if end.is_none() {
         entries.pop();
     }
-    Output { entries, end: end.map(str::to_owned) }
+    CertutilOutput { entries, end: end.map(str::to_owned) }
 }
 
 /// Returns the order of the dates in all outputs of one host, which has one region: a store of few certificates may
 /// have dates that fit several orders. `None` where no order fits all dates.
-pub(super) fn common_order<'a>(outputs: impl Iterator<Item = &'a Output> + Clone) -> Option<DateOrder> {
-    DateOrder::of_all(outputs.flat_map(Output::dates))
+pub(super) fn common_order<'a>(outputs: impl Iterator<Item = &'a CertutilOutput> + Clone) -> Option<DateOrder> {
+    DateOrder::of_all(outputs.flat_map(CertutilOutput::dates))
 }
 
-impl Output {
+impl CertutilOutput {
     fn dates(&self) -> impl Iterator<Item = &RawDate> + Clone {
         self.entries.iter().flat_map(|entry| &entry.dates)
     }
@@ -138,7 +138,7 @@ fn error_code(line: &str) -> Option<&str> {
 
 /// One entry of an output, as far as it was read.
 #[derive(Debug, Default)]
-struct Entry {
+struct CertutilEntry {
     /// A revocation list or a trust list by its title. Some languages translate the title; then the structure decides.
     is_list: bool,
     serial: String,
@@ -153,20 +153,20 @@ struct Entry {
     has_usage: bool,
     signs_code: bool,
     /// The name whose attributes the previous line held.
-    open: Option<Name>,
+    open: Option<DirectoryName>,
     lines_since_dates: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Name {
+enum DirectoryName {
     Issuer,
     Subject,
     Other,
 }
 
-impl Entry {
-    fn new(title: &str) -> Entry {
-        Entry { is_list: title.starts_with("CRL") || title.starts_with("CTL"), ..Entry::default() }
+impl CertutilEntry {
+    fn new(title: &str) -> CertutilEntry {
+        CertutilEntry { is_list: title.starts_with("CRL") || title.starts_with("CTL"), ..CertutilEntry::default() }
     }
 
     fn line(&mut self, line: &str) {
@@ -216,20 +216,20 @@ impl Entry {
     fn name(&mut self, text: &str) {
         let name = match self.open {
             Some(open) => open,
-            None if self.issuer.is_empty() => Name::Issuer,
+            None if self.issuer.is_empty() => DirectoryName::Issuer,
             None if self.subject.is_empty()
                 && self.dates.len() >= 2
                 && self.lines_since_dates <= SUBJECT_WITHIN_LINES =>
             {
-                Name::Subject
+                DirectoryName::Subject
             }
-            None => Name::Other,
+            None => DirectoryName::Other,
         };
         self.open = Some(name);
         let into = match name {
-            Name::Issuer => &mut self.issuer,
-            Name::Subject => &mut self.subject,
-            Name::Other => return,
+            DirectoryName::Issuer => &mut self.issuer,
+            DirectoryName::Subject => &mut self.subject,
+            DirectoryName::Other => return,
         };
         if !into.is_empty() {
             into.push_str(", ");
@@ -337,12 +337,12 @@ struct RawDate {
     begins_with_year: bool,
     has_dots: bool,
     clock: (u32, u32, u32),
-    half: Option<Half>,
+    half: Option<ClockHalf>,
 }
 
 /// Half of the day on a clock of 12 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Half {
+enum ClockHalf {
     Morning,
     Afternoon,
 }
@@ -412,8 +412,8 @@ impl RawDate {
             other => other,
         };
         let hour = match (self.half, self.clock.0) {
-            (Some(Half::Morning), 12) => 0,
-            (Some(Half::Afternoon), hour) if hour < 12 => hour + 12,
+            (Some(ClockHalf::Morning), 12) => 0,
+            (Some(ClockHalf::Afternoon), hour) if hour < 12 => hour + 12,
             (_, hour) => hour,
         };
         // Years of other calendars are refused, since every certificate would be invalid in them.
@@ -443,13 +443,13 @@ impl DateOrder {
 }
 
 /// Returns the half of the day that the letters beside a time name.
-fn half(letters: &str) -> Option<Half> {
+fn half(letters: &str) -> Option<ClockHalf> {
     let letters = letters.to_lowercase();
     let is = |words: &[&str]| words.iter().any(|word| letters == *word);
     if is(&["pm", "下午", "午後", "오후", "μμ", "م", "ch"]) {
-        Some(Half::Afternoon)
+        Some(ClockHalf::Afternoon)
     } else if is(&["am", "上午", "午前", "오전", "πμ", "ص", "sa"]) {
-        Some(Half::Morning)
+        Some(ClockHalf::Morning)
     } else {
         None
     }

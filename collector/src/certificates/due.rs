@@ -8,11 +8,11 @@ use tracing::warn;
 use wulog_schemas::certificate::{Inventory, VERSION};
 
 use super::failed_files::FailedFiles;
-use super::gathered::{Files, Seen, files_of, has_lost_files, of_files, seen};
+use super::gathered::{FolderFiles, GatheredFile, files_of, has_lost_files, of_files, seen};
 use super::site::SiteQuestion;
 use super::sources::{CertificateSources, ReadMachine};
 use crate::input::Input;
-use crate::redact::{Rule, redact};
+use crate::redact::{RedactRule, redact};
 
 /// How often folders are searched for new inventories.
 const LOOK_EVERY_MS: i64 = 60 * 1000;
@@ -37,7 +37,7 @@ const GONE_AFTER_MS: i64 = 60 * 60 * 1000;
 #[derive(Debug)]
 pub(crate) struct Due {
     /// The host of the inventory.
-    pub(crate) owner: Owner,
+    pub(crate) owner: InventoryOwner,
     pub(crate) inventory: Inventory,
     /// Hash of the contents of the inventory.
     pub(crate) hash: String,
@@ -48,7 +48,7 @@ pub(crate) struct Due {
 
 /// The host that an inventory describes.
 #[derive(Debug)]
-pub(crate) enum Owner {
+pub(crate) enum InventoryOwner {
     /// The collector's own host.
     Machine,
     /// A gathered host.
@@ -64,7 +64,7 @@ pub(crate) enum Owner {
 #[derive(Debug)]
 pub(crate) struct Inventories {
     sources: CertificateSources,
-    machine: Machine,
+    machine: OwnHost,
     site: SiteQuestion,
     failed: Option<FailedFiles>,
     folders: BTreeMap<PathBuf, Folder>,
@@ -78,20 +78,20 @@ pub(crate) struct Inventories {
 #[derive(Debug)]
 enum Look {
     Machine(ReadMachine),
-    Folder(Files),
+    Folder(FolderFiles),
     /// A folder of this input that held an inventory and holds none now.
     Gone(usize, PathBuf),
 }
 
 /// The inventory of the collector's own host.
 #[derive(Debug, Default)]
-struct Machine {
+struct OwnHost {
     /// When the stores were last read, or their reading was begun. The next question to the WSUS server comes
     /// [`PAUSE_MS`] later.
     read_ms: Option<i64>,
     /// True while the reading of the stores waits for the answer of the WSUS server and for the signers of files.
     awaits_answers: bool,
-    sent: Sent,
+    sent: SentInventory,
 }
 
 /// The inventory in one folder.
@@ -100,17 +100,17 @@ struct Folder {
     /// The input that the folder belongs to.
     input: usize,
     /// The files as the last reading saw them.
-    seen: Vec<Seen>,
+    seen: Vec<GatheredFile>,
     /// Since when the folder has none of the files.
     gone_since_ms: Option<i64>,
-    sent: Sent,
+    sent: SentInventory,
 }
 
 /// The last inventory that was sent of one host: its hash, and when.
 #[derive(Debug, Default)]
-struct Sent(Option<(String, i64)>);
+struct SentInventory(Option<(String, i64)>);
 
-impl Sent {
+impl SentInventory {
     /// Whether the pause since the last inventory is over.
     fn has_paused(&self, now_ms: i64) -> bool {
         self.0.as_ref().is_none_or(|(_, sent_ms)| now_ms - sent_ms >= PAUSE_MS)
@@ -122,7 +122,7 @@ impl Sent {
     }
 
     /// Returns the inventory with its hash, and whether the caller must send it.
-    fn take(&mut self, owner: Owner, inventory: Inventory, now_ms: i64) -> Due {
+    fn take(&mut self, owner: InventoryOwner, inventory: Inventory, now_ms: i64) -> Due {
         let hash = inventory.hash();
         let is_known = self.0.as_ref().is_some_and(|(sent, _)| *sent == hash);
         let is_news = !is_known || self.must_repeat(now_ms);
@@ -133,7 +133,7 @@ impl Sent {
     }
 }
 
-impl Machine {
+impl OwnHost {
     /// Whether the stores must be read. The distance in time counts in both directions, so that a clock that was set
     /// back does not stop the reading.
     fn is_due(&self, now_ms: i64) -> bool {
@@ -148,7 +148,7 @@ impl Inventories {
             site: SiteQuestion::by(sources.site.filter(|_| sources.machine.is_some())),
             failed: sources.failed_files.filter(|_| sources.machine.is_some()).map(FailedFiles::by),
             sources,
-            machine: Machine::default(),
+            machine: OwnHost::default(),
             folders: BTreeMap::new(),
             round: VecDeque::new(),
             looked_ms: None,
@@ -202,7 +202,7 @@ impl Inventories {
     }
 
     /// Returns the next inventory that is due.
-    pub(crate) fn next_due(&mut self, rules: &[Rule], now_ms: i64) -> Option<Due> {
+    pub(crate) fn next_due(&mut self, rules: &[RedactRule], now_ms: i64) -> Option<Due> {
         while let Some(look) = self.round.pop_front() {
             let due = match look {
                 Look::Machine(read) => Some(self.look_at_machine(read, rules, now_ms)),
@@ -216,15 +216,15 @@ impl Inventories {
         None
     }
 
-    fn look_at_machine(&mut self, read: ReadMachine, rules: &[Rule], now_ms: i64) -> Due {
+    fn look_at_machine(&mut self, read: ReadMachine, rules: &[RedactRule], now_ms: i64) -> Due {
         let failed_files = self.failed.as_ref().map(FailedFiles::answer).unwrap_or_default();
         let mut inventory = Inventory { taken: now_ms, wsus_site: self.site.answer(), failed_files, ..read() };
         redact_names(&mut inventory, rules);
-        self.machine.sent.take(Owner::Machine, inventory, now_ms)
+        self.machine.sent.take(InventoryOwner::Machine, inventory, now_ms)
     }
 
-    fn look_at_folder(&mut self, files: Files, rules: &[Rule], now_ms: i64) -> Option<Due> {
-        let Files { input, folder, paths, fence } = files;
+    fn look_at_folder(&mut self, files: FolderFiles, rules: &[RedactRule], now_ms: i64) -> Option<Due> {
+        let FolderFiles { input, folder, paths, fence } = files;
         let seen = seen(&paths);
         let known = self.folders.entry(folder).or_default();
         (known.input, known.gone_since_ms) = (input, None);
@@ -233,13 +233,13 @@ impl Inventories {
             return None;
         }
         let mut inventory = of_files(&paths, &fence)?;
-        let is_young = |file: &Seen| (now_ms - file.modified_ms).abs() < SETTLE_MS;
+        let is_young = |file: &GatheredFile| (now_ms - file.modified_ms).abs() < SETTLE_MS;
         if inventory.stores.iter().any(|store| !store.complete) && seen.iter().any(is_young) {
             return None;
         }
         redact_names(&mut inventory, rules);
         known.seen = seen;
-        let owner = Owner::Gathered { input, path: paths.into_iter().next()? };
+        let owner = InventoryOwner::Gathered { input, path: paths.into_iter().next()? };
         Some(known.sent.take(owner, inventory, now_ms))
     }
 
@@ -259,7 +259,7 @@ impl Inventories {
         known.gone_since_ms = None;
         warn!(folder = %folder.display(), "the files of an inventory of certificates were deleted");
         let inventory = Inventory { v: VERSION, taken: now_ms, ..Inventory::default() };
-        Some(known.sent.take(Owner::Gathered { input, path }, inventory, now_ms))
+        Some(known.sent.take(InventoryOwner::Gathered { input, path }, inventory, now_ms))
     }
 }
 
@@ -274,7 +274,7 @@ impl Look {
 }
 
 /// Applies the redaction rules to all texts that a person chose: names and addresses.
-fn redact_names(inventory: &mut Inventory, rules: &[Rule]) {
+fn redact_names(inventory: &mut Inventory, rules: &[RedactRule]) {
     let in_stores = inventory.stores.iter_mut().flat_map(|store| &mut store.certificates);
     let (mut servers, mut shown) = (Vec::new(), Vec::new());
     if let Some(site) = &mut inventory.wsus_site {

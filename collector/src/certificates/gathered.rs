@@ -68,7 +68,7 @@ fn read(path: &Path, kind: FileKind, fence: &Fence) -> io::Result<InventoryFile>
 
 /// The inventory files of one folder.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(super) struct FolderFiles {
     /// The input that the folder belongs to.
     pub(super) input: usize,
     pub(super) folder: PathBuf,
@@ -78,18 +78,18 @@ pub(super) struct Files {
 
 /// A file as the last reading saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct GatheredFile {
     pub(super) path: PathBuf,
     len: u64,
     pub(super) modified_ms: i64,
 }
 
 /// Returns the files that exist.
-pub(super) fn seen(paths: &[PathBuf]) -> Vec<Seen> {
+pub(super) fn seen(paths: &[PathBuf]) -> Vec<GatheredFile> {
     let seen_at = |path: &PathBuf| {
         let data = std::fs::metadata(path).ok()?;
         let modified_ms = chrono::DateTime::<chrono::Utc>::from(data.modified().ok()?).timestamp_millis();
-        Some(Seen { path: path.clone(), len: data.len(), modified_ms })
+        Some(GatheredFile { path: path.clone(), len: data.len(), modified_ms })
     };
     paths.iter().filter_map(seen_at).collect()
 }
@@ -110,7 +110,7 @@ pub(super) fn has_lost_files(folder: &Path) -> bool {
 }
 
 /// Returns the inventory files of an input, by folder, with the fence in which they must lie.
-pub(super) fn files_of(input: usize, config: &Input) -> Vec<Files> {
+pub(super) fn files_of(input: usize, config: &Input) -> Vec<FolderFiles> {
     let mut folders: BTreeMap<PathBuf, (Vec<PathBuf>, Fence)> = BTreeMap::new();
     for pattern in &config.paths {
         let fence = config.fence(pattern);
@@ -126,5 +126,5 @@ pub(super) fn files_of(input: usize, config: &Input) -> Vec<Files> {
         }
     }
     folders.retain(|_, (paths, _)| !paths.is_empty());
-    folders.into_iter().map(|(folder, (paths, fence))| Files { input, folder, paths, fence }).collect()
+    folders.into_iter().map(|(folder, (paths, fence))| FolderFiles { input, folder, paths, fence }).collect()
 }

@@ -100,7 +100,7 @@ pub fn inventory(mut files: Vec<InventoryFile>) -> Inventory {
     let mut origins: BTreeMap<(&str, String), Origin> = BTreeMap::new();
     let read =
         |file: &InventoryFile| matches!(file.kind, FileKind::Certutil(..)).then(|| certutil::read(&text(&file.bytes)));
-    let outputs: Vec<Option<certutil::Output>> = files.iter().map(read).collect();
+    let outputs: Vec<Option<certutil::CertutilOutput>> = files.iter().map(read).collect();
     let order = certutil::common_order(outputs.iter().flatten());
     for (file, output) in files.into_iter().zip(outputs) {
         match file.kind {

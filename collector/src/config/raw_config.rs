@@ -20,7 +20,7 @@ use crate::input::Input;
 use crate::limits::Limits;
 use crate::local_host::HostConfig;
 use crate::metrics::{MetricsConfig, UNHEALTHY_AFTER};
-use crate::redact::Rule;
+use crate::redact::RedactRule;
 use crate::update_log::GetWindowsUpdateLog;
 
 /// The configuration of `wulog-collector`.
@@ -297,7 +297,7 @@ impl Checker<'_> {
         zone.map(|zone| self.checked(zone, is_zone_name, "is no IANA time zone such as Europe/Berlin")).transpose()
     }
 
-    fn rule(&self, raw: RawRule) -> Result<Rule, ConfigError> {
+    fn rule(&self, raw: RawRule) -> Result<RedactRule, ConfigError> {
         let regex = regex::bytes::Regex::new(raw.regex.get_ref())
             .map_err(|error| self.file.error_at(raw.regex.span().start, format!("is no regex: {error}")))?;
         // A replacement that names a missing group would silently insert nothing, so a wrong group name is an error.
@@ -312,7 +312,7 @@ impl Checker<'_> {
                 return Err(self.file.error_at(raw.replace.span().start, message));
             }
         }
-        Ok(Rule { regex, replace: raw.replace.into_inner() })
+        Ok(RedactRule { regex, replace: raw.replace.into_inner() })
     }
 
     fn metrics(&self, raw: &RawMetrics) -> Result<MetricsConfig, ConfigError> {

@@ -9,7 +9,7 @@ use crate::input::Input;
 use crate::limits::Limits;
 use crate::local_host::HostConfig;
 use crate::metrics::MetricsConfig;
-use crate::redact::Rule;
+use crate::redact::RedactRule;
 use crate::update_log::GetWindowsUpdateLog;
 
 /// The checked configuration of a collector.
@@ -26,7 +26,7 @@ pub struct Config {
     /// Bounds of memory, lines and times.
     pub limits: Limits,
     /// The replacements that are made in each line before the line is shipped.
-    pub redact: Vec<Rule>,
+    pub redact: Vec<RedactRule>,
     /// The address at which metrics and health are served; `None` for no server.
     pub metrics: Option<MetricsConfig>,
     /// Periodic runs of `Get-WindowsUpdateLog` on Windows 10 and later.

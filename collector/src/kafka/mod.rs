@@ -24,9 +24,9 @@ use wulog_schemas::raw;
 use wulog_schemas::topic::Topic;
 
 use self::client::{batch_bytes, client_config};
-use self::reports::{Context, Reports, Trouble, decide, lock, missing};
+use self::reports::{ClusterTrouble, ReportContext, Reports, decide, lock, missing};
 use self::watchdog::Watchdog;
-use crate::record::Record;
+use crate::record::OutRecord;
 use crate::sink::{Delivery, Sink, SinkError, Ticket};
 
 /// How long the first contact may take; only then does the sink block.
@@ -51,7 +51,7 @@ pub struct KafkaSink {
     brokers: String,
     reports: Arc<Reports>,
     /// `None` only while the producer is recreated, and after a failed attempt.
-    producer: Option<BaseProducer<Context>>,
+    producer: Option<BaseProducer<ReportContext>>,
     /// True once the topic was seen to exist.
     contacted: bool,
     in_flight: usize,
@@ -215,8 +215,8 @@ impl KafkaSink {
         known.then(|| fatal.map_or_else(|| "fatal error".to_owned(), |(code, reason)| format!("{code}: {reason}")))
     }
 
-    fn create(&self, config: ClientConfig) -> Result<BaseProducer<Context>, String> {
-        let context = Context {
+    fn create(&self, config: ClientConfig) -> Result<BaseProducer<ReportContext>, String> {
+        let context = ReportContext {
             topic: self.topic.clone(),
             brokers: self.brokers.clone(),
             batch_bytes: self.batch_bytes,
@@ -234,7 +234,7 @@ impl KafkaSink {
         drop(reported);
         self.in_flight = self.in_flight.saturating_sub(deliveries.len());
         if deliveries.iter().any(|delivery| delivery.result.is_ok()) {
-            *lock(&self.reports.trouble) = Trouble::default();
+            *lock(&self.reports.trouble) = ClusterTrouble::default();
             self.renewal.wait = RENEW_WAIT;
         }
         deliveries
@@ -242,7 +242,7 @@ impl KafkaSink {
 }
 
 impl Sink for KafkaSink {
-    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
+    fn send(&mut self, ticket: Ticket, record: &OutRecord) -> Result<(), SinkError> {
         if !self.contacted {
             self.contact(CONTACT_TIMEOUT)?;
         }

@@ -23,7 +23,7 @@ const WARN_EVERY_MAX: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(super) struct Reports {
     pub(super) deliveries: Mutex<Vec<Delivery>>,
-    pub(super) trouble: Mutex<Trouble>,
+    pub(super) trouble: Mutex<ClusterTrouble>,
     /// True when the idempotent producer cannot go on; a new producer can.
     pub(super) fatal: AtomicBool,
     /// True when an error came that may be fatal. The error has the code of its cause, so the producer must be asked
@@ -35,14 +35,14 @@ pub(super) struct Reports {
 
 /// Errors of the cluster or of the connection to it.
 #[derive(Default)]
-pub(super) struct Trouble {
+pub(super) struct ClusterTrouble {
     pub(super) authentication: Option<String>,
     pub(super) last: Option<String>,
     warned: Option<(Instant, Duration)>,
 }
 
 /// The receiver of a producer's callbacks.
-pub(super) struct Context {
+pub(super) struct ReportContext {
     pub(super) topic: String,
     pub(super) brokers: String,
     pub(super) batch_bytes: usize,
@@ -76,7 +76,7 @@ pub(super) fn missing(topic: &str, brokers: &str) -> String {
     format!("topic {topic} does not exist on {brokers}: make it with `wulog-processor topics create`")
 }
 
-impl ClientContext for Context {
+impl ClientContext for ReportContext {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         // Level debug, since errors and deliveries carry everything that an operator must know.
         debug!(facility, "{}", self.settings.masked(message));
@@ -103,7 +103,7 @@ impl ClientContext for Context {
     }
 }
 
-impl ProducerContext for Context {
+impl ProducerContext for ReportContext {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {

@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 
 use crate::progress::{InputStatus, Pass};
 
-pub(crate) use serve::Server;
+pub(crate) use serve::MetricsServer;
 
 /// A pass lasts for one poll interval, at most a minute by configuration. Without a pass for this long the thread
 /// hangs.

@@ -30,19 +30,19 @@ const BOUNDS: Bounds = Bounds {
 
 /// Serves `/metrics` and `/healthz` until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct MetricsServer {
     address: SocketAddr,
     /// Dropping the sender ends the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Server {
+impl MetricsServer {
     /// Starts to listen; with port 0 the system chooses a port.
     ///
     /// # Errors
     /// When the address cannot be listened at.
-    pub(crate) fn start(listen: SocketAddr, metrics: Arc<Metrics>) -> io::Result<Server> {
+    pub(crate) fn start(listen: SocketAddr, metrics: Arc<Metrics>) -> io::Result<MetricsServer> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = runtime.block_on(TcpListener::bind(listen))?;
         let address = listener.local_addr()?;
@@ -57,7 +57,7 @@ impl Server {
             });
         };
         let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(serve)?;
-        Ok(Server { address, stop: Some(stop), thread: Some(thread) })
+        Ok(MetricsServer { address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Returns the address at which the server listens.
@@ -67,7 +67,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for MetricsServer {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -102,13 +102,13 @@ mod tests {
     use super::*;
     use crate::metrics::UNHEALTHY_AFTER;
 
-    fn server() -> Server {
+    fn server() -> MetricsServer {
         let metrics = Arc::new(Metrics::new(UNHEALTHY_AFTER, Instant::now()));
-        Server::start("127.0.0.1:0".parse().unwrap(), metrics).unwrap()
+        MetricsServer::start("127.0.0.1:0".parse().unwrap(), metrics).unwrap()
     }
 
     /// Sends these bytes and returns the answer up to the end of the connection.
-    fn ask(server: &Server, request: &[u8]) -> String {
+    fn ask(server: &MetricsServer, request: &[u8]) -> String {
         let mut client = TcpStream::connect(server.address()).unwrap();
         client.write_all(request).unwrap();
         let mut answer = String::new();

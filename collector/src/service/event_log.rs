@@ -98,7 +98,7 @@ impl<S: Subscriber> Layer<S> for EventLog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         if *metadata.level() <= Level::WARN || metadata.target() == TARGET {
-            let mut text = Text::default();
+            let mut text = EventLogText::default();
             event.record(&mut text);
             self.report(metadata, &(text.message + &text.fields));
         }
@@ -118,12 +118,12 @@ pub(super) fn unregister_source() -> windows_registry::Result<()> {
 
 /// An event as text: the message, then a line for each field.
 #[derive(Default)]
-struct Text {
+struct EventLogText {
     message: String,
     fields: String,
 }
 
-impl Visit for Text {
+impl Visit for EventLogText {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         // Writing into a string does not fail.
         let _ = match field.name() {

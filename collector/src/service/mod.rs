@@ -14,19 +14,19 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Result;
 
 pub use self::command::ServiceCommand;
-use crate::run::Outcome;
+use crate::run::CommandOutcome;
 
 /// Runs a command of the service.
 ///
 /// # Errors
 /// When Windows refuses the command, or the system is not Windows.
 #[cfg(windows)]
-pub(crate) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+pub(crate) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Result<CommandOutcome> {
     windows::execute(command, stop)
 }
 
 #[cfg(not(windows))]
-pub(crate) fn execute(_: &ServiceCommand, _: &Arc<AtomicBool>) -> Result<Outcome> {
+pub(crate) fn execute(_: &ServiceCommand, _: &Arc<AtomicBool>) -> Result<CommandOutcome> {
     anyhow::bail!("`service` is for Windows; here let systemd or another service manager start `wulog-collector run`")
 }
 

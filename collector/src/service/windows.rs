@@ -26,7 +26,7 @@ use windows_service::{define_windows_service, service_dispatcher};
 use super::command::ServiceCommand;
 use super::event_log::{NAME, TARGET};
 use super::{access, event_log};
-use crate::run::{self, BadConfig, DRAIN_GRACE, Outcome};
+use crate::run::{self, BadConfig, CommandOutcome, DRAIN_GRACE};
 
 const DISPLAY_NAME: &str = "wulog collector";
 const DESCRIPTION: &str = "Ships the lines of WindowsUpdate.log to Kafka";
@@ -48,7 +48,7 @@ const ERROR_FAILED_SERVICE_CONTROLLER_CONNECT: i32 = 1063;
 const ERROR_SERVICE_DOES_NOT_EXIST: i32 = 1060;
 const ERROR_SERVICE_EXISTS: i32 = 1073;
 
-pub(super) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Result<Outcome> {
+pub(super) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Result<CommandOutcome> {
     match command {
         ServiceCommand::Install(file) => install(&file.config)?,
         ServiceCommand::Secure(file) => installed(&file.config)?,
@@ -57,7 +57,7 @@ pub(super) fn execute(command: &ServiceCommand, stop: &Arc<AtomicBool>) -> Resul
         ServiceCommand::Stop => stop_service(&open(ServiceAccess::QUERY_STATUS | ServiceAccess::STOP)?)?,
         ServiceCommand::Run(file) => run(&file.config, stop)?,
     }
-    Ok(Outcome::Well)
+    Ok(CommandOutcome::Well)
 }
 
 fn install(config: &Path) -> Result<()> {
@@ -256,7 +256,7 @@ fn restart_after_errors() -> Result<()> {
 }
 
 impl Task {
-    fn collect(&self) -> Result<Outcome> {
+    fn collect(&self) -> Result<CommandOutcome> {
         access::check(&self.config).map_err(anyhow::Error::msg)?;
         let config = run::load(&self.config)?;
         let sink = run::ranked_sink(&self.config, &config)?;

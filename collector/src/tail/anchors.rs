@@ -8,10 +8,10 @@ use std::ops::ControlFlow;
 use tracing::info;
 
 use super::Tail;
-use super::locate::{Head, Version};
+use super::locate::{Framing, Version};
 use crate::checkpoint::{Cursor, FileEntry};
 use crate::disk::each_line;
-use crate::follow::{Anchor, Found, Search};
+use crate::follow::{Anchor, AnchorFound, AnchorSearch};
 
 /// How many positions in earlier versions are kept, one for each epoch; a log of `Get-WindowsUpdateLog` needs two.
 const PAST_MAX: usize = 8;
@@ -39,7 +39,7 @@ enum Whose {
 }
 
 /// An anchor that is searched for.
-struct Candidate<'a> {
+struct AnchorCandidate<'a> {
     whose: Whose,
     cursor: &'a Cursor,
     /// True for the anchor before the sent position, false for the anchor before the acknowledged position.
@@ -47,7 +47,7 @@ struct Candidate<'a> {
     anchor: &'a Anchor,
 }
 
-impl Candidate<'_> {
+impl AnchorCandidate<'_> {
     /// Logical offset just after the anchor.
     fn logical(&self) -> u64 {
         let sent = self.cursor.sent.as_ref().filter(|_| self.is_sent);
@@ -61,7 +61,7 @@ impl Tail {
     pub(super) fn find_anchor(
         &mut self,
         version: &Version,
-        head: &Head,
+        head: &Framing,
         neighbours: &NeighbourCursors,
     ) -> io::Result<bool> {
         let candidates = candidates(&self.entry, neighbours);
@@ -69,14 +69,14 @@ impl Tail {
             return Ok(false);
         }
         let anchors: Vec<&Anchor> = candidates.iter().map(|candidate| candidate.anchor).collect();
-        let mut search = Search::new(&anchors);
+        let mut search = AnchorSearch::new(&anchors);
         each_line(&version.file, &head.framer, head.start, |mark, position| {
             search.line(mark, position);
             ControlFlow::Continue(())
         })?;
         let found = search.finish();
         let Some(best) = best(&found, &candidates) else { return Ok(false) };
-        let Candidate { whose, cursor, is_sent, .. } = candidates[best.which];
+        let AnchorCandidate { whose, cursor, is_sent, .. } = candidates[best.which];
         let cursor = match &cursor.sent {
             Some(sent) if is_sent => walk_back(&version.file, head, best.position, cursor, sent.logical)?,
             _ => {
@@ -113,15 +113,16 @@ impl Tail {
 }
 
 /// All anchors that are searched for, the most trusted first.
-fn candidates<'a>(entry: &'a FileEntry, neighbours: &'a NeighbourCursors) -> Vec<Candidate<'a>> {
+fn candidates<'a>(entry: &'a FileEntry, neighbours: &'a NeighbourCursors) -> Vec<AnchorCandidate<'a>> {
     let same_file = neighbours.same_file.iter().map(|cursor| (Whose::SameFile, cursor));
     let current = std::iter::once((Whose::Current, &entry.cursor));
     let past = entry.past.iter().enumerate().map(|(index, cursor)| (Whose::Past(index), cursor));
     let copy_sources = neighbours.copy_sources.iter().map(|cursor| (Whose::CopySource, cursor));
     let mut candidates = Vec::new();
     for (whose, cursor) in same_file.chain(current).chain(past).chain(copy_sources) {
-        let acked = Candidate { whose, cursor, is_sent: false, anchor: &cursor.anchor };
-        let sent = cursor.sent.as_ref().map(|sent| Candidate { whose, cursor, is_sent: true, anchor: &sent.anchor });
+        let acked = AnchorCandidate { whose, cursor, is_sent: false, anchor: &cursor.anchor };
+        let sent =
+            cursor.sent.as_ref().map(|sent| AnchorCandidate { whose, cursor, is_sent: true, anchor: &sent.anchor });
         candidates.extend(std::iter::once(acked).chain(sent).filter(|candidate| !candidate.anchor.is_empty()));
     }
     candidates
@@ -132,10 +133,10 @@ fn candidates<'a>(entry: &'a FileEntry, neighbours: &'a NeighbourCursors) -> Vec
 /// Among the anchors of this file the most trusted one wins; among the anchors of copy sources, the one furthest in the
 /// file. The anchor of a copy source beats an anchor of this file only where the cursor of the copy source covers all
 /// lines after the anchor of this file.
-fn best<'a>(found: &'a [Found], candidates: &[Candidate<'_>]) -> Option<&'a Found> {
-    let is_copy = |found: &&Found| candidates[found.which].whose == Whose::CopySource;
+fn best<'a>(found: &'a [AnchorFound], candidates: &[AnchorCandidate<'_>]) -> Option<&'a AnchorFound> {
+    let is_copy = |found: &&AnchorFound| candidates[found.which].whose == Whose::CopySource;
     let own = found.iter().find(|found| !is_copy(found));
-    let covers_rest = |found: &Found, own: &Found| {
+    let covers_rest = |found: &AnchorFound, own: &AnchorFound| {
         found.text_bytes > own.text_bytes && found.text_bytes - own.text_bytes <= candidates[found.which].logical()
     };
     let copied = found
@@ -153,7 +154,7 @@ fn best<'a>(found: &'a [Found], candidates: &[Candidate<'_>]) -> Option<&'a Foun
 /// lines up to `sent_position`, up to which lines were handed over before the crash; `sent` is the logical offset of
 /// `sent_position`. The logical offsets of earlier lines are counted back from `sent`, so that the processor recognizes
 /// lines that are sent again as duplicates.
-fn walk_back(file: &File, head: &Head, sent_position: u64, cursor: &Cursor, sent: u64) -> io::Result<Cursor> {
+fn walk_back(file: &File, head: &Framing, sent_position: u64, cursor: &Cursor, sent: u64) -> io::Result<Cursor> {
     let unacked = sent.saturating_sub(cursor.logical);
     let (mut lines, mut bytes, mut anchor, mut position) = (VecDeque::new(), 0, Anchor::default(), head.start);
     each_line(file, &head.framer, head.start, |mark, line_end| {

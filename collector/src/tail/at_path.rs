@@ -5,10 +5,10 @@ use std::io;
 
 use wulog_files::unreadable;
 
-use super::state::{Following, Handle, State};
+use super::state::{Following, OpenFile, TailState};
 use super::{Locating, Tail};
 use crate::disk::{is_being_deleted, see_at};
-use crate::follow::{Change, Seen};
+use crate::follow::{PathChange, Seen};
 
 /// How long a handle stays open without being read. On Windows a folder with an open file cannot be renamed, and not
 /// every program can replace a file that is open.
@@ -17,14 +17,14 @@ const HANDLE_IDLE_MS: i64 = if cfg!(windows) { 2_000 } else { 30_000 };
 /// The file at a path, as of the last look.
 #[derive(Debug, Default)]
 pub(super) struct AtPath {
-    file: Option<Standing>,
+    file: Option<FileAtPath>,
     /// When the file that was last seen at the path was last written.
     written_ns: Option<i128>,
 }
 
 /// A file at a path.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
+struct FileAtPath {
     seen: Seen,
     /// Since when no look has found a change.
     still_since_ms: i64,
@@ -49,7 +49,7 @@ impl AtPath {
     pub(super) fn note(&mut self, seen: Seen, now_ms: i64) -> Option<Seen> {
         self.written_ns = Some(seen.modified_ns);
         let Some(file) = &mut self.file else {
-            self.file = Some(Standing { seen, still_since_ms: now_ms, is_quiet: false });
+            self.file = Some(FileAtPath { seen, still_since_ms: now_ms, is_quiet: false });
             return None;
         };
         let before = std::mem::replace(&mut file.seen, seen);
@@ -101,11 +101,11 @@ impl Tail {
         };
         self.at_path.judge_quiet(self.now_ms, self.reading.final_line_quiet_ms);
         match &self.state {
-            State::Locating(locating) => self.more |= self.can_locate(locating, seen, before),
-            State::Following(_) => self.found_while_following(seen, before),
+            TailState::Locating(locating) => self.more |= self.can_locate(locating, seen, before),
+            TailState::Following(_) => self.found_while_following(seen, before),
             // The version that has left the path may have grown under its new name.
-            State::Leaving(_) => self.more = true,
-            State::Retired => {}
+            TailState::Leaving(_) => self.more = true,
+            TailState::Retired => {}
         }
     }
 
@@ -120,25 +120,25 @@ impl Tail {
     }
 
     fn found_while_following(&mut self, seen: Seen, before: Seen) {
-        let State::Following(Following { reader, .. }) = &self.state else { return };
+        let TailState::Following(Following { reader, .. }) = &self.state else { return };
         match seen.change(&before, reader.cursor.position) {
-            Change::Same => {
+            PathChange::Same => {
                 let has_final_line = self.at_path.is_quiet() && seen.len > reader.position();
                 self.more |= has_final_line || self.complaint.is_some();
             }
             // No line was read yet, so nothing confirms the content: even the encoding may have changed.
-            Change::Touched if reader.cursor.anchor.is_empty() && self.acks.is_empty() => self.locate_again(),
-            Change::Touched => self.more = true,
-            Change::Shrunk => self.locate_again(),
-            Change::Replaced => self.leave_path(before.id),
+            PathChange::Touched if reader.cursor.anchor.is_empty() && self.acks.is_empty() => self.locate_again(),
+            PathChange::Touched => self.more = true,
+            PathChange::Shrunk => self.locate_again(),
+            PathChange::Replaced => self.leave_path(before.id),
         }
         self.close_unused();
     }
 
     /// Closes the handle of the followed file after [`HANDLE_IDLE_MS`] without a read.
     fn close_unused(&mut self) {
-        if let State::Following(Following { handle, .. }) = &mut self.state {
-            handle.take_if(|Handle { used_ms, .. }| self.now_ms - *used_ms > HANDLE_IDLE_MS);
+        if let TailState::Following(Following { handle, .. }) = &mut self.state {
+            handle.take_if(|OpenFile { used_ms, .. }| self.now_ms - *used_ms > HANDLE_IDLE_MS);
         }
     }
 
@@ -160,19 +160,19 @@ impl Tail {
         }
         if let Some(seen) = self.at_path.remove() {
             self.hold(seen.id);
-            if let State::Following(_) = self.state {
+            if let TailState::Following(_) = self.state {
                 self.leave_path(seen.id);
             }
         }
-        self.more = matches!(self.state, State::Leaving(_)) || self.moved_is_next();
+        self.more = matches!(self.state, TailState::Leaving(_)) || self.moved_is_next();
     }
 
     /// The folder is gone, so this is no rotation: a half-written line may be completed when the folder is back.
     fn folder_vanished(&mut self) {
-        if let State::Following(following) = &mut self.state {
+        if let TailState::Following(following) = &mut self.state {
             following.handle = None;
         }
-        self.more = matches!(self.state, State::Leaving(_));
+        self.more = matches!(self.state, TailState::Leaving(_));
         self.at_path.folder_is_gone();
     }
 }

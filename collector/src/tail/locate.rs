@@ -9,8 +9,8 @@ use tracing::warn;
 use wulog_files::{shown, unreadable};
 use wulog_lines::{Binary, Encoding, Framer, HEAD_BYTES};
 
-use super::reader::Reader;
-use super::state::{Locating, Settling, State};
+use super::reader::VersionReader;
+use super::state::{Locating, Settling, TailState};
 use super::versions::MovedFile;
 use super::{NeighbourCursors, Tail};
 use crate::checkpoint::Cursor;
@@ -39,7 +39,7 @@ enum Whereabouts {
 }
 
 /// How the bytes of a version become lines, and where they begin.
-pub(super) struct Head {
+pub(super) struct Framing {
     pub(super) framer: Framer,
     pub(super) start: u64,
     /// CRC-32 of the first complete line.
@@ -47,8 +47,8 @@ pub(super) struct Head {
 }
 
 /// What a version begins with.
-enum Content {
-    Lines(Head),
+enum FirstContent {
+    Lines(Framing),
     Binary(Binary),
     /// No complete line yet.
     NoLine,
@@ -68,12 +68,12 @@ impl Tail {
     fn try_locate(&mut self, neighbours: &NeighbourCursors, new_epoch: impl FnOnce() -> String) -> io::Result<()> {
         let Some(version) = self.next_version()? else { return Ok(()) };
         let head = match self.content(&version)? {
-            Content::Lines(head) => head,
-            Content::Binary(binary) => {
+            FirstContent::Lines(head) => head,
+            FirstContent::Binary(binary) => {
                 self.skip_binary(&version, binary);
                 return Ok(());
             }
-            Content::NoLine => {
+            FirstContent::NoLine => {
                 self.drop_if_moved(&version);
                 return Ok(());
             }
@@ -111,12 +111,12 @@ impl Tail {
     }
 
     /// Reads the head of a version: its encoding and its first line.
-    fn content(&self, version: &Version) -> io::Result<Content> {
+    fn content(&self, version: &Version) -> io::Result<FirstContent> {
         let mut bytes = [0; HEAD_BYTES];
         let got = read_at(&version.file, &mut bytes, 0)?;
         let bytes = &bytes[..got];
         if let Some(binary) = Binary::of(bytes, self.reading.encoding) {
-            return Ok(Content::Binary(binary));
+            return Ok(FirstContent::Binary(binary));
         }
         // A complete file gets no more bytes, so its encoding is decided from the bytes that it has.
         let is_complete = self.at_path.is_quiet() || version.has_moved();
@@ -124,20 +124,20 @@ impl Tail {
         if got > 0 && is_complete {
             sniffed = sniffed.or(Some((Encoding::Utf8, 0)));
         }
-        let Some((encoding, start)) = sniffed else { return Ok(Content::NoLine) };
+        let Some((encoding, start)) = sniffed else { return Ok(FirstContent::NoLine) };
         let framer = Framer::new(encoding, self.reading.line_bytes_max).for_head(bytes);
         let first = first_line(&version.file, &framer, start)?;
         if first.is_none() && !is_complete {
-            return Ok(Content::NoLine);
+            return Ok(FirstContent::NoLine);
         }
-        Ok(Content::Lines(Head { framer, start, first }))
+        Ok(FirstContent::Lines(Framing { framer, start, first }))
     }
 
     /// Skips a binary file. A rotated file is often compressed afterwards; its lines were read before.
     fn skip_binary(&mut self, version: &Version, binary: Binary) {
         if !version.has_moved() {
             self.complain(binary.advice());
-            if let State::Locating(locating) = &mut self.state {
+            if let TailState::Locating(locating) = &mut self.state {
                 locating.skipped = Some(version.seen);
             }
         }
@@ -153,7 +153,7 @@ impl Tail {
     }
 
     /// True when the anchor stands right before the position that the cursor names.
-    fn is_in_place(&self, file: &File, head: &Head) -> io::Result<bool> {
+    fn is_in_place(&self, file: &File, head: &Framing) -> io::Result<bool> {
         let cursor = &self.entry.cursor;
         if cursor.anchor.is_empty() {
             return Ok(self.entry.past.is_empty() && self.has_begun_with(head.first));
@@ -175,7 +175,12 @@ impl Tail {
     }
 
     /// Continues at the cursor, whose anchor stands in place.
-    fn continue_in_place(&mut self, version: &Version, head: &Head, neighbours: &NeighbourCursors) -> io::Result<()> {
+    fn continue_in_place(
+        &mut self,
+        version: &Version,
+        head: &Framing,
+        neighbours: &NeighbourCursors,
+    ) -> io::Result<()> {
         if self.entry.id == version.seen.id {
             return Ok(());
         }
@@ -190,7 +195,7 @@ impl Tail {
     }
 
     /// Starts a new epoch in a version without any known line. Returns false where the version is not read now.
-    fn begin(&mut self, version: &Version, head: &Head, new_epoch: impl FnOnce() -> String) -> bool {
+    fn begin(&mut self, version: &Version, head: &Framing, new_epoch: impl FnOnce() -> String) -> bool {
         match version.whereabouts {
             // The file is another one than the file seen at the path, or was overwritten since.
             Whereabouts::Moved { certain: false } => {
@@ -212,7 +217,7 @@ impl Tail {
     /// True when a version without any known line counts as complete, see [`SETTLE_MAX`].
     fn is_settled(&mut self, seen: &Seen) -> bool {
         let is_rewritten = !self.entry.cursor.anchor.is_empty() || !self.entry.past.is_empty();
-        let State::Locating(Locating { settling, .. }) = &mut self.state else { return true };
+        let TailState::Locating(Locating { settling, .. }) = &mut self.state else { return true };
         let now = Instant::now();
         let settling = settling.get_or_insert(Settling { since: now, changed: now, seen: *seen });
         if settling.seen != *seen {
@@ -222,27 +227,27 @@ impl Tail {
         !is_rewritten || now - settling.changed >= settle || now - settling.since >= settle * SETTLE_MAX
     }
 
-    fn begin_epoch(&mut self, epoch: String, head: &Head) {
+    fn begin_epoch(&mut self, epoch: String, head: &Framing) {
         let label = shown(&self.entry.path).into_owned();
         let fresh = Cursor { epoch, label, position: head.start, first: head.first, ..Cursor::default() };
         let left = std::mem::replace(&mut self.entry.cursor, fresh);
         let had_lines = !left.anchor.is_empty();
         self.remember(left);
         self.must_save = true;
-        if had_lines && !matches!(self.state, State::Locating(Locating { drained: true, .. })) {
+        if had_lines && !matches!(self.state, TailState::Locating(Locating { drained: true, .. })) {
             self.entry.losses += 1;
             warn!(path = %self.entry.path.display(), "file was rewritten and holds no line that is known; it is read from its start, lines between may be missing");
         }
     }
 
     /// Reads a version from the acknowledged position on.
-    fn read_from_cursor(&mut self, version: Version, head: Head) {
+    fn read_from_cursor(&mut self, version: Version, head: Framing) {
         self.complaint = None;
         let cursor = &mut self.entry.cursor;
         if cursor.anchor.is_empty() {
             cursor.position = head.start;
         }
-        let reader = Reader::new(cursor.clone(), head.framer);
+        let reader = VersionReader::new(cursor.clone(), head.framer);
         self.remove_version(version.seen.id);
         self.entry.id = version.seen.id;
         match version.whereabouts {

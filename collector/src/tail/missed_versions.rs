@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::disk::see_at;
-use crate::follow::FileId;
+use crate::follow::Inode;
 
 /// How many names of the folder are examined: a folder may hold the logs of ten thousand hosts.
 const NAMES_MAX: usize = 4096;
@@ -21,13 +21,13 @@ const WORDS: [&str; 5] = ["old", "bak", "prev", "previous", "last"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MissedVersion {
     pub(super) path: PathBuf,
-    pub(super) id: FileId,
+    pub(super) id: Inode,
 }
 
 /// Returns the files beside `path` that a rotation of `path` made and that are younger than `written_ns`, oldest first.
 /// `is_known` is true for the id of a version that was seen. A file written exactly at `written_ns` may be older than
 /// the version that was seen last, and would be read out of order, so the file is skipped.
-pub(super) fn missed_versions(path: &Path, written_ns: i128, is_known: impl Fn(FileId) -> bool) -> Vec<MissedVersion> {
+pub(super) fn missed_versions(path: &Path, written_ns: i128, is_known: impl Fn(Inode) -> bool) -> Vec<MissedVersion> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
     let name = name.to_string_lossy();
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };

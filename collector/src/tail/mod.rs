@@ -30,7 +30,7 @@ mod versions;
 
 pub(crate) use anchors::NeighbourCursors;
 pub(crate) use read::Chunk;
-pub(crate) use reader::{Gain, Line};
+pub(crate) use reader::{Gain, ReadLine};
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -43,10 +43,10 @@ use wulog_schemas::raw::{FileStatus, Source};
 use crate::ack::Acks;
 use crate::checkpoint::{Cursor, FileEntry, Sent};
 use crate::disk::see_at;
-use crate::follow::FileId;
+use crate::follow::Inode;
 use crate::sink::Ticket;
 use at_path::AtPath;
-use state::{Locating, State};
+use state::{Locating, TailState};
 use versions::MovedFile;
 
 /// How long a path must be empty before its file counts as gone: longer than any rotation takes between renaming the
@@ -55,7 +55,7 @@ pub(crate) const GONE_AFTER_MS: i64 = 60_000;
 
 /// The settings of reading, from the configuration.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReadingConfig {
     /// See [`crate::config::Input::encoding`].
     pub encoding: EncodingChoice,
     /// See [`crate::config::Limits::line_bytes_max`].
@@ -75,14 +75,14 @@ pub(crate) struct Tail {
     pub host: usize,
     /// Which log the file is.
     pub source: Source,
-    reading: Reading,
+    reading: ReadingConfig,
     fence: Fence,
-    state: State,
+    state: TailState,
     at_path: AtPath,
     /// Lines on their way, of the version that `entry.id` names.
     acks: Acks<Gain>,
     /// Handles of waiting versions that have left the path.
-    moved: HashMap<FileId, MovedFile>,
+    moved: HashMap<Inode, MovedFile>,
     /// Time of the last look.
     now_ms: i64,
     /// True when something may be unread: a version to locate, or lines to read.
@@ -100,14 +100,14 @@ pub(crate) struct StillRead;
 impl Tail {
     /// Returns the tail of the file that `entry` of the checkpoint describes.
     #[must_use]
-    pub(crate) fn new(entry: FileEntry, host: usize, source: Source, reading: Reading, fence: Fence) -> Tail {
+    pub(crate) fn new(entry: FileEntry, host: usize, source: Source, reading: ReadingConfig, fence: Fence) -> Tail {
         let mut tail = Tail {
             entry,
             host,
             source,
             reading,
             fence,
-            state: State::default(),
+            state: TailState::default(),
             at_path: AtPath::default(),
             acks: Acks::default(),
             moved: HashMap::new(),
@@ -123,7 +123,7 @@ impl Tail {
     /// True when a version must be located before anything can be read, and can be located now.
     #[must_use]
     pub(crate) fn must_locate(&self) -> bool {
-        self.more && matches!(self.state, State::Locating(_)) && self.acks.is_empty()
+        self.more && matches!(self.state, TailState::Locating(_)) && self.acks.is_empty()
     }
 
     /// True when there may be something to read.
@@ -165,16 +165,16 @@ impl Tail {
     /// True after [`Tail::retire`].
     #[must_use]
     pub(crate) fn is_retired(&self) -> bool {
-        matches!(self.state, State::Retired)
+        matches!(self.state, TailState::Retired)
     }
 
     /// True while a file that has left the path is read to its end.
     #[must_use]
     pub(crate) fn is_leaving(&self) -> bool {
         match self.state {
-            State::Leaving(_) => true,
-            State::Locating(_) => self.moved_is_next() && self.next() == Some(self.entry.id),
-            State::Following(_) | State::Retired => false,
+            TailState::Leaving(_) => true,
+            TailState::Locating(_) => self.moved_is_next() && self.next() == Some(self.entry.id),
+            TailState::Following(_) | TailState::Retired => false,
         }
     }
 
@@ -202,7 +202,7 @@ impl Tail {
     ///
     /// # Errors
     /// While this tail still reads the version.
-    pub(crate) fn hand_over(&self, id: FileId) -> Result<Option<Cursor>, StillRead> {
+    pub(crate) fn hand_over(&self, id: Inode) -> Result<Option<Cursor>, StillRead> {
         if id == (0, 0) {
             return Ok(None);
         }
@@ -221,7 +221,7 @@ impl Tail {
 
     /// True when this version stands at the path, as of the last look.
     #[must_use]
-    pub(crate) fn is_at_path(&self, id: FileId) -> bool {
+    pub(crate) fn is_at_path(&self, id: Inode) -> bool {
         self.at_path.seen().is_some_and(|seen| seen.id == id)
     }
 
@@ -276,7 +276,7 @@ impl Tail {
             if self.state.is_closed() {
                 self.locate_next();
             } else {
-                self.more |= matches!(self.state, State::Leaving(_));
+                self.more |= matches!(self.state, TailState::Leaving(_));
             }
         }
     }

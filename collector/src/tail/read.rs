@@ -5,8 +5,8 @@ use std::io;
 use wulog_files::unreadable;
 
 use super::Tail;
-use super::reader::{Line, Taken};
-use super::state::{Following, Handle, Leaving, Rest, State};
+use super::reader::{ReadLine, TakenLines};
+use super::state::{Following, Leaving, OpenFile, Rest, TailState};
 use super::versions::MovedFile;
 use crate::disk::{is_being_deleted, see, see_at};
 
@@ -21,7 +21,7 @@ pub(crate) struct Chunk {
 
 impl Tail {
     /// Reads up to `most`, and adds the lines found to `lines`. Returns how many bytes were new.
-    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> usize {
+    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<ReadLine>) -> usize {
         match self.try_read(buffer, most, lines) {
             Ok(bytes) => {
                 self.complaint = None;
@@ -35,11 +35,11 @@ impl Tail {
         }
     }
 
-    fn try_read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<Line>) -> io::Result<usize> {
+    fn try_read(&mut self, buffer: &mut Vec<u8>, most: Chunk, lines: &mut Vec<ReadLine>) -> io::Result<usize> {
         if !self.open()? {
             return Ok(0);
         }
-        let is_complete = matches!(self.state, State::Leaving(_)) || self.at_path.is_quiet();
+        let is_complete = matches!(self.state, TailState::Leaving(_)) || self.at_path.is_quiet();
         let Some((reader, file)) = self.state.open_reader() else { return Ok(0) };
         let Some(unread) = reader.fill(file, buffer, most.bytes)? else {
             self.misplaced();
@@ -47,12 +47,12 @@ impl Tail {
         };
         let is_final = unread.reaches_end && is_complete;
         match reader.take_lines(unread.bytes, is_final, most.lines, lines) {
-            Taken::OtherFile => {
+            TakenLines::OtherFile => {
                 self.misplaced();
                 return Ok(0);
             }
-            Taken::Part(bytes) => return Ok(bytes),
-            Taken::All => {}
+            TakenLines::Part(bytes) => return Ok(bytes),
+            TakenLines::All => {}
         }
         let bytes = unread.bytes.len();
         if unread.reaches_end {
@@ -64,14 +64,14 @@ impl Tail {
     /// Opens the version that is read, unless it is open. Returns false where the state has changed instead.
     fn open(&mut self) -> io::Result<bool> {
         match &mut self.state {
-            State::Following(Following { handle: Some(handle), .. }) => {
+            TailState::Following(Following { handle: Some(handle), .. }) => {
                 handle.used_ms = self.now_ms;
                 Ok(true)
             }
-            State::Following(Following { handle: None, .. }) => self.open_at_path(),
-            State::Leaving(Leaving { rest: Rest::Lost, .. }) => Ok(self.open_lost()),
-            State::Leaving(_) => Ok(true),
-            State::Locating(_) | State::Retired => Ok(false),
+            TailState::Following(Following { handle: None, .. }) => self.open_at_path(),
+            TailState::Leaving(Leaving { rest: Rest::Lost, .. }) => Ok(self.open_lost()),
+            TailState::Leaving(_) => Ok(true),
+            TailState::Locating(_) | TailState::Retired => Ok(false),
         }
     }
 
@@ -85,8 +85,8 @@ impl Tail {
             self.leave_path(seen.id);
             return Ok(false);
         }
-        if let State::Following(following) = &mut self.state {
-            following.handle = Some(Handle { file, used_ms: self.now_ms });
+        if let TailState::Following(following) = &mut self.state {
+            following.handle = Some(OpenFile { file, used_ms: self.now_ms });
         }
         Ok(true)
     }
@@ -95,7 +95,7 @@ impl Tail {
     fn open_lost(&mut self) -> bool {
         let reopened = self.reopen(self.entry.id);
         match (&mut self.state, reopened) {
-            (State::Leaving(leaving), Some(MovedFile { file, certain })) => {
+            (TailState::Leaving(leaving), Some(MovedFile { file, certain })) => {
                 (leaving.rest, leaving.certain) = (Rest::Open(file), certain);
                 true
             }
@@ -109,7 +109,7 @@ impl Tail {
     /// Handles that a read found the end of the file; `is_empty` is true where the read found no line.
     fn found_end(&mut self, is_empty: bool) {
         self.more = false;
-        if let State::Leaving(leaving) = &mut self.state {
+        if let TailState::Leaving(leaving) = &mut self.state {
             if see_at(&self.entry.path).is_err_and(|error| is_being_deleted(&error)) {
                 leaving.rest = Rest::Closed;
             }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use wulog_lines::{Frame, Framer, Step};
+use wulog_lines::{Frame, Framer, FramerStep};
 
 use crate::checkpoint::Cursor;
 use crate::disk::{read_at, stands};
@@ -11,7 +11,7 @@ use crate::follow::LineMark;
 
 /// One line as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct ReadLine {
     /// The line, UTF-8.
     pub value: Vec<u8>,
     /// See [`wulog_schemas::raw::RawHeader::lossy`].
@@ -47,7 +47,7 @@ impl Gain {
 
 /// The position of reading in one version, and how its bytes become lines.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct VersionReader {
     /// Just after the last line that was read.
     pub(super) cursor: Cursor,
     framer: Framer,
@@ -64,7 +64,7 @@ pub(super) struct Unread<'a> {
 
 /// How many of the bytes became lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum TakenLines {
     /// All complete lines.
     All,
     /// The bound of lines was reached after so many bytes. The bytes after them are read again.
@@ -73,9 +73,9 @@ pub(super) enum Taken {
     OtherFile,
 }
 
-impl Reader {
-    pub(super) fn new(cursor: Cursor, framer: Framer) -> Reader {
-        Reader { cursor, framer, late_ending: 0 }
+impl VersionReader {
+    pub(super) fn new(cursor: Cursor, framer: Framer) -> VersionReader {
+        VersionReader { cursor, framer, late_ending: 0 }
     }
 
     /// The position in the file at which the next line begins.
@@ -110,23 +110,23 @@ impl Reader {
         bytes: &[u8],
         is_final: bool,
         lines_max: usize,
-        lines: &mut Vec<Line>,
-    ) -> Taken {
+        lines: &mut Vec<ReadLine>,
+    ) -> TakenLines {
         let mut at = self.skip_late_ending(bytes);
         while lines.len() < lines_max {
             let (frame, is_ended) = match self.framer.step(&bytes[at..]) {
-                Step::Line(frame) => (Some(frame), true),
-                Step::Wait { taken } => {
+                FramerStep::Line(frame) => (Some(frame), true),
+                FramerStep::Wait { taken } => {
                     at += taken;
                     (if is_final { self.framer.finish(&bytes[at..]) } else { None }, false)
                 }
             };
-            let Some(frame) = frame else { return Taken::All };
+            let Some(frame) = frame else { return TakenLines::All };
             at += frame.taken;
-            let Some(line) = self.line(&frame, is_ended) else { return Taken::OtherFile };
+            let Some(line) = self.line(&frame, is_ended) else { return TakenLines::OtherFile };
             lines.push(line);
         }
-        Taken::Part(at)
+        TakenLines::Part(at)
     }
 
     /// Skips the ending of the previous line, where the previous line had no ending when it was read. Returns how many
@@ -145,7 +145,7 @@ impl Reader {
     }
 
     /// Moves past a line and returns the line; `None` where the line should be the first of the epoch and is not.
-    fn line(&mut self, frame: &Frame<'_>, is_ended: bool) -> Option<Line> {
+    fn line(&mut self, frame: &Frame<'_>, is_ended: bool) -> Option<ReadLine> {
         let text = frame.text();
         let mark = LineMark::new(&text.bytes, frame.line_bytes + self.late_ending);
         let cursor = &mut self.cursor;
@@ -159,6 +159,6 @@ impl Reader {
         gain.apply(cursor);
         self.late_ending = 0;
         let (lossy, truncated) = (text.lossy, frame.truncated);
-        Some(Line { value: text.bytes.into_owned(), lossy, truncated, offset, end, gain })
+        Some(ReadLine { value: text.bytes.into_owned(), lossy, truncated, offset, end, gain })
     }
 }

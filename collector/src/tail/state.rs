@@ -5,15 +5,15 @@ use std::fs::File;
 use std::time::Instant;
 
 use super::Tail;
-use super::reader::Reader;
+use super::reader::VersionReader;
 use super::versions::MovedFile;
 use crate::checkpoint::FileEntry;
 use crate::disk::reopen_moved;
-use crate::follow::{FileId, Seen};
+use crate::follow::{Inode, Seen};
 
 /// What the tail does with its file now.
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum TailState {
     /// The position in the next version is not known yet.
     Locating(Locating),
     /// The version at the path is read.
@@ -24,9 +24,9 @@ pub(super) enum State {
     Retired,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State::Locating(Locating::default())
+impl Default for TailState {
+    fn default() -> TailState {
+        TailState::Locating(Locating::default())
     }
 }
 
@@ -53,14 +53,14 @@ pub(super) struct Settling {
 /// The version at the path is read.
 #[derive(Debug)]
 pub(super) struct Following {
-    pub(super) reader: Reader,
+    pub(super) reader: VersionReader,
     /// Opened by the next read where there is none.
-    pub(super) handle: Option<Handle>,
+    pub(super) handle: Option<OpenFile>,
 }
 
 /// An open file, and when it was last read.
 #[derive(Debug)]
-pub(super) struct Handle {
+pub(super) struct OpenFile {
     pub(super) file: File,
     pub(super) used_ms: i64,
 }
@@ -68,7 +68,7 @@ pub(super) struct Handle {
 /// A version that has left the path.
 #[derive(Debug)]
 pub(super) struct Leaving {
-    pub(super) reader: Reader,
+    pub(super) reader: VersionReader,
     /// See [`MovedFile::certain`].
     pub(super) certain: bool,
     pub(super) rest: Rest,
@@ -87,10 +87,10 @@ pub(super) enum Rest {
     Closed,
 }
 
-impl State {
+impl TailState {
     /// True while a version is read or waits for its last acknowledgement.
     pub(super) fn is_reading(&self) -> bool {
-        matches!(self, State::Following(_) | State::Leaving(_))
+        matches!(self, TailState::Following(_) | TailState::Leaving(_))
     }
 
     pub(super) fn can_read(&self) -> bool {
@@ -99,29 +99,29 @@ impl State {
 
     pub(super) fn holds_handle(&self) -> bool {
         match self {
-            State::Following(following) => following.handle.is_some(),
-            State::Leaving(leaving) => matches!(leaving.rest, Rest::Open(_)),
-            State::Locating(_) | State::Retired => false,
+            TailState::Following(following) => following.handle.is_some(),
+            TailState::Leaving(leaving) => matches!(leaving.rest, Rest::Open(_)),
+            TailState::Locating(_) | TailState::Retired => false,
         }
     }
 
     /// True when a version that has left the path waits only for acknowledgements.
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self, State::Leaving(Leaving { rest: Rest::Closed, .. }))
+        matches!(self, TailState::Leaving(Leaving { rest: Rest::Closed, .. }))
     }
 
-    pub(super) fn reader(&self) -> Option<&Reader> {
+    pub(super) fn reader(&self) -> Option<&VersionReader> {
         match self {
-            State::Following(Following { reader, .. }) | State::Leaving(Leaving { reader, .. }) => Some(reader),
-            State::Locating(_) | State::Retired => None,
+            TailState::Following(Following { reader, .. }) | TailState::Leaving(Leaving { reader, .. }) => Some(reader),
+            TailState::Locating(_) | TailState::Retired => None,
         }
     }
 
     /// The reader and the open file that it reads.
-    pub(super) fn open_reader(&mut self) -> Option<(&mut Reader, &File)> {
+    pub(super) fn open_reader(&mut self) -> Option<(&mut VersionReader, &File)> {
         match self {
-            State::Following(Following { reader, handle: Some(handle) }) => Some((reader, &handle.file)),
-            State::Leaving(Leaving { reader, rest: Rest::Open(file), .. }) => Some((reader, file)),
+            TailState::Following(Following { reader, handle: Some(handle) }) => Some((reader, &handle.file)),
+            TailState::Leaving(Leaving { reader, rest: Rest::Open(file), .. }) => Some((reader, file)),
             _ => None,
         }
     }
@@ -129,9 +129,9 @@ impl State {
     /// Closes the handle after a failed read.
     pub(super) fn lose_handle(&mut self) {
         match self {
-            State::Following(following) => following.handle = None,
-            State::Leaving(leaving) => leaving.rest = Rest::Lost,
-            State::Locating(_) | State::Retired => {}
+            TailState::Following(following) => following.handle = None,
+            TailState::Leaving(leaving) => leaving.rest = Rest::Lost,
+            TailState::Locating(_) | TailState::Retired => {}
         }
     }
 }
@@ -139,42 +139,42 @@ impl State {
 impl Tail {
     /// Locates the next version, after the present one was read to its end and acknowledged.
     pub(super) fn locate_next(&mut self) {
-        self.state = State::Locating(Locating { drained: true, ..Locating::default() });
+        self.state = TailState::Locating(Locating { drained: true, ..Locating::default() });
         self.more = true;
     }
 
     /// Locates the present version again, before all waiting versions, since its position is in doubt.
     pub(super) fn locate_again(&mut self) {
         self.put_first(self.entry.id);
-        self.state = State::Locating(Locating::default());
+        self.state = TailState::Locating(Locating::default());
         self.more = true;
     }
 
     /// Locates the present version again, after a read found other lines before the reading position.
     pub(super) fn misplaced(&mut self) {
-        if let State::Leaving(Leaving { certain, rest: Rest::Open(file), .. }) = std::mem::take(&mut self.state) {
+        if let TailState::Leaving(Leaving { certain, rest: Rest::Open(file), .. }) = std::mem::take(&mut self.state) {
             self.moved.insert(self.entry.id, MovedFile { file, certain });
         }
         self.locate_again();
     }
 
     /// Reads the version at the path.
-    pub(super) fn follow(&mut self, reader: Reader) {
-        self.state = State::Following(Following { reader, handle: None });
+    pub(super) fn follow(&mut self, reader: VersionReader) {
+        self.state = TailState::Following(Following { reader, handle: None });
         self.more = true;
     }
 
     /// Reads a version that has left the path to its end.
-    pub(super) fn read_rest(&mut self, reader: Reader, moved: MovedFile) {
+    pub(super) fn read_rest(&mut self, reader: VersionReader, moved: MovedFile) {
         let MovedFile { file, certain } = moved;
-        self.state = State::Leaving(Leaving { reader, certain, rest: Rest::Open(file) });
+        self.state = TailState::Leaving(Leaving { reader, certain, rest: Rest::Open(file) });
         self.more = true;
     }
 
     /// Handles that the followed version `id` has left the path. The version is read to its end where its handle is
     /// open or the version is found under another name; otherwise the version is located again.
-    pub(super) fn leave_path(&mut self, id: FileId) {
-        let State::Following(Following { reader, handle }) = std::mem::take(&mut self.state) else {
+    pub(super) fn leave_path(&mut self, id: Inode) {
+        let TailState::Following(Following { reader, handle }) = std::mem::take(&mut self.state) else {
             return self.locate_again();
         };
         let open = handle.map(|handle| MovedFile { file: handle.file, certain: true });
@@ -185,13 +185,13 @@ impl Tail {
     }
 
     /// Opens a version that was renamed within its folder.
-    pub(super) fn reopen(&self, id: FileId) -> Option<MovedFile> {
+    pub(super) fn reopen(&self, id: Inode) -> Option<MovedFile> {
         reopen_moved(&self.entry.path, id, &self.fence).map(|(file, certain)| MovedFile { file, certain })
     }
 
     /// Stops following a file that is gone and returns its entry.
     pub(crate) fn retire(&mut self) -> FileEntry {
-        self.state = State::Retired;
+        self.state = TailState::Retired;
         self.more = false;
         self.moved.clear();
         std::mem::take(&mut self.entry)
@@ -199,7 +199,7 @@ impl Tail {
 
     /// Closes the handle where nothing is left to read.
     pub(crate) fn close_idle(&mut self) {
-        if let State::Following(following) = &mut self.state
+        if let TailState::Following(following) = &mut self.state
             && !self.more
         {
             following.handle = None;

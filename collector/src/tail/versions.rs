@@ -9,9 +9,9 @@ use std::fs::File;
 use tracing::{info, warn};
 
 use super::missed_versions::{MissedVersion, missed_versions};
-use super::{Locating, State, Tail};
+use super::{Locating, Tail, TailState};
 use crate::disk::see;
-use crate::follow::{FileId, Seen};
+use crate::follow::{Inode, Seen};
 
 /// How many versions of one file may wait, each with at most one handle: enough for days of rotation during an outage
 /// of the broker. A version beyond this bound is read only where an input names rotated files.
@@ -30,12 +30,12 @@ pub(super) struct MovedFile {
 impl Tail {
     /// The version to be read next, where one waits.
     #[must_use]
-    pub(crate) fn next(&self) -> Option<FileId> {
+    pub(crate) fn next(&self) -> Option<Inode> {
         self.entry.ahead.front().copied()
     }
 
     /// The ids of all versions that are read, wait, were read, or stand at the path.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = FileId> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Inode> {
         let entry = &self.entry;
         let past = entry.past.iter().map(|past| past.id).filter(|&id| id != entry.id);
         let ids = std::iter::once(entry.id).chain(entry.ahead.iter().copied()).chain(past);
@@ -43,9 +43,9 @@ impl Tail {
     }
 
     /// Drops the version `id`, since the tail of another file reads it.
-    pub(crate) fn leave_to_others(&mut self, id: FileId) {
+    pub(crate) fn leave_to_others(&mut self, id: Inode) {
         self.remove_version(id);
-        self.state = State::Locating(Locating { drained: true, ..Locating::default() });
+        self.state = TailState::Locating(Locating { drained: true, ..Locating::default() });
         self.more = true;
     }
 
@@ -55,7 +55,7 @@ impl Tail {
     }
 
     /// Lets a version wait before all others.
-    pub(super) fn put_first(&mut self, id: FileId) {
+    pub(super) fn put_first(&mut self, id: Inode) {
         if id != (0, 0) && self.next() != Some(id) {
             self.entry.ahead.retain(|ahead| *ahead != id);
             self.entry.ahead.push_front(id);
@@ -63,7 +63,7 @@ impl Tail {
     }
 
     /// Removes a version that is located, or that cannot be found.
-    pub(super) fn remove_version(&mut self, id: FileId) {
+    pub(super) fn remove_version(&mut self, id: Inode) {
         self.entry.ahead.retain(|ahead| *ahead != id);
         self.moved.remove(&id);
         self.must_save = true;
@@ -108,7 +108,7 @@ impl Tail {
     }
 
     /// Opens a waiting version that is no longer at the path, while it can still be found.
-    pub(super) fn hold(&mut self, id: FileId) {
+    pub(super) fn hold(&mut self, id: Inode) {
         if self.entry.ahead.contains(&id)
             && !self.moved.contains_key(&id)
             && let Some(moved) = self.reopen(id)
@@ -118,7 +118,7 @@ impl Tail {
     }
 
     /// Lets a version wait after all others.
-    fn put_last(&mut self, id: FileId) {
+    fn put_last(&mut self, id: Inode) {
         self.entry.ahead.push_back(id);
         self.must_save = true;
         while self.entry.ahead.len() > AHEAD_MAX {

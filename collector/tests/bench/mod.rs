@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use wulog_collector::config::Input;
-use wulog_collector::record::Record;
+use wulog_collector::record::OutRecord;
 use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 use wulog_collector::{Collector, Config, Pass};
 use wulog_schemas::raw::Kind;
@@ -52,7 +52,7 @@ pub(crate) struct Log {
 pub(crate) struct MemorySink(pub(crate) Arc<Mutex<Log>>);
 
 impl Sink for MemorySink {
-    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
+    fn send(&mut self, ticket: Ticket, record: &OutRecord) -> Result<(), SinkError> {
         let record = record.whole();
         let mut log = self.0.lock().unwrap();
         log.tries += 1;

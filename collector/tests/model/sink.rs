@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use wulog_collector::record::Record;
+use wulog_collector::record::OutRecord;
 use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 
 /// What the broker does with records. Within one mood records never overtake each other: the producer is idempotent.
@@ -60,7 +60,7 @@ impl Topic {
 }
 
 impl Sink for ModelSink {
-    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
+    fn send(&mut self, ticket: Ticket, record: &OutRecord) -> Result<(), SinkError> {
         let mut topic = self.0.lock().unwrap();
         match topic.mood {
             Mood::Away => return Err(SinkError::Retry("broker a:1 is away".to_owned())),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use wulog_collector::config::Input;
-use wulog_collector::record::Record;
+use wulog_collector::record::OutRecord;
 use wulog_collector::sink::{Delivery, RawRecord, Sink, SinkError, Ticket};
 use wulog_collector::{Collector, Config};
 use wulog_schemas::raw::Kind;
@@ -30,7 +30,7 @@ struct Log {
 }
 
 impl Sink for MemorySink {
-    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
+    fn send(&mut self, ticket: Ticket, record: &OutRecord) -> Result<(), SinkError> {
         self.0.lock().unwrap().waiting.push((ticket, record.whole()));
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
-use wulog_schemas::handling::Action;
+use wulog_schemas::handling::OrderKind;
 use wulog_schemas::visible::visible_json;
 
 use super::order::{Covers, Given, give};
@@ -15,15 +15,15 @@ use super::{list, show};
 #[derive(Debug, Args)]
 pub struct AlertsArgs {
     #[command(subcommand)]
-    what: Verb,
+    what: AlertsVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum AlertsVerb {
     /// One line an incident, open ones first.
     List {
         #[command(flatten)]
-        from: From,
+        from: AlertsFrom,
         /// Those that are over too: resolved, merged, given up.
         #[arg(long)]
         all: bool,
@@ -33,7 +33,7 @@ enum Verb {
         /// Its id, or so much of its beginning that no other is meant; `wu-` may be left out.
         id: String,
         #[command(flatten)]
-        from: From,
+        from: AlertsFrom,
         /// Print the newest document as JSON instead.
         #[arg(long)]
         json: bool,
@@ -73,7 +73,7 @@ struct OrderOfMany {
 }
 
 impl OrderOfOne {
-    fn give(&self, action: Action) -> anyhow::Result<String> {
+    fn give(&self, action: OrderKind) -> anyhow::Result<String> {
         let id = self.source.id(&self.id)?;
         give(self.given.order(action, Some(id.clone()), &Covers::default())?, &self.source)?;
         Ok(format!("ordered for {id}\n"))
@@ -81,7 +81,7 @@ impl OrderOfOne {
 }
 
 impl OrderOfMany {
-    fn give(&self, action: Action) -> anyhow::Result<String> {
+    fn give(&self, action: OrderKind) -> anyhow::Result<String> {
         let incident = self.id.as_deref().map(|id| self.source.id(id)).transpose()?;
         let about = incident.clone().unwrap_or_else(|| "the incidents that it covers".to_owned());
         give(self.given.order(action, incident, &self.covers)?, &self.source)?;
@@ -91,7 +91,7 @@ impl OrderOfMany {
 
 /// Where alert documents are, and how wide the terminal is.
 #[derive(Debug, Args)]
-struct From {
+struct AlertsFrom {
     #[command(flatten)]
     source: AlertSource,
     /// Columns of the text.
@@ -106,12 +106,12 @@ impl AlertsArgs {
     /// In words for the person at the terminal.
     pub fn run(&self) -> anyhow::Result<()> {
         let text = match &self.what {
-            Verb::List { from, all } => list(&from.source.read()?, *all, from.width),
-            Verb::Ack(order) => order.give(Action::Acknowledge)?,
-            Verb::Note(order) => order.give(Action::Note)?,
-            Verb::Silence(order) => order.give(Action::Silence)?,
-            Verb::Clear(order) => order.give(Action::Clear)?,
-            Verb::Show { id, from, json } => {
+            AlertsVerb::List { from, all } => list(&from.source.read()?, *all, from.width),
+            AlertsVerb::Ack(order) => order.give(OrderKind::Acknowledge)?,
+            AlertsVerb::Note(order) => order.give(OrderKind::Note)?,
+            AlertsVerb::Silence(order) => order.give(OrderKind::Silence)?,
+            AlertsVerb::Clear(order) => order.give(OrderKind::Clear)?,
+            AlertsVerb::Show { id, from, json } => {
                 let book = from.source.read()?;
                 ensure!(!book.is_empty(), "{} holds no alerts", from.source.name());
                 let documents = book.find(id).with_context(|| from.source.name())?;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use wulog_schemas::alert::{Alert, State};
 
-use super::{Book, bare};
+use super::{AlertsByIncident, bare};
 use crate::report::{ascii, short};
 
 /// Narrower than this there is no room for a cause.
@@ -16,7 +16,7 @@ const YEAR_MS: i64 = 300 * 24 * 3600 * 1000;
 
 /// The incidents of `book` in lines of at most `width`; those that are over (resolved, merged, given up) only where `all` is wanted.
 #[must_use]
-pub fn list(book: &Book, all: bool, width: usize) -> String {
+pub fn list(book: &AlertsByIncident, all: bool, width: usize) -> String {
     let width = width.max(WIDTH_MIN);
     let mut incidents: Vec<&Alert> = book.newest().collect();
     incidents.sort_by_key(|alert| {

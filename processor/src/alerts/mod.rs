@@ -46,11 +46,11 @@ pub enum LookupError {
 
 /// Alert documents by incident.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct AlertsByIncident {
     incidents: BTreeMap<String, BTreeMap<u32, Alert>>,
 }
 
-impl Book {
+impl AlertsByIncident {
     /// Takes a document. The same one again changes nothing, so that files of several replays may be one.
     pub fn add(&mut self, alert: Alert) {
         self.incidents.entry(alert.id.clone()).or_default().insert(alert.seq, alert);

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use wulog_schemas::handling::{Action, Order, Scope};
+use wulog_schemas::handling::{Order, OrderKind, Scope};
 use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{Fact, RawPosition, Signal, VERSION};
 use wulog_schemas::topic::Topic;
@@ -59,7 +59,7 @@ impl Given {
     ///
     /// # Errors
     /// Where it covers nothing in particular, or ends in the past.
-    pub(super) fn order(&self, action: Action, incident: Option<String>, covers: &Covers) -> anyhow::Result<Order> {
+    pub(super) fn order(&self, action: OrderKind, incident: Option<String>, covers: &Covers) -> anyhow::Result<Order> {
         let scope =
             Scope { incident, family: covers.family, label: covers.label.clone(), update: covers.update.clone() };
         ensure!(scope != Scope::default(), "name an incident, or --family, --label or --update");
@@ -68,7 +68,7 @@ impl Given {
             ensure!(until > Utc::now(), "--until {until} is in the past");
         }
         ensure!(
-            action != Action::Silence || self.until.is_some() || scope.incident.is_some(),
+            action != OrderKind::Silence || self.until.is_some() || scope.incident.is_some(),
             "a silence that names no incident needs --until: it would never end"
         );
         let until = self.until.map(|until| until.timestamp_millis());

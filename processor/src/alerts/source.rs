@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use wulog_schemas::topic::Topic;
 
-use super::Book;
+use super::AlertsByIncident;
 use crate::config::Config;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::{KafkaConfig, PartitionReader};
@@ -45,7 +45,7 @@ impl AlertSource {
         }
     }
 
-    pub(super) fn read(&self) -> anyhow::Result<Book> {
+    pub(super) fn read(&self) -> anyhow::Result<AlertsByIncident> {
         match (&self.config, &self.db, &self.file) {
             (Some(path), _, _) => Ok(in_kafka(&Config::read(path)?.kafka)?.1),
             (_, Some(path), _) => Ok(in_embedded(&EmbeddedConfig::of_file(path)?)?.1),
@@ -69,7 +69,7 @@ impl AlertSource {
 ///
 /// # Errors
 /// When Kafka cannot be read.
-pub(crate) fn in_kafka(kafka: &KafkaConfig) -> anyhow::Result<(String, Book)> {
+pub(crate) fn in_kafka(kafka: &KafkaConfig) -> anyhow::Result<(String, AlertsByIncident)> {
     let place = Topic::Alerts.name(&kafka.topic_prefix);
     let book = from_records(&place, PartitionReader::open(kafka, Topic::Alerts, 0)?)?;
     Ok((place, book))
@@ -79,14 +79,17 @@ pub(crate) fn in_kafka(kafka: &KafkaConfig) -> anyhow::Result<(String, Book)> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(crate) fn in_embedded(log: &EmbeddedConfig) -> anyhow::Result<(String, Book)> {
+pub(crate) fn in_embedded(log: &EmbeddedConfig) -> anyhow::Result<(String, AlertsByIncident)> {
     let place = format!("{}, topic alerts", log.path.display());
     let book = from_records(&place, embedded::Records::open(log, Topic::Alerts)?)?;
     Ok((place, book))
 }
 
-fn from_records(place: &str, records: impl Iterator<Item = Result<Record, LogError>>) -> anyhow::Result<Book> {
-    let mut book = Book::default();
+fn from_records(
+    place: &str,
+    records: impl Iterator<Item = Result<Record, LogError>>,
+) -> anyhow::Result<AlertsByIncident> {
+    let mut book = AlertsByIncident::default();
     for record in records {
         let record = record?;
         // An empty value deletes what compaction would keep; it says nothing.
@@ -98,7 +101,7 @@ fn from_records(place: &str, records: impl Iterator<Item = Result<Record, LogErr
 }
 
 /// The documents of a file, one a line; `-` is standard input.
-pub(crate) fn from_file(path: &Path) -> anyhow::Result<Book> {
+pub(crate) fn from_file(path: &Path) -> anyhow::Result<AlertsByIncident> {
     if path == Path::new("-") {
         return from_lines("standard input", io::stdin().lock());
     }
@@ -106,8 +109,8 @@ pub(crate) fn from_file(path: &Path) -> anyhow::Result<Book> {
     from_lines(&path.display().to_string(), BufReader::new(file))
 }
 
-fn from_lines(place: &str, lines: impl BufRead) -> anyhow::Result<Book> {
-    let mut book = Book::default();
+fn from_lines(place: &str, lines: impl BufRead) -> anyhow::Result<AlertsByIncident> {
+    let mut book = AlertsByIncident::default();
     for (number, line) in lines.lines().enumerate() {
         let line = line.with_context(|| format!("{place}: reading"))?;
         if !line.trim().is_empty() {
@@ -118,7 +121,7 @@ fn from_lines(place: &str, lines: impl BufRead) -> anyhow::Result<Book> {
 }
 
 /// Adds a document; one that cannot be read is reported and skipped, since anybody may have written it.
-fn add_or_skip(book: &mut Book, bytes: &[u8], place: &str) {
+fn add_or_skip(book: &mut AlertsByIncident, bytes: &[u8], place: &str) {
     match serde_json::from_slice(bytes) {
         Ok(alert) => book.add(alert),
         Err(error) => tracing::warn!(%error, "{place}: no alert document that this version can read; skipped"),

@@ -9,7 +9,7 @@ use wulog_files::Fence;
 use wulog_schemas::signal::{CertificateFacts, Fact, HostRef, Signal};
 use wulog_schemas::topic::Topic;
 
-use super::{Book, list, missing, show};
+use super::{NewestInventories, list, missing, show};
 use crate::config::Config;
 use crate::log::embedded::{self, EmbeddedConfig};
 use crate::log::kafka::PartitionReader;
@@ -20,15 +20,15 @@ use crate::replay::logs;
 #[derive(Debug, Args)]
 pub(crate) struct CertificatesArgs {
     #[command(subcommand)]
-    what: Verb,
+    what: CertificatesVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum CertificatesVerb {
     /// One line a certificate and store: how many hosts have it, of how many that can tell.
     List {
         #[command(flatten)]
-        place: Place,
+        place: InventoriesFrom,
         /// The stores Root and CA too.
         #[arg(long)]
         all: bool,
@@ -38,19 +38,19 @@ enum Verb {
         /// Its SHA-1 thumbprint, or the beginning of it.
         thumbprint: String,
         #[command(flatten)]
-        place: Place,
+        place: InventoriesFrom,
     },
     /// Certificates that some hosts have in Trusted Publishers and others lack.
     Missing {
         #[command(flatten)]
-        place: Place,
+        place: InventoriesFrom,
     },
 }
 
 /// Where inventories are.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Place {
+struct InventoriesFrom {
     /// The topic of signals, as this configuration says.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -69,19 +69,19 @@ impl CertificatesArgs {
     /// When inventories cannot be read, or no host has the certificate.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let page = match &self.what {
-            Verb::List { place, all } => list(&place.book()?, *all),
-            Verb::Show { thumbprint, place } => show(&place.book()?, thumbprint)
+            CertificatesVerb::List { place, all } => list(&place.book()?, *all),
+            CertificatesVerb::Show { thumbprint, place } => show(&place.book()?, thumbprint)
                 .with_context(|| format!("no host has a certificate whose thumbprint begins with {thumbprint}"))?,
-            Verb::Missing { place } => missing(&place.book()?),
+            CertificatesVerb::Missing { place } => missing(&place.book()?),
         };
         print!("{page}");
         Ok(())
     }
 }
 
-impl Place {
-    fn book(&self) -> anyhow::Result<Book> {
-        let mut book = Book::default();
+impl InventoriesFrom {
+    fn book(&self) -> anyhow::Result<NewestInventories> {
+        let mut book = NewestInventories::default();
         if let Some(dir) = &self.logs {
             of_files(dir, &mut book)?;
         } else if let Some(db) = &self.db {
@@ -96,7 +96,7 @@ impl Place {
 
 fn of_signals<E: Into<LogError>>(
     records: impl Iterator<Item = Result<Record, E>>,
-    book: &mut Book,
+    book: &mut NewestInventories,
 ) -> anyhow::Result<()> {
     for record in records {
         let record = record.map_err(Into::into)?;
@@ -107,7 +107,7 @@ fn of_signals<E: Into<LogError>>(
     Ok(())
 }
 
-fn of_files(dir: &Path, book: &mut Book) -> anyhow::Result<()> {
+fn of_files(dir: &Path, book: &mut NewestInventories) -> anyhow::Result<()> {
     for found in logs::inventories(dir)? {
         let read = gathered::of_folder(&found.folder, &Fence::at(&found.folder));
         let inventory = read.with_context(|| format!("{}: cannot be read", found.folder.display()))?;

@@ -17,13 +17,13 @@ pub(crate) use pages::{list, missing, show};
 
 /// The newest inventory of each host, by the host's name.
 #[derive(Debug, Default)]
-pub(crate) struct Book {
+pub(crate) struct NewestInventories {
     hosts: BTreeMap<String, CertificateFacts>,
 }
 
 /// One certificate in one store, over all hosts.
 #[derive(Debug, Default)]
-struct Row<'a> {
+struct StoreRow<'a> {
     /// What hosts say of it.
     said: Vec<&'a CertificateFact>,
     with: Vec<&'a str>,
@@ -31,7 +31,7 @@ struct Row<'a> {
     without: Vec<&'a str>,
 }
 
-impl<'a> Row<'a> {
+impl<'a> StoreRow<'a> {
     /// What most hosts say of the certificate: in the outputs of few, day and month may be taken for each other.
     fn certificate(&self) -> Option<&'a CertificateFact> {
         let mut counts: BTreeMap<Option<i64>, (usize, &CertificateFact)> = BTreeMap::new();
@@ -42,7 +42,7 @@ impl<'a> Row<'a> {
     }
 }
 
-impl Book {
+impl NewestInventories {
     /// Takes an inventory, in the order in which inventories were sent.
     pub(crate) fn add(&mut self, facts: CertificateFacts) {
         let name = if facts.host.name.is_empty() { facts.host.id.clone() } else { facts.host.name.clone() };
@@ -66,8 +66,8 @@ impl Book {
     }
 
     /// Each certificate of a store, by thumbprint.
-    fn rows(&self, store: &str) -> BTreeMap<&str, Row<'_>> {
-        let mut rows: BTreeMap<&str, Row<'_>> = BTreeMap::new();
+    fn rows(&self, store: &str) -> BTreeMap<&str, StoreRow<'_>> {
+        let mut rows: BTreeMap<&str, StoreRow<'_>> = BTreeMap::new();
         let stores = || {
             self.hosts.iter().filter_map(|(host, facts)| {
                 Some((host.as_str(), facts.stores.iter().find(|found| found.name == store)?))

@@ -4,7 +4,7 @@ use chrono::DateTime;
 use wulog_schemas::certificate::STORES;
 use wulog_schemas::visible::visible;
 
-use super::{Book, Row};
+use super::{NewestInventories, StoreRow};
 
 /// Hosts named in a line.
 const HOSTS_NAMED: usize = 20;
@@ -14,7 +14,7 @@ const LISTED: [&str; 3] = ["TrustedPublisher", "Disallowed", "WSUS"];
 
 /// A line for each certificate of each store: hosts that have it, of those that can tell.
 #[must_use]
-pub(crate) fn list(book: &Book, all: bool) -> String {
+pub(crate) fn list(book: &NewestInventories, all: bool) -> String {
     let mut text = String::new();
     for store in STORES.into_iter().filter(|store| all || LISTED.contains(store)) {
         for (sha1, row) in book.rows(store) {
@@ -31,7 +31,7 @@ pub(crate) fn list(book: &Book, all: bool) -> String {
 
 /// The hosts that have a certificate in each store, and those that lack it. The beginning of a thumbprint will do.
 #[must_use]
-pub(crate) fn show(book: &Book, thumbprint: &str) -> Option<String> {
+pub(crate) fn show(book: &NewestInventories, thumbprint: &str) -> Option<String> {
     let wanted: String = thumbprint.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_ascii_lowercase();
     let mut text = String::new();
     for store in STORES {
@@ -48,7 +48,7 @@ pub(crate) fn show(book: &Book, thumbprint: &str) -> Option<String> {
 
 /// Certificates of Trusted Publishers, and of the WSUS machines, that some hosts lack in Trusted Publishers.
 #[must_use]
-pub(crate) fn missing(book: &Book) -> String {
+pub(crate) fn missing(book: &NewestInventories) -> String {
     let (publishers, signing) = (book.rows("TrustedPublisher"), book.rows("WSUS"));
     let mut text = String::new();
     for (sha1, row) in &publishers {
@@ -69,13 +69,13 @@ pub(crate) fn missing(book: &Book) -> String {
     text
 }
 
-fn until(row: &Row<'_>) -> String {
+fn until(row: &StoreRow<'_>) -> String {
     let end = row.certificate().and_then(|certificate| certificate.not_after);
     let day = end.and_then(DateTime::from_timestamp_millis).map(|end| end.format("%Y-%m-%d").to_string());
     day.unwrap_or_else(|| "unknown".to_owned())
 }
 
-fn subject(row: &Row<'_>) -> String {
+fn subject(row: &StoreRow<'_>) -> String {
     visible(row.certificate().map_or("", |certificate| &certificate.subject)).into_owned()
 }
 

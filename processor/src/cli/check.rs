@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use wulog_schemas::topic::Topic;
 
-use super::ConfigFile;
+use super::ConfigArgs;
 use crate::config::{Config, StandaloneConfig, check_examples, try_channels};
 use crate::dimension_check;
 use crate::log::embedded::{EmbeddedConfig, Records};
@@ -14,7 +14,7 @@ use crate::log::kafka::PartitionReader;
 #[derive(Debug, Args)]
 pub(super) struct CheckConfigArgs {
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArgs,
     /// The file is a configuration of `standalone`.
     #[arg(long)]
     standalone: bool,

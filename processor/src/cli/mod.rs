@@ -27,7 +27,7 @@ use crate::channels::ChannelsArgs;
 use crate::config::{Config, ConfigError, StandaloneConfig, read_patterns};
 use crate::format::Format;
 use crate::log::embedded::EmbeddedConfig;
-use crate::normalize::{Events, Inventory, NormalizerConfig, Patterns, UtcOffset, Zone};
+use crate::normalize::{Events, HostNamesFile, NormalizerConfig, Patterns, UtcOffset, Zone};
 use crate::pattern_test::PatternTest;
 use crate::shell::ShellConfig;
 use crate::standalone::Standalone;
@@ -58,7 +58,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run on Kafka until stopped; start as many as you like.
-    Run(ConfigFile),
+    Run(ConfigArgs),
     /// Say what is wrong with a configuration, with file and line; changes nothing. Asks the brokers what hosts have
     /// reported only where a rule or a filter names a dimension.
     CheckConfig(CheckConfigArgs),
@@ -69,7 +69,7 @@ enum Command {
         /// What to do.
         what: TopicsVerb,
         #[command(flatten)]
-        file: ConfigFile,
+        file: ConfigArgs,
     },
     /// Watch a folder of gathered logs on this machine, without Kafka, and print alerts.
     Standalone(StandaloneArgs),
@@ -98,7 +98,7 @@ enum TopicsVerb {
 }
 
 #[derive(Debug, Args)]
-struct ConfigFile {
+struct ConfigArgs {
     /// The configuration file, TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -252,7 +252,7 @@ impl Cli {
                 let mut normalizer = args.events.over(args.normalizer.over(config.normalizer)?);
                 if let Some(file) = args.inventory {
                     normalizer.inventory =
-                        Inventory::from(Some(file)).read_in(Path::new("")).map_err(anyhow::Error::msg)?;
+                        HostNamesFile::from(Some(file)).read_in(Path::new("")).map_err(anyhow::Error::msg)?;
                 }
                 let standalone = Standalone {
                     logs: args.logs,

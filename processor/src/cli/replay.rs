@@ -13,12 +13,12 @@ use wulog_schemas::alert::Alert;
 use wulog_service::{StopSignal, stop_signal};
 
 use super::{EventArgs, NormalizerArgs, moment, output};
-use crate::alerts::{Book, source};
-use crate::compare::{self, Comparison, Openings, Run};
+use crate::alerts::{AlertsByIncident, source};
+use crate::compare::{self, ComparedRun, Openings, RunComparison};
 use crate::config::{Config, StandaloneConfig};
 use crate::log::embedded::EmbeddedConfig;
 use crate::replay::sources::{self, Stage};
-use crate::replay::{By, Range, ReplayError, Results, TakeDocument};
+use crate::replay::{Range, RangeTime, ReplayError, Results, TakeDocument};
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -58,7 +58,7 @@ pub(super) struct ReplayArgs {
     /// Which time --since and --until mean. By event time an alert counts when the first failures of its hosts reach into
     /// the range, and a replay reads to the end, since lines may come late.
     #[arg(long, value_enum, default_value_t)]
-    by: By,
+    by: RangeTime,
     /// Begin to read this long before --since, such as 10d or 12h, in place of the oldest record. Faster, but the replay
     /// does not know what was before: the detector compares with a week, and an incident may be older.
     #[arg(long, value_name = "AGE", requires = "since", value_parser = moment::age)]
@@ -147,7 +147,7 @@ impl ReplayArgs {
         // The other run is read first: where it is missing, nobody waits for a replay.
         let other = self.compare.as_ref().map(|with| self.documents_of(with)).transpose()?;
         let stop = Stop::on_signals();
-        let mut replayed = Run::called("the replay");
+        let mut replayed = ComparedRun::called("the replay");
         let ms = |time: Option<DateTime<Utc>>, open: i64| time.map_or(open, |time| time.timestamp_millis());
         let range = Range { since_ms: ms(self.since, i64::MIN), until_ms: ms(self.until, i64::MAX), by: self.by };
         let mut results = Results {
@@ -197,9 +197,9 @@ impl ReplayArgs {
                 from_ms: range.since_ms.max(first.0),
                 to_ms: range.until_ms.saturating_sub(1).min(last.0), // - 1, since `until` itself lies outside
             };
-            let mut live = Run::called(&with.name());
+            let mut live = ComparedRun::called(&with.name());
             book.documents().filter(|alert| alert.time.updated.0 <= openings.to_ms).for_each(|alert| live.take(alert));
-            self.tell(&Comparison::of(&live, &replayed, openings))?;
+            self.tell(&RunComparison::of(&live, &replayed, openings))?;
         }
         Ok(stopped_by.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(signal.exit_code())))
     }
@@ -219,7 +219,7 @@ impl ReplayArgs {
             );
         }
         ensure!(
-            self.compare.is_none() || self.by == By::Log,
+            self.compare.is_none() || self.by == RangeTime::Log,
             "--compare counts incidents by their opening, which is a log time: leave out --by event"
         );
         ensure!(
@@ -241,7 +241,7 @@ impl ReplayArgs {
     }
 
     /// The alert documents of the run that the replay is compared with.
-    fn documents_of(&self, with: &CompareWith) -> anyhow::Result<Book> {
+    fn documents_of(&self, with: &CompareWith) -> anyhow::Result<AlertsByIncident> {
         let (place, book) = match (with, &self.from.db, &self.from.config) {
             (CompareWith::File(path), ..) => (path.display().to_string(), source::from_file(path)?),
             (CompareWith::Live, Some(db), _) => source::in_embedded(&EmbeddedConfig::of_file(db)?)?,
@@ -255,7 +255,7 @@ impl ReplayArgs {
     }
 
     /// Prints the comparison, and writes its page.
-    fn tell(&self, comparison: &Comparison) -> anyhow::Result<()> {
+    fn tell(&self, comparison: &RunComparison) -> anyhow::Result<()> {
         if let Some(path) = &self.compare_out {
             let page = compare::html(comparison).context("the page could not be made")?;
             std::fs::write(path, page).with_context(|| format!("{}: cannot be written", path.display()))?;

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use clap::Args;
 
 use super::NormalizerArgs;
-use crate::gather::{Wanted, quoted};
+use crate::gather::{WantedIncident, quoted};
 use crate::language::Language;
 use crate::postmortem::Style;
 
@@ -59,7 +59,7 @@ impl ReportArgs {
             logs.is_some() || self.normalizer.patterns.is_empty(),
             "--patterns is for --logs: signals of --config and --db were made with the patterns of their time"
         );
-        let wanted = Wanted { id: &self.id };
+        let wanted = WantedIncident { id: &self.id };
         let incident = match (config, db, file, logs) {
             (Some(path), ..) => wanted.in_kafka(path)?,
             (_, Some(path), ..) => wanted.in_embedded(path)?,

@@ -41,7 +41,7 @@ pub(crate) struct Openings {
 
 /// One incident of a run, by its newest document.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Incident {
+pub(crate) struct RunIncident {
     /// Its id.
     pub id: String,
     /// Failures, or a warning.
@@ -73,9 +73,9 @@ pub(crate) struct Incident {
     seq: u32,
 }
 
-impl Incident {
-    fn of(alert: &Alert) -> Incident {
-        Incident {
+impl RunIncident {
+    fn of(alert: &Alert) -> RunIncident {
+        RunIncident {
             id: alert.id.clone(),
             kind: alert.kind,
             family: alert.family,
@@ -95,14 +95,14 @@ impl Incident {
     }
 
     /// Whether two incidents of different runs could be one: of the same kind and family, and overlapping in time.
-    fn could_be(&self, other: &Incident) -> bool {
+    fn could_be(&self, other: &RunIncident) -> bool {
         self.kind == other.kind
             && !self.families.is_disjoint(&other.families)
             && self.onset_ms <= other.updated_ms
             && other.onset_ms <= self.updated_ms
     }
 
-    fn shared_names(&self, other: &Incident) -> usize {
+    fn shared_names(&self, other: &RunIncident) -> usize {
         self.names.intersection(&other.names).count()
     }
 
@@ -113,18 +113,18 @@ impl Incident {
 
 /// The incidents of one run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Run {
+pub(crate) struct ComparedRun {
     /// Name of the run: `live`, `replay`, or the name of a file.
     pub name: String,
-    incidents: BTreeMap<String, Incident>,
+    incidents: BTreeMap<String, RunIncident>,
     configurations: BTreeSet<String>,
 }
 
-impl Run {
+impl ComparedRun {
     /// A run without incidents.
     #[must_use]
-    pub(crate) fn called(name: &str) -> Run {
-        Run { name: name.to_owned(), ..Run::default() }
+    pub(crate) fn called(name: &str) -> ComparedRun {
+        ComparedRun { name: name.to_owned(), ..ComparedRun::default() }
     }
 
     /// Adds a document, in any order. Documents of status are skipped, since only a replay writes them.
@@ -134,7 +134,7 @@ impl Run {
         }
         self.configurations.insert(alert.detector.config_hash.clone());
         if self.incidents.get(&alert.id).is_none_or(|known| known.seq <= alert.seq) {
-            self.incidents.insert(alert.id.clone(), Incident::of(alert));
+            self.incidents.insert(alert.id.clone(), RunIncident::of(alert));
         }
     }
 }
@@ -150,25 +150,25 @@ pub(crate) enum Matched {
 
 /// One incident in both runs.
 #[derive(Clone, Debug)]
-pub(crate) struct Pair {
+pub(crate) struct IncidentPair {
     /// The incident in the first run.
-    pub live: Incident,
+    pub live: RunIncident,
     /// The incident in the replay.
-    pub again: Incident,
+    pub again: RunIncident,
     /// How the two were matched.
     pub matched: Matched,
 }
 
 /// Host names in only one of two documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Names {
+pub(crate) struct HostsInOneRun {
     /// Affected in the replay only.
     pub gained: Vec<String>,
     /// Affected in the first run only.
     pub lost: Vec<String>,
 }
 
-impl Pair {
+impl IncidentPair {
     /// How much later the replay opened the incident, in milliseconds; negative for earlier.
     #[must_use]
     pub(crate) fn later_ms(&self) -> i64 {
@@ -178,9 +178,9 @@ impl Pair {
     /// The hosts in only one run; `None` where a document names only some of its hosts, so that names cannot be
     /// compared.
     #[must_use]
-    pub(crate) fn names(&self) -> Option<Names> {
+    pub(crate) fn names(&self) -> Option<HostsInOneRun> {
         let (live, again) = (&self.live, &self.again);
-        (live.names_complete && again.names_complete).then(|| Names {
+        (live.names_complete && again.names_complete).then(|| HostsInOneRun {
             gained: again.names.difference(&live.names).cloned().collect(),
             lost: live.names.difference(&again.names).cloned().collect(),
         })
@@ -189,7 +189,7 @@ impl Pair {
     /// Whether the runs differ in the opening, hosts, severity, first factor or state.
     #[must_use]
     pub(crate) fn differs(&self) -> bool {
-        let facts = |incident: &Incident| {
+        let facts = |incident: &RunIncident| {
             (incident.opened_ms, incident.affected, incident.severity, incident.factor.clone(), incident.state)
         };
         facts(&self.live) != facts(&self.again)
@@ -201,14 +201,14 @@ impl Pair {
 #[derive(Clone, Debug)]
 pub(crate) struct Alone {
     /// The incident.
-    pub incident: Incident,
+    pub incident: RunIncident,
     /// The incident of the other run with the most common hosts, and their number: this shows a split or a merge.
     pub shares: Option<(String, usize)>,
 }
 
 /// The common incidents of two runs, and the differences.
 #[derive(Debug)]
-pub(crate) struct Comparison {
+pub(crate) struct RunComparison {
     /// Names of the runs.
     pub names: [String; 2],
     /// The openings that count.
@@ -220,7 +220,7 @@ pub(crate) struct Comparison {
     /// The hashes of the detector's configurations in each run's documents.
     pub configurations: [BTreeSet<String>; 2],
     /// Incidents of both runs that differ, by opening.
-    pub different: Vec<Pair>,
+    pub different: Vec<IncidentPair>,
     /// Number of incidents that are equal in both runs.
     pub same: usize,
     /// Incidents of the first run only, by opening.
@@ -229,11 +229,11 @@ pub(crate) struct Comparison {
     pub only_again: Vec<Alone>,
 }
 
-impl Comparison {
+impl RunComparison {
     /// Compares the live run with a replay. An incident counts if it, or its partner in the other run, opened within
     /// `openings`.
     #[must_use]
-    pub(crate) fn of(live: &Run, again: &Run, openings: Openings) -> Comparison {
+    pub(crate) fn of(live: &ComparedRun, again: &ComparedRun, openings: Openings) -> RunComparison {
         let pairs = pairs(live, again);
         let paired_live: BTreeSet<&str> = pairs.iter().map(|pair| pair.live.id.as_str()).collect();
         let paired_again: BTreeSet<&str> = pairs.iter().map(|pair| pair.again.id.as_str()).collect();
@@ -243,9 +243,9 @@ impl Comparison {
         let (only_again, again_outside) = alone(again, &paired_again, live, openings);
         let counted = [within.len() + only_live.len(), within.len() + only_again.len()];
         let all = within.len();
-        let mut different: Vec<Pair> = within.into_iter().filter(Pair::differs).collect();
+        let mut different: Vec<IncidentPair> = within.into_iter().filter(IncidentPair::differs).collect();
         different.sort_by(|a, b| (a.live.opened_ms, &a.live.id).cmp(&(b.live.opened_ms, &b.live.id)));
-        Comparison {
+        RunComparison {
             names: [live.name.clone(), again.name.clone()],
             openings,
             counted,
@@ -267,8 +267,12 @@ impl Comparison {
 
 /// Pairs incidents by id, then the remaining ones by hosts: the pair with the most common hosts comes first, and each
 /// incident is in one pair.
-fn pairs(live: &Run, again: &Run) -> Vec<Pair> {
-    let pair = |live: &Incident, again: &Incident, matched| Pair { live: live.clone(), again: again.clone(), matched };
+fn pairs(live: &ComparedRun, again: &ComparedRun) -> Vec<IncidentPair> {
+    let pair = |live: &RunIncident, again: &RunIncident, matched| IncidentPair {
+        live: live.clone(),
+        again: again.clone(),
+        matched,
+    };
     let mut pairs = Vec::new();
     let mut candidates = Vec::new();
     for one in live.incidents.values() {
@@ -299,9 +303,10 @@ fn pairs(live: &Run, again: &Run) -> Vec<Pair> {
 
 /// Returns the incidents of `run` without a partner that opened in time, and the number of other incidents without a
 /// partner.
-fn alone(run: &Run, paired: &BTreeSet<&str>, other: &Run, openings: Openings) -> (Vec<Alone>, usize) {
+fn alone(run: &ComparedRun, paired: &BTreeSet<&str>, other: &ComparedRun, openings: Openings) -> (Vec<Alone>, usize) {
     let unpaired = run.incidents.values().filter(|incident| !paired.contains(incident.id.as_str()));
-    let (within, without): (Vec<&Incident>, Vec<&Incident>) = unpaired.partition(|incident| incident.is_in(openings));
+    let (within, without): (Vec<&RunIncident>, Vec<&RunIncident>) =
+        unpaired.partition(|incident| incident.is_in(openings));
     let mut alone: Vec<Alone> = within
         .into_iter()
         .map(|incident| {

@@ -1,6 +1,6 @@
 //! A comparison as one page that opens offline and prints.
 
-use super::Comparison;
+use super::RunComparison;
 use super::view::View;
 use crate::html::{self, OfflinePage};
 use crate::postmortem::STYLE;
@@ -13,7 +13,7 @@ const OWN_STYLE: &str = include_str!("compare.css");
 ///
 /// # Errors
 /// When the template has a fault.
-pub(crate) fn html(comparison: &Comparison) -> Result<String, minijinja::Error> {
+pub(crate) fn html(comparison: &RunComparison) -> Result<String, minijinja::Error> {
     let view = View::of(comparison);
     let body = html::render("compare.html", TEMPLATE, &view)?;
     let title = format!("{} and {} compared", view.runs[0], view.runs[1]);

@@ -26,8 +26,8 @@ fn alert(id: &str, opened: i64, hosts: &[&str]) -> Alert {
     alert
 }
 
-fn run(name: &str, alerts: impl IntoIterator<Item = Alert>) -> Run {
-    let mut run = Run::called(name);
+fn run(name: &str, alerts: impl IntoIterator<Item = Alert>) -> ComparedRun {
+    let mut run = ComparedRun::called(name);
     alerts.into_iter().for_each(|alert| run.take(&alert));
     run
 }
@@ -36,8 +36,8 @@ fn compared(
     live: impl IntoIterator<Item = Alert>,
     again: impl IntoIterator<Item = Alert>,
     openings: Openings,
-) -> Comparison {
-    Comparison::of(&run("the live run", live), &run("the replay", again), openings)
+) -> RunComparison {
+    RunComparison::of(&run("the live run", live), &run("the replay", again), openings)
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn every_fact_that_changed_is_told() {
     let found = compared([live], [again], ALL);
     let [pair] = &found.different[..] else { panic!("{found:#?}") };
     assert_eq!((pair.matched, pair.later_ms()), (Matched::Id, 2 * HOUR + 5 * MINUTE));
-    let names = Names { gained: vec!["pc-3".to_owned(), "pc-4".to_owned()], lost: vec!["pc-1".to_owned()] };
+    let names = HostsInOneRun { gained: vec!["pc-3".to_owned(), "pc-4".to_owned()], lost: vec!["pc-1".to_owned()] };
     assert_eq!(pair.names(), Some(names));
     let text = text(&found);
     for part in ["2 h 5 min later", "2 gained, 1 lost", "gained: pc-3, pc-4", "lost: pc-1", "higher", "resolved"] {

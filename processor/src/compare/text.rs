@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use wulog_schemas::visible::visible;
 
-use super::Comparison;
-use super::view::{Case, View};
+use super::RunComparison;
+use super::view::{ComparedIncident, View};
 
 /// Characters of a cell; the page has cells of any length.
 const CELL_CHARS_MAX: usize = 40;
 
 /// The comparison as text, with invisible characters of host names made visible.
 #[must_use]
-pub(crate) fn text(comparison: &Comparison) -> String {
+pub(crate) fn text(comparison: &RunComparison) -> String {
     let view = View::of(comparison);
     let mut text = String::new();
     let mut line = |line: &str| {
@@ -37,7 +37,7 @@ pub(crate) fn text(comparison: &Comparison) -> String {
 }
 
 /// The rows of a case in columns.
-fn table(runs: &[String; 2], case: &Case) -> Vec<String> {
+fn table(runs: &[String; 2], case: &ComparedIncident) -> Vec<String> {
     let head = [String::new(), cut(&runs[0]), cut(&runs[1]), String::new()];
     let rows = case.rows.iter().map(|row| [row.fact.to_owned(), cut(&row.live), cut(&row.again), row.change.clone()]);
     let rows: Vec<[String; 4]> = std::iter::once(head).chain(rows).collect();

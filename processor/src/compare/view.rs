@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wulog_schemas::alert::{State, UtcTime};
 
-use super::{Alone, Comparison, Incident, Matched, Pair};
+use super::{Alone, IncidentPair, Matched, RunComparison, RunIncident};
 use crate::postmortem::dimension_in_words;
 use crate::report::{hosts_of, short};
 
@@ -27,29 +27,29 @@ pub(super) struct View {
     pub(super) facts: Vec<String>,
     /// Names of the two runs, as heads of columns.
     pub(super) runs: [String; 2],
-    pub(super) sections: Vec<Section>,
+    pub(super) sections: Vec<ViewSection>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Section {
+pub(super) struct ViewSection {
     pub(super) title: String,
-    pub(super) cases: Vec<Case>,
+    pub(super) cases: Vec<ComparedIncident>,
     /// Note about rows that a limit has cut from the section.
     pub(super) more: Option<String>,
 }
 
 /// One incident, or a pair.
 #[derive(Serialize)]
-pub(super) struct Case {
+pub(super) struct ComparedIncident {
     pub(super) heading: String,
     pub(super) summary: String,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<FactRow>,
     pub(super) remarks: Vec<String>,
 }
 
 /// One fact in both runs.
 #[derive(Serialize)]
-pub(super) struct Row {
+pub(super) struct FactRow {
     pub(super) fact: &'static str,
     pub(super) live: String,
     pub(super) again: String,
@@ -58,14 +58,14 @@ pub(super) struct Row {
 }
 
 impl View {
-    pub(super) fn of(comparison: &Comparison) -> View {
+    pub(super) fn of(comparison: &RunComparison) -> View {
         let [live, again] = &comparison.names;
         let mut sections = Vec::new();
-        let mut add = |title: String, cases: Vec<Case>, all: usize| {
+        let mut add = |title: String, cases: Vec<ComparedIncident>, all: usize| {
             if all > 0 {
                 let left = all - cases.len();
                 let more = (left > 0).then(|| format!("{left} further incidents are not listed."));
-                sections.push(Section { title, cases, more });
+                sections.push(ViewSection { title, cases, more });
             }
         };
         let only =
@@ -82,7 +82,7 @@ fn incidents_of(count: usize) -> String {
     if count == 1 { "1 incident".to_owned() } else { format!("{count} incidents") }
 }
 
-fn result(comparison: &Comparison) -> String {
+fn result(comparison: &RunComparison) -> String {
     let [live, again] = &comparison.names;
     let same = incidents_of(comparison.same);
     let verb = if comparison.same == 1 { "is" } else { "are" };
@@ -97,7 +97,7 @@ fn result(comparison: &Comparison) -> String {
     )
 }
 
-fn facts(comparison: &Comparison) -> Vec<String> {
+fn facts(comparison: &RunComparison) -> Vec<String> {
     let mut facts = vec![format!(
         "Incidents that opened from {} to {} (log time) are compared.",
         short(UtcTime(comparison.openings.from_ms)),
@@ -125,7 +125,7 @@ fn facts(comparison: &Comparison) -> Vec<String> {
     facts
 }
 
-fn case_alone(alone: &Alone, at: usize) -> Case {
+fn case_alone(alone: &Alone, at: usize) -> ComparedIncident {
     let incident = &alone.incident;
     let rows = cells(incident)
         .into_iter()
@@ -133,17 +133,22 @@ fn case_alone(alone: &Alone, at: usize) -> Case {
             let mut sides = [NOTHING.to_owned(), NOTHING.to_owned()];
             sides[at] = cell;
             let [live, again] = sides;
-            Row { fact, live, again, change: String::new() }
+            FactRow { fact, live, again, change: String::new() }
         })
         .collect();
     let mut remarks: Vec<String> = named("hosts", incident.names.iter(), incident.names.len()).into_iter().collect();
     if let Some((id, shared)) = &alone.shares {
         remarks.push(format!("{} also in {id} of the other run", hosts_of(*shared as u64)));
     }
-    Case { heading: format!("{} {}", incident.id, incident.family), summary: incident.summary.clone(), rows, remarks }
+    ComparedIncident {
+        heading: format!("{} {}", incident.id, incident.family),
+        summary: incident.summary.clone(),
+        rows,
+        remarks,
+    }
 }
 
-fn case_of(pair: &Pair, names: &[String; 2]) -> Case {
+fn case_of(pair: &IncidentPair, names: &[String; 2]) -> ComparedIncident {
     let (live, again) = (&pair.live, &pair.again);
     let changes =
         [opened_change(pair), hosts_change(pair), severity_change(pair), changed(&live.factor, &again.factor)];
@@ -152,7 +157,7 @@ fn case_of(pair: &Pair, names: &[String; 2]) -> Case {
         .into_iter()
         .zip(cells(again))
         .zip(changes)
-        .map(|(((fact, live), (_, again)), change)| Row { fact, live, again, change })
+        .map(|(((fact, live), (_, again)), change)| FactRow { fact, live, again, change })
         .collect();
     let mut remarks = Vec::new();
     match pair.names() {
@@ -172,11 +177,11 @@ fn case_of(pair: &Pair, names: &[String; 2]) -> Case {
             format!("{} of {} and {} of {}, {}", live.id, names[0], again.id, names[1], again.family)
         }
     };
-    Case { heading, summary: live.summary.clone(), rows, remarks }
+    ComparedIncident { heading, summary: live.summary.clone(), rows, remarks }
 }
 
 /// The facts that are compared.
-fn cells(incident: &Incident) -> [(&'static str, String); 5] {
+fn cells(incident: &RunIncident) -> [(&'static str, String); 5] {
     let state = match incident.state {
         State::Open => "open",
         State::Resolved => "resolved",
@@ -202,7 +207,7 @@ fn changed<T: PartialEq>(live: &T, again: &T) -> String {
     if live == again { String::new() } else { "changed".to_owned() }
 }
 
-fn opened_change(pair: &Pair) -> String {
+fn opened_change(pair: &IncidentPair) -> String {
     match pair.later_ms() {
         0 => String::new(),
         later if later > 0 => format!("{} later", span(later)),
@@ -210,7 +215,7 @@ fn opened_change(pair: &Pair) -> String {
     }
 }
 
-fn severity_change(pair: &Pair) -> String {
+fn severity_change(pair: &IncidentPair) -> String {
     match pair.again.severity.cmp(&pair.live.severity) {
         std::cmp::Ordering::Less => "lower".to_owned(),
         std::cmp::Ordering::Equal => String::new(),
@@ -218,7 +223,7 @@ fn severity_change(pair: &Pair) -> String {
     }
 }
 
-fn hosts_change(pair: &Pair) -> String {
+fn hosts_change(pair: &IncidentPair) -> String {
     let (gained, lost) = match pair.names() {
         Some(names) => (names.gained.len() as u64, names.lost.len() as u64),
         None => (

@@ -10,10 +10,10 @@ use serde::Serialize;
 use wulog_schemas::alert::{Alert, IncidentKind, Level, State, Transition, UtcTime};
 
 use super::backlog::Item;
-use super::channel::{Channel, Outcome, other_kind};
+use super::channel::{Channel, DeliveryOutcome, other_kind};
 use super::endpoint::Endpoint;
 use super::filter::Silenced;
-use super::settings::{ChannelConfig, HttpConfig, Kind};
+use super::settings::{ChannelConfig, ChannelKind, EndpointConfig};
 use super::summary::summary;
 use crate::language::Language;
 use crate::report::print_alert;
@@ -64,7 +64,7 @@ impl Alertmanager {
     /// Names the key, file or variable at fault.
     pub(super) fn open(
         config: &ChannelConfig,
-        http: &HttpConfig,
+        http: &EndpointConfig,
         resend: Duration,
         link: Option<String>,
     ) -> Result<Alertmanager, String> {
@@ -140,7 +140,7 @@ impl Alertmanager {
         annotations
     }
 
-    fn post(&self, firing: &Firing, sample: bool, now_ms: i64) -> Outcome {
+    fn post(&self, firing: &Firing, sample: bool, now_ms: i64) -> DeliveryOutcome {
         let body = serde_json::to_vec(&self.alerts(firing, sample, now_ms)).expect("alerts hold only strings");
         match self.endpoint.post(&[("content-type", "application/json".to_owned())], &body) {
             Ok(answer) => self.endpoint.judge(answer),
@@ -150,16 +150,16 @@ impl Alertmanager {
 }
 
 impl Channel for Alertmanager {
-    fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome {
+    fn deliver(&mut self, item: &Item, now_ms: i64) -> DeliveryOutcome {
         let alert = &item.alert;
         if item.sample {
             let firing = Firing { alert: alert.clone(), told: BTreeSet::new(), starts_ms: now_ms };
             return self.post(&firing, true, now_ms);
         }
         self.learn(alert, false);
-        let Some(firing) = self.open.get(&alert.id) else { return Outcome::Delivered(String::new()) };
+        let Some(firing) = self.open.get(&alert.id) else { return DeliveryOutcome::Delivered(String::new()) };
         let outcome = self.post(firing, false, now_ms);
-        if !matches!(outcome, Outcome::Retry { .. } | Outcome::Barred(_)) {
+        if !matches!(outcome, DeliveryOutcome::Retry { .. } | DeliveryOutcome::Barred(_)) {
             if alert.state == State::Open {
                 if let Some(firing) = self.open.get_mut(&alert.id) {
                     firing.told = BTreeSet::from([alert.severity.level]);
@@ -172,7 +172,7 @@ impl Channel for Alertmanager {
     }
 
     fn renew(&mut self, config: &ChannelConfig) -> Result<(), String> {
-        let Kind::Alertmanager { http, .. } = &config.kind else { return Err(other_kind()) };
+        let ChannelKind::Alertmanager { http, .. } = &config.kind else { return Err(other_kind()) };
         self.endpoint = Endpoint::open(config, http, PATH)?;
         Ok(())
     }
@@ -185,20 +185,20 @@ impl Channel for Alertmanager {
         }
     }
 
-    fn tend(&mut self, now_ms: i64) -> Outcome {
+    fn tend(&mut self, now_ms: i64) -> DeliveryOutcome {
         if now_ms.saturating_sub(self.tended_ms) < self.resend_ms {
-            return Outcome::Delivered(String::new());
+            return DeliveryOutcome::Delivered(String::new());
         }
         self.tended_ms = now_ms;
         for firing in self.open.values() {
             // One request for each alert: of several alerts in one request Alertmanager takes the valid ones and
             // answers 400.
             let outcome = self.post(firing, false, now_ms);
-            if !matches!(outcome, Outcome::Delivered(_)) {
+            if !matches!(outcome, DeliveryOutcome::Delivered(_)) {
                 return outcome;
             }
         }
-        Outcome::Delivered(String::new())
+        DeliveryOutcome::Delivered(String::new())
     }
 
     fn forget(&mut self) {

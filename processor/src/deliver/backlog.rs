@@ -20,7 +20,7 @@ const BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Which documents a channel sends after an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Delivery {
+pub enum DeliveryMode {
     /// Every transition, in order.
     Journal,
     /// The newest state of each incident.
@@ -48,7 +48,7 @@ impl Item {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct WaitingDocument {
     item: Item,
     /// Offset of the oldest document that this entry replaces, or of its own document.
     first_offset: i64,
@@ -59,8 +59,8 @@ struct Entry {
 /// The documents that are being delivered, oldest first.
 #[derive(Debug)]
 pub(crate) struct Backlog {
-    mode: Delivery,
-    entries: VecDeque<Entry>,
+    mode: DeliveryMode,
+    entries: VecDeque<WaitingDocument>,
     bytes: usize,
     /// The offset after the last document read.
     next: i64,
@@ -68,13 +68,13 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     /// An empty backlog at this position.
-    pub(crate) fn new(mode: Delivery, next: i64) -> Backlog {
+    pub(crate) fn new(mode: DeliveryMode, next: i64) -> Backlog {
         Backlog { mode, entries: VecDeque::new(), bytes: 0, next }
     }
 
     /// Number of documents that may be read now.
     pub(crate) fn room(&self) -> usize {
-        let most = if self.mode == Delivery::Journal { JOURNAL_MAX } else { STATE_MAX };
+        let most = if self.mode == DeliveryMode::Journal { JOURNAL_MAX } else { STATE_MAX };
         if self.bytes >= BYTES_MAX { 0 } else { most.saturating_sub(self.entries.len()) }
     }
 
@@ -106,7 +106,7 @@ impl Backlog {
 
     fn add(&mut self, item: Item, counts: bool) {
         self.bytes += item.bytes.len();
-        if self.mode == Delivery::State
+        if self.mode == DeliveryMode::State
             && let Some(older) = self.entries.iter_mut().find(|entry| entry.item.alert.id == item.alert.id)
         {
             self.bytes -= older.item.bytes.len();
@@ -115,7 +115,7 @@ impl Backlog {
             older.item = item;
             return;
         }
-        self.entries.push_back(Entry { first_offset: item.offset, item, counts });
+        self.entries.push_back(WaitingDocument { first_offset: item.offset, item, counts });
     }
 
     /// The document that is delivered next.
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_journal_keeps_every_document_in_order() {
-        let mut backlog = Backlog::new(Delivery::Journal, 0);
+        let mut backlog = Backlog::new(DeliveryMode::Journal, 0);
         [item("a", 1, 3), item("b", 1, 4), item("a", 2, 7)].into_iter().for_each(|item| backlog.push(item));
         assert_eq!(backlog.position(), 3);
         let expected = [("a/1", 4), ("b/1", 7), ("a/2", 8)].map(|(key, next)| (key.to_owned(), next));
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_state_keeps_the_newest_and_its_position_waits_for_the_oldest() {
-        let mut backlog = Backlog::new(Delivery::State, 0);
+        let mut backlog = Backlog::new(DeliveryMode::State, 0);
         [item("a", 1, 3), item("b", 1, 4), item("a", 2, 7)].into_iter().for_each(|item| backlog.push(item));
         assert_eq!(backlog.position(), 3);
         let expected = [("a/2", 4), ("b/1", 8)].map(|(key, next)| (key.to_owned(), next));
@@ -177,13 +177,13 @@ mod tests {
 
     #[test]
     fn a_released_document_does_not_move_the_position_back() {
-        let mut backlog = Backlog::new(Delivery::Journal, 9);
+        let mut backlog = Backlog::new(DeliveryMode::Journal, 9);
         backlog.push_released(item("a", 1, 3));
         assert_eq!(backlog.position(), 9);
         backlog.push(item("a", 2, 12));
         backlog.done();
         assert_eq!(backlog.position(), 12);
-        let mut state = Backlog::new(Delivery::State, 9);
+        let mut state = Backlog::new(DeliveryMode::State, 9);
         state.push_released(item("a", 1, 3));
         state.push(item("a", 2, 12));
         assert_eq!((state.len(), state.position()), (1, 12));
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_backlog_is_bounded() {
-        let mut backlog = Backlog::new(Delivery::Journal, 0);
+        let mut backlog = Backlog::new(DeliveryMode::Journal, 0);
         while backlog.room() > 0 {
             let offset = i64::try_from(backlog.len()).unwrap();
             backlog.push(item("a", 1, offset));
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(backlog.len(), JOURNAL_MAX);
         let mut large = item("a", 1, 0);
         large.bytes = vec![0; BYTES_MAX];
-        let mut state = Backlog::new(Delivery::State, 0);
+        let mut state = Backlog::new(DeliveryMode::State, 0);
         state.push(large);
         assert_eq!(state.room(), 0);
     }

@@ -9,7 +9,7 @@ use super::settings::ChannelConfig;
 
 /// The outcome of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum DeliveryOutcome {
     /// The endpoint has the document; the text is its answer.
     Delivered(String),
     /// Some recipients do not have the document.
@@ -17,7 +17,7 @@ pub(crate) enum Outcome {
         /// The endpoint's answer for the other recipients; `None` where no recipient is known to have the document.
         answer: Option<String>,
         /// The recipients that do not have the document, or are not known to have it.
-        lacking: Vec<Lacking>,
+        lacking: Vec<MissingRecipient>,
     },
     /// The delivery may succeed later without a person.
     Retry {
@@ -35,7 +35,7 @@ pub(crate) enum Outcome {
 
 /// A recipient who does not have a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lacking {
+pub(crate) struct MissingRecipient {
     /// The recipient's address.
     pub(crate) recipient: String,
     /// Why.
@@ -47,7 +47,7 @@ pub(crate) struct Lacking {
 /// A way to people or to another system.
 pub(crate) trait Channel: Send {
     /// Delivers a document.
-    fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome;
+    fn deliver(&mut self, item: &Item, now_ms: i64) -> DeliveryOutcome;
 
     /// Opens the channel again, after its secrets have changed or a panic may have left a lock or a connection
     /// unusable. The channel keeps its memory of incidents and recipients.
@@ -72,8 +72,8 @@ pub(crate) trait Channel: Send {
     fn recall(&mut self, _alert: &Alert, _sent: bool) {}
 
     /// Does the work that is due without a new document, and returns its outcome.
-    fn tend(&mut self, _now_ms: i64) -> Outcome {
-        Outcome::Delivered(String::new())
+    fn tend(&mut self, _now_ms: i64) -> DeliveryOutcome {
+        DeliveryOutcome::Delivered(String::new())
     }
 
     /// Forgets all incidents: another process has the channel now.

@@ -10,12 +10,14 @@ use wulog_schemas::alert::Level;
 use wulog_schemas::hresult::Family;
 use wulog_settings::Secret;
 
-use super::backlog::Delivery;
+use super::backlog::DeliveryMode;
 use super::endpoint;
-use super::filter::{Happening, Quiet, Silenced, Wants};
-use super::settings::{Body, ChannelConfig, HttpConfig, Kind, MailConfig, SyslogConfig, SyslogForm, Tls, TrustConfig};
-use super::sign::Signer;
-use super::template::{Preset, Source};
+use super::filter::{Happening, QuietHours, Silenced, Wants};
+use super::settings::{
+    Body, ChannelConfig, ChannelKind, EndpointConfig, MailConfig, SyslogConfig, SyslogForm, Tls, TrustConfig,
+};
+use super::sign::SigningKey;
+use super::template::{Preset, TemplateSource};
 use crate::language::Language;
 
 /// Channels that one configuration may have: each has a thread and a connection to the log.
@@ -92,7 +94,7 @@ pub(crate) struct RawChannel {
     language: Option<Language>,
     /// Which documents are sent after an outage. Default: `state` for Alertmanager and the presets `pagerduty` and
     /// `servicenow`, otherwise `journal`.
-    delivery: Option<Delivery>,
+    delivery: Option<DeliveryMode>,
     /// Seconds that the channel waits for an answer, 1 to 120. Default: 15.
     timeout_secs: Option<u64>,
     /// PEM file of CAs that are trusted beside the system's.
@@ -162,10 +164,10 @@ pub(crate) fn check_all(raw: &[RawChannel], instance: &str) -> Result<Vec<Channe
     Ok(checked)
 }
 
-type Fault = (&'static str, String);
+type ConfigFault = (&'static str, String);
 
 impl RawChannel {
-    fn check(&self, instance: &str) -> Result<ChannelConfig, Fault> {
+    fn check(&self, instance: &str) -> Result<ChannelConfig, ConfigFault> {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || !self.name.chars().all(legal) {
             return Err(("name", format!("{:?}: 1 to {NAME_BYTES_MAX} letters, digits, '_' and '-'", self.name)));
@@ -174,10 +176,11 @@ impl RawChannel {
         let preset = self.preset()?;
         let state_by_default = match self.kind {
             KindName::Alertmanager => true,
-            KindName::Webhook => preset.is_some_and(|preset| preset.delivery == Delivery::State),
+            KindName::Webhook => preset.is_some_and(|preset| preset.delivery == DeliveryMode::State),
             KindName::Mail | KindName::Syslog => false,
         };
-        let delivery = self.delivery.unwrap_or(if state_by_default { Delivery::State } else { Delivery::Journal });
+        let delivery =
+            self.delivery.unwrap_or(if state_by_default { DeliveryMode::State } else { DeliveryMode::Journal });
         let timeout_secs = self.timeout_secs.unwrap_or(15);
         if !(1..=TIMEOUT_SECS_MAX).contains(&timeout_secs) {
             return Err(("timeout_secs", format!("{timeout_secs}: 1 to {TIMEOUT_SECS_MAX}")));
@@ -200,7 +203,7 @@ impl RawChannel {
     }
 
     /// Keys that mean nothing for this kind are mistakes, and are named.
-    fn refuse_foreign_keys(&self) -> Result<(), Fault> {
+    fn refuse_foreign_keys(&self) -> Result<(), ConfigFault> {
         use KindName::{Alertmanager, Mail, Syslog, Webhook};
         let keys: [(&'static str, bool, &[KindName]); 24] = [
             ("url", self.url.is_some(), &[Alertmanager, Webhook]),
@@ -238,7 +241,7 @@ impl RawChannel {
         }
     }
 
-    fn wants(&self) -> Result<Wants, Fault> {
+    fn wants(&self) -> Result<Wants, ConfigFault> {
         if self.transitions.as_ref().is_some_and(Vec::is_empty) {
             return Err(("transitions", "an empty list would send nothing".to_owned()));
         }
@@ -262,7 +265,7 @@ impl RawChannel {
         })
     }
 
-    fn preset(&self) -> Result<Option<&'static Preset>, Fault> {
+    fn preset(&self) -> Result<Option<&'static Preset>, ConfigFault> {
         let Some(name) = &self.preset else { return Ok(None) };
         let preset = Preset::find(name).map_err(|why| ("preset", why))?;
         let given = self.values.clone().unwrap_or_default();
@@ -272,14 +275,14 @@ impl RawChannel {
         }
     }
 
-    fn kind(&self, preset: Option<&'static Preset>, instance: &str) -> Result<Kind, Fault> {
+    fn kind(&self, preset: Option<&'static Preset>, instance: &str) -> Result<ChannelKind, ConfigFault> {
         Ok(match self.kind {
             KindName::Alertmanager => {
                 let resend_secs = self.resend_secs.unwrap_or(60);
                 if !(1..=600).contains(&resend_secs) {
                     return Err(("resend_secs", format!("{resend_secs}: 1 to 600")));
                 }
-                Kind::Alertmanager {
+                ChannelKind::Alertmanager {
                     http: self.http()?,
                     resend: Duration::from_secs(resend_secs),
                     link: self.link.clone(),
@@ -291,17 +294,22 @@ impl RawChannel {
                 let body = match (cloudevents, preset, &self.template) {
                     (false, None, None) => Body::Document,
                     (true, None, None) => Body::CloudEvent(format!("wulog/{instance}")),
-                    (false, Some(preset), None) => Body::Template(Source::Preset(preset), values),
+                    (false, Some(preset), None) => Body::Template(TemplateSource::Preset(preset), values),
                     (false, None, Some(path)) => {
-                        let source = Source::read(path).map_err(|why| ("template", why))?;
+                        let source = TemplateSource::read(path).map_err(|why| ("template", why))?;
                         Body::Template(source, values)
                     }
                     _ => return Err(("template", "only one of cloudevents, preset and template".to_owned())),
                 };
                 if let Some(key) = &self.hmac_key {
-                    Signer::new(key.expose()).map_err(|why| ("hmac_key", why))?;
+                    SigningKey::new(key.expose()).map_err(|why| ("hmac_key", why))?;
                 }
-                Kind::Webhook { http: self.http()?, hmac_key: self.hmac_key.clone(), body, link: self.link.clone() }
+                ChannelKind::Webhook {
+                    http: self.http()?,
+                    hmac_key: self.hmac_key.clone(),
+                    body,
+                    link: self.link.clone(),
+                }
             }
             KindName::Mail => self.mail()?,
             KindName::Syslog => {
@@ -312,7 +320,7 @@ impl RawChannel {
                 if self.tls == Some(Tls::Starttls) {
                     return Err(("tls", "syslog has no STARTTLS: \"tls\" or \"none\"".to_owned()));
                 }
-                Kind::Syslog(SyslogConfig {
+                ChannelKind::Syslog(SyslogConfig {
                     server: self.server(6514)?,
                     tls: self.tls.unwrap_or(Tls::Implicit) == Tls::Implicit,
                     form: self.format.unwrap_or_default(),
@@ -323,7 +331,7 @@ impl RawChannel {
         })
     }
 
-    fn http(&self) -> Result<HttpConfig, Fault> {
+    fn http(&self) -> Result<EndpointConfig, ConfigFault> {
         let url = self.url.clone().ok_or(("url", "is missing".to_owned()))?;
         endpoint::address(url.expose()).map_err(|why| ("url", why.to_owned()))?;
         if let Some(proxy) = &self.proxy {
@@ -333,12 +341,12 @@ impl RawChannel {
         if headers.len() > HEADERS_MAX {
             return Err(("headers", format!("more than {HEADERS_MAX}")));
         }
-        let http = HttpConfig { url, headers, bearer_token: self.bearer_token.clone(), proxy: self.proxy.clone() };
+        let http = EndpointConfig { url, headers, bearer_token: self.bearer_token.clone(), proxy: self.proxy.clone() };
         endpoint::headers(&http)?;
         Ok(http)
     }
 
-    fn mail(&self) -> Result<Kind, Fault> {
+    fn mail(&self) -> Result<ChannelKind, ConfigFault> {
         let tls = self.tls.unwrap_or(Tls::Starttls);
         let login = match (&self.username, &self.password) {
             (None, None) => None,
@@ -361,10 +369,10 @@ impl RawChannel {
         address("from", &from)?;
         to.iter().try_for_each(|text| address("to", text))?;
         let port = if tls == Tls::Implicit { 465 } else { 587 };
-        Ok(Kind::Mail(MailConfig { server: self.server(port)?, tls, login, from, to }))
+        Ok(ChannelKind::Mail(MailConfig { server: self.server(port)?, tls, login, from, to }))
     }
 
-    fn server(&self, default_port: u16) -> Result<(String, u16), Fault> {
+    fn server(&self, default_port: u16) -> Result<(String, u16), ConfigFault> {
         let text = self.server.as_deref().ok_or(("server", "is missing".to_owned()))?;
         let wrong = || ("server", format!("{text:?}: HOST, HOST:PORT or [IPv6]:PORT"));
         let (host, port) = match text.rsplit_once(':') {
@@ -383,7 +391,7 @@ impl RawChannel {
 }
 
 impl RawQuiet {
-    fn check(&self) -> Result<Quiet, String> {
+    fn check(&self) -> Result<QuietHours, String> {
         let minute = |text: &str| {
             let (hours, minutes) = text.split_once(':')?;
             let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
@@ -396,7 +404,7 @@ impl RawQuiet {
         }
         let zone = self.time_zone.as_deref().unwrap_or("UTC");
         let zone = zone.parse().map_err(|_| format!("time_zone {zone:?} is not an IANA zone"))?;
-        Ok(Quiet { from_minute, until_minute, zone, except: self.except_severity.unwrap_or(Level::Critical) })
+        Ok(QuietHours { from_minute, until_minute, zone, except: self.except_severity.unwrap_or(Level::Critical) })
     }
 }
 
@@ -424,7 +432,7 @@ mod tests {
         let channels = check(include_str!("../../../deploy/config/channels.toml")).unwrap();
         let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
         assert_eq!(names, ["am", "soc", "pager", "team", "siem"]);
-        let state: Vec<bool> = channels.iter().map(|channel| channel.delivery == Delivery::State).collect();
+        let state: Vec<bool> = channels.iter().map(|channel| channel.delivery == DeliveryMode::State).collect();
         assert_eq!(state, [true, false, true, false, false]);
     }
 

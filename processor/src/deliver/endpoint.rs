@@ -8,9 +8,9 @@ use ureq::http::{HeaderName, HeaderValue, Response, Uri};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Proxy};
 
-use super::channel::Outcome;
-use super::settings::{ChannelConfig, HttpConfig};
-use super::trust::{Trust, provider};
+use super::channel::DeliveryOutcome;
+use super::settings::{ChannelConfig, EndpointConfig};
+use super::trust::{TlsTrust, provider};
 
 /// Largest body: PagerDuty takes 512 KiB, Alertmanager and most proxies 1 MiB or more.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -38,7 +38,7 @@ pub(super) struct Endpoint {
 }
 
 /// The answer of the endpoint.
-pub(super) struct Answer {
+pub(super) struct EndpointAnswer {
     pub(super) status: u16,
     pub(super) body: String,
     pub(super) after: Option<Duration>,
@@ -49,7 +49,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Names the key, file or variable at fault.
-    pub(super) fn open(config: &ChannelConfig, http: &HttpConfig, path: &str) -> Result<Endpoint, String> {
+    pub(super) fn open(config: &ChannelConfig, http: &EndpointConfig, path: &str) -> Result<Endpoint, String> {
         let url = http.url.expose();
         let url = if path.is_empty() { url.to_owned() } else { format!("{}{path}", url.trim_end_matches('/')) };
         let parsed = address(&url).map_err(|why| format!("url: {why}"))?;
@@ -67,7 +67,7 @@ impl Endpoint {
             .max_response_header_size(64 * 1024)
             .proxy(proxy)
             .user_agent(concat!("wulog/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls(&Trust::load(&config.trust)?)?)
+            .tls_config(tls(&TlsTrust::load(&config.trust)?)?)
             .build()
             .new_agent();
         Ok(Endpoint { agent, url, shown, headers })
@@ -77,9 +77,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// The outcome of a delivery that got no answer.
-    pub(super) fn post(&self, headers: &[(&str, String)], body: &[u8]) -> Result<Answer, Outcome> {
+    pub(super) fn post(&self, headers: &[(&str, String)], body: &[u8]) -> Result<EndpointAnswer, DeliveryOutcome> {
         if body.len() > BODY_BYTES_MAX {
-            return Err(Outcome::Refused(format!("the body has {} bytes, more than {BODY_BYTES_MAX}", body.len())));
+            return Err(DeliveryOutcome::Refused(format!(
+                "the body has {} bytes, more than {BODY_BYTES_MAX}",
+                body.len()
+            )));
         }
         let mut request = self.agent.post(&self.url);
         // A header that the operator sets replaces ours: most servers refuse a request with two content types.
@@ -93,39 +96,43 @@ impl Endpoint {
         Ok(read(response))
     }
 
-    fn failed(&self, error: &ureq::Error) -> Outcome {
+    fn failed(&self, error: &ureq::Error) -> DeliveryOutcome {
         let why = format!("{}: {error}", self.shown);
         match error {
             // An address or a header that cannot be sent fails for every document.
-            ureq::Error::Http(_) | ureq::Error::BadUri(_) | ureq::Error::TooManyRedirects => Outcome::Barred(why),
-            _ => Outcome::Retry { why, after: None },
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) | ureq::Error::TooManyRedirects => {
+                DeliveryOutcome::Barred(why)
+            }
+            _ => DeliveryOutcome::Retry { why, after: None },
         }
     }
 
     /// The outcome that an answer means. The document is tried again where the server is ill or busy, and where it
     /// refuses the sender or the address, since a person will repair this fault. Only a refusal of the document itself
     /// parks the document.
-    pub(super) fn judge(&self, answer: Answer) -> Outcome {
-        let Answer { status, body, after } = answer;
+    pub(super) fn judge(&self, answer: EndpointAnswer) -> DeliveryOutcome {
+        let EndpointAnswer { status, body, after } = answer;
         let text = format!("{} {}", status, one_line(&body));
         let text = text.trim_end().to_owned();
         match status {
-            200..300 => Outcome::Delivered(text),
-            408 | 429 | 500.. => Outcome::Retry { why: format!("{} answered {text}", self.shown), after },
-            300..400 => Outcome::Barred(format!("{} answered {text}: redirects are not followed", self.shown)),
-            _ if REFUSE_THE_DOCUMENT.contains(&status) => Outcome::Refused(format!("{} answered {text}", self.shown)),
-            _ => Outcome::Barred(format!("{} answered {text}", self.shown)),
+            200..300 => DeliveryOutcome::Delivered(text),
+            408 | 429 | 500.. => DeliveryOutcome::Retry { why: format!("{} answered {text}", self.shown), after },
+            300..400 => DeliveryOutcome::Barred(format!("{} answered {text}: redirects are not followed", self.shown)),
+            _ if REFUSE_THE_DOCUMENT.contains(&status) => {
+                DeliveryOutcome::Refused(format!("{} answered {text}", self.shown))
+            }
+            _ => DeliveryOutcome::Barred(format!("{} answered {text}", self.shown)),
         }
     }
 }
 
-fn read(mut response: Response<ureq::Body>) -> Answer {
+fn read(mut response: Response<ureq::Body>) -> EndpointAnswer {
     let after = response.headers().get(ureq::http::header::RETRY_AFTER);
     let after = after.and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now()));
     let mut body = Vec::new();
     // If the answer breaks off, its status line still counts.
     let _ = response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut body);
-    Answer { status: response.status().as_u16(), body: String::from_utf8_lossy(&body).into_owned(), after }
+    EndpointAnswer { status: response.status().as_u16(), body: String::from_utf8_lossy(&body).into_owned(), after }
 }
 
 /// `Retry-After`: seconds, or a date.
@@ -173,7 +180,7 @@ pub(super) fn proxy(text: &str) -> Result<Proxy, &'static str> {
 ///
 /// # Errors
 /// The key at fault and why, without the value.
-pub(super) fn headers(http: &HttpConfig) -> Result<Vec<(HeaderName, HeaderValue)>, (&'static str, String)> {
+pub(super) fn headers(http: &EndpointConfig) -> Result<Vec<(HeaderName, HeaderValue)>, (&'static str, String)> {
     let mut headers = Vec::new();
     for (name, text) in &http.headers {
         let header = HeaderName::try_from(name).map_err(|_| ("headers", format!("{name:?} is not a header's name")))?;
@@ -213,7 +220,7 @@ fn secret_value(text: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-fn tls(trust: &Trust) -> Result<TlsConfig, String> {
+fn tls(trust: &TlsTrust) -> Result<TlsConfig, String> {
     let certificate = |der: &rustls::pki_types::CertificateDer<'static>| Certificate::from_der(der).to_owned();
     let roots: Vec<Certificate<'static>> = trust.roots.iter().map(certificate).collect();
     let client = match &trust.client {

@@ -23,7 +23,7 @@ pub struct Wants {
     /// For each of these dimensions, one of the values must be a common factor.
     pub labels: BTreeMap<String, Vec<String>>,
     /// Quiet hours.
-    pub quiet: Option<Quiet>,
+    pub quiet: Option<QuietHours>,
     /// The treatment of documents of a silenced incident.
     pub silenced: Silenced,
 }
@@ -58,7 +58,7 @@ pub enum Silenced {
 
 /// Quiet hours, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quiet {
+pub struct QuietHours {
     /// Minute of the day at which they begin.
     pub from_minute: u32,
     /// Minute of the day at which they end; before `from_minute` it is on the next day.
@@ -139,7 +139,7 @@ fn labels_match(wants: &Wants, alert: &Alert) -> bool {
 }
 
 /// The end of the quiet hours that `now_ms` lies in; `None` outside of them.
-fn quiet_until(quiet: &Quiet, now_ms: i64) -> Option<i64> {
+fn quiet_until(quiet: &QuietHours, now_ms: i64) -> Option<i64> {
     let now = DateTime::from_timestamp_millis(now_ms)?.with_timezone(&quiet.zone);
     let minute = now.hour() * 60 + now.minute();
     let (from, until) = (quiet.from_minute, quiet.until_minute);
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn quiet_hours_run_over_midnight_in_their_own_zone() {
-        let quiet = |from: u32, until: u32| Quiet {
+        let quiet = |from: u32, until: u32| QuietHours {
             from_minute: from * 60,
             until_minute: until * 60,
             zone: chrono_tz::Europe::Berlin,

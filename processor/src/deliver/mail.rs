@@ -15,11 +15,11 @@ use lettre::{Address, Message};
 use wulog_schemas::alert::{Alert, IncidentKind, State};
 
 use super::backlog::Item;
-use super::channel::{Channel, Lacking, Outcome, other_kind};
-use super::settings::{ChannelConfig, Kind, MailConfig, Tls};
-use super::smtp::{Refusal, Sent, Server};
+use super::channel::{Channel, DeliveryOutcome, MissingRecipient, other_kind};
+use super::settings::{ChannelConfig, ChannelKind, MailConfig, Tls};
+use super::smtp::{Refusal, SentMail, SmtpServer};
 use super::summary::summary;
-use super::trust::Trust;
+use super::trust::TlsTrust;
 use crate::language::Language;
 use crate::report::print_alert;
 
@@ -33,7 +33,7 @@ const UNANSWERED_PAUSE: Duration = Duration::from_secs(3600);
 
 /// A channel to a mail server.
 pub(super) struct Mail {
-    server: Server,
+    server: SmtpServer,
     shown: String,
     from: Mailbox,
     to: Vec<Mailbox>,
@@ -52,12 +52,12 @@ impl Mail {
         let (host, port) = &mail.server;
         let tls = match mail.tls {
             Tls::None => SmtpTls::None,
-            Tls::Starttls => SmtpTls::Required(tls(host, &Trust::load(&config.trust)?)?),
-            Tls::Implicit => SmtpTls::Wrapper(tls(host, &Trust::load(&config.trust)?)?),
+            Tls::Starttls => SmtpTls::Required(tls(host, &TlsTrust::load(&config.trust)?)?),
+            Tls::Implicit => SmtpTls::Wrapper(tls(host, &TlsTrust::load(&config.trust)?)?),
         };
         let login = mail.login.as_ref();
         let login = login.map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned()));
-        let server = Server { host: host.clone(), port: *port, tls, timeout: config.timeout, login };
+        let server = SmtpServer { host: host.clone(), port: *port, tls, timeout: config.timeout, login };
         let mailbox = |key: &str, text: &str| text.parse::<Mailbox>().map_err(|error| format!("{key}: {error}"));
         let from = mailbox("from", &mail.from)?;
         let to = mail.to.iter().map(|text| mailbox("to", text)).collect::<Result<_, _>>()?;
@@ -94,54 +94,54 @@ impl Mail {
 }
 
 impl Channel for Mail {
-    fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome {
+    fn deliver(&mut self, item: &Item, now_ms: i64) -> DeliveryOutcome {
         let mail = match self.prepare(item, now_ms) {
             Ok(mail) => mail,
-            Err(why) => return Outcome::Refused(why),
+            Err(why) => return DeliveryOutcome::Refused(why),
         };
         let left = self.left.get(&item.key());
         let is_left = |address: &&Address| left.is_none_or(|left| left.iter().any(|one| *one == address.to_string()));
         let to: Vec<Address> = self.to.iter().map(|mailbox| &mailbox.email).filter(is_left).cloned().collect();
         if to.is_empty() {
-            return Outcome::Delivered("no recipient is left".to_owned());
+            return DeliveryOutcome::Delivered("no recipient is left".to_owned());
         }
         let at_server = |why: String| format!("{}: {why}", self.shown);
         match self.server.send(&self.from.email, &to, &mail) {
-            Sent::Taken { answer, refusals } if refusals.is_empty() => Outcome::Delivered(answer),
-            Sent::Taken { answer, refusals } => {
-                Outcome::Partly { answer: Some(answer), lacking: refusals.into_iter().map(lacking).collect() }
+            SentMail::Taken { answer, refusals } if refusals.is_empty() => DeliveryOutcome::Delivered(answer),
+            SentMail::Taken { answer, refusals } => {
+                DeliveryOutcome::Partly { answer: Some(answer), lacking: refusals.into_iter().map(lacking).collect() }
             }
-            Sent::Unanswered { why, refusals } => {
+            SentMail::Unanswered { why, refusals } => {
                 let why =
                     format!("no answer came to the text of the mail, which has probably arrived: {}", at_server(why));
                 let refused = |address: &&Address| refusals.iter().any(|refusal| refusal.recipient == **address);
-                let doubtful = to.iter().filter(|address| !refused(address)).map(|address| Lacking {
+                let doubtful = to.iter().filter(|address| !refused(address)).map(|address| MissingRecipient {
                     recipient: address.to_string(),
                     why: why.clone(),
                     again: Some(UNANSWERED_PAUSE),
                 });
-                let doubtful: Vec<Lacking> = doubtful.collect();
+                let doubtful: Vec<MissingRecipient> = doubtful.collect();
                 let lacking = doubtful.into_iter().chain(refusals.into_iter().map(lacking)).collect();
-                Outcome::Partly { answer: None, lacking }
+                DeliveryOutcome::Partly { answer: None, lacking }
             }
             // Other recipients have the mail already, so these refusals do not stop the channel.
-            Sent::NoRecipient(refusals) if left.is_some() => {
-                Outcome::Partly { answer: None, lacking: refusals.into_iter().map(lacking).collect() }
+            SentMail::NoRecipient(refusals) if left.is_some() => {
+                DeliveryOutcome::Partly { answer: None, lacking: refusals.into_iter().map(lacking).collect() }
             }
-            Sent::NoRecipient(refusals) => {
+            SentMail::NoRecipient(refusals) => {
                 let passes = refusals.iter().any(|refusal| !refusal.permanent);
                 let each = refusals.iter().map(|refusal| format!("{}: {}", refusal.recipient, refusal.why));
                 let why = at_server(format!("refuses every recipient: {}", each.collect::<Vec<_>>().join("; ")));
-                if passes { Outcome::Retry { why, after: None } } else { Outcome::Barred(why) }
+                if passes { DeliveryOutcome::Retry { why, after: None } } else { DeliveryOutcome::Barred(why) }
             }
-            Sent::NotNow(why) => Outcome::Retry { why: at_server(why), after: None },
-            Sent::Barred(why) => Outcome::Barred(at_server(why)),
-            Sent::Refused(why) => Outcome::Refused(at_server(why)),
+            SentMail::NotNow(why) => DeliveryOutcome::Retry { why: at_server(why), after: None },
+            SentMail::Barred(why) => DeliveryOutcome::Barred(at_server(why)),
+            SentMail::Refused(why) => DeliveryOutcome::Refused(at_server(why)),
         }
     }
 
     fn renew(&mut self, config: &ChannelConfig) -> Result<(), String> {
-        let Kind::Mail(mail) = &config.kind else { return Err(other_kind()) };
+        let ChannelKind::Mail(mail) = &config.kind else { return Err(other_kind()) };
         self.server = Mail::open(config, mail)?.server;
         Ok(())
     }
@@ -164,9 +164,9 @@ impl Channel for Mail {
     }
 }
 
-fn lacking(refusal: Refusal) -> Lacking {
+fn lacking(refusal: Refusal) -> MissingRecipient {
     let Refusal { recipient, why, permanent } = refusal;
-    Lacking { recipient: recipient.to_string(), why, again: (!permanent).then_some(RECIPIENT_PAUSE) }
+    MissingRecipient { recipient: recipient.to_string(), why, again: (!permanent).then_some(RECIPIENT_PAUSE) }
 }
 
 /// The subject of a mail: that of the incident's first mail, with `Re: ` in later ones.
@@ -208,7 +208,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn tls(host: &str, trust: &Trust) -> Result<TlsParameters, String> {
+fn tls(host: &str, trust: &TlsTrust) -> Result<TlsParameters, String> {
     let mut builder = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::None);
     for root in &trust.roots {
         // A root that the platform holds and rustls cannot read is skipped, as the platform's other users do.

@@ -4,7 +4,7 @@
 use super::alertmanager::Alertmanager;
 use super::channel::Channel;
 use super::mail::Mail;
-use super::settings::{ChannelConfig, Kind};
+use super::settings::{ChannelConfig, ChannelKind};
 use super::syslog::Syslog;
 use super::webhook::Webhook;
 
@@ -14,11 +14,13 @@ use super::webhook::Webhook;
 /// Names the file, variable or value at fault.
 pub(crate) fn open(config: &ChannelConfig) -> Result<Box<dyn Channel>, String> {
     Ok(match &config.kind {
-        Kind::Alertmanager { http, resend, link } => Box::new(Alertmanager::open(config, http, *resend, link.clone())?),
-        Kind::Webhook { http, hmac_key, body, link } => {
+        ChannelKind::Alertmanager { http, resend, link } => {
+            Box::new(Alertmanager::open(config, http, *resend, link.clone())?)
+        }
+        ChannelKind::Webhook { http, hmac_key, body, link } => {
             Box::new(Webhook::open(config, http, hmac_key.as_ref(), body, link.clone())?)
         }
-        Kind::Mail(mail) => Box::new(Mail::open(config, mail)?),
-        Kind::Syslog(syslog) => Box::new(Syslog::open(config, syslog)?),
+        ChannelKind::Mail(mail) => Box::new(Mail::open(config, mail)?),
+        ChannelKind::Syslog(syslog) => Box::new(Syslog::open(config, syslog)?),
     })
 }

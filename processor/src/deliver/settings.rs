@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wulog_settings::{Origin, Secret};
+use wulog_settings::{Secret, SecretOrigin};
 
-use super::backlog::Delivery;
+use super::backlog::DeliveryMode;
 use super::filter::Wants;
-use super::template::Source;
+use super::template::TemplateSource;
 use crate::language::Language;
 
 /// A checked channel.
@@ -21,7 +21,7 @@ pub struct ChannelConfig {
     /// The documents that it takes.
     pub wants: Wants,
     /// The documents that it sends after an outage.
-    pub delivery: Delivery,
+    pub delivery: DeliveryMode,
     /// Language of the summary.
     pub language: Language,
     /// Longest wait for an answer.
@@ -29,7 +29,7 @@ pub struct ChannelConfig {
     /// CAs that it trusts, and the certificate that it shows.
     pub trust: TrustConfig,
     /// The settings of its kind.
-    pub kind: Kind,
+    pub kind: ChannelKind,
 }
 
 impl ChannelConfig {
@@ -41,7 +41,7 @@ impl ChannelConfig {
     pub(super) fn read_secrets_again(&mut self) -> Result<bool, String> {
         let mut changed = false;
         for secret in self.secrets() {
-            let Origin::File(path) = secret.origin() else { continue };
+            let SecretOrigin::File(path) = secret.origin() else { continue };
             let now = Secret::look_up("file", &path.display().to_string())?;
             changed |= now != *secret;
             *secret = now;
@@ -51,8 +51,8 @@ impl ChannelConfig {
 
     fn secrets(&mut self) -> Vec<&mut Secret> {
         match &mut self.kind {
-            Kind::Alertmanager { http, .. } => http.secrets(),
-            Kind::Webhook { http, hmac_key, body, .. } => {
+            ChannelKind::Alertmanager { http, .. } => http.secrets(),
+            ChannelKind::Webhook { http, hmac_key, body, .. } => {
                 let mut secrets = http.secrets();
                 secrets.extend(hmac_key);
                 if let Body::Template(_, values) = body {
@@ -60,13 +60,13 @@ impl ChannelConfig {
                 }
                 secrets
             }
-            Kind::Mail(mail) => mail.login.iter_mut().map(|(_, password)| password).collect(),
-            Kind::Syslog(_) => Vec::new(),
+            ChannelKind::Mail(mail) => mail.login.iter_mut().map(|(_, password)| password).collect(),
+            ChannelKind::Syslog(_) => Vec::new(),
         }
     }
 }
 
-impl HttpConfig {
+impl EndpointConfig {
     fn secrets(&mut self) -> Vec<&mut Secret> {
         let optional = self.bearer_token.iter_mut().chain(&mut self.proxy);
         std::iter::once(&mut self.url).chain(optional).chain(self.headers.values_mut()).collect()
@@ -84,11 +84,11 @@ pub struct TrustConfig {
 
 /// The settings of a kind of channel.
 #[derive(Clone, Debug)]
-pub enum Kind {
+pub enum ChannelKind {
     /// Alertmanager.
     Alertmanager {
         /// Its address; `/api/v2/alerts` is appended.
-        http: HttpConfig,
+        http: EndpointConfig,
         /// Interval at which open incidents are sent again.
         resend: Duration,
         /// `generatorURL` of alerts; `{id}` becomes the incident's id.
@@ -97,7 +97,7 @@ pub enum Kind {
     /// HTTP POST.
     Webhook {
         /// The endpoint, with headers and secrets.
-        http: HttpConfig,
+        http: EndpointConfig,
         /// Key of the signature.
         hmac_key: Option<Secret>,
         /// The body.
@@ -119,12 +119,12 @@ pub enum Body {
     /// The document in a CloudEvents envelope, with this `source`.
     CloudEvent(String),
     /// A template.
-    Template(Source, BTreeMap<String, Secret>),
+    Template(TemplateSource, BTreeMap<String, Secret>),
 }
 
 /// An HTTP endpoint.
 #[derive(Clone, Debug)]
-pub struct HttpConfig {
+pub struct EndpointConfig {
     /// The address.
     pub url: Secret,
     /// Custom headers.

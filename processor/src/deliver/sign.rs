@@ -12,16 +12,16 @@ const KEY_BYTES_MIN: usize = 16;
 const BASE64_PREFIX: &str = "whsec_";
 
 /// The key of a signature.
-pub(super) struct Signer {
+pub(super) struct SigningKey {
     mac: Hmac<Sha256>,
 }
 
-impl Signer {
+impl SigningKey {
     /// A key as text, or in base64 behind `whsec_`.
     ///
     /// # Errors
     /// Where it is too short or not base64. The message does not show it.
-    pub(super) fn new(key: &str) -> Result<Signer, String> {
+    pub(super) fn new(key: &str) -> Result<SigningKey, String> {
         let bytes = match key.strip_prefix(BASE64_PREFIX) {
             Some(encoded) => STANDARD.decode(encoded).map_err(|_| format!("not base64 behind {BASE64_PREFIX}"))?,
             None => key.as_bytes().to_vec(),
@@ -30,7 +30,7 @@ impl Signer {
             return Err(format!("shorter than {KEY_BYTES_MIN} bytes"));
         }
         let mac = Hmac::new_from_slice(&bytes).map_err(|error| error.to_string())?;
-        Ok(Signer { mac })
+        Ok(SigningKey { mac })
     }
 
     /// The value of `webhook-signature`.
@@ -49,14 +49,14 @@ mod tests {
     /// The example of the specification's repository (libraries/README and its test vectors).
     #[test]
     fn the_signature_is_that_of_the_specification() {
-        let signer = Signer::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let signer = SigningKey::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signature = signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
     fn a_short_key_is_refused_and_not_shown() {
-        let error = Signer::new("hunter2").err().unwrap();
+        let error = SigningKey::new("hunter2").err().unwrap();
         assert!(!error.contains("hunter2"), "{error}");
     }
 }

@@ -15,7 +15,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 
 /// A mail server, and how to log in.
-pub(super) struct Server {
+pub(super) struct SmtpServer {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: Tls,
@@ -32,7 +32,7 @@ pub(super) struct Refusal {
 }
 
 /// The result of sending a mail.
-pub(super) enum Sent {
+pub(super) enum SentMail {
     /// The server has the mail for all recipients but the refused ones.
     Taken { answer: String, refusals: Vec<Refusal> },
     /// The whole text was sent and no answer came: the server probably has the mail for all recipients but the refused
@@ -48,16 +48,16 @@ pub(super) enum Sent {
     Refused(String),
 }
 
-impl Server {
+impl SmtpServer {
     /// Sends a mail to these recipients.
-    pub(super) fn send(&self, from: &Address, to: &[Address], mail: &[u8]) -> Sent {
+    pub(super) fn send(&self, from: &Address, to: &[Address], mail: &[u8]) -> SentMail {
         let mut connection = match self.connect() {
             Ok(connection) => connection,
             Err(error) => return not_sent(&error),
         };
         let sent = converse(&mut connection, from, to, mail);
         match sent {
-            Sent::Unanswered { .. } | Sent::NotNow(_) => connection.abort(),
+            SentMail::Unanswered { .. } | SentMail::NotNow(_) => connection.abort(),
             // The mail is settled; whether the server says goodbye does not matter.
             _ => drop(connection.quit()),
         }
@@ -79,10 +79,10 @@ impl Server {
     }
 }
 
-fn converse(connection: &mut SmtpConnection, from: &Address, to: &[Address], mail: &[u8]) -> Sent {
+fn converse(connection: &mut SmtpConnection, from: &Address, to: &[Address], mail: &[u8]) -> SentMail {
     let parameters = match parameters(connection, from, to, mail) {
         Ok(parameters) => parameters,
-        Err(why) => return Sent::Barred(why.to_owned()),
+        Err(why) => return SentMail::Barred(why.to_owned()),
     };
     if let Err(error) = connection.command(Mail::new(Some(from.clone()), parameters)) {
         return not_sent(&error);
@@ -98,7 +98,7 @@ fn converse(connection: &mut SmtpConnection, from: &Address, to: &[Address], mai
         }
     }
     if refusals.len() == to.len() {
-        return Sent::NoRecipient(refusals);
+        return SentMail::NoRecipient(refusals);
     }
     if let Err(error) = connection.command(Data) {
         return not_sent(&error);
@@ -106,18 +106,18 @@ fn converse(connection: &mut SmtpConnection, from: &Address, to: &[Address], mai
     match connection.message(mail) {
         Ok(answer) => {
             let text: Vec<&str> = answer.message().collect();
-            Sent::Taken { answer: format!("{} {}", answer.code(), text.join(" ")), refusals }
+            SentMail::Taken { answer: format!("{} {}", answer.code(), text.join(" ")), refusals }
         }
-        Err(error) if error.is_permanent() => Sent::Refused(with_causes(&error)),
+        Err(error) if error.is_permanent() => SentMail::Refused(with_causes(&error)),
         // A broken pipe comes from writing: the end of the text was not sent.
-        Err(error) if error.is_transient() || is_broken_pipe(&error) => Sent::NotNow(with_causes(&error)),
-        Err(error) => Sent::Unanswered { why: with_causes(&error), refusals },
+        Err(error) if error.is_transient() || is_broken_pipe(&error) => SentMail::NotNow(with_causes(&error)),
+        Err(error) => SentMail::Unanswered { why: with_causes(&error), refusals },
     }
 }
 
 /// A failure before the text: a permanent refusal concerns the login or the sender, any other failure may pass.
-fn not_sent(error: &Error) -> Sent {
-    if error.is_permanent() { Sent::Barred(with_causes(error)) } else { Sent::NotNow(with_causes(error)) }
+fn not_sent(error: &Error) -> SentMail {
+    if error.is_permanent() { SentMail::Barred(with_causes(error)) } else { SentMail::NotNow(with_causes(error)) }
 }
 
 /// The extensions that the mail needs: RFC 6531 for addresses, RFC 6152 for the text.

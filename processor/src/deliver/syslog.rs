@@ -13,10 +13,10 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use wulog_schemas::alert::{Alert, Level, State};
 
 use super::backlog::Item;
-use super::channel::{Channel, Outcome, other_kind};
-use super::settings::{ChannelConfig, Kind, SyslogConfig, SyslogForm};
+use super::channel::{Channel, DeliveryOutcome, other_kind};
+use super::settings::{ChannelConfig, ChannelKind, SyslogConfig, SyslogForm};
 use super::summary::summary;
-use super::trust::Trust;
+use super::trust::TlsTrust;
 use crate::language::Language;
 use crate::report::{capitalized, title};
 
@@ -41,7 +41,7 @@ impl Syslog {
     /// # Errors
     /// Names the file at fault.
     pub(super) fn open(config: &ChannelConfig, syslog: &SyslogConfig) -> Result<Syslog, String> {
-        let tls = if syslog.tls { Some(Trust::load(&config.trust)?.rustls()?) } else { None };
+        let tls = if syslog.tls { Some(TlsTrust::load(&config.trust)?.rustls()?) } else { None };
         Ok(Syslog { config: syslog.clone(), tls, timeout: config.timeout, language: config.language })
     }
 
@@ -90,18 +90,18 @@ fn wait_for_close(socket: &TcpStream, stream: &mut dyn Read) -> io::Result<()> {
 
 impl Channel for Syslog {
     fn renew(&mut self, config: &ChannelConfig) -> Result<(), String> {
-        let Kind::Syslog(syslog) = &config.kind else { return Err(other_kind()) };
+        let ChannelKind::Syslog(syslog) = &config.kind else { return Err(other_kind()) };
         *self = Syslog::open(config, syslog)?;
         Ok(())
     }
 
-    fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome {
+    fn deliver(&mut self, item: &Item, now_ms: i64) -> DeliveryOutcome {
         let message = message(&self.config, &item.alert, &summary(&item.alert, self.language), now_ms);
         let frame = [format!("{} ", message.len()).as_bytes(), message.as_bytes()].concat();
         let (host, port) = &self.config.server;
         match self.send(&frame) {
-            Ok(()) => Outcome::Delivered(format!("{host}:{port} took {} bytes", message.len())),
-            Err(error) => Outcome::Retry { why: format!("{host}:{port}: {error}"), after: None },
+            Ok(()) => DeliveryOutcome::Delivered(format!("{host}:{port} took {} bytes", message.len())),
+            Err(error) => DeliveryOutcome::Retry { why: format!("{host}:{port}: {error}"), after: None },
         }
     }
 }

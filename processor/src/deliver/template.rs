@@ -11,7 +11,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 use wulog_schemas::alert::{Alert, Level, State};
 
-use super::backlog::Delivery;
+use super::backlog::DeliveryMode;
 use super::excerpt;
 use super::summary::summary;
 use crate::language::Language;
@@ -32,7 +32,7 @@ pub struct Preset {
     /// Its name in `preset = "NAME"`.
     pub name: &'static str,
     /// The documents that it is made for.
-    pub delivery: Delivery,
+    pub delivery: DeliveryMode,
     /// The `values` that it needs.
     pub needs: &'static [&'static str],
     /// A refusal that says that the endpoint has the document already: the status, and a part of the answer.
@@ -44,35 +44,35 @@ pub struct Preset {
 const PRESETS: [Preset; 6] = [
     Preset {
         name: "pagerduty",
-        delivery: Delivery::State,
+        delivery: DeliveryMode::State,
         needs: &["routing_key"],
         repeat: None,
         text: include_str!("presets/pagerduty.json"),
     },
     Preset {
         name: "servicenow",
-        delivery: Delivery::State,
+        delivery: DeliveryMode::State,
         needs: &[],
         repeat: None,
         text: include_str!("presets/servicenow.json"),
     },
     Preset {
         name: "teams",
-        delivery: Delivery::Journal,
+        delivery: DeliveryMode::Journal,
         needs: &[],
         repeat: None,
         text: include_str!("presets/teams.json"),
     },
     Preset {
         name: "slack",
-        delivery: Delivery::Journal,
+        delivery: DeliveryMode::Journal,
         needs: &[],
         repeat: None,
         text: include_str!("presets/slack.json"),
     },
     Preset {
         name: "thehive",
-        delivery: Delivery::Journal,
+        delivery: DeliveryMode::Journal,
         needs: &[],
         // Type, source and sourceRef are unique in TheHive.
         repeat: Some((400, "already exist")),
@@ -80,7 +80,7 @@ const PRESETS: [Preset; 6] = [
     },
     Preset {
         name: "ntfy",
-        delivery: Delivery::Journal,
+        delivery: DeliveryMode::Journal,
         needs: &["topic"],
         repeat: None,
         text: include_str!("presets/ntfy.json"),
@@ -100,26 +100,26 @@ impl Preset {
 
 /// Where a template comes from.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum TemplateSource {
     /// A template that comes with wulog.
     Preset(&'static Preset),
     /// A file of the operator, with its text.
     File(PathBuf, String),
 }
 
-impl Source {
+impl TemplateSource {
     /// Reads a template and checks its syntax.
     ///
     /// # Errors
     /// Names file and line.
-    pub fn read(path: &Path) -> Result<Source, String> {
+    pub fn read(path: &Path) -> Result<TemplateSource, String> {
         let shown = path.display();
         let length = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?.len();
         if length > TEMPLATE_BYTES_MAX {
             return Err(format!("{shown}: larger than {TEMPLATE_BYTES_MAX} bytes"));
         }
         let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
-        let source = Source::File(path.to_owned(), text);
+        let source = TemplateSource::File(path.to_owned(), text);
         Template::new(source.clone(), BTreeMap::new())?;
         Ok(source)
     }
@@ -134,7 +134,7 @@ pub(super) struct Template {
 
 /// The variables of a template.
 #[derive(Serialize)]
-struct Context<'a> {
+struct TemplateContext<'a> {
     id: &'a str,
     seq: u32,
     key: String,
@@ -161,10 +161,10 @@ impl Template {
     ///
     /// # Errors
     /// Names the template and the line.
-    pub(super) fn new(source: Source, values: BTreeMap<String, String>) -> Result<Template, String> {
+    pub(super) fn new(source: TemplateSource, values: BTreeMap<String, String>) -> Result<Template, String> {
         let (name, text) = match source {
-            Source::Preset(preset) => (format!("{}.json", preset.name), preset.text.to_owned()),
-            Source::File(path, text) => (path.display().to_string(), text),
+            TemplateSource::Preset(preset) => (format!("{}.json", preset.name), preset.text.to_owned()),
+            TemplateSource::File(path, text) => (path.display().to_string(), text),
         };
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -197,7 +197,7 @@ impl Template {
     /// Names the template and the line.
     pub(super) fn render(&self, alert: &Alert, language: Language, link: Option<&str>) -> Result<Vec<u8>, String> {
         let level = alert.severity.level;
-        let context = Context {
+        let context = TemplateContext {
             id: &alert.id,
             seq: alert.seq,
             key: format!("{}/{}", alert.id, alert.seq),
@@ -273,13 +273,13 @@ mod tests {
     use wulog_schemas::alert::Transition;
 
     fn own(name: &str, text: &str) -> Result<Template, String> {
-        Template::new(Source::File(PathBuf::from(name), text.to_owned()), BTreeMap::new())
+        Template::new(TemplateSource::File(PathBuf::from(name), text.to_owned()), BTreeMap::new())
     }
 
     fn rendered(name: &str, alert: &Alert) -> Value {
         let preset = Preset::find(name).unwrap();
         let values = preset.needs.iter().map(|need| ((*need).to_owned(), format!("my-{need}"))).collect();
-        let template = Template::new(Source::Preset(preset), values).unwrap();
+        let template = Template::new(TemplateSource::Preset(preset), values).unwrap();
         let body = template.render(alert, Language::En, Some("https://desk.example/{id}")).unwrap();
         serde_json::from_slice(&body).unwrap()
     }

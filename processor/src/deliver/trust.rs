@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::settings::TrustConfig;
 
 /// The CAs, and the client's own certificate and key.
-pub(super) struct Trust {
+pub(super) struct TlsTrust {
     /// The CAs.
     pub(super) roots: Vec<CertificateDer<'static>>,
     /// Chain and key that the client shows.
@@ -26,12 +26,12 @@ pub(super) struct Client {
     pub(super) key_pem: Vec<u8>,
 }
 
-impl Trust {
+impl TlsTrust {
     /// Reads the platform's store and the files.
     ///
     /// # Errors
     /// Names the file that cannot be read or holds no certificate.
-    pub(super) fn load(config: &TrustConfig) -> Result<Trust, String> {
+    pub(super) fn load(config: &TrustConfig) -> Result<TlsTrust, String> {
         // Damaged certificates in the platform's store are skipped, as other programs do.
         let mut roots = rustls_native_certs::load_native_certs().certs;
         if let Some(path) = &config.ca_file {
@@ -47,7 +47,7 @@ impl Trust {
             }
             None => None,
         };
-        Ok(Trust { roots, client })
+        Ok(TlsTrust { roots, client })
     }
 
     /// A TLS client for connections that are not HTTP.

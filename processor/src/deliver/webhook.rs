@@ -4,25 +4,25 @@ use serde_json::json;
 use wulog_settings::Secret;
 
 use super::backlog::Item;
-use super::channel::{Channel, Outcome, other_kind};
+use super::channel::{Channel, DeliveryOutcome, other_kind};
 use super::endpoint::Endpoint;
-use super::settings::{Body, ChannelConfig, HttpConfig, Kind};
-use super::sign::Signer;
-use super::template::{Source, Template};
+use super::settings::{Body, ChannelConfig, ChannelKind, EndpointConfig};
+use super::sign::SigningKey;
+use super::template::{Template, TemplateSource};
 use crate::language::Language;
 
 /// A webhook.
 pub(super) struct Webhook {
     endpoint: Endpoint,
-    signer: Option<Signer>,
-    content: Content,
+    signer: Option<SigningKey>,
+    content: WebhookContent,
     language: Language,
     link: Option<String>,
     /// A refusal, as status and part of the answer, that means that the endpoint has the document already.
     repeat: Option<(u16, &'static str)>,
 }
 
-enum Content {
+enum WebhookContent {
     Document,
     /// With this `source`.
     CloudEvent(String),
@@ -36,25 +36,25 @@ impl Webhook {
     /// Names the key, file or variable at fault.
     pub(super) fn open(
         config: &ChannelConfig,
-        http: &HttpConfig,
+        http: &EndpointConfig,
         hmac_key: Option<&Secret>,
         body: &Body,
         link: Option<String>,
     ) -> Result<Webhook, String> {
         let signer = match hmac_key {
-            Some(key) => Some(Signer::new(key.expose()).map_err(|why| format!("hmac_key: {why}"))?),
+            Some(key) => Some(SigningKey::new(key.expose()).map_err(|why| format!("hmac_key: {why}"))?),
             None => None,
         };
         let mut repeat = None;
         let content = match body {
-            Body::Document => Content::Document,
-            Body::CloudEvent(source) => Content::CloudEvent(source.clone()),
+            Body::Document => WebhookContent::Document,
+            Body::CloudEvent(source) => WebhookContent::CloudEvent(source.clone()),
             Body::Template(source, values) => {
-                if let Source::Preset(preset) = source {
+                if let TemplateSource::Preset(preset) = source {
                     repeat = preset.repeat;
                 }
                 let values = values.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
-                Content::Template(Box::new(Template::new(source.clone(), values)?))
+                WebhookContent::Template(Box::new(Template::new(source.clone(), values)?))
             }
         };
         Ok(Webhook {
@@ -69,9 +69,9 @@ impl Webhook {
 
     fn body(&self, item: &Item) -> Result<(&'static str, Vec<u8>), String> {
         match &self.content {
-            Content::Document => Ok(("application/json", item.bytes.clone())),
-            Content::CloudEvent(source) => Ok(("application/cloudevents+json", envelope(item, source))),
-            Content::Template(template) => {
+            WebhookContent::Document => Ok(("application/json", item.bytes.clone())),
+            WebhookContent::CloudEvent(source) => Ok(("application/cloudevents+json", envelope(item, source))),
+            WebhookContent::Template(template) => {
                 let body = template.render(&item.alert, self.language, self.link.as_deref());
                 let body = body.map_err(|why| format!("template: {why}"))?;
                 Ok((template.content_type(), body))
@@ -82,7 +82,7 @@ impl Webhook {
 
 impl Channel for Webhook {
     fn renew(&mut self, config: &ChannelConfig) -> Result<(), String> {
-        let Kind::Webhook { http, hmac_key, body, link } = &config.kind else { return Err(other_kind()) };
+        let ChannelKind::Webhook { http, hmac_key, body, link } = &config.kind else { return Err(other_kind()) };
         *self = Webhook::open(config, http, hmac_key.as_ref(), body, link.clone())?;
         Ok(())
     }
@@ -91,10 +91,10 @@ impl Channel for Webhook {
         Ok(self.body(item)?.1)
     }
 
-    fn deliver(&mut self, item: &Item, now_ms: i64) -> Outcome {
+    fn deliver(&mut self, item: &Item, now_ms: i64) -> DeliveryOutcome {
         let (content_type, body) = match self.body(item) {
             Ok(body) => body,
-            Err(why) => return Outcome::Refused(why),
+            Err(why) => return DeliveryOutcome::Refused(why),
         };
         let key = item.key();
         let mut headers = vec![("content-type", content_type.to_owned()), ("idempotency-key", key.clone())];
@@ -109,7 +109,7 @@ impl Channel for Webhook {
             Err(outcome) => return outcome,
         };
         if self.repeat.is_some_and(|(status, part)| answer.status == status && answer.body.contains(part)) {
-            return Outcome::Delivered(format!("{}, which says that it has it already", answer.status));
+            return DeliveryOutcome::Delivered(format!("{}, which says that it has it already", answer.status));
         }
         self.endpoint.judge(answer)
     }

@@ -15,7 +15,7 @@ const WAIT_MAX_MS: i64 = 60 * 60 * 1000;
 
 /// The hosts that are being caught up with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Backlog {
+pub(super) struct HostBacklog {
     /// Hosts that are behind.
     behind: u64,
     /// Log time at which the first host fell behind; `None` without a backlog.
@@ -24,7 +24,7 @@ pub(super) struct Backlog {
     moved: i64,
 }
 
-impl Backlog {
+impl HostBacklog {
     /// A host was found behind at log time `now`.
     pub(super) fn fell_behind(&mut self, now: i64) {
         self.behind += 1;
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn clusters_wait_until_the_fleet_is_caught_up_with() {
         let minute = 60_000;
-        let mut backlog = Backlog::default();
+        let mut backlog = HostBacklog::default();
         assert!(!backlog.is_read(100, 0));
         (0..20).for_each(|_| backlog.fell_behind(0));
         assert!(backlog.is_read(100, minute) && !backlog.has_ended(100, minute));

@@ -8,10 +8,10 @@
 use wulog_schemas::signal::{FactRef, SignalRef};
 
 use super::Detector;
-use crate::log_time::{self, LogClock, Said, Step, Verdict};
+use crate::log_time::{self, BeliefSpan, LogClock, Said, TimestampVerdict};
 
 /// How far a signal's log time is believed without confirmation, as for a raw record.
-const STEP: Step = Step::both(6 * 60 * 60 * 1000);
+const STEP: BeliefSpan = BeliefSpan::both(6 * 60 * 60 * 1000);
 /// Most partitions of a raw topic; a tick that claims more is forged or damaged.
 const PARTITIONS_MAX: i32 = 100_000;
 
@@ -54,7 +54,7 @@ impl Detector {
         let is_ahead = signal.log_time > clock.now_ms();
         let time = if is_ahead { log_time::time_of(said, clock) } else { signal.log_time };
         let reached = clock.now_ms();
-        if verdict == Verdict::WentBack {
+        if verdict == TimestampVerdict::WentBack {
             self.go_back();
         }
         self.state.log_time = self.state.log_time.max(reached);

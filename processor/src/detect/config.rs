@@ -58,7 +58,7 @@ pub struct DetectorConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_warnings: Option<CertificateWarnings>,
     /// Bounds of the state and of documents.
-    pub limits: Limits,
+    pub limits: DetectorLimits,
 }
 
 /// At least so many hosts, or such a share of the active ones, newly failing within a time. Each family is counted for
@@ -117,7 +117,7 @@ pub struct Wrong {
 /// Bounds. Each says what gives way when it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Limits {
+pub struct DetectorLimits {
     /// Memory of hosts, names, failures and incidents, in MiB. When it is used up, hosts are forgotten: first those that were
     /// silent for 30 days, then those known for less than a day, those that do not fail and the longest silent first.
     pub memory_mib_max: usize,
@@ -163,7 +163,7 @@ impl Default for DetectorConfig {
             factor_p_max: 0.02,
             rules: Vec::new(),
             certificate_warnings: None,
-            limits: Limits::default(),
+            limits: DetectorLimits::default(),
         }
     }
 }
@@ -174,9 +174,9 @@ impl Default for CertificateWarnings {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for DetectorLimits {
+    fn default() -> DetectorLimits {
+        DetectorLimits {
             memory_mib_max: 1024,
             hosts: 2_000_000,
             strings: 1_000_000,

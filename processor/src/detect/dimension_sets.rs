@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::strings::StringId;
 
 /// A dimension and its value.
-pub(super) type Pair = (StringId, StringId);
+pub(super) type DimensionValue = (StringId, StringId);
 
 /// The number of a set; number 0 is the empty one.
 pub(super) type SetId = u32;
@@ -18,11 +18,11 @@ const SET_BYTES: u64 = 128;
 const PAIR_BYTES: u64 = 16;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "Vec<Set>")]
-#[serde(into = "Vec<Set>")]
+#[serde(from = "Vec<DimensionSet>")]
+#[serde(into = "Vec<DimensionSet>")]
 pub(super) struct DimensionSets {
-    sets: Vec<Set>,
-    by_pairs: BTreeMap<Box<[Pair]>, SetId>,
+    sets: Vec<DimensionSet>,
+    by_pairs: BTreeMap<Box<[DimensionValue]>, SetId>,
     /// Sets that no host has, to be used again; the least first.
     free: BTreeSet<SetId>,
     /// Number of pairs of all sets.
@@ -30,14 +30,14 @@ pub(super) struct DimensionSets {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Set {
-    pairs: Box<[Pair]>,
+struct DimensionSet {
+    pairs: Box<[DimensionValue]>,
     /// Number of hosts that have the set.
     hosts: u32,
 }
 
-impl From<Vec<Set>> for DimensionSets {
-    fn from(sets: Vec<Set>) -> DimensionSets {
+impl From<Vec<DimensionSet>> for DimensionSets {
+    fn from(sets: Vec<DimensionSet>) -> DimensionSets {
         let numbered = || (0..).zip(&sets).skip(1);
         let by_pairs = numbered().filter(|(_, set)| set.hosts > 0).map(|(id, set)| (set.pairs.clone(), id)).collect();
         // A snapshot does not hold the order in which numbers became free, so the least number is used first.
@@ -47,15 +47,15 @@ impl From<Vec<Set>> for DimensionSets {
     }
 }
 
-impl From<DimensionSets> for Vec<Set> {
-    fn from(sets: DimensionSets) -> Vec<Set> {
+impl From<DimensionSets> for Vec<DimensionSet> {
+    fn from(sets: DimensionSets) -> Vec<DimensionSet> {
         sets.sets
     }
 }
 
 impl DimensionSets {
     pub(super) fn new() -> DimensionSets {
-        DimensionSets::from(vec![Set::default()])
+        DimensionSets::from(vec![DimensionSet::default()])
     }
 
     /// Estimated memory of the sets.
@@ -64,22 +64,22 @@ impl DimensionSets {
     }
 
     /// All pairs of sets that hosts have; a pair may come several times.
-    pub(super) fn all_pairs(&self) -> impl Iterator<Item = Pair> {
+    pub(super) fn all_pairs(&self) -> impl Iterator<Item = DimensionValue> {
         self.sets.iter().filter(|set| set.hosts > 0).flat_map(|set| set.pairs.iter().copied())
     }
 
     /// Every set that hosts have: its number, its pairs, and how many hosts have it.
-    pub(super) fn counted(&self) -> impl Iterator<Item = (SetId, &[Pair], u32)> {
+    pub(super) fn counted(&self) -> impl Iterator<Item = (SetId, &[DimensionValue], u32)> {
         let numbered = (0..).zip(&self.sets).filter(|(_, set)| set.hosts > 0);
         numbered.map(|(id, set)| (id, &*set.pairs, set.hosts))
     }
 
-    pub(super) fn pairs(&self, id: SetId) -> &[Pair] {
+    pub(super) fn pairs(&self, id: SetId) -> &[DimensionValue] {
         self.sets.get(id as usize).map_or(&[], |set| &set.pairs)
     }
 
     /// Number of hosts that have a value, and of hosts with any value of its dimension.
-    pub(super) fn hosts_with(&self, pair: Pair) -> (u64, u64) {
+    pub(super) fn hosts_with(&self, pair: DimensionValue) -> (u64, u64) {
         let (mut with, mut known) = (0, 0);
         for set in &self.sets {
             if set.pairs.iter().any(|(name, _)| *name == pair.0) {
@@ -101,7 +101,7 @@ impl DimensionSets {
     }
 
     /// Moves a host from set `before` to the set of `pairs`, and returns the number of this set.
-    pub(super) fn change(&mut self, before: SetId, pairs: &[Pair]) -> SetId {
+    pub(super) fn change(&mut self, before: SetId, pairs: &[DimensionValue]) -> SetId {
         if *pairs == *self.pairs(before) {
             return before;
         }
@@ -119,7 +119,7 @@ impl DimensionSets {
         self.free.split_off(&SetId::try_from(self.sets.len()).unwrap_or(SetId::MAX));
     }
 
-    fn take(&mut self, pairs: &[Pair]) -> SetId {
+    fn take(&mut self, pairs: &[DimensionValue]) -> SetId {
         if pairs.is_empty() {
             return 0;
         }
@@ -127,7 +127,7 @@ impl DimensionSets {
             self.sets[id as usize].hosts += 1;
             return id;
         }
-        let set = Set { pairs: pairs.into(), hosts: 1 };
+        let set = DimensionSet { pairs: pairs.into(), hosts: 1 };
         let id = match self.free.pop_first() {
             Some(id) => {
                 self.sets[id as usize] = set;
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_set_lives_as_long_as_a_host_has_it() {
         let mut sets = DimensionSets::new();
-        let (a, b): (&[Pair], &[Pair]) = (&[(1, 2), (3, 4)], &[(1, 5)]);
+        let (a, b): (&[DimensionValue], &[DimensionValue]) = (&[(1, 2), (3, 4)], &[(1, 5)]);
         let first = sets.change(0, a);
         assert_eq!((first, sets.change(0, a), sets.change(0, b)), (1, 1, 2));
         assert_eq!((sets.pairs(1), sets.pairs(2), sets.pairs(0)), (a, b, &[][..]));

@@ -24,7 +24,7 @@ const SILENT_NAMES_MAX: usize = 50;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// The inputs of a document besides the incident and its comparison.
-pub(super) struct Context<'a> {
+pub(super) struct DocumentContext<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) certificates: &'a Certificates,
     pub(super) config: &'a DetectorConfig,
@@ -40,7 +40,7 @@ pub(super) fn write(
     incident: &mut Incident,
     transition: Transition,
     comparison: Comparison,
-    context: &Context<'_>,
+    context: &DocumentContext<'_>,
 ) -> Alert {
     let (fleet, now) = (context.fleet, context.now);
     incident.seq += 1;
@@ -65,7 +65,7 @@ pub(super) fn write(
     let (wsus, has_publisher) = (wsus_of(incident, fleet), found.are_cause());
     let titles = subjects.iter().filter_map(|subject| subject.name.as_deref());
     let builds = builds(incident, fleet).or_of_titles(titles);
-    let mut remediation = remedy::of_incident(&remedy::Known {
+    let mut remediation = remedy::of_incident(&remedy::RemedyState {
         family: incident.family,
         families: &incident.families,
         codes: &codes,
@@ -124,7 +124,7 @@ fn by_first_failure(incident: &Incident) -> Vec<&Onset> {
     onsets
 }
 
-fn hosts(incident: &Incident, comparison: &Comparison, context: &Context<'_>, replay: &str) -> Hosts {
+fn hosts(incident: &Incident, comparison: &Comparison, context: &DocumentContext<'_>, replay: &str) -> Hosts {
     let (fleet, names_max) = (context.fleet, context.names_max);
     let name = |onset: &&Onset| fleet.hosts[onset.host as usize].name().to_owned();
     let heard_since = quarter(context.now - secs_to_ms(context.config.silent_secs));

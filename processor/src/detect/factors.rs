@@ -21,7 +21,7 @@ use wulog_schemas::alert::Factor;
 
 use super::activity::quarter;
 use super::config::DetectorConfig;
-use super::dimension_sets::Pair;
+use super::dimension_sets::DimensionValue;
 use super::durations::DAY_MS;
 use super::fleet::{Fleet, FleetHost, HostIndex, Knows, Novelty};
 use super::fleet_view::FleetView;
@@ -59,7 +59,7 @@ pub(super) struct Comparison {
     pub(super) values: Vec<Value>,
     pub(super) not_common: Vec<String>,
     pub(super) unknown: Vec<String>,
-    pub(super) cause: Option<Pair>,
+    pub(super) cause: Option<DimensionValue>,
     /// Dimensions in which a value could have stood out by chance.
     pub(super) tests: usize,
     pub(super) active: u64,
@@ -89,7 +89,7 @@ pub(super) struct SummaryCounts {
     pub(super) others_failed: u64,
 }
 
-struct Candidate {
+struct FactorCandidate {
     value: Value,
     factor: Factor,
     /// Natural logarithm of the p-value, also below the smallest p-value that documents state.
@@ -177,7 +177,7 @@ fn forgotten_successes(subject: StringId, known: u64, fleet: &Fleet) -> u64 {
 /// Counts the numbers of the summary.
 fn said(
     members: &Members,
-    first: Option<&Candidate>,
+    first: Option<&FactorCandidate>,
     healthy: &[HostIndex],
     fleet: &Fleet,
     from: i64,
@@ -253,7 +253,7 @@ pub(super) fn second_cause(
 /// Parts the members into those with a value and those without it. A member with an unknown value goes to the part that
 /// fails more alike: a member of the same family counts 1, one of the same subject too counts 3, on average over the
 /// part.
-fn part(members: &Members, pair: Pair, fleet: &Fleet) -> (Members, Members) {
+fn part(members: &Members, pair: DimensionValue, fleet: &Fleet) -> (Members, Members) {
     let of = |wanted: Knows| members.iter().filter(move |(host, _)| fleet.knows(**host, pair) == wanted);
     let alike = |member: &Member, others: &Members| {
         let same = |other: &&Member| {
@@ -288,7 +288,13 @@ impl Comparison {
 
 /// Whether nearly all of `hosts` with a known value have `pair`, with a p-value of at most `p_max`: the hypergeometric
 /// probability of so many, if `hosts` were drawn at random from themselves and the healthy hosts.
-pub(super) fn share_pair(hosts: &Members, pair: Pair, incident: &Incident, fleet: &Fleet, p_max: f64) -> bool {
+pub(super) fn share_pair(
+    hosts: &Members,
+    pair: DimensionValue,
+    incident: &Incident,
+    fleet: &Fleet,
+    p_max: f64,
+) -> bool {
     let from = incident.onset - DAY_MS;
     let healthy = groups(incident, fleet, from).healthy;
     let has = |host: HostIndex| fleet.traits_of(host).contains(&pair);
@@ -318,7 +324,7 @@ fn groups(incident: &Incident, fleet: &Fleet, from: i64) -> Groups {
             continue;
         }
         groups.active += 1;
-        let of_family = |failing: &super::fleet::Failing| incident.families.contains(&failing.family);
+        let of_family = |failing: &super::fleet::FailingSubject| incident.families.contains(&failing.family);
         let mut failing = host.failing().iter();
         groups.chronic += u64::from(failing.clone().any(|f| of_family(f) && f.novelty == Novelty::Chronic));
         if !failing.any(|f| of_family(f) || f.novelty == Novelty::Counted) {
@@ -366,7 +372,7 @@ fn candidates(
     healthy: &[HostIndex],
     fleet: &Fleet,
     from: i64,
-) -> (Vec<Candidate>, BTreeSet<String>) {
+) -> (Vec<FactorCandidate>, BTreeSet<String>) {
     let affected = Tally::of_members(members.iter(), fleet);
     let known_subjects =
         members.values().filter(|member| !fleet.is_unknown_subject(member.onset.subject)).count() as u64;
@@ -405,7 +411,7 @@ fn candidates(
         let base = if untried { tally.hosts } else { tally.comparable(value, fleet) + forgotten_with };
         let factor = factor(value, fleet, (with, all), (healthy_with, base), untried);
         let ln_p = ln_hypergeometric_tail(with, all, with + healthy_with, all + base);
-        candidates.push(Candidate { value, factor, ln_p, with_healthy: healthy_with });
+        candidates.push(FactorCandidate { value, factor, ln_p, with_healthy: healthy_with });
     }
     (candidates, forgotten)
 }
@@ -442,7 +448,7 @@ fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64)
 }
 
 /// The number of tests: dimensions in which a value could have stood out by chance.
-fn looked_at(candidates: &[Candidate]) -> usize {
+fn looked_at(candidates: &[FactorCandidate]) -> usize {
     let telling = candidates.iter().filter(|candidate| candidate.factor.in_healthy < COMMONPLACE);
     telling.map(|candidate| candidate.factor.dimension.as_str()).collect::<BTreeSet<_>>().len().max(1)
 }
@@ -461,7 +467,7 @@ fn stands_out(factor: &Factor, tests: usize, config: &DetectorConfig) -> bool {
 }
 
 fn rank(
-    candidates: &mut [Candidate],
+    candidates: &mut [FactorCandidate],
     members: &Members,
     healthy: &[HostIndex],
     fleet: &Fleet,
@@ -506,20 +512,20 @@ fn rank(
 /// part and leave the rest to a second cause, then callers and services, which say how an update was requested and
 /// never why it fails. Within a step, the smallest product of the p-value's logarithm and the coverage comes first,
 /// then the larger coverage, then the dimension on which an administrator can act.
-fn order(a: &Candidate, b: &Candidate) -> Ordering {
-    let step = |candidate: &Candidate| match (candidate.value, candidate.factor.dimension.as_str()) {
+fn order(a: &FactorCandidate, b: &FactorCandidate) -> Ordering {
+    let step = |candidate: &FactorCandidate| match (candidate.value, candidate.factor.dimension.as_str()) {
         (_, "caller" | "service") => 3,
         (Value::Subject(_), _) => 1,
         _ if candidate.factor.coverage >= EXPLAINS_MIN => 0,
         _ => 2,
     };
-    let preference = |candidate: &Candidate| match candidate.factor.dimension.as_str() {
+    let preference = |candidate: &FactorCandidate| match candidate.factor.dimension.as_str() {
         "wsus" => 0,
         "update" | "server" | "file" | "signer" => 1,
         "os_build" | "client_build" => 2,
         _ => 3,
     };
-    let weight = |candidate: &Candidate| candidate.ln_p * candidate.factor.coverage;
+    let weight = |candidate: &FactorCandidate| candidate.ln_p * candidate.factor.coverage;
     let (fa, fb) = (&a.factor, &b.factor);
     (step(a).cmp(&step(b)))
         .then(weight(a).total_cmp(&weight(b)))
@@ -528,7 +534,7 @@ fn order(a: &Candidate, b: &Candidate) -> Ordering {
         .then_with(|| (&fa.dimension, &fa.value).cmp(&(&fb.dimension, &fb.value)))
 }
 
-fn clear_cause(first: &Candidate) -> Option<Pair> {
+fn clear_cause(first: &FactorCandidate) -> Option<DimensionValue> {
     let Value::Host(pair) = first.value else {
         return None;
     };

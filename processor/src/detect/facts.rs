@@ -16,7 +16,7 @@ use crate::machine::Output;
 const AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
 
 /// A failure of a host, before the decision whether it makes its host a newly failing one.
-struct Failure {
+struct CountedFailure {
     host: HostIndex,
     subject: StringId,
     family: Family,
@@ -109,7 +109,7 @@ impl Detector {
         }
         for failing in failing.iter().take(limits.failing_per_host) {
             let since = failing.since.min(log_time + AHEAD_MAX_MS);
-            let failure = Failure {
+            let failure = CountedFailure {
                 host,
                 subject: self.state.fleet.string(failing.subject, &limits),
                 family: failing.family,
@@ -163,7 +163,7 @@ impl Detector {
                 let operation = self.state.fleet.string(operation, &limits);
                 self.state.fleet.name_subject(subject, dimensions, &limits);
                 let since = (*since).min(time);
-                let failure = Failure { host, subject, family: *family, code, operation, since, time, raw };
+                let failure = CountedFailure { host, subject, family: *family, code, operation, since, time, raw };
                 let arrival = match self.state.fleet.hosts[host as usize].caught_up {
                     Some(false) => Arrival::History,
                     _ if *late => Arrival::Away,
@@ -177,8 +177,8 @@ impl Detector {
     }
 
     /// Notes a failure and decides whether its host counts as newly failing.
-    fn failure(&mut self, failure: &Failure, log_time: i64, arrival: Arrival, out: &mut Vec<Output>) {
-        let Failure { host: index, subject, family, since, .. } = *failure;
+    fn failure(&mut self, failure: &CountedFailure, log_time: i64, arrival: Arrival, out: &mut Vec<Output>) {
+        let CountedFailure { host: index, subject, family, since, .. } = *failure;
         let horizon = secs_to_ms(self.config.horizon_secs);
         let host = &mut self.state.fleet.hosts[index as usize];
         let had_succeeded = host.succeeded().any(|known| known == subject);

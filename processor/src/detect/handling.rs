@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use wulog_schemas::alert::{Alert, Handling, Note, State, Transition, UtcTime};
-use wulog_schemas::handling::{Action, Order, Scope};
+use wulog_schemas::handling::{Order, OrderKind, Scope};
 use wulog_schemas::hresult::Family;
 
 use super::{Detector, factors};
@@ -27,7 +27,7 @@ const WHY_CHARS_MAX: usize = 500;
 /// An order as a snapshot holds it: without the optional fields that the JSON leaves out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Received {
-    action: Action,
+    action: OrderKind,
     incident: Option<String>,
     family: Option<Family>,
     label: Option<String>,
@@ -98,8 +98,8 @@ impl Received {
 
 impl Orders {
     fn add(&mut self, received: Received) {
-        if received.action == Action::Clear {
-            self.orders.retain(|order| order.action == Action::Note || !order.same_scope(&received));
+        if received.action == OrderKind::Clear {
+            self.orders.retain(|order| order.action == OrderKind::Note || !order.same_scope(&received));
             return;
         }
         if self.orders.len() >= ORDERS_MAX {
@@ -112,14 +112,14 @@ impl Orders {
     pub(super) fn handling_of(&self, alert: &Alert) -> Handling {
         let now = alert.time.updated.0;
         let in_force = |order: &&Received| order.until.is_none_or(|until| until > now) && order.covers(alert);
-        let of = |action: Action| {
+        let of = |action: OrderKind| {
             self.orders.iter().filter(move |order| order.action == action).filter(in_force).map(Received::note)
         };
         let newest = |mut notes: Vec<Note>, most: usize| notes.split_off(notes.len().saturating_sub(most));
         Handling {
-            acknowledged: of(Action::Acknowledge).next_back(),
-            silenced: newest(of(Action::Silence).collect(), SILENCES_MAX),
-            notes: newest(of(Action::Note).collect(), NOTES_MAX),
+            acknowledged: of(OrderKind::Acknowledge).next_back(),
+            silenced: newest(of(OrderKind::Silence).collect(), SILENCES_MAX),
+            notes: newest(of(OrderKind::Note).collect(), NOTES_MAX),
         }
     }
 

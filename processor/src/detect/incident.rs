@@ -11,7 +11,7 @@ use wulog_schemas::alert::{Level, Related, Transition};
 use wulog_schemas::hresult::Family;
 
 use super::config::DetectorConfig;
-use super::dimension_sets::Pair;
+use super::dimension_sets::DimensionValue;
 use super::durations::{DAY_MS, secs_to_ms};
 use super::fleet::{Fleet, HostIndex, Knows};
 use super::fleet_view::FleetView;
@@ -64,9 +64,9 @@ pub(super) struct Incident {
     /// Members by the subject of their onset.
     pub(super) subjects: BTreeMap<StringId, u64>,
     /// A host dimension and the value that all members share, once that is beyond doubt.
-    pub(super) cause: Option<Pair>,
+    pub(super) cause: Option<DimensionValue>,
     /// A cause that is only likely, since few hosts fail: it keeps other hosts out, but merges and splits nothing.
-    pub(super) likely: Option<Pair>,
+    pub(super) likely: Option<DimensionValue>,
     pub(super) significance: Significance,
     /// The minimum of the severity, from the rules that it has met.
     pub(super) severity_min: Level,
@@ -387,7 +387,7 @@ impl Incident {
     }
 
     /// Whether nearly all members with a known value have `cause`. A value that many later members lack is no cause.
-    pub(super) fn shares(&self, cause: Pair, fleet: &Fleet) -> bool {
+    pub(super) fn shares(&self, cause: DimensionValue, fleet: &Fleet) -> bool {
         let count = |known: Knows| self.members.keys().filter(|host| fleet.knows(**host, cause) == known).count();
         // A host with an unknown value may have the cause, so it counts on neither side.
         let (with, without) = (count(Knows::Yes) as f64, count(Knows::No) as f64);
@@ -396,7 +396,7 @@ impl Incident {
 
     /// Removes the members that have another value than the cause and fail at subjects at which no host with the cause
     /// fails: they joined before the cause was known.
-    pub(super) fn release_bystanders(&mut self, cause: Pair, fleet: &Fleet) -> Vec<Onset> {
+    pub(super) fn release_bystanders(&mut self, cause: DimensionValue, fleet: &Fleet) -> Vec<Onset> {
         // A host with an unknown value may have the cause.
         let has_cause = |host: &HostIndex| fleet.knows(*host, cause) != Knows::No;
         let mut counts: BTreeMap<StringId, u64> = BTreeMap::new();

@@ -10,7 +10,7 @@ use wulog_schemas::host::hex_digest;
 use wulog_schemas::hresult::Family;
 use wulog_schemas::topic::Topic;
 
-use super::document::{self, Context};
+use super::document::{self, DocumentContext};
 use super::document_size;
 use super::durations::{DAY_MS, secs_to_ms};
 use super::factors::{self, Comparison};
@@ -404,7 +404,7 @@ impl Detector {
         out: &mut Vec<Output>,
     ) {
         let now = self.state.log_time;
-        let context = Context {
+        let context = DocumentContext {
             fleet: &self.state.fleet,
             certificates: &self.state.certificates,
             config: &self.config,

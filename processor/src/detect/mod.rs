@@ -25,7 +25,7 @@
 //! of. The clock moves on ticks, and it only settles and expires. Nothing settles before every partition has been heard
 //! of.
 //!
-//! **Bounds** are in [`Limits`]; memory has one budget, and `budget` decides which hosts are forgotten. A record that
+//! **Bounds** are in [`DetectorLimits`]; memory has one budget, and `budget` decides which hosts are forgotten. A record that
 //! holds no signal is counted and ignored, and so is a record that the shell skips: a document on the alerts topic
 //! would be an alert about nothing.
 
@@ -76,10 +76,10 @@ use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{FactRef, Signal, SignalRef, Tick};
 use wulog_schemas::topic::Topic;
 
-pub use config::{CertificateWarnings, DetectorConfig, Limits, Rule, Wrong};
+pub use config::{CertificateWarnings, DetectorConfig, DetectorLimits, Rule, Wrong};
 pub(crate) use rules::{is_subject, unreported};
 
-use backlog::Backlog;
+use backlog::HostBacklog;
 use certificates::{Certificates, Warnings};
 use durations::{DAY_MS, secs_to_ms};
 use evidence::Onsets;
@@ -140,7 +140,7 @@ struct DetectorState {
     /// The clock at the last search for silent hosts.
     silence_looked_at: i64,
     /// Hosts that are being caught up with.
-    backlog: Backlog,
+    backlog: HostBacklog,
     /// Clusters that are not significant yet, by family.
     unconvincing: BTreeMap<Family, UnconvincingCluster>,
     /// The newest configuration record of the signals log.
@@ -165,7 +165,7 @@ pub struct DetectorCounts {
     pub impossible_times: u64,
     /// Signals of hosts for which there was no room at all.
     pub beyond_limits: u64,
-    /// Hosts that were forgotten for want of room: [`Limits::memory_mib_max`], [`Limits::hosts`], [`Limits::strings`].
+    /// Hosts that were forgotten for want of room: [`DetectorLimits::memory_mib_max`], [`DetectorLimits::hosts`], [`DetectorLimits::strings`].
     pub hosts_forgotten: u64,
     /// Strings that were forgotten for want of room, since nothing referred to them any more.
     pub strings_forgotten: u64,
@@ -269,7 +269,7 @@ impl DetectorState {
             log_time: 0,
             clock: 0,
             silence_looked_at: 0,
-            backlog: Backlog::default(),
+            backlog: HostBacklog::default(),
             unconvincing: BTreeMap::new(),
             recorded: None,
             orders: Orders::default(),

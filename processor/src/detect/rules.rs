@@ -222,11 +222,11 @@ mod tests {
     use wulog_schemas::signal::HostRefRef;
 
     use super::*;
-    use crate::detect::Limits;
+    use crate::detect::DetectorLimits;
 
     #[test]
     fn a_dimension_that_no_host_has_is_found() {
-        let (mut fleet, limits) = (Fleet::new(), Limits::default());
+        let (mut fleet, limits) = (Fleet::new(), DetectorLimits::default());
         let host = fleet.host(HostRefRef { id: "a", name: "pc-1" }, 0, &limits).unwrap();
         fleet.set_dimensions(host, &[("label.ring", "pilot"), ("wsus", "wsus-ber:8530")], &limits);
         let rule = |name: &str, dimensions: &str| {

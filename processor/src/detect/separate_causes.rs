@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dimension_sets::Pair;
+use super::dimension_sets::DimensionValue;
 use super::fleet::{Fleet, HostIndex, Knows};
 use super::member::{Member, Members};
 use super::stats::hypergeometric_tail;
@@ -85,13 +85,13 @@ fn fail_at_both(one: &Members, two: &Members, fleet: &Fleet) -> bool {
 /// at most `p_max`. Only dimensions that are `wanted` are tested.
 fn separates(one: &Members, two: &Members, p_max: f64, wanted: impl Fn(&str) -> bool, fleet: &Fleet) -> bool {
     let values = |members: &Members| {
-        let mut counts: BTreeMap<Pair, u64> = BTreeMap::new();
+        let mut counts: BTreeMap<DimensionValue, u64> = BTreeMap::new();
         for pair in members.keys().flat_map(|host| fleet.traits_of(*host)) {
             *counts.entry(*pair).or_default() += 1;
         }
         counts
     };
-    let known = |members: &Members, pair: Pair| {
+    let known = |members: &Members, pair: DimensionValue| {
         members.keys().filter(|host| fleet.knows(**host, pair) != Knows::Unknown).count() as u64
     };
     let of_one_side = |own: &Members, other: &Members| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dimension_sets::Pair;
+use super::dimension_sets::DimensionValue;
 use super::durations::DAY_MS;
 use super::fleet::{Fleet, FleetHost, HostIndex};
 use super::member::Member;
@@ -12,9 +12,9 @@ use super::strings::StringId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Value {
     /// A host's dimension.
-    Host(Pair),
+    Host(DimensionValue),
     /// A dimension of its operations: a host may have several values, or none before its first operation.
-    Operation(Pair),
+    Operation(DimensionValue),
     /// A subject: an affected host fails at it, a healthy host succeeded at it.
     Subject(StringId),
 }
@@ -98,7 +98,7 @@ impl Tally {
     /// Hosts by value.
     pub(super) fn values(&self, fleet: &Fleet) -> BTreeMap<Value, u64> {
         let mut values: BTreeMap<Value, u64> = BTreeMap::new();
-        for (counts, value) in self.by_set.iter().zip([Value::Host as fn(Pair) -> Value, Value::Operation]) {
+        for (counts, value) in self.by_set.iter().zip([Value::Host as fn(DimensionValue) -> Value, Value::Operation]) {
             for (set, hosts) in (0..).zip(counts).filter(|(_, hosts)| **hosts > 0) {
                 for pair in fleet.sets().pairs(set) {
                     *values.entry(value(*pair)).or_default() += hosts;

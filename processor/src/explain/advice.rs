@@ -3,7 +3,7 @@
 use wulog_schemas::alert::Step;
 use wulog_schemas::hresult::parse_hresult;
 
-use super::failure::Failure;
+use super::failure::ExplainedFailure;
 
 /// The name of the machine whose log is explained, in steps.
 pub(super) const THIS_HOST: &str = "this host";
@@ -11,7 +11,7 @@ const PROXY: &str = "netsh winhttp show proxy";
 
 /// The kind of trouble that a code or an HTTP status indicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+enum TroubleArea {
     /// The name of the server is not known.
     Name,
     /// The server does not answer, or the connection breaks.
@@ -33,36 +33,36 @@ enum Trouble {
     Other,
 }
 
-fn trouble(code: Option<u32>, http: Option<u16>) -> Trouble {
+fn trouble(code: Option<u32>, http: Option<u16>) -> TroubleArea {
     match code.unwrap_or_default() {
-        0x8007_2EE7 | 0x8024_402C => Trouble::Name,
+        0x8007_2EE7 | 0x8024_402C => TroubleArea::Name,
         0x8007_2EE2
         | 0x8007_2EFD..=0x8007_2EFF
         | 0x8007_2F76
         | 0x8007_2F78
         | 0x8024_401C
         | 0x8024_4023
-        | 0x8024_0438 => Trouble::Connection,
-        0x8024_4017 | 0x8024_4018 | 0x8024_401B | 0x8019_0191 | 0x8019_0193 | 0x8019_0197 => Trouble::Refused,
-        0x8024_4019 | 0x8019_0194 => Trouble::Missing,
-        0x8024_4007..=0x8024_4010 | 0x8024_401F..=0x8024_4022 | 0x8019_01F4..=0x8019_01F8 => Trouble::Server,
-        0x8020_0013 | 0x80D0_5011 => Trouble::Ranges,
-        0x8007_0422 | 0x8024_6008 => Trouble::Service,
-        0x8007_0070 => Trouble::Disk,
+        | 0x8024_0438 => TroubleArea::Connection,
+        0x8024_4017 | 0x8024_4018 | 0x8024_401B | 0x8019_0191 | 0x8019_0193 | 0x8019_0197 => TroubleArea::Refused,
+        0x8024_4019 | 0x8019_0194 => TroubleArea::Missing,
+        0x8024_4007..=0x8024_4010 | 0x8024_401F..=0x8024_4022 | 0x8019_01F4..=0x8019_01F8 => TroubleArea::Server,
+        0x8020_0013 | 0x80D0_5011 => TroubleArea::Ranges,
+        0x8007_0422 | 0x8024_6008 => TroubleArea::Service,
+        0x8007_0070 => TroubleArea::Disk,
         // The errors of the Windows Installer, ERROR_INSTALL_SERVICE_FAILURE to ERROR_PATCH_REMOVAL_DISALLOWED.
-        0x8024_2000..=0x8024_2FFF | 0x8007_0641..=0x8007_066D | 0x800F_0000..=0x800F_FFFF => Trouble::Installer,
+        0x8024_2000..=0x8024_2FFF | 0x8007_0641..=0x8007_066D | 0x800F_0000..=0x800F_FFFF => TroubleArea::Installer,
         _ => match http {
-            Some(401 | 403 | 407) => Trouble::Refused,
-            Some(404 | 410) => Trouble::Missing,
-            Some(500..) => Trouble::Server,
-            _ => Trouble::Other,
+            Some(401 | 403 | 407) => TroubleArea::Refused,
+            Some(404 | 410) => TroubleArea::Missing,
+            Some(500..) => TroubleArea::Server,
+            _ => TroubleArea::Other,
         },
     }
 }
 
 /// Returns the steps for a failure without relation to certificate trust, the likeliest first. `is_of_organization` is
 /// true for an update that an organization publishes itself, which has its own installer.
-pub(super) fn steps(failure: &Failure, wsus: Option<&str>, is_of_organization: bool) -> Vec<Step> {
+pub(super) fn steps(failure: &ExplainedFailure, wsus: Option<&str>, is_of_organization: bool) -> Vec<Step> {
     let code = failure.code.as_deref().and_then(parse_hresult);
     let (server, port) = wsus.map_or(("SERVER", "8530"), |wsus| wsus.rsplit_once(':').unwrap_or((wsus, "80")));
     let on_wsus = wsus.map_or("the WSUS server".to_owned(), |name| format!("the WSUS server ({name})"));
@@ -79,20 +79,20 @@ pub(super) fn steps(failure: &Failure, wsus: Option<&str>, is_of_organization: b
         here("Does the server accept a connection? No output means yes.", &command)
     };
     let kind = trouble(code, failure.http);
-    if wsus.is_none() && matches!(kind, Trouble::Missing | Trouble::Server) {
+    if wsus.is_none() && matches!(kind, TroubleArea::Missing | TroubleArea::Server) {
         // The user cannot repair a server of Microsoft; a proxy may answer in its place.
         return vec![proxy(), url()];
     }
     match kind {
-        Trouble::Name => {
+        TroubleArea::Name => {
             vec![here("Can the host resolve the server's name?", &format!("nslookup {server}")), url(), proxy()]
         }
-        Trouble::Connection => vec![reach(), proxy(), url()],
-        Trouble::Refused => vec![
+        TroubleArea::Connection => vec![reach(), proxy(), url()],
+        TroubleArea::Refused => vec![
             here("Does the proxy want a user name, or block the address? The client has none to give.", PROXY),
             url(),
         ],
-        Trouble::Missing => vec![
+        TroubleArea::Missing => vec![
             step(
                 "Does the server hold the update's file? Has it downloaded what was approved?",
                 "powershell -Command \"(Get-WsusServer).GetContentDownloadProgress()\"",
@@ -100,7 +100,7 @@ pub(super) fn steps(failure: &Failure, wsus: Option<&str>, is_of_organization: b
             ),
             proxy(),
         ],
-        Trouble::Server => vec![
+        TroubleArea::Server => vec![
             step(
                 "Does the WSUS application pool run, and has it enough memory?",
                 r"%windir%\system32\inetsrv\appcmd list apppool WsusPool /text:*",
@@ -113,26 +113,26 @@ pub(super) fn steps(failure: &Failure, wsus: Option<&str>, is_of_organization: b
             ),
             url(),
         ],
-        Trouble::Ranges => {
+        TroubleArea::Ranges => {
             vec![here("Does the proxy, or the server, pass HTTP range requests? BITS needs them.", PROXY), url()]
         }
-        Trouble::Service => vec![
+        TroubleArea::Service => vec![
             here("Are BITS and the update service allowed to start?", "sc qc bits"),
             here("Likewise:", "sc qc wuauserv"),
         ],
-        Trouble::Disk => vec![here("How much room has the system drive?", "fsutil volume diskfree C:")],
+        TroubleArea::Disk => vec![here("How much room has the system drive?", "fsutil volume diskfree C:")],
         // Codes of servicing appear where Windows itself installs, whoever published the update.
-        Trouble::Installer if !is_of_servicing(code) && (failure.is_by_command || is_of_organization) => {
+        TroubleArea::Installer if !is_of_servicing(code) && (failure.is_by_command || is_of_organization) => {
             own_installer()
         }
-        Trouble::Installer => vec![
+        TroubleArea::Installer => vec![
             here("Are the components of Windows whole?", "DISM /Online /Cleanup-Image /ScanHealth"),
             here(
                 "What does the installer's own log say at this time? For Windows updates:",
                 r"notepad C:\Windows\Logs\CBS\CBS.log",
             ),
         ],
-        Trouble::Other => vec![url(), proxy()],
+        TroubleArea::Other => vec![url(), proxy()],
     }
 }
 
@@ -173,20 +173,20 @@ mod tests {
     #[test]
     fn codes_and_statuses_tell_where_the_trouble_lies() {
         for (code, http, expect) in [
-            (Some(0x8024_402C), None, Trouble::Name),
-            (Some(0x8007_2EE2), None, Trouble::Connection),
-            (Some(0x8007_2EFE), None, Trouble::Connection),
-            (Some(0x8024_401B), Some(407), Trouble::Refused),
-            (Some(0x8019_0194), Some(404), Trouble::Missing),
-            (Some(0x8024_4007), None, Trouble::Server),
-            (Some(0x8024_4010), None, Trouble::Server),
-            (Some(0x8020_0013), None, Trouble::Ranges),
-            (Some(0x8024_6008), None, Trouble::Service),
-            (Some(0x8024_2006), None, Trouble::Installer),
-            (Some(0x800F_0922), None, Trouble::Installer),
-            (Some(0x8000_FFFF), Some(503), Trouble::Server),
-            (None, Some(404), Trouble::Missing),
-            (None, None, Trouble::Other),
+            (Some(0x8024_402C), None, TroubleArea::Name),
+            (Some(0x8007_2EE2), None, TroubleArea::Connection),
+            (Some(0x8007_2EFE), None, TroubleArea::Connection),
+            (Some(0x8024_401B), Some(407), TroubleArea::Refused),
+            (Some(0x8019_0194), Some(404), TroubleArea::Missing),
+            (Some(0x8024_4007), None, TroubleArea::Server),
+            (Some(0x8024_4010), None, TroubleArea::Server),
+            (Some(0x8020_0013), None, TroubleArea::Ranges),
+            (Some(0x8024_6008), None, TroubleArea::Service),
+            (Some(0x8024_2006), None, TroubleArea::Installer),
+            (Some(0x800F_0922), None, TroubleArea::Installer),
+            (Some(0x8000_FFFF), Some(503), TroubleArea::Server),
+            (None, Some(404), TroubleArea::Missing),
+            (None, None, TroubleArea::Other),
         ] {
             assert_eq!(trouble(code, http), expect, "{code:x?} {http:?}");
         }

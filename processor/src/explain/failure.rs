@@ -9,11 +9,11 @@ pub(super) const UNNAMED: &str = "unnamed";
 pub(super) const SAME_MS: u64 = 120_000;
 
 /// Process and thread of a file.
-pub(super) type Thread = (String, Option<u32>, Option<u32>);
+pub(super) type ThreadKey = (String, Option<u32>, Option<u32>);
 
 /// A failure of one operation at one update, file or server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct ExplainedFailure {
     /// `scan`, `download`, `install`, `uninstall` or `verification`.
     pub(super) operation: String,
     pub(super) update: Option<String>,
@@ -33,7 +33,7 @@ pub(super) struct Failure {
     pub(super) dated: bool,
 }
 
-impl Failure {
+impl ExplainedFailure {
     /// True where no line names the update, file or server.
     pub(super) fn is_unnamed(&self) -> bool {
         self.update.is_none() && self.object.is_none()
@@ -42,7 +42,7 @@ impl Failure {
     /// True where both failures describe the same end of an operation, which several lines and several logs may state.
     /// Two logs of one scan may differ by the UTC offset, which the client's log lacks, so equal codes suffice for a
     /// scan.
-    pub(super) fn is_same_end(&self, other: &Failure) -> bool {
+    pub(super) fn is_same_end(&self, other: &ExplainedFailure) -> bool {
         let is_same_scan = self.operation == "scan" && self.code == other.code;
         self.operation == other.operation && (self.last.abs_diff(other.last) < SAME_MS || is_same_scan)
     }

@@ -8,12 +8,12 @@ use wulog_schemas::alert::{Cause, NO_WSUS, Step, cause};
 use wulog_schemas::hresult::{self, Family};
 
 use super::advice::THIS_HOST;
-use super::failure::{Failure, UNNAMED};
-use super::story::{Done, Story};
+use super::failure::{ExplainedFailure, UNNAMED};
+use super::story::{Story, UpdateOperation};
 use super::{Explanation, Verdict, advice, windows};
 use crate::detect::remedy;
 use crate::replay::ReplayError;
-use crate::report::{Page, letters};
+use crate::report::{TextPage, letters};
 
 /// Most failures that are described; further failures are only counted.
 const FAILURES_SHOWN: usize = 3;
@@ -36,7 +36,7 @@ pub struct Sheet {
 
 /// Returns the page where no file is text. `advice` names the file and the remedy.
 pub(super) fn of_binary(advice: &str, sheet: &Sheet) -> Explanation {
-    let mut page = Page::new(sheet.width, letters);
+    let mut page = TextPage::new(sheet.width, letters);
     page.wrapped("", &format!("{}: cannot be read: this is no text.", sheet.host));
     page.blank();
     page.fact("log", advice);
@@ -45,7 +45,7 @@ pub(super) fn of_binary(advice: &str, sheet: &Sheet) -> Explanation {
 
 /// Returns the page of a story; `refused` holds the remedies for files that are not text.
 pub(super) fn explanation(story: &Story, refused: &[ReplayError], sheet: &Sheet) -> Explanation {
-    let mut page = Page::new(sheet.width, letters);
+    let mut page = TextPage::new(sheet.width, letters);
     let failing = story.failing();
     let verdict = match (story.has_told(), failing.is_empty()) {
         (false, _) => Verdict::Unreadable,
@@ -74,7 +74,7 @@ pub(super) fn explanation(story: &Story, refused: &[ReplayError], sheet: &Sheet)
     Explanation { verdict, text: page.text }
 }
 
-fn unreadable(page: &mut Page, story: &Story, sheet: &Sheet) {
+fn unreadable(page: &mut TextPage, story: &Story, sheet: &Sheet) {
     let reason = story.unreadable().map_or("empty", |unreadable| unreadable.reason.as_str());
     let (what, remedy) = match reason {
         "undecoded" => (
@@ -118,7 +118,7 @@ fn healthy(story: &Story) -> &'static str {
 }
 
 /// Returns a sentence that says what fails.
-fn headline(story: &Story, failure: &Failure) -> String {
+fn headline(story: &Story, failure: &ExplainedFailure) -> String {
     let Some(family) = failure.family else {
         return format!("{} fails. It is no matter of certificate trust.", capitalized(&object(story, failure)));
     };
@@ -131,11 +131,11 @@ fn headline(story: &Story, failure: &Failure) -> String {
     format!("{} fails: {why}.", capitalized(&object(story, failure)))
 }
 
-fn has(failure: &Failure, is_such: fn(&str) -> bool) -> bool {
+fn has(failure: &ExplainedFailure, is_such: fn(&str) -> bool) -> bool {
     failure.code.as_deref().is_some_and(is_such)
 }
 
-fn of_tls(failure: &Failure, server: &str) -> String {
+fn of_tls(failure: &ExplainedFailure, server: &str) -> String {
     if has(failure, remedy::is_negotiation) {
         return format!(
             "the TLS connection to {server} does not come about, likely for want of a common protocol or cipher"
@@ -153,7 +153,7 @@ fn of_tls(failure: &Failure, server: &str) -> String {
     }
 }
 
-fn of_signature(failure: &Failure, family: Family) -> &'static str {
+fn of_signature(failure: &ExplainedFailure, family: Family) -> &'static str {
     match family {
         Family::UntrustedRoot => "this host does not trust the certificate that signed the update",
         Family::Chain => "the chain of the certificate that signed the update is not complete, or not valid",
@@ -169,7 +169,7 @@ fn of_signature(failure: &Failure, family: Family) -> &'static str {
 }
 
 /// `the download of "VideoTool 3.2 (KB9990001)"`
-fn object(story: &Story, failure: &Failure) -> String {
+fn object(story: &Story, failure: &ExplainedFailure) -> String {
     let named = failure.update.as_deref().map(|id| story.name_of(id).unwrap_or_else(|| format!("update {id}")));
     let named = named.or_else(|| failure.object.clone());
     match (failure.operation.as_str(), named) {
@@ -193,18 +193,18 @@ fn capitalized(text: &str) -> String {
 }
 
 /// Returns the server whose certificate the host does not trust.
-fn server_of(failure: &Failure) -> Option<&str> {
+fn server_of(failure: &ExplainedFailure) -> Option<&str> {
     let is_server = failure.operation == "scan" || failure.family == Some(Family::Tls) && failure.update.is_none();
     failure.object.as_deref().filter(|_| is_server)
 }
 
-fn cause_of(story: &Story, failure: &Failure) -> Option<Cause> {
+fn cause_of(story: &Story, failure: &ExplainedFailure) -> Option<Cause> {
     let family = failure.family?;
     let server = server_of(failure);
     cause(family, &failure.operation, server, story.wsus.as_deref())
 }
 
-fn facts(page: &mut Page, story: &Story, sheet: &Sheet) {
+fn facts(page: &mut TextPage, story: &Story, sheet: &Sheet) {
     let os = story.os.as_deref().map(|os| match windows::product(os) {
         Some(product) => format!("{product} ({os})"),
         None => format!("Windows {os}"),
@@ -273,11 +273,13 @@ fn succeeded(story: &Story) -> String {
     let Some((id, last)) = story.successes.iter().max_by_key(|(_, success)| success.at) else {
         return "no download and no installation in this log".to_owned();
     };
-    let count = |done: Done| story.successes.values().filter(|success| success.done == done).count();
+    let count = |done: UpdateOperation| story.successes.values().filter(|success| success.done == done).count();
     let mut parts = Vec::new();
-    for (done, word) in
-        [(Done::Installed, "installed"), (Done::Downloaded, "downloaded"), (Done::Uninstalled, "uninstalled")]
-    {
+    for (done, word) in [
+        (UpdateOperation::Installed, "installed"),
+        (UpdateOperation::Downloaded, "downloaded"),
+        (UpdateOperation::Uninstalled, "uninstalled"),
+    ] {
         if count(done) > 0 {
             parts.push(format!("{} {word}", count(done)));
         }
@@ -286,7 +288,7 @@ fn succeeded(story: &Story) -> String {
     format!("{}; last {} {name}", parts.join(", "), when(story, last.at))
 }
 
-fn fails(page: &mut Page, story: &Story, failing: &[Failure]) {
+fn fails(page: &mut TextPage, story: &Story, failing: &[ExplainedFailure]) {
     for (at, failure) in failing.iter().take(FAILURES_SHOWN).enumerate() {
         let mut text = capitalized(&object(story, failure));
         if failure.dated {
@@ -322,7 +324,7 @@ fn meaning(code: &str) -> String {
     if text.is_empty() { named } else { format!("{named}: {text}") }
 }
 
-fn trust(page: &mut Page, story: &Story, failing: &[Failure]) {
+fn trust(page: &mut TextPage, story: &Story, failing: &[ExplainedFailure]) {
     let mut kinds: Vec<&str> = failing
         .iter()
         .filter(|failure| failure.family.is_some())
@@ -346,13 +348,13 @@ fn trust(page: &mut Page, story: &Story, failing: &[Failure]) {
     page.fact("trust", &text);
 }
 
-fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
+fn steps(story: &Story, failing: &[ExplainedFailure]) -> Vec<Step> {
     let first = &failing[0];
     let wsus = story.wsus.as_deref().filter(|wsus| *wsus != NO_WSUS);
     let Some(family) = first.family else {
         let name = first.update.as_deref().and_then(|update| story.name_of(update));
-        let is_of_organization =
-            name.is_some() && remedy::signer(story.wsus.as_deref(), name.as_deref()) == remedy::Signer::Organization;
+        let is_of_organization = name.is_some()
+            && remedy::signer(story.wsus.as_deref(), name.as_deref()) == remedy::UpdateSigner::Organization;
         return advice::steps(first, wsus, is_of_organization);
     };
     let cause = cause_of(story, first);
@@ -360,7 +362,7 @@ fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
     let families: BTreeSet<Family> = alike().filter_map(|failure| failure.family).collect();
     let codes: Vec<&str> = alike().filter_map(|failure| failure.code.as_deref()).collect();
     let names: Vec<String> = alike().filter_map(|failure| story.name_of(failure.update.as_deref()?)).collect();
-    remedy::steps(&remedy::Trouble {
+    remedy::steps(&remedy::RemedyFacts {
         cause,
         family,
         families: &families,
@@ -377,7 +379,7 @@ fn steps(story: &Story, failing: &[Failure]) -> Vec<Step> {
 }
 
 /// Writes as many steps as fit on the screen.
-fn checks(page: &mut Page, steps: &[Step], sheet: &Sheet) {
+fn checks(page: &mut TextPage, steps: &[Step], sheet: &Sheet) {
     page.blank();
     page.wrapped("", "CHECK");
     for (number, step) in steps.iter().enumerate() {

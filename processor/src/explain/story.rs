@@ -11,7 +11,7 @@ use wulog_schemas::signal::{Attempt, Fact, Failing, HostFacts, Outcome, Signal, 
 use wulog_schemas::topic::Topic;
 
 use super::failed_step::FailedStep;
-use super::failure::{Failure, SAME_MS, Thread};
+use super::failure::{ExplainedFailure, SAME_MS, ThreadKey};
 use crate::machine::Output;
 
 /// Most updates, failures and names that are kept, of each kind; a page shows a handful of them.
@@ -35,20 +35,20 @@ pub(super) struct Story {
     pub(super) proxy: Option<String>,
     /// Names of the update services that lines name, `windows_update`, `wsus` ...
     pub(super) services: BTreeSet<String>,
-    pub(super) scan: Option<Scan>,
+    pub(super) scan: Option<LastScan>,
     /// Failures without relation to certificate trust, and trust failures that give no signal, by operation and update.
-    failures: BTreeMap<String, Failure>,
-    pub(super) successes: BTreeMap<String, Success>,
+    failures: BTreeMap<String, ExplainedFailure>,
+    pub(super) successes: BTreeMap<String, SucceededUpdate>,
     facts: Option<HostFacts>,
     attempts: BTreeMap<String, Attempt>,
     /// Title and KB by update id.
-    names: BTreeMap<String, Name>,
+    names: BTreeMap<String, UpdateLabel>,
     /// Code of the last failure in the open scan of a thread.
-    scanning: BTreeMap<Thread, Option<String>>,
+    scanning: BTreeMap<ThreadKey, Option<String>>,
     /// Last server that a thread contacted.
-    servers: BTreeMap<Thread, String>,
+    servers: BTreeMap<ThreadKey, String>,
     /// Number of operations that have started on a thread.
-    starts: BTreeMap<Thread, u32>,
+    starts: BTreeMap<ThreadKey, u32>,
     /// The newest attempt of each failure.
     tries: BTreeMap<String, Try>,
     /// The newest failed step that no success has cancelled; it counts where the log has no end of a scan.
@@ -57,7 +57,7 @@ pub(super) struct Story {
 
 /// The end of the last scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Scan {
+pub(super) struct LastScan {
     pub(super) at: i64,
     /// `None` where the scan succeeded, or failed without a code.
     pub(super) code: Option<String>,
@@ -66,7 +66,7 @@ pub(super) struct Scan {
 
 /// The successful operation on an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Done {
+pub(super) enum UpdateOperation {
     Installed,
     Downloaded,
     Uninstalled,
@@ -74,15 +74,15 @@ pub(super) enum Done {
 
 /// An update at which an operation succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Success {
-    pub(super) done: Done,
+pub(super) struct SucceededUpdate {
+    pub(super) done: UpdateOperation,
     pub(super) at: i64,
 }
 
 /// The attempt of a line: its thread, and the number of operations that had started on this thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Try {
-    thread: Thread,
+    thread: ThreadKey,
     starts: u32,
     at: i64,
 }
@@ -96,7 +96,7 @@ impl Try {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Name {
+struct UpdateLabel {
     title: Option<String>,
     kb: Option<String>,
 }
@@ -127,12 +127,12 @@ impl Story {
     }
 
     /// Returns the present failures, the newest first; failures of certificate trust come before all others.
-    pub(super) fn failing(&self) -> Vec<Failure> {
-        let mut failing: Vec<Failure> =
+    pub(super) fn failing(&self) -> Vec<ExplainedFailure> {
+        let mut failing: Vec<ExplainedFailure> =
             self.facts.iter().flat_map(|facts| &facts.failing).map(|failing| self.trust_failure(failing)).collect();
         let updates: BTreeSet<&str> = failing.iter().filter_map(|failure| failure.update.as_deref()).collect();
         let is_scan_known = failing.iter().any(|failure| failure.operation == "scan");
-        let told = |failure: &Failure| match &failure.update {
+        let told = |failure: &ExplainedFailure| match &failure.update {
             Some(update) => updates.contains(update.as_str()),
             None => failure.operation == "scan" && is_scan_known,
         };
@@ -143,7 +143,7 @@ impl Story {
             }
         }
         failing.extend(others);
-        let named: Vec<Failure> = failing.iter().filter(|failure| !failure.is_unnamed()).cloned().collect();
+        let named: Vec<ExplainedFailure> = failing.iter().filter(|failure| !failure.is_unnamed()).cloned().collect();
         failing.retain(|failure| !failure.is_unnamed() || !named.iter().any(|named| named.is_same_end(failure)));
         if failing.is_empty() && self.scan.is_none() {
             failing.extend(self.step.failure().cloned());
@@ -152,7 +152,7 @@ impl Story {
         failing
     }
 
-    fn trust_failure(&self, failing: &Failing) -> Failure {
+    fn trust_failure(&self, failing: &Failing) -> ExplainedFailure {
         let attempt = self.attempts.get(&failing.subject);
         let (kind, object) = failing.subject.split_once(':').unwrap_or(("", &failing.subject));
         let by_kind = match kind {
@@ -169,7 +169,7 @@ impl Story {
             .max_by_key(|known| known.last);
         // Signals name the removal of an update as an installation.
         let is_removal = seen.is_some_and(|seen| seen.operation == "uninstall");
-        Failure {
+        ExplainedFailure {
             operation: match attempt.map_or(by_kind, |attempt| &attempt.operation) {
                 "install" if is_removal => "uninstall",
                 // Signals of older versions have this operation.
@@ -219,7 +219,7 @@ impl Story {
                 let failed = done.outcome == Outcome::Failure;
                 let known = self.scan.as_ref().filter(|scan| scan.at == done.event_time && scan.failed == failed);
                 let code = known.and_then(|scan| scan.code.clone());
-                self.scan = Some(Scan { at: done.event_time, code, failed });
+                self.scan = Some(LastScan { at: done.event_time, code, failed });
             }
             Fact::Tick(_) | Fact::Config(_) | Fact::Handling(_) | Fact::Certificates(_) => {}
         }
@@ -230,10 +230,10 @@ impl Story {
     fn attempt_succeeded(&mut self, attempt: &Attempt) {
         let Some(update) = attempt.subject.strip_prefix("update:") else { return };
         let is_not_offered = attempt.dimensions.get("evidence").is_some_and(|evidence| evidence == "not_offered");
-        let (done, ended): (Done, &[&str]) = match attempt.operation.as_str() {
-            "install" => (Done::Installed, &["install", "download"]),
-            "download" if !is_not_offered => (Done::Downloaded, &["download"]),
-            _ if is_not_offered => (Done::Downloaded, &["install", "download"]),
+        let (done, ended): (UpdateOperation, &[&str]) = match attempt.operation.as_str() {
+            "install" => (UpdateOperation::Installed, &["install", "download"]),
+            "download" if !is_not_offered => (UpdateOperation::Downloaded, &["download"]),
+            _ if is_not_offered => (UpdateOperation::Downloaded, &["install", "download"]),
             _ => return,
         };
         for operation in ended {
@@ -247,13 +247,13 @@ impl Story {
         }
     }
 
-    fn note(&mut self, update: &str, done: Done, at: i64) {
+    fn note(&mut self, update: &str, done: UpdateOperation, at: i64) {
         if self.successes.len() >= KEPT_MAX && !self.successes.contains_key(update) {
             return;
         }
-        let known = self.successes.entry(update.to_owned()).or_insert(Success { done, at });
+        let known = self.successes.entry(update.to_owned()).or_insert(SucceededUpdate { done, at });
         // A signal may repeat the success of a line, and an installed update may be downloaded again.
-        if at > known.at && !(known.done == Done::Installed && done == Done::Downloaded) {
+        if at > known.at && !(known.done == UpdateOperation::Installed && done == UpdateOperation::Downloaded) {
             known.done = done;
         } else if at == known.at {
             known.done = known.done.min(done);
@@ -329,7 +329,7 @@ impl Story {
     }
 
     /// Follows the scans of each thread. A scan whose END has no code failed where an earlier line of the scan failed.
-    fn scans(&mut self, event: &Event<'_>, thread: &Thread, at: i64) {
+    fn scans(&mut self, event: &Event<'_>, thread: &ThreadKey, at: i64) {
         let failed = event.event.outcome == EventOutcome::Failure;
         let code = event.error.as_ref().and_then(|error| error.code.as_deref()).map(str::to_owned);
         match event.event.action {
@@ -337,24 +337,24 @@ impl Story {
                 self.scanning.insert(thread.clone(), None);
             }
             Action::ScanEnd | Action::ScanFailed if event.wu.report.is_some() => {
-                self.scan = Some(Scan { at, code, failed });
+                self.scan = Some(LastScan { at, code, failed });
             }
             Action::ScanEnd => {
                 let met = self.scanning.remove(thread).flatten();
-                self.scan = Some(Scan { at, failed: failed || met.is_some(), code: code.or(met) });
+                self.scan = Some(LastScan { at, failed: failed || met.is_some(), code: code.or(met) });
             }
             Action::ScanFailed => {
                 if let Some(met) = self.scanning.get_mut(thread) {
                     *met = code.clone();
                 }
-                self.scan = Some(Scan { at, code, failed: true });
+                self.scan = Some(LastScan { at, code, failed: true });
             }
             _ => {}
         }
     }
 
     /// Notes failed and successful operations, by the actions that end an operation.
-    fn operations(&mut self, event: &Event<'_>, thread: &Thread, at: i64, dated: bool) {
+    fn operations(&mut self, event: &Event<'_>, thread: &ThreadKey, at: i64, dated: bool) {
         let (operation, failed) = match event.event.action {
             Action::ScanFailed => ("scan", true),
             Action::DownloadFailed => ("download", true),
@@ -390,7 +390,7 @@ impl Story {
             return;
         }
         let error = event.error.as_ref();
-        let failure = self.failures.entry(key.clone()).or_insert_with(|| Failure {
+        let failure = self.failures.entry(key.clone()).or_insert_with(|| ExplainedFailure {
             operation: operation.to_owned(),
             update: update.map(str::to_owned),
             object: None,
@@ -444,11 +444,11 @@ impl Story {
     fn succeeded(&mut self, operation: &str, update: Option<&str>, at: i64) {
         self.failures.remove(&key(operation, update));
         let done = match operation {
-            "install" => Done::Installed,
-            "uninstall" => Done::Uninstalled,
-            _ => Done::Downloaded,
+            "install" => UpdateOperation::Installed,
+            "uninstall" => UpdateOperation::Uninstalled,
+            _ => UpdateOperation::Downloaded,
         };
-        if done == Done::Installed {
+        if done == UpdateOperation::Installed {
             self.failures.remove(&key("download", update));
         }
         if let Some(update) = update.filter(|_| matches!(operation, "download" | "install" | "uninstall")) {

@@ -7,7 +7,7 @@ use super::time::Instant;
 
 /// The fields that hold the event time in the formats.
 #[derive(Deserialize)]
-struct Times<'a> {
+struct TimeFields<'a> {
     /// ECS.
     #[serde(rename = "@timestamp", borrow, default)]
     timestamp: Option<std::borrow::Cow<'a, str>>,
@@ -19,33 +19,33 @@ struct Times<'a> {
     sourcetype: Option<serde::de::IgnoredAny>,
     /// OTLP.
     #[serde(rename = "resourceLogs", default)]
-    resource_logs: Vec<ResourceLogs>,
+    resource_logs: Vec<TimedResourceLogs>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ResourceLogs {
+struct TimedResourceLogs {
     #[serde(default)]
-    scope_logs: Vec<ScopeLogs>,
+    scope_logs: Vec<TimedScopeLogs>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ScopeLogs {
+struct TimedScopeLogs {
     #[serde(default)]
-    log_records: Vec<LogRecord>,
+    log_records: Vec<TimedLogRecord>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct LogRecord {
+struct TimedLogRecord {
     #[serde(default)]
     time_unix_nano: Option<String>,
 }
 
 /// The event time of a document in milliseconds since 1970 UTC; `None` where the document has none.
 pub(crate) fn event_time_ms(document: &[u8]) -> Option<i64> {
-    let times: Times<'_> = serde_json::from_slice(document).ok()?;
+    let times: TimeFields<'_> = serde_json::from_slice(document).ok()?;
     if let Some(text) = times.timestamp {
         return Instant::of(&text).map(Instant::millis);
     }

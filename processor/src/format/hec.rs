@@ -9,7 +9,7 @@ use serde::Serialize;
 use wulog_schemas::event::{Action, Event, EventOutcome, OpenOperation};
 
 use super::fields::{self, Object, put};
-use super::severity::Severity;
+use super::severity::EventSeverity;
 use super::time::Instant;
 
 /// The sourcetype of every event; `event.dataset` tells the two logs apart.
@@ -114,11 +114,11 @@ fn status(event: &Event<'_>) -> Option<&'static str> {
 
 /// The five words of CIM, of which `critical` is no line's.
 fn severity(event: &Event<'_>) -> &'static str {
-    match Severity::of(event) {
-        Severity::Informational => "informational",
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
+    match EventSeverity::of(event) {
+        EventSeverity::Informational => "informational",
+        EventSeverity::Low => "low",
+        EventSeverity::Medium => "medium",
+        EventSeverity::High => "high",
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wulog_schemas::event::{Action, Event, EventKind, EventOutcome, EventType};
 
 use super::fields::{self, Object, get, put};
-use super::severity::Severity;
+use super::severity::EventSeverity;
 use super::{PRODUCT, PRODUCT_VERSION, time};
 
 /// The OCSF version that documents name.
@@ -164,11 +164,11 @@ fn put_times(event: &Event<'_>, document: &mut Object) {
 }
 
 fn put_severity(event: &Event<'_>, document: &mut Object) {
-    let (id, caption) = match Severity::of(event) {
-        Severity::Informational => (1, "Informational"),
-        Severity::Low => (2, "Low"),
-        Severity::Medium => (3, "Medium"),
-        Severity::High => (4, "High"),
+    let (id, caption) = match EventSeverity::of(event) {
+        EventSeverity::Informational => (1, "Informational"),
+        EventSeverity::Low => (2, "Low"),
+        EventSeverity::Medium => (3, "Medium"),
+        EventSeverity::High => (4, "High"),
     };
     put(document, "severity_id", id);
     put(document, "severity", caption);

@@ -71,12 +71,12 @@ struct Resource {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ScopeLogs {
-    scope: Scope,
+    scope: InstrumentationScope,
     log_records: [LogRecord; 1],
 }
 
 #[derive(Serialize)]
-struct Scope {
+struct InstrumentationScope {
     name: &'static str,
     version: &'static str,
 }
@@ -131,7 +131,7 @@ pub(super) fn document(event: &Event<'_>) -> LogsData {
         body: AnyValue::Text(event.message.clone().into_owned()),
         attributes,
     };
-    let scope = Scope { name: PRODUCT, version: PRODUCT_VERSION };
+    let scope = InstrumentationScope { name: PRODUCT, version: PRODUCT_VERSION };
     let resource = Resource { attributes: resource };
     LogsData { resource_logs: [ResourceLogs { resource, scope_logs: [ScopeLogs { scope, log_records: [record] }] }] }
 }

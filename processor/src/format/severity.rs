@@ -5,7 +5,7 @@ use wulog_schemas::event::{Event, EventOutcome};
 /// From the least to the worst. No line is critical by itself: one client's failed update is not, and that many fail at
 /// once is for an alert to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Severity {
+pub(super) enum EventSeverity {
     /// Neither a level nor a failure.
     Informational,
     /// `WARNING:` of something that did not fail.
@@ -16,13 +16,13 @@ pub(super) enum Severity {
     High,
 }
 
-impl Severity {
-    pub(super) fn of(event: &Event<'_>) -> Severity {
+impl EventSeverity {
+    pub(super) fn of(event: &Event<'_>) -> EventSeverity {
         match (event.log.level.as_deref(), event.event.outcome) {
-            (Some("fatal"), _) => Severity::High,
-            (_, EventOutcome::Failure) => Severity::Medium,
-            (Some(_), _) => Severity::Low,
-            (None, _) => Severity::Informational,
+            (Some("fatal"), _) => EventSeverity::High,
+            (_, EventOutcome::Failure) => EventSeverity::Medium,
+            (Some(_), _) => EventSeverity::Low,
+            (None, _) => EventSeverity::Informational,
         }
     }
 }

@@ -3,4 +3,4 @@
 
 mod serve;
 
-pub(crate) use serve::{HttpConfig, Server};
+pub(crate) use serve::{HttpConfig, HttpServer};

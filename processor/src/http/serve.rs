@@ -76,21 +76,21 @@ impl HttpConfig {
 
 /// A server at its address.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct HttpServer {
     listener: std::net::TcpListener,
     access: Access,
 }
 
-impl Server {
+impl HttpServer {
     /// Opens the port, so that a wrong address stops the start and not a thread.
     ///
     /// # Errors
     /// The system's error, with the address.
-    pub(crate) fn bind(config: &HttpConfig) -> anyhow::Result<Server> {
+    pub(crate) fn bind(config: &HttpConfig) -> anyhow::Result<HttpServer> {
         let failed = |error: io::Error| anyhow::anyhow!("[http] listen = {}: {error}", config.listen);
         let listener = std::net::TcpListener::bind(config.listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Server { listener, access: Access::new(config.listen, config.token.as_ref()) })
+        Ok(HttpServer { listener, access: Access::new(config.listen, config.token.as_ref()) })
     }
 
     /// Answers requests until `stop`. `/metrics`, `/healthz` and `/readyz` need no token: they name no hosts, and the

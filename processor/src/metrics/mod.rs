@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::encode;
 
-use self::series::{Part, Shared, locked};
+use self::series::{Shared, ThreadHealth, locked};
 
 pub use channel::{ChannelFigures, ChannelMetrics};
 pub use machine::{Figures, MachineMetrics, PartitionFigures};
@@ -48,7 +48,7 @@ impl Metrics {
 
     /// A thread went round its loop; `ready` says whether it does its work.
     pub fn round(&self, name: &'static str, ready: Result<(), String>) {
-        self.parts().insert(name, Part { alive: Instant::now(), ready });
+        self.parts().insert(name, ThreadHealth { alive: Instant::now(), ready });
     }
 
     /// Something that `of` names is wrong, or no longer is. It keeps nothing from going on, but an operator must know.
@@ -106,7 +106,7 @@ impl Metrics {
         waits.map_or(Ok(()), Err)
     }
 
-    fn parts(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<&'static str, Part>> {
+    fn parts(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<&'static str, ThreadHealth>> {
         self.0.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

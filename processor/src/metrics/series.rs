@@ -48,7 +48,7 @@ pub(super) struct Shared {
     pub(super) channel_parked_now: Family<Labels, Gauge>,
     pub(super) channel_age: Family<Labels, FloatGauge>,
     pub(super) channel_seconds: Family<Labels, Histogram>,
-    pub(super) parts: Mutex<BTreeMap<&'static str, Part>>,
+    pub(super) parts: Mutex<BTreeMap<&'static str, ThreadHealth>>,
     pub(super) problems: Mutex<BTreeMap<&'static str, String>>,
     /// The labels of each machine's figures.
     pub(super) figures: Mutex<BTreeMap<&'static str, Vec<Labels>>>,
@@ -59,7 +59,7 @@ pub(super) struct Shared {
 }
 
 /// The health of one thread.
-pub(super) struct Part {
+pub(super) struct ThreadHealth {
     /// When it last went round its loop.
     pub(super) alive: Instant,
     /// Whether it does its work: in its group, with bounded lag.

@@ -12,7 +12,7 @@ use wulog_schemas::event::{
 use wulog_schemas::hresult::{self, parse_hresult};
 use wulog_schemas::signal::{Attempt, Outcome};
 
-use super::operation::{Operation, Proof};
+use super::operation::{AttemptProof, Operation};
 use super::time::{format_utc, sub_second};
 use super::update_names::UpdateNames;
 use crate::parse::service_name;
@@ -31,7 +31,7 @@ pub(super) fn name(attempt: &mut Attempt, names: &UpdateNames) {
 /// documents counts operations, whereas single lines of a healthy installation have codes of failures too.
 pub(super) fn document<'a>(
     attempt: &'a Attempt,
-    proof: &'a Proof,
+    proof: &'a AttemptProof,
     host: &'a BTreeMap<String, String>,
     labels: &'a BTreeMap<String, String>,
 ) -> Event<'a> {

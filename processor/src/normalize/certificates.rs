@@ -19,7 +19,7 @@ use wulog_schemas::hresult;
 use wulog_schemas::signal::{CertificateFacts, Fact, HostRef};
 
 use super::certificate_list::{CertificateList, Difference, FILES_MAX, digest};
-use super::host::{FactToSend, FactsToSend, Host, Scope};
+use super::host::{FactToSend, FactsToSend, Host, RecordContext};
 use super::time::{format_utc, sub_second};
 
 /// Most documents about single certificates of one inventory; the document of the inventory counts all certificates.
@@ -30,7 +30,7 @@ const SEND_AGAIN_MS: i64 = 6 * 24 * 3600 * 1000;
 
 /// The subject of one document.
 #[derive(Clone, Copy)]
-enum Subject<'a> {
+enum DocumentSubject<'a> {
     /// The inventory as a whole.
     Inventory,
     /// A certificate that was found, added or removed.
@@ -43,7 +43,7 @@ enum Subject<'a> {
 pub(super) fn take<'a>(
     host: &'a mut Host,
     inventory: &'a Inventory,
-    scope: Scope<'_>,
+    scope: RecordContext<'_>,
     raw: RawFields,
     facts: &mut FactsToSend,
 ) -> Vec<Event<'a>> {
@@ -70,12 +70,13 @@ pub(super) fn take<'a>(
         return Vec::new();
     }
     let host = &*host;
-    let mut events = vec![event(host, scope, raw, inventory, Subject::Inventory, summary(inventory, &differences))];
+    let mut events =
+        vec![event(host, scope, raw, inventory, DocumentSubject::Inventory, summary(inventory, &differences))];
     for difference in differences.into_iter().take(DOCUMENTS_MAX) {
-        events.push(event(host, scope, raw, inventory, Subject::Difference(difference), String::new()));
+        events.push(event(host, scope, raw, inventory, DocumentSubject::Difference(difference), String::new()));
     }
     for file in files {
-        events.push(event(host, scope, raw, inventory, Subject::File(file), of_file(file)));
+        events.push(event(host, scope, raw, inventory, DocumentSubject::File(file), of_file(file)));
     }
     events
 }
@@ -143,21 +144,21 @@ fn summary(inventory: &Inventory, differences: &[Difference]) -> String {
 /// The document of one subject.
 fn event<'a>(
     host: &'a Host,
-    scope: Scope<'_>,
+    scope: RecordContext<'_>,
     raw: RawFields,
     inventory: &'a Inventory,
-    subject: Subject<'a>,
+    subject: DocumentSubject<'a>,
     message: String,
 ) -> Event<'a> {
     let (difference, file) = match subject {
-        Subject::Inventory => (None, None),
-        Subject::Difference(difference) => (Some(difference), None),
-        Subject::File(file) => (None, Some(file)),
+        DocumentSubject::Inventory => (None, None),
+        DocumentSubject::Difference(difference) => (Some(difference), None),
+        DocumentSubject::File(file) => (None, Some(file)),
     };
     let action = match subject {
-        Subject::Inventory => Action::CertificateInventory,
-        Subject::Difference(difference) => difference.action,
-        Subject::File(_) => Action::CertificateSigner,
+        DocumentSubject::Inventory => Action::CertificateInventory,
+        DocumentSubject::Difference(difference) => difference.action,
+        DocumentSubject::File(_) => Action::CertificateSigner,
     };
     let store = difference.map(|difference| STORES[usize::from(difference.store)]);
     let signer = file.and_then(|file| file.signer.as_ref());

@@ -7,24 +7,24 @@ use wulog_schemas::signal::Outcome;
 use super::operation::Operation;
 use super::patterns::Match;
 use super::trust_failure::{family, is_history};
-use crate::parse::{By, Entry, Operation as SectionOperation, Phase, Section, Trust, Verdict, Words};
+use crate::parse::{Entry, Phase, ReportVerdict, Section, SectionOperation, SectionWriter, Trust, Words};
 
 /// A success in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Success {
+pub(super) struct StatedSuccess {
     pub(super) operation: Operation,
     /// True for the end of an operation; after a step of an operation the client may still reject the update.
     pub(super) is_whole: bool,
 }
 
 /// Returns the success of a line's update, or of the file under check; `action` is the action of the line.
-pub(super) fn success(entry: &Entry<'_>, action: Action) -> Option<Success> {
-    let whole = |operation| Some(Success { operation, is_whole: true });
-    let step = |operation| Some(Success { operation, is_whole: false });
+pub(super) fn success(entry: &Entry<'_>, action: Action) -> Option<StatedSuccess> {
+    let whole = |operation| Some(StatedSuccess { operation, is_whole: true });
+    let step = |operation| Some(StatedSuccess { operation, is_whole: false });
     if let Some(report) = &entry.report {
         // Download and install succeeded, with or without a restart to come.
         return match report.event_id {
-            _ if report.verdict() != Verdict::Success => None,
+            _ if report.verdict() != ReportVerdict::Success => None,
             162 | 164 => whole(Operation::Download),
             183 | 184 | 190 | 191 | 197 | 199 => whole(Operation::Install),
             _ => None,
@@ -51,8 +51,8 @@ pub(super) fn success(entry: &Entry<'_>, action: Action) -> Option<Success> {
 }
 
 /// `Update 1 (GUID) finished installing (0x00000000), Reboot Required? No` of WUAHandler.log.
-fn ended_well(entry: &Entry<'_>, operation: Operation) -> Option<Success> {
-    (entry.outcome == EventOutcome::Success).then_some(Success { operation, is_whole: true })
+fn ended_well(entry: &Entry<'_>, operation: Operation) -> Option<StatedSuccess> {
+    (entry.outcome == EventOutcome::Success).then_some(StatedSuccess { operation, is_whole: true })
 }
 
 /// `LogHistory called. idUpdate={G}.1, resultMapped=00000000, resultUnMapped=0000`
@@ -71,7 +71,7 @@ fn is_history_of_success(body: &str) -> bool {
 pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Outcome> {
     match &entry.report {
         Some(report) => match report.event_id {
-            147 if report.verdict() == Verdict::Success => Some(Outcome::Success),
+            147 if report.verdict() == ReportVerdict::Success => Some(Outcome::Success),
             148 => Some(Outcome::Failure),
             _ => None,
         },
@@ -91,7 +91,8 @@ pub(super) fn scan_done(entry: &Entry<'_>, scan_code: Option<u32>) -> Option<Out
 
 /// True for the line that ends a search of the agent.
 fn ends_search(entry: &Entry<'_>) -> bool {
-    entry.facts.section == Some(Section { operation: SectionOperation::Scan, phase: Phase::End, by: By::Worker })
+    entry.facts.section
+        == Some(Section { operation: SectionOperation::Scan, phase: Phase::End, by: SectionWriter::Worker })
 }
 
 /// Returns the operation of a failure: the operation of the report, else the open operation of the thread, else the

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::inventory::Inventory;
+use super::inventory::HostNamesFile;
 use super::patterns::{PatternConfig, Patterns};
 use super::zone::{UtcOffset, Zone};
 use crate::bounds::DOCUMENT_BYTES_MAX;
@@ -49,18 +49,18 @@ pub struct NormalizerConfig {
     /// A file of the hosts there are: names, or domain suffixes such as `*.corp.example.com`, one a line. Hosts that it does not
     /// name give events, but no signals and so no alerts. Without it every host counts.
     #[schemars(with = "Option<String>")]
-    pub inventory: Inventory,
+    pub inventory: HostNamesFile,
     /// New hosts that count within a quarter hour of log time, over all partitions. Further ones give events, but count only
     /// when a later quarter hour has room for them. Absent: every host counts at once.
     pub new_hosts_per_quarter_hour: Option<u32>,
     /// Bounds on what is remembered.
-    pub limits: Limits,
+    pub limits: NormalizerLimits,
 }
 
 /// Bounds on the state; beyond one, the oldest is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Limits {
+pub struct NormalizerLimits {
     /// Hosts of one partition. A forgotten host's lines would be taken again if they were sent again.
     pub hosts_max: usize,
     /// Files of one host: rotated and archived logs are files too. A forgotten file is read like one that is new.
@@ -106,16 +106,16 @@ impl Default for NormalizerConfig {
             attempts: true,
             format: Format::Ecs,
             patterns: Patterns::default(),
-            inventory: Inventory::default(),
+            inventory: HostNamesFile::default(),
             new_hosts_per_quarter_hour: None,
-            limits: Limits::default(),
+            limits: NormalizerLimits::default(),
         }
     }
 }
 
-impl Default for Limits {
+impl Default for NormalizerLimits {
     fn default() -> Self {
-        Limits {
+        NormalizerLimits {
             hosts_max: 200_000,
             files_per_host_max: 1_000,
             epochs_per_file_max: 16,

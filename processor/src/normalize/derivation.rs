@@ -10,8 +10,8 @@ use wulog_schemas::topic::Topic;
 use super::classify;
 use super::config::Events;
 use super::document::Documents;
-use super::host::{FactsToSend, Host, Scope};
-use super::line::Line;
+use super::host::{FactsToSend, Host, RecordContext};
+use super::line::LineValues;
 use super::outputs::document_bytes_max;
 use super::placement::{NewLine, Placement, locate};
 use super::time::Offsets;
@@ -31,7 +31,7 @@ pub(super) const NOTICES_MAX: usize = 1_000;
 
 /// The scope of a record, and the outputs and caches that its lines write to.
 pub(super) struct Targets<'a> {
-    pub(super) scope: Scope<'a>,
+    pub(super) scope: RecordContext<'a>,
     pub(super) facts: &'a mut FactsToSend,
     pub(super) documents: &'a mut Documents,
     pub(super) notices: &'a mut Vec<String>,
@@ -43,7 +43,7 @@ pub(super) struct Targets<'a> {
 pub(super) fn derive(host: &mut Host, new: &NewLine<'_>, text: &str, entry: &mut Entry<'_>, targets: &mut Targets<'_>) {
     let header = new.header;
     let scope = targets.scope;
-    let Scope { id: key, at, config } = scope;
+    let RecordContext { id: key, at, config } = scope;
     let limits = &config.limits;
     let offsets = Offsets {
         zone: host.zone,
@@ -77,7 +77,7 @@ pub(super) fn derive(host: &mut Host, new: &NewLine<'_>, text: &str, entry: &mut
     let names_own = entry.facts.update.is_some() && meaning.outcome == EventOutcome::Failure;
     let is_of_update = names_own || classify::is_of_update(&meaning, operation);
     let update = is_of_update.then(|| thread.update_of(entry, operation)).flatten();
-    let line = Line {
+    let line = LineValues {
         meaning,
         name: update.as_deref().and_then(|update| targets.names.of(update)),
         update,

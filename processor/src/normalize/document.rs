@@ -11,10 +11,10 @@ use wulog_schemas::raw::LineHash;
 use super::classify::Meaning;
 use super::fragment_cache::{ActionPrefixes, FragmentCache, Fragments};
 use super::json::Json;
-use super::line::Line;
+use super::line::LineValues;
 use super::patterns::Match;
 use super::spelling::server_of_url;
-use crate::parse::{Entry, Facts, Level, Origin, Trust, service_name};
+use crate::parse::{Entry, Facts, LineLevel, LineOrigin, Trust, service_name};
 
 /// The JSON between the timestamp and the message; the version in it is [`ECS_VERSION`].
 ///
@@ -34,7 +34,7 @@ impl Documents {
     /// reads every document as that type and writes it again.
     ///
     /// [`Event`]: wulog_schemas::event::Event
-    pub(super) fn line(&mut self, line: &Line<'_>) -> Bytes {
+    pub(super) fn line(&mut self, line: &LineValues<'_>) -> Bytes {
         self.json.begin();
         let fragments = self.cache.fragments(line, &mut self.json);
         write(&mut self.json, line, fragments, &mut self.prefixes);
@@ -42,8 +42,8 @@ impl Documents {
     }
 }
 
-fn write(json: &mut Json, line: &Line<'_>, fragments: &Fragments, prefixes: &mut ActionPrefixes) {
-    let Line { entry, header, .. } = line;
+fn write(json: &mut Json, line: &LineValues<'_>, fragments: &Fragments, prefixes: &mut ActionPrefixes) {
+    let LineValues { entry, header, .. } = line;
     let facts = &entry.facts;
     let known = line.meaning.failure.and_then(hresult::lookup);
     let server = facts.url.and_then(server_of_url);
@@ -107,8 +107,8 @@ fn write(json: &mut Json, line: &Line<'_>, fragments: &Fragments, prefixes: &mut
 }
 
 /// Writes `event`, from the closing quote of the message on.
-fn event(json: &mut Json, line: &Line<'_>, created: &[u8], prefixes: &mut ActionPrefixes, message: Range<usize>) {
-    let Line { entry, header, .. } = line;
+fn event(json: &mut Json, line: &LineValues<'_>, created: &[u8], prefixes: &mut ActionPrefixes, message: Range<usize>) {
+    let LineValues { entry, header, .. } = line;
     let Meaning { action, outcome, .. } = line.meaning;
     json.bytes(prefixes.of(action, outcome));
     match (line.meaning.code, &entry.report) {
@@ -132,7 +132,7 @@ fn event(json: &mut Json, line: &Line<'_>, created: &[u8], prefixes: &mut Action
 }
 
 /// Writes `event.original`: the line. The message is a part of the line and already escaped, so its JSON is copied.
-fn original(json: &mut Json, line: &Line<'_>, message: Range<usize>) {
+fn original(json: &mut Json, line: &LineValues<'_>, message: Range<usize>) {
     let (whole, part) = (line.original, line.entry.message);
     let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
     match start.checked_add(part.len()).filter(|end| *end <= whole.len()) {
@@ -146,13 +146,13 @@ fn log(json: &mut Json, entry: &Entry<'_>, file: &[u8]) {
     json.raw("}},\"log\":{");
     let start = json.end();
     match entry.level {
-        Some(Level::Warning) => json.raw(",\"level\":\"warning\""),
-        Some(Level::Fatal) => json.raw(",\"level\":\"fatal\""),
-        Some(Level::Error) => json.raw(",\"level\":\"error\""),
+        Some(LineLevel::Warning) => json.raw(",\"level\":\"warning\""),
+        Some(LineLevel::Fatal) => json.raw(",\"level\":\"fatal\""),
+        Some(LineLevel::Error) => json.raw(",\"level\":\"error\""),
         None => &mut *json,
     };
     json.optional_text(",\"logger\":", entry.component).bytes(file);
-    if let Some(Origin { function, file, line }) = entry.facts.origin {
+    if let Some(LineOrigin { function, file, line }) = entry.facts.origin {
         json.raw(",\"origin\":{");
         let start = json.end();
         json.optional_text(",\"function\":", function);
@@ -167,8 +167,8 @@ fn log(json: &mut Json, entry: &Entry<'_>, file: &[u8]) {
     json.without_first_comma(start).raw("}");
 }
 
-fn process(json: &mut Json, line: &Line<'_>) {
-    let Line { entry, .. } = line;
+fn process(json: &mut Json, line: &LineValues<'_>) {
+    let LineValues { entry, .. } = line;
     let executable = entry.facts.process;
     let Some(pid) = entry.pid else {
         if let Some(path) = executable {
@@ -216,7 +216,7 @@ fn device(json: &mut Json, entry: &Entry<'_>) {
     json.raw("}");
 }
 
-fn related(json: &mut Json, line: &Line<'_>, host: &[u8], server: Option<&str>) {
+fn related(json: &mut Json, line: &LineValues<'_>, host: &[u8], server: Option<&str>) {
     // A host's name excludes the port.
     let server = server.map(|server| server.rsplit_once(':').map_or(server, |(domain, _)| domain));
     let hash = line.path.and_then(named_by_hash).or_else(|| line.entry.facts.url.and_then(named_by_hash));
@@ -260,7 +260,7 @@ fn codes(json: &mut Json, codes: &Codes, outcome: EventOutcome) {
 }
 
 /// Writes the members of `wu` for the objects that the line names: update, caller, service, servers, report.
-fn what(json: &mut Json, line: &Line<'_>, kb: Option<&str>) {
+fn what(json: &mut Json, line: &LineValues<'_>, kb: Option<&str>) {
     let entry = line.entry;
     let facts = &entry.facts;
     let report = entry.report.as_ref();

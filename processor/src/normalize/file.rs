@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{EventId, FileId, Form};
 
-use super::config::Limits;
+use super::config::NormalizerLimits;
 use super::fold::Folds;
 use super::log_kind::LogKind;
 use super::position::Epoch;
@@ -14,7 +14,7 @@ use crate::parse::{CMTRACE_BEGIN, Entry};
 
 /// The line that continuations refer to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Head {
+struct RecordHead {
     id: EventId,
     epoch: FileId,
     /// Offset at which the next line must begin to continue the head.
@@ -29,7 +29,7 @@ pub(super) struct File {
     pub(super) time: FileTime,
     pub(super) threads: Threads,
     pub(super) folds: Folds,
-    head: Option<Head>,
+    head: Option<RecordHead>,
     /// The kind of the log.
     pub(super) kind: LogKind,
     /// A record that continues in the next line.
@@ -59,7 +59,7 @@ impl Default for File {
 impl File {
     /// Returns the epoch of that name; `id` creates the id of a new epoch. A known file begins a new epoch where a
     /// checkpoint was lost or the file was replaced.
-    pub(super) fn epoch(&mut self, name: &str, id: impl FnOnce() -> FileId, limits: &Limits) -> &mut Epoch {
+    pub(super) fn epoch(&mut self, name: &str, id: impl FnOnce() -> FileId, limits: &NormalizerLimits) -> &mut Epoch {
         let at = match self.epochs.iter().rposition(|known| known.name == name) {
             Some(at) => at,
             None => {
@@ -113,7 +113,7 @@ impl File {
                 Some(head.id)
             }
             _ => {
-                self.head = Some(Head { id, epoch, end });
+                self.head = Some(RecordHead { id, epoch, end });
                 None
             }
         }

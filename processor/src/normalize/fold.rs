@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::hresult::Family;
 
-use super::operation::{Operation, Proof};
+use super::operation::{AttemptProof, Operation};
 
 /// Longest time between two lines of one operation.
 const FOLD_MS: i64 = 60_000;
@@ -55,7 +55,7 @@ pub(super) struct Failure {
     pub(super) event_time: i64,
     /// The lines of the failure. The raw record is that of the decisive line: the first definite line, else the first
     /// line.
-    pub(super) proof: Proof,
+    pub(super) proof: AttemptProof,
     /// Local time of the first line.
     pub(super) clock: i64,
     /// Local time of the file at which it counts.
@@ -114,7 +114,7 @@ impl Failure {
 
 /// The thread and the subject of a success.
 #[derive(Debug)]
-pub(super) struct Done<'a> {
+pub(super) struct SuccessScope<'a> {
     pub(super) pid: Option<u32>,
     pub(super) tid: Option<u32>,
     /// Number of the work item on the thread.
@@ -127,7 +127,7 @@ pub(super) struct Done<'a> {
 
 /// A successful step of an operation; a refusal may still follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Step {
+pub(super) struct ProvisionalSuccess {
     pub(super) pid: Option<u32>,
     pub(super) tid: Option<u32>,
     /// The file that was verified.
@@ -137,14 +137,14 @@ pub(super) struct Step {
     pub(super) operation: Operation,
     pub(super) dimensions: BTreeMap<String, String>,
     pub(super) event_time: i64,
-    pub(super) proof: Proof,
+    pub(super) proof: AttemptProof,
     /// Local time of the file at which it counts.
     pub(super) due_clock: i64,
     /// Log time at which it counts.
     pub(super) due_log: i64,
 }
 
-impl Step {
+impl ProvisionalSuccess {
     /// True where a refusal of this update or file, or on this thread, disproves the step.
     fn is_refused(&self, update: Option<&str>, path: Option<&str>, thread: (Option<u32>, Option<u32>)) -> bool {
         match (self.update.as_deref(), update) {
@@ -158,7 +158,7 @@ impl Step {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Folds {
     open: Vec<Failure>,
-    steps: Vec<Step>,
+    steps: Vec<ProvisionalSuccess>,
 }
 
 impl Folds {
@@ -187,8 +187,8 @@ impl Folds {
     }
 
     /// Adds a successful step. Returns the oldest step, which then counts, where there are too many.
-    pub(super) fn add_step(&mut self, step: Step, steps_max: usize) -> Option<Step> {
-        let same = |known: &&mut Step| {
+    pub(super) fn add_step(&mut self, step: ProvisionalSuccess, steps_max: usize) -> Option<ProvisionalSuccess> {
+        let same = |known: &&mut ProvisionalSuccess| {
             known.update == step.update
                 && known.operation == step.operation
                 && (step.update.is_some() || known.path == step.path)
@@ -215,7 +215,7 @@ impl Folds {
 
     /// Drops the provisional failures that a success disproves: failures in the same work item of the same thread that
     /// are not about another file or update.
-    pub(super) fn item_succeeded(&mut self, done: &Done<'_>) {
+    pub(super) fn item_succeeded(&mut self, done: &SuccessScope<'_>) {
         self.open.retain(|failure| {
             let other_path = matches!((failure.path.as_deref(), done.path), (Some(a), Some(b)) if a != b);
             let other_update = failure.update.is_some() && failure.update.as_deref() != done.update;
@@ -244,7 +244,7 @@ impl Folds {
     }
 
     /// Removes and returns the steps that no refusal followed in time.
-    pub(super) fn due_steps(&mut self, clock: i64, log_time: i64) -> Vec<Step> {
+    pub(super) fn due_steps(&mut self, clock: i64, log_time: i64) -> Vec<ProvisionalSuccess> {
         self.steps.extract_if(.., |step| step.due_clock <= clock || step.due_log <= log_time).collect()
     }
 
@@ -255,9 +255,9 @@ impl Folds {
     }
 }
 
-impl Proof {
+impl AttemptProof {
     /// Adds the lines of a later proof of the same attempt.
-    fn add(&mut self, later: Proof) {
+    fn add(&mut self, later: AttemptProof) {
         for line in later.lines {
             if self.lines.len() < LINES_MAX && !self.lines.contains(&line) {
                 self.lines.push(line);

@@ -10,7 +10,7 @@ use wulog_schemas::raw::Source;
 
 use super::classify::type_of;
 use super::json::Json;
-use super::line::Line;
+use super::line::LineValues;
 use super::time::sub_second;
 
 /// The fragments of the last document, and the values from which they were written.
@@ -75,7 +75,7 @@ impl ActionPrefixes {
 impl FragmentCache {
     /// Returns the fragments for a line. Invalid fragments are written at the end of `json` and moved from there into
     /// the cache.
-    pub(super) fn fragments(&mut self, line: &Line<'_>, json: &mut Json) -> &Fragments {
+    pub(super) fn fragments(&mut self, line: &LineValues<'_>, json: &mut Json) -> &Fragments {
         let header = line.header;
         let is_valid = line.generation.is_some_and(|generation| generation.is(self.generation))
             && self.epoch == header.epoch
@@ -90,7 +90,7 @@ impl FragmentCache {
 
     /// Writes the fragments that lines share which were read in one pass, and the fragments that lines share whose
     /// records have the same timestamp.
-    fn write_times(&mut self, line: &Line<'_>, json: &mut Json) {
+    fn write_times(&mut self, line: &LineValues<'_>, json: &mut Json) {
         let start = json.end();
         let read = (line.header.source, line.header.read);
         if self.read != Some(read) {
@@ -118,7 +118,7 @@ impl FragmentCache {
     }
 
     /// Writes the fragments of host, labels, file and epoch.
-    fn write(&mut self, line: &Line<'_>, json: &mut Json) {
+    fn write(&mut self, line: &LineValues<'_>, json: &mut Json) {
         // Invalidate first: a panic below must not leave half-written fragments valid.
         self.generation += 1;
         let header = line.header;

@@ -3,13 +3,13 @@
 use wulog_schemas::alert::NO_WSUS;
 use wulog_schemas::event::EventOutcome;
 
-use super::host::{Host, Scope};
+use super::host::{Host, RecordContext};
 use super::proxy;
 use super::spelling::server_of_url;
 use crate::parse::Entry;
 
 /// Sets the dimensions of the host that a line states.
-pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
+pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: RecordContext<'_>) {
     let facts = &entry.facts;
     // A server in a failed line does not become a dimension: only failing hosts have these lines, so any server in them
     // would look like the cause.

@@ -26,7 +26,7 @@ pub(super) fn bytes_max(config: &NormalizerConfig, partitions: i32) -> u64 {
 /// hosts that are written or chosen are sorted first. Each process has its own hash seed, so nobody can choose ids that
 /// collide.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hosts {
+pub(super) struct HostsById {
     by_id: HashMap<Arc<str>, Host>,
     /// Hosts by the log time of their next due work.
     due: BTreeSet<(i64, Arc<str>)>,
@@ -38,7 +38,7 @@ pub(super) struct Hosts {
     forgotten_count: u64,
 }
 
-impl Hosts {
+impl HostsById {
     /// Removes and returns a forgotten host with a held record.
     pub(super) fn next_forgotten(&mut self) -> Option<Host> {
         self.forgotten.pop()
@@ -190,22 +190,22 @@ impl DueTimes<'_> {
 
 /// The part of a snapshot that belongs to no single host.
 #[derive(Serialize, Deserialize)]
-struct Kept<H> {
+struct HostsCommon<H> {
     by_id: H,
     forgotten: u64,
 }
 
-impl Serialize for Hosts {
+impl Serialize for HostsById {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let by_id: BTreeMap<&str, &Host> = self.by_id.iter().map(|(id, host)| (&**id, host)).collect();
-        Kept { by_id, forgotten: self.forgotten_count }.serialize(serializer)
+        HostsCommon { by_id, forgotten: self.forgotten_count }.serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Hosts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hosts, D::Error> {
-        let kept = Kept::<BTreeMap<String, Host>>::deserialize(deserializer)?;
-        let mut hosts = Hosts { forgotten_count: kept.forgotten, ..Hosts::default() };
+impl<'de> Deserialize<'de> for HostsById {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HostsById, D::Error> {
+        let kept = HostsCommon::<BTreeMap<String, Host>>::deserialize(deserializer)?;
+        let mut hosts = HostsById { forgotten_count: kept.forgotten, ..HostsById::default() };
         for (id, mut host) in kept.by_id {
             host.id = id.into();
             hosts.bytes = hosts.bytes.saturating_add(host.bytes().into());

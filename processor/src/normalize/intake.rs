@@ -6,7 +6,7 @@ use wulog_schemas::event::{FileId, Form, RawFields};
 use wulog_schemas::raw::{HeaderReader, RawHeaderRef};
 
 use super::derivation::{Targets, derive};
-use super::host::{Host, Scope};
+use super::host::{Host, RecordContext};
 use super::line::raw_fields;
 use super::placement::NewLine;
 use super::position::Position;
@@ -17,7 +17,7 @@ use crate::parse::{Entry, parse, restored};
 
 /// Takes a line that was not read before: at once, or, where its record continues, together with the lines after it.
 pub(super) fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, targets: &mut Targets<'_>) {
-    let Scope { id: key, at, config } = targets.scope;
+    let RecordContext { id: key, at, config } = targets.scope;
     let limits = &config.limits;
     let hash = hash_of(header, record.value);
     let place = host.file(&header.file, limits);

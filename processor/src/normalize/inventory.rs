@@ -19,39 +19,39 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// A file of host names: its path, and the names that were last read. Clones share the names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Option<PathBuf>", into = "Option<PathBuf>")]
-pub struct Inventory {
+pub struct HostNamesFile {
     path: Option<PathBuf>,
-    names: Arc<RwLock<Arc<Names>>>,
+    names: Arc<RwLock<Arc<HostNames>>>,
 }
 
 /// The names in the file.
 #[derive(Debug, Default)]
-struct Names {
+struct HostNames {
     /// Whole names, lower case.
     exact: BTreeSet<String>,
     /// Suffixes with their dot, lower case.
     suffixes: Vec<String>,
 }
 
-impl From<Option<PathBuf>> for Inventory {
-    fn from(path: Option<PathBuf>) -> Inventory {
-        Inventory { path, ..Inventory::default() }
+impl From<Option<PathBuf>> for HostNamesFile {
+    fn from(path: Option<PathBuf>) -> HostNamesFile {
+        HostNamesFile { path, ..HostNamesFile::default() }
     }
 }
 
-impl From<Inventory> for Option<PathBuf> {
-    fn from(inventory: Inventory) -> Option<PathBuf> {
+impl From<HostNamesFile> for Option<PathBuf> {
+    fn from(inventory: HostNamesFile) -> Option<PathBuf> {
         inventory.path
     }
 }
 
-impl PartialEq for Inventory {
-    fn eq(&self, other: &Inventory) -> bool {
+impl PartialEq for HostNamesFile {
+    fn eq(&self, other: &HostNamesFile) -> bool {
         self.path == other.path
     }
 }
 
-impl Inventory {
+impl HostNamesFile {
     /// True where the operator names a file.
     #[must_use]
     pub fn is_given(&self) -> bool {
@@ -62,7 +62,7 @@ impl Inventory {
     ///
     /// # Errors
     /// The message names the file. A file without a name is an error too, since it would leave out every host.
-    pub fn read_in(mut self, folder: &Path) -> Result<Inventory, String> {
+    pub fn read_in(mut self, folder: &Path) -> Result<HostNamesFile, String> {
         self.path = self.path.map(|path| folder.join(path));
         self.read()?;
         Ok(self)
@@ -80,7 +80,7 @@ impl Inventory {
             return Err(failed(format!("it has {bytes} bytes, more than {FILE_BYTES_MAX}")));
         }
         let text = fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-        let names = Names::of(&text);
+        let names = HostNames::of(&text);
         if names.exact.is_empty() && names.suffixes.is_empty() {
             return Err(failed("it names no host, which would leave out all of them".to_owned()));
         }
@@ -130,9 +130,9 @@ fn state_of(path: &Path) -> Option<(SystemTime, u64)> {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-impl Names {
-    fn of(text: &str) -> Names {
-        let mut names = Names::default();
+impl HostNames {
+    fn of(text: &str) -> HostNames {
+        let mut names = HostNames::default();
         for line in text.lines() {
             let name = canonical_name(line.split('#').next().unwrap_or_default());
             match name.strip_prefix('*').or(name.starts_with('.').then_some(&*name)) {
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn names_and_suffixes_are_compared_without_case() {
-        let names = Names::of(
+        let names = HostNames::of(
             "# of 2024\nPC-1\n  srv-2.corp.example.com # the old one\n*.Sales.example.com\n.lab.example\n*\n\n",
         );
         for host in ["pc-1", "pc-1.any.example", "srv-2.corp.example.com", "x.sales.example.com", "y.z.lab.example"] {
@@ -175,7 +175,7 @@ mod tests {
     fn a_changed_file_is_read_again_and_a_missing_one_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("hosts.txt"), "pc-1\n").unwrap();
-        let inventory = Inventory::from(Some(PathBuf::from("hosts.txt"))).read_in(folder.path()).unwrap();
+        let inventory = HostNamesFile::from(Some(PathBuf::from("hosts.txt"))).read_in(folder.path()).unwrap();
         let copy = inventory.clone();
         assert!(copy.names("PC-1") && !copy.names("pc-2"));
         std::fs::write(folder.path().join("hosts.txt"), "pc-2\n").unwrap();

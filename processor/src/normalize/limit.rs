@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::host::hex_digest;
 use wulog_schemas::raw::{Heartbeat, LineHash, RawHeaderRef};
 
-use super::config::Limits;
+use super::config::NormalizerLimits;
 
 /// Longest epoch; wulog's collector writes 16 digits.
 const EPOCH_BYTES_MAX: usize = 64;
@@ -20,7 +20,7 @@ const DIGEST_DIGITS: usize = 16;
 
 /// Cuts texts of a header that are longer than those of wulog's collector. File and epoch identify the line, so a
 /// digest of the whole text replaces their cut end, and two long paths stay different.
-pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &Limits) {
+pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &NormalizerLimits) {
     let name_bytes_max = limits.value_bytes_max;
     if header.host.len() > name_bytes_max {
         header.host = Cow::Owned(cut(&header.host, name_bytes_max).to_owned());
@@ -35,7 +35,7 @@ pub(super) fn header(header: &mut RawHeaderRef<'_>, limits: &Limits) {
 }
 
 /// Returns a path, cut like the paths of [`header`].
-pub(super) fn path<'a>(path: &'a str, limits: &Limits) -> Cow<'a, str> {
+pub(super) fn path<'a>(path: &'a str, limits: &NormalizerLimits) -> Cow<'a, str> {
     let mut path = Cow::Borrowed(path);
     identity(&mut path, limits.path_bytes_max.max(EPOCH_BYTES_MAX));
     path
@@ -64,7 +64,7 @@ pub(super) struct LabelNames {
 impl LabelNames {
     /// Returns the heartbeat without labels whose names exceed a bound: on all names, or on the names that this host
     /// had first.
-    pub(super) fn admit(&mut self, mut beat: Heartbeat, host: &str, limits: &Limits) -> Heartbeat {
+    pub(super) fn admit(&mut self, mut beat: Heartbeat, host: &str, limits: &NormalizerLimits) -> Heartbeat {
         beat.labels.retain(|name, _| {
             let name = cut(name, limits.value_bytes_max);
             if self.names.contains_key(name) {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_header_of_any_length_is_cut_and_its_file_stays_itself() {
-        let limits = Limits::default();
+        let limits = NormalizerLimits::default();
         let long = |end: &str| Cow::Owned("x".repeat(100_000) + end);
         let bounded = |file: &str| {
             let mut bounded = RawHeaderRef {
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn one_host_does_not_make_a_field_of_each_heartbeat() {
-        let (mut names, limits) = (LabelNames::default(), Limits::default());
+        let (mut names, limits) = (LabelNames::default(), NormalizerLimits::default());
         let beat = |labels: std::ops::Range<u32>| Heartbeat {
             labels: labels.map(|number| (format!("l{number}"), "x".to_owned())).collect(),
             ..Heartbeat::default()

@@ -17,7 +17,7 @@ use crate::machine::InRecord;
 use crate::parse::Entry;
 
 /// The values from which the event of a line is written.
-pub(super) struct Line<'a> {
+pub(super) struct LineValues<'a> {
     pub(super) host_id: &'a str,
     pub(super) header: &'a RawHeaderRef<'a>,
     pub(super) original: &'a str,
@@ -47,7 +47,7 @@ pub(super) struct Line<'a> {
     pub(super) raw: RawFields,
 }
 
-impl Line<'_> {
+impl LineValues<'_> {
     /// Returns a fact of the host, for a line that reports a failure.
     ///
     /// Failing events are grouped by server, group and build. Other lines carry only their own facts, since these

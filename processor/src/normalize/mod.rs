@@ -62,9 +62,9 @@ use wulog_schemas::raw::{HeaderReader, Heartbeat, Kind};
 use wulog_schemas::signal::{Fact, RawPosition, Tick};
 use wulog_schemas::topic::Topic;
 
-pub use config::{Events, Limits, NormalizerConfig};
-pub use inventory::Inventory;
-pub use notices::SetAside;
+pub use config::{Events, NormalizerConfig, NormalizerLimits};
+pub use inventory::HostNamesFile;
+pub use notices::SetAsideCounts;
 pub use patterns::{Counts, Match, PatternConfig, Patterns};
 pub use time::FileClock;
 pub use zone::{UtcOffset, Zone};
@@ -78,8 +78,8 @@ use crate::question::{Answer, Question};
 use admission::{Admission, AdmissionControl};
 use derivation::{NOTICES_MAX, Targets};
 use document::Documents;
-use host::{FactsToSend, Moment, Scope};
-use hosts::Hosts;
+use host::{FactsToSend, Moment, RecordContext};
+use hosts::HostsById;
 use intake::{flush, take_line};
 use limit::LabelNames;
 use line::raw_fields;
@@ -99,25 +99,25 @@ pub struct Normalizer {
     config: NormalizerConfig,
     partition: i32,
     partitions: i32,
-    state: State,
+    state: NormalizerState,
     headers: HeaderReader,
     documents: Documents,
     /// Notices for the operator, until the shell takes them.
     notices: Vec<String>,
     /// The counts of the last notices about bounds.
-    noticed: SetAside,
+    noticed: SetAsideCounts,
     /// Malformed records that this process read, for metrics.
     unreadable: u64,
 }
 
 /// The state that a snapshot holds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct State {
+struct NormalizerState {
     /// Log time, which follows the timestamps of records as far as they are believed.
     clock: LogClock,
     /// Log time of the last tick that was sent.
     last_tick: Option<i64>,
-    hosts: Hosts,
+    hosts: HostsById,
     labels: LabelNames,
     admission: AdmissionControl,
     update_names: UpdateNames,
@@ -133,11 +133,11 @@ impl Machine for Normalizer {
             config: config.clone(),
             partition,
             partitions,
-            state: State::default(),
+            state: NormalizerState::default(),
             headers: HeaderReader::default(),
             documents: Documents::default(),
             notices: Vec::new(),
-            noticed: SetAside::default(),
+            noticed: SetAsideCounts::default(),
             unreadable: 0,
         }
     }
@@ -226,7 +226,7 @@ impl Normalizer {
         }
         let key = key(record)?;
         let config = &self.config;
-        let scope = Scope { id: key, at, config };
+        let scope = RecordContext { id: key, at, config };
         if header.kind == Kind::Line && header.end <= header.offset {
             return Err(Malformed(format!("line ends at {} and begins at {}", header.end, header.offset)));
         }
@@ -295,7 +295,7 @@ impl Normalizer {
     fn write_forgotten(&mut self, at: Moment, out: &mut Vec<Output>) {
         while let Some(mut host) = self.state.hosts.next_forgotten() {
             let id = Arc::clone(&host.id);
-            let scope = Scope { id: &id, at, config: &self.config };
+            let scope = RecordContext { id: &id, at, config: &self.config };
             // The host is forgotten, so its facts are dropped: no signal may name it.
             let mut facts = FactsToSend::new();
             let mut targets = Targets {
@@ -324,7 +324,7 @@ impl Normalizer {
         while let Some((host, due)) = self.state.hosts.next_due(at.log_time) {
             let mut facts = FactsToSend::new();
             let id = Arc::clone(&host.id);
-            let scope = Scope { id: &id, at, config: &self.config };
+            let scope = RecordContext { id: &id, at, config: &self.config };
             let mut targets = Targets {
                 scope,
                 facts: &mut facts,

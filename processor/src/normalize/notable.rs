@@ -3,11 +3,11 @@
 
 use wulog_schemas::event::{Action, EventOutcome, Flag};
 
-use super::line::Line;
+use super::line::LineValues;
 
 /// True for a notable line. Decided before the document is built, so that a dropped line costs little.
-pub(super) fn is_notable(line: &Line<'_>) -> bool {
-    let Line { entry, meaning, flags, matched, .. } = line;
+pub(super) fn is_notable(line: &LineValues<'_>) -> bool {
+    let LineValues { entry, meaning, flags, matched, .. } = line;
     meaning.outcome == EventOutcome::Failure
         || entry.level.is_some()
         || entry.report.is_some()

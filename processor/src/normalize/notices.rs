@@ -6,7 +6,7 @@ use crate::machine::Figure;
 
 /// Numbers of records, hosts and labels that were set aside or forgotten, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SetAside {
+pub struct SetAsideCounts {
     /// Records whose timestamps nothing confirmed.
     pub timestamps: u64,
     /// Hosts that were forgotten for lack of room.
@@ -22,9 +22,9 @@ pub struct SetAside {
 impl Normalizer {
     /// Returns the numbers so far.
     #[must_use]
-    pub fn set_aside(&self) -> SetAside {
+    pub fn set_aside(&self) -> SetAsideCounts {
         let (hosts_unlisted, hosts_waited) = self.state.admission.set_aside();
-        SetAside {
+        SetAsideCounts {
             timestamps: self.state.clock.set_aside(),
             hosts_forgotten: self.state.hosts.forgotten(),
             hosts_unlisted,
@@ -51,7 +51,7 @@ impl Normalizer {
     }
 }
 
-impl SetAside {
+impl SetAsideCounts {
     /// Returns the Normalizer's own metrics.
     pub(super) fn figures(self, hosts: usize, bytes: u64, bytes_max: u64, unreadable: u64) -> Vec<Figure> {
         let figures = [
@@ -71,7 +71,7 @@ impl SetAside {
 
     /// Returns a notice with a remedy for each number that has at least doubled since `before`. Doubling, so that an
     /// attack does not fill the log.
-    pub(super) fn notices(self, before: &SetAside) -> Vec<String> {
+    pub(super) fn notices(self, before: &SetAsideCounts) -> Vec<String> {
         let rows = [
             (
                 self.timestamps,

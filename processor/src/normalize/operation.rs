@@ -57,7 +57,7 @@ impl From<OpenOperation> for Operation {
 
 /// The lines that show an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Proof {
+pub(super) struct AttemptProof {
     /// Position of the decisive raw record.
     pub(super) raw: RawPosition,
     /// Log time of that record.

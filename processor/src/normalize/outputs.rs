@@ -8,14 +8,20 @@ use wulog_schemas::topic::Topic;
 use super::admission::Admission;
 use super::attempt;
 use super::config::NormalizerConfig;
-use super::host::{FactsToSend, Host, Scope};
+use super::host::{FactsToSend, Host, RecordContext};
 use super::update_names::UpdateNames;
 use crate::bounds::{self, DOCUMENT_BYTES_MIN};
 use crate::format::{self, Format};
 use crate::machine::Output;
 
 /// Sends the facts of a host as signals, where the host is admitted. The document of an attempt goes before its signal.
-pub(super) fn send(host: &Host, facts: FactsToSend, scope: Scope<'_>, names: &UpdateNames, out: &mut Vec<Output>) {
+pub(super) fn send(
+    host: &Host,
+    facts: FactsToSend,
+    scope: RecordContext<'_>,
+    names: &UpdateNames,
+    out: &mut Vec<Output>,
+) {
     if host.admission != Admission::Admitted {
         return;
     }

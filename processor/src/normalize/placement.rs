@@ -4,7 +4,7 @@ use wulog_schemas::event::{EventId, FileId, Form, OpenOperation, RawFields};
 use wulog_schemas::raw::RawHeaderRef;
 
 use super::classify;
-use super::config::Limits;
+use super::config::NormalizerLimits;
 use super::event_time;
 use super::file::File;
 use super::flags::Flags;
@@ -53,7 +53,7 @@ pub(super) fn locate<'f>(
     entry: &Entry<'_>,
     form: Form,
     offsets: &Offsets,
-    limits: &Limits,
+    limits: &NormalizerLimits,
     log_time: i64,
 ) -> Placement<'f> {
     let NewLine { header, position, epoch, .. } = *line;

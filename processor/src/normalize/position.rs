@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use wulog_schemas::event::FileId;
 
-use super::config::Limits;
+use super::config::NormalizerLimits;
 
 /// The meaning of a line's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl Epoch {
     }
 
     /// Takes the line `[offset, end)`, unless it was taken already.
-    pub(super) fn take(&mut self, offset: u64, end: u64, hash: u32, limits: &Limits) -> Position {
+    pub(super) fn take(&mut self, offset: u64, end: u64, hash: u32, limits: &NormalizerLimits) -> Position {
         if self.is_far(offset) {
             let far = self.far.get_or_insert_with(|| Box::new(Epoch::new(&self.name, self.id)));
             if far.is_far(offset) {
@@ -148,7 +148,7 @@ mod tests {
     /// Takes each step (offset, end, hash) and expects its position.
     fn check(steps: &[(u64, u64, u32, Position)]) {
         let mut epoch = Epoch::new("e", FileId::new("host", "file", "e"));
-        let limits = Limits { ranges_per_epoch_max: 3, recent_lines_max: 4, ..Limits::default() };
+        let limits = NormalizerLimits { ranges_per_epoch_max: 3, recent_lines_max: 4, ..NormalizerLimits::default() };
         for (at, (offset, end, hash, expect)) in steps.iter().enumerate() {
             assert_eq!(epoch.take(*offset, *end, *hash, &limits), *expect, "step {at} of {steps:?}");
         }
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn forged_lines_far_beyond_take_no_place_from_those_that_come() {
         let mut epoch = Epoch::new("e", FileId::new("host", "file", "e"));
-        let limits = Limits::default();
+        let limits = NormalizerLimits::default();
         assert_eq!(epoch.take(0, 100, 1, &limits), New);
         for forged in 0..1_000_u64 {
             let offset = (1 << 62) + forged * (1 << 35);
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn beyond_the_bound_the_smallest_range_is_forgotten() {
         let mut epoch = Epoch::new("e", FileId::new("host", "file", "e"));
-        let limits = Limits { ranges_per_epoch_max: 3, ..Limits::default() };
+        let limits = NormalizerLimits { ranges_per_epoch_max: 3, ..NormalizerLimits::default() };
         for at in 0..100 {
             assert_eq!(epoch.take(at * 2, at * 2 + 1, 1, &limits), New);
             assert!(epoch.ranges.len() <= 3);

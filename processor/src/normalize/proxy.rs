@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::host::{Host, Scope};
+use super::host::{Host, RecordContext};
 use super::spelling::lower;
 use crate::parse::{Entry, Words};
 
@@ -15,7 +15,7 @@ use crate::parse::{Entry, Words};
 const NO_PROXY: &str = "none";
 
 /// Sets the proxy of the host that a line names.
-pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: Scope<'_>) {
+pub(super) fn learn(host: &mut Host, entry: &Entry<'_>, scope: RecordContext<'_>) {
     let of_component = |component: &str| component.eq_ignore_ascii_case("DnldMgr") || component == "DownloadManager";
     let is_of_download = entry.facts.words.any(Words::TRANSFER_JOB) || entry.component.is_some_and(of_component);
     if is_of_download && host.proxy_is_of_scans {

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::event::{Action, Form, OpenOperation};
 use wulog_schemas::hresult::is_failure;
 
-use super::config::Limits;
+use super::config::NormalizerLimits;
 use super::limit::cut;
 use super::spelling::{lower, server_of_url};
 use super::trust_failure::{is_history, trust_failure};
-use crate::parse::{By, Entry, Operation, Phase, Section, Trust, Words};
+use crate::parse::{Entry, Phase, Section, SectionOperation, SectionWriter, Trust, Words};
 
 /// The open operation of one thread.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub(super) struct Thread {
     /// Exit code of the scan, where it is one of a failure.
     exit_code: Option<u32>,
     /// Servers and results of the open scan, or of the last one.
-    pub(super) scan: Scan,
+    pub(super) scan: OpenScan,
 }
 
 /// Most servers of one scan: service locations, WSUS or Microsoft's services, redirections.
@@ -53,7 +53,7 @@ const LISTED_MAX: usize = 256;
 
 /// Facts of one scan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Scan {
+pub(super) struct OpenScan {
     /// `Found N updates`.
     pub(super) found: Option<u32>,
     /// Code of the latest failure in the scan that no later success cancelled: the client repeats a failed call.
@@ -64,7 +64,7 @@ pub(super) struct Scan {
     pub(super) servers: Vec<String>,
 }
 
-impl Scan {
+impl OpenScan {
     /// True where the scan listed all updates that it found, and this update is not in the list.
     pub(super) fn lacks(&self, update: Option<&str>) -> bool {
         match self.found {
@@ -140,7 +140,7 @@ impl Threads {
     }
 
     /// Returns the thread of a line.
-    pub(super) fn of(&mut self, entry: &Entry<'_>, limits: &Limits) -> &mut Thread {
+    pub(super) fn of(&mut self, entry: &Entry<'_>, limits: &NormalizerLimits) -> &mut Thread {
         let key = (entry.pid.unwrap_or_default(), entry.tid.unwrap_or_default());
         if self.0.len() >= limits.threads_per_file_max.max(1) && !self.0.contains_key(&key) {
             self.0.pop_first();
@@ -154,7 +154,7 @@ impl Thread {
     pub(super) fn follow(&mut self, entry: &Entry<'_>, value_bytes_max: usize) -> Option<OpenOperation> {
         let facts = &entry.facts;
         let keep = |kept: &mut Option<String>, value: &str| keep(kept, cut(value, value_bytes_max));
-        let section = facts.section.filter(|section| section.by == By::Worker);
+        let section = facts.section.filter(|section| section.by == SectionWriter::Worker);
         if let Some(section) = section.filter(|section| section.phase == Phase::Start) {
             self.start(section);
         }
@@ -319,13 +319,13 @@ fn is_worked_on(entry: &Entry<'_>) -> bool {
         && !["valuat", "pplicab", "upersed"].into_iter().any(|word| entry.body.contains(word))
 }
 
-fn open_operation(operation: Operation) -> Option<OpenOperation> {
+fn open_operation(operation: SectionOperation) -> Option<OpenOperation> {
     match operation {
-        Operation::Service => None,
-        Operation::Scan => Some(OpenOperation::Scan),
-        Operation::Download => Some(OpenOperation::Download),
-        Operation::Install => Some(OpenOperation::Install),
-        Operation::Uninstall => Some(OpenOperation::Uninstall),
+        SectionOperation::Service => None,
+        SectionOperation::Scan => Some(OpenOperation::Scan),
+        SectionOperation::Download => Some(OpenOperation::Download),
+        SectionOperation::Install => Some(OpenOperation::Install),
+        SectionOperation::Uninstall => Some(OpenOperation::Uninstall),
     }
 }
 

@@ -3,7 +3,7 @@
 use wulog_schemas::event::{EventOutcome, Form};
 use wulog_schemas::hresult::{self, Family};
 
-use crate::parse::{Entry, Trust, Verdict, Words};
+use crate::parse::{Entry, ReportVerdict, Trust, Words};
 
 /// The code with which the client of Windows 10 and later gives up on a file whose signer is not trusted.
 const FINAL_TRUST_CODE: u32 = 0x8024_B303;
@@ -30,9 +30,9 @@ pub(super) fn trust_failure(entry: &Entry<'_>) -> Option<TrustFailure> {
     }
     let definite = match &entry.report {
         Some(report) => match report.verdict() {
-            Verdict::Failure => true,
-            Verdict::Success => return None,
-            Verdict::Other => false,
+            ReportVerdict::Failure => true,
+            ReportVerdict::Success => return None,
+            ReportVerdict::Other => false,
         },
         // A line of Configuration Manager states how its call ended, and no step of the call.
         None if entry.form == Form::WuaHandler => entry.outcome == EventOutcome::Failure,
@@ -63,7 +63,7 @@ pub(super) fn family(entry: &Entry<'_>, code: u32) -> Option<Family> {
 /// True where the client finally rejects an update or a file.
 fn is_thrown_away(entry: &Entry<'_>) -> bool {
     match &entry.report {
-        Some(report) => report.verdict() == Verdict::Failure,
+        Some(report) => report.verdict() == ReportVerdict::Failure,
         None => matches!(entry.facts.trust, Some(Trust::Rejected | Trust::Failed)),
     }
 }

@@ -7,10 +7,10 @@ use wulog_schemas::event::{Action, EventId, Form, OpenOperation, TimeSource};
 use wulog_schemas::signal::Outcome;
 
 use super::classify;
-use super::fold::{Done, Failure, Step};
-use super::host::{FactsToSend, Host, Scope, Success};
+use super::fold::{Failure, ProvisionalSuccess, SuccessScope};
+use super::host::{FactsToSend, Host, RecordContext, Success};
 use super::limit::cut;
-use super::operation::{Operation, Proof};
+use super::operation::{AttemptProof, Operation};
 use super::spelling::server_of_url;
 use super::thread::{Thread, updates_found};
 use super::trust_failure::{TrustFailure, is_history};
@@ -38,8 +38,8 @@ pub(super) struct TrustLine<'a> {
 }
 
 impl TrustLine<'_> {
-    fn proof(&self, scope: Scope<'_>) -> Proof {
-        Proof {
+    fn proof(&self, scope: RecordContext<'_>) -> AttemptProof {
+        AttemptProof {
             raw: scope.at.raw,
             log_time: scope.at.log_time,
             lines: vec![self.id],
@@ -55,7 +55,7 @@ impl TrustLine<'_> {
 }
 
 /// Derives the trust outcome of a line and gives it to the fold or to the host.
-pub(super) fn observe(host: &mut Host, line: &TrustLine<'_>, scope: Scope<'_>, out: &mut FactsToSend) {
+pub(super) fn observe(host: &mut Host, line: &TrustLine<'_>, scope: RecordContext<'_>, out: &mut FactsToSend) {
     let entry = line.entry;
     // An uninstallation says nothing about trust: the removed update was trusted once, and later updates may differ.
     if classify::is_of_uninstallation(entry, line.action, line.open) {
@@ -100,7 +100,7 @@ pub(super) fn observe(host: &mut Host, line: &TrustLine<'_>, scope: Scope<'_>, o
 }
 
 /// Returns the failure of a line; `update` is the update of the line.
-fn failure(line: &TrustLine<'_>, thread: &Thread, update: Option<&str>, scope: Scope<'_>) -> Option<Failure> {
+fn failure(line: &TrustLine<'_>, thread: &Thread, update: Option<&str>, scope: RecordContext<'_>) -> Option<Failure> {
     let entry = line.entry;
     let trust = line.trust?;
     let reported = entry.report.is_some();
@@ -144,7 +144,7 @@ fn failure(line: &TrustLine<'_>, thread: &Thread, update: Option<&str>, scope: S
 }
 
 /// Returns the dimensions of an attempt, from its line and from earlier lines of its thread.
-fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: Scope<'_>) -> BTreeMap<String, String> {
+fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: RecordContext<'_>) -> BTreeMap<String, String> {
     let from_thread = |value: &Option<String>| value.clone().filter(|_| entry.report.is_none());
     // The title of a known update is looked up when the attempt is sent.
     let is_unnamed = entry.report.is_none() && entry.facts.update.is_none();
@@ -163,9 +163,9 @@ fn dimensions(entry: &Entry<'_>, thread: &Thread, scope: Scope<'_>) -> BTreeMap<
 fn succeeded(
     host: &mut Host,
     line: &TrustLine<'_>,
-    what: classify::Success,
+    what: classify::StatedSuccess,
     (thread, update): (&Thread, Option<&str>),
-    scope: Scope<'_>,
+    scope: RecordContext<'_>,
     out: &mut FactsToSend,
 ) {
     let entry = line.entry;
@@ -175,7 +175,7 @@ fn succeeded(
         // Among several updates, the end of one does not disprove a failure of a file that was checked earlier for
         // another update.
         let path = thread.path_of(entry).or(thread.path.as_deref().filter(|_| thread.has_several()));
-        file.folds.item_succeeded(&Done { pid, tid, item, path, update });
+        file.folds.item_succeeded(&SuccessScope { pid, tid, item, path, update });
     }
     if !what.is_whole {
         let path = thread.path_of(entry).map(|path| cut(path, limits.value_bytes_max).to_owned());
@@ -184,7 +184,7 @@ fn succeeded(
             return;
         }
         let wait_ms = i64::from(scope.config.provisional_wait_secs) * 1000;
-        let step = Step {
+        let step = ProvisionalSuccess {
             pid: entry.pid,
             tid: entry.tid,
             path: path.filter(|_| what.operation == Operation::Verification),
@@ -221,7 +221,7 @@ fn scanned(
     line: &TrustLine<'_>,
     outcome: Outcome,
     thread: &Thread,
-    scope: Scope<'_>,
+    scope: RecordContext<'_>,
     out: &mut FactsToSend,
 ) {
     let entry = line.entry;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::Limits;
+use super::config::NormalizerLimits;
 use super::limit::cut;
 use super::spelling::lower;
 use super::thread::Thread;
@@ -46,7 +46,7 @@ pub(super) struct FoundName<'a> {
 
 /// Bounds on the names that are kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct NameBounds {
     /// Updates; beyond this number the oldest sixteenth is forgotten.
     pub(super) updates: usize,
     /// Bytes of a title.
@@ -60,7 +60,7 @@ impl UpdateNames {
     }
 
     /// Learns the name of an update.
-    pub(super) fn learn(&mut self, update: &str, found: FoundName<'_>, bounds: Bounds) {
+    pub(super) fn learn(&mut self, update: &str, found: FoundName<'_>, bounds: NameBounds) {
         if found.title.is_none() && found.kb.is_none() {
             return;
         }
@@ -83,10 +83,10 @@ impl UpdateNames {
     }
 
     /// Learns the title and KB of the update that a line names, from this line or from the line above on its thread.
-    pub(super) fn learn_from(&mut self, entry: &Entry<'_>, thread: &mut Thread, limits: &Limits) {
+    pub(super) fn learn_from(&mut self, entry: &Entry<'_>, thread: &mut Thread, limits: &NormalizerLimits) {
         let facts = &entry.facts;
         let Some(update) = facts.update else { return };
-        let bounds = Bounds { updates: limits.updates_named_max, bytes: limits.value_bytes_max };
+        let bounds = NameBounds { updates: limits.updates_named_max, bytes: limits.value_bytes_max };
         if facts.title.is_some() || facts.kb.is_some() {
             self.learn(&lower(update), FoundName { title: facts.title, kb: facts.kb, is_certain: true }, bounds);
         } else if let Some((title, kb)) = thread.take_title(entry) {
@@ -109,7 +109,7 @@ impl UpdateNames {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { updates: 32, bytes: 20 };
+    const BOUNDS: NameBounds = NameBounds { updates: 32, bytes: 20 };
 
     fn found<'a>(title: Option<&'a str>, kb: Option<&'a str>, is_certain: bool) -> FoundName<'a> {
         FoundName { title, kb, is_certain }

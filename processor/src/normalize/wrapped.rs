@@ -32,7 +32,7 @@ const WAIT_MS: i64 = 5_000;
 
 /// The rule by which lines belong to one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Kind {
+enum WrapKind {
     /// Configuration Manager: all lines up to the end mark.
     Marked,
     /// A report, or a message without columns: further lines as long as they have no form of their own.
@@ -68,7 +68,7 @@ impl HeldLine {
 /// The lines of a record that is not complete yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Wrapped {
-    kind: Kind,
+    kind: WrapKind,
     lines: Vec<HeldLine>,
     bytes: usize,
     /// Offset at which the next line of the record must begin.
@@ -98,12 +98,12 @@ impl Wrapped {
         log_time: i64,
     ) -> Option<Wrapped> {
         let kind = match entry.form {
-            Form::Text if is_open_cmtrace(text) => Kind::Marked,
-            Form::Text if is_begun_report(text) => Kind::Formless,
-            Form::Message if entry.report.is_none() => Kind::Formless,
-            _ if entry.report.as_ref().is_some_and(|report| !report.is_whole()) => Kind::Formless,
+            Form::Text if is_open_cmtrace(text) => WrapKind::Marked,
+            Form::Text if is_begun_report(text) => WrapKind::Formless,
+            Form::Message if entry.report.is_none() => WrapKind::Formless,
+            _ if entry.report.as_ref().is_some_and(|report| !report.is_whole()) => WrapKind::Formless,
             // A report that is cut before its event id; any columns may stand before it.
-            _ if entry.report.is_none() && entry.body.starts_with("REPORT EVENT:") => Kind::Formless,
+            _ if entry.report.is_none() && entry.body.starts_with("REPORT EVENT:") => WrapKind::Formless,
             _ => return None,
         };
         Some(Wrapped { kind, lines: vec![line()], bytes: text.len(), end, last_log: log_time })
@@ -117,10 +117,10 @@ impl Wrapped {
             return Belongs::No;
         }
         match self.kind {
-            Kind::Marked if is_open_cmtrace(text) => Belongs::No,
-            Kind::Marked if text.contains(CMTRACE_END) => Belongs::Last,
-            Kind::Marked => Belongs::Yes,
-            Kind::Formless => {
+            WrapKind::Marked if is_open_cmtrace(text) => Belongs::No,
+            WrapKind::Marked if text.contains(CMTRACE_END) => Belongs::Last,
+            WrapKind::Marked => Belongs::Yes,
+            WrapKind::Formless => {
                 let is_text = entry.form == Form::Text && entry.time.is_none() && !text.trim().is_empty();
                 let is_time = entry.time.is_some() && entry.report.is_none() && awaits_time(&self.joined(" "));
                 // A part may begin with a word that is a component, such as `Orchestrator`.
@@ -168,8 +168,8 @@ impl Wrapped {
     /// Returns the joined text of all lines, and the lines.
     pub(super) fn into_parts(self) -> (String, Vec<HeldLine>) {
         let joined = match self.kind {
-            Kind::Marked => self.joined("\n"),
-            Kind::Formless => self.without_wraps(),
+            WrapKind::Marked => self.joined("\n"),
+            WrapKind::Formless => self.without_wraps(),
         };
         (joined, self.lines)
     }

@@ -2,11 +2,11 @@
 
 use wulog_schemas::event::{Action, EventOutcome, Form};
 
-use super::cmtrace::{self, Topic};
-use super::facts::{Facts, Subject, Trust};
-use super::section::{self, By, Operation, Phase, Section};
+use super::cmtrace::{self, CmTraceTopic};
+use super::facts::{Facts, MessageSubject, Trust};
+use super::section::{self, Phase, Section, SectionOperation, SectionWriter};
 use super::words::Words;
-use super::{Entry, Level, Verdict};
+use super::{Entry, LineLevel, ReportVerdict};
 
 /// Returns `event.action` and `event.outcome` of a line, without regard to other lines.
 pub(super) fn describe(entry: &Entry<'_>) -> (Action, EventOutcome) {
@@ -18,9 +18,9 @@ pub(super) fn describe(entry: &Entry<'_>) -> (Action, EventOutcome) {
     }
     if let Some(report) = &entry.report {
         let outcome = match report.verdict() {
-            Verdict::Success => EventOutcome::Success,
-            Verdict::Failure => EventOutcome::Failure,
-            Verdict::Other => EventOutcome::Unknown,
+            ReportVerdict::Success => EventOutcome::Success,
+            ReportVerdict::Failure => EventOutcome::Failure,
+            ReportVerdict::Other => EventOutcome::Unknown,
         };
         return (of_report(report.event_id), outcome);
     }
@@ -35,7 +35,7 @@ fn outcome(entry: &Entry<'_>) -> EventOutcome {
     }
     let failed = entry.is_failure()
         || facts.failed
-        || matches!(entry.level, Some(Level::Fatal | Level::Error))
+        || matches!(entry.level, Some(LineLevel::Fatal | LineLevel::Error))
         || facts.outcome_words.denied
         || entry.form == Form::WuaHandler && facts.outcome_words.failed
         || matches!(facts.trust, Some(Trust::Untrusted | Trust::Failed | Trust::Rejected))
@@ -115,12 +115,12 @@ fn of_text(entry: &Entry<'_>, failed: bool) -> Action {
         let banner = section::banner(body).unwrap_or(body);
         let sets_up = banner.starts_with("Initializing") || banner.starts_with("Uninitializing");
         let told = facts.client_version.is_some() && !entry.is_error_report() && !has(Words::SLS);
-        if sets_up || told || facts.subject == Some(Subject::Configuration) {
+        if sets_up || told || facts.subject == Some(MessageSubject::Configuration) {
             return Action::Configuration;
         }
         let found = body.strip_prefix("Found ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         let found = found && body.contains(" updates");
-        if facts.subject == Some(Subject::Search)
+        if facts.subject == Some(MessageSubject::Search)
             || has(Words::SEARCH_RESULT)
             || found
             || body.starts_with("Include potentially superseded updates")
@@ -157,44 +157,44 @@ fn is_failed_transfer(facts: &Facts<'_>) -> bool {
 /// Returns the action of a line of WUAHandler, whose words differ from those of Windows Update.
 fn of_wuahandler(body: &str, failed: bool) -> Action {
     match cmtrace::topic(body) {
-        Some(Topic::Scan(Phase::Start)) => Action::ScanStart,
-        Some(Topic::Scan(_)) if failed => Action::ScanFailed,
-        Some(Topic::Scan(_)) => Action::ScanEnd,
-        Some(Topic::Download(Phase::Start)) if !failed => Action::DownloadStart,
-        Some(Topic::Download(_)) if failed => Action::DownloadFailed,
-        Some(Topic::Download(_)) => Action::DownloadEnd,
-        Some(Topic::Install(phase)) if body.contains("ninstall") => {
+        Some(CmTraceTopic::Scan(Phase::Start)) => Action::ScanStart,
+        Some(CmTraceTopic::Scan(_)) if failed => Action::ScanFailed,
+        Some(CmTraceTopic::Scan(_)) => Action::ScanEnd,
+        Some(CmTraceTopic::Download(Phase::Start)) if !failed => Action::DownloadStart,
+        Some(CmTraceTopic::Download(_)) if failed => Action::DownloadFailed,
+        Some(CmTraceTopic::Download(_)) => Action::DownloadEnd,
+        Some(CmTraceTopic::Install(phase)) if body.contains("ninstall") => {
             let ended = if failed { Action::UninstallFailed } else { Action::UninstallEnd };
             if phase == Phase::Start && !failed { Action::UninstallStart } else { ended }
         }
-        Some(Topic::Install(Phase::Start)) if !failed => Action::InstallStart,
-        Some(Topic::Install(_)) if failed => Action::InstallFailed,
-        Some(Topic::Install(_)) => Action::InstallEnd,
-        Some(Topic::Found) => Action::ScanProgress,
+        Some(CmTraceTopic::Install(Phase::Start)) if !failed => Action::InstallStart,
+        Some(CmTraceTopic::Install(_)) if failed => Action::InstallFailed,
+        Some(CmTraceTopic::Install(_)) => Action::InstallEnd,
+        Some(CmTraceTopic::Found) => Action::ScanProgress,
         _ if failed => Action::OperationFailed,
-        Some(Topic::Settings) => Action::Configuration,
+        Some(CmTraceTopic::Settings) => Action::Configuration,
         None => Action::Log,
     }
 }
 
 fn of_section(section: Section, failed: bool) -> Action {
-    use Operation::{Download, Install, Scan, Service, Uninstall};
+    use SectionOperation::{Download, Install, Scan, Service, Uninstall};
     match (section.by, section.operation, section.phase) {
         (_, Service, Phase::Start) => Action::ServiceStart,
         (_, Service, _) => Action::ServiceStop,
-        (By::Client, ..) => Action::ClientCall,
-        (By::Worker, Scan, Phase::Start) => Action::ScanStart,
-        (By::Worker, Scan, _) if failed => Action::ScanFailed,
-        (By::Worker, Scan, _) => Action::ScanEnd,
-        (By::Worker, Download, Phase::Start) => Action::DownloadStart,
-        (By::Worker, Download, _) if failed => Action::DownloadFailed,
-        (By::Worker, Download, _) => Action::DownloadEnd,
-        (By::Worker, Install, Phase::Start) => Action::InstallStart,
-        (By::Worker, Install, _) if failed => Action::InstallFailed,
-        (By::Worker, Install, _) => Action::InstallEnd,
-        (By::Worker, Uninstall, Phase::Start) => Action::UninstallStart,
-        (By::Worker, Uninstall, _) if failed => Action::UninstallFailed,
-        (By::Worker, Uninstall, _) => Action::UninstallEnd,
+        (SectionWriter::Client, ..) => Action::ClientCall,
+        (SectionWriter::Worker, Scan, Phase::Start) => Action::ScanStart,
+        (SectionWriter::Worker, Scan, _) if failed => Action::ScanFailed,
+        (SectionWriter::Worker, Scan, _) => Action::ScanEnd,
+        (SectionWriter::Worker, Download, Phase::Start) => Action::DownloadStart,
+        (SectionWriter::Worker, Download, _) if failed => Action::DownloadFailed,
+        (SectionWriter::Worker, Download, _) => Action::DownloadEnd,
+        (SectionWriter::Worker, Install, Phase::Start) => Action::InstallStart,
+        (SectionWriter::Worker, Install, _) if failed => Action::InstallFailed,
+        (SectionWriter::Worker, Install, _) => Action::InstallEnd,
+        (SectionWriter::Worker, Uninstall, Phase::Start) => Action::UninstallStart,
+        (SectionWriter::Worker, Uninstall, _) if failed => Action::UninstallFailed,
+        (SectionWriter::Worker, Uninstall, _) => Action::UninstallEnd,
     }
 }
 

@@ -15,9 +15,9 @@ use std::ops::Range;
 use wulog_schemas::event::Form;
 
 use super::facts::{Facts, bounded};
-use super::level::Level;
+use super::level::LineLevel;
 use super::line_columns::{Columns, trim};
-use super::origin::Origin;
+use super::origin::LineOrigin;
 use super::other_time::{bias, clock, clock_fraction, day_first, number};
 use super::time::{LocalTime, at_day};
 use super::{guid, section};
@@ -79,8 +79,8 @@ fn current<'a>(message: &'a str, columns: &'a str) -> Option<Columns<'a>> {
         tid: thread.and_then(|thread| thread.parse().ok()),
         component: Some(component).filter(|component| !component.is_empty()),
         level: match kind {
-            Some("2") => Some(Level::Warning),
-            Some("3") => Some(Level::Error),
+            Some("2") => Some(LineLevel::Warning),
+            Some("3") => Some(LineLevel::Error),
             _ => None,
         },
         message: trim(message),
@@ -148,12 +148,12 @@ fn with_weekday(moment: &str) -> Option<LocalTime> {
 }
 
 /// Returns the place in the code that wrote a record: `file="sourcemanager.cpp:1234"`.
-pub(super) fn origin(line: &str) -> Option<Origin<'_>> {
+pub(super) fn origin(line: &str) -> Option<LineOrigin<'_>> {
     let (_, columns) = line.rsplit_once(END)?;
     let (_, value) = columns.split_once("file=\"")?;
     let (name, number) = value.split_once('"')?.0.rsplit_once(':')?;
     let file = bounded(name)?;
-    Some(Origin { function: None, file: Some(file), line: number.parse().ok() })
+    Some(LineOrigin { function: None, file: Some(file), line: number.parse().ok() })
 }
 
 /// Adds the facts of lines that only WUAHandler writes: `1. Update (Missing): TITLE (GUID, REVISION)`, and the server
@@ -190,7 +190,11 @@ pub(super) fn facts<'a>(body: &'a str, facts: &mut Facts<'a>) -> Option<Range<us
 pub(super) fn ends_well(body: &str) -> bool {
     use section::Phase::End;
     let ended = (body.contains("finished ") || body.contains("ompleted")) && has_success_code(body);
-    ended && matches!(topic(body), Some(Topic::Scan(End) | Topic::Download(End) | Topic::Install(End)))
+    ended
+        && matches!(
+            topic(body),
+            Some(CmTraceTopic::Scan(End) | CmTraceTopic::Download(End) | CmTraceTopic::Install(End))
+        )
 }
 
 /// True for `0x00000000`, for a success code of the update client such as `0x00240005`, and for `(0)` and `= 0`.
@@ -206,7 +210,7 @@ fn has_success_code(body: &str) -> bool {
 
 /// The topic of a line of WUAHandler, by its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Topic {
+pub(super) enum CmTraceTopic {
     /// Beginning, end or result of a search.
     Scan(section::Phase),
     /// A download.
@@ -220,20 +224,20 @@ pub(super) enum Topic {
 }
 
 /// Returns the topic of a line of WUAHandler.
-pub(super) fn topic(body: &str) -> Option<Topic> {
+pub(super) fn topic(body: &str) -> Option<CmTraceTopic> {
     use section::Phase::{End, Start};
     let has = |words: &[&str]| words.iter().any(|word| body.contains(word));
     // The criteria of a search stand before its beginning and do not end it.
     let is_criterion = has(&["Scan results will include", "Search Criteria"]);
     if is_criterion || body.contains("Update (") && body.contains("): ") {
-        return Some(Topic::Found);
+        return Some(CmTraceTopic::Found);
     }
     let phase = if has(&["started", "Starting"]) { Start } else { End };
     if has(&["OnSearchComplete", "Scan ", "scan", "searching of updates", "searching completed", "search job"]) {
-        return Some(Topic::Scan(phase));
+        return Some(CmTraceTopic::Scan(phase));
     }
     if has(&["ownload"]) {
-        return Some(Topic::Download(phase));
+        return Some(CmTraceTopic::Download(phase));
     }
     const INSTALL: [&str; 6] = [
         "nstallation of updates",
@@ -244,10 +248,10 @@ pub(super) fn topic(body: &str) -> Option<Topic> {
         "nstall completed",
     ];
     if has(&INSTALL) {
-        return Some(Topic::Install(phase));
+        return Some(CmTraceTopic::Install(phase));
     }
     if has(&["Managed server", "Update Source", "roup policy settings", "Group Policy"]) {
-        return Some(Topic::Settings);
+        return Some(CmTraceTopic::Settings);
     }
     None
 }

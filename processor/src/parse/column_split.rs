@@ -4,7 +4,7 @@ use wulog_schemas::event::Form;
 
 use super::component::{is_component, known_prefix};
 use super::line_columns::{Columns, trim};
-use super::time::{self, Taken, Writer};
+use super::time::{self, TakenTime, TimeWriter};
 use super::{cmtrace, csv, foreign};
 
 /// The legacy pid is `%4d`.
@@ -57,16 +57,16 @@ fn dated(line: &str) -> Option<Columns<'_>> {
 
 #[cold]
 #[inline(never)]
-fn behind_search_prefix(line: &str) -> Option<Taken<'_>> {
+fn behind_search_prefix(line: &str) -> Option<TakenTime<'_>> {
     time::take(skip_search_prefix(line.trim_start()))
 }
 
 /// Splits the columns after a date and time, where they are those of Windows Update; other programs write dates too.
-fn own<'a>(taken: &Taken<'a>) -> Option<Columns<'a>> {
+fn own<'a>(taken: &TakenTime<'a>) -> Option<Columns<'a>> {
     let time = Some(taken.time);
     let (form, rest) = match taken.writer {
-        Writer::Etw => (Form::Etw, taken.rest),
-        Writer::Legacy => (Form::Legacy, taken.rest),
+        TimeWriter::Etw => (Form::Etw, taken.rest),
+        TimeWriter::Legacy => (Form::Legacy, taken.rest),
     };
     let may_be_glued = form == Form::Legacy && !rest.starts_with('\t');
     if let Some(columns) = may_be_glued.then(|| glued(rest)).flatten() {

@@ -12,7 +12,7 @@ use wulog_schemas::event::Form;
 
 use super::component::is_component;
 use super::line_columns::{Columns, trim};
-use super::time::{self, LocalTime, Taken, Writer};
+use super::time::{self, LocalTime, TakenTime, TimeWriter};
 
 /// Seconds between 1601, where a FILETIME begins, and 1970.
 const FILETIME_TO_UNIX_SECS: i64 = 11_644_473_600;
@@ -43,8 +43,8 @@ fn exported(line: &str) -> Option<Columns<'_>> {
         }
     };
     let (form, base) = match taken.writer {
-        Writer::Etw => (Form::Etw, 10),
-        Writer::Legacy => (Form::Legacy, 16),
+        TimeWriter::Etw => (Form::Etw, 10),
+        TimeWriter::Legacy => (Form::Legacy, 16),
     };
     let (pid, rest) = field(rest, separator)?;
     let (tid, rest) = field(rest, separator)?;
@@ -64,9 +64,9 @@ fn exported(line: &str) -> Option<Columns<'_>> {
 }
 
 /// Returns a time without its borrowed text.
-fn owned(text: &str) -> Option<Taken<'static>> {
+fn owned(text: &str) -> Option<TakenTime<'static>> {
     let taken = time::take(text.trim())?;
-    taken.rest.trim().is_empty().then_some(Taken { rest: "", ..taken })
+    taken.rest.trim().is_empty().then_some(TakenTime { rest: "", ..taken })
 }
 
 /// Returns the first field, the separator after it and the rest.

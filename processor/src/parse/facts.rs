@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::origin::Origin;
+use super::origin::LineOrigin;
 use super::outcome_words::OutcomeWords;
 use super::section::Section;
 use super::words::Words;
@@ -15,7 +15,7 @@ pub struct Facts<'a> {
     /// Beginning or end of an operation.
     pub section: Option<Section>,
     /// The subject of the first known key of the message.
-    pub subject: Option<Subject>,
+    pub subject: Option<MessageSubject>,
     /// Offset of the banner `Logging initialized (..., tz: +0200)`, minutes east.
     pub banner_offset_min: Option<i32>,
     /// Version of the client: banner, `WU client version`, `Client version: Core`.
@@ -69,7 +69,7 @@ pub struct Facts<'a> {
     /// Model of the computer.
     pub model: Option<Cow<'a, str>>,
     /// The place in the client's code that wrote the line.
-    pub origin: Option<Origin<'a>>,
+    pub origin: Option<LineOrigin<'a>>,
     /// True for `*FAILED*`.
     pub failed: bool,
     /// The outcome that whole words of the message state; empty where no outcome may be taken from words.
@@ -80,7 +80,7 @@ pub struct Facts<'a> {
 
 /// The subject of the first key of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum MessageSubject {
     /// Client, machine, network or policy.
     Configuration,
     /// The criteria of a search.

@@ -20,14 +20,14 @@ use wulog_schemas::event::Form;
 
 use super::line_columns::{Columns, trim};
 use super::other_time::{clock_fraction, day_first, iso, month_first};
-use super::time::{LocalTime, Taken, take};
+use super::time::{LocalTime, TakenTime, take};
 
 /// Severity words of Windows Setup and of the servicing stack.
 const LEVELS: [&str; 6] = ["Info", "Warning", "Error", "Perf", "Verbose", "Fatal"];
 
 /// Returns the columns of a line with a date and time, and without process and thread id after them.
-pub(super) fn dated<'a>(taken: &Taken<'a>) -> Columns<'a> {
-    let Taken { time, rest, .. } = *taken;
+pub(super) fn dated<'a>(taken: &TakenTime<'a>) -> Columns<'a> {
+    let TakenTime { time, rest, .. } = *taken;
     servicing(time, rest)
         .or_else(|| wsus_server(time, rest))
         .or_else(|| web_request(time, rest))

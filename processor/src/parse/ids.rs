@@ -28,19 +28,19 @@ pub(super) fn ids<'a>(body: &'a str, facts: &mut Facts<'a>) {
         }
         let rest = &body[start + GUID_BYTES..];
         let revision = revision(rest.strip_prefix('}').unwrap_or(rest));
-        let kind = if revision.is_some() { Some(Kind::Update) } else { Kind::of(&body[..start], id) };
+        let kind = if revision.is_some() { Some(IdKind::Update) } else { IdKind::of(&body[..start], id) };
         match kind {
-            Some(Kind::Update) if facts.update.is_none() => (facts.update, facts.revision) = (Some(id), revision),
-            Some(Kind::Service) => _ = facts.service.get_or_insert(id),
-            Some(Kind::Call) => _ = facts.call.get_or_insert(id),
-            Some(Kind::Job) => _ = facts.job.get_or_insert(id),
-            Some(Kind::Client) => _ = facts.client.get_or_insert(id),
+            Some(IdKind::Update) if facts.update.is_none() => (facts.update, facts.revision) = (Some(id), revision),
+            Some(IdKind::Service) => _ = facts.service.get_or_insert(id),
+            Some(IdKind::Call) => _ = facts.call.get_or_insert(id),
+            Some(IdKind::Job) => _ = facts.job.get_or_insert(id),
+            Some(IdKind::Client) => _ = facts.client.get_or_insert(id),
             _ => {}
         }
     }
 }
 
-enum Kind {
+enum IdKind {
     Update,
     Service,
     Call,
@@ -48,26 +48,26 @@ enum Kind {
     Client,
 }
 
-impl Kind {
+impl IdKind {
     /// Returns the meaning by the word before the GUID; brackets, quotes and `=` or `:` in between are skipped.
-    fn of(before: &str, id: &str) -> Option<Kind> {
+    fn of(before: &str, id: &str) -> Option<IdKind> {
         let word = before.trim_end_matches(['{', '\'', '"', '[', '<', '(', ' ', '=', ':', '\t']);
         // The last letter selects the candidates, which are then compared in full.
         let ends = |end: &str| {
             word.len() >= end.len() && word.as_bytes()[word.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
         };
         match word.as_bytes().last()?.to_ascii_lowercase() {
-            b'd' if ends("updateid") || ends("update id") => Some(Kind::Update),
-            b'd' if ends("susclientid") => Some(Kind::Client),
-            b'd' if ends("callid") || ends("call id") => Some(Kind::Call),
-            b'd' if ends("jobid") || ends("job id") => Some(Kind::Job),
-            b'd' if ends("serviceid") || ends("service id") => Some(Kind::Service),
-            b'e' if ends("update") => Some(Kind::Update),
-            b'e' if ends("service") => Some(Kind::Service),
-            b'b' if ends("bits job") || ends("do job") => Some(Kind::Job),
-            b'/' if ends("/sls/") => Some(Kind::Service),
-            b'c' if ends("[svc") => Some(Kind::Service),
-            _ => service_name(id).map(|_| Kind::Service),
+            b'd' if ends("updateid") || ends("update id") => Some(IdKind::Update),
+            b'd' if ends("susclientid") => Some(IdKind::Client),
+            b'd' if ends("callid") || ends("call id") => Some(IdKind::Call),
+            b'd' if ends("jobid") || ends("job id") => Some(IdKind::Job),
+            b'd' if ends("serviceid") || ends("service id") => Some(IdKind::Service),
+            b'e' if ends("update") => Some(IdKind::Update),
+            b'e' if ends("service") => Some(IdKind::Service),
+            b'b' if ends("bits job") || ends("do job") => Some(IdKind::Job),
+            b'/' if ends("/sls/") => Some(IdKind::Service),
+            b'c' if ends("[svc") => Some(IdKind::Service),
+            _ => service_name(id).map(|_| IdKind::Service),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 /// Severity word of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub enum LineLevel {
     /// `WARNING:`
     Warning,
     /// `FATAL:`

@@ -2,7 +2,7 @@
 
 use wulog_schemas::event::Form;
 
-use super::level::Level;
+use super::level::LineLevel;
 use super::time::LocalTime;
 
 /// A line, split into its columns and its message.
@@ -13,7 +13,7 @@ pub(super) struct Columns<'a> {
     pub(super) tid: Option<u32>,
     pub(super) component: Option<&'a str>,
     /// Severity column; Windows Update has none.
-    pub(super) level: Option<Level>,
+    pub(super) level: Option<LineLevel>,
     pub(super) message: &'a str,
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::facts::{Facts, bounded};
 use super::ids::ids;
-use super::level::Level;
+use super::level::LineLevel;
 use super::origin::origin;
 use super::pairs::{pairs, words_of_marks};
 use super::section::section;
@@ -15,9 +15,9 @@ use super::words::Words;
 use super::{guid, time};
 
 /// Removes bullets and the severity word: ` * WARNING: Exit code = ...`.
-pub(super) fn level_and_body(message: &str) -> (Option<Level>, &str) {
+pub(super) fn level_and_body(message: &str) -> (Option<LineLevel>, &str) {
     let body = strip_bullet(message);
-    let leveled = [("WARNING:", Level::Warning), ("FATAL:", Level::Fatal)];
+    let leveled = [("WARNING:", LineLevel::Warning), ("FATAL:", LineLevel::Fatal)];
     match leveled.into_iter().find_map(|(word, level)| Some((level, body.strip_prefix(word)?))) {
         Some((level, rest)) => (Some(level), rest.trim_start()),
         None => (None, body),

@@ -46,16 +46,16 @@ pub(crate) use cmtrace::is_open as is_open_cmtrace;
 pub(crate) use cmtrace::{BEGIN as CMTRACE_BEGIN, END as CMTRACE_END};
 pub(crate) use component::is_component;
 pub use event_ids::event_name;
-pub use facts::{Facts, Subject, Trust};
+pub use facts::{Facts, MessageSubject, Trust};
 pub use foreign::in_file_of;
 pub use ids::service_name;
-pub use level::Level;
-pub use origin::Origin;
+pub use level::LineLevel;
+pub use origin::LineOrigin;
 pub use outcome_words::OutcomeWords;
-pub use report::{Report, Verdict};
+pub use report::{Report, ReportVerdict};
 pub(crate) use report::{awaits_time, fields_read, is_begun as is_begun_report, is_dated as is_dated_report};
 pub(crate) use restored::restored;
-pub use section::{By, Operation, Phase, Section};
+pub use section::{Phase, Section, SectionOperation, SectionWriter};
 pub use time::{LocalTime, time_text};
 pub(crate) use url::end_of_scheme;
 pub use words::Words;
@@ -79,7 +79,7 @@ pub struct Entry<'a> {
     /// Component column, as written.
     pub component: Option<&'a str>,
     /// `WARNING:` or `FATAL:`, or the severity column of Configuration Manager.
-    pub level: Option<Level>,
+    pub level: Option<LineLevel>,
     /// Everything after the columns.
     pub message: &'a str,
     /// The message without bullet and severity word.
@@ -223,7 +223,7 @@ impl<'a> Entry<'a> {
     /// Sets the codes of `body` and the outcome that its words state.
     fn judge(&mut self, body: &str) {
         // Numbers in settings are not HRESULTs: `OS Product Type = 0x00000003`.
-        if !self.facts.undecoded && self.facts.subject != Some(Subject::Configuration) {
+        if !self.facts.undecoded && self.facts.subject != Some(MessageSubject::Configuration) {
             self.set_codes(find_hresults(body));
         }
         self.facts.outcome_words =

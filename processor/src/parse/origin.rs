@@ -8,7 +8,7 @@
 
 /// The place in the source code that wrote a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Origin<'a> {
+pub struct LineOrigin<'a> {
     /// `CSLSClient::GetResponse`
     pub function: Option<&'a str>,
     /// Source file, without its path.
@@ -20,7 +20,7 @@ pub struct Origin<'a> {
 /// Longest name of a function or file.
 const NAME_BYTES_MAX: usize = 256;
 
-pub(super) fn origin(body: &str) -> Option<Origin<'_>> {
+pub(super) fn origin(body: &str) -> Option<LineOrigin<'_>> {
     let body = body.trim_end();
     match body.as_bytes().last()? {
         b']' => function(&body[..body.len() - 1]),
@@ -30,15 +30,15 @@ pub(super) fn origin(body: &str) -> Option<Origin<'_>> {
 }
 
 /// `... [Class::Function:625`
-fn function(text: &str) -> Option<Origin<'_>> {
+fn function(text: &str) -> Option<LineOrigin<'_>> {
     let (_, inner) = text.rsplit_once('[')?;
     let (function, line) = inner.rsplit_once(':')?;
     let is_name = function.contains("::") && function.len() <= NAME_BYTES_MAX && !function.contains(' ');
     let line = line.parse().ok()?;
-    is_name.then_some(Origin { function: Some(function), file: None, line: Some(line) })
+    is_name.then_some(LineOrigin { function: Some(function), file: None, line: Some(line) })
 }
 
-fn at_line(body: &str) -> Option<Origin<'_>> {
+fn at_line(body: &str) -> Option<LineOrigin<'_>> {
     let digits = body.bytes().rev().take_while(u8::is_ascii_digit).count();
     let (text, line) = body.split_at(body.len() - digits);
     let line = line.parse().ok()?;
@@ -48,7 +48,7 @@ fn at_line(body: &str) -> Option<Origin<'_>> {
     };
     let file = file.trim().rsplit(['\\', '/']).next()?;
     let is_path = !file.is_empty() && file.len() <= NAME_BYTES_MAX && file.contains('.');
-    is_path.then_some(Origin { function: None, file: Some(file), line: Some(line) })
+    is_path.then_some(LineOrigin { function: None, file: Some(file), line: Some(line) })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ static NEGATIONS: [&str; 16] = [
 
 /// The meaning of one word.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum WordOutcome {
     Success,
     /// A word that denies a success: `Unsuccessfully`.
     Denial,
@@ -56,18 +56,18 @@ pub(super) fn find(text: &str) -> OutcomeWords {
             let negated = all_negated
                 || before.iter().any(|word| NEGATIONS.iter().any(|no| word.eq_ignore_ascii_case(no)))
                 || behind_negation(rest);
-            if kind == Kind::Success && number.is_some() {
+            if kind == WordOutcome::Success && number.is_some() {
                 counted = number;
             }
             match (kind, number) {
                 // `succeeded with errors = 0` counts another result.
-                (Kind::Success, _) if rest.trim_start().starts_with("with errors") => {}
-                (Kind::Success, Some(0)) | (Kind::Failure, Some(0)) => {}
-                (Kind::Success, _) if negated => found.denied = true,
-                (Kind::Success, _) => found.succeeded = true,
-                (Kind::Denial, _) => found.denied |= !negated,
-                (Kind::Failure, Some(_)) => found.denied = true,
-                (Kind::Failure, None) => found.failed |= !negated,
+                (WordOutcome::Success, _) if rest.trim_start().starts_with("with errors") => {}
+                (WordOutcome::Success, Some(0)) | (WordOutcome::Failure, Some(0)) => {}
+                (WordOutcome::Success, _) if negated => found.denied = true,
+                (WordOutcome::Success, _) => found.succeeded = true,
+                (WordOutcome::Denial, _) => found.denied |= !negated,
+                (WordOutcome::Failure, Some(_)) => found.denied = true,
+                (WordOutcome::Failure, None) => found.failed |= !negated,
             }
         }
         all_negated |= negates_all(before[NEGATION_WORDS_MAX - 1], word);
@@ -87,27 +87,27 @@ pub(super) fn find(text: &str) -> OutcomeWords {
     found
 }
 
-fn kind(word: &str) -> Option<Kind> {
-    static WORDS: [(&str, Kind); 19] = [
-        ("succeeded", Kind::Success),
-        ("succeeds", Kind::Success),
-        ("successfully", Kind::Success),
-        ("downloadsucceeded", Kind::Success),
-        ("erfolgreich", Kind::Success),
-        ("réussi", Kind::Success),
-        ("réussie", Kind::Success),
-        ("unsuccessfully", Kind::Denial),
-        ("unsuccessful", Kind::Denial),
-        ("erfolglos", Kind::Denial),
-        ("failed", Kind::Failure),
-        ("failures", Kind::Failure),
-        ("fails", Kind::Failure),
-        ("fehlgeschlagen", Kind::Failure),
-        ("fehlgeschlagene", Kind::Failure),
-        ("échoué", Kind::Failure),
-        ("échouée", Kind::Failure),
-        ("échouées", Kind::Failure),
-        ("échec", Kind::Failure),
+fn kind(word: &str) -> Option<WordOutcome> {
+    static WORDS: [(&str, WordOutcome); 19] = [
+        ("succeeded", WordOutcome::Success),
+        ("succeeds", WordOutcome::Success),
+        ("successfully", WordOutcome::Success),
+        ("downloadsucceeded", WordOutcome::Success),
+        ("erfolgreich", WordOutcome::Success),
+        ("réussi", WordOutcome::Success),
+        ("réussie", WordOutcome::Success),
+        ("unsuccessfully", WordOutcome::Denial),
+        ("unsuccessful", WordOutcome::Denial),
+        ("erfolglos", WordOutcome::Denial),
+        ("failed", WordOutcome::Failure),
+        ("failures", WordOutcome::Failure),
+        ("fails", WordOutcome::Failure),
+        ("fehlgeschlagen", WordOutcome::Failure),
+        ("fehlgeschlagene", WordOutcome::Failure),
+        ("échoué", WordOutcome::Failure),
+        ("échouée", WordOutcome::Failure),
+        ("échouées", WordOutcome::Failure),
+        ("échec", WordOutcome::Failure),
     ];
     // All known words have 5 to 17 bytes, which rejects most words.
     if !(5..=17).contains(&word.len()) {

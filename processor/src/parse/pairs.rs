@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::facts::{Facts, Subject, bounded};
+use super::facts::{Facts, MessageSubject, bounded};
 use super::name_mask;
 use super::words::Words;
 
@@ -149,9 +149,11 @@ fn is_none(value: &str) -> bool {
 }
 
 /// Returns the subject of a key that begins a line of settings; `None` for a key inside of a sentence.
-fn subject(key: &str) -> Option<Subject> {
+fn subject(key: &str) -> Option<MessageSubject> {
     match key {
-        "Criteria" | "Online" | "ServiceID" | "Search Scope" | "Caller SID for Applicability" => Some(Subject::Search),
+        "Criteria" | "Online" | "ServiceID" | "Search Scope" | "Caller SID for Applicability" => {
+            Some(MessageSubject::Search)
+        }
         "WSUS server"
         | "WSUS status server"
         | "Alternate Download Server"
@@ -182,7 +184,7 @@ fn subject(key: &str) -> Option<Subject> {
         | "Network cost"
         | "Power state"
         | "Fill Empty Content Urls"
-        | "Do not connect to Windows Update Internet locations" => Some(Subject::Configuration),
+        | "Do not connect to Windows Update Internet locations" => Some(MessageSubject::Configuration),
         _ => None,
     }
 }

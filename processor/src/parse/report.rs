@@ -15,7 +15,7 @@ use super::time::{self, LocalTime};
 
 /// The result column of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReportVerdict {
     /// `Success`.
     Success,
     /// `Failure`.
@@ -60,11 +60,11 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// Returns the result column as a verdict.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> ReportVerdict {
         match self.result {
-            "Success" | "Erfolg" | "Erfolgreich" | "Succès" | "Réussite" => Verdict::Success,
-            "Failure" | "Fehler" | "Fehlgeschlagen" | "Échec" | "Echec" => Verdict::Failure,
-            _ => Verdict::Other,
+            "Success" | "Erfolg" | "Erfolgreich" | "Succès" | "Réussite" => ReportVerdict::Success,
+            "Failure" | "Fehler" | "Fehlgeschlagen" | "Échec" | "Echec" => ReportVerdict::Failure,
+            _ => ReportVerdict::Other,
         }
     }
 
@@ -181,7 +181,7 @@ pub(crate) fn fields_read(text: &str, report: Option<&Report<'_>>) -> usize {
 fn record(text: &str) -> Option<Report<'_>> {
     let (instance, rest) = guid::take(text)?;
     let separated =
-        rest.strip_prefix('\t').and_then(|rest| fields(instance, Cursor { rest, separator: Separator::Tab }));
+        rest.strip_prefix('\t').and_then(|rest| fields(instance, FieldCursor { rest, separator: Separator::Tab }));
     if separated.as_ref().is_some_and(|report| report.time.is_some() && RESULTS.contains(&report.result)) {
         return separated;
     }
@@ -189,18 +189,18 @@ fn record(text: &str) -> Option<Report<'_>> {
         return separated;
     }
     let Some(rest) = rest.strip_prefix(BLANKS) else { return exported(instance, rest) };
-    fields(instance, Cursor { rest: rest.trim_start(), separator: Separator::Blanks }).or(separated)
+    fields(instance, FieldCursor { rest: rest.trim_start(), separator: Separator::Blanks }).or(separated)
 }
 
 /// Reads a record of a table whose first field ends at `rest`: `","2024-03-07 06:01:52:781+0100","1",...`.
 fn exported<'a>(instance: &'a str, rest: &'a str) -> Option<Report<'a>> {
     let rest = rest.strip_prefix('"').unwrap_or(rest);
     let separator = rest.chars().next().filter(|c| matches!(c, ',' | ';' | '|'))?;
-    let cursor = Cursor { rest: &rest[1..], separator: Separator::Char(separator) };
+    let cursor = FieldCursor { rest: &rest[1..], separator: Separator::Char(separator) };
     fields(instance, cursor).filter(|report| report.time.is_some())
 }
 
-fn fields<'a>(instance: &'a str, mut cursor: Cursor<'a>) -> Option<Report<'a>> {
+fn fields<'a>(instance: &'a str, mut cursor: FieldCursor<'a>) -> Option<Report<'a>> {
     let time = cursor.time();
     let namespace = cursor.field().parse().ok();
     let (event_id, written_name) = cursor.event_id()?;
@@ -243,12 +243,12 @@ enum Separator {
 }
 
 /// The unread rest of the record.
-struct Cursor<'a> {
+struct FieldCursor<'a> {
     rest: &'a str,
     separator: Separator,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> FieldCursor<'a> {
     /// Returns the next field; where the tabs are lost, the next word.
     fn field(&mut self) -> &'a str {
         if self.separator == Separator::Tab {

@@ -9,7 +9,7 @@
 
 /// The operation of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub enum SectionOperation {
     /// The service itself.
     Service,
     /// A search for updates.
@@ -35,7 +35,7 @@ pub enum Phase {
 
 /// The writer of a section. AU and COMAPI write their own sections around those of the agent, in their own processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum SectionWriter {
     /// The component that does the work: agent, download manager, handler, service.
     Worker,
     /// The component that asks for the work.
@@ -46,11 +46,11 @@ pub enum By {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section {
     /// The operation.
-    pub operation: Operation,
+    pub operation: SectionOperation,
     /// Beginning or end.
     pub phase: Phase,
     /// The writer.
-    pub by: By,
+    pub by: SectionWriter,
 }
 
 /// Characters of bars and bullets; each component has its own.
@@ -110,34 +110,38 @@ pub(super) fn section(body: &str, component: Option<&str>) -> Option<Section> {
     let by_client = ["AU", "COMAPI"].into_iter().any(|client| owner.eq_ignore_ascii_case(client));
     // Windows 10+ first queues the call of an application.
     let queued = ["Queueing ", "Init ", "Federated "].into_iter().find_map(|word| name.strip_prefix(word));
-    let by = if by_client || queued.is_some() || phase == Phase::Between { By::Client } else { By::Worker };
+    let by = if by_client || queued.is_some() || phase == Phase::Between {
+        SectionWriter::Client
+    } else {
+        SectionWriter::Worker
+    };
     let operation = operation(queued.unwrap_or(name), owner, by)?;
     Some(Section { operation, phase, by })
 }
 
-fn operation(name: &str, owner: &str, by: By) -> Option<Operation> {
-    const NAMES: [(&str, Operation); 7] = [
-        ("Finding updates", Operation::Scan),
-        ("Downloading updates", Operation::Download),
-        ("Begin Downloading Updates", Operation::Download),
-        ("Installing updates", Operation::Install),
-        ("Uninstalling updates", Operation::Uninstall),
-        ("Service startup", Operation::Service),
-        ("Service exit", Operation::Service),
+fn operation(name: &str, owner: &str, by: SectionWriter) -> Option<SectionOperation> {
+    const NAMES: [(&str, SectionOperation); 7] = [
+        ("Finding updates", SectionOperation::Scan),
+        ("Downloading updates", SectionOperation::Download),
+        ("Begin Downloading Updates", SectionOperation::Download),
+        ("Installing updates", SectionOperation::Install),
+        ("Uninstalling updates", SectionOperation::Uninstall),
+        ("Service startup", SectionOperation::Service),
+        ("Service exit", SectionOperation::Service),
     ];
-    const CALLS: [(&str, Operation); 4] = [
-        ("Search", Operation::Scan),
-        ("Download", Operation::Download),
-        ("Install", Operation::Install),
-        ("Uninstall", Operation::Uninstall),
+    const CALLS: [(&str, SectionOperation); 4] = [
+        ("Search", SectionOperation::Scan),
+        ("Download", SectionOperation::Download),
+        ("Install", SectionOperation::Install),
+        ("Uninstall", SectionOperation::Uninstall),
     ];
-    let named = |names: &[(&str, Operation)]| {
+    let named = |names: &[(&str, SectionOperation)]| {
         names.iter().find(|(start, _)| name.starts_with(start)).map(|(_, operation)| *operation)
     };
     if let Some(operation) = named(&NAMES) {
         return Some(operation);
     }
-    if by == By::Client {
+    if by == SectionWriter::Client {
         return named(&CALLS);
     }
     // The handler puts the kind of update first: `CBS Install`, `Command Line Install`, `MSP Uninstall`.
@@ -145,9 +149,9 @@ fn operation(name: &str, owner: &str, by: By) -> Option<Operation> {
         return None;
     }
     if name.contains("Uninstall") {
-        return Some(Operation::Uninstall);
+        return Some(SectionOperation::Uninstall);
     }
-    name.contains("Install").then_some(Operation::Install)
+    name.contains("Install").then_some(SectionOperation::Install)
 }
 
 #[cfg(test)]
@@ -156,9 +160,9 @@ mod tests {
 
     #[test]
     fn sections() {
-        use By::{Client, Worker};
-        use Operation::*;
         use Phase::*;
+        use SectionOperation::*;
+        use SectionWriter::{Client, Worker};
         let cases = [
             ("** START **  Agent: Finding updates [CallerId = CcmExec]", None, Some((Scan, Start, Worker))),
             ("**  END  **  Agent: Finding updates [CallerId = CcmExec]", None, Some((Scan, End, Worker))),

@@ -151,8 +151,8 @@ fn level_and_body_of(message: &str) -> &str {
 
 #[test]
 fn levels_stand_after_bullets_too() {
-    assert_eq!(parse("Agent   * WARNING: Exit code = 0x8024402C").level, Some(Level::Warning));
-    assert_eq!(parse("Handler FATAL: UH: 0x80070057: x").level, Some(Level::Fatal));
+    assert_eq!(parse("Agent   * WARNING: Exit code = 0x8024402C").level, Some(LineLevel::Warning));
+    assert_eq!(parse("Handler FATAL: UH: 0x80070057: x").level, Some(LineLevel::Fatal));
     assert_eq!(parse("Agent a WARNING: in the middle").level, None);
 }
 

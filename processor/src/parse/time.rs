@@ -34,7 +34,7 @@ impl LocalTime {
 
 /// The writer of the time column, decided by the fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Writer {
+pub(super) enum TimeWriter {
     /// `HH:MM:SS:mmm`, or no fraction.
     Legacy,
     /// `HH:MM:SS.fffffff`.
@@ -43,9 +43,9 @@ pub(super) enum Writer {
 
 /// A time column that was read, and the rest of the line.
 #[derive(Clone, Copy)]
-pub(super) struct Taken<'a> {
+pub(super) struct TakenTime<'a> {
     pub(super) time: LocalTime,
-    pub(super) writer: Writer,
+    pub(super) writer: TimeWriter,
     /// True for a fraction as only Windows Update writes it, `:mmm` or seven digits.
     pub(super) fraction: bool,
     pub(super) rest: &'a str,
@@ -53,21 +53,21 @@ pub(super) struct Taken<'a> {
 
 /// Reads `date` and `time` at the start of `text`. Date separators may be those of any culture; between date and time
 /// stand tabs, spaces or, where a copy lost the tabs, nothing.
-pub(super) fn take(text: &str) -> Option<Taken<'_>> {
+pub(super) fn take(text: &str) -> Option<TakenTime<'_>> {
     let ([year, month, day, hour, minute, second], rest) = usual(text).or_else(|| any(text))?;
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let (writer, fraction, nanos, rest) = match fraction(rest) {
         Some((writer, nanos, rest)) => (writer, true, nanos, rest),
-        None => (Writer::Legacy, false, 0, rest),
+        None => (TimeWriter::Legacy, false, 0, rest),
     };
     let (offset_min, rest) = match offset(rest) {
         Some((offset_min, rest)) => (Some(offset_min), rest),
         None => (None, rest),
     };
     let secs = at_day(year.into(), month, day)? + i64::from(hour * 3600 + minute * 60 + second);
-    Some(Taken { time: LocalTime { secs, nanos, offset_min }, writer, fraction, rest })
+    Some(TakenTime { time: LocalTime { secs, nanos, offset_min }, writer, fraction, rest })
 }
 
 /// Reads date and time in the usual form: `2011-05-15 07:47:07`, with separators of one ASCII character.
@@ -112,12 +112,12 @@ pub fn time_text(text: &str) -> Option<&str> {
     take(text).map(|taken| &text[..text.len() - taken.rest.len()])
 }
 
-fn fraction(text: &str) -> Option<(Writer, u32, &str)> {
+fn fraction(text: &str) -> Option<(TimeWriter, u32, &str)> {
     if let Some((millis, rest)) = text.strip_prefix(':').and_then(|rest| digits(rest, 3)) {
-        return Some((Writer::Legacy, millis * 1_000_000, rest));
+        return Some((TimeWriter::Legacy, millis * 1_000_000, rest));
     }
     let (ticks, rest) = text.strip_prefix('.').and_then(|rest| digits(rest, 7))?;
-    Some((Writer::Etw, ticks * 100, rest))
+    Some((TimeWriter::Etw, ticks * 100, rest))
 }
 
 /// Reads `+hhmm` or `-hhmm`.
@@ -178,7 +178,7 @@ fn days(year: i64, month: u32, day: u32) -> i64 {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expect: Option<(i64, u32, Option<i32>, Writer, &str)>) {
+    fn check(text: &str, expect: Option<(i64, u32, Option<i32>, TimeWriter, &str)>) {
         let taken = take(text).map(|it| (it.time.secs, it.time.nanos, it.time.offset_min, it.writer, it.rest));
         assert_eq!(taken, expect, "{text}");
     }
@@ -186,10 +186,13 @@ mod tests {
     /// The expected seconds are those of `date -u -d ... +%s`.
     #[test]
     fn times() {
-        check("2011-05-15\t07:47:07:169\t 952", Some((1_305_445_627, 169_000_000, None, Writer::Legacy, "\t 952")));
-        check("2005-06-0118:30:03 992", Some((1_117_650_603, 0, None, Writer::Legacy, " 992")));
-        check("2016-05-12 16:25:51+0100 1896", Some((1_463_070_351, 0, Some(60), Writer::Legacy, " 1896")));
-        check("2020-03-14 13:14:20:702-0330\t1", Some((1_584_191_660, 702_000_000, Some(-210), Writer::Legacy, "\t1")));
+        check("2011-05-15\t07:47:07:169\t 952", Some((1_305_445_627, 169_000_000, None, TimeWriter::Legacy, "\t 952")));
+        check("2005-06-0118:30:03 992", Some((1_117_650_603, 0, None, TimeWriter::Legacy, " 992")));
+        check("2016-05-12 16:25:51+0100 1896", Some((1_463_070_351, 0, Some(60), TimeWriter::Legacy, " 1896")));
+        check(
+            "2020-03-14 13:14:20:702-0330\t1",
+            Some((1_584_191_660, 702_000_000, Some(-210), TimeWriter::Legacy, "\t1")),
+        );
         for date in [
             "2023/03/01 22:19:01.4037009 1",
             "2023-03-01 22:19:01.4037009 1",
@@ -197,9 +200,9 @@ mod tests {
             "2023. 03. 01 22:19:01.4037009 1",
             "2023\u{200f}/03\u{200f}/01 22:19:01.4037009 1",
         ] {
-            check(date, Some((1_677_709_141, 403_700_900, None, Writer::Etw, " 1")));
+            check(date, Some((1_677_709_141, 403_700_900, None, TimeWriter::Etw, " 1")));
         }
-        check("2024-02-29 00:00:00:000 1", Some((1_709_164_800, 0, None, Writer::Legacy, " 1")));
+        check("2024-02-29 00:00:00:000 1", Some((1_709_164_800, 0, None, TimeWriter::Legacy, " 1")));
         for text in
             ["", "2011", "2011-13-15 07:47:07:169", "2011-05-15", "YYYY/MM/DD", "2011-05-15 25:00:00:000", "20é1-05"]
         {

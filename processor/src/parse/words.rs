@@ -37,7 +37,7 @@ impl Words {
     /// Returns the known words in `text`. Of overlapping words, the leftmost one counts, and of these the longest.
     pub(crate) fn of(text: &str) -> Words {
         let add = |all: Words, found: Match| all.or(SPELLINGS[found.pattern().as_usize()].1);
-        let Search { vectors, steps } = &*SEARCH;
+        let WordSearch { vectors, steps } = &*SEARCH;
         let Some(vectors) = vectors else { return steps.find_iter(text).fold(Words::default(), add) };
         let mut padded = [0; PADDED_BYTES];
         match (text.len(), vectors.minimum_len()) {
@@ -132,14 +132,14 @@ const SPELLINGS: [(&str, Words); 56] = [
 ];
 
 /// The prepared search for the spellings.
-struct Search {
+struct WordSearch {
     /// Compares sixteen bytes at once, where the machine can.
     vectors: Option<packed::Searcher>,
     /// Compares byte after byte.
     steps: AhoCorasick,
 }
 
-static SEARCH: LazyLock<Search> = LazyLock::new(|| {
+static SEARCH: LazyLock<WordSearch> = LazyLock::new(|| {
     let spellings = SPELLINGS.map(|(text, _)| text);
     let vectors =
         packed::Config::new().match_kind(packed::MatchKind::LeftmostLongest).builder().extend(spellings).build();
@@ -150,7 +150,7 @@ static SEARCH: LazyLock<Search> = LazyLock::new(|| {
         .prefilter(false)
         .build(spellings)
         .expect("a few short words make a small automaton");
-    Search { vectors, steps }
+    WordSearch { vectors, steps }
 });
 
 #[cfg(test)]

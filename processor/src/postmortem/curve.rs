@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat};
 
-use super::Incident;
+use super::ReportData;
 use super::wording::Wording;
 
 const WIDTH: f64 = 900.0;
@@ -37,7 +37,7 @@ pub(super) struct Curve {
 
 impl Curve {
     /// The curve of an incident; `None` without signals about single hosts.
-    pub(super) fn of(incident: &Incident) -> Option<Curve> {
+    pub(super) fn of(incident: &ReportData) -> Option<Curve> {
         let failed: Vec<i64> = incident.hosts.iter().filter_map(|host| host.first_failure).collect();
         let recovered: Vec<i64> = incident.hosts.iter().filter_map(|host| host.recovered).collect();
         let alert = incident.newest();
@@ -74,7 +74,7 @@ impl Curve {
     }
 
     /// The picture as SVG. Every text in it is a number, a time or a word of wulog.
-    pub(super) fn svg(&self, incident: &Incident, wording: &Wording) -> String {
+    pub(super) fn svg(&self, incident: &ReportData, wording: &Wording) -> String {
         let mut svg = String::new();
         let all: u64 = self.failures.iter().sum();
         let highest = self.failures.iter().copied().max().unwrap_or(1).max(1);
@@ -142,7 +142,7 @@ impl Curve {
         let _ = write!(svg, "<polyline class=\"{class}\" points=\"{points}\"/>");
     }
 
-    fn marks(&self, svg: &mut String, incident: &Incident, wording: &Wording) {
+    fn marks(&self, svg: &mut String, incident: &ReportData, wording: &Wording) {
         let time = incident.newest().time.clone();
         let others = incident.documents.iter().skip(1).rev().take(DOCUMENTS_MAX);
         for alert in others {

@@ -53,18 +53,18 @@ pub struct ConfigurationChange {
 pub struct HostHistory {
     /// Hosts whose history is kept; an empty set means all hosts.
     wanted: BTreeSet<String>,
-    hosts: BTreeMap<String, History>,
+    hosts: BTreeMap<String, FailureHistory>,
     changes: Vec<ConfigurationChange>,
 }
 
 #[derive(Debug, Default)]
-struct History {
+struct FailureHistory {
     dimensions: BTreeMap<String, String>,
-    failures: Vec<Failure>,
+    failures: Vec<ReportedFailure>,
 }
 
 #[derive(Clone, Debug)]
-struct Failure {
+struct ReportedFailure {
     subject: String,
     family: Option<Family>,
     code: String,
@@ -92,7 +92,7 @@ impl HostHistory {
         }
     }
 
-    fn host(&mut self, name: &str) -> Option<&mut History> {
+    fn host(&mut self, name: &str) -> Option<&mut FailureHistory> {
         let is_followed = self.wanted.is_empty() || self.wanted.contains(name);
         is_followed.then(|| self.hosts.entry(name.to_owned()).or_default())
     }
@@ -101,7 +101,7 @@ impl HostHistory {
         let Some(history) = self.host(&facts.host.name) else { return };
         // A failure whose attempt is older than the oldest signal is known only from the facts of its host.
         for failing in facts.failing {
-            history.fail(Failure {
+            history.fail(ReportedFailure {
                 subject: failing.subject,
                 family: Some(failing.family),
                 code: failing.code,
@@ -124,7 +124,7 @@ impl HostHistory {
             return;
         }
         let said = |dimension: &str| attempt.dimensions.get(dimension).cloned();
-        history.fail(Failure {
+        history.fail(ReportedFailure {
             title: said("title").or_else(|| said("kb")).unwrap_or_default(),
             subject: attempt.subject,
             family: attempt.family,
@@ -160,11 +160,12 @@ impl HostHistory {
         let named = AffectedHost { name: name.to_owned(), ..AffectedHost::default() };
         let Some(history) = self.hosts.get(name) else { return named };
         let dimensions = history.dimensions.clone();
-        let is_of_alert = |failure: &&Failure| {
+        let is_of_alert = |failure: &&ReportedFailure| {
             failure.family.is_some_and(|family| alert.families.contains(&family))
                 && (alert.time.onset.0..=alert.time.updated.0).contains(&failure.first)
         };
-        let is_of_subject = |failure: &&Failure| alert.subjects.iter().any(|known| known.subject == failure.subject);
+        let is_of_subject =
+            |failure: &&ReportedFailure| alert.subjects.iter().any(|known| known.subject == failure.subject);
         let candidates = || history.failures.iter().filter(is_of_alert);
         let first = candidates().filter(is_of_subject).min_by_key(|failure| failure.first);
         match first.or_else(|| candidates().min_by_key(|failure| failure.first)) {
@@ -208,10 +209,10 @@ impl From<MemberHost> for AffectedHost {
     }
 }
 
-impl History {
+impl FailureHistory {
     /// Adds a failure, unless it is already known as one that still lasts.
-    fn fail(&mut self, failure: Failure) {
-        let is_known = |known: &Failure| {
+    fn fail(&mut self, failure: ReportedFailure) {
+        let is_known = |known: &ReportedFailure| {
             known.subject == failure.subject
                 && known.family == failure.family
                 && (known.recovered.is_none() || known.first == failure.first)

@@ -40,7 +40,7 @@ use crate::question::MemberHost;
 
 /// All data of a report.
 #[derive(Debug)]
-pub struct Incident {
+pub struct ReportData {
     /// The documents of the incident in their order; at least one.
     documents: Vec<Alert>,
     /// The affected hosts by first failure; empty where no signals were read.
@@ -96,15 +96,15 @@ pub enum ReportError {
     Page(#[from] minijinja::Error),
 }
 
-impl Incident {
+impl ReportData {
     /// An incident whose source has alert documents only.
     ///
     /// # Panics
     /// Where `documents` is empty.
     #[must_use]
-    pub fn of_documents(documents: Vec<Alert>) -> Incident {
+    pub fn of_documents(documents: Vec<Alert>) -> ReportData {
         assert!(!documents.is_empty(), "an incident has a document");
-        Incident {
+        ReportData {
             documents,
             hosts: Vec::new(),
             changes: Vec::new(),
@@ -117,14 +117,14 @@ impl Incident {
 
     /// Sets the command that writes the documents again, for a source that the documents do not name.
     #[must_use]
-    pub fn replayed_by(mut self, command: String) -> Incident {
+    pub fn replayed_by(mut self, command: String) -> ReportData {
         self.replay = Some(command);
         self
     }
 
     /// Adds the hosts' failures and recoveries from signals.
     #[must_use]
-    pub fn with_history(mut self, history: &HostHistory) -> Incident {
+    pub fn with_history(mut self, history: &HostHistory) -> ReportData {
         self.hosts = history.affected(self.newest());
         self.changes = history.changes_of(self.newest());
         self.gaps.retain(|gap| *gap != Gap::NoSignals);
@@ -136,7 +136,7 @@ impl Incident {
 
     /// Adds the raw lines of the evidence, by the position of each.
     #[must_use]
-    pub fn with_lines(mut self, lines: BTreeMap<RawPosition, String>) -> Incident {
+    pub fn with_lines(mut self, lines: BTreeMap<RawPosition, String>) -> ReportData {
         if !lines.is_empty() {
             self.gaps.retain(|gap| *gap != Gap::NoLines);
         }
@@ -146,7 +146,7 @@ impl Incident {
 
     /// Adds the hosts that the running Detector knows; `None` where this process cannot ask the Detector.
     #[must_use]
-    pub(crate) fn with_members(mut self, members: Option<Vec<MemberHost>>) -> Incident {
+    pub(crate) fn with_members(mut self, members: Option<Vec<MemberHost>>) -> ReportData {
         self.is_live = true;
         self.gaps.retain(|gap| *gap == Gap::NoLines);
         let Some(members) = members else {
@@ -203,9 +203,9 @@ pub(crate) fn dimension_in_words(name: &str) -> String {
 
 /// The failure and its cause in one or two sentences, for a notification.
 pub(crate) fn what_and_why(alert: &Alert, language: Language) -> String {
-    let incident = Incident::of_documents(vec![alert.clone()]);
+    let incident = ReportData::of_documents(vec![alert.clone()]);
     let wording = Wording::of(Style { language, zone: Tz::UTC });
-    let sentences = sentences::Writer { incident: &incident, alert, wording: &wording }.happened();
+    let sentences = sentences::SentenceData { incident: &incident, alert, wording: &wording }.happened();
     // The second sentence calls a warning a warning, and the last sentence tells the end: the notification has both
     // already.
     let said = if alert.kind == IncidentKind::Warning { 1 } else { 2 };

@@ -7,10 +7,10 @@ use wulog_schemas::alert::{CertificateFinding, Exemplar, Factor, IncidentKind, S
 use wulog_schemas::signal::RawPosition;
 
 use super::curve::Curve;
-use super::sentences::Writer;
-use super::timeline::{self, Entry};
+use super::sentences::SentenceData;
+use super::timeline::{self, TimelineEntry};
 use super::wording::Wording;
-use super::{Gap, Incident, ReportError, Style};
+use super::{Gap, ReportData, ReportError, Style};
 use crate::html::{self, OfflinePage};
 
 const TEMPLATE: &str = include_str!("report.html");
@@ -27,7 +27,7 @@ const LINE_CHARS_MAX: usize = 600;
 
 /// The page's data. Templates escape every value; invisible characters have been made visible before.
 #[derive(Serialize)]
-struct Page<'a> {
+struct ReportPage<'a> {
     w: &'a std::collections::BTreeMap<String, String>,
     id: &'a str,
     heading: String,
@@ -36,14 +36,14 @@ struct Page<'a> {
     curve: Option<String>,
     curve_bars: String,
     curve_missing: String,
-    timeline: Vec<Row>,
+    timeline: Vec<TableRow>,
     factors: Vec<Bars>,
     not_shared: Vec<String>,
     findings: Vec<Finding<'a>>,
     steps: Vec<Step>,
-    evidence: Vec<Proof<'a>>,
+    evidence: Vec<EvidenceRow<'a>>,
     detection: Vec<String>,
-    hosts: Vec<HostRow>,
+    hosts: Vec<ReportHostRow>,
     hosts_listed: String,
     leaves_out: Vec<String>,
     times: String,
@@ -51,7 +51,7 @@ struct Page<'a> {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct TableRow {
     time: String,
     kind: String,
     who: String,
@@ -81,7 +81,7 @@ struct Finding<'a> {
 }
 
 #[derive(Serialize)]
-struct Proof<'a> {
+struct EvidenceRow<'a> {
     time: String,
     exemplar: &'a Exemplar,
     subject: String,
@@ -89,7 +89,7 @@ struct Proof<'a> {
 }
 
 #[derive(Serialize)]
-struct HostRow {
+struct ReportHostRow {
     name: String,
     /// The host's page, on the status page.
     href: Option<String>,
@@ -99,7 +99,7 @@ struct HostRow {
 }
 
 /// Writes the page.
-pub(super) fn html(incident: &Incident, style: Style) -> Result<String, ReportError> {
+pub(super) fn html(incident: &ReportData, style: Style) -> Result<String, ReportError> {
     let mut data = data(incident, style)?;
     data["body"] = Value::String(html::fill("incident.html", SECTIONS, &data)?);
     let body = html::fill("report.html", TEMPLATE, &data)?;
@@ -110,19 +110,19 @@ pub(super) fn html(incident: &Incident, style: Style) -> Result<String, ReportEr
 }
 
 /// Writes the sections of the incident alone.
-pub(super) fn sections(incident: &Incident, style: Style) -> Result<String, ReportError> {
+pub(super) fn sections(incident: &ReportData, style: Style) -> Result<String, ReportError> {
     Ok(html::fill("incident.html", SECTIONS, &data(incident, style)?)?)
 }
 
-fn data(incident: &Incident, style: Style) -> Result<Value, ReportError> {
+fn data(incident: &ReportData, style: Style) -> Result<Value, ReportError> {
     let wording = Wording::of(style);
-    let writer = Writer { incident, alert: incident.newest(), wording: &wording };
+    let writer = SentenceData { incident, alert: incident.newest(), wording: &wording };
     Ok(html::data(&writer.page())?)
 }
 
-impl<'a> Writer<'a> {
-    fn page(&self) -> Page<'a> {
-        let Writer { incident, alert, wording } = *self;
+impl<'a> SentenceData<'a> {
+    fn page(&self) -> ReportPage<'a> {
+        let SentenceData { incident, alert, wording } = *self;
         let curve = Curve::of(incident);
         let hours = curve.as_ref().map(Curve::bar_hours).unwrap_or_default().to_string();
         let shown = incident.hosts.len().min(HOSTS_SHOWN).to_string();
@@ -132,7 +132,7 @@ impl<'a> Writer<'a> {
             IncidentKind::Failures if incident.gaps.contains(&Gap::NoHosts) => "curve_elsewhere",
             IncidentKind::Failures => "curve_missing",
         };
-        Page {
+        ReportPage {
             w: wording.words().all(),
             id: &alert.id,
             heading: self.heading(),
@@ -166,7 +166,7 @@ impl<'a> Writer<'a> {
     }
 
     fn impact(&self) -> Vec<(String, Vec<String>)> {
-        let Writer { alert, wording, .. } = *self;
+        let SentenceData { alert, wording, .. } = *self;
         let hosts = &alert.hosts;
         let (name, of_active) = match alert.kind {
             IncidentKind::Failures => ("affected", "of_active"),
@@ -226,11 +226,11 @@ impl<'a> Writer<'a> {
         rows.map(|(name, lines)| (wording.get(name).to_owned(), lines)).collect()
     }
 
-    fn timeline(&self) -> Vec<Row> {
-        let words = |entry: &Entry| match entry.kind {
-            timeline::Kind::Certificate => "kind_certificate",
-            timeline::Kind::Handling => "kind_handling",
-            timeline::Kind::Configuration => "kind_configuration",
+    fn timeline(&self) -> Vec<TableRow> {
+        let words = |entry: &TimelineEntry| match entry.kind {
+            timeline::TimelineKind::Certificate => "kind_certificate",
+            timeline::TimelineKind::Handling => "kind_handling",
+            timeline::TimelineKind::Configuration => "kind_configuration",
             _ => "kind_document",
         };
         let mut entries = timeline::turning_points(self.incident, self.wording);
@@ -240,7 +240,7 @@ impl<'a> Writer<'a> {
         let hidden = entries.len().saturating_sub(TIMELINE_SHOWN);
         let half = TIMELINE_SHOWN / 2;
         let shown = entries.into_iter().enumerate().filter(|(at, _)| *at < half || *at >= half + hidden);
-        let row = |(word, entry): (&str, Entry)| Row {
+        let row = |(word, entry): (&str, TimelineEntry)| TableRow {
             time: self.wording.time(entry.at),
             kind: self.wording.get(word).to_owned(),
             who: entry.who,
@@ -250,7 +250,7 @@ impl<'a> Writer<'a> {
     }
 
     fn bars(&self, at: usize, factor: &Factor) -> Bars {
-        let Writer { alert, wording, .. } = *self;
+        let SentenceData { alert, wording, .. } = *self;
         let known = if factor.known_hosts > 0 { factor.known_hosts } else { alert.hosts.affected };
         let having = (factor.coverage * known as f64).round();
         let mut remarks = Vec::new();
@@ -290,7 +290,7 @@ impl<'a> Writer<'a> {
     }
 
     fn not_shared(&self) -> Vec<String> {
-        let Writer { alert, wording, .. } = *self;
+        let SentenceData { alert, wording, .. } = *self;
         let sentence = |name: &str, dimensions: &[String]| {
             (!dimensions.is_empty()).then(|| wording.with(name, &[("dimensions", &wording.dimensions(dimensions))]))
         };
@@ -303,7 +303,7 @@ impl<'a> Writer<'a> {
     }
 
     fn finding(&self, finding: &'a CertificateFinding) -> Finding<'a> {
-        let Writer { alert, wording, .. } = *self;
+        let SentenceData { alert, wording, .. } = *self;
         let counts = wording.with(
             "finding_counts",
             &[
@@ -337,7 +337,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn proof(&self, exemplar: &'a Exemplar) -> Proof<'a> {
+    fn proof(&self, exemplar: &'a Exemplar) -> EvidenceRow<'a> {
         let position = RawPosition { partition: exemplar.partition, offset: exemplar.offset };
         let line = self.incident.lines.get(&position).map(|line| {
             // A tab ends a column here and hides nothing.
@@ -346,14 +346,14 @@ impl<'a> Writer<'a> {
             if cut.len() < line.len() { cut + " ..." } else { cut }
         });
         let subject = self.wording.subject_of(&exemplar.subject, self.alert);
-        Proof { time: self.wording.time(exemplar.time.0), exemplar, subject, line }
+        EvidenceRow { time: self.wording.time(exemplar.time.0), exemplar, subject, line }
     }
 
-    fn hosts(&self) -> Vec<HostRow> {
+    fn hosts(&self) -> Vec<ReportHostRow> {
         let time = |at: Option<i64>| at.map(|at| self.wording.time(at)).unwrap_or_default();
         let hosts = self.incident.hosts.iter().take(HOSTS_SHOWN);
         hosts
-            .map(|host| HostRow {
+            .map(|host| ReportHostRow {
                 name: host.name.clone(),
                 href: self.incident.is_live.then(|| format!("/hosts/{}", path_segment(&host.name))),
                 failed: time(host.first_failure),

@@ -96,7 +96,7 @@ mod tests {
     use wulog_schemas::hresult::Family;
 
     use super::*;
-    use crate::detect::remedy::{Builds, Signer, Trouble, steps};
+    use crate::detect::remedy::{Builds, RemedyFacts, UpdateSigner, steps};
 
     #[test]
     fn a_sentence_is_known_by_its_words() {
@@ -146,10 +146,10 @@ mod tests {
         let mut sentences = BTreeSet::new();
         for (cause, family) in causes.into_iter().flat_map(|cause| Family::ALL.map(|family| (cause, family))) {
             let cases = codes.iter().flat_map(|code| wsus.map(|wsus| ([*code], wsus)));
-            let signers = [Signer::Organization, Signer::Driver, Signer::Microsoft];
+            let signers = [UpdateSigner::Organization, UpdateSigner::Driver, UpdateSigner::Microsoft];
             for (codes, wsus, signer) in cases.flat_map(|(code, wsus)| signers.map(|signer| (code, wsus, signer))) {
                 for is_accepted_elsewhere in [false, true] {
-                    let trouble = Trouble {
+                    let trouble = RemedyFacts {
                         cause,
                         family,
                         families: &BTreeSet::from([family]),

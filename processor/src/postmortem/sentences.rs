@@ -3,21 +3,21 @@
 use wulog_schemas::alert::{Alert, IncidentKind, State};
 
 use super::wording::Wording;
-use super::{Gap, Incident};
+use super::{Gap, ReportData};
 
 /// The data of an incident's sentences.
 #[derive(Clone, Copy)]
-pub(super) struct Writer<'a> {
-    pub(super) incident: &'a Incident,
+pub(super) struct SentenceData<'a> {
+    pub(super) incident: &'a ReportData,
     /// The newest document.
     pub(super) alert: &'a Alert,
     pub(super) wording: &'a Wording,
 }
 
-impl Writer<'_> {
+impl SentenceData<'_> {
     /// The heading of the page: the update, or the certificate of a warning.
     pub(super) fn heading(&self) -> String {
-        let Writer { alert, wording, .. } = *self;
+        let SentenceData { alert, wording, .. } = *self;
         let certificate = alert.certificates.first().and_then(|finding| finding.certificate.as_ref());
         match (alert.subjects.first(), certificate) {
             (Some(known), _) => wording.short_subject(&known.subject, known.name.as_deref()),
@@ -43,7 +43,7 @@ impl Writer<'_> {
     }
 
     fn failed(&self) -> String {
-        let Writer { alert, wording, .. } = *self;
+        let SentenceData { alert, wording, .. } = *self;
         let hosts = &alert.hosts;
         let subject = alert.subjects.first();
         let subject = wording
@@ -62,7 +62,7 @@ impl Writer<'_> {
     }
 
     fn cause(&self) -> String {
-        let Writer { alert, wording, .. } = *self;
+        let SentenceData { alert, wording, .. } = *self;
         match (alert.certificates.first(), alert.common_factors.first()) {
             (Some(finding), _) => wording.brief(finding, alert),
             (None, Some(factor)) => wording.with(
@@ -79,7 +79,7 @@ impl Writer<'_> {
     }
 
     fn ended(&self) -> String {
-        let Writer { alert, wording, .. } = *self;
+        let SentenceData { alert, wording, .. } = *self;
         let hosts = &alert.hosts;
         let name = match (alert.kind, alert.state) {
             (IncidentKind::Failures, State::Open) => "sentence_open",
@@ -104,7 +104,7 @@ impl Writer<'_> {
 
     /// The reason and the time of the detection, and the earliest possible time.
     pub(super) fn detection(&self) -> Vec<String> {
-        let Writer { incident, alert, wording, .. } = *self;
+        let SentenceData { incident, alert, wording, .. } = *self;
         let detection = &alert.detection;
         let (opened, method) = (wording.moment(alert.time.opened.0), wording.method(detection));
         if alert.kind == IncidentKind::Warning {
@@ -139,7 +139,7 @@ impl Writer<'_> {
     /// The gaps of the report. The function must be called last, since it also reports sentences that were quoted in
     /// English.
     pub(super) fn leaves_out(&self) -> Vec<String> {
-        let Writer { incident, alert, wording, .. } = *self;
+        let SentenceData { incident, alert, wording, .. } = *self;
         let hosts = &alert.hosts;
         let affected = hosts.affected.to_string();
         let named = hosts.names.len().to_string();

@@ -8,13 +8,13 @@ use serde::Serialize;
 use wulog_schemas::alert::{Alert, IncidentKind, Transition, UtcTime};
 use wulog_schemas::visible::visible_json;
 
-use super::Incident;
+use super::ReportData;
 use super::wording::Wording;
 
 /// The kind of a timeline event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(super) enum TimelineKind {
     /// A host failed first.
     HostFailed,
     /// A host succeeded again.
@@ -29,26 +29,26 @@ pub(super) enum Kind {
     Configuration,
 }
 
-impl Kind {
+impl TimelineKind {
     /// Meaning of the time of such a row, as Timesketch shows it.
     fn described(self) -> &'static str {
         match self {
-            Kind::HostFailed => "First Failure Time",
-            Kind::HostRecovered => "Recovery Time",
-            Kind::Certificate => "Inventory Time",
-            Kind::Document => "Alert Time",
-            Kind::Handling => "Handling Time",
-            Kind::Configuration => "Configuration Change Time",
+            TimelineKind::HostFailed => "First Failure Time",
+            TimelineKind::HostRecovered => "Recovery Time",
+            TimelineKind::Certificate => "Inventory Time",
+            TimelineKind::Document => "Alert Time",
+            TimelineKind::Handling => "Handling Time",
+            TimelineKind::Configuration => "Configuration Change Time",
         }
     }
 }
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct TimelineEntry {
     /// Milliseconds since 1970 UTC.
     pub(super) at: i64,
-    pub(super) kind: Kind,
+    pub(super) kind: TimelineKind,
     /// Host name, name of the transition, operator, or certificate.
     pub(super) who: String,
     pub(super) says: String,
@@ -56,23 +56,23 @@ pub(super) struct Entry {
 
 /// A row of Timesketch.
 #[derive(Serialize)]
-struct Row<'a> {
+struct TimesketchRow<'a> {
     message: String,
     datetime: String,
     timestamp_desc: &'static str,
     timestamp: i64,
     data_type: &'static str,
-    kind: Kind,
+    kind: TimelineKind,
     incident: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<&'a str>,
 }
 
 /// All events except those of single hosts.
-pub(super) fn of_incident(incident: &Incident, wording: &Wording) -> Vec<Entry> {
+pub(super) fn of_incident(incident: &ReportData, wording: &Wording) -> Vec<TimelineEntry> {
     let documents = &incident.documents;
     let previous = std::iter::once(None).chain(documents.iter().map(Some));
-    let mut entries: Vec<Entry> =
+    let mut entries: Vec<TimelineEntry> =
         documents.iter().zip(previous).map(|(alert, previous)| document(alert, previous, wording)).collect();
     entries.extend(documents.iter().filter(|alert| alert.transition == Transition::Handled).flat_map(handling));
     let newest = incident.newest();
@@ -81,11 +81,16 @@ pub(super) fn of_incident(incident: &Incident, wording: &Wording) -> Vec<Entry> 
         let certificate = finding.certificate.as_ref();
         let who = certificate.map(|name| if name.subject.is_empty() { &name.sha1 } else { &name.subject });
         let who = who.cloned().unwrap_or_default();
-        entries.push(Entry { at: since.0, kind: Kind::Certificate, who, says: wording.finding(finding, newest) });
+        entries.push(TimelineEntry {
+            at: since.0,
+            kind: TimelineKind::Certificate,
+            who,
+            says: wording.finding(finding, newest),
+        });
     }
     for change in &incident.changes {
         let says = wording.with("row_configuration", &[("hash", &change.hash), ("version", &change.version)]);
-        entries.push(Entry { at: change.at, kind: Kind::Configuration, who: String::new(), says });
+        entries.push(TimelineEntry { at: change.at, kind: TimelineKind::Configuration, who: String::new(), says });
     }
     entries.sort_by_key(|entry| entry.at);
     // Each document of a handled incident repeats older notes.
@@ -93,10 +98,10 @@ pub(super) fn of_incident(incident: &Incident, wording: &Wording) -> Vec<Entry> 
     entries
 }
 
-fn document(alert: &Alert, previous: Option<&Alert>, wording: &Wording) -> Entry {
-    Entry {
+fn document(alert: &Alert, previous: Option<&Alert>, wording: &Wording) -> TimelineEntry {
+    TimelineEntry {
         at: alert.time.updated.0,
-        kind: Kind::Document,
+        kind: TimelineKind::Document,
         who: format!("#{} {}", alert.seq, wording.get(&format!("transition_{}", alert.transition))),
         says: News { alert, previous, wording }.says(),
     }
@@ -208,36 +213,42 @@ impl News<'_> {
     }
 }
 
-fn handling(alert: &Alert) -> Vec<Entry> {
+fn handling(alert: &Alert) -> Vec<TimelineEntry> {
     let handling = &alert.handling;
     let notes = handling.acknowledged.iter().chain(&handling.silenced).chain(&handling.notes);
     notes
-        .map(|note| Entry { at: note.at.0, kind: Kind::Handling, who: note.by.clone(), says: note.why.clone() })
+        .map(|note| TimelineEntry {
+            at: note.at.0,
+            kind: TimelineKind::Handling,
+            who: note.by.clone(),
+            says: note.why.clone(),
+        })
         .collect()
 }
 
 /// The events of single hosts.
-fn of_hosts(incident: &Incident, wording: &Wording) -> impl Iterator<Item = Entry> {
+fn of_hosts(incident: &ReportData, wording: &Wording) -> impl Iterator<Item = TimelineEntry> {
     let alert = incident.newest();
     incident.hosts.iter().flat_map(move |host| {
         let subject = wording.subject_of(&host.subject, alert);
-        let entry =
-            |at: Option<i64>, kind: Kind, says: String| at.map(|at| Entry { at, kind, who: host.name.clone(), says });
+        let entry = |at: Option<i64>, kind: TimelineKind, says: String| {
+            at.map(|at| TimelineEntry { at, kind, who: host.name.clone(), says })
+        };
         let failed = wording.with("row_failed", &[("code", &host.code), ("subject", &subject)]);
-        let failed = entry(host.first_failure, Kind::HostFailed, failed);
-        failed.into_iter().chain(entry(host.recovered, Kind::HostRecovered, subject))
+        let failed = entry(host.first_failure, TimelineKind::HostFailed, failed);
+        failed.into_iter().chain(entry(host.recovered, TimelineKind::HostRecovered, subject))
     })
 }
 
 /// The first and the last host that failed, and the first and the last that recovered, each with the name of its word:
 /// the rows of hosts on the page.
-pub(super) fn turning_points(incident: &Incident, wording: &Wording) -> Vec<(&'static str, Entry)> {
-    let mut entries: Vec<Entry> = of_hosts(incident, wording).collect();
+pub(super) fn turning_points(incident: &ReportData, wording: &Wording) -> Vec<(&'static str, TimelineEntry)> {
+    let mut entries: Vec<TimelineEntry> = of_hosts(incident, wording).collect();
     entries.sort_by_key(|entry| entry.at);
-    let mut points: Vec<(&'static str, Entry)> = Vec::new();
+    let mut points: Vec<(&'static str, TimelineEntry)> = Vec::new();
     for (kind, first, last) in [
-        (Kind::HostFailed, "kind_host_failed_first", "kind_host_failed_last"),
-        (Kind::HostRecovered, "kind_host_recovered_first", "kind_host_recovered_last"),
+        (TimelineKind::HostFailed, "kind_host_failed_first", "kind_host_failed_last"),
+        (TimelineKind::HostRecovered, "kind_host_recovered_first", "kind_host_recovered_last"),
     ] {
         let mut of_kind = entries.iter().filter(|entry| entry.kind == kind);
         points.extend(of_kind.next().map(|entry| (first, entry.clone())));
@@ -248,7 +259,7 @@ pub(super) fn turning_points(incident: &Incident, wording: &Wording) -> Vec<(&'s
 
 /// All events, one JSON object a line. Messages are in the language of the report; `timestamp_desc` and `kind` are the same
 /// in every language, since searches name them.
-pub(super) fn jsonl(incident: &Incident, wording: &Wording) -> Vec<u8> {
+pub(super) fn jsonl(incident: &ReportData, wording: &Wording) -> Vec<u8> {
     let mut entries = of_incident(incident, wording);
     entries.extend(of_hosts(incident, wording));
     entries.sort_by_key(|entry| entry.at);
@@ -256,11 +267,11 @@ pub(super) fn jsonl(incident: &Incident, wording: &Wording) -> Vec<u8> {
     let mut text = String::new();
     for entry in &entries {
         let (message, host) = match entry.kind {
-            Kind::HostFailed => ("message_host_failed", Some(entry.who.as_str())),
-            Kind::HostRecovered => ("message_host_recovered", Some(entry.who.as_str())),
+            TimelineKind::HostFailed => ("message_host_failed", Some(entry.who.as_str())),
+            TimelineKind::HostRecovered => ("message_host_recovered", Some(entry.who.as_str())),
             _ => ("message_other", None),
         };
-        let row = Row {
+        let row = TimesketchRow {
             message: match entry.who.as_str() {
                 "" => entry.says.clone(),
                 who => wording.with(message, &[("who", who), ("says", &entry.says)]).trim().to_owned(),

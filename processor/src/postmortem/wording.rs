@@ -8,13 +8,13 @@ use serde::Serialize;
 use wulog_schemas::alert::{Alert, Detection, Factor, Level, NO_WSUS};
 
 use super::phrases::Phrases;
-use super::words::Words;
+use super::words::Vocabulary;
 use super::{Style, percent};
 use crate::language::Language;
 
 /// The words of a language, and a time zone.
 pub(super) struct Wording {
-    words: Words,
+    words: Vocabulary,
     phrases: Phrases,
     language: Language,
     zone: Tz,
@@ -25,7 +25,7 @@ pub(super) struct Wording {
 impl Wording {
     pub(super) fn of(style: Style) -> Wording {
         Wording {
-            words: Words::of(style.language),
+            words: Vocabulary::of(style.language),
             phrases: Phrases::german(),
             language: style.language,
             zone: style.zone,
@@ -33,7 +33,7 @@ impl Wording {
         }
     }
 
-    pub(super) fn words(&self) -> &Words {
+    pub(super) fn words(&self) -> &Vocabulary {
         &self.words
     }
 
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn variants_have_words() {
-        let words = Words::of(Language::En);
+        let words = Vocabulary::of(Language::En);
         let levels = [Level::Low, Level::Medium, Level::High, Level::Critical].map(|level| format!("level_{level}"));
         let families = Family::ALL.map(|family| format!("family_{family}"));
         for name in levels.iter().chain(&families) {

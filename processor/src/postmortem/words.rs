@@ -9,15 +9,15 @@ const GERMAN: &str = include_str!("words/de.json");
 
 /// The words of one language by name.
 #[derive(Debug)]
-pub(super) struct Words(BTreeMap<String, String>);
+pub(super) struct Vocabulary(BTreeMap<String, String>);
 
-impl Words {
-    pub(super) fn of(language: Language) -> Words {
+impl Vocabulary {
+    pub(super) fn of(language: Language) -> Vocabulary {
         let text = match language {
             Language::En => ENGLISH,
             Language::De => GERMAN,
         };
-        Words(serde_json::from_str(text).expect("the words of a language are JSON; a test reads them"))
+        Vocabulary(serde_json::from_str(text).expect("the words of a language are JSON; a test reads them"))
     }
 
     /// All words, for the template.
@@ -41,7 +41,7 @@ impl Words {
     }
 }
 
-/// A pattern with its gaps filled, see [`Words::with`].
+/// A pattern with its gaps filled, see [`Vocabulary::with`].
 pub(super) fn filled(pattern: &str, values: &[(&str, &str)]) -> String {
     let value = |wanted: &str| values.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| *value);
     let mut rest = pattern;
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn both_languages_have_the_same_words_with_the_same_gaps() {
-        let (english, german) = (Words::of(Language::En), Words::of(Language::De));
+        let (english, german) = (Vocabulary::of(Language::En), Vocabulary::of(Language::De));
         assert!(english.0.keys().eq(german.0.keys()));
         for (name, text) in &english.0 {
             assert_eq!(gaps(text), gaps(german.get(name)), "{name}");

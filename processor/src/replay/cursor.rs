@@ -22,7 +22,7 @@ const FIRST_LINES: usize = 16;
 const MODIFIED_AHEAD_MAX_MS: i64 = 26 * 3600 * 1000;
 
 /// A file during the merge.
-pub(super) struct Cursor {
+pub(super) struct FileCursor {
     lines: FileLines,
     clock: FileClock,
     /// Lines read ahead, with their positions in the order.
@@ -33,10 +33,10 @@ pub(super) struct Cursor {
     alone: bool,
 }
 
-impl Cursor {
+impl FileCursor {
     /// A cursor at the beginning of a file that is read as `lines`.
-    pub(super) fn new(lines: FileLines, clock: FileClock, alone: bool) -> Cursor {
-        Cursor { lines, clock, ahead: VecDeque::new(), last: None, alone }
+    pub(super) fn new(lines: FileLines, clock: FileClock, alone: bool) -> FileCursor {
+        FileCursor { lines, clock, ahead: VecDeque::new(), last: None, alone }
     }
 
     /// The position of the next line; `None` at the end of the file.
@@ -48,7 +48,7 @@ impl Cursor {
         Ok(self.ahead.front().map(|(place, _)| *place))
     }
 
-    /// The line whose position [`Cursor::place`] returned.
+    /// The line whose position [`FileCursor::place`] returned.
     pub(super) fn take(&mut self) -> Option<FileLine> {
         self.ahead.pop_front().map(|(_, line)| line)
     }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use wulog_files::shown;
-use wulog_lines::{Binary, EncodingChoice, Frame, Framer, HEAD_BYTES, LINE_BYTES_MAX, Step};
+use wulog_lines::{Binary, EncodingChoice, Frame, Framer, FramerStep, HEAD_BYTES, LINE_BYTES_MAX};
 use wulog_schemas::raw::{RawHeader, Source, VERSION};
 
 /// Bytes read at a time. A file keeps no handle between reads, so 10,000 files do not need 10,000 handles.
@@ -145,12 +145,12 @@ impl FileLines {
             if let Some(mut framer) = self.framer.take() {
                 let bytes = std::mem::take(&mut self.buffer);
                 let (step, last) = match framer.step(&bytes[self.used..]) {
-                    Step::Wait { taken: 0 } if self.ended => (None, framer.finish(&bytes[self.used..])),
-                    Step::Wait { taken } => {
+                    FramerStep::Wait { taken: 0 } if self.ended => (None, framer.finish(&bytes[self.used..])),
+                    FramerStep::Wait { taken } => {
                         self.used += taken;
                         (None, None)
                     }
-                    Step::Line(frame) => (Some(frame), None),
+                    FramerStep::Line(frame) => (Some(frame), None),
                 };
                 let found = step.or(last).map(|frame| (self.line(&frame), frame.taken));
                 self.buffer = bytes;

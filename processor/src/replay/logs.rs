@@ -11,10 +11,10 @@ use wulog_schemas::host::{HostId, canonical_name};
 use wulog_schemas::raw::{Heartbeat, Kind, RawHeader, VERSION};
 
 use super::ReplayError;
-use super::cursor::Cursor;
+use super::cursor::FileCursor;
 use super::files::FileLines;
 use super::folders::{HostFolder, host_folders};
-use super::progress::Done;
+use super::progress::WorkCounter;
 use super::read_ahead::LinesInOrder;
 use crate::log::Record;
 use crate::normalize::{FileClock, NormalizerConfig};
@@ -99,7 +99,7 @@ fn refusal(log: &HostLog, encoding: EncodingChoice) -> Option<ReplayError> {
 
 /// The folder of a host that holds files about its certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostInventory {
+pub struct InventoryFolder {
     /// When the newest of the files was written, milliseconds since 1970 UTC.
     pub taken: i64,
     /// Id of the host.
@@ -114,16 +114,16 @@ pub struct HostInventory {
 ///
 /// # Errors
 /// When a folder cannot be read.
-pub fn inventories(dir: &Path) -> Result<Vec<HostInventory>, ReplayError> {
+pub fn inventories(dir: &Path) -> Result<Vec<InventoryFolder>, ReplayError> {
     let inventory = |found: HostFolder| {
-        Some(HostInventory {
+        Some(InventoryFolder {
             taken: found.inventory_ms?,
             host_id: found.host_id,
             host: found.host,
             folder: found.folder,
         })
     };
-    let mut found: Vec<HostInventory> = host_folders(dir)?.into_iter().filter_map(inventory).collect();
+    let mut found: Vec<InventoryFolder> = host_folders(dir)?.into_iter().filter_map(inventory).collect();
     found.sort_by(|a, b| (a.taken, &a.folder).cmp(&(b.taken, &b.folder)));
     Ok(found)
 }
@@ -136,14 +136,14 @@ pub struct Merge {
     /// Hosts whose heartbeat has been sent: it reports no backlog for the host.
     greeted: BTreeSet<HostId>,
     /// Inventories of certificates that are still to come, the oldest first.
-    inventories: VecDeque<HostInventory>,
+    inventories: VecDeque<InventoryFolder>,
     log_time_ms: i64,
     next_offset: i64,
     /// Time after the last line by which the clock is advanced once more, so that waiting outputs are written.
     settle_ms: i64,
     settled: bool,
     /// Bytes of the lines given.
-    done: Done,
+    done: WorkCounter,
 }
 
 impl Merge {
@@ -154,7 +154,7 @@ impl Merge {
     pub fn open(logs: &[HostLog], encoding: EncodingChoice, config: &NormalizerConfig) -> Result<Merge, ReplayError> {
         let file = |log: &HostLog| {
             let lines = FileLines::new(&log.path, &log.host, encoding);
-            Cursor::new(lines, FileClock::new(config, None), logs.len() == 1)
+            FileCursor::new(lines, FileClock::new(config, None), logs.len() == 1)
         };
         Ok(Merge {
             logs: logs.to_vec(),
@@ -165,21 +165,21 @@ impl Merge {
             next_offset: 0,
             settle_ms: i64::from(config.provisional_wait_secs) * 1_000 + 60_000,
             settled: false,
-            done: Done::default(),
+            done: WorkCounter::default(),
         })
     }
 
     /// Adds inventories of certificates. Each inventory has its time among the lines. An inventory that was taken after
     /// the last line comes behind that line, at the same log time: an inventory does not advance time.
     #[must_use]
-    pub fn with_inventories(self, inventories: Vec<HostInventory>) -> Merge {
+    pub fn with_inventories(self, inventories: Vec<InventoryFolder>) -> Merge {
         Merge { inventories: inventories.into(), ..self }
     }
 
     /// Counts the bytes of returned lines in `done`.
     #[must_use]
-    pub fn counted(self, done: &Done) -> Merge {
-        Merge { done: Done::clone(done), ..self }
+    pub fn counted(self, done: &WorkCounter) -> Merge {
+        Merge { done: WorkCounter::clone(done), ..self }
     }
 
     /// The record of the next inventory, if one is due before a line at this position.
@@ -190,7 +190,7 @@ impl Merge {
             if self.greeted.insert(host_id.clone()) {
                 return Some(self.greeting(&host_id, &host));
             }
-            let HostInventory { folder, .. } = self.inventories.pop_front()?;
+            let InventoryFolder { folder, .. } = self.inventories.pop_front()?;
             match gathered::of_folder(&folder, &Fence::at(&folder)) {
                 Ok(Some(inventory)) => {
                     let value =

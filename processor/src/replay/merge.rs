@@ -12,8 +12,10 @@ pub fn by_log_time<I>(partitions: Vec<I>) -> impl Iterator<Item = Result<Record,
 where
     I: Iterator<Item = Result<Record, LogError>>,
 {
-    let mut partitions: Vec<Partition<I>> =
-        partitions.into_iter().map(|records| Partition { records, head: None, clock: LogClock::default() }).collect();
+    let mut partitions: Vec<PartitionQueue<I>> = partitions
+        .into_iter()
+        .map(|records| PartitionQueue { records, head: None, clock: LogClock::default() })
+        .collect();
     let mut order: Option<BinaryHeap<Reverse<(i64, i32, usize)>>> = None;
     std::iter::from_fn(move || {
         let order = match &mut order {
@@ -39,13 +41,13 @@ where
     })
 }
 
-struct Partition<I> {
+struct PartitionQueue<I> {
     records: I,
     head: Option<Record>,
     clock: LogClock,
 }
 
-impl<I: Iterator<Item = Result<Record, LogError>>> Partition<I> {
+impl<I: Iterator<Item = Result<Record, LogError>>> PartitionQueue<I> {
     /// Reads the next record and returns its position: log time and partition.
     fn advance(&mut self) -> Result<Option<(i64, i32)>, LogError> {
         let Some(record) = self.records.next().transpose()? else { return Ok(None) };

@@ -56,7 +56,7 @@ pub enum ReplayError {
 
 /// The time by which a document belongs to a [`Range`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum By {
+pub enum RangeTime {
     /// The time in the line; for an alert, the first failures of its hosts.
     Event,
     /// The time at which the log received the record that led to the document.
@@ -72,7 +72,7 @@ pub struct Range {
     /// First time that is not written.
     pub until_ms: i64,
     /// The time that is compared.
-    pub by: By,
+    pub by: RangeTime,
 }
 
 impl Range {
@@ -80,8 +80,8 @@ impl Range {
     /// event time is judged by its log time.
     fn holds(&self, output: &Output) -> bool {
         let of_event = match (self.by, output.topic) {
-            (By::Event, Topic::Events) => event_time_ms(&output.value).map(|at| (at, at)),
-            (By::Event, Topic::Alerts) => alert_times(&output.value),
+            (RangeTime::Event, Topic::Events) => event_time_ms(&output.value).map(|at| (at, at)),
+            (RangeTime::Event, Topic::Alerts) => alert_times(&output.value),
             _ => None,
         };
         let (first, last) = of_event.unwrap_or((output.timestamp_ms, output.timestamp_ms));
@@ -91,7 +91,7 @@ impl Range {
     /// Whether neither a record of this log time nor a later one can lead to a written document. A line may come long
     /// after its time, so by event time no such record exists.
     fn is_over(&self, log_time_ms: i64) -> bool {
-        self.by == By::Log && log_time_ms >= self.until_ms
+        self.by == RangeTime::Log && log_time_ms >= self.until_ms
     }
 }
 
@@ -107,7 +107,7 @@ fn alert_times(document: &[u8]) -> Option<(i64, i64)> {
 
 impl Default for Range {
     fn default() -> Range {
-        Range { since_ms: i64::MIN, until_ms: i64::MAX, by: By::Log }
+        Range { since_ms: i64::MIN, until_ms: i64::MAX, by: RangeTime::Log }
     }
 }
 
@@ -309,15 +309,19 @@ mod tests {
             let (since_ms, until_ms) = (DAY + 10 * HOUR, DAY + 12 * HOUR);
             let output = output(topic, log_hour, value);
             let is_in = |by| Range { since_ms, until_ms, by }.holds(&output);
-            assert_eq!((is_in(By::Log), is_in(By::Event)), (by_log, by_event), "{value} at {log_hour}:00");
+            assert_eq!(
+                (is_in(RangeTime::Log), is_in(RangeTime::Event)),
+                (by_log, by_event),
+                "{value} at {log_hour}:00"
+            );
         }
     }
 
     #[test]
     fn by_event_time_a_replay_reads_to_the_end() {
         let range = |by| Range { since_ms: DAY, until_ms: DAY + HOUR, by };
-        assert!(!range(By::Log).is_over(DAY + HOUR - 1));
-        assert!(range(By::Log).is_over(DAY + HOUR));
-        assert!(!range(By::Event).is_over(DAY + HOUR));
+        assert!(!range(RangeTime::Log).is_over(DAY + HOUR - 1));
+        assert!(range(RangeTime::Log).is_over(DAY + HOUR));
+        assert!(!range(RangeTime::Event).is_over(DAY + HOUR));
     }
 }

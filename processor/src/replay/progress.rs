@@ -14,7 +14,7 @@ use crate::log::{LogError, Record};
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Counter of finished work: offsets of a log, or bytes of files.
-pub type Done = Arc<AtomicU64>;
+pub type WorkCounter = Arc<AtomicU64>;
 
 /// Clears the line.
 const CLEAR: &[u8] = b"\r\x1b[K";
@@ -40,7 +40,7 @@ pub struct Progress {
     out: Box<dyn Write>,
     /// All the work, in the unit of `done`.
     expected: u64,
-    done: Done,
+    done: WorkCounter,
     began: Instant,
     shown: Option<Instant>,
 }
@@ -48,11 +48,11 @@ pub struct Progress {
 impl Progress {
     /// The progress of work that is counted in `done`; `None` where standard error is not a terminal.
     #[must_use]
-    pub fn on_terminal(expected: u64, done: &Done) -> Option<Progress> {
+    pub fn on_terminal(expected: u64, done: &WorkCounter) -> Option<Progress> {
         io::stderr().is_terminal().then(|| Progress::to(Box::new(io::stderr()), expected, done, Instant::now()))
     }
 
-    fn to(out: Box<dyn Write>, expected: u64, done: &Done, began: Instant) -> Progress {
+    fn to(out: Box<dyn Write>, expected: u64, done: &WorkCounter, began: Instant) -> Progress {
         Progress { out, expected, done: Arc::clone(done), began, shown: None }
     }
 
@@ -96,7 +96,7 @@ fn line(done: u64, expected: u64, records: u64, elapsed: Duration) -> String {
 }
 
 /// The records of one partition, counted as they are read; the first record has the offset `first` or a later one.
-pub fn counted<I>(first: i64, done: &Done, records: I) -> impl Iterator<Item = Result<Record, LogError>> + use<I>
+pub fn counted<I>(first: i64, done: &WorkCounter, records: I) -> impl Iterator<Item = Result<Record, LogError>> + use<I>
 where
     I: Iterator<Item = Result<Record, LogError>>,
 {
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn progress_is_updated_once_a_second_and_cleared() {
-        let (screen, done, began) = (Screen::default(), Done::default(), Instant::now());
+        let (screen, done, began) = (Screen::default(), WorkCounter::default(), Instant::now());
         let mut progress = Progress::to(Box::new(screen.clone()), 100, &done, began);
         done.store(50, Ordering::Relaxed);
         let mut lines = Vec::new();
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn deleted_offsets_count_as_done() {
-        let done = Done::default();
+        let done = WorkCounter::default();
         let records = [7, 8, 12].map(|offset| Ok(Record { offset, ..Record::default() }));
         assert_eq!(counted(5, &done, records.into_iter()).count(), 3);
         assert_eq!(done.load(Ordering::Relaxed), 8);

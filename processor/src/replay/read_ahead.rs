@@ -11,7 +11,7 @@ use std::thread;
 
 use super::ReplayError;
 use super::batches::Batches;
-use super::cursor::Cursor;
+use super::cursor::FileCursor;
 use super::files::FileLine;
 use super::stages::cores;
 
@@ -35,7 +35,7 @@ type Batch = Vec<Result<PlacedLine, ReplayError>>;
 
 /// The lines of all files: by position, then by the number of the file; lines of one file in their order.
 pub(super) struct LinesInOrder {
-    readers: Vec<Reader>,
+    readers: Vec<LineReceiver>,
     /// The next line of each thread that has one: position, file, thread.
     order: BinaryHeap<Reverse<(i64, usize, usize)>>,
     /// The error that replaces the next line.
@@ -43,7 +43,7 @@ pub(super) struct LinesInOrder {
 }
 
 /// The receiving side of a thread's lines.
-struct Reader {
+struct LineReceiver {
     lines: Batches<Result<PlacedLine, ReplayError>>,
     next: Option<PlacedLine>,
 }
@@ -53,16 +53,16 @@ impl LinesInOrder {
     ///
     /// # Errors
     /// If the beginning of a file cannot be read.
-    pub(super) fn open(files: Vec<Cursor>) -> Result<LinesInOrder, ReplayError> {
+    pub(super) fn open(files: Vec<FileCursor>) -> Result<LinesInOrder, ReplayError> {
         LinesInOrder::open_on(cores(), files)
     }
 
     /// Starts to read the files on the given number of threads.
-    fn open_on(threads: usize, files: Vec<Cursor>) -> Result<LinesInOrder, ReplayError> {
+    fn open_on(threads: usize, files: Vec<FileCursor>) -> Result<LinesInOrder, ReplayError> {
         let count = files.len().min(threads);
-        let mut shares: Vec<Vec<(usize, Cursor)>> = (0..count).map(|_| Vec::new()).collect();
+        let mut shares: Vec<Vec<(usize, FileCursor)>> = (0..count).map(|_| Vec::new()).collect();
         files.into_iter().enumerate().for_each(|(file, cursor)| shares[file % count].push((file, cursor)));
-        let readers = shares.into_iter().map(Reader::start).collect();
+        let readers = shares.into_iter().map(LineReceiver::start).collect();
         let mut lines = LinesInOrder { readers, order: BinaryHeap::new(), error: None };
         (0..count).for_each(|reader| lines.advance(reader));
         lines.error.take().map_or(Ok(lines), Err)
@@ -100,17 +100,17 @@ impl LinesInOrder {
     }
 }
 
-impl Reader {
+impl LineReceiver {
     /// Starts a thread that reads the files, until they end or the receiver is gone.
-    fn start(files: Vec<(usize, Cursor)>) -> Reader {
+    fn start(files: Vec<(usize, FileCursor)>) -> LineReceiver {
         let (sender, batches) = sync_channel(BATCHES_AHEAD);
         thread::spawn(move || read(files, &sender));
-        Reader { lines: Batches::of(batches), next: None }
+        LineReceiver { lines: Batches::of(batches), next: None }
     }
 }
 
 /// Sends the lines of the files in order, up to the first error.
-fn read(files: Vec<(usize, Cursor)>, sender: &SyncSender<Batch>) {
+fn read(files: Vec<(usize, FileCursor)>, sender: &SyncSender<Batch>) {
     let mut batch = Batch::new();
     if let Err(error) = read_lines(files, sender, &mut batch) {
         batch.push(Err(error));
@@ -121,7 +121,7 @@ fn read(files: Vec<(usize, Cursor)>, sender: &SyncSender<Batch>) {
 
 /// Fills `batch` with the lines of the files in order, and sends each complete batch.
 fn read_lines(
-    mut files: Vec<(usize, Cursor)>,
+    mut files: Vec<(usize, FileCursor)>,
     sender: &SyncSender<Batch>,
     batch: &mut Batch,
 ) -> Result<(), ReplayError> {
@@ -161,10 +161,10 @@ mod tests {
     use crate::normalize::{FileClock, NormalizerConfig};
     use crate::replay::files::FileLines;
 
-    fn cursors(paths: &[PathBuf]) -> Vec<Cursor> {
+    fn cursors(paths: &[PathBuf]) -> Vec<FileCursor> {
         let config = NormalizerConfig::default();
         let lines = |path: &PathBuf| FileLines::new(path, "pc-1", EncodingChoice::Auto);
-        paths.iter().map(|path| Cursor::new(lines(path), FileClock::new(&config, None), false)).collect()
+        paths.iter().map(|path| FileCursor::new(lines(path), FileClock::new(&config, None), false)).collect()
     }
 
     /// The lines of the files, read on this many threads, and the error that ends them.

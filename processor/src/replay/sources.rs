@@ -6,7 +6,7 @@ use wulog_lines::EncodingChoice;
 use wulog_schemas::topic::Topic;
 
 use super::logs::Merge;
-use super::progress::{Done, Progress, counted};
+use super::progress::{Progress, WorkCounter, counted};
 use super::{ReplayError, Results, from_raw, from_signals, logs, merge};
 use crate::detect::DetectorConfig;
 use crate::log::embedded::{self, EmbeddedConfig};
@@ -49,7 +49,7 @@ pub(crate) fn logs(
     refused.iter().for_each(on_refused);
     let inventories = logs::inventories(folder)?;
     let bytes = found.iter().filter_map(|log| log.path.metadata().ok()).map(|file| file.len()).sum();
-    let done = Done::default();
+    let done = WorkCounter::default();
     results.progress = Progress::on_terminal(bytes, &done);
     let records = Merge::open(&found, encoding, machines.0)?.with_inventories(inventories).counted(&done);
     from_raw(machines, 1, records, results)?;
@@ -72,7 +72,7 @@ pub(crate) fn embedded(
         None => embedded::Records::open(log, stage.topic())?,
     };
     let (first, end) = records.offsets()?;
-    let done = Done::default();
+    let done = WorkCounter::default();
     results.progress = Progress::on_terminal(distance(first, end), &done);
     let records = counted(first, &done, records).map(|record| Ok(record?));
     match stage {
@@ -105,7 +105,7 @@ pub(crate) fn kafka(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let offsets: Vec<(i64, i64)> = readers.iter().map(PartitionReader::offsets).collect();
-    let done = Done::default();
+    let done = WorkCounter::default();
     results.progress = Progress::on_terminal(offsets.iter().map(|(first, end)| distance(*first, *end)).sum(), &done);
     let readers = readers.into_iter().zip(offsets).map(|(reader, (first, _))| counted(first, &done, reader)).collect();
     let records = merge::by_log_time(readers).map(|record| Ok(record?));

@@ -42,11 +42,11 @@ pub(super) struct Normalized {
 
 /// The entry of a record in the order: its timestamp, and the thread that has its Normalizer; `None` where the replay
 /// has no such partition. An error stands behind the records before it.
-type Place = Result<(i64, Option<usize>), ReplayError>;
+type OrderEntry = Result<(i64, Option<usize>), ReplayError>;
 
 /// The outputs of the records, in their order.
 pub(super) struct Stages {
-    order: Batches<Place>,
+    order: Batches<OrderEntry>,
     /// For each thread of Normalizers, the outputs for each of its records.
     workers: Vec<Batches<Vec<Output>>>,
 }
@@ -95,12 +95,12 @@ fn read(
     records: impl Iterator<Item = Result<Record, ReplayError>>,
     partitions: i32,
     inputs: &[SyncSender<Vec<Record>>],
-    places: &SyncSender<Vec<Place>>,
+    places: &SyncSender<Vec<OrderEntry>>,
 ) {
     let mut order = Vec::new();
     let mut shares: Vec<Vec<Record>> = inputs.iter().map(|_| Vec::new()).collect();
     let mut bytes = 0;
-    let share_out = |order: &mut Vec<Place>, shares: &mut [Vec<Record>]| {
+    let share_out = |order: &mut Vec<OrderEntry>, shares: &mut [Vec<Record>]| {
         let shared = shares.iter_mut().zip(inputs).filter(|(share, _)| !share.is_empty());
         let mut sent = shared.map(|(share, input)| input.send(std::mem::take(share)).is_ok());
         sent.all(|sent| sent) && places.send(std::mem::take(order)).is_ok()

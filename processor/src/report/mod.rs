@@ -8,7 +8,7 @@ use wulog_schemas::alert::{Alert, Factor, IncidentKind, Method, Related, State, 
 
 mod page;
 
-pub(crate) use page::{Page, ascii, letters};
+pub(crate) use page::{TextPage, ascii, letters};
 
 /// Minimum width; a smaller width is replaced by this one.
 const WIDTH_MIN: usize = 40;
@@ -28,7 +28,7 @@ pub(crate) fn replayed_from(text: &str, log: &str) -> String {
 /// The alert as text of lines no wider than `width` (names that are longer apart), with a line ending at its end.
 #[must_use]
 pub fn print_alert(alert: &Alert, width: usize) -> String {
-    let mut page = Page::new(width.max(WIDTH_MIN), ascii);
+    let mut page = TextPage::new(width.max(WIDTH_MIN), ascii);
     heading(&mut page, alert);
     match alert.kind {
         IncidentKind::Failures => {
@@ -50,14 +50,14 @@ pub fn print_alert(alert: &Alert, width: usize) -> String {
 /// The changes since the document before, in a few lines: for transitions of an incident that was printed as a whole.
 #[must_use]
 pub fn print_update(alert: &Alert, width: usize) -> String {
-    let mut page = Page::new(width.max(WIDTH_MIN), ascii);
+    let mut page = TextPage::new(width.max(WIDTH_MIN), ascii);
     let when = short(alert.time.updated);
     page.line(&format!("{} #{} {} at {when}", alert.id, alert.seq, alert.transition.as_str()));
     page.wrapped("    ", &alert.summary);
     page.text
 }
 
-fn heading(page: &mut Page, alert: &Alert) {
+fn heading(page: &mut TextPage, alert: &Alert) {
     let level = alert.severity.level.to_string().to_uppercase();
     let title = title(alert);
     let head = match alert.state {
@@ -84,14 +84,14 @@ pub(crate) fn title(alert: &Alert) -> String {
 }
 
 /// The hosts that a warning concerns.
-fn concerned(page: &mut Page, alert: &Alert) {
+fn concerned(page: &mut TextPage, alert: &Alert) {
     page.fact("hosts", &format!("{} of {} with an inventory", alert.hosts.affected, alert.hosts.active));
     page.fact("", &shown(&alert.hosts.names, alert.hosts.affected));
     page.fact("since", &short(alert.time.onset));
     page.blank();
 }
 
-fn facts(page: &mut Page, alert: &Alert) {
+fn facts(page: &mut TextPage, alert: &Alert) {
     let (hosts, time) = (&alert.hosts, &alert.time);
     let mut counts = format!("{} of {} active", hosts.affected, hosts.active);
     let new = if alert.seq > 1 { hosts.new_since_last } else { 0 };
@@ -179,7 +179,7 @@ fn opened_by(alert: &Alert) -> String {
     }
 }
 
-fn common(page: &mut Page, alert: &Alert) {
+fn common(page: &mut TextPage, alert: &Alert) {
     page.wrapped("", "IN COMMON");
     if alert.common_factors.is_empty() {
         page.wrapped("  ", "nothing stands out");
@@ -211,7 +211,7 @@ fn common(page: &mut Page, alert: &Alert) {
 }
 
 /// The findings of inventories about certificates, and the step that fixes the fault.
-fn certificates(page: &mut Page, alert: &Alert) {
+fn certificates(page: &mut TextPage, alert: &Alert) {
     if alert.certificates.is_empty() {
         return;
     }
@@ -239,7 +239,7 @@ fn weight(factor: &Factor) -> String {
     text
 }
 
-fn checks(page: &mut Page, alert: &Alert) {
+fn checks(page: &mut TextPage, alert: &Alert) {
     if matches!(alert.state, State::Resolved | State::Merged) {
         return;
     }
@@ -257,7 +257,7 @@ fn checks(page: &mut Page, alert: &Alert) {
     page.blank();
 }
 
-fn proof(page: &mut Page, alert: &Alert) {
+fn proof(page: &mut TextPage, alert: &Alert) {
     page.wrapped("", "EVIDENCE");
     for exemplar in alert.evidence.exemplars.iter().take(EXEMPLARS_SHOWN) {
         let place = format!("raw {}@{}", exemplar.partition, exemplar.offset);

@@ -4,17 +4,17 @@
 const LABEL: usize = 10;
 
 /// Text that grows by lines of at most a given width.
-pub(crate) struct Page {
+pub(crate) struct TextPage {
     pub(crate) text: String,
     width: usize,
     /// The printed form of a letter: texts of logs are foreign, and may hold control characters.
     letter: fn(char) -> char,
 }
 
-impl Page {
+impl TextPage {
     /// An empty page whose lines have at most `width` columns.
-    pub(crate) fn new(width: usize, letter: fn(char) -> char) -> Page {
-        Page { text: String::new(), width, letter }
+    pub(crate) fn new(width: usize, letter: fn(char) -> char) -> TextPage {
+        TextPage { text: String::new(), width, letter }
     }
 
     pub(crate) fn blank(&mut self) {

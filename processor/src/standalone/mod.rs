@@ -18,7 +18,7 @@ use wulog_service::{Clock, Loops, Rounds, ServiceManager};
 
 use crate::deliver::ChannelConfig;
 use crate::detect::{Detector, DetectorConfig};
-use crate::http::{HttpConfig, Server};
+use crate::http::{HttpConfig, HttpServer};
 use crate::log::embedded::{self, EmbeddedConfig, EmbeddedLog, EmbeddedQueue, EmbeddedSink};
 use crate::machine::Machine;
 use crate::metrics::Metrics;
@@ -98,7 +98,7 @@ impl Standalone {
             .noting_in(&metrics)
             .watched_in(&loops)
             .answering(questions);
-        let server = self.http.as_ref().map(Server::bind).transpose()?;
+        let server = self.http.as_ref().map(HttpServer::bind).transpose()?;
         let status = Status::new(AlertsLog::Embedded(self.log.clone()), &metrics, asker);
         let status = Arc::new(status.asking_for_files(file_asker));
         let channels = self

@@ -11,7 +11,7 @@ use wulog_schemas::alert::{Alert, IncidentKind, Level, UtcTime};
 use wulog_schemas::visible::visible_json;
 
 use super::filter::{Filter, title};
-use super::incidents::Known;
+use super::incidents::IncidentDocuments;
 use super::{Status, certificates as certificates_page, hosts as hosts_page, incident as incident_page, table};
 use crate::question::{MemberHost, NoAnswer};
 
@@ -49,7 +49,7 @@ struct Point {
 }
 
 #[derive(Serialize)]
-struct Member {
+struct MemberRow {
     name: String,
     first_failure: UtcTime,
     code: String,
@@ -66,12 +66,12 @@ struct IncidentAnswer<'a> {
     incident: &'a Alert,
     documents: Vec<Point>,
     /// `None` where this process does not know single hosts; `hosts_unknown` says why.
-    hosts: Option<Vec<Member>>,
+    hosts: Option<Vec<MemberRow>>,
     hosts_unknown: Option<String>,
 }
 
 /// The incident as a row.
-pub(super) fn summary(known: &Known) -> Summary {
+pub(super) fn summary(known: &IncidentDocuments) -> Summary {
     let alert = &known.newest;
     Summary {
         id: alert.id.clone(),
@@ -175,8 +175,8 @@ pub(super) async fn incident(State(status): State<Arc<Status>>, Path(id): Path<S
     answer(StatusCode::OK, &value)
 }
 
-fn member(member: MemberHost) -> Member {
-    Member {
+fn member(member: MemberHost) -> MemberRow {
+    MemberRow {
         name: member.name,
         first_failure: UtcTime(member.first_failure),
         code: member.code,

@@ -7,15 +7,15 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::Status;
-use super::layout::{Page, Place, number, shown, span, time};
+use super::layout::{NavPlace, Page, number, shown, span, time};
 use crate::postmortem::path_segment;
-use crate::question::{Answer, CertificateList, FleetCertificate, NoAnswer, Question};
+use crate::question::{Answer, FleetCertificate, FleetCertificates, NoAnswer, Question};
 
 /// A certificate that ends within this time is marked: enough time to issue and deliver another.
 const SOON_MS: i64 = 30 * 24 * 3600 * 1000;
 
 /// The fleet's certificates.
-pub(super) async fn list(status: &Status) -> Result<CertificateList, NoAnswer> {
+pub(super) async fn list(status: &Status) -> Result<FleetCertificates, NoAnswer> {
     match status.asker.ask(Question::Certificates).await? {
         Answer::Certificates(list) => Ok(list),
         _ => Err(NoAnswer::Busy),
@@ -25,7 +25,7 @@ pub(super) async fn list(status: &Status) -> Result<CertificateList, NoAnswer> {
 pub(super) async fn page(State(status): State<Arc<Status>>) -> Response {
     let found = list(&status).await;
     let page = Page {
-        place: Place::Certificates,
+        place: NavPlace::Certificates,
         title: "Certificates".to_owned(),
         fixed: html! {},
         live: html! {
@@ -65,7 +65,7 @@ fn blamed(status: &Status) -> Markup {
     }
 }
 
-fn table(found: &CertificateList) -> Markup {
+fn table(found: &FleetCertificates) -> Markup {
     html! {
         section {
             h2 id="stores" { "In the stores of the fleet" }

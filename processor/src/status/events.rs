@@ -30,13 +30,13 @@ struct Stream {
     until: Instant,
     told: Option<u64>,
     /// Holds a slot among the streams.
-    _place: Place,
+    _place: StreamSlot,
 }
 
 /// A slot among the streams, which becomes free when the stream ends.
-struct Place(Arc<Status>);
+struct StreamSlot(Arc<Status>);
 
-impl Drop for Place {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
         self.0.streams.add_permits(1);
     }
@@ -51,7 +51,7 @@ pub(super) async fn stream(State(status): State<Arc<Status>>) -> Response {
         versions: status.version.subscribe(),
         until: Instant::now() + STREAM_MAX,
         told: None,
-        _place: Place(Arc::clone(&status)),
+        _place: StreamSlot(Arc::clone(&status)),
     };
     let body = Body::from_stream(unfold(stream, next));
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()

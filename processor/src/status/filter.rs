@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use wulog_schemas::alert::{Alert, State};
 use wulog_schemas::hresult::Family;
 
-use super::incidents::{Incidents, Known};
+use super::incidents::{IncidentDocuments, IncidentIndex};
 use crate::report::{self, capitalized};
 
 /// Rows of a table, of its CSV file and of its JSON answer.
@@ -81,7 +81,7 @@ impl Filter {
 
     /// The matching incidents, the newest onset first: their number, and the first [`ROWS_MAX`].
     #[must_use]
-    pub fn rows<'a>(&self, incidents: &'a Incidents) -> (usize, Vec<&'a Known>) {
+    pub fn rows<'a>(&self, incidents: &'a IncidentIndex) -> (usize, Vec<&'a IncidentDocuments>) {
         let mut rows = incidents.all();
         rows.retain(|known| self.fits(&known.newest));
         let total = rows.len();

@@ -38,17 +38,17 @@ pub enum AlertsLog {
 }
 
 /// An open log.
-enum Reader {
+enum OpenLog {
     Kafka(Box<PartitionTail>),
     Embedded { config: EmbeddedConfig, connection: Connection, next: i64 },
 }
 
-impl Reader {
-    fn open(log: &AlertsLog) -> Result<Reader, LogError> {
+impl OpenLog {
+    fn open(log: &AlertsLog) -> Result<OpenLog, LogError> {
         Ok(match log {
-            AlertsLog::Kafka(config) => Reader::Kafka(Box::new(PartitionTail::open(config, Topic::Alerts, 0)?)),
+            AlertsLog::Kafka(config) => OpenLog::Kafka(Box::new(PartitionTail::open(config, Topic::Alerts, 0)?)),
             AlertsLog::Embedded(config) => {
-                Reader::Embedded { config: config.clone(), connection: embedded::open(config)?, next: 0 }
+                OpenLog::Embedded { config: config.clone(), connection: embedded::open(config)?, next: 0 }
             }
         })
     }
@@ -56,8 +56,8 @@ impl Reader {
     /// New records, and whether the log has no further ones.
     fn read(&mut self) -> Result<(Vec<Record>, bool), LogError> {
         match self {
-            Reader::Kafka(tail) => tail.poll(READ_MAX, POLL),
-            Reader::Embedded { config, connection, next } => {
+            OpenLog::Kafka(tail) => tail.poll(READ_MAX, POLL),
+            OpenLog::Embedded { config, connection, next } => {
                 let records = embedded::read(connection, Topic::Alerts, 0, *next, READ_MAX)
                     .map_err(|error| embedded::error(&config.path, "reading alerts", &error))?;
                 if let Some(last) = records.last() {
@@ -72,14 +72,14 @@ impl Reader {
     /// The raw line at a position; `None` if it is deleted, or if the log does not answer.
     fn line(&self, log: &AlertsLog, at: RawPosition) -> Option<String> {
         let record = match (self, log) {
-            (Reader::Embedded { connection, .. }, _) => {
+            (OpenLog::Embedded { connection, .. }, _) => {
                 embedded::read(connection, Topic::Raw, at.partition, at.offset, 1).ok()?.into_iter().next()
             }
-            (Reader::Kafka(_), AlertsLog::Kafka(config)) => {
+            (OpenLog::Kafka(_), AlertsLog::Kafka(config)) => {
                 let mut reader = PartitionReader::open_from(config, Topic::Raw, at.partition, at.offset).ok()?;
                 reader.next()?.ok()
             }
-            (Reader::Kafka(_), AlertsLog::Embedded(_)) => None,
+            (OpenLog::Kafka(_), AlertsLog::Embedded(_)) => None,
         };
         let record = record.filter(|record| record.offset == at.offset)?;
         Some(String::from_utf8_lossy(&record.value).chars().take(LINE_CHARS_MAX).collect())
@@ -88,11 +88,11 @@ impl Reader {
 
 /// Follows the log until `stop`.
 pub(super) fn follow(status: &Status, log: &AlertsLog, stop: &CancellationToken) {
-    let (mut reader, mut sampled_at) = (None::<Reader>, None::<Instant>);
+    let (mut reader, mut sampled_at) = (None::<OpenLog>, None::<Instant>);
     while !stop.is_cancelled() {
         let step = match &mut reader {
             Some(reader) => reader.read(),
-            None => Reader::open(log).map(|opened| {
+            None => OpenLog::open(log).map(|opened| {
                 reader = Some(opened);
                 (Vec::new(), false)
             }),
@@ -119,7 +119,7 @@ pub(super) fn follow(status: &Status, log: &AlertsLog, stop: &CancellationToken)
         }
         if sampled_at.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
             sampled_at = Some(Instant::now());
-            if let (AlertsLog::Kafka(config), Some(Reader::Kafka(tail))) = (log, &reader) {
+            if let (AlertsLog::Kafka(config), Some(OpenLog::Kafka(tail))) = (log, &reader) {
                 status.surrounded_by(surroundings(tail, config).map_err(|error| error.to_string()));
             }
             status.sample();

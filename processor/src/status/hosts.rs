@@ -11,10 +11,10 @@ use wulog_schemas::hresult::lookup;
 
 use super::Status;
 use super::filter::parameter;
-use super::layout::{Page, Place, number, shown, time, wrong};
+use super::layout::{NavPlace, Page, number, shown, time, wrong};
 use crate::postmortem::{dimension_in_words, path_segment};
 use crate::question::{
-    Answer, HOST_STATES, HostDetails, HostFiles, HostInventory, HostList, HostRow, HostSearch, NoAnswer, Question,
+    Answer, HOST_STATES, HostCertificates, HostDetails, HostFiles, HostList, HostRow, HostSearch, NoAnswer, Question,
 };
 use crate::report::capitalized;
 
@@ -42,7 +42,7 @@ pub(super) async fn search(status: &Status, search: HostSearch) -> Result<HostLi
 
 /// A host with all facts of its page.
 #[derive(Serialize)]
-pub(super) struct Host {
+pub(super) struct HostPage {
     /// The facts of the Detector.
     #[serde(flatten)]
     details: HostDetails,
@@ -53,7 +53,7 @@ pub(super) struct Host {
 }
 
 /// The hosts of a name.
-pub(super) async fn named(status: &Status, name: String) -> Result<Vec<Host>, NoAnswer> {
+pub(super) async fn named(status: &Status, name: String) -> Result<Vec<HostPage>, NoAnswer> {
     let details = match status.asker.ask(Question::Host(name)).await? {
         Answer::Host(hosts) => hosts,
         _ => return Err(NoAnswer::Busy),
@@ -64,7 +64,7 @@ pub(super) async fn named(status: &Status, name: String) -> Result<Vec<Host>, No
             Ok(files) => (Some(files), None),
             Err(why) => (None, Some(why)),
         };
-        hosts.push(Host { details, files, files_unknown });
+        hosts.push(HostPage { details, files, files_unknown });
     }
     Ok(hosts)
 }
@@ -86,11 +86,11 @@ pub(super) async fn list(State(status): State<Arc<Status>>, RawQuery(query): Raw
     let query = query.unwrap_or_default();
     let wanted = match search_of(&query) {
         Ok(wanted) => wanted,
-        Err(why) => return wrong(StatusCode::BAD_REQUEST, Place::Hosts, "Unknown state", &why, &status),
+        Err(why) => return wrong(StatusCode::BAD_REQUEST, NavPlace::Hosts, "Unknown state", &why, &status),
     };
     let found = search(&status, wanted.clone()).await;
     let page = Page {
-        place: Place::Hosts,
+        place: NavPlace::Hosts,
         title: "Hosts".to_owned(),
         fixed: form(&wanted),
         live: match &found {
@@ -151,15 +151,15 @@ pub(super) async fn page(State(status): State<Arc<Status>>, Path(name): Path<Str
         Ok(found) => found,
         Err(why) => {
             let why = status.why_unanswered(why);
-            return wrong(StatusCode::SERVICE_UNAVAILABLE, Place::Hosts, "No answer", &why, &status);
+            return wrong(StatusCode::SERVICE_UNAVAILABLE, NavPlace::Hosts, "No answer", &why, &status);
         }
     };
     if found.is_empty() {
         let why = format!("The Detector knows no host {name:?}. It forgets hosts that were silent for long.");
-        return wrong(StatusCode::NOT_FOUND, Place::Hosts, "Unknown host", &why, &status);
+        return wrong(StatusCode::NOT_FOUND, NavPlace::Hosts, "Unknown host", &why, &status);
     }
     let page = Page {
-        place: Place::Hosts,
+        place: NavPlace::Hosts,
         title: found[0].details.row.name.clone(),
         fixed: html! {},
         live: html! {
@@ -171,7 +171,7 @@ pub(super) async fn page(State(status): State<Arc<Status>>, Path(name): Path<Str
     page.answer(&status)
 }
 
-fn details(known: &Host) -> Markup {
+fn details(known: &HostPage) -> Markup {
     let host = &known.details;
     html! {
         section {
@@ -275,7 +275,7 @@ fn files_read(known: &HostFiles) -> Markup {
     }
 }
 
-fn certificates(inventory: &HostInventory) -> Markup {
+fn certificates(inventory: &HostCertificates) -> Markup {
     html! {
         p.soft {
             "Stores that were read completely: "

@@ -10,10 +10,10 @@ use maud::{PreEscaped, html};
 
 use super::Status;
 use super::filter::title;
-use super::layout::{Page, Place, csv as csv_answer, shown, time, wrong};
+use super::layout::{NavPlace, Page, csv as csv_answer, shown, time, wrong};
 use super::table::{level, state};
 use crate::language::Language;
-use crate::postmortem::{Incident, Style, spreadsheet};
+use crate::postmortem::{ReportData, Style, spreadsheet};
 use crate::question::{Answer, MemberHost, NoAnswer, Question};
 
 const STYLE: Style = Style { language: Language::En, zone: Tz::UTC };
@@ -30,7 +30,7 @@ fn unknown(status: &Status, id: &str) -> Response {
     let why = format!(
         "No incident {id:?} is in the memory of this process. wulog-processor alerts list --all names all of them."
     );
-    wrong(StatusCode::NOT_FOUND, Place::Incidents, "Unknown incident", &why, status)
+    wrong(StatusCode::NOT_FOUND, NavPlace::Incidents, "Unknown incident", &why, status)
 }
 
 pub(super) async fn page(State(status): State<Arc<Status>>, Path(id): Path<String>) -> Response {
@@ -43,14 +43,14 @@ pub(super) async fn page(State(status): State<Arc<Status>>, Path(id): Path<Strin
     let alert = &known.newest;
     let why = members.as_ref().err().map(|why| status.why_unanswered(*why));
     let has_hosts = matches!(members, Ok(Some(_)));
-    let incident = Incident::of_documents(known.documents())
+    let incident = ReportData::of_documents(known.documents())
         .with_members(members.ok().flatten())
         .with_lines(status.evidence(alert));
     let Ok(sections) = incident.sections(STYLE) else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made; please report this\n").into_response();
     };
     let page = Page {
-        place: Place::Incidents,
+        place: NavPlace::Incidents,
         title: title(alert).into_owned(),
         fixed: html! {},
         live: html! {
@@ -80,11 +80,11 @@ pub(super) async fn csv(State(status): State<Arc<Status>>, Path(id): Path<String
         }
         Ok(None) => {
             let why = "The Detector has forgotten this incident. wulog-processor report has its hosts.";
-            wrong(StatusCode::NOT_FOUND, Place::Incidents, "No hosts", why, &status)
+            wrong(StatusCode::NOT_FOUND, NavPlace::Incidents, "No hosts", why, &status)
         }
         Err(why) => {
             let why = status.why_unanswered(why);
-            wrong(StatusCode::SERVICE_UNAVAILABLE, Place::Incidents, "No answer", &why, &status)
+            wrong(StatusCode::SERVICE_UNAVAILABLE, NavPlace::Incidents, "No answer", &why, &status)
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The documents of one incident.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct IncidentDocuments {
     /// The newest document, whole.
     pub newest: Alert,
     /// The documents before it in their order, without lists of hosts, evidence and factors.
@@ -26,14 +26,14 @@ pub struct Known {
 
 /// All incidents.
 #[derive(Debug, Default)]
-pub struct Incidents {
-    by_id: BTreeMap<String, Known>,
+pub struct IncidentIndex {
+    by_id: BTreeMap<String, IncidentDocuments>,
     bytes: usize,
     forgotten: u64,
     unreadable: u64,
 }
 
-impl Known {
+impl IncidentDocuments {
     /// Whether hosts are failing.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -52,7 +52,7 @@ impl Known {
     }
 }
 
-impl Incidents {
+impl IncidentIndex {
     /// Processes the value of a record of `wulog.alerts`. Returns true if the pages change.
     pub fn take(&mut self, value: &[u8]) -> bool {
         // An empty value is a tombstone for compaction and has no content.
@@ -71,7 +71,7 @@ impl Incidents {
 
     fn add(&mut self, alert: Alert, bytes: usize) -> bool {
         let known = match self.by_id.remove(&alert.id) {
-            None => Known { newest: alert, earlier: Vec::new(), bytes },
+            None => IncidentDocuments { newest: alert, earlier: Vec::new(), bytes },
             Some(known) if known.newest.seq >= alert.seq => {
                 self.by_id.insert(known.newest.id.clone(), known);
                 return false;
@@ -102,7 +102,8 @@ impl Incidents {
         if self.by_id.len() < 2 {
             return false;
         }
-        let worth = |known: &Known| (known.is_open(), known.newest.severity.level, known.newest.time.updated);
+        let worth =
+            |known: &IncidentDocuments| (known.is_open(), known.newest.severity.level, known.newest.time.updated);
         let least = self.by_id.values().min_by_key(|known| worth(known)).map(|known| known.newest.id.clone());
         let Some(known) = least.and_then(|id| self.by_id.remove(&id)) else { return false };
         self.bytes -= known.bytes;
@@ -112,14 +113,14 @@ impl Incidents {
 
     /// The incident with this id.
     #[must_use]
-    pub fn get(&self, id: &str) -> Option<&Known> {
+    pub fn get(&self, id: &str) -> Option<&IncidentDocuments> {
         self.by_id.get(id)
     }
 
     /// Open incidents, the worst first: by severity, by share of the fleet, by number of hosts.
     #[must_use]
-    pub fn open(&self) -> Vec<&Known> {
-        let mut open: Vec<&Known> = self.by_id.values().filter(|known| known.is_open()).collect();
+    pub fn open(&self) -> Vec<&IncidentDocuments> {
+        let mut open: Vec<&IncidentDocuments> = self.by_id.values().filter(|known| known.is_open()).collect();
         open.sort_by(|a, b| {
             let (a, b) = (&a.newest, &b.newest);
             let by_share = b.hosts.share_of_active.total_cmp(&a.hosts.share_of_active);
@@ -131,8 +132,8 @@ impl Incidents {
 
     /// All incidents, the newest onset first.
     #[must_use]
-    pub fn all(&self) -> Vec<&Known> {
-        let mut all: Vec<&Known> = self.by_id.values().collect();
+    pub fn all(&self) -> Vec<&IncidentDocuments> {
+        let mut all: Vec<&IncidentDocuments> = self.by_id.values().collect();
         all.sort_by(|a, b| b.newest.time.onset.cmp(&a.newest.time.onset).then_with(|| a.newest.id.cmp(&b.newest.id)));
         all
     }
@@ -205,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_newest_document_counts_and_repeats_change_nothing() {
-        let mut incidents = Incidents::default();
+        let mut incidents = IncidentIndex::default();
         assert!(incidents.take(&document(1, 1, State::Open)));
         assert!(incidents.take(&document(1, 2, State::Resolved)));
         assert!(!incidents.take(&document(1, 1, State::Open)), "an older document");
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_open_incidents_stay() {
-        let mut incidents = Incidents::default();
+        let mut incidents = IncidentIndex::default();
         for id in 0..INCIDENTS_MAX + 50 {
             incidents.take(&document(id, 1, if id < 30 { State::Open } else { State::Resolved }));
         }

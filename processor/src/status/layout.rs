@@ -15,23 +15,23 @@ const CSV: &str = "text/csv; charset=utf-8";
 
 /// A page's place in the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum NavPlace {
     Incidents,
     Hosts,
     Certificates,
     Pipeline,
 }
 
-const PLACES: [(Place, &str, &str); 4] = [
-    (Place::Incidents, "/", "Incidents"),
-    (Place::Hosts, "/hosts", "Hosts"),
-    (Place::Certificates, "/certificates", "Certificates"),
-    (Place::Pipeline, "/pipeline", "Pipeline"),
+const PLACES: [(NavPlace, &str, &str); 4] = [
+    (NavPlace::Incidents, "/", "Incidents"),
+    (NavPlace::Hosts, "/hosts", "Hosts"),
+    (NavPlace::Certificates, "/certificates", "Certificates"),
+    (NavPlace::Pipeline, "/pipeline", "Pipeline"),
 ];
 
 /// A page: `fixed` stays while the page is open, the script replaces `live` after a change.
 pub(super) struct Page {
-    pub(super) place: Place,
+    pub(super) place: NavPlace,
     pub(super) title: String,
     /// Content between the heading and the live part; forms stand here, so that no typed text is lost.
     pub(super) fixed: Markup,
@@ -95,7 +95,7 @@ impl Page {
 }
 
 /// A page that explains an invalid address.
-pub(super) fn wrong(code: StatusCode, place: Place, title: &str, why: &str, status: &Status) -> Response {
+pub(super) fn wrong(code: StatusCode, place: NavPlace, title: &str, why: &str, status: &Status) -> Response {
     let page = Page {
         place,
         title: title.to_owned(),

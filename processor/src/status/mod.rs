@@ -40,7 +40,7 @@ pub use filter::{Filter, ROWS_MAX};
 pub use follow::AlertsLog;
 pub use guard::Access;
 pub(crate) use guard::{TOKEN_BYTES_MIN, guard};
-pub use incidents::{Incidents, Known};
+pub use incidents::{IncidentDocuments, IncidentIndex};
 pub use openapi::openapi;
 
 use crate::log::Record;
@@ -63,11 +63,11 @@ pub struct Status {
     log: AlertsLog,
     /// Name of this process; empty for `standalone`.
     instance: String,
-    incidents: RwLock<Incidents>,
-    reading: Mutex<Reading>,
+    incidents: RwLock<IncidentIndex>,
+    reading: Mutex<AlertsProgress>,
     surroundings: Mutex<Option<Result<Surroundings, String>>>,
     lags: Mutex<BTreeMap<(&'static str, i32), VecDeque<i64>>>,
-    evidence: Mutex<Evidence>,
+    evidence: Mutex<EvidenceCache>,
     metrics: Metrics,
     asker: Asker,
     /// Asks the Normalizers of this process; `None` where no machine answers about files.
@@ -81,7 +81,7 @@ pub struct Status {
 
 /// Raw lines of the incidents whose pages were opened. The follower reads them, so that no page waits for the log.
 #[derive(Debug, Default)]
-struct Evidence {
+struct EvidenceCache {
     /// By id: the document for which the lines were read, and the lines.
     known: BTreeMap<String, (u32, BTreeMap<RawPosition, String>)>,
     wanted: BTreeSet<String>,
@@ -89,7 +89,7 @@ struct Evidence {
 
 /// The progress of reading the alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Reading {
+enum AlertsProgress {
     Starting,
     Done,
     Failed(String),
@@ -97,8 +97,8 @@ enum Reading {
 
 /// The pipeline of this process, and Kafka's view of the other processes.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Pipeline {
-    partitions: Vec<Partition>,
+pub(crate) struct PipelineStatus {
+    partitions: Vec<PartitionStatus>,
     channels: Vec<ChannelFigures>,
     /// Brokers that answer; `None` without Kafka, or where Kafka does not answer.
     brokers: Option<u64>,
@@ -109,7 +109,7 @@ pub(crate) struct Pipeline {
 
 /// A partition: its owner, and its lag if this process has it.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Partition {
+pub(crate) struct PartitionStatus {
     machine: &'static str,
     partition: i32,
     owner: Option<String>,
@@ -132,7 +132,7 @@ impl Status {
             log,
             instance,
             incidents: RwLock::default(),
-            reading: Mutex::new(Reading::Starting),
+            reading: Mutex::new(AlertsProgress::Starting),
             surroundings: Mutex::default(),
             lags: Mutex::default(),
             evidence: Mutex::default(),
@@ -168,19 +168,19 @@ impl Status {
         }
         drop(incidents);
         let mut reading = locked(&self.reading);
-        let now = if is_end { Reading::Done } else { reading.clone() };
+        let now = if is_end { AlertsProgress::Done } else { reading.clone() };
         let is_news = changed || *reading != now;
         *reading = now;
         drop(reading);
         // While old documents are read, a page would change hundreds of times a second.
-        if is_news && *locked(&self.reading) == Reading::Done {
+        if is_news && *locked(&self.reading) == AlertsProgress::Done {
             self.count_up();
         }
     }
 
     /// Notes that the alerts cannot be read; returns true if this is a change.
     fn reading_failed(&self, why: &str) -> bool {
-        let failed = Reading::Failed(why.to_owned());
+        let failed = AlertsProgress::Failed(why.to_owned());
         let before = std::mem::replace(&mut *locked(&self.reading), failed.clone());
         let is_news = before != failed;
         if is_news {
@@ -254,7 +254,7 @@ impl Status {
         *self.version.borrow()
     }
 
-    fn incidents(&self) -> RwLockReadGuard<'_, Incidents> {
+    fn incidents(&self) -> RwLockReadGuard<'_, IncidentIndex> {
         self.incidents.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -270,9 +270,9 @@ impl Status {
         }
         problems.extend(self.metrics.problems());
         match &*locked(&self.reading) {
-            Reading::Starting => problems.push("The alerts are still being read.".to_owned()),
-            Reading::Failed(why) => problems.push(format!("The alerts cannot be read: {why}.")),
-            Reading::Done => {}
+            AlertsProgress::Starting => problems.push("The alerts are still being read.".to_owned()),
+            AlertsProgress::Failed(why) => problems.push(format!("The alerts cannot be read: {why}.")),
+            AlertsProgress::Done => {}
         }
         if let Some(Err(why)) = &*locked(&self.surroundings) {
             problems.push(format!("Kafka does not say who has which partition: {why}."));
@@ -322,7 +322,7 @@ impl Status {
         }
     }
 
-    fn pipeline(&self) -> Pipeline {
+    fn pipeline(&self) -> PipelineStatus {
         let surroundings = locked(&self.surroundings).clone();
         let lags = locked(&self.lags);
         let here: BTreeMap<(&'static str, i32), PartitionFigures> =
@@ -333,7 +333,7 @@ impl Status {
         let partitions = places.into_iter().map(|place| {
             let owner = owners.and_then(|owners| owners.iter().find(|owner| (owner.machine, owner.partition) == place));
             let figures = here.get(&place);
-            Partition {
+            PartitionStatus {
                 machine: place.0,
                 partition: place.1,
                 owner: owner.map(|owner| owner.instance.clone()),
@@ -346,7 +346,7 @@ impl Status {
                     .unwrap_or_default(),
             }
         });
-        Pipeline {
+        PipelineStatus {
             partitions: partitions.collect(),
             channels: self.metrics.channels(),
             brokers: surroundings.as_ref().and_then(|known| known.as_ref().ok()).map(|known| known.brokers),

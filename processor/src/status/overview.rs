@@ -10,8 +10,8 @@ use wulog_schemas::alert::Alert;
 use wulog_schemas::hresult::Family;
 
 use super::filter::{Filter, ROWS_MAX, STATES, title};
-use super::incidents::{Incidents, Known};
-use super::layout::{Page, Place, csv as csv_answer, number, shown, span, time, wrong};
+use super::incidents::{IncidentDocuments, IncidentIndex};
+use super::layout::{NavPlace, Page, csv as csv_answer, number, shown, span, time, wrong};
 use super::table::{cause, curve, level, state};
 use super::{Status, api};
 use crate::postmortem::percent;
@@ -24,12 +24,12 @@ const CARDS_MAX: usize = 20;
 pub(super) async fn page(State(status): State<Arc<Status>>, RawQuery(query): RawQuery) -> Response {
     let filter = match Filter::of_query(&query.unwrap_or_default()) {
         Ok(filter) => filter,
-        Err(why) => return wrong(StatusCode::BAD_REQUEST, Place::Incidents, "Unknown filter", &why, &status),
+        Err(why) => return wrong(StatusCode::BAD_REQUEST, NavPlace::Incidents, "Unknown filter", &why, &status),
     };
     let fleet = status.fleet().await;
     let incidents = status.incidents();
     let page = Page {
-        place: Place::Incidents,
+        place: NavPlace::Incidents,
         title: "Is anything wrong?".to_owned(),
         fixed: html! {},
         live: html! {
@@ -95,9 +95,9 @@ fn address(path: &str, filter: &Filter) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-fn verdict(status: &Status, incidents: &Incidents) -> Markup {
+fn verdict(status: &Status, incidents: &IncidentIndex) -> Markup {
     let problems = status.problems();
-    let (open, warnings): (Vec<&Known>, Vec<&Known>) =
+    let (open, warnings): (Vec<&IncidentDocuments>, Vec<&IncidentDocuments>) =
         incidents.open().into_iter().partition(|known| known.newest.kind.is_failures());
     let affected: u64 = open.iter().map(|known| known.newest.hosts.affected).sum();
     html! {
@@ -124,7 +124,7 @@ fn verdict(status: &Status, incidents: &Incidents) -> Markup {
     }
 }
 
-fn open_incidents(incidents: &Incidents) -> Markup {
+fn open_incidents(incidents: &IncidentIndex) -> Markup {
     let open = incidents.open();
     html! {
         @if !open.is_empty() {
@@ -139,7 +139,7 @@ fn open_incidents(incidents: &Incidents) -> Markup {
     }
 }
 
-fn card(known: &Known) -> Markup {
+fn card(known: &IncidentDocuments) -> Markup {
     let alert = &known.newest;
     let counted = if alert.kind.is_failures() { " active hosts" } else { " hosts with an inventory" };
     html! {
@@ -206,7 +206,7 @@ fn figure(name: &str, count: u64, state: &str) -> Markup {
     html! { li { a href=(href) { strong { (number(count)) } " " (name) } } }
 }
 
-fn history(incidents: &Incidents, filter: &Filter) -> Markup {
+fn history(incidents: &IncidentIndex, filter: &Filter) -> Markup {
     let (total, rows) = filter.rows(incidents);
     html! {
         section {
@@ -233,7 +233,7 @@ fn history(incidents: &Incidents, filter: &Filter) -> Markup {
     }
 }
 
-fn history_row(known: &Known) -> Markup {
+fn history_row(known: &IncidentDocuments) -> Markup {
     let alert = &known.newest;
     html! {
         tr {

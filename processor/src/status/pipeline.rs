@@ -6,15 +6,15 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::layout::{Page, Place, number, shown, span};
-use super::{Partition, Pipeline, Status, table};
+use super::layout::{NavPlace, Page, number, shown, span};
+use super::{PartitionStatus, PipelineStatus, Status, table};
 use crate::metrics::ChannelFigures;
 
 pub(super) async fn page(State(status): State<Arc<Status>>) -> Response {
     let pipeline = status.pipeline();
     let problems = status.problems();
     let page = Page {
-        place: Place::Pipeline,
+        place: NavPlace::Pipeline,
         title: "Pipeline".to_owned(),
         fixed: html! {},
         live: html! {
@@ -28,7 +28,7 @@ pub(super) async fn page(State(status): State<Arc<Status>>) -> Response {
     page.answer(&status)
 }
 
-fn partitions(pipeline: &Pipeline) -> Markup {
+fn partitions(pipeline: &PipelineStatus) -> Markup {
     html! {
         section {
             h2 id="partitions" { "Partitions" }
@@ -48,7 +48,7 @@ fn partitions(pipeline: &Pipeline) -> Markup {
     }
 }
 
-fn partition_row(known: &Partition) -> Markup {
+fn partition_row(known: &PartitionStatus) -> Markup {
     let records = |count: i64| number(u64::try_from(count).unwrap_or(0));
     html! {
         tr {

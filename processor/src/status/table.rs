@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use maud::{Markup, PreEscaped, html};
 use wulog_schemas::alert::{Alert, Condition, Level, State};
 
-use super::incidents::Known;
+use super::incidents::IncidentDocuments;
 use super::layout::{number, shown};
 
 const WIDTH: f64 = 200.0;
@@ -15,7 +15,7 @@ const EDGE: f64 = 2.0;
 
 /// The affected and the recovered hosts of an incident over time, by its documents. Every text in the picture is a
 /// number.
-pub(super) fn curve(known: &Known) -> Markup {
+pub(super) fn curve(known: &IncidentDocuments) -> Markup {
     let newest = &known.newest;
     let begin = newest.time.onset.0;
     let end = newest.time.updated.0.max(begin + 1);
@@ -49,7 +49,7 @@ pub(super) fn curve(known: &Known) -> Markup {
 }
 
 /// Affected hosts over time: the first failures one by one, as far as the evidence names them, then each document.
-fn grown(known: &Known, begin: i64) -> Vec<(i64, u64)> {
+fn grown(known: &IncidentDocuments, begin: i64) -> Vec<(i64, u64)> {
     let mut failures: Vec<i64> = known.newest.evidence.exemplars.iter().map(|exemplar| exemplar.time.0).collect();
     failures.sort_unstable();
     let single = (1..).zip(failures).map(|(hosts, at)| (at.max(begin), hosts));

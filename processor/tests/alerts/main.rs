@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use wulog_processor::alerts::{Book, LookupError, list, show};
+use wulog_processor::alerts::{AlertsByIncident, LookupError, list, show};
 use wulog_processor::log::embedded::{EmbeddedConfig, EmbeddedLog};
 use wulog_processor::log::{Log, Write};
 use wulog_schemas::alert::{Alert, Level, State, Transition, UtcTime};
@@ -43,14 +43,14 @@ fn with_id(id: &str, severity: Level, state: State) -> Alert {
     alert
 }
 
-fn book(alerts: impl IntoIterator<Item = Alert>) -> Book {
-    let mut book = Book::default();
+fn book(alerts: impl IntoIterator<Item = Alert>) -> AlertsByIncident {
+    let mut book = AlertsByIncident::default();
     alerts.into_iter().for_each(|alert| book.add(alert));
     book
 }
 
 /// Five incidents: two of one severity, one resolved, one of the year before, one without a common factor.
-fn several() -> Book {
+fn several() -> AlertsByIncident {
     let mut old = with_id("wu-0000000000000001", Level::Critical, State::Open);
     old.time.onset = UtcTime(old.time.onset.0 - 400 * 24 * HOUR);
     let mut alone = with_id("wu-9f2c61d1a4e7b512", Level::Low, State::Open);
@@ -66,7 +66,7 @@ fn several() -> Book {
 fn a_list_has_the_worst_on_top() {
     assert_eq!(list(&several(), false, 80), include_str!("printed/list.txt"));
     assert_eq!(list(&several(), true, 100), include_str!("printed/list_all_100.txt"));
-    assert_eq!(list(&Book::default(), false, 80), "0 open\n");
+    assert_eq!(list(&AlertsByIncident::default(), false, 80), "0 open\n");
 }
 
 #[test]

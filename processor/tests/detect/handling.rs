@@ -3,7 +3,7 @@
 use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::machine::{Machine, Output};
 use wulog_schemas::alert::{Alert, State, Transition};
-use wulog_schemas::handling::{Action, Order, Scope};
+use wulog_schemas::handling::{Order, OrderKind, Scope};
 use wulog_schemas::hresult::Family;
 use wulog_schemas::signal::{Fact, RawPosition, Signal, VERSION};
 
@@ -42,7 +42,7 @@ impl Scene {
     }
 
     /// The documents that the detector writes because of an order.
-    fn order(&mut self, action: Action, scope: Scope, until: Option<i64>) -> Vec<Alert> {
+    fn order(&mut self, action: OrderKind, scope: Scope, until: Option<i64>) -> Vec<Alert> {
         let order = Order { action, scope, by: "ann".to_owned(), until, why: "a new CA".to_owned() };
         let raw = RawPosition { partition: -1, offset: 0 };
         let mut out = Vec::new();
@@ -69,7 +69,7 @@ impl Scene {
 fn an_acknowledgement_stands_in_documents_until_the_incident_ends() {
     let mut scene = Scene::new();
     let id = scene.id.clone();
-    let written = scene.order(Action::Acknowledge, scene.this(), None);
+    let written = scene.order(OrderKind::Acknowledge, scene.this(), None);
     assert_eq!(written.len(), 1);
     assert_eq!((written[0].transition, written[0].seq, &written[0].id), (Transition::Handled, 2, &id));
     let note = written[0].handling.acknowledged.as_ref().unwrap();
@@ -87,17 +87,17 @@ fn an_acknowledgement_stands_in_documents_until_the_incident_ends() {
 fn a_silence_covers_what_its_scope_names_as_long_as_it_holds() {
     let mut scene = Scene::new();
     let other = Scope { family: Some(Family::Expired), ..Scope::default() };
-    assert!(scene.order(Action::Silence, other, Some(scene.now + DAY)).is_empty(), "another family");
-    let all = scene.order(Action::Silence, Scope::default(), Some(scene.now + DAY));
+    assert!(scene.order(OrderKind::Silence, other, Some(scene.now + DAY)).is_empty(), "another family");
+    let all = scene.order(OrderKind::Silence, Scope::default(), Some(scene.now + DAY));
     assert!(all.is_empty(), "a scope of nothing covers nothing");
     let until = scene.now + HOUR;
     let family = Scope { family: Some(Family::UntrustedRoot), ..Scope::default() };
-    let written = scene.order(Action::Silence, family.clone(), Some(until));
+    let written = scene.order(OrderKind::Silence, family.clone(), Some(until));
     assert_eq!(written[0].handling.silenced_until(scene.now), Some(until));
     assert_eq!(written[0].handling.silenced_until(until), None);
-    let cleared = scene.order(Action::Clear, family.clone(), None);
+    let cleared = scene.order(OrderKind::Clear, family.clone(), None);
     assert!(cleared[0].handling.is_empty());
-    scene.order(Action::Silence, family, Some(until));
+    scene.order(OrderKind::Silence, family, Some(until));
     let rest = scene.rest();
     assert!(!rest.is_empty());
     for alert in rest {
@@ -110,11 +110,13 @@ fn a_silence_covers_what_its_scope_names_as_long_as_it_holds() {
 fn remarks_are_kept_in_order_and_bounded() {
     let mut scene = Scene::new();
     for _ in 0..25 {
-        scene.order(Action::Note, scene.this(), None);
+        scene.order(OrderKind::Note, scene.this(), None);
     }
-    let written = scene.order(Action::Note, scene.this(), None);
+    let written = scene.order(OrderKind::Note, scene.this(), None);
     assert_eq!(written[0].handling.notes.len(), 20);
     assert!(
-        scene.order(Action::Note, Scope { incident: Some("wu-none".to_owned()), ..Scope::default() }, None).is_empty()
+        scene
+            .order(OrderKind::Note, Scope { incident: Some("wu-none".to_owned()), ..Scope::default() }, None)
+            .is_empty()
     );
 }

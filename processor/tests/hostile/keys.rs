@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use wulog_processor::detect::{Detector, DetectorConfig};
 use wulog_processor::machine::{InRecord, Machine, Output};
-use wulog_processor::normalize::{Inventory, Normalizer, NormalizerConfig};
+use wulog_processor::normalize::{HostNamesFile, Normalizer, NormalizerConfig};
 use wulog_schemas::alert::Alert;
 use wulog_schemas::signal::{Fact, HostFacts, HostRef, RawPosition, Signal};
 use wulog_schemas::topic::Topic;
@@ -168,7 +168,7 @@ fn forged_hosts_raise_no_alert_where_an_inventory_or_a_limit_is_set() {
     let folder = tempfile::tempdir().unwrap();
     let names: String = (0..120).map(|host| name(host) + "\n").collect();
     std::fs::write(folder.path().join("hosts.txt"), names).unwrap();
-    let inventory = Inventory::from(Some("hosts.txt".into())).read_in(folder.path()).unwrap();
+    let inventory = HostNamesFile::from(Some("hosts.txt".into())).read_in(folder.path()).unwrap();
     let listed = NormalizerConfig { inventory, ..NormalizerConfig::default() };
     let limited = NormalizerConfig { new_hosts_per_quarter_hour: Some(20), ..NormalizerConfig::default() };
     for config in [listed, limited] {

@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
-use wulog_lines::{Encoding, EncodingChoice, Frame, Framer, Step};
+use wulog_lines::{Encoding, EncodingChoice, Frame, Framer, FramerStep};
 use wulog_processor::machine::Machine as _;
 use wulog_processor::normalize::{Normalizer, NormalizerConfig};
 use wulog_schemas::raw::{RawHeader, VERSION};
@@ -84,7 +84,7 @@ fn read(file: &[u8], choice: EncodingChoice, cuts: &[Index]) -> Vec<String> {
             framer = Some(Framer::new(encoding, 1 << 20));
         }
         let framer = framer.as_mut().unwrap();
-        while let Step::Line(frame) = framer.step(&file[at..end]) {
+        while let FramerStep::Line(frame) = framer.step(&file[at..end]) {
             at += frame.taken;
             push(&frame);
         }

@@ -71,7 +71,7 @@ impl fmt::Display for Family {
 
 /// The facts about a known code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct KnownCode {
     /// The HRESULT.
     pub code: u32,
     /// Its name, such as `CERT_E_UNTRUSTEDROOT`.

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use super::{Entry, Family};
+use super::{Family, KnownCode};
 use crate::host::hex_digest_bytes;
 
 const TEXT: &str = include_str!("../../hresult/codes.tsv");
@@ -15,20 +15,21 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(TEXT));
 /// Codes apart from their entries, since a search reads codes only.
 struct Table {
     codes: Vec<u32>,
-    entries: Vec<Entry>,
+    entries: Vec<KnownCode>,
 }
 
 impl Table {
     fn read(text: &'static str) -> Self {
         let rows = text.lines().filter(|line| !line.starts_with('#'));
-        let entries: Vec<Entry> = rows.map(|line| row(line).unwrap_or_else(|| panic!("codes.tsv: {line}"))).collect();
+        let entries: Vec<KnownCode> =
+            rows.map(|line| row(line).unwrap_or_else(|| panic!("codes.tsv: {line}"))).collect();
         Self { codes: entries.iter().map(|entry| entry.code).collect(), entries }
     }
 }
 
 /// The entry of `code`.
 #[must_use]
-pub fn lookup(code: u32) -> Option<&'static Entry> {
+pub fn lookup(code: u32) -> Option<&'static KnownCode> {
     let table = &*TABLE;
     table.codes.binary_search(&code).ok().map(|at| &table.entries[at])
 }
@@ -41,12 +42,12 @@ pub fn table_hash() -> String {
 
 /// Every known code, in order.
 #[must_use]
-pub fn entries() -> &'static [Entry] {
+pub fn entries() -> &'static [KnownCode] {
     &TABLE.entries
 }
 
 /// Parses one row: `code TAB symbol TAB family TAB source of the name TAB text`.
-fn row(line: &'static str) -> Option<Entry> {
+fn row(line: &'static str) -> Option<KnownCode> {
     let mut fields = line.split('\t');
     let code = u32::from_str_radix(fields.next()?, 16).ok()?;
     let symbol = fields.next()?;
@@ -56,7 +57,7 @@ fn row(line: &'static str) -> Option<Entry> {
     };
     let _source = fields.next()?;
     let text = fields.next()?;
-    fields.next().is_none().then_some(Entry { code, symbol, text, family })
+    fields.next().is_none().then_some(KnownCode { code, symbol, text, family })
 }
 
 #[cfg(test)]

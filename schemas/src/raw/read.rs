@@ -50,7 +50,7 @@ impl HeaderReader {
 
     /// Parses a header that begins like the header before and continues with its offset.
     fn with_tail<'a>(&'a mut self, tail: &'a [u8]) -> Option<RawHeaderRef<'a>> {
-        let mut tail = Tail { rest: tail };
+        let mut tail = HeaderTail { rest: tail };
         let offset = tail.digits()?;
         let end = tail.take(b",\"end\":").then(|| tail.digits())??;
         let hash = tail.take(b",\"hash\":\"").then(|| tail.hash())??;
@@ -80,7 +80,7 @@ impl HeaderReader {
 
 /// Reads the part behind the hash into `known`.
 fn read_end(text: &[u8], known: &mut RawHeader) -> Option<()> {
-    let mut tail = Tail { rest: text };
+    let mut tail = HeaderTail { rest: text };
     known.read = tail.take(b",\"read\":").then(|| tail.digits())??.try_into().ok()?;
     known.utc = if tail.take(b",\"utc\":") { Some(tail.minutes()?) } else { None };
     known.lossy = tail.take(b",\"lossy\":true");
@@ -90,7 +90,7 @@ fn read_end(text: &[u8], known: &mut RawHeader) -> Option<()> {
 
 /// Reads the part before the offset into `known`, reusing its memory; returns the rest.
 fn read_head<'a>(text: &'a str, known: &mut RawHeader) -> Option<&'a str> {
-    let mut cursor = Cursor { rest: text };
+    let mut cursor = HeaderRest { rest: text };
     known.v = cursor.take("{\"v\":").then(|| cursor.digits())??.try_into().ok()?;
     cursor.string(",\"host\":\"", &mut known.host)?;
     cursor.string(",\"file\":\"", &mut known.file)?;
@@ -105,11 +105,11 @@ fn read_head<'a>(text: &'a str, known: &mut RawHeader) -> Option<&'a str> {
 }
 
 /// The unread rest of a header.
-struct Cursor<'a> {
+struct HeaderRest<'a> {
     rest: &'a str,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> HeaderRest<'a> {
     /// Skips `text` if the rest begins with it.
     fn take(&mut self, text: &str) -> bool {
         let rest = self.rest.strip_prefix(text);
@@ -150,7 +150,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn digits(&mut self) -> Option<u64> {
-        let mut tail = Tail { rest: self.rest.as_bytes() };
+        let mut tail = HeaderTail { rest: self.rest.as_bytes() };
         let value = tail.digits();
         self.rest = &self.rest[self.rest.len() - tail.rest.len()..];
         value
@@ -158,11 +158,11 @@ impl<'a> Cursor<'a> {
 }
 
 /// The unread rest of a header behind the name of the offset: ASCII, or serde reads the header.
-struct Tail<'a> {
+struct HeaderTail<'a> {
     rest: &'a [u8],
 }
 
-impl Tail<'_> {
+impl HeaderTail<'_> {
     /// Skips `text` if the rest begins with it.
     fn take(&mut self, text: &[u8]) -> bool {
         let rest = self.rest.strip_prefix(text);

@@ -1,6 +1,6 @@
 //! Facts of a signal about the certificates of a host.
 //!
-//! They are the part of an [`Inventory`](crate::certificate::Inventory) that distinguishes hosts: thumbprints by store,
+//! They are the part of an [`Inventory`] that distinguishes hosts: thumbprints by store,
 //! and for each certificate the subject and the end of its validity, by which people know the certificate.
 
 use schemars::JsonSchema;

@@ -187,7 +187,7 @@ impl<'a> SignalRef<'a> {
     /// Parses the signal if every byte is as our own writer writes it.
     #[must_use]
     pub fn as_written(bytes: &'a [u8]) -> Option<SignalRef<'a>> {
-        let mut cursor = Cursor { rest: std::str::from_utf8(bytes).ok()? };
+        let mut cursor = SignalRest { rest: std::str::from_utf8(bytes).ok()? };
         let version = cursor.number("{\"v\":")?;
         u8::try_from(version).ok()?;
         let log_time = cursor.number(",\"log_time\":")?;
@@ -205,11 +205,11 @@ impl<'a> SignalRef<'a> {
 }
 
 /// The unread rest of a signal.
-struct Cursor<'a> {
+struct SignalRest<'a> {
     rest: &'a str,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> SignalRest<'a> {
     /// Skips `text` if the rest begins with it.
     #[inline]
     fn take(&mut self, text: &str) -> bool {

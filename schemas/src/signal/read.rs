@@ -15,12 +15,12 @@ use super::{
     Signal, SignerFacts, SiteFacts, StoreFacts, Tick, Unreadable,
 };
 use crate::alert::Provenance;
-use crate::handling::{Action, Scope};
+use crate::handling::{OrderKind, Scope};
 use crate::hresult::Family;
 use crate::json;
 
 #[derive(Deserialize)]
-struct Fields<'a> {
+struct SignalFields<'a> {
     v: u8,
     log_time: i64,
     raw: RawPosition,
@@ -43,7 +43,7 @@ struct Fields<'a> {
     partitions: Option<i32>,
     detector: Option<serde_json::Value>,
     provenance: Option<Provenance>,
-    action: Option<Action>,
+    action: Option<OrderKind>,
     scope: Option<Scope>,
     by: Option<String>,
     until: Option<i64>,
@@ -58,11 +58,11 @@ struct Fields<'a> {
 
 impl<'de> Deserialize<'de> for Signal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Signal, D::Error> {
-        let fields = Fields::deserialize(deserializer)?;
+        let fields = SignalFields::deserialize(deserializer)?;
         let (v, log_time, raw) = (fields.v, fields.log_time, fields.raw);
         let fact = fields.fact().map_err(|lacking| match lacking {
-            Lacking::Field(name) => D::Error::missing_field(name),
-            Lacking::Kind(kind) => D::Error::unknown_variant(
+            FieldFault::Field(name) => D::Error::missing_field(name),
+            FieldFault::Kind(kind) => D::Error::unknown_variant(
                 &kind,
                 &["host_facts", "attempt", "scan_done", "tick", "config", "handling", "certificates"],
             ),
@@ -82,13 +82,13 @@ impl Signal {
 }
 
 /// The reason for which fields are not a fact.
-enum Lacking {
+enum FieldFault {
     Field(&'static str),
     Kind(String),
 }
 
-impl Fields<'_> {
-    fn fact(self) -> Result<Fact, Lacking> {
+impl SignalFields<'_> {
+    fn fact(self) -> Result<Fact, FieldFault> {
         Ok(match self.kind.as_ref() {
             "host_facts" => Fact::HostFacts(HostFacts {
                 host: needed(self.host, "host")?,
@@ -137,13 +137,13 @@ impl Fields<'_> {
                 wsus_site: self.wsus_site,
                 failed_signers: self.failed_signers.unwrap_or_default(),
             }),
-            kind => return Err(Lacking::Kind(kind.to_owned())),
+            kind => return Err(FieldFault::Kind(kind.to_owned())),
         })
     }
 }
 
-fn needed<T>(field: Option<T>, name: &'static str) -> Result<T, Lacking> {
-    field.ok_or(Lacking::Field(name))
+fn needed<T>(field: Option<T>, name: &'static str) -> Result<T, FieldFault> {
+    field.ok_or(FieldFault::Field(name))
 }
 
 #[cfg(test)]

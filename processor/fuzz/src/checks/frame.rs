@@ -3,7 +3,7 @@
 //! Four bytes say how it is read (two sizes of chunks, the encoding, the longest line), the rest is the file.
 
 use crate::product::encoding::EncodingChoice;
-use crate::product::frame::{Frame, Framer, Step};
+use crate::product::frame::{Frame, Framer, FramerStep};
 
 /// What a collector's configuration may say.
 const CHOICES: [&str; 8] =
@@ -68,11 +68,11 @@ fn read(file: &[u8], choice: EncodingChoice, limit: usize, chunks: [usize; 2]) -
         if let Some(framer) = &mut framer {
             loop {
                 match framer.step(&file[at..end]) {
-                    Step::Line(frame) => {
+                    FramerStep::Line(frame) => {
                         at += frame.taken;
                         lines.push(line(&frame));
                     }
-                    Step::Wait { taken } => {
+                    FramerStep::Wait { taken } => {
                         at += taken;
                         break;
                     }

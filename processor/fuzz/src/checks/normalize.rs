@@ -6,7 +6,7 @@ use wulog_schemas::topic::Topic;
 
 use super::stream::{Expect, Record, Stream};
 use crate::product::machine::{InRecord, Machine, Output};
-use crate::product::normalize::{Limits, Normalizer, NormalizerConfig};
+use crate::product::normalize::{Normalizer, NormalizerConfig, NormalizerLimits};
 
 /// A line: the machine is loaded again from its snapshot.
 const RESTART: &[u8] = b"\x0b";
@@ -55,7 +55,7 @@ pub fn check(bytes: &[u8]) {
 
 /// Bounds that few lines reach.
 fn small_config() -> NormalizerConfig {
-    let limits = Limits {
+    let limits = NormalizerLimits {
         hosts_max: 2,
         files_per_host_max: 2,
         epochs_per_file_max: 2,
@@ -67,7 +67,7 @@ fn small_config() -> NormalizerConfig {
         labels_per_host_max: 1,
         updates_named_max: 2,
         value_bytes_max: 8,
-        ..Limits::default()
+        ..NormalizerLimits::default()
     };
     NormalizerConfig { limits, ..NormalizerConfig::default() }
 }

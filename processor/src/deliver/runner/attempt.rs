@@ -8,14 +8,14 @@ use tracing::{error, info, warn};
 
 use super::work::Runner;
 use crate::deliver::backlog::Item;
-use crate::deliver::channel::Outcome;
+use crate::deliver::channel::DeliveryOutcome;
 
 /// Panics at one document after which it is parked: the pauses in between are a minute together.
 const PANICS_MAX: u32 = 8;
 
 impl Runner {
     /// Tries to deliver a document.
-    pub(super) fn attempt(&mut self, item: &Item) -> Outcome {
+    pub(super) fn attempt(&mut self, item: &Item) -> DeliveryOutcome {
         let (channel, now_ms) = (&mut self.channel, self.clock.now_ms());
         let panic = match catch_unwind(AssertUnwindSafe(|| channel.deliver(item, now_ms))) {
             Ok(outcome) => return outcome,
@@ -37,9 +37,9 @@ impl Runner {
         let (channel, config) = (&mut self.channel, &self.config);
         let _ = catch_unwind(AssertUnwindSafe(|| channel.renew(config)));
         if self.panics.1 >= PANICS_MAX {
-            return Outcome::Refused(format!("the channel panicked {PANICS_MAX} times: {panic}"));
+            return DeliveryOutcome::Refused(format!("the channel panicked {PANICS_MAX} times: {panic}"));
         }
-        Outcome::Retry { why: format!("the channel panicked: {panic}"), after: None }
+        DeliveryOutcome::Retry { why: format!("the channel panicked: {panic}"), after: None }
     }
 
     /// Reads the files of secrets again, and returns whether one has changed. If so, the channel is opened with it and

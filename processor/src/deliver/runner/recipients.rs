@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use super::work::{LateDocument, PAUSE, Runner};
 use crate::deliver::backlog::Item;
-use crate::deliver::channel::{Lacking, Outcome};
+use crate::deliver::channel::{DeliveryOutcome, MissingRecipient};
 use crate::deliver::set_aside::{RECIPIENT, SetAside};
 use crate::log::LogError;
 
@@ -21,7 +21,7 @@ impl Runner {
         &mut self,
         item: &Item,
         answer: Option<String>,
-        lacking: Vec<Lacking>,
+        lacking: Vec<MissingRecipient>,
         began: Instant,
     ) -> Result<(), LogError> {
         let Some(work) = &self.work else { return Ok(()) };
@@ -61,18 +61,19 @@ impl Runner {
         late.pause = (late.pause * 2).min(PAUSE.1);
         let to: Vec<String> = late.aside.recipients.clone();
         let all = |why: &str, again| {
-            let one = |recipient: &String| Lacking { recipient: recipient.clone(), why: why.to_owned(), again };
+            let one =
+                |recipient: &String| MissingRecipient { recipient: recipient.clone(), why: why.to_owned(), again };
             to.iter().map(one).collect::<Vec<_>>()
         };
         let pause = Some(late.pause);
         let mut lacking = match self.attempt(&late.item) {
-            Outcome::Delivered(answer) => {
+            DeliveryOutcome::Delivered(answer) => {
                 info!(channel = self.config.name, key = late.item.key(), to = to.join(", "), answer, "delivered later");
                 Vec::new()
             }
-            Outcome::Partly { lacking, .. } => lacking,
-            Outcome::Retry { why, .. } | Outcome::Barred(why) => all(&why, pause),
-            Outcome::Refused(why) => all(&why, None),
+            DeliveryOutcome::Partly { lacking, .. } => lacking,
+            DeliveryOutcome::Retry { why, .. } | DeliveryOutcome::Barred(why) => all(&why, pause),
+            DeliveryOutcome::Refused(why) => all(&why, None),
         };
         if now_ms.saturating_sub(late.aside.at_ms) >= GIVEN_UP_AFTER_MS {
             lacking.iter_mut().for_each(|one| one.again = None);
@@ -89,8 +90,8 @@ impl Runner {
     }
 
     /// Notes the recipients that are to get a document later, and the time of the next attempt.
-    fn note_late(&mut self, mut late: LateDocument, lacking: &[Lacking]) -> Result<(), LogError> {
-        let waiting: Vec<Lacking> = lacking.iter().filter(|one| one.again.is_some()).cloned().collect();
+    fn note_late(&mut self, mut late: LateDocument, lacking: &[MissingRecipient]) -> Result<(), LogError> {
+        let waiting: Vec<MissingRecipient> = lacking.iter().filter(|one| one.again.is_some()).cloned().collect();
         late.pause = waiting.iter().filter_map(|one| one.again).max().unwrap_or(late.pause).max(late.pause);
         let now_ms = self.clock.now_ms();
         let pause_ms = i64::try_from(late.pause.as_millis()).unwrap_or(i64::MAX);
@@ -117,7 +118,7 @@ impl Runner {
     pub(super) fn recipients_refused(
         &mut self,
         item: &Item,
-        lacking: &[Lacking],
+        lacking: &[MissingRecipient],
         tried: Option<&[String]>,
     ) -> Result<(), LogError> {
         let now_ms = self.clock.now_ms();
@@ -147,7 +148,7 @@ impl Runner {
     }
 }
 
-fn reasons(lacking: &[Lacking]) -> String {
+fn reasons(lacking: &[MissingRecipient]) -> String {
     let each = lacking.iter().map(|one| format!("{}: {}", one.recipient, one.why));
     each.collect::<Vec<_>>().join("; ")
 }

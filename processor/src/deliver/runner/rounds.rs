@@ -10,7 +10,7 @@ use super::attempt::panic_text;
 use super::take_over::{item, parked_among};
 use super::work::{Held, NOTES_READ_EVERY, Runner};
 use crate::deliver::backlog::Item;
-use crate::deliver::channel::Outcome;
+use crate::deliver::channel::DeliveryOutcome;
 use crate::deliver::filter::{Decision, decide};
 use crate::deliver::set_aside::SetAside;
 use crate::log::{LogError, Record};
@@ -161,8 +161,8 @@ impl Runner {
         let Some(item) = work.backlog.head().cloned() else { return Ok(()) };
         let began = Instant::now();
         match self.attempt(&item) {
-            Outcome::Delivered(answer) => self.delivered(&item, &answer, began),
-            Outcome::Partly { answer, lacking } => self.delivered_to_some(&item, answer, lacking, began),
+            DeliveryOutcome::Delivered(answer) => self.delivered(&item, &answer, began),
+            DeliveryOutcome::Partly { answer, lacking } => self.delivered_to_some(&item, answer, lacking, began),
             outcome => self.not_delivered(&item, outcome),
         }
     }
@@ -185,8 +185,8 @@ impl Runner {
             return;
         }
         match self.channel.tend(self.clock.now_ms()) {
-            Outcome::Delivered(_) | Outcome::Partly { .. } => {}
-            Outcome::Retry { why, .. } | Outcome::Barred(why) | Outcome::Refused(why) => {
+            DeliveryOutcome::Delivered(_) | DeliveryOutcome::Partly { .. } => {}
+            DeliveryOutcome::Retry { why, .. } | DeliveryOutcome::Barred(why) | DeliveryOutcome::Refused(why) => {
                 self.metrics.failed();
                 warn!(channel = self.config.name, "open incidents could not be sent again: {why}");
             }

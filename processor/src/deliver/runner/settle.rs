@@ -6,7 +6,7 @@ use tracing::{error, info, warn};
 
 use super::work::{NOTES_READ_EVERY, Runner};
 use crate::deliver::backlog::Item;
-use crate::deliver::channel::Outcome;
+use crate::deliver::channel::DeliveryOutcome;
 use crate::deliver::set_aside::{SKIP, SetAside};
 use crate::log::LogError;
 use crate::log::alert_queue::{ChannelPosition, LastDelivery};
@@ -30,18 +30,18 @@ impl Runner {
         LastDelivery { id: item.alert.id.clone(), seq: item.alert.seq, time_ms: self.clock.now_ms() }
     }
 
-    pub(super) fn not_delivered(&mut self, item: &Item, outcome: Outcome) -> Result<(), LogError> {
+    pub(super) fn not_delivered(&mut self, item: &Item, outcome: DeliveryOutcome) -> Result<(), LogError> {
         if self.has_new_secrets() {
             return Ok(()); // they are tried at once
         }
         match outcome {
-            Outcome::Retry { why, after } => self.try_later(item, &why, after)?,
-            Outcome::Barred(why) => {
+            DeliveryOutcome::Retry { why, after } => self.try_later(item, &why, after)?,
+            DeliveryOutcome::Barred(why) => {
                 self.try_later(item, &why, None)?;
                 self.park_if_alone_refused(item, &why)?;
             }
-            Outcome::Refused(why) => self.park(item, &why)?,
-            Outcome::Delivered(_) | Outcome::Partly { .. } => {}
+            DeliveryOutcome::Refused(why) => self.park(item, &why)?,
+            DeliveryOutcome::Delivered(_) | DeliveryOutcome::Partly { .. } => {}
         }
         Ok(())
     }
@@ -74,11 +74,11 @@ impl Runner {
         let Some(next) = next else { return Ok(()) };
         let began = Instant::now();
         match self.attempt(&next) {
-            Outcome::Delivered(answer) => {
+            DeliveryOutcome::Delivered(answer) => {
                 self.park(item, why)?;
                 self.delivered(&next, &answer, began)
             }
-            Outcome::Partly { answer, lacking } => {
+            DeliveryOutcome::Partly { answer, lacking } => {
                 self.park(item, why)?;
                 self.delivered_to_some(&next, answer, lacking, began)
             }

@@ -11,7 +11,7 @@ use wulog_service::Rounds;
 use super::work::LateDocument;
 use super::*;
 use crate::deliver::backlog::Item;
-use crate::deliver::channel::{Channel, Lacking, Outcome};
+use crate::deliver::channel::{Channel, DeliveryOutcome, MissingRecipient};
 use crate::deliver::config::{RawChannel, check_all};
 use crate::deliver::sample::sample;
 use crate::deliver::set_aside::{self, LATE, PARKED, RECIPIENT, SetAside};
@@ -94,8 +94,8 @@ struct Told<F> {
     only: BTreeMap<String, Vec<String>>,
 }
 
-impl<F: FnMut(&Item, Option<&[String]>) -> Outcome + Send> Channel for Told<F> {
-    fn deliver(&mut self, item: &Item, _now_ms: i64) -> Outcome {
+impl<F: FnMut(&Item, Option<&[String]>) -> DeliveryOutcome + Send> Channel for Told<F> {
+    fn deliver(&mut self, item: &Item, _now_ms: i64) -> DeliveryOutcome {
         (self.answer)(item, self.only.get(&item.key()).map(Vec::as_slice))
     }
 
@@ -129,7 +129,7 @@ fn log(ids: &[&str]) -> Shared {
 fn runner(
     kept: &Shared,
     metrics: &Metrics,
-    answer: impl FnMut(&Item, Option<&[String]>) -> Outcome + Send + 'static,
+    answer: impl FnMut(&Item, Option<&[String]>) -> DeliveryOutcome + Send + 'static,
 ) -> Runner {
     #[derive(serde::Deserialize)]
     struct File {
@@ -162,8 +162,8 @@ fn position(kept: &Shared) -> i64 {
     kept.lock().unwrap_or_else(PoisonError::into_inner).position.as_ref().unwrap().next
 }
 
-fn taken() -> Outcome {
-    Outcome::Delivered("ok".to_owned())
+fn taken() -> DeliveryOutcome {
+    DeliveryOutcome::Delivered("ok".to_owned())
 }
 
 #[test]
@@ -245,7 +245,7 @@ impl AlertQueue for Broken {
 #[test]
 fn an_endpoint_that_refuses_everything_parks_nothing() {
     let (kept, metrics) = (log(&["a", "b"]), Metrics::new());
-    let mut runner = runner(&kept, &metrics, |_, _| Outcome::Barred("401".to_owned()));
+    let mut runner = runner(&kept, &metrics, |_, _| DeliveryOutcome::Barred("401".to_owned()));
     runner.barred_patience = Duration::ZERO;
     turn(&mut runner, 50);
     assert_eq!((position(&kept), notes(&kept, PARKED).len()), (0, 0));
@@ -256,7 +256,7 @@ fn an_endpoint_that_refuses_everything_parks_nothing() {
 fn a_document_that_alone_is_refused_for_long_is_parked() {
     let (kept, metrics) = (log(&["a", "b", "c"]), Metrics::new());
     let answer = |item: &Item, _: Option<&[String]>| {
-        if item.alert.id == "a" { Outcome::Barred("403".to_owned()) } else { taken() }
+        if item.alert.id == "a" { DeliveryOutcome::Barred("403".to_owned()) } else { taken() }
     };
     let mut patient = runner(&kept, &metrics, answer);
     turn(&mut patient, 20);
@@ -273,14 +273,15 @@ fn a_document_that_alone_is_refused_for_long_is_parked() {
 #[test]
 fn one_recipient_delays_no_other_and_is_tried_again_after_a_restart() {
     let (kept, metrics) = (log(&["a", "b"]), Metrics::new());
-    let lacking = |recipient: &str, again| Lacking { recipient: recipient.to_owned(), why: "no".to_owned(), again };
+    let lacking =
+        |recipient: &str, again| MissingRecipient { recipient: recipient.to_owned(), why: "no".to_owned(), again };
     let mut first = runner(&kept, &metrics, move |item, only| {
         assert_eq!(only, None);
         if item.alert.id == "b" {
             return taken();
         }
         let lacking = vec![lacking("late@x", Some(Duration::ZERO)), lacking("gone@x", None)];
-        Outcome::Partly { answer: Some("ok".to_owned()), lacking }
+        DeliveryOutcome::Partly { answer: Some("ok".to_owned()), lacking }
     });
     turn(&mut first, 2);
     let refused = || notes(&kept, RECIPIENT).len();

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, Factor, NO_WSUS, Step, UtcTime, WsusCopy};
 use wulog_schemas::hresult::Family;
 
-use super::super::dimension_sets::Pair;
-use super::super::document::Context;
+use super::super::dimension_sets::DimensionValue;
+use super::super::document::DocumentContext;
 use super::super::durations::DAY_MS;
 use super::super::factors::{Comparison, healthy_hosts};
 use super::super::fleet::{Fleet, HostIndex, Knows};
@@ -47,7 +47,7 @@ const FINDINGS_MAX: usize = 3;
 
 /// The findings about the certificates of an incident.
 pub(in super::super) struct Findings {
-    found: Vec<Found>,
+    found: Vec<FoundCertificate>,
     /// Whether the first finding explains the hosts at least as well as any factor.
     is_cause: bool,
     answers: Vec<(&'static str, Where, String)>,
@@ -61,7 +61,7 @@ enum Where {
     Wsus,
 }
 
-struct Found {
+struct FoundCertificate {
     document: CertificateFinding,
     /// The value of the factor for this finding.
     value: String,
@@ -87,9 +87,9 @@ enum Signs {
 /// A condition to test, with the store and the certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Test {
-    Missing(Pair),
-    Distrusted(Pair),
-    Expired(Pair),
+    Missing(DimensionValue),
+    Distrusted(DimensionValue),
+    Expired(DimensionValue),
     PolicyOff,
     SiteUntrusted,
 }
@@ -129,7 +129,11 @@ struct Sides<'a> {
 }
 
 impl Findings {
-    pub(in super::super) fn of(incident: &Incident, comparison: &Comparison, context: &Context<'_>) -> Findings {
+    pub(in super::super) fn of(
+        incident: &Incident,
+        comparison: &Comparison,
+        context: &DocumentContext<'_>,
+    ) -> Findings {
         let none = Findings { found: Vec::new(), is_cause: false, answers: Vec::new() };
         let known = context.certificates;
         if known.is_empty() || incident.members.is_empty() {
@@ -139,7 +143,8 @@ impl Findings {
         if sides.affected.is_empty() {
             return none;
         }
-        let mut found: Vec<Found> = tests(incident, &sides).into_iter().filter_map(|test| sides.found(test)).collect();
+        let mut found: Vec<FoundCertificate> =
+            tests(incident, &sides).into_iter().filter_map(|test| sides.found(test)).collect();
         found.sort_by(|a, b| {
             (b.signs.cmp(&a.signs))
                 .then(a.ln_p.total_cmp(&b.ln_p))
@@ -264,10 +269,10 @@ fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
 }
 
 /// Keeps the first finding for each condition and certificate: a certificate that two stores lack is one finding.
-fn joined(found: Vec<Found>) -> Vec<Found> {
-    let mut joined: Vec<Found> = Vec::new();
+fn joined(found: Vec<FoundCertificate>) -> Vec<FoundCertificate> {
+    let mut joined: Vec<FoundCertificate> = Vec::new();
     for other in found {
-        let is_same = |known: &&mut Found| {
+        let is_same = |known: &&mut FoundCertificate| {
             known.document.condition == other.document.condition
                 && known.document.certificate == other.document.certificate
         };
@@ -359,7 +364,7 @@ impl<'a> Sides<'a> {
         others_show || affected_do_not
     }
 
-    fn found(&self, test: Test) -> Option<Found> {
+    fn found(&self, test: Test) -> Option<FoundCertificate> {
         if self.is_hopeless(test) || self.is_refuted(test) {
             return None;
         }
@@ -394,7 +399,14 @@ impl<'a> Sides<'a> {
         let of_wsus = document.wsus.as_ref().map(|copy| copy.has_certificate);
         document.fix = words::fix(&document, of_wsus);
         document.says = words::says(&document);
-        Some(Found { value: words::value(&document), document, ln_p, counted: (affected, others), signs, test })
+        Some(FoundCertificate {
+            value: words::value(&document),
+            document,
+            ln_p,
+            counted: (affected, others),
+            signs,
+            test,
+        })
     }
 
     /// Whether inventories refute that a missing certificate signs the failing updates: the WSUS machine signs with
@@ -447,13 +459,13 @@ impl<'a> Sides<'a> {
         let site = if condition == Condition::SiteUntrusted { self.sites() } else { (None, None) };
         let showing = || self.affected.iter().copied().filter(|host| self.holds(*host, test) == Knows::Yes);
         let nearly_all = |count: usize| count as f64 >= AFFECTED_MIN * affected_hosts as f64;
-        let mut others: BTreeMap<Other, Vec<String>> = BTreeMap::new();
+        let mut others: BTreeMap<OtherStore, Vec<String>> = BTreeMap::new();
         // Only a certificate that signs updates belongs into two stores, and into the store `WSUS`: its CA does not.
         let signer = pair.filter(|pair| self.distrusted == Distrusted::Signature && self.publishing.contains(&pair.1));
         if let (Condition::Missing, Some(pair)) = (condition, signer) {
             for store in ["TrustedPublisher", "Root"].into_iter().filter_map(store_id).filter(|other| *other != pair.0)
             {
-                for (wanted, list) in [(Knows::No, Other::Missing), (Knows::Yes, Other::Present)] {
+                for (wanted, list) in [(Knows::No, OtherStore::Missing), (Knows::Yes, OtherStore::Present)] {
                     let is = |host: &HostIndex| self.known.knows(*host, (store, pair.1)) == wanted;
                     if nearly_all(showing().filter(is).count()) {
                         others.entry(list).or_default().push(store_name(store).to_owned());
@@ -480,8 +492,8 @@ impl<'a> Sides<'a> {
             certificate: pair.map(|pair| pair.1).or(site.0).map(|certificate| self.name(certificate)),
             shown_elsewhere: site.1.map(|certificate| self.name(certificate)),
             store: pair.map(|pair| store_name(pair.0).to_owned()),
-            also_missing_in: others.remove(&Other::Missing).unwrap_or_default(),
-            present_in: others.remove(&Other::Present).unwrap_or_default(),
+            also_missing_in: others.remove(&OtherStore::Missing).unwrap_or_default(),
+            present_in: others.remove(&OtherStore::Present).unwrap_or_default(),
             former,
             affected_hosts,
             affected_known,
@@ -513,7 +525,7 @@ impl<'a> Sides<'a> {
     }
 
     /// The earlier certificate of the same subject that nearly all of `hosts` have in `store`.
-    fn former_of(&self, (store, certificate): Pair, hosts: Vec<HostIndex>) -> Option<StringId> {
+    fn former_of(&self, (store, certificate): DimensionValue, hosts: Vec<HostIndex>) -> Option<StringId> {
         let details = self.known.details.get(&certificate).filter(|details| !details.subject.is_empty())?;
         let mut counts: BTreeMap<StringId, usize> = BTreeMap::new();
         for other in hosts.iter().flat_map(|host| self.known.in_store(*host, store)) {
@@ -548,7 +560,7 @@ impl<'a> Sides<'a> {
 
     /// Whether a finding explains the hosts at least as well as each factor does, among the hosts that have
     /// inventories.
-    fn explains_as_well(&self, found: &Found, comparison: &Comparison) -> bool {
+    fn explains_as_well(&self, found: &FoundCertificate, comparison: &Comparison) -> bool {
         if found.signs > Signs::Unknown {
             return true;
         }
@@ -578,7 +590,7 @@ impl<'a> Sides<'a> {
     }
 
     /// Answers that inventories give to the commands of steps.
-    fn answers(&self, first: Option<&Found>) -> Vec<(&'static str, Where, String)> {
+    fn answers(&self, first: Option<&FoundCertificate>) -> Vec<(&'static str, Where, String)> {
         let mut answers = Vec::new();
         if let Some(wsus) = self.wsus {
             let signing: Vec<String> = self.signing.iter().map(|id| words::certificate(&self.name(*id))).collect();
@@ -636,7 +648,7 @@ impl<'a> Sides<'a> {
 
 /// Whether another store lacks or has a certificate that is missing in one store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Other {
+enum OtherStore {
     Missing,
     Present,
 }

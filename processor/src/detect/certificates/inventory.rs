@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Certificates, HostIndex, StringId, store_name};
-use crate::question::{CERTIFICATES_MAX, CertificateList, FleetCertificate, HostInventory, StoredCertificate};
+use crate::question::{CERTIFICATES_MAX, FleetCertificate, FleetCertificates, HostCertificates, StoredCertificate};
 use wulog_schemas::certificate::STORES;
 
 /// Least length of a text that counts as the beginning of a thumbprint.
@@ -31,7 +31,7 @@ impl Certificates {
     }
 
     /// The certificates of a host.
-    pub(in crate::detect) fn of_host(&self, host: HostIndex) -> Option<HostInventory> {
+    pub(in crate::detect) fn of_host(&self, host: HostIndex) -> Option<HostCertificates> {
         let known = self.hosts.get(&host)?;
         let complete = (0..).zip(STORES).filter(|(place, _)| known.complete >> place & 1 == 1).map(|(_, store)| store);
         let mut certificates: Vec<StoredCertificate> = self
@@ -49,7 +49,7 @@ impl Certificates {
             })
             .collect();
         certificates.sort_unstable();
-        Some(HostInventory {
+        Some(HostCertificates {
             complete_stores: complete.collect(),
             accept_trusted_publisher_certs: known.accept_trusted_publisher_certs,
             certificates,
@@ -57,7 +57,7 @@ impl Certificates {
     }
 
     /// The certificates of the fleet: those that end next after `log_time` first, those that have ended last.
-    pub(in crate::detect) fn of_fleet(&self, log_time: i64) -> CertificateList {
+    pub(in crate::detect) fn of_fleet(&self, log_time: i64) -> FleetCertificates {
         let mut hosts: BTreeMap<StringId, BTreeMap<&'static str, u64>> = BTreeMap::new();
         for (_, pairs, count) in self.sets.counted() {
             for (store, thumbprint) in pairs {
@@ -86,6 +86,6 @@ impl Certificates {
         certificates.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.sha1.cmp(&b.sha1)));
         let total = certificates.len() as u64;
         certificates.truncate(CERTIFICATES_MAX);
-        CertificateList { total, hosts_with_inventory: self.hosts_known(), log_time, certificates }
+        FleetCertificates { total, hosts_with_inventory: self.hosts_known(), log_time, certificates }
     }
 }

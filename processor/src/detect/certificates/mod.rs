@@ -24,7 +24,7 @@ pub(super) use warnings::Warnings;
 pub(super) use wsus::value_of;
 
 use super::Detector;
-use super::dimension_sets::{DimensionSets, Pair, SetId};
+use super::dimension_sets::{DimensionSets, DimensionValue, SetId};
 use super::fleet::{HostIndex, Knows};
 use super::strings::{StringId, Strings};
 
@@ -97,12 +97,12 @@ struct HostStores {
     /// their signatures carries a time stamp.
     signers: Vec<(StringId, bool)>,
     /// Certificates that came or went between two inventories, and when the second one was taken.
-    changes: Vec<Change>,
+    changes: Vec<InventoryChange>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Change {
-    pair: Pair,
+struct InventoryChange {
+    pair: DimensionValue,
     is_removal: bool,
     at: i64,
 }
@@ -224,7 +224,7 @@ impl Certificates {
     }
 
     fn set(&mut self, host: HostIndex, facts: &CertificateFacts, log_time: i64) {
-        let (mut pairs, mut complete): (Vec<Pair>, u8) = (Vec::new(), 0);
+        let (mut pairs, mut complete): (Vec<DimensionValue>, u8) = (Vec::new(), 0);
         for store in &facts.stores {
             let Some(id) = store_id(&store.name) else { continue };
             let mut is_complete = store.complete;
@@ -251,11 +251,12 @@ impl Certificates {
         let before = self.sets.pairs(known.set);
         if was_known {
             let both_complete = known.complete & complete;
-            let is_complete = |pair: &&Pair| both_complete >> pair.0 & 1 == 1;
-            let change = |is_removal| move |pair: &Pair| Change { pair: *pair, is_removal, at: facts.taken };
+            let is_complete = |pair: &&DimensionValue| both_complete >> pair.0 & 1 == 1;
+            let change =
+                |is_removal| move |pair: &DimensionValue| InventoryChange { pair: *pair, is_removal, at: facts.taken };
             let removed = before.iter().filter(|pair| pairs.binary_search(pair).is_err());
             let added = pairs.iter().filter(|pair| before.binary_search(pair).is_err());
-            let changes: Vec<Change> = removed
+            let changes: Vec<InventoryChange> = removed
                 .filter(is_complete)
                 .map(change(true))
                 .chain(added.filter(is_complete).map(change(false)))
@@ -305,7 +306,7 @@ impl Certificates {
     }
 
     /// Whether a host has a certificate in a store.
-    fn knows(&self, host: HostIndex, pair: Pair) -> Knows {
+    fn knows(&self, host: HostIndex, pair: DimensionValue) -> Knows {
         let Some(known) = self.hosts.get(&host) else { return Knows::Unknown };
         if self.sets.pairs(known.set).binary_search(&pair).is_ok() {
             Knows::Yes
@@ -323,7 +324,7 @@ impl Certificates {
     }
 
     /// When a certificate last went from a store of a host, or came to it.
-    fn changed_at(&self, host: HostIndex, pair: Pair, is_removal: bool) -> Option<i64> {
+    fn changed_at(&self, host: HostIndex, pair: DimensionValue, is_removal: bool) -> Option<i64> {
         let changes = &self.hosts.get(&host)?.changes;
         changes
             .iter()

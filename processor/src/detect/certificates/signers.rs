@@ -27,12 +27,12 @@ const MICROSOFT: &str = "O=Microsoft Corporation";
 pub(super) struct FileSigners {
     /// Affected hosts that name a signer.
     known: u64,
-    signers: BTreeMap<StringId, Shown>,
+    signers: BTreeMap<StringId, NamedSigner>,
 }
 
 /// How many hosts name a signer.
 #[derive(Clone, Copy, Debug, Default)]
-struct Shown {
+struct NamedSigner {
     hosts: u64,
     /// Hosts that name the signer and on which each of its signatures carries a time stamp.
     with_timestamp: u64,
@@ -52,7 +52,7 @@ impl FileSigners {
         }
         let known = found.known as f64;
         let of_affected = SHARE_OF_AFFECTED_MIN * affected.len() as f64;
-        found.signers.retain(|_, Shown { hosts, .. }| {
+        found.signers.retain(|_, NamedSigner { hosts, .. }| {
             let count = *hosts as f64;
             *hosts >= HOSTS_MIN && count >= SHARE_MIN * known && count >= of_affected
         });

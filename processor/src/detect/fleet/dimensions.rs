@@ -1,8 +1,8 @@
 //! The dimensions of hosts and of their operations.
 
 use super::{Fleet, HostIndex, Knows};
-use crate::detect::config::Limits;
-use crate::detect::dimension_sets::Pair;
+use crate::detect::config::DetectorLimits;
+use crate::detect::dimension_sets::DimensionValue;
 
 /// Dimensions of an operation that are kept of a host. `update` and `file` are the subject itself, and `kb` and `title`
 /// are other names of it.
@@ -13,7 +13,12 @@ const ADDRESS_DIMENSIONS: [&str; 4] = ["address", "ip", "label.address", "label.
 
 impl Fleet {
     /// Sets a host's dimensions, which come in the order of their names.
-    pub(in crate::detect) fn set_dimensions(&mut self, host: HostIndex, dimensions: &[(&str, &str)], limits: &Limits) {
+    pub(in crate::detect) fn set_dimensions(
+        &mut self,
+        host: HostIndex,
+        dimensions: &[(&str, &str)],
+        limits: &DetectorLimits,
+    ) {
         self.hosts[host as usize].dimensions_cut = dimensions.len() > limits.dimensions_per_host;
         let kept = &dimensions[..dimensions.len().min(limits.dimensions_per_host)];
         let before = self.hosts[host as usize].traits;
@@ -36,7 +41,7 @@ impl Fleet {
     }
 
     /// Whether `pairs` have these texts. Nearly always they do, and a comparison is quicker than a lookup.
-    fn are_texts(&self, pairs: &[Pair], texts: &[(&str, &str)]) -> bool {
+    fn are_texts(&self, pairs: &[DimensionValue], texts: &[(&str, &str)]) -> bool {
         pairs.len() == texts.len()
             && pairs
                 .iter()
@@ -45,7 +50,12 @@ impl Fleet {
     }
 
     /// Notes the dimensions of an operation, which come in the order of their names.
-    pub(in crate::detect) fn add_operation(&mut self, host: HostIndex, dimensions: &[(&str, &str)], limits: &Limits) {
+    pub(in crate::detect) fn add_operation(
+        &mut self,
+        host: HostIndex,
+        dimensions: &[(&str, &str)],
+        limits: &DetectorLimits,
+    ) {
         for (name, value) in dimensions.iter().filter(|(name, _)| OPERATION_DIMENSIONS.contains(name)) {
             let before = self.hosts[host as usize].operations;
             let known = self.sets.pairs(before);
@@ -66,12 +76,12 @@ impl Fleet {
     }
 
     /// The host's own dimensions.
-    pub(in crate::detect) fn traits_of(&self, host: HostIndex) -> &[Pair] {
+    pub(in crate::detect) fn traits_of(&self, host: HostIndex) -> &[DimensionValue] {
         self.sets.pairs(self.hosts[host as usize].traits)
     }
 
     /// Whether a host has a value; unknown where the host never reported the dimension.
-    pub(in crate::detect) fn knows(&self, host: HostIndex, pair: Pair) -> Knows {
+    pub(in crate::detect) fn knows(&self, host: HostIndex, pair: DimensionValue) -> Knows {
         let traits = self.traits_of(host);
         match traits.iter().find(|(name, _)| *name == pair.0) {
             Some(_) if traits.contains(&pair) => Knows::Yes,
@@ -81,7 +91,7 @@ impl Fleet {
     }
 
     /// The dimensions of its operations; several values of one dimension are usual.
-    pub(in crate::detect) fn operations_of(&self, host: HostIndex) -> &[Pair] {
+    pub(in crate::detect) fn operations_of(&self, host: HostIndex) -> &[DimensionValue] {
         self.sets.pairs(self.hosts[host as usize].operations)
     }
 }
@@ -94,7 +104,7 @@ mod tests {
 
     #[test]
     fn addresses_are_known_by_their_beginnings() {
-        let (mut fleet, limits) = (Fleet::new(), Limits::default());
+        let (mut fleet, limits) = (Fleet::new(), DetectorLimits::default());
         let host = fleet.host(HostRefRef { id: "a", name: "" }, 0, &limits).unwrap();
         fleet.set_dimensions(host, &[("label.ip", "10.20.30.40"), ("wsus", "10.0.0.5")], &limits);
         let texts: Vec<(&str, &str)> =

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use wulog_schemas::hresult::Family;
 
 use crate::detect::activity::HostActivity;
-use crate::detect::config::Limits;
+use crate::detect::config::DetectorLimits;
 use crate::detect::dimension_sets::SetId;
 use crate::detect::strings::StringId;
 
@@ -37,12 +37,12 @@ pub(in crate::detect) struct FleetHost {
     pub(super) traits: SetId,
     pub(super) operations: SetId,
     pub(in crate::detect) activity: HostActivity,
-    pub(super) succeeded: Vec<Success>,
+    pub(super) succeeded: Vec<LatestSuccess>,
     /// Servers that its scans reached last, and when, in seconds since 1970; 0 marks an empty place. They are apart
     /// from the successes, since a scan is no attempt.
     pub(super) scanned: [(StringId, u32); SCANNED_MAX],
     /// Failures, boxed since few hosts have any.
-    pub(super) trouble: Option<Box<Trouble>>,
+    pub(super) trouble: Option<Box<HostTrouble>>,
     /// Time of the newest success that a limit dropped, seconds since 1970.
     pub(super) success_dropped_secs: u32,
     /// Event time of its earliest activity, seconds since 1970, or 0.
@@ -62,7 +62,7 @@ pub(in crate::detect) struct FleetHost {
 
 /// The latest success at a subject, in 12 bytes.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Success {
+pub(super) struct LatestSuccess {
     pub(super) subject: StringId,
     /// Seconds since 1970, which suffice until the year 2106.
     secs: u32,
@@ -70,15 +70,15 @@ pub(super) struct Success {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Trouble {
-    failing: Vec<Failing>,
+pub(super) struct HostTrouble {
+    failing: Vec<FailingSubject>,
     /// When it last counted as newly failing, by family.
     counted: Vec<(Family, i64)>,
 }
 
 /// A subject at which a host's latest outcome is a trust failure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::detect) struct Failing {
+pub(in crate::detect) struct FailingSubject {
     pub(in crate::detect) subject: StringId,
     pub(in crate::detect) family: Family,
     /// Event time of the first failure since the last success.
@@ -115,9 +115,9 @@ pub(super) fn secs_of(time_ms: i64) -> u32 {
     u32::try_from(time_ms.div_euclid(1000)).unwrap_or(if time_ms < 0 { 0 } else { u32::MAX })
 }
 
-impl Success {
-    pub(super) fn of(subject: StringId, time: i64) -> Success {
-        Success { subject, secs: secs_of(time), millis: u16::try_from(time.rem_euclid(1000)).unwrap_or(0) }
+impl LatestSuccess {
+    pub(super) fn of(subject: StringId, time: i64) -> LatestSuccess {
+        LatestSuccess { subject, secs: secs_of(time), millis: u16::try_from(time.rem_euclid(1000)).unwrap_or(0) }
     }
 
     pub(super) fn time(self) -> i64 {
@@ -157,11 +157,11 @@ impl FleetHost {
 
     pub(super) fn worth(&self, host: HostIndex, now_secs: u32) -> HostWorth {
         let standing = if now_secs.saturating_sub(self.heard_secs) > GONE_SECS {
-            Standing::Gone
+            Familiarity::Gone
         } else if self.heard_secs.saturating_sub(self.first_secs) >= ESTABLISHED_SECS {
-            Standing::Established
+            Familiarity::Established
         } else {
-            Standing::New
+            Familiarity::New
         };
         HostWorth { standing, fails: !self.failing().is_empty(), heard_secs: self.heard_secs, host }
     }
@@ -182,11 +182,11 @@ impl FleetHost {
         [self.traits, self.operations]
     }
 
-    pub(in crate::detect) fn failing(&self) -> &[Failing] {
+    pub(in crate::detect) fn failing(&self) -> &[FailingSubject] {
         self.trouble.as_ref().map_or(&[], |trouble| &trouble.failing)
     }
 
-    pub(in crate::detect) fn failing_at(&mut self, place: usize) -> &mut Failing {
+    pub(in crate::detect) fn failing_at(&mut self, place: usize) -> &mut FailingSubject {
         &mut self.trouble.get_or_insert_default().failing[place]
     }
 
@@ -248,13 +248,13 @@ impl FleetHost {
         &mut self,
         subject: StringId,
         time: i64,
-        limits: &Limits,
+        limits: &DetectorLimits,
         is_told_of: impl Fn(StringId) -> bool,
     ) -> bool {
         match self.succeeded.iter_mut().find(|known| known.subject == subject) {
-            Some(known) if known.time() < time => *known = Success::of(subject, time),
+            Some(known) if known.time() < time => *known = LatestSuccess::of(subject, time),
             Some(_) => {}
-            None => self.push_success(Success::of(subject, time), limits, is_told_of),
+            None => self.push_success(LatestSuccess::of(subject, time), limits, is_told_of),
         }
         let Some(trouble) = &mut self.trouble else { return false };
         let before = trouble.failing.len();
@@ -263,7 +263,7 @@ impl FleetHost {
         trouble.failing.len() < before
     }
 
-    fn push_success(&mut self, success: Success, limits: &Limits, is_told_of: impl Fn(StringId) -> bool) {
+    fn push_success(&mut self, success: LatestSuccess, limits: &DetectorLimits, is_told_of: impl Fn(StringId) -> bool) {
         if self.succeeded.len() < limits.succeeded_per_host.max(1) {
             if self.succeeded.len() == self.succeeded.capacity() {
                 // Two more at a time: most hosts would not use the room that a vector reserves by itself.
@@ -272,7 +272,7 @@ impl FleetHost {
             self.succeeded.push(success);
             return;
         }
-        let worth = |success: &Success| (is_told_of(success.subject), success.time());
+        let worth = |success: &LatestSuccess| (is_told_of(success.subject), success.time());
         let worths = self.succeeded.iter().map(worth).enumerate();
         if let Some((place, least)) = worths.min_by_key(|(_, worth)| *worth) {
             let dropped =
@@ -288,7 +288,7 @@ impl FleetHost {
         family: Family,
         since: i64,
         time: i64,
-        limits: &Limits,
+        limits: &DetectorLimits,
     ) -> Option<usize> {
         if self.succeeded.iter().any(|known| known.subject == subject && known.time() >= time) {
             return None;
@@ -305,7 +305,7 @@ impl FleetHost {
             let oldest = all.iter().enumerate().min_by_key(|(_, failing)| failing.last).map_or(0, |(i, _)| i);
             all.remove(oldest);
         }
-        all.push(Failing { subject, family, since, last: time, novelty: Novelty::Waiting });
+        all.push(FailingSubject { subject, family, since, last: time, novelty: Novelty::Waiting });
         Some(all.len() - 1)
     }
 
@@ -367,7 +367,7 @@ impl HostState {
 /// The worth of a host when memory is short: hosts with the least worth are forgotten first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::detect) struct HostWorth {
-    standing: Standing,
+    standing: Familiarity,
     fails: bool,
     /// Log time of its latest signal, seconds since 1970: the longest silent hosts are forgotten first.
     heard_secs: u32,
@@ -377,7 +377,7 @@ pub(in crate::detect) struct HostWorth {
 /// How well a host is known. The standing counts more than failures do: forged hosts fail at once, and would otherwise
 /// displace the healthy hosts of the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
+enum Familiarity {
     Gone,
     New,
     Established,
@@ -391,13 +391,13 @@ mod tests {
     #[test]
     fn a_host_is_small() {
         assert!(size_of::<FleetHost>() <= 136, "{}", size_of::<FleetHost>());
-        assert_eq!(size_of::<Success>(), 12);
+        assert_eq!(size_of::<LatestSuccess>(), 12);
     }
 
     #[test]
     fn a_success_is_kept_to_the_millisecond() {
         for time in [0, 1, 999, 1000, 1_573_745_640_120, 4_102_444_799_999] {
-            assert_eq!(Success::of(7, time).time(), time);
+            assert_eq!(LatestSuccess::of(7, time).time(), time);
         }
     }
 }

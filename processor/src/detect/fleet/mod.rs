@@ -18,12 +18,12 @@ use self::host::{HostWorth, secs_of};
 use self::host_id::{id_of_hex, id_of_odd};
 use super::activity::FleetActivity;
 use super::attempts::Attempts;
-use super::config::Limits;
+use super::config::DetectorLimits;
 use super::dimension_sets::DimensionSets;
 use super::number_index::{NumberIndex, hash};
 use super::strings::{StringId, Strings, cut};
 
-pub(super) use self::host::{Failing, FleetHost, HostIndex, HostState, Knows, Novelty};
+pub(super) use self::host::{FailingSubject, FleetHost, HostIndex, HostState, Knows, Novelty};
 
 /// Estimated memory of a map entry with a text, without the bytes of the text.
 const ENTRY_BYTES: u64 = 64;
@@ -164,7 +164,7 @@ impl Fleet {
     }
 
     /// The number of the host with this id, where it is known.
-    pub(super) fn find(&self, id: &str, limits: &Limits) -> Option<HostIndex> {
+    pub(super) fn find(&self, id: &str, limits: &DetectorLimits) -> Option<HostIndex> {
         let text = cut(id, limits.string_bytes);
         self.find_id(id_of_hex(text).unwrap_or_else(|| id_of_odd(text)))
     }
@@ -180,7 +180,7 @@ impl Fleet {
 
     /// The host that `host` names at log time `now_ms`, added when new; `None` when there is no room. A renamed host
     /// keeps its number.
-    pub(super) fn host(&mut self, host: HostRefRef<'_>, now_ms: i64, limits: &Limits) -> Option<HostIndex> {
+    pub(super) fn host(&mut self, host: HostRefRef<'_>, now_ms: i64, limits: &DetectorLimits) -> Option<HostIndex> {
         let text = cut(host.id, limits.string_bytes);
         let parsed = id_of_hex(text);
         let id = parsed.unwrap_or_else(|| id_of_odd(text));
@@ -229,7 +229,7 @@ impl Fleet {
         self.odd_ids.get(&host).cloned().unwrap_or_else(|| format!("{high:016x}{low:016x}"))
     }
 
-    pub(super) fn string(&mut self, text: &str, limits: &Limits) -> StringId {
+    pub(super) fn string(&mut self, text: &str, limits: &DetectorLimits) -> StringId {
         self.strings.id(text, limits.strings, limits.string_bytes)
     }
 
@@ -252,7 +252,7 @@ impl Fleet {
     }
 
     /// Notes the readable name of a subject that fails.
-    pub(super) fn name_subject(&mut self, subject: StringId, dimensions: &[(&str, &str)], limits: &Limits) {
+    pub(super) fn name_subject(&mut self, subject: StringId, dimensions: &[(&str, &str)], limits: &DetectorLimits) {
         if self.names.contains_key(&subject) || self.names.len() >= limits.strings {
             return;
         }
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn an_id_of_any_form_is_one_host() {
-        let (mut fleet, limits) = (Fleet::new(), Limits::default());
+        let (mut fleet, limits) = (Fleet::new(), DetectorLimits::default());
         let ids = ["04a7c795a928a5d09b0cbad5910a34d5", "04A7C795A928A5D09B0CBAD5910A34D5", "", "pc-1", "04a7"];
         for round in 0..2 {
             for (place, id) in ids.iter().enumerate() {

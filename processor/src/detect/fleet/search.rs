@@ -15,7 +15,7 @@ const SERVER: &str = "server:";
 /// A search text, with the numbers of the subjects and sets that contain it. They are looked up once, so that each host
 /// is compared by numbers.
 #[derive(Debug)]
-pub(in crate::detect) struct Wanted {
+pub(in crate::detect) struct WantedText {
     /// The text in lower case; empty where all hosts match.
     text: String,
     subjects: BTreeSet<StringId>,
@@ -26,10 +26,10 @@ pub(in crate::detect) struct Wanted {
 
 impl Fleet {
     /// Prepares a search for `text`. `hosts` match whatever their names are.
-    pub(in crate::detect) fn wanted(&self, text: &str, hosts: BTreeSet<HostIndex>) -> Wanted {
+    pub(in crate::detect) fn wanted(&self, text: &str, hosts: BTreeSet<HostIndex>) -> WantedText {
         let text = text.trim().to_lowercase();
         if text.is_empty() {
-            return Wanted { text, subjects: BTreeSet::new(), sets: BTreeSet::new(), hosts };
+            return WantedText { text, subjects: BTreeSet::new(), sets: BTreeSet::new(), hosts };
         }
         let fits = |known: &str| known.to_lowercase().contains(&text);
         let named = self.names.iter().filter(|(_, name)| fits(name)).map(|(id, _)| *id);
@@ -38,11 +38,11 @@ impl Fleet {
         let subjects = of_failing.into_iter().filter(|id| fits(self.strings.text(*id))).chain(named).collect();
         let has_value = |pairs: &[(StringId, StringId)]| pairs.iter().any(|(_, value)| fits(self.strings.text(*value)));
         let sets = self.sets.counted().filter(|(_, pairs, _)| has_value(pairs)).map(|(id, ..)| id).collect();
-        Wanted { text, subjects, sets, hosts }
+        WantedText { text, subjects, sets, hosts }
     }
 
     /// Numbers of the hosts that match.
-    pub(in crate::detect) fn search<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = HostIndex> + 'a {
+    pub(in crate::detect) fn search<'a>(&'a self, wanted: &'a WantedText) -> impl Iterator<Item = HostIndex> + 'a {
         let fits = move |index: HostIndex, host: &FleetHost| {
             wanted.text.is_empty()
                 || contains(host.name(), &wanted.text)

@@ -3,7 +3,7 @@
 use wulog_schemas::alert::Step;
 use wulog_schemas::hresult::Family;
 
-use super::{Trouble, add, clock, root_updates, signature};
+use super::{RemedyFacts, add, clock, root_updates, signature};
 
 const SIGNATURE: &str =
     "powershell -Command \"Get-AuthenticodeSignature FILE | Format-List Status, StatusMessage, SignerCertificate\"";
@@ -51,7 +51,7 @@ pub(super) fn is_driver(title: &str) -> bool {
 }
 
 /// Steps for a driver. Microsoft signs those of its catalog; an organization may publish another one itself.
-pub(super) fn of_driver(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
+pub(super) fn of_driver(trouble: &RemedyFacts<'_>, family: Family) -> Vec<Step> {
     /// Leaves room for the steps of a driver that the organization published itself.
     const OF_MICROSOFT_MAX: usize = 5;
     let signer = trouble.affected(
@@ -74,7 +74,7 @@ pub(super) fn of_driver(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     all
 }
 
-pub(super) fn steps(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
+pub(super) fn steps(trouble: &RemedyFacts<'_>, family: Family) -> Vec<Step> {
     let support = signature::sha2_support(trouble);
     let root = trouble.affected(
         "Is Microsoft's root, which issued the signer, in Trusted Root?",

@@ -26,7 +26,7 @@ const PROXY: &str = "netsh winhttp show proxy";
 
 /// The facts of a failure on which the steps depend.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trouble<'a> {
+pub(crate) struct RemedyFacts<'a> {
     /// The cause: the trust that is missing; `None` where the log names no server.
     pub(crate) cause: Option<Cause>,
     /// Family of the first failure.
@@ -40,7 +40,7 @@ pub(crate) struct Trouble<'a> {
     /// Server that the failing operation talked to, `host[:port]`.
     pub(crate) server: Option<&'a str>,
     /// The signer of the failing updates.
-    pub(crate) signer: Signer,
+    pub(crate) signer: UpdateSigner,
     /// Builds of Windows on the hosts that fail.
     pub(crate) builds: &'a Builds,
     /// Whether healthy hosts reached the same server, so that its certificate is neither expired nor misnamed.
@@ -49,7 +49,7 @@ pub(crate) struct Trouble<'a> {
     pub(crate) affected: &'a str,
 }
 
-impl Trouble<'_> {
+impl RemedyFacts<'_> {
     /// True where one of the codes was seen.
     fn has_code(&self, codes: &[&str]) -> bool {
         self.codes.iter().any(|seen| codes.iter().any(|code| seen.eq_ignore_ascii_case(code)))
@@ -75,7 +75,7 @@ impl Trouble<'_> {
 
 /// The signer of the failing updates, as far as their titles tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signer {
+pub(crate) enum UpdateSigner {
     /// Microsoft: no publishing certificate has a part in the failure.
     Microsoft,
     /// The publisher of a driver: Microsoft, unless an organization published the driver itself.
@@ -86,33 +86,33 @@ pub(crate) enum Signer {
 
 /// Who signed updates with these titles, for hosts that have this WSUS server ([`NO_WSUS`] for none): a host without a
 /// WSUS server has all of its updates from Microsoft.
-pub(crate) fn signer<'a>(wsus: Option<&str>, titles: impl IntoIterator<Item = &'a str>) -> Signer {
+pub(crate) fn signer<'a>(wsus: Option<&str>, titles: impl IntoIterator<Item = &'a str>) -> UpdateSigner {
     if wsus == Some(NO_WSUS) {
-        return Signer::Microsoft;
+        return UpdateSigner::Microsoft;
     }
     let mut signer = None;
     for title in titles {
         signer = Some(match signer {
-            None | Some(Signer::Microsoft) if microsoft::is_title(title) => Signer::Microsoft,
-            _ if microsoft::is_title(title) || microsoft::is_driver(title) => Signer::Driver,
-            _ => return Signer::Organization,
+            None | Some(UpdateSigner::Microsoft) if microsoft::is_title(title) => UpdateSigner::Microsoft,
+            _ if microsoft::is_title(title) || microsoft::is_driver(title) => UpdateSigner::Driver,
+            _ => return UpdateSigner::Organization,
         });
     }
-    signer.unwrap_or(Signer::Organization)
+    signer.unwrap_or(UpdateSigner::Organization)
 }
 
 /// True for a code with which client and server agree on no protocol or algorithm of TLS.
 pub(crate) fn is_negotiation(code: &str) -> bool {
-    tls::fault(code) == Some(tls::Fault::Negotiation)
+    tls::fault(code) == Some(tls::TlsFault::Negotiation)
 }
 
 /// True for a code that says that a certificate is revoked.
 pub(crate) fn is_revoked(code: &str) -> bool {
-    tls::fault(code) == Some(tls::Fault::Revoked)
+    tls::fault(code) == Some(tls::TlsFault::Revoked)
 }
 
 /// The state of an incident, as far as its steps depend on it.
-pub(super) struct Known<'a> {
+pub(super) struct RemedyState<'a> {
     /// Family of the first failures.
     pub(super) family: Family,
     /// All families.
@@ -132,10 +132,10 @@ pub(super) struct Known<'a> {
 }
 
 /// The steps for an incident: those of its first family first, each family with the cause that its subjects tell.
-pub(super) fn of_incident(known: &Known<'_>) -> Vec<Step> {
-    let Known { family, families, subjects, wsus, builds, .. } = *known;
+pub(super) fn of_incident(known: &RemedyState<'_>) -> Vec<Step> {
+    let RemedyState { family, families, subjects, wsus, builds, .. } = *known;
     let signer = if known.has_publisher {
-        Signer::Organization
+        UpdateSigner::Organization
     } else {
         signer(wsus, subjects.iter().filter_map(|count| count.name.as_deref()))
     };
@@ -153,8 +153,18 @@ pub(super) fn of_incident(known: &Known<'_>) -> Vec<Step> {
         let affected = "an affected host";
         let wsus = wsus.filter(|wsus| *wsus != NO_WSUS);
         let codes = &codes;
-        let trouble =
-            Trouble { cause, family, families, codes, wsus, server, signer, builds, is_accepted_elsewhere, affected };
+        let trouble = RemedyFacts {
+            cause,
+            family,
+            families,
+            codes,
+            wsus,
+            server,
+            signer,
+            builds,
+            is_accepted_elsewhere,
+            affected,
+        };
         add(&mut all, of_family(&trouble, family));
     }
     builds.sort(&mut all);
@@ -163,7 +173,7 @@ pub(super) fn of_incident(known: &Known<'_>) -> Vec<Step> {
 }
 
 /// The steps for a trouble: those of its first family first, none twice.
-pub(crate) fn steps(trouble: &Trouble<'_>) -> Vec<Step> {
+pub(crate) fn steps(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     let mut all = of_family(trouble, trouble.family);
     for family in trouble.families.iter().filter(|other| **other != trouble.family) {
         add(&mut all, of_family(trouble, *family));
@@ -182,12 +192,12 @@ fn add(all: &mut Vec<Step>, steps: Vec<Step>) {
     }
 }
 
-fn of_family(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
+fn of_family(trouble: &RemedyFacts<'_>, family: Family) -> Vec<Step> {
     match trouble.cause {
         Some(Cause::UpdateSignature) => match trouble.signer {
-            Signer::Microsoft => microsoft::steps(trouble, family),
-            Signer::Driver => microsoft::of_driver(trouble, family),
-            Signer::Organization => signature::steps(trouble, family),
+            UpdateSigner::Microsoft => microsoft::steps(trouble, family),
+            UpdateSigner::Driver => microsoft::of_driver(trouble, family),
+            UpdateSigner::Organization => signature::steps(trouble, family),
         },
         Some(Cause::WsusTls) => tls::of_wsus(trouble, family),
         Some(Cause::MicrosoftTls) => tls::of_microsoft(trouble, family),
@@ -199,11 +209,11 @@ fn step(check: &str, command: &str, on: &str) -> Step {
     Step { check: check.to_owned(), command: Some(command.to_owned()), on: Some(on.to_owned()), answered: None }
 }
 
-fn clock(trouble: &Trouble<'_>) -> Step {
+fn clock(trouble: &RemedyFacts<'_>) -> Step {
     trouble.affected("Is the host's clock right? A wrong date makes valid certificates invalid.", CLOCK)
 }
 
-fn root_updates(trouble: &Trouble<'_>) -> Step {
+fn root_updates(trouble: &RemedyFacts<'_>) -> Step {
     trouble.affected(
         "Do updates of root certificates arrive? A value of 0x1 turns them off; no value means that they do.",
         r"reg query HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot /v DisableRootAutoUpdate",

@@ -3,8 +3,8 @@
 use wulog_schemas::alert::Step;
 use wulog_schemas::hresult::Family;
 
-use super::tls::{self, Fault};
-use super::{PROXY, Trouble, clock, step};
+use super::tls::{self, TlsFault};
+use super::{PROXY, RemedyFacts, clock, step};
 
 const HEALTHY: &str = "a healthy host, to compare";
 
@@ -20,7 +20,7 @@ const SHA1: &str = "certutil -hashfile FILE SHA1";
 const GROUP_POLICY: &str = "gpresult /scope computer /h gp.html /f";
 const SIGNER: &str = "powershell -Command \"Get-AuthenticodeSignature FILE.cab | Format-List SignerCertificate, TimeStamperCertificate\"";
 
-pub(super) fn steps(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
+pub(super) fn steps(trouble: &RemedyFacts<'_>, family: Family) -> Vec<Step> {
     match family {
         // TLS has steps of its own, and never comes here.
         Family::UntrustedRoot | Family::Tls => untrusted(trouble),
@@ -35,7 +35,7 @@ pub(super) fn steps(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     }
 }
 
-fn publishing_certificate(trouble: &Trouble<'_>) -> Step {
+fn publishing_certificate(trouble: &RemedyFacts<'_>) -> Step {
     trouble.on_wsus(
         "Which certificate signs the updates (the WSUS publishing certificate)? Clients need the one with this very \
          thumbprint (Cert Hash), in two stores.",
@@ -43,28 +43,28 @@ fn publishing_certificate(trouble: &Trouble<'_>) -> Step {
     )
 }
 
-fn in_root(trouble: &Trouble<'_>) -> Step {
+fn in_root(trouble: &RemedyFacts<'_>) -> Step {
     trouble.affected(
         "Is it, or the CA that issued it, in Trusted Root of the computer (not of a user)? Without it: 0x800B0109.",
         "certutil -store Root",
     )
 }
 
-fn in_trusted_publishers(trouble: &Trouble<'_>) -> Step {
+fn in_trusted_publishers(trouble: &RemedyFacts<'_>) -> Step {
     trouble.affected(
         "Is it in Trusted Publishers too? In Root alone: 0x8024B303 on Windows 10 and 11, 0x800B0004 on older ones.",
         "certutil -store TrustedPublisher",
     )
 }
 
-fn group_policy(trouble: &Trouble<'_>) -> Step {
+fn group_policy(trouble: &RemedyFacts<'_>) -> Step {
     trouble.affected(
         "Does a GPO deliver it to both stores, and does this GPO reach the host? See Public Key Policies.",
         GROUP_POLICY,
     )
 }
 
-fn accepts_intranet_signatures(trouble: &Trouble<'_>) -> Step {
+fn accepts_intranet_signatures(trouble: &RemedyFacts<'_>) -> Step {
     trouble.affected(
         "Is the policy \"Allow signed updates from an intranet Microsoft update service location\" on (0x1)? Without it \
          only what Microsoft signed is taken.",
@@ -72,7 +72,7 @@ fn accepts_intranet_signatures(trouble: &Trouble<'_>) -> Step {
     )
 }
 
-fn earlier_certificate(trouble: &Trouble<'_>) -> Step {
+fn earlier_certificate(trouble: &RemedyFacts<'_>) -> Step {
     trouble.on_wsus(
         "Was the update signed with an earlier certificate, or with one that has expired and without a time stamp? Then \
          publish it again. FILE.cab: the update's file below WsusContent.",
@@ -80,11 +80,11 @@ fn earlier_certificate(trouble: &Trouble<'_>) -> Step {
     )
 }
 
-pub(super) fn disallowed(trouble: &Trouble<'_>) -> Step {
+pub(super) fn disallowed(trouble: &RemedyFacts<'_>) -> Step {
     trouble.affected("Has somebody distrusted it (Untrusted Certificates)?", "certutil -store Disallowed")
 }
 
-fn untrusted(trouble: &Trouble<'_>) -> Vec<Step> {
+fn untrusted(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     let mut stores = [in_root(trouble), in_trusted_publishers(trouble)];
     if trouble.has_code(&NO_PUBLISHER) && !trouble.has_code(&NO_ROOT) {
         stores.reverse();
@@ -102,7 +102,7 @@ fn untrusted(trouble: &Trouble<'_>) -> Vec<Step> {
     ]
 }
 
-fn chain(trouble: &Trouble<'_>) -> Vec<Step> {
+fn chain(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     vec![
         trouble.on_wsus(
             "Who issued the certificate that signs the updates? Export it for the next step.",
@@ -118,7 +118,7 @@ fn chain(trouble: &Trouble<'_>) -> Vec<Step> {
     ]
 }
 
-fn distrusted(trouble: &Trouble<'_>) -> Vec<Step> {
+fn distrusted(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     vec![
         disallowed(trouble),
         trouble.affected("Does a GPO distrust it?", "certutil -grouppolicy -store Disallowed"),
@@ -129,7 +129,7 @@ fn distrusted(trouble: &Trouble<'_>) -> Vec<Step> {
     ]
 }
 
-fn expired(trouble: &Trouble<'_>) -> Vec<Step> {
+fn expired(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     vec![
         trouble.on_wsus("Until when is the publishing certificate valid (NotAfter)?", "certutil -store WSUS"),
         trouble.on_wsus(
@@ -147,7 +147,7 @@ fn expired(trouble: &Trouble<'_>) -> Vec<Step> {
     ]
 }
 
-fn bad_signature(trouble: &Trouble<'_>) -> Vec<Step> {
+fn bad_signature(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     vec![
         trouble.on_wsus(
             "Is the file on the server whole? A file in WsusContent is named by its SHA-1. If they differ: wsusutil reset.",
@@ -168,12 +168,12 @@ fn bad_signature(trouble: &Trouble<'_>) -> Vec<Step> {
     ]
 }
 
-pub(super) fn changed_downloads(trouble: &Trouble<'_>) -> Step {
+pub(super) fn changed_downloads(trouble: &RemedyFacts<'_>) -> Step {
     trouble.affected("Does a proxy or a virus scanner change downloads?", PROXY)
 }
 
 /// The step for hosts without support of SHA-2: Microsoft signs with SHA-2 alone since 2019.
-pub(super) fn sha2_support(trouble: &Trouble<'_>) -> Step {
+pub(super) fn sha2_support(trouble: &RemedyFacts<'_>) -> Step {
     trouble.affected(
         "Windows 7 and Server 2008 only: are SHA-2 signatures understood (KB4474419 with KB4490628, on Server 2008 with \
          KB4493730)?",
@@ -182,12 +182,12 @@ pub(super) fn sha2_support(trouble: &Trouble<'_>) -> Step {
 }
 
 /// True where the certificate is revoked; false where its revocation could not be checked.
-pub(super) fn is_revoked(trouble: &Trouble<'_>) -> bool {
+pub(super) fn is_revoked(trouble: &RemedyFacts<'_>) -> bool {
     let told = trouble.codes.iter().filter_map(|code| tls::fault(code));
-    told.into_iter().find(|fault| matches!(fault, Fault::Revoked | Fault::Unchecked)) == Some(Fault::Revoked)
+    told.into_iter().find(|fault| matches!(fault, TlsFault::Revoked | TlsFault::Unchecked)) == Some(TlsFault::Revoked)
 }
 
-fn revoked(trouble: &Trouble<'_>) -> Vec<Step> {
+fn revoked(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     vec![
         trouble.on_wsus(
             "The certificate that signed the update is revoked. Is it the publishing certificate? Then create a new one, and \
@@ -205,7 +205,7 @@ fn revoked(trouble: &Trouble<'_>) -> Vec<Step> {
     ]
 }
 
-fn revocation(trouble: &Trouble<'_>) -> Vec<Step> {
+fn revocation(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     vec![
         trouble.on_wsus(
             "Which certificate signs the updates? Export it for the next step.",
@@ -222,11 +222,11 @@ fn revocation(trouble: &Trouble<'_>) -> Vec<Step> {
     ]
 }
 
-fn verify(trouble: &Trouble<'_>, check: &str) -> Step {
+fn verify(trouble: &RemedyFacts<'_>, check: &str) -> Step {
     trouble.affected(check, "certutil -verify -urlfetch PUBLISHING.cer")
 }
 
-pub(super) fn metadata(trouble: &Trouble<'_>) -> Vec<Step> {
+pub(super) fn metadata(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     vec![
         trouble
             .affected("Is the host's clock right? Update metadata has time stamps, which are checked.", super::CLOCK),
@@ -242,7 +242,7 @@ pub(super) fn metadata(trouble: &Trouble<'_>) -> Vec<Step> {
     ]
 }
 
-fn policy(trouble: &Trouble<'_>) -> Vec<Step> {
+fn policy(trouble: &RemedyFacts<'_>) -> Vec<Step> {
     vec![
         trouble.on_wsus(
             "Is the publishing certificate meant for Code Signing (Enhanced Key Usage), with a key of 2048 bits or more?",

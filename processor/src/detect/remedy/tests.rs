@@ -13,14 +13,14 @@ fn trouble(cause: Option<Cause>, family: Family, codes: &'static [&'static str])
         _ => None,
     };
     let families = BTreeSet::from([family]);
-    steps(&Trouble {
+    steps(&RemedyFacts {
         cause,
         family,
         families: &families,
         codes,
         wsus: Some(WSUS),
         server,
-        signer: Signer::Organization,
+        signer: UpdateSigner::Organization,
         builds: &Builds::default(),
         is_accepted_elsewhere: false,
         affected: "a client",
@@ -30,7 +30,7 @@ fn trouble(cause: Option<Cause>, family: Family, codes: &'static [&'static str])
 /// An incident with one family, code and subject, at a host of each version.
 fn incident(code: &str, subject: &str, name: Option<&str>, versions: &[&str], succeeded_elsewhere: u64) -> Vec<Step> {
     let family = lookup(parse_hresult(code).expect("a code")).and_then(|known| known.family).expect("a trust failure");
-    of_incident(&Known {
+    of_incident(&RemedyState {
         family,
         families: &BTreeSet::from([family]),
         codes: &[CodeCount { code: code.to_owned(), symbol: None, hosts: 9 }],
@@ -170,12 +170,12 @@ fn every_command_begins_with_a_program_that_windows_has() {
 #[test]
 fn several_families_give_each_command_once() {
     let families = BTreeSet::from([Family::UntrustedRoot, Family::Chain, Family::Expired]);
-    let all = steps(&Trouble {
+    let all = steps(&RemedyFacts {
         cause: Some(Cause::UpdateSignature),
         family: Family::Expired,
         families: &families,
         codes: &[],
-        signer: Signer::Organization,
+        signer: UpdateSigner::Organization,
         builds: &Builds::default(),
         is_accepted_elsewhere: false,
         wsus: None,
@@ -205,16 +205,20 @@ fn an_update_that_microsoft_signed_needs_no_publishing_certificate() {
     ];
     let own = ["VideoTool 3.2 (KB9990001)", "7-Zip for Windows 23.01 (x64)", "Contoso VPN Client 4.2.1 (x64)"];
     for title in of_microsoft {
-        assert_eq!(signer(Some(WSUS), [title]), Signer::Microsoft, "{title}");
+        assert_eq!(signer(Some(WSUS), [title]), UpdateSigner::Microsoft, "{title}");
     }
     for title in own {
-        assert_eq!(signer(Some(WSUS), [title]), Signer::Organization, "{title}");
-        assert_eq!(signer(Some(WSUS), [of_microsoft[0], title]), Signer::Organization, "{title}");
-        assert_eq!(signer(Some(NO_WSUS), [title]), Signer::Microsoft, "a host without WSUS has all from Microsoft");
+        assert_eq!(signer(Some(WSUS), [title]), UpdateSigner::Organization, "{title}");
+        assert_eq!(signer(Some(WSUS), [of_microsoft[0], title]), UpdateSigner::Organization, "{title}");
+        assert_eq!(
+            signer(Some(NO_WSUS), [title]),
+            UpdateSigner::Microsoft,
+            "a host without WSUS has all from Microsoft"
+        );
     }
-    assert_eq!([signer(Some(WSUS), []), signer(None, [])], [Signer::Organization; 2], "nobody knows");
+    assert_eq!([signer(Some(WSUS), []), signer(None, [])], [UpdateSigner::Organization; 2], "nobody knows");
     for family in [Family::UntrustedRoot, Family::Chain, Family::Signature, Family::Expired, Family::Distrust] {
-        let steps = of_incident(&Known {
+        let steps = of_incident(&RemedyState {
             family,
             families: &BTreeSet::from([family]),
             codes: &[],
@@ -241,7 +245,7 @@ fn an_update_that_microsoft_signed_needs_no_publishing_certificate() {
 #[test]
 fn a_scan_of_hosts_without_wsus_never_leads_to_iis() {
     let subject = SubjectCount { subject: "server:unknown".to_owned(), name: None, hosts: 5 };
-    let steps = of_incident(&Known {
+    let steps = of_incident(&RemedyState {
         family: Family::Tls,
         families: &BTreeSet::from([Family::Tls]),
         codes: &[],
@@ -357,7 +361,7 @@ fn a_driver_is_first_looked_at_as_one_of_microsofts_catalog() {
         "Intel - System - 10/3/2016 12:00:00 AM - 10.1.1.38",
     ];
     for title in drivers {
-        assert_eq!(signer(Some(WSUS), [title]), Signer::Driver, "{title}");
+        assert_eq!(signer(Some(WSUS), [title]), UpdateSigner::Driver, "{title}");
         let steps = incident("0x800b0109", "update:1", Some(title), &["10.0.19041.4046"], 0);
         assert_eq!(position(&steps, "Get-AuthenticodeSignature FILE"), 0);
         assert!(steps[0].check.contains("Microsoft Windows Hardware Compatibility Publisher"));
@@ -365,7 +369,7 @@ fn a_driver_is_first_looked_at_as_one_of_microsofts_catalog() {
         position(&steps, "-store TrustedPublisher");
     }
     for title in ["Contoso - VPN Client", "7-Zip 23.01", "VideoTool - 3.2", "Contoso - Tools - new"] {
-        assert_eq!(signer(Some(WSUS), [title]), Signer::Organization, "{title}");
+        assert_eq!(signer(Some(WSUS), [title]), UpdateSigner::Organization, "{title}");
     }
-    assert_eq!(signer(Some(WSUS), [drivers[0], "VideoTool 3.2"]), Signer::Organization);
+    assert_eq!(signer(Some(WSUS), [drivers[0], "VideoTool 3.2"]), UpdateSigner::Organization);
 }

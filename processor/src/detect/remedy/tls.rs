@@ -3,7 +3,7 @@
 use wulog_schemas::alert::Step;
 use wulog_schemas::hresult::{Family, parse_hresult};
 
-use super::{PROXY, Trouble, clock, root_updates};
+use super::{PROXY, RemedyFacts, clock, root_updates};
 
 /// The registry has a key for each protocol, with the values `Enabled` and `DisabledByDefault`.
 const PROTOCOLS: &str = r"reg query HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols /s";
@@ -15,7 +15,7 @@ pub(super) const CIPHER_SUITES: &str = "powershell -Command \"Get-TlsCipherSuite
 
 /// The fault of a failed TLS connection, by its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum TlsFault {
     /// The name in the certificate is not the one that was called.
     WrongName,
     /// The certificate is outside of its validity.
@@ -31,24 +31,24 @@ pub(super) enum Fault {
 }
 
 /// The fault that a code states; `None` for a code that says no more than its family.
-pub(super) fn fault(code: &str) -> Option<Fault> {
+pub(super) fn fault(code: &str) -> Option<TlsFault> {
     match parse_hresult(code)? {
-        0x8007_2F06 | 0x800B_010F | 0x8009_0322 => Some(Fault::WrongName),
-        0x8007_2F05 | 0x8009_0328 | 0x800B_0101 => Some(Fault::Expired),
-        0x8009_2010 | 0x800B_010C | 0x8007_2F8A => Some(Fault::Revoked),
-        0x8007_2F18 | 0x8007_2F19 | 0x8009_2012 | 0x8009_2013 | 0x800B_010E => Some(Fault::Unchecked),
+        0x8007_2F06 | 0x800B_010F | 0x8009_0322 => Some(TlsFault::WrongName),
+        0x8007_2F05 | 0x8009_0328 | 0x800B_0101 => Some(TlsFault::Expired),
+        0x8009_2010 | 0x800B_010C | 0x8007_2F8A => Some(TlsFault::Revoked),
+        0x8007_2F18 | 0x8007_2F19 | 0x8009_2012 | 0x8009_2013 | 0x800B_010E => Some(TlsFault::Unchecked),
         // ERROR_WINHTTP_SECURE_CHANNEL_ERROR, SEC_E_ILLEGAL_MESSAGE, SEC_E_ALGORITHM_MISMATCH.
-        0x8007_2F7D | 0x8009_0326 | 0x8009_0331 => Some(Fault::Negotiation),
-        0x8007_2F8F => Some(Fault::Any),
+        0x8007_2F7D | 0x8009_0326 | 0x8009_0331 => Some(TlsFault::Negotiation),
+        0x8007_2F8F => Some(TlsFault::Any),
         _ => None,
     }
 }
 
 /// The fault of the first code that tells one: the code of most hosts comes first.
-fn fault_of(trouble: &Trouble<'_>, family: Family) -> Option<Fault> {
+fn fault_of(trouble: &RemedyFacts<'_>, family: Family) -> Option<TlsFault> {
     let of_family = match family {
-        Family::Expired => Some(Fault::Expired),
-        Family::Revocation => Some(Fault::Unchecked),
+        Family::Expired => Some(TlsFault::Expired),
+        Family::Revocation => Some(TlsFault::Unchecked),
         _ => None,
     };
     trouble.codes.iter().find_map(|code| fault(code)).or(of_family)
@@ -61,7 +61,7 @@ const WSUS_TLS_PORT: &str = "8531";
 
 /// Steps for the WSUS site: IIS binding, its certificate, the issuing CA on the clients, the URL that clients are
 /// given.
-pub(super) fn of_wsus(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
+pub(super) fn of_wsus(trouble: &RemedyFacts<'_>, family: Family) -> Vec<Step> {
     let server = trouble.wsus_server();
     let (name, port) =
         server.map_or(("NAME", WSUS_TLS_PORT), |server| server.rsplit_once(':').unwrap_or((server, WSUS_TLS_PORT)));
@@ -104,11 +104,11 @@ pub(super) fn of_wsus(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     );
     let clock = clock(trouble);
     match (fault_of(trouble, family), trouble.is_accepted_elsewhere) {
-        (Some(Fault::Negotiation), _) => {
+        (Some(TlsFault::Negotiation), _) => {
             let [defaults, own, order, suites, log] = negotiation(trouble);
             vec![defaults, own, protocols_of_server(trouble), order, suites, log, attempt, proxy, binding, certificate]
         }
-        (Some(Fault::Revoked), _) => {
+        (Some(TlsFault::Revoked), _) => {
             let revoked = trouble.on_wsus(
                 &format!(
                     "The certificate of the server is revoked. Which one is bound to port {port} of the WSUS site in IIS \
@@ -122,24 +122,24 @@ pub(super) fn of_wsus(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
             );
             vec![revoked, which, certificate, attempt, proxy, clock]
         }
-        (Some(Fault::Unchecked), _) => {
+        (Some(TlsFault::Unchecked), _) => {
             let lists = trouble.affected(
                 "Can the host fetch the revocation lists that the certificate names? SITE.cer: exported from IIS.",
                 VERIFY_SITE,
             );
             vec![lists, proxy, certificate, binding, attempt, clock]
         }
-        (Some(Fault::WrongName), false) => vec![url, certificate, binding, authority, attempt, proxy],
-        (Some(Fault::WrongName), true) => vec![url, proxy, attempt, authority, binding, certificate],
-        (Some(Fault::Expired), false) => vec![certificate, clock, binding, attempt, authority, proxy],
-        (Some(Fault::Expired), true) => vec![clock, proxy, attempt, authority, binding, certificate],
+        (Some(TlsFault::WrongName), false) => vec![url, certificate, binding, authority, attempt, proxy],
+        (Some(TlsFault::WrongName), true) => vec![url, proxy, attempt, authority, binding, certificate],
+        (Some(TlsFault::Expired), false) => vec![certificate, clock, binding, attempt, authority, proxy],
+        (Some(TlsFault::Expired), true) => vec![clock, proxy, attempt, authority, binding, certificate],
         (other, is_accepted_elsewhere) => {
             let mut steps = if is_accepted_elsewhere {
                 vec![proxy, authority, clock, attempt, url, binding, certificate]
             } else {
                 vec![binding, certificate, authority, url, attempt, proxy, clock]
             };
-            if other == Some(Fault::Any) {
+            if other == Some(TlsFault::Any) {
                 let [defaults, own, ..] = negotiation(trouble);
                 steps.extend([defaults, own, protocols_of_server(trouble)]);
             }
@@ -150,7 +150,7 @@ pub(super) fn of_wsus(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
 
 /// Steps about the offer of the host when client and server negotiate a TLS connection: protocols of WinHTTP, protocols
 /// of Schannel, the order of cipher suites, the suites themselves, and what Schannel logged.
-pub(super) fn negotiation(trouble: &Trouble<'_>) -> [Step; 5] {
+pub(super) fn negotiation(trouble: &RemedyFacts<'_>) -> [Step; 5] {
     [
         trouble.affected(
             "Windows 7, Server 2008 R2 and Server 2012 only: does WinHTTP offer TLS 1.2 (KB3140245, and a value that \
@@ -178,12 +178,12 @@ pub(super) fn negotiation(trouble: &Trouble<'_>) -> [Step; 5] {
     ]
 }
 
-fn protocols_of_server(trouble: &Trouble<'_>) -> Step {
+fn protocols_of_server(trouble: &RemedyFacts<'_>) -> Step {
     trouble.on_wsus("Which TLS protocols may the server use? Host and server need one in common.", PROTOCOLS)
 }
 
 /// Steps for a server that no line names: the question which server it is, then the checks that fit every server.
-pub(super) fn of_unknown_server(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
+pub(super) fn of_unknown_server(trouble: &RemedyFacts<'_>, family: Family) -> Vec<Step> {
     let mut steps = of_wsus(trouble, family);
     let url = url(trouble, "Which server does the host use? No value: Microsoft's service.");
     steps.retain(|step| step.command != url.command);
@@ -191,12 +191,12 @@ pub(super) fn of_unknown_server(trouble: &Trouble<'_>, family: Family) -> Vec<St
     steps
 }
 
-fn url(trouble: &Trouble<'_>, check: &str) -> Step {
+fn url(trouble: &RemedyFacts<'_>, check: &str) -> Step {
     trouble.affected(check, r"reg query HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate /v WUServer")
 }
 
 /// Steps for Microsoft's services: proxies in between, the clock, Microsoft's root.
-pub(super) fn of_microsoft(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
+pub(super) fn of_microsoft(trouble: &RemedyFacts<'_>, family: Family) -> Vec<Step> {
     let host = trouble
         .server
         .map_or("slscr.update.microsoft.com", |server| server.rsplit_once(':').map_or(server, |(name, _)| name));
@@ -223,10 +223,10 @@ pub(super) fn of_microsoft(trouble: &Trouble<'_>, family: Family) -> Vec<Step> {
     ];
     let [defaults, own, order, suites, log] = negotiation(trouble);
     match fault_of(trouble, family) {
-        Some(Fault::Negotiation) => {
+        Some(TlsFault::Negotiation) => {
             steps.splice(0..0, [defaults, own, order, suites, log]);
         }
-        Some(Fault::Any) => steps.extend([defaults, own]),
+        Some(TlsFault::Any) => steps.extend([defaults, own]),
         _ => {}
     }
     steps

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
-use wulog_collector::record::Record;
+use wulog_collector::record::OutRecord;
 use wulog_collector::sink::{Delivery, Sink, SinkError, Ticket};
 use wulog_schemas::topic::Topic;
 use wulog_service::Clock;
@@ -22,7 +22,7 @@ pub struct EmbeddedSink {
     config: EmbeddedConfig,
     connection: Connection,
     clock: Clock,
-    waiting: Vec<(Ticket, Record)>,
+    waiting: Vec<(Ticket, OutRecord)>,
 }
 
 impl EmbeddedSink {
@@ -48,7 +48,7 @@ impl EmbeddedSink {
 }
 
 impl Sink for EmbeddedSink {
-    fn send(&mut self, ticket: Ticket, record: &Record) -> Result<(), SinkError> {
+    fn send(&mut self, ticket: Ticket, record: &OutRecord) -> Result<(), SinkError> {
         if self.waiting.len() >= SINK_RECORDS_MAX {
             return Err(SinkError::Full);
         }

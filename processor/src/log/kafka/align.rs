@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::clients::{Quiet, committed};
+use super::clients::{UngroupedContext, committed};
 
 /// Maximum lead of a processor. It is less than the age at which the detector takes a signal for late. A longer lead
 /// would let the detector see windows of an hour out of order; a shorter one would make processors wait more than they
@@ -45,7 +45,7 @@ enum Next {
 
 /// A partition of another processor.
 #[derive(Clone, Copy, Debug)]
-struct Other {
+struct OtherOwner {
     committed: Option<i64>,
     next: Next,
     /// Lower bound of the times of its remaining records; a later time if the partition is not waited for.
@@ -54,8 +54,8 @@ struct Other {
     awaited: Option<Instant>,
 }
 
-impl Other {
-    const NEW: Other = Other { committed: None, next: Next::Unknown, free_ms: i64::MIN, awaited: None };
+impl OtherOwner {
+    const NEW: OtherOwner = OtherOwner { committed: None, next: Next::Unknown, free_ms: i64::MIN, awaited: None };
 
     fn is_behind(&self, head_ms: i64) -> bool {
         self.free_ms.saturating_add(DRIFT_MAX_MS) < head_ms
@@ -92,16 +92,16 @@ impl Other {
 /// How far the other processors of the group are.
 pub(super) struct Alignment {
     /// Reads records at committed offsets; not a member of a group.
-    scout: BaseConsumer<Quiet>,
+    scout: BaseConsumer<UngroupedContext>,
     topic: String,
-    others: BTreeMap<i32, Other>,
+    others: BTreeMap<i32, OtherOwner>,
     /// A record up to this time does not wait.
     free_until_ms: i64,
     looked: Option<Instant>,
 }
 
 impl Alignment {
-    pub(super) fn new(scout: BaseConsumer<Quiet>, topic: String) -> Alignment {
+    pub(super) fn new(scout: BaseConsumer<UngroupedContext>, topic: String) -> Alignment {
         Alignment { scout, topic, others: BTreeMap::new(), free_until_ms: i64::MAX, looked: None }
     }
 
@@ -111,7 +111,7 @@ impl Alignment {
         let known = std::mem::take(&mut self.others);
         // A processor without partitions waits for no other.
         let others = (0..if own.is_empty() { 0 } else { partitions }).filter(|partition| !own.contains(partition));
-        self.others = others.map(|at| (at, known.get(&at).copied().unwrap_or(Other::NEW))).collect();
+        self.others = others.map(|at| (at, known.get(&at).copied().unwrap_or(OtherOwner::NEW))).collect();
         self.recount();
     }
 
@@ -197,7 +197,7 @@ mod tests {
     #[track_caller]
     fn check(finds: &[(Option<i64>, Next)], later: Duration, held: bool) {
         let began = Instant::now();
-        let mut other = Other::NEW;
+        let mut other = OtherOwner::NEW;
         for (committed, next) in finds {
             other.found(*committed, *next, 100 * MINUTE);
             other.holds(100 * MINUTE, began);
@@ -222,7 +222,7 @@ mod tests {
         check(&[still], Duration::from_secs(61), false);
         check(&[(None, Next::Unknown)], Duration::from_secs(61), false);
         let began = Instant::now();
-        let mut other = Other::NEW;
+        let mut other = OtherOwner::NEW;
         other.found(Some(3), Next::At(MINUTE), 100 * MINUTE);
         assert!(other.holds(100 * MINUTE, began));
         let later = began + Duration::from_secs(61);

@@ -14,7 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use wulog_schemas::topic::Topic;
 
-use super::clients::{GroupContext, Membership, Quiet, Rebalance};
+use super::clients::{GroupContext, Membership, Rebalance, UngroupedContext};
 use super::errors::{Outage, explain, in_configuration, is_passing};
 use super::{CALL_TIMEOUT, KafkaConfig, LOOK_TIMEOUT, PartitionReader, to_record};
 use crate::log::alert_queue::{AlertQueue, ChannelPosition, LastDelivery, PolledAlerts, note_prefix};
@@ -194,21 +194,21 @@ impl AlertQueue for KafkaQueue {
 
 /// Keeps the reason for which a record was refused.
 #[derive(Default)]
-struct Report {
+struct RefusalReport {
     failed: Mutex<Option<KafkaError>>,
 }
 
-impl ClientContext for Report {
+impl ClientContext for RefusalReport {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Quiet.log(level, facility, message);
+        UngroupedContext.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Quiet.error(error, reason);
+        UngroupedContext.error(error, reason);
     }
 }
 
-impl ProducerContext for Report {
+impl ProducerContext for RefusalReport {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
@@ -233,8 +233,8 @@ pub fn append(
     let failed = |e: &KafkaError| explain(config.brokers(), &topic, "writing", e);
     // Each call has a producer of its own: such records are rare, and an idle producer has threads and connections.
     let properties = config.client(&[("enable.idempotence", "true"), ("acks", "all"), ("linger.ms", "0")]);
-    let producer: BaseProducer<Report> =
-        BaseProducer::from_config_and_context(&properties, Report::default()).map_err(in_configuration)?;
+    let producer: BaseProducer<RefusalReport> =
+        BaseProducer::from_config_and_context(&properties, RefusalReport::default()).map_err(in_configuration)?;
     let mut record = BaseRecord::<str, [u8]>::to(&topic).partition(partition).key(key);
     record.payload = value;
     producer.send(record).map_err(|(error, _)| failed(&error))?;

@@ -15,9 +15,9 @@ use rdkafka::types::RDKafkaRespErr;
 
 /// The context of a client that belongs to no group. Its errors are returned to the caller too, and a broker that is
 /// away makes each client report it many times a second, so errors are logged at debug level only.
-pub(super) struct Quiet;
+pub(super) struct UngroupedContext;
 
-impl ClientContext for Quiet {
+impl ClientContext for UngroupedContext {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, "{message}");
     }
@@ -30,7 +30,7 @@ impl ClientContext for Quiet {
     }
 }
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for UngroupedContext {}
 
 /// The context of a transactional producer: collects the records that were refused as too large, by their position in
 /// the transaction.
@@ -47,11 +47,11 @@ impl Deliveries {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Quiet.log(level, facility, message);
+        UngroupedContext.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Quiet.error(error, reason);
+        UngroupedContext.error(error, reason);
     }
 }
 
@@ -79,14 +79,14 @@ impl LoginWatch {
 
 impl ClientContext for LoginWatch {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Quiet.log(level, facility, message);
+        UngroupedContext.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
-        Quiet.error(error, reason);
+        UngroupedContext.error(error, reason);
     }
 }
 
@@ -142,11 +142,11 @@ impl ClientContext for GroupContext {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Quiet.log(level, facility, message);
+        UngroupedContext.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Quiet.error(error, reason);
+        UngroupedContext.error(error, reason);
     }
 }
 

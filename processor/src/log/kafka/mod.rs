@@ -32,10 +32,10 @@ pub(crate) use clients::LoginWatch;
 pub use config::KafkaConfig;
 pub(crate) use errors::explain;
 pub use reader::{PartitionReader, PartitionTail};
-pub use surroundings::{Owner, Surroundings, surroundings};
+pub use surroundings::{PartitionOwner, Surroundings, surroundings};
 
 use align::Alignment;
-use clients::{GroupContext, Membership, Quiet, Rebalance};
+use clients::{GroupContext, Membership, Rebalance, UngroupedContext};
 use errors::{Outage, in_configuration, is_passing, missing_topic};
 use order::InOrder;
 use transactions::Transactions;
@@ -120,7 +120,8 @@ impl KafkaLog {
     pub fn open(config: &KafkaConfig, machine: &'static str, input: Topic) -> Result<KafkaLog, LogError> {
         let topic = input.name(&config.topic_prefix);
         let (consumer, membership) = join(config, machine, &topic)?;
-        let scout = BaseConsumer::from_config_and_context(&config.scout(), Quiet).map_err(in_configuration)?;
+        let scout =
+            BaseConsumer::from_config_and_context(&config.scout(), UngroupedContext).map_err(in_configuration)?;
         Ok(KafkaLog {
             config: config.clone(),
             machine,
@@ -189,7 +190,7 @@ impl KafkaLog {
     /// Recovers when the group does not report its committed offsets.
     fn go_on_unanswered(&mut self, partitions: &BTreeSet<i32>, error: &KafkaError) -> Result<(), LogError> {
         let topic = self.input_name();
-        let bystander = BaseConsumer::from_config_and_context(&self.config.bystander(self.machine), Quiet)
+        let bystander = BaseConsumer::from_config_and_context(&self.config.bystander(self.machine), UngroupedContext)
             .map_err(in_configuration)?;
         if clients::committed(&bystander, &topic, partitions, LOOK_TIMEOUT).is_ok() {
             // A client that does not wait for transactions gets an answer.

@@ -9,14 +9,14 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use wulog_schemas::topic::Topic;
 
-use super::clients::Quiet;
+use super::clients::UngroupedContext;
 use super::errors::{explain, is_passing};
 use super::{CALL_TIMEOUT, KafkaConfig, to_record};
 use crate::log::{LogError, Record};
 
 /// Everything in one partition, read committed, from its oldest record to the end that it had when this began.
 pub struct PartitionReader {
-    consumer: BaseConsumer<Quiet>,
+    consumer: BaseConsumer<UngroupedContext>,
     brokers: String,
     topic: String,
     partition: i32,
@@ -147,7 +147,7 @@ impl PartitionReader {
 }
 
 /// A consumer of `topic` that belongs to no group: it reads committed records, and commits nothing.
-fn consumer(config: &KafkaConfig, topic: &str) -> Result<BaseConsumer<Quiet>, LogError> {
+fn consumer(config: &KafkaConfig, topic: &str) -> Result<BaseConsumer<UngroupedContext>, LogError> {
     // librdkafka requires a group, which never gets a commit. The name begins with the tenant's prefix, which the ACLs
     // allow.
     let group = format!("{}-reader", config.topic_prefix);
@@ -160,12 +160,12 @@ fn consumer(config: &KafkaConfig, topic: &str) -> Result<BaseConsumer<Quiet>, Lo
         ("queued.max.messages.kbytes", "4096"),
         ("fetch.wait.max.ms", "50"), // the end is told by an empty fetch
     ]);
-    BaseConsumer::from_config_and_context(&properties, Quiet)
+    BaseConsumer::from_config_and_context(&properties, UngroupedContext)
         .map_err(|e| explain(config.brokers(), topic, "making a consumer", &e))
 }
 
 fn assign(
-    consumer: &BaseConsumer<Quiet>,
+    consumer: &BaseConsumer<UngroupedContext>,
     config: &KafkaConfig,
     topic: &str,
     partition: i32,
@@ -189,7 +189,7 @@ impl Iterator for PartitionReader {
 
 /// One partition, read committed, from its oldest record on and without end: for readers that follow a topic.
 pub struct PartitionTail {
-    consumer: BaseConsumer<Quiet>,
+    consumer: BaseConsumer<UngroupedContext>,
     brokers: String,
     topic: String,
     partition: i32,
@@ -229,7 +229,7 @@ impl PartitionTail {
     }
 
     /// The client, for questions about groups and partitions.
-    pub(super) fn client(&self) -> &BaseConsumer<Quiet> {
+    pub(super) fn client(&self) -> &BaseConsumer<UngroupedContext> {
         &self.consumer
     }
 

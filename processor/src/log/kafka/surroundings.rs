@@ -18,7 +18,7 @@ const MEMBER_SUFFIX: usize = 37;
 
 /// A partition and its owner.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Owner {
+pub struct PartitionOwner {
     /// The machine: `normalizer` or `detector`.
     pub machine: &'static str,
     /// Partition of the machine's input topic.
@@ -33,7 +33,7 @@ pub struct Owner {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Surroundings {
     /// Partitions with their owners.
-    pub owners: Vec<Owner>,
+    pub owners: Vec<PartitionOwner>,
     /// Brokers that answer.
     pub brokers: u64,
     /// Ids of brokers that should hold a copy of a partition and are away.
@@ -62,7 +62,7 @@ pub fn surroundings(tail: &PartitionTail, config: &KafkaConfig) -> Result<Surrou
             .map_err(|error| failed("asking for the members of its group", error))?;
         for member in groups.groups().iter().flat_map(|group| group.members()) {
             let partitions = member.assignment().map(|bytes| assigned(bytes, &topic)).unwrap_or_default();
-            found.owners.extend(partitions.into_iter().map(|partition| Owner {
+            found.owners.extend(partitions.into_iter().map(|partition| PartitionOwner {
                 machine,
                 partition,
                 instance: instance(member.id(), machine),

@@ -2,7 +2,7 @@
 
 use wulog_schemas::signal::{CertificateFacts, Fact, HostRef};
 
-use super::{FactToSend, FactsToSend, Host, Scope};
+use super::{FactToSend, FactsToSend, Host, RecordContext};
 
 /// A signal repeats that the stores are unchanged when they were seen at least this much later than the Detector knows.
 const SEEN_AGAIN_MS: i64 = 20 * 3600 * 1000;
@@ -13,7 +13,7 @@ impl Host {
         &mut self,
         hash: &str,
         seen: i64,
-        scope: Scope<'_>,
+        scope: RecordContext<'_>,
         facts: &mut FactsToSend,
     ) {
         // A wrong clock may date a file in the future.

@@ -2,7 +2,7 @@
 
 use wulog_schemas::raw::Heartbeat;
 
-use super::{Host, Scope};
+use super::{Host, RecordContext};
 use crate::normalize::limit;
 use crate::question::{CollectorState, FILES_MAX, HostFile, HostFiles};
 
@@ -21,7 +21,7 @@ pub(super) struct Shipped {
 }
 
 impl Shipped {
-    pub(super) fn of(beat: &Heartbeat, scope: Scope<'_>) -> Shipped {
+    pub(super) fn of(beat: &Heartbeat, scope: RecordContext<'_>) -> Shipped {
         let unlisted = beat.unlisted.unwrap_or_default();
         let sum = |of: fn(&wulog_schemas::raw::FileStatus) -> u64, rest: u64| {
             beat.files.iter().map(of).fold(rest, u64::saturating_add)

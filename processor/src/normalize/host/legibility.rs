@@ -51,30 +51,32 @@ impl Reason {
 
 /// Whether a line is readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+enum LineLegibility {
     Readable,
     Unreadable(Reason),
     /// An empty line or a bar.
     Neither,
 }
 
-impl Line {
-    fn of(entry: &Entry<'_>) -> Line {
+impl LineLegibility {
+    fn of(entry: &Entry<'_>) -> LineLegibility {
         if entry.facts.undecoded {
-            return Line::Unreadable(Reason::Undecoded);
+            return LineLegibility::Unreadable(Reason::Undecoded);
         }
         match entry.form {
-            Form::Legacy | Form::Etw | Form::ReportingEvents | Form::WuaHandler | Form::Message => Line::Readable,
-            Form::Text if entry.body.is_empty() || entry.action == Action::Separator => Line::Neither,
-            Form::Text => Line::Unreadable(Reason::Text),
-            _ => Line::Unreadable(Reason::Foreign),
+            Form::Legacy | Form::Etw | Form::ReportingEvents | Form::WuaHandler | Form::Message => {
+                LineLegibility::Readable
+            }
+            Form::Text if entry.body.is_empty() || entry.action == Action::Separator => LineLegibility::Neither,
+            Form::Text => LineLegibility::Unreadable(Reason::Text),
+            _ => LineLegibility::Unreadable(Reason::Foreign),
         }
     }
 }
 
 /// A run of unreadable lines without a readable line in between.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Run {
+struct UnreadableRun {
     reason: Reason,
     /// Event time of the first line.
     since: i64,
@@ -91,19 +93,19 @@ struct Run {
 pub(super) struct Legibility {
     /// True once a line was readable.
     read: bool,
-    run: Option<Run>,
+    run: Option<UnreadableRun>,
 }
 
 impl Legibility {
     /// Takes a line. Returns true where the host became unreadable, readable, or unreadable for another reason.
     pub(super) fn take(&mut self, entry: &Entry<'_>, event_time: i64, log_time: i64) -> bool {
-        match Line::of(entry) {
-            Line::Readable => {
+        match LineLegibility::of(entry) {
+            LineLegibility::Readable => {
                 self.read = true;
                 self.run.take().is_some_and(|run| run.counts)
             }
-            Line::Unreadable(reason) => self.unreadable_line(reason, event_time, log_time),
-            Line::Neither => false,
+            LineLegibility::Unreadable(reason) => self.unreadable_line(reason, event_time, log_time),
+            LineLegibility::Neither => false,
         }
     }
 
@@ -115,7 +117,7 @@ impl Legibility {
         }
         let Some(run) = &mut self.run else {
             let counts = !self.read;
-            self.run = Some(Run { reason, since: event_time, since_log: log_time, counts, warned: false });
+            self.run = Some(UnreadableRun { reason, since: event_time, since_log: log_time, counts, warned: false });
             return counts;
         };
         // A well decoded log has some undecoded lines too, so the run must last a whole day.

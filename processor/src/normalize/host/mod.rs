@@ -19,19 +19,19 @@ pub(super) use outcomes::Success;
 
 use files::Shipped;
 use legibility::Legibility;
-use outcomes::Subject;
+use outcomes::SubjectOutcomes;
 use weight::Weight;
 pub(super) use weight::Worth;
 
 use super::admission::Admission;
 use super::certificate_list::CertificateList;
-use super::config::{Limits, NormalizerConfig};
+use super::config::{NormalizerConfig, NormalizerLimits};
 use super::file::File;
 use super::files::Files;
-use super::fold::{Failure, Step};
+use super::fold::{Failure, ProvisionalSuccess};
 use super::fragment_generation::FragmentGeneration;
 use super::limit::cut;
-use super::operation::Proof;
+use super::operation::AttemptProof;
 use super::wrapped::Wrapped;
 use super::zone::Zone;
 use crate::parse::Entry;
@@ -59,7 +59,7 @@ pub(super) struct Moment {
 
 /// The host of a record, the moment of the record, and the configuration.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scope<'a> {
+pub(super) struct RecordContext<'a> {
     /// Host id.
     pub(super) id: &'a str,
     pub(super) at: Moment,
@@ -76,7 +76,7 @@ pub(super) struct FactToSend {
     pub(super) raw: RawPosition,
     pub(super) fact: Fact,
     /// The lines of an attempt, for its document.
-    pub(super) proof: Option<Proof>,
+    pub(super) proof: Option<AttemptProof>,
 }
 
 /// One host.
@@ -102,7 +102,7 @@ pub(super) struct Host {
     #[serde(skip)]
     forgotten: Vec<Wrapped>,
     pub(super) dimensions: BTreeMap<String, String>,
-    subjects: BTreeMap<String, Subject>,
+    subjects: BTreeMap<String, SubjectOutcomes>,
     legibility: Legibility,
     caught_up: bool,
     /// True once a heartbeat of the host was read.
@@ -135,12 +135,12 @@ impl Host {
     }
 
     /// The place of the file of that path. A new file is added; where the host has too many, the oldest is forgotten.
-    pub(super) fn file(&mut self, path: &str, limits: &Limits) -> usize {
+    pub(super) fn file(&mut self, path: &str, limits: &NormalizerLimits) -> usize {
         self.files.place(path).unwrap_or_else(|_| self.add_file(path, limits))
     }
 
     #[cold]
-    fn add_file(&mut self, path: &str, limits: &Limits) -> usize {
+    fn add_file(&mut self, path: &str, limits: &NormalizerLimits) -> usize {
         if self.files.len() >= limits.files_per_host_max.max(1) {
             let oldest = self.files.iter().min_by_key(|(_, file)| file.newest).map(|(path, _)| path.to_owned());
             let oldest = oldest.and_then(|path| self.files.remove(&path));
@@ -167,7 +167,7 @@ impl Host {
     }
 
     /// Sets the name of the host from a record.
-    pub(super) fn set_name(&mut self, name: &str, scope: Scope<'_>) {
+    pub(super) fn set_name(&mut self, name: &str, scope: RecordContext<'_>) {
         let name = cut(name, scope.config.limits.value_bytes_max);
         if self.name != name && !name.is_empty() {
             self.name = name.to_owned();
@@ -176,7 +176,7 @@ impl Host {
 
     /// Sets whether the host may give signals. A host that is admitted late sends its facts again, since its earlier
     /// signals were dropped.
-    pub(super) fn set_admission(&mut self, admission: Admission, scope: Scope<'_>) {
+    pub(super) fn set_admission(&mut self, admission: Admission, scope: RecordContext<'_>) {
         if self.admission == Admission::SetAside && admission == Admission::Admitted {
             self.facts_changed(scope);
         }
@@ -194,7 +194,7 @@ impl Host {
     }
 
     /// Sets a dimension; `None` removes it.
-    pub(super) fn set_dimension(&mut self, name: &str, value: Option<&str>, scope: Scope<'_>) {
+    pub(super) fn set_dimension(&mut self, name: &str, value: Option<&str>, scope: RecordContext<'_>) {
         let value = value.map(|value| cut(value, scope.config.limits.value_bytes_max));
         if self.dimensions.get(name).map(String::as_str) == value {
             return;
@@ -208,7 +208,7 @@ impl Host {
     }
 
     /// Sets the form of a line as a dimension. Nearly every line has the form of the line before.
-    pub(super) fn set_form(&mut self, form: Form, scope: Scope<'_>) {
+    pub(super) fn set_form(&mut self, form: Form, scope: RecordContext<'_>) {
         if self.form == Some(form) {
             return;
         }
@@ -229,7 +229,7 @@ impl Host {
     }
 
     /// Notes whether a line could be read.
-    pub(super) fn saw_line(&mut self, entry: &Entry<'_>, event_time: i64, scope: Scope<'_>) {
+    pub(super) fn saw_line(&mut self, entry: &Entry<'_>, event_time: i64, scope: RecordContext<'_>) {
         if self.legibility.take(entry, event_time, scope.at.log_time) {
             self.facts_changed(scope);
         }
@@ -240,7 +240,7 @@ impl Host {
         self.last_event = Some(self.last_event.map_or(event_time, |last| last.max(event_time)));
     }
 
-    pub(super) fn heartbeat(&mut self, beat: Heartbeat, scope: Scope<'_>, out: &mut FactsToSend) {
+    pub(super) fn heartbeat(&mut self, beat: Heartbeat, scope: RecordContext<'_>, out: &mut FactsToSend) {
         self.heard = true;
         self.shipped = Some(Shipped::of(&beat, scope));
         if let (Some(hash), Some(seen)) = (&beat.certificates, beat.certificates_seen) {
@@ -277,7 +277,7 @@ impl Host {
         outcome: Outcome,
         subject: Option<String>,
         event_time: i64,
-        scope: Scope<'_>,
+        scope: RecordContext<'_>,
         out: &mut FactsToSend,
     ) {
         let key = subject.as_deref().unwrap_or_default();
@@ -296,11 +296,11 @@ impl Host {
     }
 
     /// Takes the failures whose wait is over, and the steps that no refusal followed.
-    pub(super) fn settle_folds(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
+    pub(super) fn settle_folds(&mut self, scope: RecordContext<'_>, out: &mut FactsToSend) {
         if !self.files.values().any(|file| file.folds.is_open()) {
             return;
         }
-        let (mut failures, mut steps): (Vec<Failure>, Vec<Step>) = (Vec::new(), Vec::new());
+        let (mut failures, mut steps): (Vec<Failure>, Vec<ProvisionalSuccess>) = (Vec::new(), Vec::new());
         for file in self.files.values_mut() {
             let clock = file.time.clock_millis();
             failures.extend(file.folds.due(clock, scope.at.log_time));
@@ -315,7 +315,7 @@ impl Host {
     }
 
     /// Sends the facts and failures whose wait is over.
-    pub(super) fn settle(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
+    pub(super) fn settle(&mut self, scope: RecordContext<'_>, out: &mut FactsToSend) {
         self.settle_folds(scope, out);
         let deadline = self.first_log.saturating_add(i64::from(scope.config.catch_up_wait_secs) * 1000);
         if !self.caught_up && !self.heard && scope.at.log_time >= deadline {
@@ -341,24 +341,24 @@ impl Host {
         [failures, facts, catch_up, wrapped].into_iter().flatten().min()
     }
 
-    fn catch_up(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
+    fn catch_up(&mut self, scope: RecordContext<'_>, out: &mut FactsToSend) {
         self.caught_up = true;
         self.send_facts(scope, out);
     }
 
-    fn facts_changed(&mut self, scope: Scope<'_>) {
+    fn facts_changed(&mut self, scope: RecordContext<'_>) {
         self.changed.get_or_insert((scope.at.log_time, 0));
     }
 
     /// Sends changed facts of the host before an attempt or a scan. The facts name the host's dimensions, and whether
     /// the host is still reading a backlog.
-    fn send_facts_if_unsent(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
+    fn send_facts_if_unsent(&mut self, scope: RecordContext<'_>, out: &mut FactsToSend) {
         if self.changed.is_some() || self.facts_sent.is_none() {
             self.send_facts(scope, out);
         }
     }
 
-    fn send_facts(&mut self, scope: Scope<'_>, out: &mut FactsToSend) {
+    fn send_facts(&mut self, scope: RecordContext<'_>, out: &mut FactsToSend) {
         let mut dimensions = self.dimensions.clone();
         dimensions.extend(self.labels.iter().map(|(name, value)| (format!("label.{name}"), value.clone())));
         let mut failing = Vec::new();
@@ -382,7 +382,7 @@ impl Host {
         out.push(FactToSend { raw: scope.at.raw, fact: Fact::HostFacts(facts), proof: None });
     }
 
-    fn named(&self, scope: Scope<'_>) -> HostRef {
+    fn named(&self, scope: RecordContext<'_>) -> HostRef {
         HostRef { id: scope.id.to_owned(), name: self.name.clone() }
     }
 }

@@ -9,10 +9,10 @@ use wulog_schemas::alert::NO_WSUS;
 use wulog_schemas::hresult::{self, Family};
 use wulog_schemas::signal::{Attempt, Fact, NOT_OFFERED, Outcome};
 
-use super::{DAY_MS, FactToSend, FactsToSend, Host, Scope};
-use crate::normalize::fold::{Failure, Step};
+use super::{DAY_MS, FactToSend, FactsToSend, Host, RecordContext};
+use crate::normalize::fold::{Failure, ProvisionalSuccess};
 use crate::normalize::limit::cut;
-use crate::normalize::operation::{Operation, Proof};
+use crate::normalize::operation::{AttemptProof, Operation};
 use crate::parse::service_name;
 
 /// An outcome that is older than the latest one by more than this changes nothing. REPORT EVENT is dated up to 5 s
@@ -31,9 +31,9 @@ pub(super) const UNKNOWN: &str = "unknown";
 
 /// The outcomes of one subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Subject {
+pub(super) struct SubjectOutcomes {
     /// The failures that no success has ended, by family.
-    pub(super) failing: BTreeMap<Family, Failing>,
+    pub(super) failing: BTreeMap<Family, OpenFailure>,
     /// Event time of the latest failure, also of an ended one.
     failed: Option<i64>,
     /// Event time of the latest success.
@@ -44,7 +44,7 @@ pub(super) struct Subject {
 
 /// A family of failures at one subject that no success has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Failing {
+pub(super) struct OpenFailure {
     pub(super) code: u32,
     pub(super) operation: Operation,
     /// Event time of the first failure since the last success.
@@ -57,7 +57,7 @@ pub(super) struct Failing {
     pub(super) caller: Option<String>,
 }
 
-impl Subject {
+impl SubjectOutcomes {
     fn latest(&self) -> Option<i64> {
         self.failed.max(self.succeeded)
     }
@@ -69,12 +69,12 @@ impl Subject {
     }
 }
 
-impl Failing {
+impl OpenFailure {
     /// True where a success at `time` ends this failure.
-    fn ends(&self, operation: Operation, time: i64, weight: Weight) -> bool {
+    fn ends(&self, operation: Operation, time: i64, weight: SuccessWeight) -> bool {
         let is_after = match weight {
-            Weight::Step => time >= self.last.saturating_add(STEP_AFTER_REFUSAL_MS),
-            Weight::Whole | Weight::Repair => time.saturating_add(OUT_OF_ORDER_MS) >= self.last,
+            SuccessWeight::Step => time >= self.last.saturating_add(STEP_AFTER_REFUSAL_MS),
+            SuccessWeight::Whole | SuccessWeight::Repair => time.saturating_add(OUT_OF_ORDER_MS) >= self.last,
         };
         is_after && operation.ends(self.operation)
     }
@@ -85,12 +85,12 @@ pub(in crate::normalize) struct Success {
     pub(in crate::normalize) operation: Operation,
     pub(in crate::normalize) dimensions: BTreeMap<String, String>,
     pub(in crate::normalize) event_time: i64,
-    pub(in crate::normalize) proof: Proof,
+    pub(in crate::normalize) proof: AttemptProof,
 }
 
 /// Which failures a success may end, and whether it is reported for a subject that did not fail.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Weight {
+enum SuccessWeight {
     /// The end of an operation.
     Whole,
     /// A step of an operation.
@@ -101,7 +101,7 @@ enum Weight {
 
 impl Host {
     /// Takes a failure that counts, and sends its attempt: the first of its family at the subject, then one a day.
-    pub(in crate::normalize) fn failed(&mut self, failure: Failure, scope: Scope<'_>, out: &mut FactsToSend) {
+    pub(in crate::normalize) fn failed(&mut self, failure: Failure, scope: RecordContext<'_>, out: &mut FactsToSend) {
         let file = failure.path.as_deref().map(file_name);
         let subject = self.subject_of(&failure, file.as_deref());
         let mut subject = cut(&subject, scope.config.limits.value_bytes_max).to_owned();
@@ -128,7 +128,7 @@ impl Host {
         }
         self.forget_oldest_subject(&subject, scope.config.limits.subjects_per_host_max);
         let known = self.subjects.entry(subject.clone()).or_default();
-        let failing = known.failing.entry(family).or_insert(Failing {
+        let failing = known.failing.entry(family).or_insert(OpenFailure {
             code: failure.code,
             operation: failure.operation,
             since: time,
@@ -191,7 +191,7 @@ impl Host {
         &self,
         server: Option<&str>,
         service: Option<&str>,
-        scope: Scope<'_>,
+        scope: RecordContext<'_>,
     ) -> Option<String> {
         let configured =
             || self.dimensions.get("wsus").filter(|wsus| *wsus != NO_WSUS && self.asks_its_service(service));
@@ -202,11 +202,11 @@ impl Host {
     /// Returns a subject with a failure of the same family within [`SAME_FAILURE_MS`]: another file of the host or
     /// another thread stated the same failure.
     fn same_failure(&self, failure: &Failure) -> Option<String> {
-        let is_same = |failing: &Failing| {
+        let is_same = |failing: &OpenFailure| {
             failing.last.abs_diff(failure.event_time) <= SAME_FAILURE_MS.unsigned_abs()
                 && (failing.operation == Operation::Scan) == (failure.operation == Operation::Scan)
         };
-        let fails = |subject: &Subject| subject.failing.get(&failure.family).is_some_and(is_same);
+        let fails = |subject: &SubjectOutcomes| subject.failing.get(&failure.family).is_some_and(is_same);
         let found = self.subjects.iter().find(|(name, subject)| *name != UNKNOWN && fails(subject));
         found.map(|(name, _)| name.clone())
     }
@@ -216,33 +216,38 @@ impl Host {
         &mut self,
         update: &str,
         mut success: Success,
-        scope: Scope<'_>,
+        scope: RecordContext<'_>,
         out: &mut FactsToSend,
     ) {
         success.dimensions.insert("update".to_owned(), update.to_owned());
         let subject = format!("update:{update}");
         for alias in self.aliases(&subject) {
-            self.succeed(&alias, success.like(), Weight::Repair, scope, out);
+            self.succeed(&alias, success.like(), SuccessWeight::Repair, scope, out);
         }
         // The content came from a server, so failures to reach a server have ended.
         for server in self.failing_servers(|failing| failing.operation != Operation::Scan) {
-            self.succeed(&server, success.like(), Weight::Repair, scope, out);
+            self.succeed(&server, success.like(), SuccessWeight::Repair, scope, out);
         }
-        self.succeed(&subject, success, Weight::Whole, scope, out);
+        self.succeed(&subject, success, SuccessWeight::Whole, scope, out);
     }
 
     /// Takes a successful step that no refusal followed.
-    pub(in crate::normalize) fn step_succeeded(&mut self, step: Step, scope: Scope<'_>, out: &mut FactsToSend) {
-        let Step { update, path, operation, dimensions, event_time, proof, .. } = step;
+    pub(in crate::normalize) fn step_succeeded(
+        &mut self,
+        step: ProvisionalSuccess,
+        scope: RecordContext<'_>,
+        out: &mut FactsToSend,
+    ) {
+        let ProvisionalSuccess { update, path, operation, dimensions, event_time, proof, .. } = step;
         let mut success = Success { operation, dimensions, event_time, proof };
         if let Some(path) = &path {
             let subject = format!("file:{}", file_name(path));
             let subject = cut(&subject, scope.config.limits.value_bytes_max);
-            self.succeed(subject, success.like(), Weight::Repair, scope, out);
+            self.succeed(subject, success.like(), SuccessWeight::Repair, scope, out);
         }
         if let Some(update) = update {
             success.dimensions.insert("update".to_owned(), update.clone());
-            self.succeed(&format!("update:{update}"), success, Weight::Step, scope, out);
+            self.succeed(&format!("update:{update}"), success, SuccessWeight::Step, scope, out);
         }
     }
 
@@ -253,7 +258,7 @@ impl Host {
         &mut self,
         servers: &[String],
         success: &Success,
-        scope: Scope<'_>,
+        scope: RecordContext<'_>,
         out: &mut FactsToSend,
     ) {
         let wsus = self.dimensions.get("wsus").map(|wsus| format!("server:{wsus}"));
@@ -271,7 +276,7 @@ impl Host {
             })
             .collect();
         for subject in reached {
-            self.succeed(&subject, success.like(), Weight::Repair, scope, out);
+            self.succeed(&subject, success.like(), SuccessWeight::Repair, scope, out);
         }
     }
 
@@ -281,13 +286,13 @@ impl Host {
         lacks: impl Fn(Option<&str>) -> bool,
         caller: Option<&str>,
         success: &Success,
-        scope: Scope<'_>,
+        scope: RecordContext<'_>,
         out: &mut FactsToSend,
     ) {
         /// How long before the scan the last failure must be. A client that fails at an update scans again within some
         /// hours. A scan right after a failure may answer from a cache, or be one of several scans at that time.
         const SETTLED_MS: i64 = 6 * 3_600_000;
-        let is_over = |failing: &Failing| {
+        let is_over = |failing: &OpenFailure| {
             let asks_the_same = caller
                 .is_none_or(|caller| is_of_automatic_updates(caller) || failing.caller.as_deref() == Some(caller));
             failing.operation != Operation::Scan
@@ -308,7 +313,7 @@ impl Host {
             let (name, value) = NOT_OFFERED;
             success.dimensions.insert(name.to_owned(), value.to_owned());
             success.dimensions.extend(subject.strip_prefix("update:").map(|it| ("update".to_owned(), it.to_owned())));
-            self.succeed(&subject, success, Weight::Repair, scope, out);
+            self.succeed(&subject, success, SuccessWeight::Repair, scope, out);
         }
     }
 
@@ -339,7 +344,7 @@ impl Host {
     /// Lines without an update stated the same failure, so only the success of the update can end it.
     fn aliases(&self, update: &str) -> Vec<String> {
         let Some(subject) = self.subjects.get(update) else { return Vec::new() };
-        let is_same = |(family, failing): (&Family, &Failing)| {
+        let is_same = |(family, failing): (&Family, &OpenFailure)| {
             subject
                 .failing
                 .get(family)
@@ -350,7 +355,7 @@ impl Host {
     }
 
     /// Returns the servers, and the unknown subject, with a failure for which `is_such` holds.
-    fn failing_servers(&self, is_such: impl Fn(&Failing) -> bool) -> Vec<String> {
+    fn failing_servers(&self, is_such: impl Fn(&OpenFailure) -> bool) -> Vec<String> {
         let servers = self.subjects.iter().filter(|(name, _)| name.starts_with("server:") || *name == UNKNOWN);
         let failing = servers.filter(|(_, subject)| subject.failing.values().any(&is_such));
         // `unknown` may also stand for an update, whose failure does not end when a server is reached.
@@ -360,11 +365,18 @@ impl Host {
         failing.map(|(name, _)| name.clone()).collect()
     }
 
-    fn succeed(&mut self, subject: &str, success: Success, weight: Weight, scope: Scope<'_>, out: &mut FactsToSend) {
+    fn succeed(
+        &mut self,
+        subject: &str,
+        success: Success,
+        weight: SuccessWeight,
+        scope: RecordContext<'_>,
+        out: &mut FactsToSend,
+    ) {
         let Success { operation, dimensions, event_time: time, proof } = success;
         let known = self.subjects.get(subject);
         let is_failing = known.is_some_and(|known| !known.failing.is_empty());
-        if weight == Weight::Repair && !is_failing {
+        if weight == SuccessWeight::Repair && !is_failing {
             return;
         }
         if known.is_some_and(|known| known.succeeded.is_some_and(|at| time < at)) {

@@ -22,12 +22,12 @@ pub struct Match<'a> {
     names: Vec<&'a str>,
     labels: BTreeMap<&'a str, &'a str>,
     level: Option<Level>,
-    verdict: Option<Verdict>,
+    verdict: Option<PatternVerdict>,
 }
 
 /// The verdict of the first pattern with a family or `counts` about certificate trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum PatternVerdict {
     Failure { family: Family, code: u32, definite: bool },
     Harmless { family: Option<Family> },
 }
@@ -81,12 +81,12 @@ impl<'a> Match<'a> {
     /// Returns the trust failure of a line; `own` is the failure without patterns.
     pub(in crate::normalize) fn trust(&self, own: Option<TrustFailure>) -> Option<TrustFailure> {
         match self.verdict {
-            Some(Verdict::Failure { family, code, definite }) => {
+            Some(PatternVerdict::Failure { family, code, definite }) => {
                 // A line in which the client gave up stays definite, whatever the pattern says.
                 let definite = definite || own.is_some_and(|own| own.definite);
                 Some(TrustFailure { code, family, definite })
             }
-            Some(Verdict::Harmless { .. }) => None,
+            Some(PatternVerdict::Harmless { .. }) => None,
             None => own,
         }
     }
@@ -94,7 +94,7 @@ impl<'a> Match<'a> {
     /// Returns the code of the failure, where the patterns call the line a failure.
     pub(in crate::normalize) fn failure(&self) -> Option<u32> {
         match self.verdict {
-            Some(Verdict::Failure { code, .. }) => Some(code),
+            Some(PatternVerdict::Failure { code, .. }) => Some(code),
             _ => None,
         }
     }
@@ -102,8 +102,8 @@ impl<'a> Match<'a> {
     /// Returns the family that the patterns name.
     pub(in crate::normalize) fn family(&self) -> Option<Family> {
         match self.verdict? {
-            Verdict::Failure { family, .. } => Some(family),
-            Verdict::Harmless { family } => family,
+            PatternVerdict::Failure { family, .. } => Some(family),
+            PatternVerdict::Harmless { family } => family,
         }
     }
 }
@@ -119,12 +119,12 @@ impl fmt::Display for Match<'_> {
             write!(f, " severity={}", number(level))?;
         }
         match self.verdict {
-            Some(Verdict::Failure { family, code, definite }) => {
+            Some(PatternVerdict::Failure { family, code, definite }) => {
                 let counts = if definite { "definite" } else { "provisional" };
                 write!(f, " {family} {} {counts}", hresult::display(code))
             }
-            Some(Verdict::Harmless { family: Some(family) }) => write!(f, " {family} never counts"),
-            Some(Verdict::Harmless { family: None }) => f.write_str(" never counts"),
+            Some(PatternVerdict::Harmless { family: Some(family) }) => write!(f, " {family} never counts"),
+            Some(PatternVerdict::Harmless { family: None }) => f.write_str(" never counts"),
             None => Ok(()),
         }
     }
@@ -132,14 +132,18 @@ impl fmt::Display for Match<'_> {
 
 /// `None` where the pattern has neither family nor `counts`, or no code was found, since a failure without a code could
 /// not be explained.
-fn verdict(pattern: &Pattern, entry: &Entry<'_>, captured: Option<&str>) -> Option<Verdict> {
+fn verdict(pattern: &Pattern, entry: &Entry<'_>, captured: Option<&str>) -> Option<PatternVerdict> {
     let family = pattern.config.family;
     if pattern.config.counts == Some(Counts::Never) {
-        return Some(Verdict::Harmless { family });
+        return Some(PatternVerdict::Harmless { family });
     }
     let captured = captured.and_then(parse_hresult).filter(|code| hresult::is_failure(*code));
     let code = entry.hresult.filter(|_| entry.is_failure()).or(captured).or(pattern.code)?;
-    Some(Verdict::Failure { family: family?, code, definite: pattern.config.counts != Some(Counts::Provisional) })
+    Some(PatternVerdict::Failure {
+        family: family?,
+        code,
+        definite: pattern.config.counts != Some(Counts::Provisional),
+    })
 }
 
 const fn number(level: Level) -> u8 {

@@ -38,10 +38,10 @@ const SET_STATES_BYTES_MAX: usize = 8 << 20;
 /// The operator's patterns, in the order of the configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Pattern>", into = "Vec<PatternConfig>")]
-pub struct Patterns(Option<Arc<Set>>);
+pub struct Patterns(Option<Arc<PatternSet>>);
 
 #[derive(Debug)]
-struct Set {
+struct PatternSet {
     regexes: RegexSet,
     patterns: Vec<Pattern>,
 }
@@ -120,7 +120,7 @@ impl TryFrom<Vec<Pattern>> for Patterns {
             .dfa_size_limit(SET_STATES_BYTES_MAX)
             .build()
             .map_err(|_| format!("all patterns together need more than {SET_BYTES_MAX} bytes; make them simpler"))?;
-        Ok(Patterns(Some(Arc::new(Set { regexes, patterns }))))
+        Ok(Patterns(Some(Arc::new(PatternSet { regexes, patterns }))))
     }
 }
 

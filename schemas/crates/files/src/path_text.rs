@@ -28,7 +28,7 @@ pub fn shown(path: &Path) -> Cow<'_, str> {
 /// is restored exactly.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Kept<'a> {
+enum StoredPath<'a> {
     Text(Cow<'a, str>),
     Units(Cow<'a, OsStr>),
 }
@@ -39,8 +39,8 @@ enum Kept<'a> {
 /// Those of the serializer.
 pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     let kept = match path.to_str() {
-        Some(text) => Kept::Text(Cow::Borrowed(text)),
-        None => Kept::Units(Cow::Borrowed(path.as_os_str())),
+        Some(text) => StoredPath::Text(Cow::Borrowed(text)),
+        None => StoredPath::Units(Cow::Borrowed(path.as_os_str())),
     };
     kept.serialize(serializer)
 }
@@ -50,9 +50,9 @@ pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::
 /// # Errors
 /// Those of the deserializer.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-    Ok(match Kept::deserialize(deserializer)? {
-        Kept::Text(text) => text.into_owned().into(),
-        Kept::Units(units) => units.into_owned().into(),
+    Ok(match StoredPath::deserialize(deserializer)? {
+        StoredPath::Text(text) => text.into_owned().into(),
+        StoredPath::Units(units) => units.into_owned().into(),
     })
 }
 

@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 use toml::Spanned;
 
-use wulog_settings::{FORMS, Origin, Secret, readable_by_all, schema_of_forms};
+use wulog_settings::{FORMS, Secret, SecretOrigin, readable_by_all, schema_of_forms};
 
 use crate::properties::refused;
 
@@ -38,7 +38,7 @@ const SECRET_PARTS: [&str; 6] = ["password", "passphrase", "secret", ".pem", "ja
 pub struct KafkaSettings {
     values: BTreeMap<String, String>,
     /// The place of each secret, by key.
-    secrets: Vec<(String, Origin)>,
+    secrets: Vec<(String, SecretOrigin)>,
 }
 
 /// A value of the `[kafka]` table as written, for the JSON Schema of a configuration.
@@ -78,7 +78,7 @@ impl KafkaSettings {
             if let Some(why) = refused(&key, secret.expose()) {
                 return Err(wrong(why));
             }
-            if is_secret(&key) || *secret.origin() != Origin::Inline {
+            if is_secret(&key) || *secret.origin() != SecretOrigin::Inline {
                 settings.secrets.push((format!("kafka.{key}"), secret.origin().clone()));
             }
             settings.values.insert(key.clone(), secret.expose().to_owned());

@@ -33,7 +33,7 @@ pub enum EncodingChoice {
 
 /// A line as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text<'a> {
+pub struct LineText<'a> {
     /// UTF-8 bytes.
     pub bytes: Cow<'a, [u8]>,
     /// True where some bytes could not be decoded.
@@ -101,23 +101,23 @@ impl Encoding {
     /// A UTF-16 line that was split at its byte 0x0A begins with the second half of the previous newline and ends in
     /// half a character.
     #[must_use]
-    pub fn decode_line<'a>(self, line: &'a [u8], cut: bool) -> Text<'a> {
+    pub fn decode_line<'a>(self, line: &'a [u8], cut: bool) -> LineText<'a> {
         let zeros = line.iter().take_while(|byte| **byte == 0).count() / self.unit() * self.unit();
         let line = &line[zeros..];
         if self.unit() > 1 || memchr::memchr(0, line).is_none() || !is_utf16(line, cut) {
             return self.decode(line, cut);
         }
-        let Text { bytes, lossy } = Encoding::Utf16Le.decode(line, cut);
+        let LineText { bytes, lossy } = Encoding::Utf16Le.decode(line, cut);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(&bytes).to_vec();
-        Text { bytes: Cow::Owned(bytes), lossy }
+        LineText { bytes: Cow::Owned(bytes), lossy }
     }
 
     /// Decodes one line. In a `cut` line, an incomplete character at the end is left out.
     #[must_use]
-    pub fn decode<'a>(self, line: &'a [u8], cut: bool) -> Text<'a> {
+    pub fn decode<'a>(self, line: &'a [u8], cut: bool) -> LineText<'a> {
         let codec = match self {
             Encoding::Utf8 if std::str::from_utf8(line).is_ok() => {
-                return Text { bytes: Cow::Borrowed(line), lossy: false };
+                return LineText { bytes: Cow::Borrowed(line), lossy: false };
             }
             Encoding::Utf8 => encoding_rs::UTF_8,
             Encoding::Utf16Le => encoding_rs::UTF_16LE,
@@ -128,7 +128,7 @@ impl Encoding {
         let room = decoder.max_utf8_buffer_length(line.len()).unwrap_or(line.len() * 3 + 16);
         let mut text = String::with_capacity(room);
         let (_, _, lossy) = decoder.decode_to_string(line, &mut text, !cut);
-        Text { bytes: Cow::Owned(text.into_bytes()), lossy }
+        LineText { bytes: Cow::Owned(text.into_bytes()), lossy }
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use crate::encoding::{Encoding, Text};
+use crate::encoding::{Encoding, LineText};
 use crate::record_head;
 
 /// Splits one version of a file into lines.
@@ -60,7 +60,7 @@ pub struct Frame<'a> {
 impl Frame<'_> {
     /// Returns the line as text.
     #[must_use]
-    pub fn text(&self) -> Text<'_> {
+    pub fn text(&self) -> LineText<'_> {
         self.encoding.decode_line(&self.content, self.truncated)
     }
 }
@@ -79,7 +79,7 @@ enum End {
 
 /// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
+pub enum FramerStep<'a> {
     /// A line.
     Line(Frame<'a>),
     /// The bytes hold no ending: call again with the bytes after `taken` once the file has more.
@@ -121,10 +121,10 @@ impl Framer {
     }
 
     /// Looks for the next line at the start of `bytes`.
-    pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+    pub fn step<'a>(&mut self, bytes: &'a [u8]) -> FramerStep<'a> {
         let encoding = match self.end(bytes) {
             End::At { at, ending, encoding } => {
-                return Step::Line(match self.dividing_zeros(&bytes[..at], encoding) {
+                return FramerStep::Line(match self.dividing_zeros(&bytes[..at], encoding) {
                     Some((start, end)) => self.line(&bytes[..start], end - start, encoding),
                     None => self.line(&bytes[..at], ending, encoding),
                 });
@@ -142,14 +142,14 @@ impl Framer {
                 let zeros = self.leading_zeros(bytes);
                 if zeros > 0 {
                     self.zeros += zeros as u64;
-                    return Step::Wait { taken: zeros };
+                    return FramerStep::Wait { taken: zeros };
                 }
                 let start = bytes[..self.line_bytes_max].to_vec();
                 self.overlong = Some(Overlong { start, taken: whole as u64, encoding });
             }
-            None => return Step::Wait { taken: 0 },
+            None => return FramerStep::Wait { taken: 0 },
         }
-        Step::Wait { taken: whole }
+        FramerStep::Wait { taken: whole }
     }
 
     /// Returns the last line of a file whose last line has no ending and will get none.
@@ -299,11 +299,11 @@ mod tests {
         for end in ends {
             while at <= end {
                 match framer.step(&bytes[at..end]) {
-                    Step::Line(frame) => {
+                    FramerStep::Line(frame) => {
                         at += frame.taken;
                         out.push((frame.content.into_owned(), frame.truncated, frame.line_bytes));
                     }
-                    Step::Wait { taken } => {
+                    FramerStep::Wait { taken } => {
                         at += taken;
                         break;
                     }
@@ -331,7 +331,7 @@ mod tests {
         let check = |encoding: Encoding, head: &[u8], expect: &[&[u8]]| {
             let mut framer = Framer::new(encoding, 64).for_head(head);
             let (mut at, mut lines) = (0, Vec::new());
-            while let Step::Line(frame) = framer.step(&head[at..]) {
+            while let FramerStep::Line(frame) = framer.step(&head[at..]) {
                 at += frame.taken;
                 lines.push(frame.content.into_owned());
             }
@@ -368,10 +368,10 @@ mod tests {
     #[test]
     fn the_rest_of_an_endless_line_is_not_kept() {
         let mut framer = Framer::new(Encoding::Utf8, 4);
-        assert_eq!(framer.step(b"123456"), Step::Wait { taken: 6 });
-        assert_eq!(framer.step(b"7890"), Step::Wait { taken: 4 });
+        assert_eq!(framer.step(b"123456"), FramerStep::Wait { taken: 6 });
+        assert_eq!(framer.step(b"7890"), FramerStep::Wait { taken: 4 });
         assert_eq!(framer.held_bytes(), 10);
-        let Step::Line(frame) = framer.step(b"x\nnext") else { panic!("no line") };
+        let FramerStep::Line(frame) = framer.step(b"x\nnext") else { panic!("no line") };
         assert_eq!((&*frame.content, frame.taken, frame.line_bytes, frame.truncated), (&b"1234"[..], 2, 12, true));
     }
 
@@ -381,9 +381,9 @@ mod tests {
         let (mut texts, mut at) = (Vec::new(), 0);
         loop {
             let frame = match framer.step(&bytes[at..]) {
-                Step::Line(frame) => Some(frame),
-                Step::Wait { taken: 0 } => framer.finish(&bytes[at..]),
-                Step::Wait { taken } => {
+                FramerStep::Line(frame) => Some(frame),
+                FramerStep::Wait { taken: 0 } => framer.finish(&bytes[at..]),
+                FramerStep::Wait { taken } => {
                     at += taken;
                     continue;
                 }

@@ -15,7 +15,7 @@ mod record_head;
 
 pub use binary::{Binary, HEAD_BYTES};
 pub use encoding::{Encoding, EncodingChoice};
-pub use frame::{Frame, Framer, Step};
+pub use frame::{Frame, Framer, FramerStep};
 
 /// Longest line by default, in bytes.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;

@@ -15,19 +15,19 @@ pub(crate) struct VisibleFields;
 
 impl<'writer> FormatFields<'writer> for VisibleFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut text = Text { writer, first: true, result: Ok(()) };
+        let mut text = FieldText { writer, first: true, result: Ok(()) };
         fields.record(&mut text);
         text.result
     }
 }
 
-struct Text<'writer> {
+struct FieldText<'writer> {
     writer: Writer<'writer>,
     first: bool,
     result: fmt::Result,
 }
 
-impl Visit for Text<'_> {
+impl Visit for FieldText<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             self.record_debug(field, &format_args!("{value}"));

@@ -49,7 +49,7 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut found = Fields::default();
+        let mut found = LogEventFields::default();
         event.record(&mut found);
         let metadata = event.metadata();
         let line = json!({
@@ -65,18 +65,18 @@ where
 
 /// The fields of an event.
 #[derive(Default)]
-struct Fields {
+struct LogEventFields {
     message: String,
     others: Map<String, Value>,
 }
 
-impl Fields {
+impl LogEventFields {
     fn put(&mut self, field: &Field, value: Value) {
         self.others.insert(field.name().trim_start_matches("r#").to_owned(), value);
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogEventFields {
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no infinity and no NaN; they become null.
         self.put(field, value.into());

@@ -6,4 +6,4 @@ mod secret;
 mod toml_place;
 
 pub use config_text::{ConfigError, ConfigText, Program, read};
-pub use secret::{FORMS, Origin, Secret, readable_by_all, schema_of_forms};
+pub use secret::{FORMS, Secret, SecretOrigin, readable_by_all, schema_of_forms};

@@ -27,12 +27,12 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     value: String,
-    origin: Origin,
+    origin: SecretOrigin,
 }
 
 /// Where a secret was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SecretOrigin {
     /// In the configuration itself.
     Inline,
     /// In an environment variable of this name.
@@ -45,7 +45,7 @@ impl Secret {
     /// Returns a secret whose value stands in the configuration itself.
     #[must_use]
     pub fn inline(value: impl Into<String>) -> Secret {
-        Secret { value: value.into(), origin: Origin::Inline }
+        Secret { value: value.into(), origin: SecretOrigin::Inline }
     }
 
     /// Looks up a value that is kept elsewhere: `kind` is `env` or `file`.
@@ -59,11 +59,11 @@ impl Secret {
                     std::env::VarError::NotPresent => format!("environment variable {name} is not set"),
                     std::env::VarError::NotUnicode(_) => format!("environment variable {name} is not UTF-8"),
                 })?;
-                Ok(Secret { value, origin: Origin::Env(name.to_owned()) })
+                Ok(Secret { value, origin: SecretOrigin::Env(name.to_owned()) })
             }
             "file" => {
                 let value = read(Path::new(name)).map_err(|error| format!("cannot read {name}: {error}"))?;
-                Ok(Secret { value, origin: Origin::File(name.into()) })
+                Ok(Secret { value, origin: SecretOrigin::File(name.into()) })
             }
             other => Err(format!("{other:?} is unknown: expected {FORMS}")),
         }
@@ -77,7 +77,7 @@ impl Secret {
 
     /// Returns where the secret was found.
     #[must_use]
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &SecretOrigin {
         &self.origin
     }
 }
@@ -90,7 +90,7 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        deserializer.deserialize_any(Form)
+        deserializer.deserialize_any(SecretForm)
     }
 }
 
@@ -123,9 +123,9 @@ pub fn schema_of_forms(types: &Value) -> Schema {
 }
 
 /// Deserializes the three forms of a secret. Its errors name no value, unlike serde's.
-struct Form;
+struct SecretForm;
 
-impl<'de> de::Visitor<'de> for Form {
+impl<'de> de::Visitor<'de> for SecretForm {
     type Value = Secret;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,13 +161,13 @@ impl<'de> de::Visitor<'de> for Form {
 /// Returns one sentence for each file that holds a secret and can be read by every user: the configuration itself where
 /// a secret stands in it, and the files that secrets are read from.
 #[must_use]
-pub fn readable_by_all(config: &Path, origins: &[(String, Origin)]) -> Vec<String> {
+pub fn readable_by_all(config: &Path, origins: &[(String, SecretOrigin)]) -> Vec<String> {
     let mut found = Vec::new();
     for (key, origin) in origins {
         let path = match origin {
-            Origin::Inline => config,
-            Origin::File(path) => path,
-            Origin::Env(_) => continue,
+            SecretOrigin::Inline => config,
+            SecretOrigin::File(path) => path,
+            SecretOrigin::Env(_) => continue,
         };
         if world_readable(path) {
             let path = path.display();
@@ -229,9 +229,12 @@ mod tests {
         std::fs::write(&file, "hunter2\r\n").unwrap();
         assert_eq!(parse("'hunter2'").unwrap(), Secret::inline("hunter2"));
         let secret = parse(&format!("{{ file = '{}' }}", file.display())).unwrap();
-        assert_eq!((secret.expose(), secret.origin()), ("hunter2", &Origin::File(file)));
+        assert_eq!((secret.expose(), secret.origin()), ("hunter2", &SecretOrigin::File(file)));
         let secret = parse("{ env = 'CARGO_PKG_NAME' }").unwrap();
-        assert_eq!((secret.expose(), secret.origin()), ("wulog-settings", &Origin::Env("CARGO_PKG_NAME".to_owned())));
+        assert_eq!(
+            (secret.expose(), secret.origin()),
+            ("wulog-settings", &SecretOrigin::Env("CARGO_PKG_NAME".to_owned()))
+        );
     }
 
     #[test]
@@ -269,9 +272,9 @@ mod tests {
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
             }
             let origins = [
-                ("kafka.a".to_owned(), Origin::Inline),
-                ("kafka.b".to_owned(), Origin::File(token.clone())),
-                ("kafka.c".to_owned(), Origin::Env("X".to_owned())),
+                ("kafka.a".to_owned(), SecretOrigin::Inline),
+                ("kafka.b".to_owned(), SecretOrigin::File(token.clone())),
+                ("kafka.c".to_owned(), SecretOrigin::Env("X".to_owned())),
             ];
             let found = readable_by_all(&config, &origins);
             assert_eq!(found.len(), expect.len(), "{found:?}");

@@ -6,11 +6,11 @@ use wulog_schemas::alert::{
 };
 use wulog_schemas::hresult::Family;
 
-use super::super::super::document::Context;
+use super::super::super::document::DocumentContext;
 use super::super::super::durations::DAY_MS;
 use super::super::super::stats::rounded;
 use super::super::words;
-use super::{Case, GIVEN_UP_AFTER_MS, PUBLISHER, Warning};
+use super::{GIVEN_UP_AFTER_MS, PUBLISHER, Warning, WarningCase};
 use crate::report::capitalized;
 
 /// How far before the warning a replay of the signals must begin: hosts repeat their inventories once a week.
@@ -21,9 +21,9 @@ const INVENTORIES_MS: i64 = 8 * DAY_MS;
 pub(super) fn of_warning(
     id: &str,
     warning: &Warning,
-    case: Option<&Case>,
+    case: Option<&WarningCase>,
     transition: Transition,
-    context: &Context<'_>,
+    context: &DocumentContext<'_>,
 ) -> Alert {
     let (fleet, now) = (context.fleet, context.now);
     let replay = format!(
@@ -112,7 +112,7 @@ pub(super) fn of_warning(
 
 fn finding(
     warning: &Warning,
-    case: Option<&Case>,
+    case: Option<&WarningCase>,
     (affected_hosts, affected_known): (u64, u64),
     now: i64,
 ) -> CertificateFinding {
@@ -177,7 +177,12 @@ fn summary(warning: &Warning, finding: &CertificateFinding, now: i64) -> String 
     }
 }
 
-fn severity(warning: &Warning, case: Option<&Case>, (affected, known): (u64, u64), context: &Context<'_>) -> Severity {
+fn severity(
+    warning: &Warning,
+    case: Option<&WarningCase>,
+    (affected, known): (u64, u64),
+    context: &DocumentContext<'_>,
+) -> Severity {
     let Some(case) = case.filter(|_| warning.state == State::Open) else {
         return Severity { level: Level::Low, reasons: vec!["it is over".to_owned()] };
     };

@@ -12,7 +12,7 @@ use wulog_schemas::alert::{Alert, Level, Method, NO_WSUS, State as AlertState, T
 use wulog_schemas::host::hex_digest;
 
 use super::super::config::CertificateWarnings;
-use super::super::document::Context;
+use super::super::document::DocumentContext;
 use super::super::durations::DAY_MS;
 use super::super::fleet::{Fleet, HostIndex, Knows};
 use super::super::strings::StringId;
@@ -70,7 +70,7 @@ pub(super) struct Warning {
 
 /// A condition that holds now.
 #[derive(Clone, Debug)]
-pub(super) struct Case {
+pub(super) struct WarningCase {
     pub(super) method: Method,
     pub(super) certificate: StringId,
     pub(super) wsus: Option<HostIndex>,
@@ -84,7 +84,7 @@ pub(super) struct Case {
     pub(super) since: Option<i64>,
 }
 
-impl Case {
+impl WarningCase {
     fn level(&self, known: &Certificates, clock: i64) -> Level {
         let is_urgent = match self.method {
             Method::CertificateExpires => {
@@ -108,7 +108,7 @@ impl Detector {
         }
         let (known, fleet) = (&self.state.certificates, &self.state.fleet);
         let mut cases = self.cases(clock);
-        let mut told: Vec<(String, Option<Case>, Transition)> = Vec::new();
+        let mut told: Vec<(String, Option<WarningCase>, Transition)> = Vec::new();
         for (id, warning) in warnings.open() {
             match cases.remove(id) {
                 Some(case) => {
@@ -153,7 +153,7 @@ impl Detector {
     }
 
     /// The open warnings with their conditions, where inventories still show them.
-    fn open_warnings(&self) -> Vec<(String, Option<Case>)> {
+    fn open_warnings(&self) -> Vec<(String, Option<WarningCase>)> {
         let warnings = &self.state.warnings;
         if warnings.open().next().is_none() {
             return Vec::new();
@@ -163,7 +163,7 @@ impl Detector {
     }
 
     /// All conditions that hold, by the ids of their warnings; none where warnings are off.
-    fn cases(&self, clock: i64) -> BTreeMap<String, Case> {
+    fn cases(&self, clock: i64) -> BTreeMap<String, WarningCase> {
         let Some(config) = &self.config.certificate_warnings else { return BTreeMap::new() };
         let DetectorState { certificates: known, fleet, warnings, .. } = &self.state;
         let signing: BTreeMap<HostIndex, StringId> =
@@ -174,7 +174,7 @@ impl Detector {
     }
 
     /// Changes a warning by a transition, and sends its document.
-    fn warn(&mut self, id: String, case: Option<Case>, transition: Transition, out: &mut Vec<Output>) {
+    fn warn(&mut self, id: String, case: Option<WarningCase>, transition: Transition, out: &mut Vec<Output>) {
         let now = self.state.log_time;
         let DetectorState { certificates: known, fleet, warnings, .. } = &mut self.state;
         if !warnings.by_id.contains_key(&id) {
@@ -195,9 +195,9 @@ impl Detector {
     }
 
     /// The next document of a warning.
-    fn warning_document(&self, id: &str, case: Option<&Case>, transition: Transition) -> Option<Alert> {
+    fn warning_document(&self, id: &str, case: Option<&WarningCase>, transition: Transition) -> Option<Alert> {
         let DetectorState { certificates, fleet, warnings, .. } = &self.state;
-        let context = Context {
+        let context = DocumentContext {
             fleet,
             certificates,
             config: &self.config,
@@ -251,7 +251,7 @@ impl Warnings {
 }
 
 impl Warning {
-    fn of(case: &Case, known: &Certificates, fleet: &Fleet, now: i64) -> Warning {
+    fn of(case: &WarningCase, known: &Certificates, fleet: &Fleet, now: i64) -> Warning {
         let details = known.details.get(&case.certificate);
         Warning {
             method: case.method,
@@ -303,7 +303,7 @@ fn expiring(
     config: &CertificateWarnings,
     clock: i64,
     signing: &BTreeMap<HostIndex, StringId>,
-) -> BTreeMap<String, Case> {
+) -> BTreeMap<String, WarningCase> {
     let soon = clock.saturating_sub(GIVEN_UP_AFTER_MS)
         ..=clock.saturating_add(i64::from(config.expires_within_days).saturating_mul(DAY_MS));
     let ends_soon = |id: &StringId| known.details[id].not_after.is_some_and(|end| soon.contains(&end));
@@ -341,7 +341,7 @@ fn expiring(
         let method = Method::CertificateExpires;
         let id = id_of("expires", known.thumbprints.text(certificate), "");
         let (in_publishers, since) = (0, None);
-        cases.insert(id, Case { method, certificate, wsus, affected, in_publishers, known: known_hosts, since });
+        cases.insert(id, WarningCase { method, certificate, wsus, affected, in_publishers, known: known_hosts, since });
     }
     cases
 }
@@ -355,7 +355,7 @@ fn missing(
     clock: i64,
     signing: &BTreeMap<HostIndex, StringId>,
     warnings: &Warnings,
-) -> BTreeMap<String, Case> {
+) -> BTreeMap<String, WarningCase> {
     let (Some(publisher), Some(root), Some(wsus_store)) = (store_id(PUBLISHER), store_id("Root"), store_id("WSUS"))
     else {
         return BTreeMap::new();
@@ -370,7 +370,7 @@ fn missing(
         }
     }
     let mut machines: BTreeMap<&str, Option<HostIndex>> = BTreeMap::new();
-    let mut cases: BTreeMap<HostIndex, Case> = BTreeMap::new();
+    let mut cases: BTreeMap<HostIndex, WarningCase> = BTreeMap::new();
     for (host, of_host) in &known.hosts {
         let Some(server) = value_of(*host, "wsus", fleet).filter(|server| *server != NO_WSUS) else { continue };
         let machine = *machines.entry(server).or_insert_with(|| machine_of(server, known, fleet));
@@ -386,7 +386,7 @@ fn missing(
         let lacks = in_publishers == Knows::No || in_root == Knows::No;
         let has = in_publishers == Knows::Yes && in_root != Knows::No;
         let method = Method::CertificateMissing;
-        let case = cases.entry(wsus).or_insert_with(|| Case {
+        let case = cases.entry(wsus).or_insert_with(|| WarningCase {
             method,
             certificate,
             wsus: Some(wsus),
@@ -403,12 +403,12 @@ fn missing(
             case.known += 1;
         }
     }
-    let with_id = |case: Case| {
+    let with_id = |case: WarningCase| {
         let name = case.wsus.map(|wsus| fleet.hosts[wsus as usize].name()).unwrap_or_default();
         (id_of("missing", known.thumbprints.text(case.certificate), name), case)
     };
     let is_open = |id: &String| warnings.by_id.get(id).is_some_and(|warning| warning.state == AlertState::Open);
-    let holds = |(id, case): &(String, Case)| {
+    let holds = |(id, case): &(String, WarningCase)| {
         let lacking = case.affected.len() as u64;
         // An open warning ends at half of the share, so that it does not come and go with single computers.
         let (share, least) =
