@@ -5,58 +5,32 @@
 //! committed offset and applies the records since then with outputs muted. So a kill -9 anywhere neither loses nor
 //! repeats an output.
 
+mod config;
+mod figures;
+mod own_records;
+mod slot;
+mod snapshots;
+
+pub use config::ShellConfig;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
-use wulog_schemas::raw::RawHeader;
+use tracing::{error, warn};
 use wulog_schemas::topic::Topic;
-use wulog_service::{Clock, Loops, Rounds};
+use wulog_service::{Loops, Rounds};
 
 use crate::log::{Log, LogError, Record, Write};
 use crate::machine::{Machine, Output};
-use crate::metrics::{Figures, MachineMetrics, Metrics};
+use crate::metrics::{MachineMetrics, Metrics};
 use crate::question::Questions;
-use crate::snapshot::{Snapshot, SnapshotOwner};
-
-/// State records in one transaction: 8 chunks of 512 KiB.
-const SNAPSHOT_WRITES_PER_COMMIT: usize = 8;
-
-/// A snapshot whose machine has panicked this often is not loaded again, since the snapshot may be the cause.
-const SNAPSHOT_PANICS_MAX: u32 = 3;
+use slot::Slot;
 
 /// First and longest pause after a log error that can be retried.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
-
-/// Settings of the loop; none of them changes the outputs of a machine.
-#[derive(Clone, Debug)]
-pub struct ShellConfig {
-    /// Largest batch, and so the largest transaction, in input records.
-    pub batch_records_max: usize,
-    /// How long a partition must have had nothing new before a tick is appended to it; `None` appends none.
-    pub tick_after_idle: Option<Duration>,
-    /// Number of records after which a snapshot is written.
-    pub snapshot_after_records: u64,
-    /// Time after which a snapshot is written, if there was any record.
-    pub snapshot_after: Duration,
-    /// The clock of the timestamps of ticks.
-    pub clock: Clock,
-}
-
-impl Default for ShellConfig {
-    fn default() -> ShellConfig {
-        ShellConfig {
-            batch_records_max: 5_000,
-            tick_after_idle: None,
-            snapshot_after_records: 500_000,
-            snapshot_after: Duration::from_secs(300),
-            clock: Clock::System,
-        }
-    }
-}
 
 /// The result of one [`Shell::step`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,54 +39,6 @@ pub struct ShellProgress {
     pub records: usize,
     /// True when every owned partition is live and at its end.
     pub at_end: bool,
-}
-
-struct Slot<M> {
-    machine: M,
-    /// The next offset to apply.
-    next: i64,
-    /// Outputs of records below this offset are muted, since the log holds them already.
-    live_from: i64,
-    /// True when the machine was rebuilt without a snapshot and has not taken over its documents yet.
-    orphan: bool,
-    /// True when the record of `Machine::input_due` is appended and has not been applied yet.
-    input_on_its_way: bool,
-    snapshot_slot: u8,
-    snapshot_offset: i64,
-    snapshot_at: Instant,
-    quiet_since: Instant,
-}
-
-impl<M: Machine> Slot<M> {
-    fn is_live(&self) -> bool {
-        self.next >= self.live_from
-    }
-
-    /// Lets a machine that was rebuilt without a snapshot take over its own documents, and logs the result. The machine
-    /// must not write anything before.
-    fn adopt(&mut self, log: &mut dyn Log, partition: i32) -> Result<(), LogError> {
-        let Some(topic) = M::ADOPTS.filter(|_| self.orphan) else { return Ok(()) };
-        let documents: Vec<Vec<u8>> = log.read_latest(topic, partition)?.into_values().collect();
-        let adopted = self.machine.adopt(&documents);
-        self.orphan = false;
-        if adopted.is_empty() {
-            info!(machine = M::NAME, partition, "rebuilt from the log alone; what was open is open again");
-        } else {
-            warn!(
-                machine = M::NAME,
-                partition,
-                adopted = adopted.join(", "),
-                "rebuilt from the log, which no longer holds how these began: taken over from {}",
-                topic.suffix()
-            );
-        }
-        Ok(())
-    }
-
-    /// The committed offset for which this machine is valid.
-    fn valid_for(&self) -> i64 {
-        self.next.max(self.live_from)
-    }
 }
 
 /// A machine for each owned partition, and the log under them.
@@ -316,49 +242,6 @@ impl<M: Machine> Shell<M> {
         Ok(())
     }
 
-    fn load(&mut self, partition: i32, target: i64, oldest: i64) -> Result<Slot<M>, LogError> {
-        let owner = SnapshotOwner { machine: M::NAME, format: M::FORMAT, partition };
-        let mut slot = Slot {
-            machine: M::new(&self.machine_config, partition, self.partitions),
-            next: oldest,
-            live_from: target,
-            orphan: false,
-            input_on_its_way: false,
-            snapshot_slot: 0,
-            snapshot_offset: -1,
-            snapshot_at: Instant::now(),
-            quiet_since: Instant::now(),
-        };
-        for snapshot in owner.decode(&self.log.read_state(partition)?) {
-            let panics = self.panics.get(&(partition, snapshot.offset)).copied().unwrap_or(0);
-            if snapshot.offset > target || panics >= SNAPSHOT_PANICS_MAX {
-                continue;
-            }
-            match M::restore(&self.machine_config, partition, self.partitions, &snapshot.bytes) {
-                Ok(machine) => {
-                    slot.machine = machine;
-                    slot.next = snapshot.offset.max(oldest);
-                    slot.snapshot_offset = snapshot.offset;
-                    slot.snapshot_slot = snapshot.slot;
-                    break;
-                }
-                Err(refused) => warn!(partition, "{refused}; trying an older one, then the log itself"),
-            }
-        }
-        let known_from = slot.snapshot_offset.max(0);
-        if slot.next > known_from {
-            warn!(
-                machine = M::NAME,
-                partition,
-                from = known_from,
-                to = slot.next,
-                "history in this range is gone from the log; going on without it"
-            );
-        }
-        info!(machine = M::NAME, partition, snapshot = slot.snapshot_offset, next = target, "loaded");
-        Ok(slot)
-    }
-
     fn process(&mut self, records: &[Record]) -> Result<usize, LogError> {
         let mut writes = Vec::new();
         let mut origins = Vec::new();
@@ -456,138 +339,6 @@ impl<M: Machine> Shell<M> {
                 }
             }
         }
-    }
-
-    /// Counts the records that a committed batch read and wrote, and its lag.
-    fn note_moved(&mut self, records: &[Record], written: BTreeMap<Topic, (u64, u64)>) {
-        let bytes = |values: &mut dyn Iterator<Item = usize>| values.sum::<usize>() as u64;
-        let read = bytes(&mut records.iter().map(|record| record.value.len()));
-        self.metrics.moved(M::INPUT.suffix(), "in", records.len() as u64, read);
-        for (topic, (count, size)) in written {
-            self.metrics.moved(topic.suffix(), "out", count, size);
-        }
-        let now_ms = self.config.clock.now_ms();
-        let newest: BTreeMap<i32, i64> = records.iter().map(|record| (record.partition, record.timestamp_ms)).collect();
-        for (partition, timestamp_ms) in newest {
-            self.metrics.lag_seconds(partition, now_ms.saturating_sub(timestamp_ms).max(0) as f64 / 1000.0);
-        }
-        for (partition, end) in self.log.ends() {
-            if let Some(slot) = self.slots.get(&partition) {
-                self.metrics.lag_records(partition, end.saturating_sub(slot.next).max(0));
-            }
-        }
-    }
-
-    /// Records one round of the loop, and at intervals the machines' figures.
-    fn note_round(&mut self, step: ShellProgress) {
-        const ASKED_EVERY: Duration = Duration::from_secs(10);
-        let waits = self.slots.iter().any(|(_, slot)| !slot.is_live());
-        let ready = match waits || self.unsettled {
-            true => Err("its machines are being loaded".to_owned()),
-            false => Ok(()),
-        };
-        self.metrics.round(ready);
-        if step.at_end {
-            // After the last record there may be ends of transactions, which count as offsets but cannot be read.
-            for &partition in &self.owned {
-                self.metrics.lag_seconds(partition, 0.0);
-                self.metrics.lag_records(partition, 0);
-            }
-        }
-        if self.asked_at.is_none_or(|asked| asked.elapsed() >= ASKED_EVERY) {
-            self.asked_at = Some(Instant::now());
-            let mut figures = Figures::new();
-            for figure in self.slots.values().flat_map(|slot| slot.machine.figures()) {
-                *figures.entry((figure.name, figure.labels)).or_default() += figure.value;
-            }
-            self.metrics.figures(figures);
-        }
-    }
-
-    /// Appends the record of `Machine::input_due` of each live machine to its own input: the start configuration, if it
-    /// is new.
-    fn append_due_input(&mut self) -> Result<(), LogError> {
-        for (&partition, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.is_live()) {
-            let Some(mut output) = slot.machine.input_due() else {
-                slot.input_on_its_way = false;
-                continue;
-            };
-            if !slot.input_on_its_way {
-                output.timestamp_ms = self.config.clock.now_ms();
-                self.log.commit(&[to_write(output, partition)], &BTreeMap::from([(partition, slot.next)]))?;
-                slot.input_on_its_way = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends a tick to each partition that has been quiet long enough: a machine's clock is always data.
-    fn tick(&mut self, at_end: &BTreeSet<i32>) -> Result<(), LogError> {
-        let Some(idle) = self.config.tick_after_idle else { return Ok(()) };
-        let mut writes = Vec::new();
-        let mut next = BTreeMap::new();
-        for partition in at_end {
-            let Some(slot) = self.slots.get_mut(partition) else { continue };
-            if slot.is_live() && slot.quiet_since.elapsed() >= idle {
-                slot.quiet_since = Instant::now();
-                next.insert(*partition, slot.next);
-                writes.push(Write {
-                    topic: Topic::Raw,
-                    partition: *partition,
-                    timestamp_ms: self.config.clock.now_ms(),
-                    key: format!("tick/{partition}").into(),
-                    header: Some(RawHeader::tick().to_bytes()),
-                    value: Some(Bytes::new()),
-                });
-            }
-        }
-        if writes.is_empty() { Ok(()) } else { self.log.commit(&writes, &next) }
-    }
-
-    fn snapshot_where_due(&mut self) -> Result<(), LogError> {
-        let after_records = i64::try_from(self.config.snapshot_after_records).unwrap_or(i64::MAX);
-        let due: Vec<i32> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| {
-                slot.is_live()
-                    && (slot.next - slot.snapshot_offset.max(0) >= after_records
-                        || slot.snapshot_at.elapsed() >= self.config.snapshot_after)
-            })
-            .map(|(&partition, _)| partition)
-            .collect();
-        due.into_iter().try_for_each(|partition| self.write_snapshot(partition))
-    }
-
-    fn write_snapshot(&mut self, partition: i32) -> Result<(), LogError> {
-        let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
-        slot.snapshot_at = Instant::now();
-        if !slot.is_live() || slot.next <= slot.snapshot_offset {
-            return Ok(());
-        }
-        slot.adopt(&mut *self.log, partition)?;
-        let owner = SnapshotOwner { machine: M::NAME, format: M::FORMAT, partition };
-        let snapshot = Snapshot { offset: slot.next, slot: 1 - slot.snapshot_slot, bytes: slot.machine.snapshot() };
-        let bytes = snapshot.bytes.len();
-        self.metrics.snapshot(partition, bytes, self.config.clock.now_ms());
-        let here = BTreeMap::from([(partition, slot.next)]);
-        let (older, newer, in_slot) = (slot.snapshot_offset, snapshot.offset, snapshot.slot);
-        let writes = owner.encode(snapshot, self.config.clock.now_ms());
-        for part in writes.chunks(SNAPSHOT_WRITES_PER_COMMIT) {
-            match self.log.commit(part, &here) {
-                Err(LogError::Refused { why, .. }) => {
-                    let what = "no snapshot: a part of it is too large for its topic";
-                    warn!(machine = M::NAME, partition, bytes, "{what}: {why}");
-                    return Ok(());
-                }
-                done => done?,
-            }
-        }
-        slot.snapshot_slot = in_slot;
-        slot.snapshot_offset = newer;
-        info!(machine = M::NAME, partition, offset = newer, bytes, "snapshot written");
-        // The older snapshot stays as the second slot, so the records that it needs must stay too.
-        if older >= 0 { self.log.not_needed_below(partition, older) } else { Ok(()) }
     }
 }
 
