@@ -1,290 +1,69 @@
-//! Compares affected with healthy hosts by the contents of their certificate stores.
-//!
-//! A certificate is named only where three conditions hold: it signs updates, or issued a certificate that does; its
-//! fault can cause failures of the incident's family; and the affected hosts show the fault while hosts that succeeded
-//! at the same update do not. The third condition is proven by hosts; or by the WSUS machine, where its own inventory
-//! says which certificate signs; or by the files that affected hosts did not trust, where inventories name the signers.
-//! Hosts without an inventory are counted on neither side.
+//! The hosts of a comparison that have inventories, and the tests of a certificate on them.
 
+use super::{FoundCertificate, Signs, Test, Where, wsus_of};
 use std::collections::{BTreeMap, BTreeSet};
 
-use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, Factor, NO_WSUS, Step, UtcTime, WsusCopy};
-use wulog_schemas::hresult::Family;
+use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, NO_WSUS, UtcTime, WsusCopy};
 
-use super::super::dimension_sets::DimensionValue;
-use super::super::document::DocumentContext;
-use super::super::durations::DAY_MS;
-use super::super::factors::{Comparison, healthy_hosts};
-use super::super::fleet::{Fleet, HostIndex, Knows};
-use super::super::incident::Incident;
-use super::super::onset::Distrusted;
-use super::super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
-use super::super::strings::StringId;
-use super::super::tally::Value;
-use super::signers::FileSigners;
-use super::wsus::{machine_of, newest, value_of};
-use super::{CLOCK_DOUBT_MS, Certificates, store_id, store_name, words};
+use super::super::super::dimension_sets::DimensionValue;
+use super::super::super::durations::DAY_MS;
+use super::super::super::factors::{Comparison, healthy_hosts};
+use super::super::super::fleet::{Fleet, HostIndex, Knows};
+use super::super::super::incident::Incident;
+use super::super::super::onset::Distrusted;
+use super::super::super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
+use super::super::super::strings::StringId;
+use super::super::super::tally::Value;
+use super::super::signers::FileSigners;
+use super::super::wsus::{machine_of, newest, value_of};
+use super::super::{CLOCK_DOUBT_MS, Certificates, store_id, store_name, words};
 
 /// Least share of the affected hosts, among those whose inventory decides it, that must show the condition.
-const AFFECTED_MIN: f64 = 0.8;
+pub(super) const AFFECTED_MIN: f64 = 0.8;
+
 /// Largest share of the hosts that succeeded that may show the condition: they may have installed something else, or
 /// earlier.
 const CONTRAST_MAX: f64 = 0.05;
+
 /// Largest p-value against hosts that succeeded at the same update. These hosts prove that the update needs the
 /// certificate, so few of them suffice ...
 const CONTRAST_P_MAX: f64 = 0.1;
+
 /// ... while merely healthy hosts must be at least this many, with at most this p-value.
 const CONSENSUS_HOSTS_MIN: u64 = 5;
+
 const CONSENSUS_P_MAX: f64 = 0.02;
+
 /// A certificate explains the hosts as well as another factor if the logarithm of its p-value is at least this share of
 /// the factor's: an inventory is some days old, and a host may have changed since.
 const AS_WELL: f64 = 0.8;
+
 /// Hosts of each side that are examined first, to skip hopeless tests: a store of thousands of certificates would
 /// otherwise be compared over the whole fleet, certificate by certificate.
-const SAMPLE: usize = 50;
-/// Most findings in a document.
-const FINDINGS_MAX: usize = 3;
-
-/// The findings about the certificates of an incident.
-pub(in super::super) struct Findings {
-    found: Vec<FoundCertificate>,
-    /// Whether the first finding explains the hosts at least as well as any factor.
-    is_cause: bool,
-    answers: Vec<(&'static str, Where, String)>,
-}
-
-/// The machine that a step is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Where {
-    Affected,
-    Healthy,
-    Wsus,
-}
-
-struct FoundCertificate {
-    document: CertificateFinding,
-    /// The value of the factor for this finding.
-    value: String,
-    ln_p: f64,
-    /// The hosts that were counted: affected ones, and the ones that they were compared with.
-    counted: (Vec<HostIndex>, Vec<HostIndex>),
-    /// How it is known that this certificate signs.
-    signs: Signs,
-    test: Test,
-}
-
-/// How it is known that a certificate signs what hosts fail at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Signs {
-    /// No inventory says so: the comparison with other hosts must show it.
-    Unknown,
-    /// The WSUS machine signs with it, or it is a TLS certificate that the hosts tried themselves.
-    Said,
-    /// Files that affected hosts did not trust are signed with it.
-    InFiles,
-}
-
-/// A condition to test, with the store and the certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Test {
-    Missing(DimensionValue),
-    Distrusted(DimensionValue),
-    Expired(DimensionValue),
-    PolicyOff,
-    SiteUntrusted,
-}
-
-impl Test {
-    /// Place among tests that explain the hosts equally well: Trusted Publishers first, since a certificate that was
-    /// not delivered at all is missing there whoever issued it.
-    fn place(self) -> (Condition, StringId) {
-        match self {
-            Test::Missing((store, _)) => (Condition::Missing, store),
-            Test::Distrusted((store, _)) => (Condition::Distrusted, store),
-            Test::Expired((store, _)) => (Condition::Expired, store),
-            Test::PolicyOff => (Condition::PolicyOff, 0),
-            Test::SiteUntrusted => (Condition::SiteUntrusted, 0),
-        }
-    }
-}
+pub(super) const SAMPLE: usize = 50;
 
 /// The hosts of a comparison that have inventories.
-struct Sides<'a> {
-    known: &'a Certificates,
-    fleet: &'a Fleet,
-    affected: Vec<HostIndex>,
-    healthy: Vec<HostIndex>,
+pub(super) struct Sides<'a> {
+    pub(super) known: &'a Certificates,
+    pub(super) fleet: &'a Fleet,
+    pub(super) affected: Vec<HostIndex>,
+    pub(super) healthy: Vec<HostIndex>,
     /// Healthy hosts that succeeded at what the affected hosts fail at.
-    succeeded: Vec<HostIndex>,
-    wsus: Option<HostIndex>,
-    distrusted: Distrusted,
-    onset: i64,
+    pub(super) succeeded: Vec<HostIndex>,
+    pub(super) wsus: Option<HostIndex>,
+    pub(super) distrusted: Distrusted,
+    pub(super) onset: i64,
     /// The certificate that the WSUS machine signs with: the newest one in its store, expired or not.
-    signing: BTreeSet<StringId>,
+    pub(super) signing: BTreeSet<StringId>,
     /// Certificates that may sign updates: those in Trusted Publishers of any host, those of `signing`, and signers of
     /// files that hosts did not trust.
-    publishing: BTreeSet<StringId>,
+    pub(super) publishing: BTreeSet<StringId>,
     /// The signers of the files that the affected hosts did not trust.
-    files: FileSigners,
-}
-
-impl Findings {
-    pub(in super::super) fn of(
-        incident: &Incident,
-        comparison: &Comparison,
-        context: &DocumentContext<'_>,
-    ) -> Findings {
-        let none = Findings { found: Vec::new(), is_cause: false, answers: Vec::new() };
-        let known = context.certificates;
-        if known.is_empty() || incident.members.is_empty() {
-            return none;
-        }
-        let sides = Sides::new(incident, known, context.fleet);
-        if sides.affected.is_empty() {
-            return none;
-        }
-        let mut found: Vec<FoundCertificate> =
-            tests(incident, &sides).into_iter().filter_map(|test| sides.found(test)).collect();
-        found.sort_by(|a, b| {
-            (b.signs.cmp(&a.signs))
-                .then(a.ln_p.total_cmp(&b.ln_p))
-                .then_with(|| (a.test.place(), &a.value).cmp(&(b.test.place(), &b.value)))
-        });
-        let found = joined(found);
-        let is_cause = found.first().is_some_and(|first| sides.explains_as_well(first, comparison));
-        let answers = sides.answers(found.first());
-        Findings { found, is_cause, answers }
-    }
-
-    /// `factors` with the factor of the first finding: in the first place where the finding is the cause, else in the
-    /// second.
-    pub(in super::super) fn among(&self, mut factors: Vec<Factor>) -> Vec<Factor> {
-        let own = self.found.iter().take(1).map(|found| {
-            let document = &found.document;
-            let share = |with: u64, all: u64| if all == 0 { 0.0 } else { with as f64 / all as f64 };
-            let coverage = share(document.affected_hosts, document.affected_known);
-            let in_healthy = share(document.healthy_hosts, document.healthy_known);
-            Factor {
-                dimension: "certificate".to_owned(),
-                value: found.value.clone(),
-                name: Some(document.says.clone()),
-                coverage: rounded(coverage),
-                known_hosts: document.affected_known,
-                in_healthy: rounded(in_healthy),
-                lift: (document.healthy_hosts > 0).then(|| rounded(coverage / in_healthy)),
-                p_value: document.p_value,
-                goes_along_with: None,
-                untried_elsewhere: false,
-            }
-        });
-        let place = if self.is_cause { 0 } else { factors.len().min(1) };
-        for factor in own {
-            factors.insert(place, factor);
-        }
-        factors
-    }
-
-    /// Number of healthy hosts that share the first factor; `others` is this number where the factor is no certificate.
-    pub(in super::super) fn healthy_with_first(&self, others: u64) -> u64 {
-        self.found.first().filter(|_| self.is_cause).map_or(others, |found| found.document.healthy_hosts)
-    }
-
-    /// `summary`, with a sentence about the certificate where it is the cause.
-    pub(in super::super) fn complete(&self, summary: String) -> String {
-        match self.found.first().filter(|_| self.is_cause) {
-            Some(found) => format!("{summary} Cause: {}", found.document.says),
-            None => summary,
-        }
-    }
-
-    /// Whether a certificate is the cause.
-    pub(in super::super) fn are_cause(&self) -> bool {
-        self.is_cause
-    }
-
-    /// Marks the steps that inventories have answered.
-    pub(in super::super) fn answer(&self, steps: &mut [Step]) {
-        for step in steps {
-            let place = match step.on.as_deref() {
-                Some(on) if on.starts_with("the WSUS server") => Where::Wsus,
-                Some(on) if on.starts_with("a healthy host") => Where::Healthy,
-                _ => Where::Affected,
-            };
-            let command = step.command.as_deref().unwrap_or_default();
-            let answer = self.answers.iter().find(|(known, on, _)| command.ends_with(known) && *on == place);
-            step.answered = answer.map(|(_, _, text)| text.clone());
-        }
-    }
-
-    pub(in super::super) fn into_documents(self) -> Vec<CertificateFinding> {
-        self.found.into_iter().map(|found| found.document).take(FINDINGS_MAX).collect()
-    }
-}
-
-/// The conditions to test, for failures of these families.
-fn tests(incident: &Incident, sides: &Sides<'_>) -> BTreeSet<Test> {
-    let is_of = |families: &[Family]| families.iter().any(|family| incident.families.contains(family));
-    let store = |name| store_id(name).expect("the names of stores are constants of the schema");
-    let [publisher, disallowed, root, ca] = ["TrustedPublisher", "Disallowed", "Root", "CA"].map(store);
-    let known = sides.known;
-    let mut tests = BTreeSet::new();
-    if incident.distrusted == Distrusted::Server {
-        tests.insert(Test::SiteUntrusted);
-        // The CA that issued the certificate of the site is unknown; any that hosts lack may be it.
-        if is_of(&[Family::Tls, Family::UntrustedRoot, Family::Chain]) {
-            for host in sides.succeeded.iter().chain(&sides.healthy).take(SAMPLE) {
-                tests.extend(known.in_store(*host, root).map(|certificate| Test::Missing((root, certificate))));
-            }
-        }
-        return tests;
-    }
-    let publishing = &sides.publishing;
-    if is_of(&[Family::UntrustedRoot, Family::Chain, Family::Policy]) {
-        tests.insert(Test::PolicyOff);
-        for certificate in publishing {
-            tests.insert(Test::Missing((publisher, *certificate)));
-            let issuer = known.details.get(certificate).map_or("", |details| details.issuer.as_str());
-            if issuer.is_empty() {
-                tests.insert(Test::Missing((root, *certificate)));
-                continue;
-            }
-            let issuers = known.details.iter().filter(|(_, found)| found.subject == issuer);
-            for (id, _) in issuers {
-                tests.extend([root, ca].map(|store| Test::Missing((store, *id))));
-            }
-        }
-    }
-    // Windows Update has a code of its own for files that it does not trust, whatever the reason.
-    if is_of(&[Family::Distrust, Family::UntrustedRoot, Family::Chain]) {
-        tests.extend(publishing.iter().map(|certificate| Test::Distrusted((disallowed, *certificate))));
-    }
-    if is_of(&[Family::Expired]) {
-        // A signature with a time stamp stays valid.
-        let expired = publishing
-            .iter()
-            .filter(|certificate| sides.is_expired(**certificate) && !sides.files.outlive_expiry(**certificate));
-        tests.extend(expired.map(|certificate| Test::Expired((publisher, *certificate))));
-    }
-    tests
-}
-
-/// Keeps the first finding for each condition and certificate: a certificate that two stores lack is one finding.
-fn joined(found: Vec<FoundCertificate>) -> Vec<FoundCertificate> {
-    let mut joined: Vec<FoundCertificate> = Vec::new();
-    for other in found {
-        let is_same = |known: &&mut FoundCertificate| {
-            known.document.condition == other.document.condition
-                && known.document.certificate == other.document.certificate
-        };
-        if joined.iter_mut().find(is_same).is_none() {
-            joined.push(other);
-        }
-    }
-    joined
+    pub(super) files: FileSigners,
 }
 
 impl<'a> Sides<'a> {
-    fn new(incident: &Incident, known: &'a Certificates, fleet: &'a Fleet) -> Sides<'a> {
+    pub(super) fn new(incident: &Incident, known: &'a Certificates, fleet: &'a Fleet) -> Sides<'a> {
         let with_inventory = |host: &HostIndex| known.hosts.contains_key(host);
         let affected: Vec<HostIndex> = incident.members.keys().copied().filter(with_inventory).collect();
         let mut healthy: Vec<HostIndex> = healthy_hosts(incident, fleet).into_iter().filter(with_inventory).collect();
@@ -316,13 +95,13 @@ impl<'a> Sides<'a> {
         Sides { known, fleet, affected, healthy, succeeded, wsus, distrusted, onset, signing, publishing, files }
     }
 
-    fn is_expired(&self, certificate: StringId) -> bool {
+    pub(super) fn is_expired(&self, certificate: StringId) -> bool {
         let end = self.known.details.get(&certificate).and_then(|details| details.not_after);
         end.is_some_and(|end| end <= self.onset.saturating_add(CLOCK_DOUBT_MS))
     }
 
     /// Whether the condition holds of a host, as far as its inventory tells.
-    fn holds(&self, host: HostIndex, test: Test) -> Knows {
+    pub(super) fn holds(&self, host: HostIndex, test: Test) -> Knows {
         match test {
             Test::Missing(pair) => match self.known.knows(host, pair) {
                 Knows::Yes => Knows::No,
@@ -345,7 +124,7 @@ impl<'a> Sides<'a> {
     }
 
     /// The number of hosts that show the condition, and all hosts whose inventory decides it.
-    fn count(&self, hosts: &[HostIndex], test: Test) -> (u64, Vec<HostIndex>) {
+    pub(super) fn count(&self, hosts: &[HostIndex], test: Test) -> (u64, Vec<HostIndex>) {
         let tells = |host: &HostIndex| self.holds(*host, test) != Knows::Unknown;
         let counted: Vec<HostIndex> = hosts.iter().copied().filter(tells).collect();
         let with = counted.iter().filter(|host| self.holds(**host, test) == Knows::Yes).count() as u64;
@@ -353,7 +132,7 @@ impl<'a> Sides<'a> {
     }
 
     /// Whether a few hosts of each side show already that the condition does not tell the sides apart.
-    fn is_hopeless(&self, test: Test) -> bool {
+    pub(super) fn is_hopeless(&self, test: Test) -> bool {
         let sample = |hosts: &[HostIndex]| {
             let (with, counted) = self.count(&hosts[..hosts.len().min(SAMPLE)], test);
             (with, counted.len() as u64)
@@ -364,7 +143,7 @@ impl<'a> Sides<'a> {
         others_show || affected_do_not
     }
 
-    fn found(&self, test: Test) -> Option<FoundCertificate> {
+    pub(super) fn found(&self, test: Test) -> Option<FoundCertificate> {
         if self.is_hopeless(test) || self.is_refuted(test) {
             return None;
         }
@@ -412,7 +191,7 @@ impl<'a> Sides<'a> {
     /// Whether inventories refute that a missing certificate signs the failing updates: the WSUS machine signs with
     /// certificates of other names, and nearly all affected hosts have these in Trusted Publishers. The store also
     /// holds the certificates of driver vendors.
-    fn is_refuted(&self, test: Test) -> bool {
+    pub(super) fn is_refuted(&self, test: Test) -> bool {
         let Test::Missing((_, certificate)) = test else { return false };
         if self.signing.is_empty() || self.signs(test) != Signs::Unknown {
             return false;
@@ -430,7 +209,7 @@ impl<'a> Sides<'a> {
     /// How it is known that the certificate of a test signs: the files are signed with it, or with one that it issued;
     /// the WSUS machine signs with it, or with one that it issued; or the hosts themselves tried the TLS certificate of
     /// the server.
-    fn signs(&self, test: Test) -> Signs {
+    pub(super) fn signs(&self, test: Test) -> Signs {
         if test == Test::SiteUntrusted {
             return Signs::Said;
         }
@@ -442,7 +221,7 @@ impl<'a> Sides<'a> {
         if self.signing.contains(&pair.1) || self.signing.iter().any(is_issuer) { Signs::Said } else { Signs::Unknown }
     }
 
-    fn document(
+    pub(super) fn document(
         &self,
         test: Test,
         (affected_hosts, affected_known): (u64, u64),
@@ -510,7 +289,7 @@ impl<'a> Sides<'a> {
 
     /// The TLS certificate that the server shows to nearly all hosts that do not trust it, and the one that the server
     /// shows to hosts that trust it, where this is another one.
-    fn sites(&self) -> (Option<StringId>, Option<StringId>) {
+    pub(super) fn sites(&self) -> (Option<StringId>, Option<StringId>) {
         let most = |hosts: &[HostIndex], is_trusted: bool| {
             let mut counts: BTreeMap<StringId, usize> = BTreeMap::new();
             for (certificate, trusted) in hosts.iter().filter_map(|host| self.known.hosts.get(host)?.site) {
@@ -525,7 +304,7 @@ impl<'a> Sides<'a> {
     }
 
     /// The earlier certificate of the same subject that nearly all of `hosts` have in `store`.
-    fn former_of(&self, (store, certificate): DimensionValue, hosts: Vec<HostIndex>) -> Option<StringId> {
+    pub(super) fn former_of(&self, (store, certificate): DimensionValue, hosts: Vec<HostIndex>) -> Option<StringId> {
         let details = self.known.details.get(&certificate).filter(|details| !details.subject.is_empty())?;
         let mut counts: BTreeMap<StringId, usize> = BTreeMap::new();
         for other in hosts.iter().flat_map(|host| self.known.in_store(*host, store)) {
@@ -539,7 +318,7 @@ impl<'a> Sides<'a> {
         (most.1 as f64 >= AFFECTED_MIN * hosts.len() as f64).then_some(most.0)
     }
 
-    fn name(&self, certificate: StringId) -> CertificateName {
+    pub(super) fn name(&self, certificate: StringId) -> CertificateName {
         let details = self.known.details.get(&certificate);
         CertificateName {
             sha1: self.known.thumbprints.text(certificate).to_owned(),
@@ -548,7 +327,7 @@ impl<'a> Sides<'a> {
         }
     }
 
-    fn copy_of_wsus(&self, certificate: StringId) -> Option<WsusCopy> {
+    pub(super) fn copy_of_wsus(&self, certificate: StringId) -> Option<WsusCopy> {
         let (wsus, store) = (self.wsus?, store_id("WSUS")?);
         let has_certificate = match self.known.knows(wsus, (store, certificate)) {
             Knows::Yes => true,
@@ -560,7 +339,7 @@ impl<'a> Sides<'a> {
 
     /// Whether a finding explains the hosts at least as well as each factor does, among the hosts that have
     /// inventories.
-    fn explains_as_well(&self, found: &FoundCertificate, comparison: &Comparison) -> bool {
+    pub(super) fn explains_as_well(&self, found: &FoundCertificate, comparison: &Comparison) -> bool {
         if found.signs > Signs::Unknown {
             return true;
         }
@@ -581,7 +360,7 @@ impl<'a> Sides<'a> {
     }
 
     /// The certificate that signs updates: `certificate` itself, or the only one that it issued.
-    fn signer_of(&self, certificate: StringId) -> Option<StringId> {
+    pub(super) fn signer_of(&self, certificate: StringId) -> Option<StringId> {
         if self.publishing.contains(&certificate) {
             return Some(certificate);
         }
@@ -590,7 +369,7 @@ impl<'a> Sides<'a> {
     }
 
     /// Answers that inventories give to the commands of steps.
-    fn answers(&self, first: Option<&FoundCertificate>) -> Vec<(&'static str, Where, String)> {
+    pub(super) fn answers(&self, first: Option<&FoundCertificate>) -> Vec<(&'static str, Where, String)> {
         let mut answers = Vec::new();
         if let Some(wsus) = self.wsus {
             let signing: Vec<String> = self.signing.iter().map(|id| words::certificate(&self.name(*id))).collect();
@@ -651,16 +430,4 @@ impl<'a> Sides<'a> {
 enum OtherStore {
     Missing,
     Present,
-}
-
-/// The WSUS server that nearly all members have; [`NO_WSUS`] where they have none.
-pub(in super::super) fn wsus_of(incident: &Incident, fleet: &Fleet) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for host in incident.members.keys() {
-        if let Some(server) = value_of(*host, "wsus", fleet) {
-            *counts.entry(server).or_default() += 1;
-        }
-    }
-    let (server, hosts) = counts.into_iter().max_by_key(|(server, hosts)| (*hosts, std::cmp::Reverse(*server)))?;
-    (hosts as f64 >= AFFECTED_MIN * incident.members.len() as f64).then(|| server.to_owned())
 }
