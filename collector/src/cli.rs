@@ -25,8 +25,8 @@ const TEST_CONTACT: Duration = Duration::from_secs(10);
 
 /// Ships WindowsUpdate.log lines to Kafka.
 ///
-/// Exit codes: 0 all is well; 1 it stopped since a person must act; 2 wrong arguments or configuration; 3 a check found
-/// something to look at.
+/// Exit codes: 0 done; 1 stopped, and a person must act; 2 invalid arguments or configuration; 3 a check found a
+/// problem.
 #[derive(Debug, Parser)]
 #[command(version, name = "wulog-collector")]
 pub struct Cli {
@@ -41,7 +41,7 @@ pub struct Cli {
 enum Command {
     /// Ships until it is stopped (SIGTERM, Ctrl-C).
     Run(ConfigFile),
-    /// Says what is wrong with a configuration, and what in it names nothing.
+    /// Checks a configuration, and names inputs that match no file.
     CheckConfig(ConfigFile),
     /// Checks the configuration, reads the files and connects to Kafka; ships nothing.
     Test(ConfigFile),

@@ -54,7 +54,7 @@ enum ChannelsVerb {
         #[command(flatten)]
         from: ChannelsFrom,
     },
-    /// Give up one alert: a parked one, or one that fails again and again.
+    /// Give up one alert: a parked alert, or the alert that a channel retries.
     Skip {
         /// The channel.
         name: String,

@@ -24,7 +24,7 @@ use crate::replay::logs::{self, Merge};
 
 /// The incident that is looked for.
 pub(crate) struct WantedIncident<'a> {
-    /// The incident's id, or so much of its beginning that no other is meant; `wu-` may be left out.
+    /// The id of the incident, or a beginning of the id that only one incident has; `wu-` may be left out.
     pub(crate) id: &'a str,
 }
 

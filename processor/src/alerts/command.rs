@@ -28,7 +28,7 @@ enum AlertsVerb {
         #[arg(long)]
         all: bool,
     },
-    /// All that is known of one incident: who, since when, what they share, what to check, the proof.
+    /// All facts of one incident: hosts, begin, shared factors, steps to check, evidence.
     Show {
         /// Its id, or so much of its beginning that no other is meant; `wu-` may be left out.
         id: String,
@@ -38,11 +38,11 @@ enum AlertsVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Say that somebody works on an incident: channels then leave out its mere progress.
+    /// Acknowledge an incident: channels then leave out documents about mere growth.
     Ack(OrderOfOne),
-    /// Keep channels from notifying until a time: one incident, or all of a family, label or update during planned work.
+    /// Hold notifications until a time: of one incident, or of a family, label or update during planned work.
     Silence(OrderOfMany),
-    /// Write a remark into the documents of an incident.
+    /// Add a note to the documents of an incident.
     Note(OrderOfOne),
     /// End the acknowledgement or the silences of this scope.
     Clear(OrderOfMany),

@@ -25,7 +25,7 @@ pub(crate) struct CertificatesArgs {
 
 #[derive(Debug, Subcommand)]
 enum CertificatesVerb {
-    /// One line a certificate and store: how many hosts have it, of how many that can tell.
+    /// One line for each certificate and store: how many hosts have the certificate, of how many with a known store.
     List {
         #[command(flatten)]
         place: InventoriesFrom,

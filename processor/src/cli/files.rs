@@ -15,7 +15,7 @@ pub(super) struct FileArgs {
     /// standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// Name of the host that they are from.
+    /// Name of the host that wrote the logs.
     #[arg(long, value_name = "NAME")]
     pub(super) host: Option<String>,
     #[command(flatten)]

@@ -57,43 +57,43 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run on Kafka until stopped; start as many as you like.
+    /// Run on Kafka until stopped; several processors share the partitions.
     Run(ConfigArgs),
-    /// Say what is wrong with a configuration, with file and line; changes nothing. Asks the brokers what hosts have
-    /// reported only where a rule or a filter names a dimension.
+    /// Check a configuration, and name file and line of each fault; changes nothing. Reads from the brokers only where a
+    /// rule or a filter names a dimension, to compare the dimension with those that hosts have reported.
     CheckConfig(CheckConfigArgs),
-    /// Try your own patterns on lines, and check them by their own examples.
+    /// Match your own patterns against log lines, and check the examples of each pattern.
     TestPatterns(TestPatternsArgs),
-    /// Make the topics, or check that they are as they must be.
+    /// Create the topics, or check their settings.
     Topics {
-        /// What to do.
+        /// Create missing topics, or check all of them.
         what: TopicsVerb,
         #[command(flatten)]
         file: ConfigArgs,
     },
     /// Watch a folder of gathered logs on this machine, without Kafka, and print alerts.
     Standalone(StandaloneArgs),
-    /// Say in plain words what the log of one host tells. Exit code 0: healthy; 1: failing; 2: unreadable.
+    /// Explain the log of one host in plain words, on one screen. Exit code 0: healthy; 1: failing; 2: unreadable.
     Explain(ExplainArgs),
     /// Print one JSON event for each line of log files.
     Parse(ParseArgs),
-    /// Run logs, or what a log holds, through the same machines again, into files.
+    /// Process log files, or records that Kafka or the embedded log holds, once more, and write events and alerts to files.
     Replay(ReplayArgs),
-    /// List the incidents that there are, or show one.
+    /// List the incidents, or show one.
     Alerts(AlertsArgs),
     /// Write the post-mortem of an incident: report.html, hosts.csv, timeline.jsonl and alert.json.
     Report(ReportArgs),
-    /// List certificates, show the hosts of one, or those that lack one, where hosts send inventories.
+    /// List certificates, show the hosts that have a certificate, or the hosts that lack it; needs inventories of hosts.
     Certificates(CertificatesArgs),
-    /// Try the channels that bring alerts to people, look at them, handle parked alerts.
+    /// Test the channels that bring alerts to people, show their backlog, send or give up parked alerts.
     Channels(ChannelsArgs),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum TopicsVerb {
-    /// Make those that are missing.
+    /// Create missing topics.
     Create,
-    /// Say what is not right.
+    /// Name each topic that is missing or has invalid settings.
     Check,
 }
 
@@ -108,7 +108,8 @@ struct ConfigArgs {
 struct TestPatternsArgs {
     #[command(flatten)]
     from: PatternsFrom,
-    /// Log files of any age and encoding; - is standard input, in UTF-8. Without any, only examples are checked.
+    /// Log files of any age and encoding; - is standard input, in UTF-8. Without files, only
+    /// the examples are checked.
     #[arg(value_name = "LOG")]
     logs: Vec<PathBuf>,
 }
@@ -116,10 +117,10 @@ struct TestPatternsArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct PatternsFrom {
-    /// The patterns of this configuration, and of its pattern files.
+    /// Take the patterns of this configuration, and of its pattern files.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The patterns of this TOML file, `[[patterns]]`; may stand several times.
+    /// Take the patterns of this TOML file, `[[patterns]]`; may be given several times.
     #[arg(long, value_name = "FILE")]
     patterns: Vec<PathBuf>,
 }
@@ -127,16 +128,16 @@ struct PatternsFrom {
 /// How lines are read: what those without a UTC offset are taken for, and the operator's own patterns.
 #[derive(Debug, Args)]
 struct NormalizerArgs {
-    /// UTC offset of the hosts, such as +02:00, where their logs do not say.
+    /// UTC offset of the hosts, such as +02:00, for logs that name none.
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true, value_parser = |text: &str| UtcOffset::try_from(text.to_owned()))]
     utc_offset: Option<UtcOffset>,
-    /// IANA time zone of the hosts, such as Europe/Berlin, where their logs do not say.
+    /// IANA time zone of the hosts, such as Europe/Berlin, for logs that name no offset.
     #[arg(long, value_name = "ZONE", value_parser = |text: &str| Zone::try_from(text.to_owned()))]
     time_zone: Option<Zone>,
     /// Encoding of log files without a byte order mark: auto (UTF-8 or UTF-16), or a code page such as windows-1252.
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = encoding)]
     encoding: EncodingChoice,
-    /// A TOML file of your own patterns, `[[patterns]]`; may stand several times.
+    /// A TOML file of your own patterns, `[[patterns]]`; may be given several times.
     #[arg(long, value_name = "FILE")]
     patterns: Vec<PathBuf>,
 }
@@ -165,10 +166,10 @@ impl NormalizerArgs {
 /// Which events there are, and how they are written.
 #[derive(Debug, Args)]
 struct EventArgs {
-    /// Format of events; what a configuration says, else ecs.
+    /// Format of events; default: the format of the configuration, or ecs.
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Which lines become events; what a configuration says, else all.
+    /// Which lines become events; default: the choice of the configuration, or all.
     #[arg(long, value_enum)]
     events: Option<Events>,
 }
@@ -185,13 +186,13 @@ impl EventArgs {
 
 #[derive(Debug, Args)]
 struct StandaloneArgs {
-    /// The folder: one folder a host in it, with its logs (DIR/HOST/*.log).
+    /// The folder of gathered logs, with one folder for each host (DIR/HOST/*.log).
     #[arg(long, value_name = "DIR")]
     logs: PathBuf,
     /// The configuration, TOML: `[normalizer]`, `[detector]`, `[[channels]]` and `[http]` as in processor.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The SQLite file that holds everything; made when missing.
+    /// The SQLite file that holds lines, events, alerts and positions; created when missing.
     #[arg(long, value_name = "FILE", default_value = "wulog.db")]
     db: PathBuf,
     /// Append alert documents to this file, one JSON document a line, as well as printing them.
@@ -200,10 +201,11 @@ struct StandaloneArgs {
     /// Days that lines and events are kept.
     #[arg(long, value_name = "DAYS", default_value_t = 7)]
     retention_days: u32,
-    /// Largest size of the SQLite file in MiB; by default the disk's.
+    /// Largest size of the SQLite file in MiB; by default limited by the disk only.
     #[arg(long, value_name = "MIB")]
     size_max_mib: Option<u32>,
-    /// The hosts there are, a name or a suffix such as *.corp.example.com a line; others give events, but no alerts.
+    /// A file of host names, one name or suffix such as *.corp.example.com a line; hosts that are not in the file give
+    /// events, but no alerts.
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
     #[command(flatten)]

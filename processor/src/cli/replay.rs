@@ -24,7 +24,7 @@ use crate::replay::{Range, RangeTime, ReplayError, Results, TakeDocument};
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     from: ReplayFrom,
-    /// What to run again: raw lines, or the signals that the detector saw (byte-identical alerts).
+    /// Where the replay starts: at raw lines, or at the signals that the Detector read (byte-identical alerts).
     #[arg(long, value_enum, default_value_t = Stage::Raw)]
     stage: Stage,
     /// Write events here, one JSON document a line; - is standard output.
@@ -39,7 +39,7 @@ pub(super) struct ReplayArgs {
     /// Run the detector with the section `[detector]` of this TOML file.
     #[arg(long, value_name = "FILE")]
     detector: Option<PathBuf>,
-    /// Use that configuration also where the signals record another one.
+    /// Use the configuration of --detector also where the signals record another configuration.
     #[arg(long, requires = "detector")]
     what_if: bool,
     /// Print how the incidents of this replay differ from those of another run: live (what the alerts log recorded), or a
@@ -59,8 +59,8 @@ pub(super) struct ReplayArgs {
     /// the range, and a replay reads to the end, since lines may come late.
     #[arg(long, value_enum, default_value_t)]
     by: RangeTime,
-    /// Begin to read this long before --since, such as 10d or 12h, in place of the oldest record. Faster, but the replay
-    /// does not know what was before: the detector compares with a week, and an incident may be older.
+    /// Begin to read this long before --since, such as 10d or 12h, instead of at the oldest record. The replay is faster,
+    /// but does not know earlier records: the detector compares with a week, and an incident may be older.
     #[arg(long, value_name = "AGE", requires = "since", value_parser = moment::age)]
     warm_up: Option<TimeDelta>,
     #[command(flatten)]
@@ -72,13 +72,13 @@ pub(super) struct ReplayArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct ReplayFrom {
-    /// A folder of logs of many hosts (DIR/HOST/*.log), in event-time order.
+    /// A folder of logs of many hosts (DIR/HOST/*.log); lines are merged in order of event time.
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
     /// The SQLite file of `standalone`.
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
-    /// Kafka, as this configuration says; nothing is committed there.
+    /// Read from the Kafka of this configuration; no offset is committed.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

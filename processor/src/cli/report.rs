@@ -14,11 +14,11 @@ use crate::postmortem::Style;
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// The incident's id, or so much of its beginning that no other is meant; `wu-` may be left out.
+    /// The id of the incident, or a beginning of the id that only one incident has; `wu-` may be left out.
     id: String,
     #[command(flatten)]
     from: ReportFrom,
-    /// The folder that the files are written into; made when missing.
+    /// The folder for the files; created when missing.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Language of the page.
@@ -34,13 +34,13 @@ pub(super) struct ReportArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct ReportFrom {
-    /// Kafka, as this configuration says.
+    /// Read from the Kafka of this configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The SQLite file of `standalone`.
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
-    /// A file of alert documents, one a line, as --alerts-out writes it; the report then knows no single hosts.
+    /// A file of alert documents, one a line, as --alerts-out writes it; the report then has no rows of hosts.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// A folder of logs of many hosts (DIR/HOST/*.log), which are replayed.

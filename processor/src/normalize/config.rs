@@ -16,7 +16,7 @@ pub enum Events {
     /// Every line.
     #[default]
     All,
-    /// Failures, warnings, verdicts, reports, and starts and ends of what the client does.
+    /// Failures, warnings, verdicts, reports, and starts and ends of operations.
     Notable,
 }
 
