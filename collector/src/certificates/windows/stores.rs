@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::ptr::{null, null_mut};
 
+use data_encoding::HEXLOWER;
 use windows_sys::Win32::Foundation::{
     CRYPT_E_NOT_FOUND, ERROR_FILE_NOT_FOUND, ERROR_NO_MORE_FILES, ERROR_SUCCESS, FILETIME, GetLastError, SetLastError,
 };
@@ -236,7 +237,7 @@ impl Shown<'_> {
         let hashed = unsafe {
             CryptHashCertificate(0, CALG_SHA1, 0, der.as_ptr(), der.len() as u32, hash.as_mut_ptr(), &mut len)
         };
-        (hashed != 0 && len as usize == SHA1_BYTES).then(|| hex(hash))
+        (hashed != 0 && len as usize == SHA1_BYTES).then(|| HEXLOWER.encode(&hash))
     }
 
     /// Whether the certificate's extension for enhanced key usage has code signing; `None` without the extension.
@@ -296,7 +297,9 @@ fn name(encoded: &CRYPT_INTEGER_BLOB) -> String {
 /// Returns a serial number as people write it: Windows stores its last byte first.
 fn serial(number: &CRYPT_INTEGER_BLOB) -> String {
     // SAFETY: the number is one of a decoded certificate, as long as it says.
-    hex(unsafe { bytes(number.pbData, number.cbData) }.iter().rev().copied())
+    let mut digits = unsafe { bytes(number.pbData, number.cbData) }.to_vec();
+    digits.reverse();
+    HEXLOWER.encode(&digits)
 }
 
 /// Milliseconds since 1970 UTC; `None` for a time that was not decoded.
@@ -305,10 +308,6 @@ fn unix_ms(time: FILETIME) -> Option<i64> {
     // A tick has 100 ns.
     let ms = i64::try_from(ticks / 10_000).ok()?;
     (ticks > 0).then_some(ms - UNIX_EPOCH_MS)
-}
-
-fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
-    bytes.into_iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// # Safety
