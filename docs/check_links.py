@@ -7,6 +7,7 @@ avoid appears.
 Fenced and indented code, tables and link targets are excepted from length and words. `<!-- words to avoid: off -->`
 and `... on -->` surround the places that must quote such words.
 In the comments of .rs files no word to avoid appears, nor in the messages of the programs.
+A file `NAME.rs` in backticks exists.
 In docs/troubleshooting.md: each message of a first column stands in the code; `...` is any text.
 In docs/SUMMARY.md: each item is one link, no document is listed twice, and every document of docs/ is listed, as is
 every document that a listed one links to. Needs the standard library only.
@@ -134,6 +135,14 @@ def findings(path):
                     yield number, f'"{found.group()}": {term}'
 
 
+def missing_files(path, names):
+    """(line number, what is wrong) for each Rust file in backticks that the repository does not have."""
+    for number, line in prose(path.read_text(encoding="utf-8")):
+        for name in re.findall(r"`([\w./-]+\.rs)`", line):
+            if "NAME" not in name and name not in names and not any(known.endswith("/" + name) for known in names):
+                yield number, f"no file `{name}`"
+
+
 def comments(path):
     """(line number, what is wrong) for each word to avoid in the comments of a Rust file; code in them is excepted."""
     fence = False
@@ -204,6 +213,10 @@ def main():
     troubleshooting, summary = ROOT / "docs/troubleshooting.md", ROOT / "docs/SUMMARY.md"
     found += [(troubleshooting, *finding) for finding in missing_messages(troubleshooting)]
     found += [(summary, *finding) for finding in wrong_summary(summary, paths)]
+    names = {path.relative_to(ROOT).as_posix() for path in sources}
+    # The log of changes and decisions of the past name files as they were.
+    present = [path for path in paths if path.name != "CHANGELOG.md"]
+    found += [(path, *finding) for path in present for finding in missing_files(path, names)]
     found += [(path, *finding) for path in sources for finding in comments(path)]
     found += [(path, *finding) for path in sources if "src" in path.parts for finding in messages(path)]
     wrong = [f"{path.relative_to(ROOT)}:{number}: {why}" for path, number, why in found]

@@ -115,7 +115,7 @@ fn check_config(config: &Config, path: &Path) -> CommandOutcome {
         println!("{}", visible(finding));
     }
     if findings.is_empty() {
-        println!("the configuration is good");
+        println!("{}: valid", visible(&path.display().to_string()));
         return CommandOutcome::Well;
     }
     CommandOutcome::LookHere

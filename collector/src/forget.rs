@@ -142,7 +142,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path());
         let mut store = state(&config, &["/a", "/b"]);
-        store.hands_over(Path::new("/a"), &Cursor::default());
+        store.journal_sent(Path::new("/a"), &Cursor::default());
         drop(store);
         assert_eq!(seal(&config).unwrap(), Vec::<String>::new());
         let left: Vec<_> = fs::read_dir(&config.state_dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();

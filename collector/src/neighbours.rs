@@ -94,7 +94,7 @@ impl Neighbours {
         }
         let mut cursors = Vec::new();
         for other in pick(tails, index, self.by_id.get(&id)) {
-            cursors.extend(other.hand_over(id).ok()?);
+            cursors.extend(other.cursor_of_renamed(id).ok()?);
         }
         Some(cursors)
     }

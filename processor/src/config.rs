@@ -78,7 +78,7 @@ pub struct StandaloneConfig {
     pub detector: DetectorConfig,
     /// Where alerts go.
     pub channels: Vec<ChannelConfig>,
-    /// Where the processor says how it is.
+    /// The address of the status page, the API, metrics and health.
     pub http: Option<HttpConfig>,
 }
 
@@ -90,7 +90,7 @@ impl StandaloneConfig {
     pub fn read(path: &Path) -> Result<StandaloneConfig, ConfigError> {
         let (name, text) = (path.display().to_string(), read(path)?);
         let file = ConfigText { path: &name, text: &text };
-        let mut raw: RawStandalone = file.parse(Program::Processor)?;
+        let mut raw: RawStandalone = file.parse(Program::Standalone)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let files: Vec<PathBuf> = raw.pattern_files.iter().map(|path| folder.join(path)).collect();
         raw.normalizer.patterns = read_patterns(raw.normalizer.patterns, &files)?;
@@ -148,7 +148,7 @@ pub struct Config {
     pub detector: DetectorConfig,
     /// Where alerts go.
     pub channels: Vec<ChannelConfig>,
-    /// Where the processor says how it is.
+    /// The address of the status page, the API, metrics and health.
     pub http: Option<HttpConfig>,
 }
 
@@ -215,10 +215,10 @@ impl Config {
     /// The path of the first key that is wrong, and why.
     fn check(&self) -> Result<(), (Vec<String>, String)> {
         let wrong = |path: &[&str], why: String| Err((path.iter().map(|part| (*part).to_owned()).collect(), why));
-        if !self.kafka.properties.contains_key("bootstrap.servers") {
-            let why = "lacks \"bootstrap.servers\" = \"HOST:PORT,...\"; a configuration of standalone has no [kafka], and \
+        if self.kafka.properties.get("bootstrap.servers").is_none_or(|servers| servers.trim().is_empty()) {
+            let why = "is missing or empty: write \"bootstrap.servers\" = \"HOST:PORT,...\"; a configuration of standalone has no [kafka], and \
                        check-config takes it with --standalone";
-            return wrong(&["kafka"], why.to_owned());
+            return wrong(&["kafka", "bootstrap.servers"], why.to_owned());
         }
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if self.kafka.topic_prefix.is_empty() || !self.kafka.topic_prefix.chars().all(legal) {
@@ -251,7 +251,7 @@ pub fn read_patterns(inline: Patterns, files: &[PathBuf]) -> Result<Patterns, Co
         let text = read(path)?;
         parts.push(ConfigText { path: &last, text: &text }.parse::<PatternFile>(Program::Processor)?.patterns);
     }
-    // What is wrong with several together shows when the last is added.
+    // A conflict between files is reported for the last file.
     Patterns::join(parts).map_err(|why| ConfigError::Invalid { path: last, why })
 }
 
@@ -361,7 +361,10 @@ mod tests {
         check(&format!("{broker}[http]\nlisten = \"0.0.0.0:9465\"\n"), "p.toml:4: listen = 0.0.0.0:9465");
         check("[kafka\n", "p.toml:1: ");
         check("", "bootstrap.servers");
-        check("instance = \"a\"\n[kafka]\n\"client.id\" = \"x\"\n", "p.toml:2: kafka: lacks \"bootstrap.servers\"");
+        check(
+            "instance = \"a\"\n[kafka]\n\"client.id\" = \"x\"\n",
+            "p.toml:2: kafka.bootstrap.servers: is missing or empty",
+        );
         check("topic_prefix = \"a b\"\n[kafka]\n\"bootstrap.servers\" = \"x:1\"\n", "p.toml:1: topic_prefix: \"a b\"");
         check("[kafka]\n\"bootstrap.servers\" = \"x:1\"\n\"no.such.property\" = 1\n", "p.toml:3: no.such.property");
     }

@@ -9,12 +9,12 @@
 //!
 //! live:    `run`, `standalone`  = a `shell` around each machine, over a `log` (Kafka or SQLite)
 //! again:   `replay`, `parse`    = both machines in memory, a thread for each stage; `explain` = a `pipeline` in one thread
-//! read:    `alerts`             = `alerts` that there are, listed or shown
+//! read:    `alerts`             = the incidents on `wulog.alerts`, listed or shown
 //!          `certificates`       = inventories of `certificates`, listed or shown
 //!          `report`             = the `postmortem` of one incident, as files
 //!          `[http] listen`      = the `status` page and its API; a `question` asks the Detector about hosts
 //!          `replay --compare`   = `compare` shows the incidents of two runs side by side
-//! told:    `channels`           = `deliver` brings alerts to people; `http` says how the processor itself is
+//! told:    `channels`           = `deliver` brings alerts to people; `http` serves health and metrics
 //! apart:   `test-patterns`      = a `pattern_test` of the operator's patterns over lines
 //! ```
 

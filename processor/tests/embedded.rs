@@ -53,7 +53,7 @@ fn a_file_that_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letter.txt");
     std::fs::write(&path, "Dear all, ".repeat(1000)).unwrap();
-    expect_refused(&path, &["not a wulog log", "move it away"]);
+    expect_refused(&path, &["not the SQLite file of standalone", "move it away"]);
 }
 
 #[cfg(unix)]

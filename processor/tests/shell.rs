@@ -283,5 +283,5 @@ fn a_path_that_cannot_be_a_log_is_named() {
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "not a database, but long enough to be looked at as one ".repeat(4)).unwrap();
     let Err(LogError::Fatal(why)) = embedded::open(&EmbeddedConfig::at(&text)) else { panic!("a text is no log") };
-    assert!(why.contains("notes.txt") && why.contains("not a wulog log"), "{why}");
+    assert!(why.contains("notes.txt") && why.contains("not the SQLite file of standalone"), "{why}");
 }

@@ -1,6 +1,6 @@
 //! The JSON Schemas in `schemas/json/` are those of the Rust types, and the examples are valid.
 //!
-//! `WULOG_BLESS=1 cargo test --release -p wulog-schemas` writes the schema files anew after a change of a type.
+//! `WULOG_BLESS=1 cargo test --release --workspace --test drift` rewrites the schema files after a change of a type.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -237,12 +237,17 @@ fn files_that_are_not_logs_are_refused() {
     site.check(PROCESSOR, "replay --logs DIR/one.log", 1, &["DIR/one.log: "]);
     site.check(PROCESSOR, "replay --db DIR/missing.db", 1, &["DIR/missing.db: no file", "standalone --db"]);
     site.check(PROCESSOR, "replay --db DIR/folder", 1, &["DIR/folder: no file", "standalone --db"]);
-    site.check(PROCESSOR, "replay --db DIR/text.txt", 1, &["DIR/text.txt: not a wulog log"]);
+    site.check(PROCESSOR, "replay --db DIR/text.txt", 1, &["DIR/text.txt: not the SQLite file of standalone"]);
     site.check(PROCESSOR, "standalone --logs DIR/missing --db DIR/a.db", 1, &["DIR/missing: not a folder"]);
     site.check(PROCESSOR, "standalone --logs DIR/one.log --db DIR/a.db", 1, &["DIR/one.log: not a folder"]);
     site.check(PROCESSOR, "standalone --logs DIR/folder --db DIR/none/a.db", 1, &["DIR/none/a.db: cannot be opened"]);
     site.check(PROCESSOR, "standalone --logs DIR/folder --db DIR/folder", 1, &["DIR/folder: cannot be opened"]);
-    site.check(PROCESSOR, "standalone --logs DIR/folder --db DIR/text.txt", 1, &["DIR/text.txt: not a wulog log"]);
+    site.check(
+        PROCESSOR,
+        "standalone --logs DIR/folder --db DIR/text.txt",
+        1,
+        &["DIR/text.txt: not the SQLite file of standalone"],
+    );
     let out = "standalone --logs DIR/folder --db DIR/b.db --alerts-out DIR/none/a.jsonl";
     site.check(PROCESSOR, out, 1, &["DIR/none/a.jsonl: cannot be written"]);
     site.check(PROCESSOR, "parse DIR/one.log --time-zone Mars/Olympus", 2, &["Mars/Olympus", "IANA"]);

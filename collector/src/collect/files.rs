@@ -119,7 +119,7 @@ impl Collector {
         // that is still read.
         let mut handed = None;
         for tail in &self.tails {
-            match tail.hand_over(id) {
+            match tail.cursor_of_renamed(id) {
                 Ok(None) => {}
                 Ok(Some(cursor)) if handed.is_none() || tail.is_present() => handed = Some(cursor),
                 Ok(Some(_)) => {}

@@ -155,8 +155,8 @@ impl Collector {
     /// reading of one chunk of each file.
     ///
     /// # Errors
-    /// When nothing will work until a person acts. A checkpoint that cannot be written is no error: reading waits until
-    /// it can.
+    /// When nothing will work until a person acts. A checkpoint that cannot be written is no error: lines are
+    /// still shipped, and shipped again after a crash. Only lines of a new epoch wait until the epoch is kept.
     pub fn pass(&mut self, wait: Duration) -> Result<Pass, CollectorError> {
         let deadline = Instant::now() + wait;
         let now_ms = self.clock.now_ms();
@@ -343,7 +343,7 @@ impl Collector {
             Ok(()) => {}
             Err(error) => {
                 if !self.save_failed {
-                    error!(%error, "positions cannot be kept; nothing is lost, reading waits for a new epoch to be kept");
+                    error!(%error, "positions cannot be kept; no line is lost: lines are shipped again after a crash, and a new epoch waits until it can be kept");
                 }
                 (self.save_failed, self.saved) = (true, Instant::now());
             }

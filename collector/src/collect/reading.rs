@@ -55,7 +55,7 @@ impl Collector {
             }
             if !lines.is_empty() {
                 let path = tail.entry.path.clone();
-                self.store.hands_over(&path, tail.hands_over());
+                self.store.journal_sent(&path, tail.mark_sent());
             }
             pass.bytes_read += bytes as u64;
             pass.lines_sent += lines.len() as u64;

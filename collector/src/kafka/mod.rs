@@ -87,6 +87,7 @@ impl KafkaSink {
     /// When librdkafka refuses the configuration.
     pub fn new(settings: &BTreeMap<String, String>, topic_prefix: &str) -> Result<KafkaSink, KafkaConfigError> {
         let brokers = ["bootstrap.servers", "metadata.broker.list"].iter().find_map(|key| settings.get(*key));
+        let brokers = brokers.filter(|brokers| !brokers.trim().is_empty());
         let brokers = brokers.ok_or(KafkaConfigError::NoBroker)?.clone();
         let mut sink = KafkaSink {
             settings: settings.clone().into(),

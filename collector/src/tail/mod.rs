@@ -202,7 +202,7 @@ impl Tail {
     ///
     /// # Errors
     /// While this tail still reads the version.
-    pub(crate) fn hand_over(&self, id: Inode) -> Result<Option<Cursor>, StillRead> {
+    pub(crate) fn cursor_of_renamed(&self, id: Inode) -> Result<Option<Cursor>, StillRead> {
         if id == (0, 0) {
             return Ok(None);
         }
@@ -258,7 +258,7 @@ impl Tail {
 
     /// Notes how far lines are handed over now, and returns the cursor, which the journal must hold before the lines
     /// leave.
-    pub(crate) fn hands_over(&mut self) -> &Cursor {
+    pub(crate) fn mark_sent(&mut self) -> &Cursor {
         let read = self.read_cursor();
         let sent = Sent { logical: read.logical, anchor: read.anchor.clone() };
         self.entry.cursor.sent = Some(sent);

@@ -8,7 +8,7 @@ use wulog_schemas::handling::OrderKind;
 use wulog_schemas::visible::visible_json;
 
 use super::order::{Covers, Given, give};
-use super::source::AlertSource;
+use super::source::{AlertSource, OrderLog};
 use super::{list, show};
 
 /// Arguments of `alerts`.
@@ -24,13 +24,13 @@ enum AlertsVerb {
     List {
         #[command(flatten)]
         from: AlertsFrom,
-        /// Those that are over too: resolved, merged, given up.
+        /// List closed incidents too: resolved, merged, expired.
         #[arg(long)]
         all: bool,
     },
     /// All facts of one incident: hosts, begin, shared factors, steps to check, evidence.
     Show {
-        /// Its id, or so much of its beginning that no other is meant; `wu-` may be left out.
+        /// The id of the incident, or a beginning of the id that only one incident has; `wu-` may be left out.
         id: String,
         #[command(flatten)]
         from: AlertsFrom,
@@ -51,40 +51,40 @@ enum AlertsVerb {
 /// An order about one incident.
 #[derive(Debug, Args)]
 struct OrderOfOne {
-    /// The incident's id, or so much of its beginning that no other is meant.
+    /// The id of the incident, or a beginning of the id that only one incident has.
     id: String,
     #[command(flatten)]
     given: Given,
     #[command(flatten)]
-    source: AlertSource,
+    log: OrderLog,
 }
 
 /// An order about one incident or several.
 #[derive(Debug, Args)]
 struct OrderOfMany {
-    /// One incident's id, or so much of its beginning that no other is meant.
+    /// The id of one incident, or a beginning of the id that only one incident has.
     id: Option<String>,
     #[command(flatten)]
     covers: Covers,
     #[command(flatten)]
     given: Given,
     #[command(flatten)]
-    source: AlertSource,
+    log: OrderLog,
 }
 
 impl OrderOfOne {
     fn give(&self, action: OrderKind) -> anyhow::Result<String> {
-        let id = self.source.id(&self.id)?;
-        give(self.given.order(action, Some(id.clone()), &Covers::default())?, &self.source)?;
+        let id = AlertSource::from(&self.log).id(&self.id)?;
+        give(self.given.order(action, Some(id.clone()), &Covers::default())?, &self.log)?;
         Ok(format!("ordered for {id}\n"))
     }
 }
 
 impl OrderOfMany {
     fn give(&self, action: OrderKind) -> anyhow::Result<String> {
-        let incident = self.id.as_deref().map(|id| self.source.id(id)).transpose()?;
+        let incident = self.id.as_deref().map(|id| AlertSource::from(&self.log).id(id)).transpose()?;
         let about = incident.clone().unwrap_or_else(|| "the incidents that it covers".to_owned());
-        give(self.given.order(action, incident, &self.covers)?, &self.source)?;
+        give(self.given.order(action, incident, &self.covers)?, &self.log)?;
         Ok(format!("ordered for {about}\n"))
     }
 }

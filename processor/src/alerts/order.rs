@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, ensure};
+use anyhow::{bail, ensure};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -12,7 +12,7 @@ use wulog_schemas::signal::{Fact, RawPosition, Signal, VERSION};
 use wulog_schemas::topic::Topic;
 use wulog_service::Clock;
 
-use super::source::AlertSource;
+use super::source::OrderLog;
 use crate::config::Config;
 use crate::log::embedded::{EmbeddedConfig, EmbeddedLog};
 use crate::log::kafka::append;
@@ -30,7 +30,7 @@ pub(super) struct Given {
     /// Until when, RFC 3339; without it, until the incident ends.
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
-    /// Why: who reads the incident later asks.
+    /// The reason, shown with the incident.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     why: String,
 }
@@ -80,13 +80,13 @@ impl Given {
 ///
 /// # Errors
 /// As the log says.
-pub(super) fn give(order: Order, source: &AlertSource) -> anyhow::Result<()> {
+pub(super) fn give(order: Order, log: &OrderLog) -> anyhow::Result<()> {
     let now_ms = Clock::System.now_ms();
     // No raw record made it.
     let raw = RawPosition { partition: -1, offset: 0 };
     let signal = Signal { v: VERSION, log_time: now_ms, raw, fact: Fact::Handling(order) };
     let value = serde_json::to_vec(&signal)?;
-    match (&source.config, &source.db) {
+    match (&log.config, &log.db) {
         (Some(path), _) => {
             let config = Config::read(path)?;
             append(&config.kafka, Topic::Signals, 0, KEY, Some(&value))?;
@@ -103,7 +103,7 @@ pub(super) fn give(order: Order, source: &AlertSource) -> anyhow::Result<()> {
             };
             log.commit(&[write], &BTreeMap::new())?;
         }
-        _ => return Err(anyhow::anyhow!("a file of documents takes no orders")).context("use --config or --db"),
+        (None, None) => bail!("one of --config, --db is needed"),
     }
     Ok(())
 }

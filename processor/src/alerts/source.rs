@@ -29,6 +29,24 @@ pub(super) struct AlertSource {
     file: Option<PathBuf>,
 }
 
+/// The log that takes an order about incidents: a file of documents takes none.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct OrderLog {
+    /// The topics of this configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The SQLite file of `standalone`.
+    #[arg(long, value_name = "FILE")]
+    pub(super) db: Option<PathBuf>,
+}
+
+impl From<&OrderLog> for AlertSource {
+    fn from(log: &OrderLog) -> AlertSource {
+        AlertSource { config: log.config.clone(), db: log.db.clone(), file: None }
+    }
+}
+
 impl AlertSource {
     /// The whole id of the incident that begins so.
     pub(super) fn id(&self, prefix: &str) -> anyhow::Result<String> {

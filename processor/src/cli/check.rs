@@ -30,11 +30,11 @@ impl CheckConfigArgs {
             let config = StandaloneConfig::read(file)?;
             check_examples(&config.normalizer, file)?;
             warn(&try_channels(file, &config.channels)?);
-            if let Some(db) =
-                self.db.as_deref().filter(|_| dimension_check::is_needed(&config.detector, &config.channels))
-            {
-                let signals = Records::open(&EmbeddedConfig::of_file(db)?, Topic::Signals);
-                dimension_check::compare(&config.detector, &config.channels, signals);
+            if let Some(db) = &self.db {
+                let signals = Records::open(&EmbeddedConfig::of_file(db)?, Topic::Signals)?;
+                if dimension_check::is_needed(&config.detector, &config.channels) {
+                    dimension_check::compare(&config.detector, &config.channels, Ok(signals));
+                }
             }
         } else {
             let config = Config::read(file)?;

@@ -29,7 +29,7 @@ impl FileArgs {
         self.files.iter().map(|path| HostLog::new(host, path.clone())).collect()
     }
 
-    /// Warns where the files look like those of several hosts. Who names the host has decided it.
+    /// Warns where the files look like those of several hosts. With --host there is no warning.
     pub(super) fn warn_of_folders(&self) {
         let folders = folders(&self.files);
         if folders.len() > 1 && self.host.is_none() {

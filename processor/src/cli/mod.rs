@@ -45,6 +45,9 @@ const STANDALONE_TICK_AFTER_IDLE: Duration = Duration::from_secs(5);
 const OUTPUT_BYTES: usize = 64 * 1024;
 
 /// Turns raw WindowsUpdate.log records into events, and certificate-trust failures that cluster into one alert each.
+///
+/// Exit codes: 0 done; 1 failed, the reason is on standard error; 2 invalid arguments or configuration. `explain` has
+/// its own: 0 healthy, 1 failing, 2 unreadable.
 #[derive(Debug, Parser)]
 #[command(name = "wulog-processor", version)]
 pub struct Cli {
@@ -79,7 +82,7 @@ enum Command {
     Parse(ParseArgs),
     /// Process log files, or records that Kafka or the embedded log holds, once more, and write events and alerts to files.
     Replay(ReplayArgs),
-    /// List the incidents, or show one.
+    /// List and show incidents; acknowledge, silence or annotate them.
     Alerts(AlertsArgs),
     /// Write the post-mortem of an incident: report.html, hosts.csv, timeline.jsonl and alert.json.
     Report(ReportArgs),
@@ -125,11 +128,11 @@ struct PatternsFrom {
     patterns: Vec<PathBuf>,
 }
 
-/// How lines are read: what those without a UTC offset are taken for, and the operator's own patterns.
+/// How lines are read: the time zone assumed for lines without a UTC offset, the encoding, and the operator's patterns.
 #[derive(Debug, Args)]
 struct NormalizerArgs {
     /// UTC offset of the hosts, such as +02:00, for logs that name none.
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true, value_parser = |text: &str| UtcOffset::try_from(text.to_owned()))]
+    #[arg(long, value_name = "OFFSET", conflicts_with = "time_zone", allow_hyphen_values = true, value_parser = |text: &str| UtcOffset::try_from(text.to_owned()))]
     utc_offset: Option<UtcOffset>,
     /// IANA time zone of the hosts, such as Europe/Berlin, for logs that name no offset.
     #[arg(long, value_name = "ZONE", value_parser = |text: &str| Zone::try_from(text.to_owned()))]

@@ -44,7 +44,7 @@ impl HostBacklog {
     }
 
     /// Whether so much of a fleet of `hosts` is behind at log time `now` that clusters wait.
-    pub(super) fn is_read(&self, hosts: usize, now: i64) -> bool {
+    pub(super) fn is_being_read(&self, hosts: usize, now: i64) -> bool {
         let Some(since) = self.since else { return false };
         let many = self.behind * BEHIND_SHARE > hosts as u64;
         // More hosts may follow for as long as the backlog took so far, up to a bound.
@@ -55,7 +55,7 @@ impl HostBacklog {
 
     /// True once after a backlog has been read: the past that it brought is then judged as a whole.
     pub(super) fn has_ended(&mut self, hosts: usize, now: i64) -> bool {
-        if self.since.is_none() || self.is_read(hosts, now) {
+        if self.since.is_none() || self.is_being_read(hosts, now) {
             return false;
         }
         self.since = None;
@@ -71,13 +71,13 @@ mod tests {
     fn clusters_wait_until_the_fleet_is_caught_up_with() {
         let minute = 60_000;
         let mut backlog = HostBacklog::default();
-        assert!(!backlog.is_read(100, 0));
+        assert!(!backlog.is_being_read(100, 0));
         (0..20).for_each(|_| backlog.fell_behind(0));
-        assert!(backlog.is_read(100, minute) && !backlog.has_ended(100, minute));
+        assert!(backlog.is_being_read(100, minute) && !backlog.has_ended(100, minute));
         (0..20).for_each(|_| backlog.caught_up(3 * minute));
-        assert!(backlog.is_read(100, 4 * minute), "others may follow");
+        assert!(backlog.is_being_read(100, 4 * minute), "others may follow");
         assert!(backlog.has_ended(100, 5 * minute) && !backlog.has_ended(100, 6 * minute), "once");
         (0..20).for_each(|_| backlog.fell_behind(10 * minute));
-        assert!(!backlog.is_read(100, 80 * minute), "no longer than an hour");
+        assert!(!backlog.is_being_read(100, 80 * minute), "no longer than an hour");
     }
 }

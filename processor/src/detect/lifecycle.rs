@@ -71,7 +71,7 @@ impl Detector {
         let onsets = state.onsets.entry(family).or_default();
         onsets.forget_before(now - secs_to_ms(self.config.horizon_secs) - DAY_MS);
         onsets.insert(onset.clone(), self.config.limits.onsets_per_family);
-        let waits = late || state.backlog.is_read(state.fleet.hosts_known(), now);
+        let waits = late || state.backlog.is_being_read(state.fleet.hosts_known(), now);
         if waits {
             state.unjudged.entry(family).and_modify(|latest| *latest = time.max(*latest)).or_insert(time);
         } else {

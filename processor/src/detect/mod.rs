@@ -350,7 +350,7 @@ impl Detector {
     }
 
     fn is_reading_backlog(&self) -> bool {
-        self.state.backlog.is_read(self.state.fleet.hosts_known(), self.state.log_time)
+        self.state.backlog.is_being_read(self.state.fleet.hosts_known(), self.state.log_time)
     }
 
     /// The counts of ignored and forgotten records, hosts and strings.

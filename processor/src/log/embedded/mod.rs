@@ -83,7 +83,8 @@ pub(crate) fn error(path: &Path, doing: &str, error: &rusqlite::Error) -> LogErr
             LogError::Retry(format!("{place}: {doing} failed: {error}; check the disk that holds it"))
         }
         Some(rusqlite::ErrorCode::NotADatabase) => LogError::Fatal(format!(
-            "{place}: not a wulog log, or damaged: {error}; move it away to start a new one (the logs are read again from their start)"
+            "{place}: not the SQLite file of standalone, or damaged: {error}; check the path; if standalone writes this file, move it away to \
+             start a new one (the logs are read again from their start)"
         )),
         Some(rusqlite::ErrorCode::DatabaseCorrupt) => LogError::Retry(format!(
             "{place}: damaged: {doing} failed: {error}; check the disk; what is readable is read on. If this goes on, move the file away \

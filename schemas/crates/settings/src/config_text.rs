@@ -11,7 +11,7 @@ use crate::toml_place::{key_at, line_at, place_of, toml_error};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{path}: cannot be read: {why}; is the path right, and may this user read it?")]
+    #[error("{path}: cannot be read: {why}; {}", hint(.why.kind()))]
     Unreadable {
         /// The file.
         path: String,
@@ -38,28 +38,41 @@ pub enum ConfigError {
     },
 }
 
+/// What to do about a file that cannot be read.
+fn hint(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => "is the path right?",
+        io::ErrorKind::PermissionDenied => "give this user the right to read it",
+        io::ErrorKind::IsADirectory => "name the file in this folder",
+        io::ErrorKind::InvalidData => "a configuration is TOML in UTF-8",
+        _ => "is the path right, and may this user read it?",
+    }
+}
+
 /// The program that a configuration is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// `wulog-collector`.
     Collector,
-    /// `wulog-processor`.
+    /// `wulog-processor run`, and all commands that work on Kafka.
     Processor,
+    /// `wulog-processor standalone`, which takes a part of the tables of `run`.
+    Standalone,
 }
 
 impl Program {
-    /// Name of the binary, and tables and keys at the top of its configuration that the other program does not have.
-    const fn own_keys(self) -> (&'static str, &'static [&'static str]) {
+    /// The other programs, with tables and keys at the top of their configurations that this program does not have.
+    const fn foreign_keys(self) -> &'static [(&'static str, &'static [&'static str])] {
+        const COLLECTOR: (&str, &[&str]) =
+            ("wulog-collector", &["input", "state_dir", "redact", "get_windows_update_log"]);
         match self {
-            Program::Collector => ("wulog-collector", &["input", "state_dir", "redact", "get_windows_update_log"]),
-            Program::Processor => ("wulog-processor", &["normalizer", "detector", "channels", "processor", "topics"]),
-        }
-    }
-
-    fn other(self) -> Program {
-        match self {
-            Program::Collector => Program::Processor,
-            Program::Processor => Program::Collector,
+            Program::Collector => {
+                &[("wulog-processor", &["normalizer", "detector", "channels", "processor", "topics"])]
+            }
+            Program::Processor => &[COLLECTOR],
+            Program::Standalone => {
+                &[COLLECTOR, ("wulog-processor run, which has [kafka]", &["kafka", "topics", "processor", "instance"])]
+            }
         }
     }
 }
@@ -89,10 +102,11 @@ impl ConfigText<'_> {
     pub fn parse<T: DeserializeOwned>(self, program: Program) -> Result<T, ConfigError> {
         toml::from_str(self.text).map_err(|error| {
             let (line, mut why) = toml_error(self.text, &error);
-            let (other, keys) = program.other().own_keys();
+            let is_written = |key: &&str| place_of(self.text, &[key]).is_some();
+            let foreign = program.foreign_keys().iter().find(|(_, keys)| keys.iter().any(is_written));
             if self.text.trim_start().starts_with('{') {
                 "this is JSON, and a configuration is TOML".clone_into(&mut why);
-            } else if keys.iter().any(|key| place_of(self.text, &[key]).is_some()) {
+            } else if let Some((other, _)) = foreign {
                 why = format!("{why}; this looks like a configuration of {other}");
             }
             ConfigError::InvalidLine { path: self.path.to_owned(), line, why }
@@ -146,6 +160,9 @@ mod tests {
         check("\n{ \"detector\": {} }", &["p.toml:2: ", "JSON", "TOML"]);
         check("[[input]]\npaths = []\n", &["p.toml:1: column 3: unknown field `input`", "wulog-collector"]);
         check("state_dir = 'x'", &["wulog-collector"]);
+        let of_run = ConfigText { path: "p.toml", text: "[kafka]\n" };
+        let error = of_run.parse::<Detector>(Program::Standalone).unwrap_err().to_string();
+        assert!(error.contains("wulog-processor run"), "{error}");
         let mistyped = "[detektor]\n";
         let error = ConfigText { path: "p.toml", text: mistyped }.parse::<Detector>(Program::Processor).unwrap_err();
         assert!(!error.to_string().contains("looks like"), "{error}");
