@@ -30,9 +30,9 @@ fn check_config_says_what_is_wrong_and_where() {
     let check = |code, said: &[&str]| bench.run(&["check-config", "--config", &config]).expect(code, said);
     check(3, &["logs/*.log: no file matches"]);
     fs::write(bench.log(LOG), TWO_LINES).unwrap();
-    check(0, &["c.toml: valid"]);
+    check(0, &["collector.toml: valid"]);
     // By the environment, as a service manager gives it.
-    bench.run(&["check-config"]).expect(0, &["c.toml: valid"]);
+    bench.run(&["check-config"]).expect(0, &["collector.toml: valid"]);
     bench.configure("[limits]\nline_bytes_max = 1");
     check(2, &[&format!("{config}:6:"), "limits.line_bytes_max"]);
     bench.configure("[limits]\nline_bytes = 1");

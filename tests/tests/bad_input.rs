@@ -191,7 +191,7 @@ fn a_wrong_configuration_of_the_collector() {
         cannot_read("missing.toml");
         cannot_read("folder");
     }
-    site.check_config(COLLECTOR, "check-config", &with(""), 0, &["good"]);
+    site.check_config(COLLECTOR, "check-config", &with(""), 0, &["valid"]);
 }
 
 #[test]

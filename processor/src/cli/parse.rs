@@ -31,6 +31,9 @@ impl ParseArgs {
         let zone_assumed = Rc::new(Cell::new(false));
         let mut failed = Vec::new();
         for log in self.files.logs() {
+            if log.path.metadata().is_ok_and(|file| file.is_file() && file.len() == 0) {
+                warn(&format!("{} is empty: copy it again", log.path.display()));
+            }
             let events = ZoneWatch { inner: output(Path::new("-"))?, zone_assumed: Rc::clone(&zone_assumed) };
             let mut results = Results { events_out: Some(Box::new(events)), ..Results::default() };
             match parse(&log, self.files.normalizer.encoding, &normalizer, &mut results) {

@@ -20,7 +20,7 @@ enum TroubleArea {
     Refused,
     /// The server does not have the file.
     Missing,
-    /// The server has an internal error.
+    /// The server has an internal error, or does not answer in time.
     Server,
     /// A server or proxy between does not support ranges.
     Ranges,
@@ -36,21 +36,21 @@ enum TroubleArea {
 fn trouble(code: Option<u32>, http: Option<u16>) -> TroubleArea {
     match code.unwrap_or_default() {
         0x8007_2EE7 | 0x8024_402C => TroubleArea::Name,
-        0x8007_2EE2
-        | 0x8007_2EFD..=0x8007_2EFF
-        | 0x8007_2F76
-        | 0x8007_2F78
-        | 0x8024_401C
-        | 0x8024_4023
-        | 0x8024_0438 => TroubleArea::Connection,
+        0x8007_2EE2 | 0x8007_2EFD..=0x8007_2EFF | 0x8007_2F76 | 0x8007_2F78 | 0x8024_4023 | 0x8024_0438 => {
+            TroubleArea::Connection
+        }
         0x8024_4017 | 0x8024_4018 | 0x8024_401B | 0x8019_0191 | 0x8019_0193 | 0x8019_0197 => TroubleArea::Refused,
         0x8024_4019 | 0x8019_0194 => TroubleArea::Missing,
-        0x8024_4007..=0x8024_4010 | 0x8024_401F..=0x8024_4022 | 0x8019_01F4..=0x8019_01F8 => TroubleArea::Server,
+        0x8024_4007..=0x8024_4010 | 0x8024_401C | 0x8024_401F..=0x8024_4022 | 0x8019_01F4..=0x8019_01F8 => {
+            TroubleArea::Server
+        }
         0x8020_0013 | 0x80D0_5011 => TroubleArea::Ranges,
         0x8007_0422 | 0x8024_6008 => TroubleArea::Service,
         0x8007_0070 => TroubleArea::Disk,
         // The errors of the Windows Installer, ERROR_INSTALL_SERVICE_FAILURE to ERROR_PATCH_REMOVAL_DISALLOWED.
         0x8024_2000..=0x8024_2FFF | 0x8007_0641..=0x8007_066D | 0x800F_0000..=0x800F_FFFF => TroubleArea::Installer,
+        // The component store: ERROR_SXS_* and ERROR_SXS_COMPONENT_STORE_CORRUPT; ERROR_NOT_FOUND of a component.
+        0x8007_36B0..=0x8007_373F | 0x8007_0490 => TroubleArea::Installer,
         _ => match http {
             Some(401 | 403 | 407) => TroubleArea::Refused,
             Some(404 | 410) => TroubleArea::Missing,
@@ -78,7 +78,11 @@ pub(super) fn steps(failure: &ExplainedFailure, wsus: Option<&str>, is_of_organi
         let command = format!("powershell -Command \"(New-Object Net.Sockets.TcpClient).Connect('{server}', {port})\"");
         here("Does the server accept a connection? No output means yes.", &command)
     };
-    let kind = trouble(code, failure.http);
+    let kind = match trouble(code, failure.http) {
+        // The network has no part in an installation, whose file the host has.
+        TroubleArea::Other if matches!(failure.operation.as_str(), "install" | "uninstall") => TroubleArea::Installer,
+        kind => kind,
+    };
     if wsus.is_none() && matches!(kind, TroubleArea::Missing | TroubleArea::Server) {
         // The user cannot repair a server of Microsoft; a proxy may answer in its place.
         return vec![proxy(), url()];
@@ -103,12 +107,12 @@ pub(super) fn steps(failure: &ExplainedFailure, wsus: Option<&str>, is_of_organi
         TroubleArea::Server => vec![
             step(
                 "Does the WSUS application pool run, and has it enough memory?",
-                r"%windir%\system32\inetsrv\appcmd list apppool WsusPool /text:*",
+                r#"cmd /c "%windir%\system32\inetsrv\appcmd list apppool WsusPool /text:*""#,
                 &on_wsus,
             ),
             step(
                 "Is WSUS well? It writes what it finds to the Application log.",
-                r#""%ProgramFiles%\Update Services\Tools\wsusutil.exe" checkhealth"#,
+                r#"cmd /c ""%ProgramFiles%\Update Services\Tools\wsusutil.exe" checkhealth""#,
                 &on_wsus,
             ),
             url(),
@@ -117,8 +121,8 @@ pub(super) fn steps(failure: &ExplainedFailure, wsus: Option<&str>, is_of_organi
             vec![here("Does the proxy, or the server, pass HTTP range requests? BITS needs them.", PROXY), url()]
         }
         TroubleArea::Service => vec![
-            here("Are BITS and the update service allowed to start?", "sc qc bits"),
-            here("Likewise:", "sc qc wuauserv"),
+            here("Are BITS and the update service allowed to start?", "sc.exe qc bits"),
+            here("Likewise:", "sc.exe qc wuauserv"),
         ],
         TroubleArea::Disk => vec![here("How much room has the system drive?", "fsutil volume diskfree C:")],
         // Codes of servicing appear where Windows itself installs, whoever published the update.
@@ -137,7 +141,7 @@ pub(super) fn steps(failure: &ExplainedFailure, wsus: Option<&str>, is_of_organi
 }
 
 fn is_of_servicing(code: Option<u32>) -> bool {
-    matches!(code, Some(0x800F_0000..=0x800F_FFFF))
+    matches!(code, Some(0x800F_0000..=0x800F_FFFF | 0x8007_36B0..=0x8007_373F | 0x8007_0490))
 }
 
 /// Returns the steps for an installer that is a separate program. Such an installer does not use the servicing of
@@ -148,7 +152,7 @@ fn own_installer() -> Vec<Step> {
         here(
             "What does the installer's own log say at this time? The service's installers often write it to this folder. \
              The vendor says where else, and what an exit code of an EXE means.",
-            r"dir /o-d %windir%\Temp\*.log",
+            r#"cmd /c "dir /o-d %windir%\Temp\*.log""#,
         ),
         here(
             "For an MSI: which product and error did the Windows Installer log? 1603 (0x80070643) alone is any error.",
@@ -184,6 +188,8 @@ mod tests {
             (Some(0x8024_6008), None, TroubleArea::Service),
             (Some(0x8024_2006), None, TroubleArea::Installer),
             (Some(0x800F_0922), None, TroubleArea::Installer),
+            (Some(0x8007_3712), None, TroubleArea::Installer),
+            (Some(0x8024_401C), None, TroubleArea::Server),
             (Some(0x8000_FFFF), Some(503), TroubleArea::Server),
             (None, Some(404), TroubleArea::Missing),
             (None, None, TroubleArea::Other),

@@ -85,7 +85,8 @@ fn unreadable(page: &mut TextPage, story: &Story, sheet: &Sheet) {
         "foreign" => (
             "this is the log of another program.",
             "The update client's logs are C:\\Windows\\WindowsUpdate.log (before Windows 10), the file that \
-             Get-WindowsUpdateLog writes (since), and C:\\Windows\\SoftwareDistribution\\ReportingEvents.log.",
+             Get-WindowsUpdateLog writes (since), C:\\Windows\\SoftwareDistribution\\ReportingEvents.log, and on clients \
+             of Configuration Manager C:\\Windows\\CCM\\Logs\\WUAHandler.log.",
         ),
         "text" => (
             "no line has the columns of an update client's log.",
@@ -95,8 +96,8 @@ fn unreadable(page: &mut TextPage, story: &Story, sheet: &Sheet) {
         ),
         _ => (
             "the log tells nothing.",
-            "A trace (.etl) is decoded by Get-WindowsUpdateLog on the host that wrote it; an empty file has to be \
-             copied again.",
+            "An empty file has to be copied again. A trace (.etl) is decoded by Get-WindowsUpdateLog on the host that \
+             wrote it.",
         ),
     };
     page.wrapped("", &format!("{}: cannot be read: {what}", sheet.host));
@@ -175,7 +176,9 @@ fn object(story: &Story, failure: &ExplainedFailure) -> String {
     match (failure.operation.as_str(), named) {
         ("scan", Some(server)) => format!("the scan at {server}"),
         ("scan", None) => "the scan for updates".to_owned(),
-        (operation, Some(server)) if server_of(failure).is_some() => format!("the {operation} from {server}"),
+        (operation, Some(server)) if failure.update.is_none() && server_of(failure).is_some() => {
+            format!("the {operation} from {server}")
+        }
         ("verification", Some(name)) => format!("the check of {name}"),
         ("install", Some(name)) => format!("the installation of {name}"),
         ("install", None) => "the installation of an update".to_owned(),
@@ -194,7 +197,7 @@ fn capitalized(text: &str) -> String {
 
 /// Returns the server whose certificate the host does not trust.
 fn server_of(failure: &ExplainedFailure) -> Option<&str> {
-    let is_server = failure.operation == "scan" || failure.family == Some(Family::Tls) && failure.update.is_none();
+    let is_server = failure.operation == "scan" || failure.family == Some(Family::Tls);
     failure.object.as_deref().filter(|_| is_server)
 }
 

@@ -233,7 +233,17 @@ pub(super) fn topic(body: &str) -> Option<CmTraceTopic> {
         return Some(CmTraceTopic::Found);
     }
     let phase = if has(&["started", "Starting"]) { Start } else { End };
-    if has(&["OnSearchComplete", "Scan ", "scan", "searching of updates", "searching completed", "search job"]) {
+    const SCAN: [&str; 7] = [
+        "OnSearchComplete",
+        "Scan ",
+        "scan",
+        "searching of updates",
+        "searching completed",
+        "search job",
+        // Without its update source, the client starts no scan.
+        "Failed to Add Update Source",
+    ];
+    if has(&SCAN) {
         return Some(CmTraceTopic::Scan(phase));
     }
     if has(&["ownload"]) {

@@ -24,16 +24,28 @@ pub struct OutcomeWords {
 /// Most words from a negation to the word that it negates: `was not yet successfully downloaded`.
 const NEGATION_WORDS_MAX: usize = 3;
 
-/// Words that negate a word after them.
-static NEGATIONS: [&str; 16] = [
-    "not", "never", "no", "without", "cannot", "can't", "didn't", "wasn't", "isn't", "couldn't", "neither", "nor",
-    "unable", "nicht", "pas", "kein",
+/// Words of a clause that are kept: `0 out of 3 updates were installed successfully`.
+const CLAUSE_WORDS_MAX: usize = 7;
+
+/// Words that negate a word after them, beside those that end in `n't`.
+static NEGATIONS: [&str; 19] = [
+    "not", "never", "no", "without", "cannot", "neither", "nor", "unable", "nicht", "nie", "niemals", "kein", "keine",
+    "keinen", "keiner", "pas", "jamais", "aucun", "aucune",
 ];
+
+/// True for a word that negates a word after it: `not`, `couldn't`, with either apostrophe.
+fn negates(word: &str) -> bool {
+    let end = word.strip_suffix('t').and_then(|word| word.strip_suffix(['\'', '’']));
+    end.is_some_and(|verb| verb.ends_with(['n', 'N'])) || NEGATIONS.iter().any(|no| word.eq_ignore_ascii_case(no))
+}
 
 /// The meaning of one word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WordOutcome {
     Success,
+    /// A word that states a success only where it is negated: `Installation not successful`, but not `the last
+    /// successful scan`.
+    Attribute,
     /// A word that denies a success: `Unsuccessfully`.
     Denial,
     Failure,
@@ -43,7 +55,7 @@ enum WordOutcome {
 pub(super) fn find(text: &str) -> OutcomeWords {
     let mut found = OutcomeWords::default();
     let (mut jobs, mut counted) = (None, None);
-    let mut before = [""; NEGATION_WORDS_MAX];
+    let mut before = [""; CLAUSE_WORDS_MAX];
     // `None of the 12 updates succeeded`: such a negation reaches over any number of words.
     let mut all_negated = false;
     for (start, word) in words(text) {
@@ -52,9 +64,9 @@ pub(super) fn find(text: &str) -> OutcomeWords {
             jobs = count_behind(rest);
         }
         if let Some(kind) = kind(word) {
-            let number = count_behind(rest).or_else(|| count_before(&before));
+            let number = count_behind(rest).or_else(|| count_before(&before, kind));
             let negated = all_negated
-                || before.iter().any(|word| NEGATIONS.iter().any(|no| word.eq_ignore_ascii_case(no)))
+                || before[CLAUSE_WORDS_MAX - NEGATION_WORDS_MAX..].iter().any(|word| negates(word))
                 || behind_negation(rest);
             if kind == WordOutcome::Success && number.is_some() {
                 counted = number;
@@ -63,18 +75,24 @@ pub(super) fn find(text: &str) -> OutcomeWords {
                 // `succeeded with errors = 0` counts another result.
                 (WordOutcome::Success, _) if rest.trim_start().starts_with("with errors") => {}
                 (WordOutcome::Success, Some(0)) | (WordOutcome::Failure, Some(0)) => {}
-                (WordOutcome::Success, _) if negated => found.denied = true,
+                (WordOutcome::Success | WordOutcome::Attribute, _) if negated => found.denied = true,
+                (WordOutcome::Attribute, _) => {}
                 (WordOutcome::Success, _) => found.succeeded = true,
                 (WordOutcome::Denial, _) => found.denied |= !negated,
                 (WordOutcome::Failure, Some(_)) => found.denied = true,
                 (WordOutcome::Failure, None) => found.failed |= !negated,
             }
         }
-        all_negated |= negates_all(before[NEGATION_WORDS_MAX - 1], word);
+        all_negated |= negates_all(before[CLAUSE_WORDS_MAX - 1], word);
         before.rotate_left(1);
-        before[NEGATION_WORDS_MAX - 1] = word;
+        before[CLAUSE_WORDS_MAX - 1] = word;
+        if rest.starts_with('/') && word.bytes().all(|byte| byte.is_ascii_digit()) {
+            // `0/3 updates` is `0 of 3 updates`.
+            before.rotate_left(1);
+            before[CLAUSE_WORDS_MAX - 1] = "of";
+        }
         if rest.starts_with([',', ';', '.', ':', ')', '(']) {
-            before = [""; NEGATION_WORDS_MAX];
+            before = [""; CLAUSE_WORDS_MAX];
             all_negated = false;
         }
     }
@@ -88,7 +106,8 @@ pub(super) fn find(text: &str) -> OutcomeWords {
 }
 
 fn kind(word: &str) -> Option<WordOutcome> {
-    static WORDS: [(&str, WordOutcome); 19] = [
+    static WORDS: [(&str, WordOutcome); 20] = [
+        ("successful", WordOutcome::Attribute),
         ("succeeded", WordOutcome::Success),
         ("succeeds", WordOutcome::Success),
         ("successfully", WordOutcome::Success),
@@ -144,28 +163,52 @@ fn count_behind(rest: &str) -> Option<u32> {
     value[..digits].parse().ok().filter(|_| ends)
 }
 
-/// Returns the number in `0 failed`, `no updates failed`, `3 updates succeeded`.
-fn count_before(before: &[&str; NEGATION_WORDS_MAX]) -> Option<u32> {
-    let [third, second, first] = before;
-    let number = |word: &str| {
-        if ["no", "none", "keine", "aucune"].iter().any(|none| word.eq_ignore_ascii_case(none)) {
-            return Some(0);
+/// Returns the number in `0 failed`, `no updates failed`, `3 updates succeeded`, `2 of 3 updates were installed
+/// successfully`. Of a part of several, a success counts as 0 unless all succeeded.
+fn count_before(before: &[&str; CLAUSE_WORDS_MAX], kind: WordOutcome) -> Option<u32> {
+    /// Words between a number and its outcome.
+    const BETWEEN: [&str; 16] = [
+        "updates",
+        "update",
+        "jobs",
+        "files",
+        "items",
+        "downloads",
+        "installations",
+        "installed",
+        "downloaded",
+        "were",
+        "was",
+        "wurden",
+        "wurde",
+        "have",
+        "been",
+        "mises",
+    ];
+    const NONE: [&str; 8] = ["no", "none", "zero", "kein", "keine", "keinen", "aucun", "aucune"];
+    let is = |word: &str, of: &[&str]| of.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let number = |word: &str| if is(word, &NONE) { Some(0) } else { word.parse().ok() };
+    let mut words = before.iter().rev().copied().skip_while(|word| is(word, &BETWEEN));
+    let total = number(words.next()?)?;
+    let part = match words.next() {
+        Some(of) if is(of, &["of", "von", "sur"]) => {
+            words.next().and_then(|word| if is(word, &["out"]) { words.next() } else { Some(word) }).and_then(number)
         }
-        word.parse().ok()
+        _ => None,
     };
-    // `2 of 3 succeeded` counts as 0, since not all succeeded.
-    if second.eq_ignore_ascii_case("of") {
-        return number(third).map(|part| if number(first) == Some(part) { part } else { 0 });
+    match part {
+        Some(part) if kind == WordOutcome::Success && part < total => Some(0),
+        part => part.or(Some(total)),
     }
-    const THINGS: [&str; 7] = ["updates", "update", "jobs", "files", "items", "downloads", "installations"];
-    number(first)
-        .or_else(|| THINGS.iter().any(|thing| first.eq_ignore_ascii_case(thing)).then(|| number(second)).flatten())
 }
 
-/// True where the next word negates: `completed: successfully = false`.
+/// True where the next word negates: `completed: successfully = false`, `Succeeded: No`.
 fn behind_negation(rest: &str) -> bool {
-    let rest = rest.trim_start().trim_start_matches(['=', ':']).trim_start();
-    ["false", "False", "FALSE"].into_iter().any(|word| rest.starts_with(word))
+    let Some(value) = rest.trim_start().strip_prefix(['=', ':']) else {
+        return words(rest).next().is_some_and(|(_, word)| word.eq_ignore_ascii_case("false"));
+    };
+    let word = words(value).next().map_or("", |(_, word)| word);
+    ["false", "no", "nein", "non"].into_iter().any(|no| word.eq_ignore_ascii_case(no))
 }
 
 #[cfg(test)]
@@ -213,6 +256,28 @@ mod tests {
             ("L'installation a échoué", FAILED),
             ("L'installation n'a pas réussi", DENIED),
             ("Der Download blieb erfolglos", DENIED),
+            ("0 of 3 updates succeeded", NOTHING),
+            ("0 out of 3 updates installed successfully", NOTHING),
+            ("0/3 updates succeeded", NOTHING),
+            ("Installed 0 of 5 updates successfully", NOTHING),
+            ("0 von 3 Updates erfolgreich", NOTHING),
+            ("2 of 3 updates succeeded", NOTHING),
+            ("3 of 3 updates succeeded", SUCCESS),
+            ("2 of 3 updates failed", DENIED),
+            ("0 of 3 updates failed", NOTHING),
+            ("Zero updates succeeded", NOTHING),
+            ("3 updates were installed successfully", SUCCESS),
+            ("Succeeded: No", DENIED),
+            ("Succeeded = false", DENIED),
+            ("Succeeded: Notepad", SUCCESS),
+            ("Die Updates wurden nie erfolgreich installiert", DENIED),
+            ("The update couldn’t be installed successfully", DENIED),
+            ("The update hasn't been installed successfully", DENIED),
+            ("keine Updates erfolgreich installiert", NOTHING),
+            ("Installation not successful", DENIED),
+            ("Installation was unsuccessful", DENIED),
+            ("The last successful scan was yesterday", NOTHING),
+            ("Installation fehlgeschlagen: 0x80070643", FAILED),
             ("", NOTHING),
         ];
         for (text, expect) in cases {

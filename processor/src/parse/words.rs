@@ -72,7 +72,7 @@ const PADDED_BYTES: usize = 64;
 /// A word that may begin a sentence is listed without its first letter, unless the rest would then match inside of
 /// another word. [`super::outcome_words`] decides whether a word of success or failure is a whole word, and what its
 /// context means.
-const SPELLINGS: [(&str, Words); 56] = [
+const SPELLINGS: [(&str, Words); 59] = [
     ("Logging initialized", Words::LOGGING_INITIALIZED),
     ("failed postprocessing", Words::POSTPROCESSING),
     ("failed post processing", Words::POSTPROCESSING),
@@ -80,7 +80,7 @@ const SPELLINGS: [(&str, Words); 56] = [
     ("not contain correct inner CAB", Words::INNER_CAB),
     ("ucceeded", Words::SUCCEEDED),
     ("ucceeds", Words::SUCCEEDED),
-    ("uccessfully", Words::SUCCEEDED),
+    ("uccessful", Words::SUCCEEDED),
     ("Result = Failed", Words::RESULT_FAILED),
     ("ailed", Words::FAILED),
     ("rfolgreich", Words::SUCCEEDED),
@@ -113,6 +113,9 @@ const SPELLINGS: [(&str, Words); 56] = [
     ("nstall call complete", Words::INSTALL_ENDED),
     ("Install of setup package", Words::INSTALL_ENDED),
     ("Install failed", Words::INSTALL_ENDED.or(Words::FAILED)),
+    ("nstallation fehlgeschlagen", Words::INSTALL_ENDED.or(Words::FAILED)),
+    ("nstallation ist fehlgeschlagen", Words::INSTALL_ENDED.or(Words::FAILED)),
+    ("nstallation a \u{e9}chou\u{e9}", Words::INSTALL_ENDED.or(Words::FAILED)),
     ("SelfUpdate", Words::SELF_UPDATE),
     ("self-update", Words::SELF_UPDATE),
     ("WinHttp:", Words::REQUEST),

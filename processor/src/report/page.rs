@@ -107,8 +107,11 @@ pub(crate) fn ascii(letter: char) -> char {
     if letter.is_ascii_graphic() || letter == ' ' { letter } else { '?' }
 }
 
-/// Letters and digits of every script, and printable ASCII: titles of updates are in the language of the host.
-/// Everything else, control and direction characters above all, becomes a question mark.
+/// Letters and digits of every script, the punctuation of their languages, and printable ASCII: titles of updates are in
+/// the language of the host. Everything else, control and direction characters above all, becomes a question mark.
 pub(crate) fn letters(letter: char) -> char {
-    if letter.is_alphanumeric() || letter == '\u{a0}' { letter } else { ascii(letter) }
+    // Dashes and quotation marks, the ellipsis, and the guillemets; the block of punctuation also has invisible
+    // characters, which are left out.
+    let is_punctuation = matches!(letter, '\u{2010}'..='\u{2027}' | '\u{ab}' | '\u{bb}' | '\u{ae}' | '\u{2122}');
+    if letter.is_alphanumeric() || letter == '\u{a0}' || is_punctuation { letter } else { ascii(letter) }
 }

@@ -9,6 +9,7 @@ use wulog_processor::normalize::NormalizerConfig;
 use wulog_processor::replay::logs::HostLog;
 
 mod ends;
+mod servers;
 mod siblings;
 mod without_end;
 

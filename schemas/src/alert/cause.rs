@@ -17,7 +17,8 @@ pub enum Cause {
     MicrosoftTls,
 }
 
-/// The cause of a trust failure, or `None` where neither the failure nor the host names the server.
+/// The cause of a trust failure, or `None` where neither the failure nor the host names the server, or where the host
+/// names a WSUS server over plain HTTP.
 ///
 /// A certificate that fails outside of a scan is that of an update's signature, unless the family is TLS itself. In a
 /// scan it is that of the server: untrusted roots and expired certificates have the same codes there. `server` is the
@@ -39,6 +40,8 @@ pub fn cause(family: Family, operation: &str, server: Option<&str>, wsus: Option
         (Some(server), _) if is_microsoft(server) => Some(Cause::MicrosoftTls),
         (Some(_), _) => Some(Cause::WsusTls),
         (None, Some(NO_WSUS)) => Some(Cause::MicrosoftTls),
+        // Over plain HTTP no certificate is refused, so another server failed, which no line names.
+        (None, Some(wsus)) if is_plain_http(wsus) => None,
         (None, Some(_)) => Some(Cause::WsusTls),
         (None, None) => None,
     }
@@ -59,6 +62,11 @@ pub fn is_microsoft(server: &str) -> bool {
         let Some(start) = host.len().checked_sub(domain.len()) else { return false };
         host[start..].eq_ignore_ascii_case(domain.as_bytes()) && (start == 0 || host[start - 1] == b'.')
     })
+}
+
+/// True for `host:port` with a port at which WSUS listens without TLS.
+fn is_plain_http(server: &str) -> bool {
+    server.rsplit_once(':').is_some_and(|(_, port)| matches!(port, "80" | "8530"))
 }
 
 /// `host[:port]` without its port.
@@ -94,6 +102,10 @@ mod tests {
             (Tls, "scan", None, wsus, Some(WsusTls)),
             (Tls, "scan", Some("unknown"), Some(NO_WSUS), Some(MicrosoftTls)),
             (Tls, "scan", None, None, None),
+            (Tls, "scan", None, Some("wsus01.corp.example:8530"), None),
+            (Tls, "scan", None, Some("wsus01.corp.example:80"), None),
+            (Tls, "scan", None, Some("wsus01.corp.example"), Some(WsusTls)),
+            (Tls, "scan", Some("wsus01.corp.example:8531"), Some("wsus01.corp.example:8530"), Some(WsusTls)),
             (Metadata, "scan", wsus, wsus, Some(UpdateSignature)),
             (Signature, "scan", wsus, wsus, Some(UpdateSignature)),
         ];

@@ -4,6 +4,7 @@ use super::{KEPT_MAX, LastScan, Story, Try, UpdateOperation};
 
 use chrono::DateTime;
 use wulog_schemas::event::{Action, Event, EventKind, EventOutcome, Form, TimeSource};
+use wulog_schemas::hresult::Family;
 
 use super::super::failure::{ExplainedFailure, ThreadKey};
 
@@ -71,6 +72,8 @@ impl Story {
             Action::ScanStart if self.scanning.len() < KEPT_MAX => {
                 self.scanning.insert(thread.clone(), None);
             }
+            // Configuration Manager writes `Async searching completed.` before each result, also before a failure.
+            Action::ScanEnd if is_of_handler(event) && event.event.outcome == EventOutcome::Unknown => {}
             Action::ScanEnd | Action::ScanFailed if event.wu.report.is_some() => {
                 self.scan = Some(LastScan { at, code, failed });
             }
@@ -95,6 +98,7 @@ impl Story {
             Action::DownloadFailed => ("download", true),
             Action::InstallFailed => ("install", true),
             Action::UninstallFailed => ("uninstall", true),
+            Action::ScanEnd if is_of_handler(event) && event.event.outcome == EventOutcome::Unknown => return,
             Action::ScanEnd => ("scan", event.event.outcome == EventOutcome::Failure),
             // Configuration Manager writes the end of an operation with the update and its code.
             Action::DownloadEnd if is_success_of_handler(event) => ("download", false),
@@ -153,7 +157,9 @@ impl Story {
         failure.http = event.http.map(|http| http.response.status_code).or(failure.http);
         let named = event.package.as_ref().filter(|_| update.is_none()).map(|package| package.name.to_string());
         let server = || self.servers.get(thread).cloned();
-        failure.object = if operation == "scan" { server().or(failure.object.take()) } else { named };
+        // The certificate that a download does not accept is that of its server.
+        let is_of_server = operation == "scan" || update.is_some() && failure.family == Some(Family::Tls);
+        failure.object = if is_of_server { server().or(failure.object.take()) } else { named };
         if update.is_some() {
             self.name_unnamed(operation, update);
         }
@@ -192,11 +198,14 @@ impl Story {
     }
 }
 
+/// True for a line of WUAHandler.log.
+fn is_of_handler(event: &Event<'_>) -> bool {
+    event.wu.form == Some(Form::WuaHandler)
+}
+
 /// True for a success at an update that a line of WUAHandler.log names.
 pub(super) fn is_success_of_handler(event: &Event<'_>) -> bool {
-    event.wu.form == Some(Form::WuaHandler)
-        && event.event.outcome == EventOutcome::Success
-        && event.wu.update_id.is_some()
+    is_of_handler(event) && event.event.outcome == EventOutcome::Success && event.wu.update_id.is_some()
 }
 
 /// True for the line of the client's history that states the outcome of an update's installation.

@@ -162,8 +162,10 @@ impl Story {
             "update" => "download",
             _ => "verification",
         };
-        let of_update =
-            self.failures.values().filter(|known| kind == "update" && known.update.as_deref() == Some(object));
+        // A download that fails at its server's TLS certificate has the server as subject, and the update beside it.
+        let fetched = || attempt.filter(|_| kind == "server").and_then(|attempt| attempt.dimensions.get("update"));
+        let update = if kind == "update" { Some(object) } else { fetched().map(String::as_str) };
+        let of_update = self.failures.values().filter(|known| update.is_some() && known.update.as_deref() == update);
         // An update can fail at its download, its installation and its removal: the newest failure with this code is
         // meant.
         let seen = of_update
@@ -179,7 +181,7 @@ impl Story {
                 operation => operation,
             }
             .to_owned(),
-            update: (kind == "update").then(|| object.to_owned()),
+            update: update.map(str::to_owned),
             object: (kind != "update" && object != "unknown").then(|| object.to_owned()),
             code: Some(failing.code.clone()),
             family: Some(failing.family),

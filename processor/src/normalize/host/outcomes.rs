@@ -29,6 +29,9 @@ const STEP_AFTER_REFUSAL_MS: i64 = 10 * 60_000;
 /// Subject of a failure that names neither update, file nor server.
 pub(super) const UNKNOWN: &str = "unknown";
 
+/// Stands for a server of Microsoft's update services where no line names the server.
+const MICROSOFT: &str = "update.microsoft.com";
+
 /// The outcomes of one subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct SubjectOutcomes {
@@ -171,12 +174,14 @@ impl Host {
     /// concerns an update or a file.
     fn subject_of(&self, failure: &Failure, file: Option<&str>) -> String {
         let at_server = || {
-            let configured = || self.dimensions.get("wsus").filter(|wsus| *wsus != NO_WSUS);
-            let server = failure.server.as_ref().or_else(configured);
+            let of_service = || self.server_of(failure.dimensions.get("service").map(String::as_str));
+            let server = failure.server.as_deref().or_else(of_service);
             server.map_or_else(|| UNKNOWN.to_owned(), |server| format!("server:{server}"))
         };
         match (&failure.update, file) {
             _ if failure.operation == Operation::Scan => at_server(),
+            // A refused TLS certificate is that of the server, whichever update was fetched from there.
+            _ if failure.family == Family::Tls && failure.server.is_some() => at_server(),
             (Some(update), _) => format!("update:{update}"),
             (None, Some(file)) if failure.family != Family::Tls => format!("file:{file}"),
             _ if failure.family == Family::Tls => at_server(),
@@ -185,17 +190,24 @@ impl Host {
         }
     }
 
-    /// Returns the subject of an ended scan: the server that its thread named, else the configured server where the
-    /// scan asks the configured service.
+    /// Returns the server of an operation whose lines name none: the configured server where the operation asks the
+    /// configured service, [`MICROSOFT`] where a host with a WSUS server asks a service of Microsoft.
+    pub(in crate::normalize) fn server_of(&self, service: Option<&str>) -> Option<&str> {
+        if self.asks_its_service(service) {
+            return self.dimensions.get("wsus").map(String::as_str).filter(|wsus| *wsus != NO_WSUS);
+        }
+        let is_of_microsoft = matches!(service.and_then(service_name), Some("windows_update" | "microsoft_update"));
+        is_of_microsoft.then_some(MICROSOFT)
+    }
+
+    /// Returns the subject of an ended scan: the server that its thread named, else the server of the service.
     pub(in crate::normalize) fn subject_of_scan(
         &self,
         server: Option<&str>,
         service: Option<&str>,
         scope: RecordContext<'_>,
     ) -> Option<String> {
-        let configured =
-            || self.dimensions.get("wsus").filter(|wsus| *wsus != NO_WSUS && self.asks_its_service(service));
-        let server = server.or_else(|| configured().map(String::as_str))?;
+        let server = server.or_else(|| self.server_of(service))?;
         Some(cut(&format!("server:{server}"), scope.config.limits.value_bytes_max).to_owned())
     }
 
