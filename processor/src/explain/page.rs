@@ -9,7 +9,7 @@ use wulog_schemas::hresult::{self, Family};
 
 use super::advice::THIS_HOST;
 use super::failure::{ExplainedFailure, UNNAMED};
-use super::story::{Story, UpdateOperation};
+use super::story::{Story, SucceededUpdate, UpdateOperation};
 use super::{Explanation, Verdict, advice, windows};
 use crate::detect::remedy;
 use crate::replay::ReplayError;
@@ -57,12 +57,12 @@ pub(super) fn explanation(story: &Story, refused: &[ReplayError], sheet: &Sheet)
         Verdict::Healthy => {
             page.wrapped("", &format!("{}: {}", sheet.host, healthy(story)));
             page.blank();
-            facts(&mut page, story, sheet);
+            facts(&mut page, story, &failing, sheet);
         }
         Verdict::Failing => {
             page.wrapped("", &format!("{}: {}", sheet.host, headline(story, &failing[0])));
             page.blank();
-            facts(&mut page, story, sheet);
+            facts(&mut page, story, &failing, sheet);
             fails(&mut page, story, &failing);
             trust(&mut page, story, &failing);
             checks(&mut page, &steps(story, &failing), sheet);
@@ -75,10 +75,15 @@ pub(super) fn explanation(story: &Story, refused: &[ReplayError], sheet: &Sheet)
 }
 
 fn unreadable(page: &mut TextPage, story: &Story, sheet: &Sheet) {
-    let reason = story.unreadable().map_or("empty", |unreadable| unreadable.reason.as_str());
+    let of_lines = if story.is_mostly_undecoded() { "mostly undecoded" } else { "empty" };
+    let reason = story.unreadable().map_or(of_lines, |unreadable| unreadable.reason.as_str());
     let (what, remedy) = match reason {
-        "undecoded" => (
-            "no line is decoded (No Format Information found).",
+        "undecoded" | "mostly undecoded" => (
+            if reason == "undecoded" {
+                "no line is decoded (No Format Information found)."
+            } else {
+                "most lines are not decoded (No Format Information found), and no operation ends in the others."
+            },
             "Run Get-WindowsUpdateLog on the host itself; Windows 10 before 1709 needs access to Microsoft's symbol \
              server for it. Or explain C:\\Windows\\SoftwareDistribution\\ReportingEvents.log, which needs no decoding.",
         ),
@@ -207,7 +212,7 @@ fn cause_of(story: &Story, failure: &ExplainedFailure) -> Option<Cause> {
     cause(family, &failure.operation, server, story.wsus.as_deref())
 }
 
-fn facts(page: &mut TextPage, story: &Story, sheet: &Sheet) {
+fn facts(page: &mut TextPage, story: &Story, failing: &[ExplainedFailure], sheet: &Sheet) {
     let os = story.os.as_deref().map(|os| match windows::product(os) {
         Some(product) => format!("{product} ({os})"),
         None => format!("Windows {os}"),
@@ -219,7 +224,7 @@ fn facts(page: &mut TextPage, story: &Story, sheet: &Sheet) {
     page.fact("server", &server(story));
     page.fact("log", &log(story, sheet));
     page.fact("last scan", &last_scan(story));
-    page.fact("succeeded", &succeeded(story));
+    page.fact("succeeded", &succeeded(story, failing));
 }
 
 fn server(story: &Story) -> String {
@@ -247,7 +252,14 @@ fn log(story: &Story, sheet: &Sheet) -> String {
         Some(minutes) => format!("UTC{}", offset(minutes)),
         None => "local time, UTC offset not told".to_owned(),
     };
-    format!("{files}: {lines}, {} to {}, {zone}", when(story, first), when(story, last))
+    let mut text = format!("{files}: {lines}, {} to {}, {zone}", when(story, first), when(story, last));
+    if story.undecoded > 0 {
+        let _ = write!(text, "; {} not decoded (No Format Information found)", story.undecoded);
+    }
+    if story.lossy > 0 {
+        let _ = write!(text, "; {} with unreadable letters: try --encoding windows-1252", story.lossy);
+    }
+    text
 }
 
 fn offset(minutes: i32) -> String {
@@ -272,11 +284,17 @@ fn last_scan(story: &Story) -> String {
     format!("{} {how}", when(story, scan.at))
 }
 
-fn succeeded(story: &Story) -> String {
-    let Some((id, last)) = story.successes.iter().max_by_key(|(_, success)| success.at) else {
+fn succeeded(story: &Story, failing: &[ExplainedFailure]) -> String {
+    // A transfer comes before the check of the file's signature, which may refuse the file.
+    let is_refused = |id: &str, success: &SucceededUpdate| {
+        let refuses = |failure: &ExplainedFailure| failure.update.as_deref() == Some(id) && failure.last >= success.at;
+        success.done == UpdateOperation::Downloaded && failing.iter().any(refuses)
+    };
+    let successes: Vec<_> = story.successes.iter().filter(|(id, success)| !is_refused(id, success)).collect();
+    let Some((id, last)) = successes.iter().max_by_key(|(_, success)| success.at) else {
         return "no download and no installation in this log".to_owned();
     };
-    let count = |done: UpdateOperation| story.successes.values().filter(|success| success.done == done).count();
+    let count = |done: UpdateOperation| successes.iter().filter(|(_, success)| success.done == done).count();
     let mut parts = Vec::new();
     for (done, word) in [
         (UpdateOperation::Installed, "installed"),
@@ -287,7 +305,7 @@ fn succeeded(story: &Story) -> String {
             parts.push(format!("{} {word}", count(done)));
         }
     }
-    let name = story.name_of(id).unwrap_or_else(|| id.clone());
+    let name = story.name_of(id).unwrap_or_else(|| (*id).clone());
     format!("{}; last {} {name}", parts.join(", "), when(story, last.at))
 }
 

@@ -106,3 +106,32 @@ fn an_installation_gets_steps_about_servicing() {
     let page = of_bytes("WindowsUpdate.log", &text);
     expect("servicing", &page, Verdict::Failing, &["0x80073712", "DISM", "CBS.log"], &["proxy"]);
 }
+
+/// A transfer that ends well comes before the check of the signature, which refuses the file.
+#[test]
+fn a_refused_download_is_no_success() {
+    let text = etw(&[
+        WSUS,
+        "DownloadManager   Title = Contoso Reader 24.2",
+        "DownloadManager   UpdateId = 11111111-2222-4333-8444-555555555555.200",
+        "DownloadManager DO job {2E4A9C10-77BD-4D35-8A06-F1C25B93D7E5} completed successfully, updateId = \
+         11111111-2222-4333-8444-555555555555.200",
+        "DownloadManager *FAILED* [8024B303] Error occurred while downloading update \
+         11111111-2222-4333-8444-555555555555.200; notifying dependent calls.",
+    ]);
+    let page = of_bytes("WindowsUpdate.log", &text);
+    expect("refused", &page, Verdict::Failing, &["no download and no installation"], &["1 downloaded"]);
+}
+
+#[test]
+fn a_log_of_undecoded_lines_is_unreadable_and_says_so() {
+    let undecoded =
+        "Unknown         Unknown( 15): GUID=2f8bd3a5-3a21-3a4f-7d68-0d0b3cd5e8ff (No Format Information found).";
+    let mut lines = vec![undecoded; 30];
+    lines.insert(3, "Agent           WU client version 10.0.22631.4460");
+    let page = of_bytes("WindowsUpdate.log", &etw(&lines));
+    expect("undecoded", &page, Verdict::Unreadable, &["not decoded", "Get-WindowsUpdateLog"], &["nothing fails"]);
+    lines.push("Agent           * END * Finding updates CallerId = UpdateOrchestrator  Id = 12");
+    let page = of_bytes("WindowsUpdate.log", &etw(&lines));
+    expect("with an end", &page, Verdict::Healthy, &["nothing fails", "30 not decoded"], &[]);
+}

@@ -3,7 +3,7 @@
 use super::{KEPT_MAX, LastScan, Story, Try, UpdateOperation};
 
 use chrono::DateTime;
-use wulog_schemas::event::{Action, Event, EventKind, EventOutcome, Form, TimeSource};
+use wulog_schemas::event::{Action, Event, EventKind, EventOutcome, Flag, Form, TimeSource};
 use wulog_schemas::hresult::Family;
 
 use super::super::failure::{ExplainedFailure, ThreadKey};
@@ -18,6 +18,8 @@ impl Story {
             return;
         }
         self.lines += 1;
+        self.undecoded += u64::from(wu.flags.contains(&Flag::Undecoded));
+        self.lossy += u64::from(wu.flags.contains(&Flag::Lossy));
         let dated = !matches!(wu.time_source, TimeSource::Previous | TimeSource::Read | TimeSource::Log);
         let at = DateTime::parse_from_rfc3339(&event.timestamp).map_or(0, |at| at.timestamp_millis());
         if dated {

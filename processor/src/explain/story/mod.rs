@@ -24,6 +24,10 @@ const KEPT_MAX: usize = 10_000;
 pub(super) struct Story {
     /// Number of lines of the update client, of any form.
     pub(super) lines: u64,
+    /// Number of lines that the decoder of traces had no format for.
+    pub(super) undecoded: u64,
+    /// Number of lines with bytes that are no letters of the encoding.
+    pub(super) lossy: u64,
     /// Number of lines of other programs, by their form.
     pub(super) foreign: BTreeMap<&'static str, u64>,
     /// Event times of the oldest and the newest line with a time of its own.
@@ -279,6 +283,12 @@ impl Story {
 
     /// True where the log has readable lines of the update client.
     pub(super) fn has_told(&self) -> bool {
-        self.lines > 0 && self.unreadable().is_none()
+        let has_end = self.scan.is_some() || !self.successes.is_empty() || !self.failing().is_empty();
+        self.lines > 0 && self.unreadable().is_none() && (has_end || !self.is_mostly_undecoded())
+    }
+
+    /// True where the decoder of traces had no format for most lines.
+    pub(super) fn is_mostly_undecoded(&self) -> bool {
+        self.undecoded * 2 > self.lines
     }
 }
