@@ -1,9 +1,9 @@
 //! The facts by which an alert justifies itself: how the incident was detected, codes, subjects, factors, records.
 
-use super::{UtcTime, is_zero};
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{UtcTime, is_zero};
 
 /// Why the incident was opened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -36,7 +36,7 @@ use ranking::{FACTORS_MAX, FactorCandidate, candidates, clear_cause, looked_at, 
 /// A value that this share of the affected hosts have explains the incident; a smaller share leaves room for a second
 /// cause.
 const EXPLAINS_MIN: f64 = 0.8;
-/// Least number of affected hosts with a known value, and largest p-value, of a clear cause. The limits are strict,
+/// Least number of affected hosts with a known value for a clear cause. The limits of a clear cause are strict,
 /// since a clear cause keeps other hosts out of the incident.
 pub(super) const CAUSE_HOSTS_MIN: u64 = 10;
 /// Largest p-value of the factor that explains a part of an incident; both parts of a split need such a factor.

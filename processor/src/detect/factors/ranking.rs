@@ -1,36 +1,37 @@
 //! Counts the values of affected and healthy hosts, and ranks those that stand out.
 
-use super::{CAUSE_HOSTS_MIN, EXPLAINS_MIN, forgotten_successes, healthy_has, member_has, split_subject};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use wulog_schemas::alert::Factor;
 
-use super::super::config::DetectorConfig;
-use super::super::dimension_sets::DimensionValue;
-use super::super::fleet::{Fleet, HostIndex};
-use super::super::incident::CAUSE_COVERAGE_MIN;
-use super::super::member::Members;
-use super::super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
-use super::super::tally::{Tally, Value};
+use super::{CAUSE_HOSTS_MIN, EXPLAINS_MIN, forgotten_successes, healthy_has, member_has, split_subject};
+use crate::detect::config::DetectorConfig;
+use crate::detect::dimension_sets::DimensionValue;
+use crate::detect::fleet::{Fleet, HostIndex};
+use crate::detect::incident::CAUSE_COVERAGE_MIN;
+use crate::detect::member::Members;
+use crate::detect::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
+use crate::detect::tally::{Tally, Value};
 
 /// Factors listed in a document.
 pub(super) const FACTORS_MAX: usize = 8;
 
 /// Least share of the affected hosts that must have a value, for the value to be listed.
-pub(super) const COVERAGE_MIN: f64 = 0.3;
+const COVERAGE_MIN: f64 = 0.3;
 
 /// Affected hosts must have the value this many times as often as healthy hosts.
-pub(super) const LIFT_MIN: f64 = 1.5;
+const LIFT_MIN: f64 = 1.5;
 
 /// A value that this share of the healthy hosts have cannot stand out. The value is not counted as a test, so that no
 /// other p-value becomes larger.
-pub(super) const COMMONPLACE: f64 = 0.95;
+const COMMONPLACE: f64 = 0.95;
 
 /// Largest p-value at which a WSUS server that all affected hosts have is listed.
-pub(super) const SUSPECT_P_MAX: f64 = 0.05;
+const SUSPECT_P_MAX: f64 = 0.05;
 
-pub(super) const CAUSE_P_MAX: f64 = 1e-6;
+/// Largest p-value of a clear cause, see [`CAUSE_HOSTS_MIN`].
+const CAUSE_P_MAX: f64 = 1e-6;
 
 pub(super) struct FactorCandidate {
     pub(super) value: Value,
@@ -91,7 +92,7 @@ pub(super) fn candidates(
     (candidates, forgotten)
 }
 
-pub(super) fn dimension_of(value: Value, fleet: &Fleet) -> (&str, &str) {
+fn dimension_of(value: Value, fleet: &Fleet) -> (&str, &str) {
     match value {
         Value::Host((name, value)) | Value::Operation((name, value)) => {
             (fleet.strings.text(name), fleet.strings.text(value))
@@ -100,7 +101,7 @@ pub(super) fn dimension_of(value: Value, fleet: &Fleet) -> (&str, &str) {
     }
 }
 
-pub(super) fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64), untried: bool) -> Factor {
+fn factor(value: Value, fleet: &Fleet, affected: (u64, u64), healthy: (u64, u64), untried: bool) -> Factor {
     let (dimension, text) = dimension_of(value, fleet);
     let share = |(with, all): (u64, u64)| if all == 0 { 0.0 } else { with as f64 / all as f64 };
     let (coverage, in_healthy) = (share(affected), share(healthy));
@@ -187,7 +188,7 @@ pub(super) fn rank(
 /// part and leave the rest to a second cause, then callers and services, which say how an update was requested and
 /// never why it fails. Within a step, the smallest product of the p-value's logarithm and the coverage comes first,
 /// then the larger coverage, then the dimension on which an administrator can act.
-pub(super) fn order(a: &FactorCandidate, b: &FactorCandidate) -> Ordering {
+fn order(a: &FactorCandidate, b: &FactorCandidate) -> Ordering {
     let step = |candidate: &FactorCandidate| match (candidate.value, candidate.factor.dimension.as_str()) {
         (_, "caller" | "service") => 3,
         (Value::Subject(_), _) => 1,

@@ -1,33 +1,30 @@
 //! Which hosts belong to an incident: those that it takes, and bystanders that it releases.
 
-use super::{CAUSE_COVERAGE_MIN, Incident, IncidentPhase};
 use std::collections::{BTreeMap, BTreeSet};
 
 use wulog_schemas::hresult::Family;
 
-use super::super::dimension_sets::DimensionValue;
-use super::super::durations::{DAY_MS, secs_to_ms};
-use super::super::fleet::{Fleet, HostIndex, Knows};
-use super::super::fleet_view::FleetView;
-use super::super::onset::{Distrusted, Onset};
-use super::super::significance::Cluster;
-use super::super::strings::StringId;
+use super::{CAUSE_COVERAGE_MIN, Incident, IncidentPhase};
+use crate::detect::dimension_sets::DimensionValue;
+use crate::detect::durations::{DAY_MS, secs_to_ms};
+use crate::detect::fleet::{Fleet, HostIndex, Knows};
+use crate::detect::fleet_view::FleetView;
+use crate::detect::onset::{Distrusted, Onset};
+use crate::detect::significance::Cluster;
+use crate::detect::strings::StringId;
 
 /// A subject is common in an incident if at least one in `COMMON_SHARE` hosts fails at it. Where bystanders are
 /// released, at least `COMMON_HOSTS_MIN` hosts with the cause must fail at it too.
 const COMMON_HOSTS_MIN: u64 = 2;
-
 const COMMON_SHARE: u64 = 20;
 
 /// An incident is concentrated if at least this many members fail at one subject and are at least this share of all. A
 /// host that fails at another subject then does not belong to the incident.
 const CONCENTRATED_HOSTS_MIN: u64 = 3;
-
 const CONCENTRATED_SHARE: f64 = 0.8;
 
 /// Members that are examined for failures at another subject too; one in `ALSO_SHARE` of them must fail there.
 const ASKED_MAX: usize = 200;
-
 const ALSO_SHARE: usize = 5;
 
 impl Incident {

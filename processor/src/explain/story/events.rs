@@ -1,12 +1,11 @@
 //! What the events of single lines add to the story: scans, operations and their outcomes.
 
-use super::{KEPT_MAX, LastScan, Story, Try, UpdateOperation};
-
 use chrono::DateTime;
 use wulog_schemas::event::{Action, Event, EventKind, EventOutcome, Flag, Form, TimeSource};
 use wulog_schemas::hresult::Family;
 
-use super::super::failure::{ExplainedFailure, ThreadKey};
+use super::{KEPT_MAX, LastScan, Story, Try, UpdateOperation};
+use crate::explain::failure::{ExplainedFailure, ThreadKey};
 
 impl Story {
     pub(super) fn event(&mut self, event: &Event<'_>) {

@@ -1,22 +1,22 @@
 //! The hosts of a comparison that have inventories, and the tests of a certificate on them.
 
-use super::{FoundCertificate, Signs, Test, Where, wsus_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 use wulog_schemas::alert::{CertificateFinding, CertificateName, Condition, NO_WSUS, UtcTime, WsusCopy};
 
-use super::super::super::dimension_sets::DimensionValue;
-use super::super::super::durations::DAY_MS;
-use super::super::super::factors::{Comparison, healthy_hosts};
-use super::super::super::fleet::{Fleet, HostIndex, Knows};
-use super::super::super::incident::Incident;
-use super::super::super::onset::Distrusted;
-use super::super::super::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
-use super::super::super::strings::StringId;
-use super::super::super::tally::Value;
-use super::super::signers::FileSigners;
-use super::super::wsus::{machine_of, newest, value_of};
-use super::super::{CLOCK_DOUBT_MS, Certificates, store_id, store_name, words};
+use super::{FoundCertificate, Signs, Test, Where, wsus_of};
+use crate::detect::certificates::signers::FileSigners;
+use crate::detect::certificates::wsus::{machine_of, newest, value_of};
+use crate::detect::certificates::{CLOCK_DOUBT_MS, Certificates, store_id, store_name, words};
+use crate::detect::dimension_sets::DimensionValue;
+use crate::detect::durations::DAY_MS;
+use crate::detect::factors::{Comparison, healthy_hosts};
+use crate::detect::fleet::{Fleet, HostIndex, Knows};
+use crate::detect::incident::Incident;
+use crate::detect::onset::Distrusted;
+use crate::detect::stats::{P_MIN, hypergeometric_tail, ln_hypergeometric_tail, rounded};
+use crate::detect::strings::StringId;
+use crate::detect::tally::Value;
 
 /// Least share of the affected hosts, among those whose inventory decides it, that must show the condition.
 pub(super) const AFFECTED_MIN: f64 = 0.8;
@@ -28,10 +28,8 @@ const CONTRAST_MAX: f64 = 0.05;
 /// Largest p-value against hosts that succeeded at the same update. These hosts prove that the update needs the
 /// certificate, so few of them suffice ...
 const CONTRAST_P_MAX: f64 = 0.1;
-
 /// ... while merely healthy hosts must be at least this many, with at most this p-value.
 const CONSENSUS_HOSTS_MIN: u64 = 5;
-
 const CONSENSUS_P_MAX: f64 = 0.02;
 
 /// A certificate explains the hosts as well as another factor if the logarithm of its p-value is at least this share of
