@@ -62,7 +62,13 @@ fn trouble(code: Option<u32>, http: Option<u16>) -> TroubleArea {
 
 /// Returns the steps for a failure without relation to certificate trust, the likeliest first. `is_of_organization` is
 /// true for an update that an organization publishes itself, which has its own installer.
-pub(super) fn steps(failure: &ExplainedFailure, wsus: Option<&str>, is_of_organization: bool) -> Vec<Step> {
+/// `build` is the number of the host's Windows.
+pub(super) fn steps(
+    failure: &ExplainedFailure,
+    wsus: Option<&str>,
+    is_of_organization: bool,
+    build: Option<u32>,
+) -> Vec<Step> {
     let code = failure.code.as_deref().and_then(parse_hresult);
     let (server, port) = wsus.map_or(("SERVER", "8530"), |wsus| wsus.rsplit_once(':').unwrap_or((wsus, "80")));
     let on_wsus = wsus.map_or("the WSUS server".to_owned(), |name| format!("the WSUS server ({name})"));
@@ -130,7 +136,15 @@ pub(super) fn steps(failure: &ExplainedFailure, wsus: Option<&str>, is_of_organi
             own_installer()
         }
         TroubleArea::Installer => vec![
-            here("Are the components of Windows whole?", "DISM /Online /Cleanup-Image /ScanHealth"),
+            // Before Windows 8, DISM does not check the component store.
+            if build.is_some_and(|build| build < 9200) {
+                here(
+                    "Are the components of Windows whole? Run the System Update Readiness Tool (KB947821), then read its log:",
+                    r"notepad C:\Windows\Logs\CBS\CheckSUR.log",
+                )
+            } else {
+                here("Are the components of Windows whole?", "DISM /Online /Cleanup-Image /ScanHealth")
+            },
             here(
                 "What does the installer's own log say at this time? For Windows updates:",
                 r"notepad C:\Windows\Logs\CBS\CBS.log",

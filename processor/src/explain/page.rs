@@ -376,7 +376,8 @@ fn steps(story: &Story, failing: &[ExplainedFailure]) -> Vec<Step> {
         let name = first.update.as_deref().and_then(|update| story.name_of(update));
         let is_of_organization = name.is_some()
             && remedy::signer(story.wsus.as_deref(), name.as_deref()) == remedy::UpdateSigner::Organization;
-        return advice::steps(first, wsus, is_of_organization);
+        let build = story.os.as_deref().and_then(|os| os.split('.').nth(2)?.parse().ok());
+        return advice::steps(first, wsus, is_of_organization, build);
     };
     let cause = cause_of(story, first);
     let alike = || failing.iter().filter(|failure| failure.family.is_some() && cause_of(story, failure) == cause);

@@ -105,6 +105,11 @@ fn an_installation_gets_steps_about_servicing() {
     ]);
     let page = of_bytes("WindowsUpdate.log", &text);
     expect("servicing", &page, Verdict::Failing, &["0x80073712", "DISM", "CBS.log"], &["proxy"]);
+    let text = "2015-05-14\t08:00:00:100\t 932\t81c\tAgent\t  * Windows OS Version: 6.1.7601.1.0.65792\r\n\
+                2015-05-14\t08:00:01:100\t 932\t81c\tAgent\tWARNING: Exit code = 0x80073712; Install failed, updateId = \
+                {11111111-2222-4333-8444-555555555555}.200, hr = 0x80073712\r\n";
+    let page = of_bytes("WindowsUpdate.log", text.as_bytes());
+    expect("Windows 7", &page, Verdict::Failing, &["Windows 7", "KB947821", "CheckSUR.log"], &["DISM"]);
 }
 
 /// A transfer that ends well comes before the check of the signature, which refuses the file.

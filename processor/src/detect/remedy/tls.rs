@@ -88,7 +88,8 @@ pub(super) fn of_wsus(trouble: &RemedyFacts<'_>, family: Family) -> Vec<Step> {
     let url =
         url(trouble, "Which URL does the host use? https, and name and port as in the certificate and the binding.");
     let attempt = trouble.affected(
-        "Does the host accept the certificate? The error says why not.",
+        "Does the host accept the certificate? The error says why not. The update client runs as SYSTEM, with the proxy of \
+         WinHTTP: run it as SYSTEM too.",
         &format!(
             "powershell -Command \"(New-Object Net.WebClient).DownloadString('https://{name}:{port}/ClientWebService/client.asmx')\""
         ),
@@ -207,7 +208,8 @@ pub(super) fn of_microsoft(trouble: &RemedyFacts<'_>, family: Family) -> Vec<Ste
             PROXY,
         ),
         trouble.affected(
-            "Is the connection trusted? An HTTP error such as 403 means that TLS works.",
+            "Is the connection trusted? An HTTP error such as 403 means that TLS works. The update client runs as SYSTEM, with \
+             the proxy of WinHTTP: run it as SYSTEM too.",
             &format!("powershell -Command \"(New-Object Net.WebClient).DownloadString('https://{host}/')\""),
         ),
         clock(trouble),
