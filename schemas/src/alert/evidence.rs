@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(doc)]
+use super::Alert;
 use super::{UtcTime, is_zero};
 
 /// Why the incident was opened.
