@@ -111,6 +111,13 @@ def wrong_link(path, target):
     return None
 
 
+def avoidable(text):
+    """Each word to avoid in a text, with the term to use instead."""
+    for phrase, term in AVOID.items():
+        if found := phrase.search(text):
+            yield f'"{found.group()}": {term}'
+
+
 def findings(path):
     """(line number, what is wrong) for each finding in a file."""
     text = path.read_text(encoding="utf-8")
@@ -130,9 +137,7 @@ def findings(path):
         if len(line) > LENGTH_MAX and len(readable) > LENGTH_MAX and not line.lstrip().startswith("|"):
             yield number, f"{len(line)} characters, at most {LENGTH_MAX}"
         if is_ours and not may_quote:
-            for phrase, term in AVOID.items():
-                if found := phrase.search(bare):
-                    yield number, f'"{found.group()}": {term}'
+            yield from ((number, why) for why in avoidable(bare))
 
 
 def missing_files(path, names):
@@ -151,9 +156,7 @@ def comments(path):
         text = (comment.group(1) or "") if comment else ""
         fence = bool(comment) and fence != text.lstrip().startswith("```")
         bare = "" if fence else re.sub(r"`[^`]*`", "", text)
-        for phrase, term in AVOID.items():
-            if found := phrase.search(bare):
-                yield number, f'"{found.group()}": {term}'
+        yield from ((number, why) for why in avoidable(bare))
 
 
 def messages(path):
@@ -161,9 +164,8 @@ def messages(path):
     text = path.read_text(encoding="utf-8")
     for literal in re.finditer(r'"((?:[^"\\\n]|\\.|\\\n)*)"', text):
         message = re.sub(r"\\\n\s*", "", literal.group(1))
-        for phrase, term in AVOID.items():
-            if found := phrase.search(message):
-                yield text.count("\n", 0, literal.start()) + 1, f'"{found.group()}": {term}'
+        number = text.count("\n", 0, literal.start()) + 1
+        yield from ((number, why) for why in avoidable(message))
 
 
 def code():

@@ -80,7 +80,7 @@ impl Collector {
         any
     }
 
-    /// What the lines of one chunk have in common.
+    /// Returns the header that all lines of one chunk share.
     fn origin(&self, tail: usize, now_ms: i64) -> Arc<ChunkOrigin> {
         let tail = &self.tails[tail];
         let (label, epoch) = tail.read_as();

@@ -11,7 +11,7 @@ use crate::checkpoint::FileEntry;
 use crate::disk::reopen_moved;
 use crate::follow::{Inode, Seen};
 
-/// What the tail does with its file now.
+/// The work of the tail on its file, with the facts that only this work needs.
 #[derive(Debug)]
 pub(super) enum TailState {
     /// The position in the next version is not known yet.

@@ -47,7 +47,7 @@ pub(super) fn of_binary(advice: &str, sheet: &Sheet) -> Explanation {
 pub(super) fn explanation(story: &Story, refused: &[ReplayError], sheet: &Sheet) -> Explanation {
     let mut page = TextPage::new(sheet.width, letters);
     let failing = story.failing();
-    let verdict = match (story.has_told(), failing.is_empty()) {
+    let verdict = match (story.has_told(&failing), failing.is_empty()) {
         (false, _) => Verdict::Unreadable,
         (true, true) => Verdict::Healthy,
         (true, false) => Verdict::Failing,

@@ -245,9 +245,10 @@ fn scanned(
                 host.not_offered(|_| finds_nothing, caller.as_deref(), &success, scope, out);
             }
             None => {
-                let of_service = || host.server_of(thread.service.as_deref()).map(str::to_owned).into_iter().collect();
-                let servers = if thread.scan.servers.is_empty() { of_service() } else { thread.scan.servers.clone() };
-                host.scan_reached(&servers, &success, scope, out);
+                let of_service = host.server_of(thread.service.as_deref()).map(str::to_owned);
+                let named = &thread.scan.servers;
+                let servers = if named.is_empty() { of_service.as_slice() } else { named };
+                host.scan_reached(servers, &success, scope, out);
                 if host.asks_its_service(thread.service.as_deref()) {
                     host.not_offered(|update| thread.scan.lacks(update), caller.as_deref(), &success, scope, out);
                 }

@@ -1,7 +1,7 @@
 //! Facts of a signal about the certificates of a host.
 //!
-//! They are the part of an [`Inventory`] that distinguishes hosts: thumbprints by store,
-//! and for each certificate the subject and the end of its validity, by which people know the certificate.
+//! These facts are the part of an [`Inventory`] that distinguishes hosts: thumbprints by store, and for each certificate
+//! the subject and the end of its validity, by which people know the certificate.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What the events of single lines add to the story: scans, operations and their outcomes.
+//! Adds the events of single lines to the story: scans, operations and their outcomes.
 
 use chrono::DateTime;
 use wulog_schemas::event::{Action, Event, EventKind, EventOutcome, Flag, Form, TimeSource};
@@ -61,8 +61,12 @@ impl Story {
         {
             *self.starts.entry(thread.clone()).or_default() += 1;
         }
-        self.scans(event, &thread, at);
-        self.operations(event, &thread, at, dated);
+        // Configuration Manager writes `Async searching completed.` before each result, also before a failure.
+        let is_announced = event.event.action == Action::ScanEnd && event.event.outcome == EventOutcome::Unknown;
+        if !(is_of_handler(event) && is_announced) {
+            self.scans(event, &thread, at);
+            self.operations(event, &thread, at, dated);
+        }
     }
 
     /// Follows the scans of each thread. A scan whose END has no code failed where an earlier line of the scan failed.
@@ -73,8 +77,6 @@ impl Story {
             Action::ScanStart if self.scanning.len() < KEPT_MAX => {
                 self.scanning.insert(thread.clone(), None);
             }
-            // Configuration Manager writes `Async searching completed.` before each result, also before a failure.
-            Action::ScanEnd if is_of_handler(event) && event.event.outcome == EventOutcome::Unknown => {}
             Action::ScanEnd | Action::ScanFailed if event.wu.report.is_some() => {
                 self.scan = Some(LastScan { at, code, failed });
             }
@@ -99,7 +101,6 @@ impl Story {
             Action::DownloadFailed => ("download", true),
             Action::InstallFailed => ("install", true),
             Action::UninstallFailed => ("uninstall", true),
-            Action::ScanEnd if is_of_handler(event) && event.event.outcome == EventOutcome::Unknown => return,
             Action::ScanEnd => ("scan", event.event.outcome == EventOutcome::Failure),
             // Configuration Manager writes the end of an operation with the update and its code.
             Action::DownloadEnd if is_success_of_handler(event) => ("download", false),

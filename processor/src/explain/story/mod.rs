@@ -282,8 +282,8 @@ impl Story {
     }
 
     /// True where the log has readable lines of the update client.
-    pub(super) fn has_told(&self) -> bool {
-        let has_end = self.scan.is_some() || !self.successes.is_empty() || !self.failing().is_empty();
+    pub(super) fn has_told(&self, failing: &[ExplainedFailure]) -> bool {
+        let has_end = self.scan.is_some() || !self.successes.is_empty() || !failing.is_empty();
         self.lines > 0 && self.unreadable().is_none() && (has_end || !self.is_mostly_undecoded())
     }
 

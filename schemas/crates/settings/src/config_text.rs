@@ -38,7 +38,7 @@ pub enum ConfigError {
     },
 }
 
-/// What to do about a file that cannot be read.
+/// Returns the advice for a file that cannot be read.
 fn hint(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::NotFound => "is the path right?",
