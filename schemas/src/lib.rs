@@ -13,6 +13,7 @@ mod time;
 pub mod host;
 pub mod raw;
 pub mod certificate;
+pub mod guid;
 pub mod hresult;
 pub mod event;
 pub mod signal;

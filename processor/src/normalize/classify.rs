@@ -44,7 +44,7 @@ pub(super) fn success(entry: &Entry<'_>, action: Action) -> Option<StatedSuccess
         _ if entry.facts.update.is_none() => None,
         Action::DownloadEnd if entry.form == Form::WuaHandler => ended_well(entry, Operation::Download),
         Action::InstallEnd if entry.form == Form::WuaHandler => ended_well(entry, Operation::Install),
-        _ if entry.body.contains("already downloaded and are valid") => whole(Operation::Download),
+        _ if entry.facts.words.any(Words::ALREADY_DOWNLOADED) => whole(Operation::Download),
         _ if is_history_of_success(entry.body) => whole(Operation::Install),
         _ => None,
     }

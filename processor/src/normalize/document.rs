@@ -14,7 +14,7 @@ use super::json::Json;
 use super::line::LineValues;
 use super::patterns::Match;
 use super::spelling::server_of_url;
-use crate::parse::{Entry, Facts, LineLevel, LineOrigin, Trust, service_name};
+use crate::parse::{Entry, Facts, LineLevel, LineOrigin, Trust, end_of_scheme, service_name};
 
 /// The JSON between the timestamp and the message; the version in it is [`ECS_VERSION`].
 ///
@@ -196,8 +196,8 @@ fn url(json: &mut Json, full: &str, server: Option<&str>) {
     };
     json.raw(",\"url\":{\"full\":").text(full).optional_text(",\"domain\":", domain);
     json.optional_number(",\"port\":", port);
-    if let Some((scheme, _)) = full.split_once("://") {
-        json.raw(",\"scheme\":").lower(scheme);
+    if let Some(end) = end_of_scheme(full) {
+        json.raw(",\"scheme\":").lower(&full[..end]);
     }
     json.raw("}");
 }

@@ -18,6 +18,7 @@
 
 use wulog_schemas::event::Form;
 
+use super::find::find;
 use super::line_columns::{Columns, trim};
 use super::other_time::{clock_fraction, day_first, iso, month_first};
 use super::time::{LocalTime, TakenTime, take};
@@ -187,7 +188,7 @@ fn names_publisher(line: &str) -> bool {
     const NAMES: [&str; 4] =
         ["Wsus_Package_Publisher", "Wsus Package Publisher", "LocalUpdatePublisher", "Local Update Publisher"];
     // One search for the common part of all names rejects nearly every line.
-    line.contains("Publisher") && NAMES.into_iter().any(|name| line.contains(name))
+    find(line, "Publisher").is_some() && NAMES.into_iter().any(|name| line.contains(name))
 }
 
 /// `Start time: 2023-08-15 04:11:37Z`, `End time: ...`

@@ -1,7 +1,9 @@
 //! The meanings of the GUIDs in a message, decided by the text before each GUID or the revision after it.
 
+use wulog_schemas::guid::GUID_BYTES;
+
 use super::facts::Facts;
-use super::guid::{self, GUID_BYTES};
+use super::guid;
 
 /// Services that Windows Update clients know, by their GUID, and the names that events give them.
 const SERVICES: [(&str, &str); 6] = [

@@ -34,6 +34,7 @@ mod guid;
 mod pairs;
 mod name_mask;
 mod restored;
+mod find;
 mod url;
 mod sls;
 mod origin;

@@ -8,6 +8,8 @@
 
 use serde_json::Value;
 
+use super::find::find;
+
 /// Fields in which shippers of logs put a line, the likeliest first.
 const FIELDS: [&str; 6] = ["message", "Message", "log", "line", "event", "_raw"];
 
@@ -23,23 +25,17 @@ pub(crate) fn restored(text: &str) -> Option<String> {
     if text.starts_with("{\"") {
         return message_of(text);
     }
-    // Searched by the first byte, which few lines have: preparing a search for several bytes took 130 of 16,300
-    // instructions a line.
-    let has = |words: &str| {
-        let (bytes, words) = (text.as_bytes(), words.as_bytes());
-        memchr::memchr_iter(words[0], bytes).any(|at| bytes[at..].starts_with(words))
-    };
-    if has("&nbsp;") {
+    if find(text, "&nbsp;").is_some() {
         // The ampersand comes last, so that a decoded `&` does not begin another entity.
         const ENTITIES: [(&str, &str); 5] =
             [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")];
         let replace = |line: String, (entity, letter): (&str, &str)| line.replace(entity, letter);
         return Some(ENTITIES.into_iter().fold(without_tags(text), replace));
     }
-    if has("\u{a0}") {
+    if find(text, "\u{a0}").is_some() {
         return Some(text.replace(['\u{a0}', '\u{202f}'], " "));
     }
-    has("\\t").then(|| text.replace("\\t", "\t"))
+    find(text, "\\t").is_some().then(|| text.replace("\\t", "\t"))
 }
 
 /// Returns the text of the field of a JSON object that holds a line.

@@ -1,6 +1,7 @@
 //! Finds the URL of a line, and decides whether it belongs to a WSUS server.
 
 use super::facts::{Facts, bounded};
+use super::find::find;
 
 /// Adds the first URL of `body` and the WSUS server that it names.
 pub(super) fn url<'a>(body: &'a str, facts: &mut Facts<'a>) {
@@ -63,10 +64,9 @@ fn is_of_proxy(before: &str) -> bool {
     })
 }
 
-/// Returns the position of `://` in `text`. Most texts have few colons, so examining each costs less than preparing a
-/// search.
+/// Returns the position of `://` in `text`.
 pub(crate) fn end_of_scheme(text: &str) -> Option<usize> {
-    memchr::memchr_iter(b':', text.as_bytes()).find(|at| text[*at..].starts_with("://"))
+    find(text, "://")
 }
 
 /// True for a web service of WSUS, unless the server is one of Microsoft's own.

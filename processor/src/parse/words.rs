@@ -33,6 +33,7 @@ impl Words {
     pub(crate) const SID: Words = Words(1 << 21);
     pub(crate) const CORRELATION: Words = Words(1 << 22);
     pub(crate) const SLS: Words = Words(1 << 23);
+    pub(crate) const ALREADY_DOWNLOADED: Words = Words(1 << 24);
 
     /// Returns the known words in `text`. Of overlapping words, the leftmost one counts, and of these the longest.
     pub(crate) fn of(text: &str) -> Words {
@@ -72,7 +73,7 @@ const PADDED_BYTES: usize = 64;
 /// A word that may begin a sentence is listed without its first letter, unless the rest would then match inside of
 /// another word. [`super::outcome_words`] decides whether a word of success or failure is a whole word, and what its
 /// context means.
-const SPELLINGS: [(&str, Words); 59] = [
+const SPELLINGS: [(&str, Words); 60] = [
     ("Logging initialized", Words::LOGGING_INITIALIZED),
     ("failed postprocessing", Words::POSTPROCESSING),
     ("failed post processing", Words::POSTPROCESSING),
@@ -131,6 +132,7 @@ const SPELLINGS: [(&str, Words); 59] = [
     ("tatus code", Words::HTTP_STATUS),
     ("HTTP/1.", Words::HTTP_STATUS),
     ("/SLS/", Words::SLS),
+    ("already downloaded and are valid", Words::ALREADY_DOWNLOADED),
     ("S-1-", Words::SID),
 ];
 

@@ -8,6 +8,7 @@ mod cue;
 mod name;
 
 use super::{Codes, is_failure};
+use crate::guid::{GUID_BYTES, is_guid};
 
 /// Upper half of the codes of Configuration Manager, which WUAHandler.log has: 0x87D00692.
 const CONFIGURATION_MANAGER: u32 = 0x87D0;
@@ -52,6 +53,11 @@ pub fn find_hresults(text: &str) -> Codes {
     while let Some(digit) = next_digit(bytes, at) {
         let start = digit - bytes[at..digit].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
         let end = digit + bytes[digit..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        // No part of a GUID is a code.
+        if end == start + HEX_DIGITS && is_guid_at(bytes, start) {
+            at = start + GUID_BYTES;
+            continue;
+        }
         at = end;
         if let Some(code) = code_of_word(bytes, start, end)
             && !name::is_around(bytes, start, end)
@@ -62,12 +68,34 @@ pub fn find_hresults(text: &str) -> Codes {
     codes
 }
 
-/// Position of the next digit. The loop compares sixteen bytes at once, which compiles to a few instructions.
+/// True where a GUID begins at `start` that no letter or digit follows.
+fn is_guid_at(bytes: &[u8], start: usize) -> bool {
+    bytes[start..].split_first_chunk::<GUID_BYTES>().is_some_and(|(guid, rest)| {
+        is_guid(guid) && !rest.first().is_some_and(u8::is_ascii_alphanumeric)
+    })
+}
+
+/// Position of the next digit.
 fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
-    let rest = &bytes[from..];
-    let has_digit = |chunk: &[u8; 16]| chunk.iter().fold(false, |any, byte| any | byte.is_ascii_digit());
-    let without = rest.as_chunks::<16>().0.iter().take_while(|chunk| !has_digit(chunk)).count() * 16;
-    rest[without..].iter().position(u8::is_ascii_digit).map(|digit| from + without + digit)
+    let (words, rest) = bytes[from..].as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        if let Some(at) = first_digit(u64::from_le_bytes(*word)) {
+            return Some(from + number * 8 + at);
+        }
+    }
+    rest.iter().position(u8::is_ascii_digit).map(|digit| bytes.len() - rest.len() + digit)
+}
+
+/// Position of the first digit among eight bytes.
+fn first_digit(word: u64) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH_BITS: u64 = ONES << 7;
+    // A digit becomes its value. The sum sets the high bit of each byte whose low seven bits are ten or more, and carries
+    // into no other byte.
+    let value = word ^ (ONES * u64::from(b'0'));
+    let more_than_nine = (value & !HIGH_BITS) + ONES * (0x80 - 10);
+    let digits = !(more_than_nine | value) & HIGH_BITS;
+    (digits != 0).then(|| digits.trailing_zeros() as usize / 8)
 }
 
 fn code_of_word(bytes: &[u8], start: usize, end: usize) -> Option<u32> {

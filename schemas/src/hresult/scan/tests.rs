@@ -269,6 +269,21 @@ fn spellings(code: u32) -> [String; 11] {
     ]
 }
 
+#[test]
+fn the_first_digit_of_eight_bytes() {
+    for byte in 0..=u8::MAX {
+        for at in 0..8 {
+            for other in [0x00, b'/', b':', b'x', 0x7f, 0x80, 0xb0, 0xff] {
+                let mut bytes = [other; 8];
+                bytes[at] = byte;
+                bytes[7] = if at < 7 { b'9' } else { byte };
+                let expect = bytes.iter().position(u8::is_ascii_digit);
+                assert_eq!(first_digit(u64::from_le_bytes(bytes)), expect, "{bytes:02x?}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_without_a_panic(text in any::<String>(), token in "[-\\[(]?(0x)?[0-9a-fA-F]{0,40}[\\])]?") {
