@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use wulog_processor::machine::{InRecord, Machine, Output};
+use wulog_processor::machine::{InRecord, Machine, Output, PARSED_AHEAD, parse_ahead};
 use wulog_processor::normalize::{Normalizer, NormalizerConfig};
 use wulog_processor::parse::parse;
 use wulog_schemas::event::Event;
@@ -118,17 +118,22 @@ impl Fleet {
     }
 }
 
+/// The records as the shell reads them.
+fn inputs(records: &[Record], timestamp_ms: i64, offset: i64) -> impl Iterator<Item = InRecord<'_>> {
+    records.iter().zip(offset..).map(move |(record, offset)| {
+        let Record { key, header, value } = record;
+        InRecord { partition: 3, offset, timestamp_ms, key: key.as_bytes(), header: Some(header), value }
+    })
+}
+
+/// Applies records as the shell does.
 fn apply(normalizer: &mut Normalizer, records: &[Record], log_time: i64, offset: i64, out: &mut Vec<Output>) {
-    for (record, offset) in records.iter().zip(offset..) {
-        let record = InRecord {
-            partition: 3,
-            offset,
-            timestamp_ms: log_time,
-            key: record.key.as_bytes(),
-            header: Some(&record.header),
-            value: &record.value,
-        };
-        normalizer.apply(&record, out);
+    let mut parsed = Vec::new();
+    for (records, offset) in records.chunks(PARSED_AHEAD).zip((offset..).step_by(PARSED_AHEAD)) {
+        parse_ahead::<Normalizer>(inputs(records, log_time, offset), &mut parsed);
+        for (record, parsed) in inputs(records, log_time, offset).zip(&mut parsed) {
+            normalizer.apply_parsed(&record, parsed, out);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The machine that a shell runs: a deterministic state machine from records to records.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -72,12 +73,23 @@ pub trait Machine: Sized + Send {
     const ADOPTS: Option<Topic> = None;
     /// The machine's part of the configuration, an input like any other.
     type Config: Clone + Send;
+    /// What [`Machine::parse`] finds in a record; `()` for a machine that parses nothing ahead.
+    type Parsed<'r>: Default;
 
     /// A machine without state. `partitions` is the number of partitions of the input topic.
     fn new(config: &Self::Config, partition: i32, partitions: i32) -> Self;
 
     /// Processes one record. Any bytes are acceptable.
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>);
+
+    /// Parses as much of a record as can be parsed without the machine's state, so that a caller may parse many records
+    /// before it applies them: [`parse_ahead`]. `parsed` is empty before.
+    fn parse<'r>(_record: &InRecord<'r>, _parsed: &mut Self::Parsed<'r>) {}
+
+    /// Processes a record like [`Machine::apply`]; `parsed` is empty or comes from [`Machine::parse`].
+    fn apply_parsed<'r>(&mut self, record: &InRecord<'r>, _parsed: &mut Self::Parsed<'r>, out: &mut Vec<Output>) {
+        self.apply(record, out);
+    }
 
     /// Processes a record on which [`Machine::apply`] panicked: a document about the panic replaces its outputs. The
     /// function must change as little state as possible.
@@ -126,4 +138,24 @@ pub trait Machine: Sized + Send {
     /// # Errors
     /// If the bytes are not a snapshot of this format.
     fn restore(config: &Self::Config, partition: i32, partitions: i32, bytes: &[u8]) -> Result<Self, SnapshotError>;
+}
+
+/// Number of records that are parsed before they are applied.
+///
+/// The code that parses a line and the code that applies it are each larger than the first cache for code. In turn for
+/// each line, they displace each other: `cargo bench --bench normalize` took 5 % more time.
+pub const PARSED_AHEAD: usize = 64;
+
+/// Parses records into `parsed`, in their order. A record whose parsing panics stays unparsed, so that the panic comes
+/// again when the record is applied, where the caller expects it.
+pub fn parse_ahead<'r, M: Machine>(records: impl Iterator<Item = InRecord<'r>>, parsed: &mut Vec<M::Parsed<'r>>) {
+    parsed.clear();
+    for record in records {
+        // Parsed where it stands, since a parsed line has nearly a kilobyte.
+        let place = parsed.len();
+        parsed.push(M::Parsed::default());
+        if catch_unwind(AssertUnwindSafe(|| M::parse(&record, &mut parsed[place]))).is_err() {
+            parsed[place] = M::Parsed::default();
+        }
+    }
 }

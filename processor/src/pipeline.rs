@@ -9,7 +9,7 @@ use wulog_schemas::topic::Topic;
 
 use crate::detect::{Detector, DetectorConfig};
 use crate::machine::{InRecord, Machine, Output};
-use crate::normalize::{Normalizer, NormalizerConfig};
+use crate::normalize::{Normalizer, NormalizerConfig, ParsedLine};
 
 /// A Normalizer for each raw partition, and the Detector behind them.
 pub struct Pipeline {
@@ -50,7 +50,7 @@ impl Pipeline {
             return;
         };
         let first = out.len();
-        apply_or_skip(normalizer, record, out);
+        apply_or_skip(normalizer, record, &mut ParsedLine::default(), out);
         tell_notices(normalizer);
         self.detector.apply(first, out);
     }
@@ -86,7 +86,7 @@ impl DetectorStage {
                     value: &output.value,
                 };
                 self.next_signal += 1;
-                apply_or_skip(&mut self.detector, &signal, &mut self.alerts);
+                apply_or_skip(&mut self.detector, &signal, &mut (), &mut self.alerts);
             }
         }
         outputs.append(&mut self.alerts);
@@ -103,11 +103,16 @@ pub(crate) fn tell_notices(normalizer: &mut Normalizer) {
     normalizer.take_notices().iter().for_each(|notice| tracing::warn!("{notice}"));
 }
 
-/// Applies a record, or skips the record if the machine panics. The shell would load the machine again after a panic;
+/// Applies a record, parsed ahead or not, or skips the record if the machine panics. The shell would load the machine again after a panic;
 /// in memory there is no snapshot to load.
-pub(crate) fn apply_or_skip<M: Machine>(machine: &mut M, record: &InRecord<'_>, out: &mut Vec<Output>) {
+pub(crate) fn apply_or_skip<'r, M: Machine>(
+    machine: &mut M,
+    record: &InRecord<'r>,
+    parsed: &mut M::Parsed<'r>,
+    out: &mut Vec<Output>,
+) {
     let before = out.len();
-    if catch_unwind(AssertUnwindSafe(|| machine.apply(record, out))).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| machine.apply_parsed(record, parsed, out))).is_err() {
         tracing::error!(
             machine = M::NAME,
             partition = record.partition,

@@ -23,6 +23,7 @@ impl Machine for Sum {
     const NAME: &'static str = "sum";
     const FORMAT: u32 = 1;
     type Config = ();
+    type Parsed<'r> = ();
 
     fn new((): &(), _partition: i32, _partitions: i32) -> Sum {
         Sum(0)

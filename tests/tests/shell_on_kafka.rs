@@ -28,6 +28,7 @@ impl Machine for Count {
     const FORMAT: u32 = 1;
     /// Number of partitions.
     type Config = i32;
+    type Parsed<'r> = ();
 
     fn new(expected: &i32, _partition: i32, partitions: i32) -> Count {
         assert_eq!(partitions, *expected);

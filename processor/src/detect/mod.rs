@@ -181,6 +181,7 @@ impl Machine for Detector {
     const INPUT: Topic = Topic::Signals;
     const ADOPTS: Option<Topic> = Some(Topic::Alerts);
     type Config = DetectorConfig;
+    type Parsed<'r> = ();
 
     fn new(config: &DetectorConfig, _partition: i32, _partitions: i32) -> Detector {
         Detector::of(config, DetectorState::new())

@@ -1,6 +1,5 @@
 //! Writes the event document of a line.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use wulog_schemas::hresult::{self, Codes};
 use wulog_schemas::raw::LineHash;
 
 use super::classify::Meaning;
-use super::fragment_cache::{ActionPrefixes, FragmentCache, Fragments};
+use super::fragment_cache::{ActionPrefixes, FailingFacts, FragmentCache, Fragments};
 use super::json::Json;
 use super::line::LineValues;
 use super::patterns::Match;
@@ -75,8 +74,9 @@ fn write(json: &mut Json, line: &LineValues<'_>, fragments: &Fragments, prefixes
         (None, None) => json,
     };
     json.raw(",\"service\":{\"name\":\"wuauserv\",\"type\":\"windows-update\"");
-    let client_build = line.client_build.or_else(|| line.host_fact("client_build"));
-    json.optional_text(",\"version\":", client_build).raw("}");
+    let host_facts = line.has_host_facts().then_some(&fragments.failing);
+    own_or_of_host(json, ",\"version\":", line.client_build, host_facts.map(|facts| &*facts.client_build));
+    json.raw("}");
     if let Some(full) = facts.url {
         url(json, full, server.as_deref());
     }
@@ -92,7 +92,7 @@ fn write(json: &mut Json, line: &LineValues<'_>, fragments: &Fragments, prefixes
     json.optional_name(",\"family\":\"", line.meaning.family);
     json.optional_name(",\"operation\":\"", line.operation);
     codes(json, &entry.codes, line.meaning.outcome);
-    what(json, line, kb);
+    what(json, line, kb, host_facts);
     json.optional(",\"pattern\":", line.matched.map(Match::names).as_ref());
     if let Some(head) = line.continues {
         json.raw(",\"continues\":\"").id(head).raw("\"");
@@ -260,7 +260,7 @@ fn codes(json: &mut Json, codes: &Codes, outcome: EventOutcome) {
 }
 
 /// Writes the members of `wu` for the objects that the line names: update, caller, service, servers, report.
-fn what(json: &mut Json, line: &LineValues<'_>, kb: Option<&str>) {
+fn what(json: &mut Json, line: &LineValues<'_>, kb: Option<&str>, host_facts: Option<&FailingFacts>) {
     let entry = line.entry;
     let facts = &entry.facts;
     let report = entry.report.as_ref();
@@ -273,9 +273,9 @@ fn what(json: &mut Json, line: &LineValues<'_>, kb: Option<&str>) {
     json.optional_text(",\"caller\":", app.or(facts.caller));
     json.optional_lower(",\"service_id\":", facts.service);
     json.optional_text(",\"service\":", facts.service.and_then(service_name));
-    let wsus = facts.wsus.and_then(server_of_url).or_else(|| line.host_fact("wsus").map(Cow::Borrowed));
-    json.optional_text(",\"wsus\":", wsus.as_deref());
-    json.optional_text(",\"target_group\":", facts.target_group.or_else(|| line.host_fact("target_group")));
+    let wsus = facts.wsus.and_then(server_of_url);
+    own_or_of_host(json, ",\"wsus\":", wsus.as_deref(), host_facts.map(|facts| &*facts.wsus));
+    own_or_of_host(json, ",\"target_group\":", facts.target_group, host_facts.map(|facts| &*facts.target_group));
     json.optional_lower(",\"proxy\":", facts.proxy);
     json.optional_lower(",\"client_id\":", facts.client);
     json.optional_lower(",\"call_id\":", facts.call);
@@ -287,6 +287,16 @@ fn what(json: &mut Json, line: &LineValues<'_>, kb: Option<&str>) {
         json.optional_number(",\"namespace\":", report.namespace).optional_number(",\"source_id\":", report.source);
         json.raw(",\"result\":").text(report.result).raw(",\"category\":").text(report.category).raw("}");
     }
+}
+
+/// Writes `name` and the text of the line, else the member of the host, which may be empty.
+#[inline]
+fn own_or_of_host(json: &mut Json, name: &str, own: Option<&str>, of_host: Option<&[u8]>) {
+    match (own, of_host) {
+        (Some(text), _) => json.raw(name).text(text),
+        (None, Some(member)) => json.bytes(member),
+        (None, None) => json,
+    };
 }
 
 fn signature(json: &mut Json, entry: &Entry<'_>) {

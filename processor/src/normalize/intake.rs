@@ -15,34 +15,94 @@ use super::wrapped::{Belongs, HeldLine, Wrapped};
 use crate::machine::InRecord;
 use crate::parse::{Entry, parse, restored};
 
+/// The line of a record, parsed before the record is applied: parsing needs no state.
+#[derive(Debug, Default)]
+pub struct ParsedLine<'r> {
+    /// The line; `None` where the value was not parsed.
+    text: Option<&'r str>,
+    entry: Entry<'r>,
+}
+
+impl<'r> ParsedLine<'r> {
+    /// Parses the value of a record. Neither a JSON document nor a value that is not UTF-8 is parsed.
+    pub(super) fn read(&mut self, value: &'r [u8]) {
+        if value.starts_with(b"{\"") {
+            return;
+        }
+        if let Cow::Borrowed(text) = text(value) {
+            self.text = Some(text);
+            self.entry.read(text);
+        }
+    }
+}
+
 /// Takes a line that was not read before: at once, or, where its record continues, together with the lines after it.
-pub(super) fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHeaderRef<'_>, targets: &mut Targets<'_>) {
-    let RecordContext { id: key, at, config } = targets.scope;
+pub(super) fn take_line<'r>(
+    host: &mut Host,
+    record: &InRecord<'r>,
+    parsed: &mut ParsedLine<'r>,
+    header: &RawHeaderRef<'_>,
+    targets: &mut Targets<'_>,
+) {
+    let RecordContext { id: key, config, .. } = targets.scope;
     let limits = &config.limits;
     let hash = hash_of(header, record.value);
     let place = host.file(&header.file, limits);
-    let file = &mut host.files[place];
-    let epoch = file.epoch(&header.epoch, || FileId::new(key, &header.file, &header.epoch), limits);
+    let epoch = host.files[place].epoch(&header.epoch, || FileId::new(key, &header.file, &header.epoch), limits);
     let epoch_id = epoch.id;
     let position = epoch.take(header.offset, header.end, hash, limits);
     if position == Position::Repeat {
         return;
     }
-    let text = text(record.value);
-    let mut entry = Entry::default();
-    entry.read(&text);
-    // Nearly every line has a form, or continues a line that has one.
-    let original = if is_formless(&entry) { restored(&text) } else { None };
-    if let Some(restored) = original.as_deref().map(parse)
-        && restored.form.is_record()
-        && restored.time.is_some()
-    {
-        entry = restored;
+    let line =
+        NewLine { header, value: record.value, raw: raw_fields(record), position, epoch: epoch_id, lossy: false };
+    match parsed.text {
+        Some(text) => take_text(host, record, &line, text, &mut parsed.entry, targets),
+        None => {
+            let text = text(record.value);
+            let line = NewLine { lossy: matches!(text, Cow::Owned(_)), ..line };
+            take_text(host, record, &line, &text, &mut parse(&text), targets);
+        }
     }
+}
+
+/// Takes the text of a line, from which `entry` was parsed.
+fn take_text(
+    host: &mut Host,
+    record: &InRecord<'_>,
+    line: &NewLine<'_>,
+    text: &str,
+    entry: &mut Entry<'_>,
+    targets: &mut Targets<'_>,
+) {
+    // Nearly every line has a form, or continues a line that has one.
+    let original = if is_formless(entry) { restored(text) } else { None };
+    match original.as_deref().map(parse) {
+        Some(mut restored) if restored.form.is_record() && restored.time.is_some() => {
+            hold_or_derive(host, record, line, text, &mut restored, targets);
+        }
+        _ => hold_or_derive(host, record, line, text, entry, targets),
+    }
+}
+
+/// Adds a line to the record that its file holds, begins such a record with it, or derives its event.
+fn hold_or_derive(
+    host: &mut Host,
+    record: &InRecord<'_>,
+    line: &NewLine<'_>,
+    text: &str,
+    entry: &mut Entry<'_>,
+    targets: &mut Targets<'_>,
+) {
+    let RecordContext { at, config, .. } = targets.scope;
+    let limits = &config.limits;
+    let &NewLine { header, position, epoch, .. } = line;
+    let place = host.file(&header.file, limits);
+    let file = &mut host.files[place];
     if let Some(held) = file.wrapped.as_mut() {
-        let belongs = held.belongs(&entry, &text, epoch_id, header.offset);
+        let belongs = held.belongs(entry, text, epoch, header.offset);
         if belongs != Belongs::No {
-            held.add(HeldLine::new(record, position, epoch_id), header.end, at.log_time);
+            held.add(HeldLine::new(record, position, epoch), header.end, at.log_time);
         }
         if belongs != Belongs::Yes
             && let Some(whole) = file.wrapped.take()
@@ -53,17 +113,14 @@ pub(super) fn take_line(host: &mut Host, record: &InRecord<'_>, header: &RawHead
             return;
         }
     }
-    let held = || HeldLine::new(record, position, epoch_id);
-    if let Some(begun) = Wrapped::begun(&entry, &text, held, header.end, at.log_time) {
+    let held = || HeldLine::new(record, position, epoch);
+    if let Some(begun) = Wrapped::begun(entry, text, held, header.end, at.log_time) {
         // Looked up again, since the index may have changed while the previous record was written.
         let place = host.file(&header.file, limits);
         host.files[place].wrapped = Some(begun);
         return;
     }
-    let raw = raw_fields(record);
-    let lossy = matches!(text, Cow::Owned(_));
-    let line = NewLine { header, value: record.value, raw, position, epoch: epoch_id, lossy };
-    derive(host, &line, &text, &mut entry, targets);
+    derive(host, line, text, entry, targets);
 }
 
 /// Derives the events of a held record that waits for no further line. The first line has the fields of all lines.

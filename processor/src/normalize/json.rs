@@ -226,14 +226,28 @@ impl io::Write for &mut Json {
 }
 
 /// Adds `text`, escaped, to `out`.
-fn escape(mut text: &[u8], out: &mut Vec<u8>) {
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    // Nearly all texts need no escape, and are copied at once.
+    if text.len() >= STEP_BYTES && !has_special(text) {
+        out.extend_from_slice(text);
+    } else {
+        escape_in_steps(text, out);
+    }
+}
+
+/// True where a byte needs an escape. Without a branch for each byte, so that the compiler examines many bytes at once.
+#[inline]
+fn has_special(text: &[u8]) -> bool {
+    text.iter().fold(false, |found, byte| found | needs_escape(*byte))
+}
+
+fn escape_in_steps(mut text: &[u8], out: &mut Vec<u8>) {
     loop {
         // A step is copied as a whole and examined afterwards; the bytes from its first special byte on are removed
         // again.
         let (words, bytes) = if let Some((step, rest)) = text.split_first_chunk::<STEP_BYTES>() {
             out.extend_from_slice(step);
-            // Without a branch for each byte, so that a step is a few instructions.
-            if !step.iter().fold(false, |found, byte| found | needs_escape(*byte)) {
+            if !has_special(step) {
                 text = rest;
                 continue;
             }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use wulog_schemas::alert::NO_WSUS;
 use wulog_schemas::event::{EventId, EventOutcome, OpenOperation, RawFields};
 use wulog_schemas::raw::RawHeaderRef;
 
@@ -48,18 +47,9 @@ pub(super) struct LineValues<'a> {
 }
 
 impl LineValues<'_> {
-    /// Returns a fact of the host, for a line that reports a failure.
-    ///
-    /// Failing events are grouped by server, group and build. Other lines carry only their own facts, since these
-    /// dimensions would make every document a tenth larger.
-    #[inline]
-    pub(super) fn host_fact(&self, dimension: &str) -> Option<&str> {
-        let wanted = self.meaning.outcome == EventOutcome::Failure && !self.entry.form.is_foreign();
-        if wanted { self.known_fact(dimension) } else { None }
-    }
-
-    fn known_fact(&self, dimension: &str) -> Option<&str> {
-        self.dimensions.get(dimension).map(String::as_str).filter(|value| *value != NO_WSUS)
+    /// True where the document has facts of the host beside those of the line.
+    pub(super) fn has_host_facts(&self) -> bool {
+        self.meaning.outcome == EventOutcome::Failure && !self.entry.form.is_foreign()
     }
 }
 

@@ -63,6 +63,7 @@ use wulog_schemas::signal::{Fact, RawPosition, Tick};
 use wulog_schemas::topic::Topic;
 
 pub use config::{Events, NormalizerConfig, NormalizerLimits};
+pub use intake::ParsedLine;
 pub use inventory::HostNamesFile;
 pub use notices::SetAsideCounts;
 pub use patterns::{Counts, Match, PatternConfig, Patterns};
@@ -127,6 +128,7 @@ impl Machine for Normalizer {
     const NAME: &'static str = "normalizer";
     const FORMAT: u32 = 9;
     type Config = NormalizerConfig;
+    type Parsed<'r> = ParsedLine<'r>;
 
     fn new(config: &NormalizerConfig, partition: i32, partitions: i32) -> Self {
         Normalizer {
@@ -143,10 +145,18 @@ impl Machine for Normalizer {
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
+        self.apply_parsed(record, &mut ParsedLine::default(), out);
+    }
+
+    fn parse<'r>(record: &InRecord<'r>, parsed: &mut ParsedLine<'r>) {
+        parsed.read(record.value);
+    }
+
+    fn apply_parsed<'r>(&mut self, record: &InRecord<'r>, parsed: &mut ParsedLine<'r>, out: &mut Vec<Output>) {
         let (at, verdict) = self.advance(record);
         self.settle_due(at, out);
         let first = out.len();
-        match self.take(record, at, out) {
+        match self.take(record, parsed, at, out) {
             Err(Malformed(reason)) => {
                 self.unreadable += 1;
                 out.push(self.pipeline_error(record, "malformed_record", &reason));
@@ -216,7 +226,13 @@ impl Normalizer {
         Moment { log_time, raw: RawPosition { partition: record.partition, offset: record.offset } }
     }
 
-    fn take(&mut self, record: &InRecord<'_>, at: Moment, out: &mut Vec<Output>) -> Result<(), Malformed> {
+    fn take<'r>(
+        &mut self,
+        record: &InRecord<'r>,
+        parsed: &mut ParsedLine<'r>,
+        at: Moment,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Malformed> {
         let mut header = header(&mut self.headers, record)?;
         limit::header(&mut header, &self.config.limits);
         if header.kind == Kind::Tick {
@@ -278,7 +294,7 @@ impl Normalizer {
                     names: &mut self.state.update_names,
                     out,
                 };
-                take_line(host, record, &header, &mut targets);
+                take_line(host, record, parsed, &header, &mut targets);
                 // Only records of forgotten files are left: due records were settled before this record.
                 while let Some(wrapped) = host.next_wrapped(i64::MIN) {
                     flush(host, wrapped, &mut targets);

@@ -316,7 +316,7 @@ fn is_worked_on(entry: &Entry<'_>) -> bool {
         // A line that begins with an id lists a part of the update above.
         && !entry.body.starts_with('{')
         && !is_history(entry.body)
-        && !["valuat", "pplicab", "upersed"].into_iter().any(|word| entry.body.contains(word))
+        && !entry.facts.words.any(Words::APPLICABILITY)
 }
 
 fn open_operation(operation: SectionOperation) -> Option<OpenOperation> {

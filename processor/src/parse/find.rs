@@ -16,7 +16,9 @@ mod tests {
 
     #[test]
     fn finds_what_the_standard_library_finds() {
-        for (text, part) in [("", "a"), ("a", "a"), ("ab:ab://x", "://"), ("é://", "://"), ("::/:/", "://"), ("aab", "ab")] {
+        for (text, part) in
+            [("", "a"), ("a", "a"), ("ab:ab://x", "://"), ("é://", "://"), ("::/:/", "://"), ("aab", "ab")]
+        {
             assert_eq!(find(text, part), text.find(part), "{text}");
         }
     }

@@ -243,7 +243,7 @@ impl<'a> Entry<'a> {
             find_hresults(text).all().for_each(|code| codes.add(code));
         }
         self.set_codes(codes);
-        self.facts = reported_facts(&report);
+        self.facts = reported_facts(&report, name);
         self.report = Some(report);
     }
 
@@ -269,9 +269,9 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Returns the facts of a REPORT EVENT about its update, from its fields and its text.
-fn reported_facts<'a>(report: &Report<'a>) -> Facts<'a> {
-    Facts { update: report.update, revision: report.revision, ..title::reported(report.text, report.update.is_some()) }
+/// Returns the facts of a REPORT EVENT about its update, from its fields and its text; `name` is the title in the text.
+fn reported_facts<'a>(report: &Report<'a>, name: Option<&'a str>) -> Facts<'a> {
+    Facts { update: report.update, revision: report.revision, ..title::reported(report.text, name) }
 }
 
 #[cfg(test)]

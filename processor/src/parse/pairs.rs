@@ -148,8 +148,14 @@ fn is_none(value: &str) -> bool {
         .any(|none| value.eq_ignore_ascii_case(none))
 }
 
+/// Length of the longest key of [`subject`].
+const SUBJECT_BYTES_MAX: usize = "Do not connect to Windows Update Internet locations".len();
+
 /// Returns the subject of a key that begins a line of settings; `None` for a key inside of a sentence.
 fn subject(key: &str) -> Option<MessageSubject> {
+    if key.len() > SUBJECT_BYTES_MAX {
+        return None;
+    }
     match key {
         "Criteria" | "Online" | "ServiceID" | "Search Scope" | "Caller SID for Applicability" => {
             Some(MessageSubject::Search)

@@ -38,13 +38,14 @@ const ANNOUNCEMENTS: [&str; 14] = [
 const ABBREVIATIONS: [&str; 12] =
     ["Inc.", "Ltd.", "Corp.", "Co.", "Jr.", "e.V.", "S.A.", "S.p.A.", "B.V.", "N.V.", "Pty.", "L.P."];
 
-/// Returns the facts of a report's text. Only a report that names an update has a title.
-pub(super) fn reported(text: &str, has_update: bool) -> Facts<'_> {
-    let title = name(text, has_update).and_then(bounded);
+/// Returns the facts of a report's text; `name` is the title in the text.
+pub(super) fn reported<'a>(text: &'a str, name: Option<&'a str>) -> Facts<'a> {
+    let title = name.and_then(bounded);
     Facts { kb: title.and_then(kb).or_else(|| kb(text)), title, ..Facts::default() }
 }
 
-/// Returns the title in a report's text, of any length.
+/// Returns the title in a report's text, of any length. A report that names no update has a title only where the text
+/// announces one.
 pub(super) fn name(text: &str, has_update: bool) -> Option<&str> {
     let title = announced(text).or_else(|| has_update.then(|| third(text)).flatten());
     let title = title.map(behind_code);
@@ -207,7 +208,7 @@ mod tests {
             ),
         ];
         for (text, title) in cases {
-            assert_eq!(reported(text, true).title, Some(title), "{text}");
+            assert_eq!(name(text, true), Some(title), "{text}");
         }
     }
 
@@ -222,8 +223,8 @@ mod tests {
             "Reporting client status.",
             "Error: Agent failed detecting with reason: 0x8024402c",
         ] {
-            assert_eq!(reported(text, false).title, None, "{text}");
+            assert_eq!(name(text, false), None, "{text}");
         }
-        assert_eq!(reported("Error: Download failed.", true).title, None);
+        assert_eq!(name("Error: Download failed.", true), None);
     }
 }

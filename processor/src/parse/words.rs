@@ -34,6 +34,7 @@ impl Words {
     pub(crate) const CORRELATION: Words = Words(1 << 22);
     pub(crate) const SLS: Words = Words(1 << 23);
     pub(crate) const ALREADY_DOWNLOADED: Words = Words(1 << 24);
+    pub(crate) const APPLICABILITY: Words = Words(1 << 25);
 
     /// Returns the known words in `text`. Of overlapping words, the leftmost one counts, and of these the longest.
     pub(crate) fn of(text: &str) -> Words {
@@ -73,7 +74,7 @@ const PADDED_BYTES: usize = 64;
 /// A word that may begin a sentence is listed without its first letter, unless the rest would then match inside of
 /// another word. [`super::outcome_words`] decides whether a word of success or failure is a whole word, and what its
 /// context means.
-const SPELLINGS: [(&str, Words); 60] = [
+const SPELLINGS: [(&str, Words); 63] = [
     ("Logging initialized", Words::LOGGING_INITIALIZED),
     ("failed postprocessing", Words::POSTPROCESSING),
     ("failed post processing", Words::POSTPROCESSING),
@@ -133,6 +134,9 @@ const SPELLINGS: [(&str, Words); 60] = [
     ("HTTP/1.", Words::HTTP_STATUS),
     ("/SLS/", Words::SLS),
     ("already downloaded and are valid", Words::ALREADY_DOWNLOADED),
+    ("valuat", Words::APPLICABILITY),
+    ("pplicab", Words::APPLICABILITY),
+    ("upersed", Words::APPLICABILITY),
     ("S-1-", Words::SID),
 ];
 

@@ -14,7 +14,7 @@ use std::thread::{self, Scope};
 use super::ReplayError;
 use super::batches::Batches;
 use crate::log::Record;
-use crate::machine::{InRecord, Machine, Output};
+use crate::machine::{Machine, Output, PARSED_AHEAD, parse_ahead};
 use crate::normalize::{Normalizer, NormalizerConfig};
 use crate::pipeline::{apply_or_skip, tell_notices};
 
@@ -143,17 +143,21 @@ fn normalize(
     let mut normalizers: Vec<Normalizer> =
         numbers.map(|partition| Normalizer::new(config, partition, partitions)).collect();
     while let Ok(records) = input.recv() {
-        let apply = |record: &Record| {
-            let mut outputs = Vec::new();
-            let partition = usize::try_from(record.partition).unwrap_or(0);
-            let record: InRecord<'_> = record.as_input();
-            if let Some(normalizer) = normalizers.get_mut(partition / count) {
-                apply_or_skip(normalizer, &record, &mut outputs);
-                tell_notices(normalizer);
+        let mut normalized = Vec::with_capacity(records.len());
+        let mut parsed = Vec::new();
+        for records in records.chunks(PARSED_AHEAD) {
+            parse_ahead::<Normalizer>(records.iter().map(Record::as_input), &mut parsed);
+            for (record, parsed) in records.iter().zip(&mut parsed) {
+                let mut outputs = Vec::new();
+                let partition = usize::try_from(record.partition).unwrap_or(0);
+                if let Some(normalizer) = normalizers.get_mut(partition / count) {
+                    apply_or_skip(normalizer, &record.as_input(), parsed, &mut outputs);
+                    tell_notices(normalizer);
+                }
+                normalized.push(outputs);
             }
-            outputs
-        };
-        if output.send(records.iter().map(apply).collect()).is_err() {
+        }
+        if output.send(normalized).is_err() {
             break;
         }
     }

@@ -24,7 +24,7 @@ use wulog_schemas::topic::Topic;
 use wulog_service::{Loops, Rounds};
 
 use crate::log::{Log, LogError, Record, Write};
-use crate::machine::{Machine, Output};
+use crate::machine::{Machine, Output, PARSED_AHEAD, parse_ahead};
 use crate::metrics::{MachineMetrics, Metrics};
 use crate::question::Questions;
 use slot::Slot;
@@ -248,45 +248,50 @@ impl<M: Machine> Shell<M> {
         let mut next = BTreeMap::new();
         let mut outputs = Vec::new();
         let mut applied = 0;
-        for record in records {
-            let Some(slot) = self.slots.get_mut(&record.partition) else { continue };
-            if record.offset < slot.next {
-                continue;
-            }
-            outputs.clear();
-            if record.offset >= slot.live_from {
-                slot.adopt(&mut *self.log, record.partition)?;
-            }
-            let machine = &mut slot.machine;
-            let input = record.as_input();
-            if self.poisoned.contains(&(record.partition, record.offset)) {
-                machine.skip(&input, "the machine panicked on this record", &mut outputs);
-            } else if catch_unwind(AssertUnwindSafe(|| machine.apply(&input, &mut outputs))).is_err() {
-                error!(
-                    machine = M::NAME,
-                    partition = record.partition,
-                    offset = record.offset,
-                    "panicked on this record; it will be marked and skipped; please report the panic with the record"
-                );
-                self.metrics.panicked();
-                self.poisoned.insert((record.partition, record.offset));
-                let panics = self.panics.entry((record.partition, slot.snapshot_offset)).or_default();
-                *panics = panics.saturating_add(1);
-                self.slots.clear();
-                self.settle()?;
-                return Ok(0);
-            }
-            let notices = slot.machine.take_notices();
-            if record.offset >= slot.live_from {
-                notices.iter().for_each(|notice| warn!(machine = M::NAME, "{notice}"));
-            }
-            applied += 1;
-            slot.quiet_since = Instant::now();
-            slot.next = record.offset + 1; // + 1, since a Kafka commit names the next offset
-            if record.offset >= slot.live_from {
-                origins.resize(origins.len() + outputs.len(), (record.partition, record.offset));
-                writes.extend(outputs.drain(..).map(|output| to_write(output, record.partition)));
-                next.insert(record.partition, slot.next);
+        let mut parsed = Vec::new();
+        for records in records.chunks(PARSED_AHEAD) {
+            parse_ahead::<M>(records.iter().map(Record::as_input), &mut parsed);
+            for (record, parsed) in records.iter().zip(&mut parsed) {
+                let Some(slot) = self.slots.get_mut(&record.partition) else { continue };
+                if record.offset < slot.next {
+                    continue;
+                }
+                outputs.clear();
+                if record.offset >= slot.live_from {
+                    slot.adopt(&mut *self.log, record.partition)?;
+                }
+                let machine = &mut slot.machine;
+                let input = record.as_input();
+                if self.poisoned.contains(&(record.partition, record.offset)) {
+                    machine.skip(&input, "the machine panicked on this record", &mut outputs);
+                } else if catch_unwind(AssertUnwindSafe(|| machine.apply_parsed(&input, parsed, &mut outputs))).is_err()
+                {
+                    error!(
+                        machine = M::NAME,
+                        partition = record.partition,
+                        offset = record.offset,
+                        "panicked on this record; it will be marked and skipped; please report the panic with the record"
+                    );
+                    self.metrics.panicked();
+                    self.poisoned.insert((record.partition, record.offset));
+                    let panics = self.panics.entry((record.partition, slot.snapshot_offset)).or_default();
+                    *panics = panics.saturating_add(1);
+                    self.slots.clear();
+                    self.settle()?;
+                    return Ok(0);
+                }
+                let notices = slot.machine.take_notices();
+                if record.offset >= slot.live_from {
+                    notices.iter().for_each(|notice| warn!(machine = M::NAME, "{notice}"));
+                }
+                applied += 1;
+                slot.quiet_since = Instant::now();
+                slot.next = record.offset + 1; // + 1, since a Kafka commit names the next offset
+                if record.offset >= slot.live_from {
+                    origins.resize(origins.len() + outputs.len(), (record.partition, record.offset));
+                    writes.extend(outputs.drain(..).map(|output| to_write(output, record.partition)));
+                    next.insert(record.partition, slot.next);
+                }
             }
         }
         if !next.is_empty() {

@@ -333,12 +333,13 @@ impl Host {
 
     /// Log time at which [`Host::settle`] has something to do, even if no record of this host comes.
     pub(super) fn next_due(&self, config: &NormalizerConfig) -> Option<i64> {
-        let failures = self.files.values().filter_map(|file| file.folds.next_due_log()).min();
+        let of_file =
+            |file: &File| file.folds.next_due_log().into_iter().chain(file.wrapped.as_ref().map(Wrapped::due)).min();
+        let files = self.files.values().filter_map(of_file).min();
         let facts = self.changed.filter(|_| self.caught_up).map(|(since, _)| since.saturating_add(FACTS_WAIT_MS));
         let wait = self.first_log.saturating_add(i64::from(config.catch_up_wait_secs) * 1000);
         let catch_up = (!self.caught_up && !self.heard).then_some(wait);
-        let wrapped = self.files.values().filter_map(|file| file.wrapped.as_ref()).map(Wrapped::due).min();
-        [failures, facts, catch_up, wrapped].into_iter().flatten().min()
+        [files, facts, catch_up].into_iter().flatten().min()
     }
 
     fn catch_up(&mut self, scope: RecordContext<'_>, out: &mut FactsToSend) {

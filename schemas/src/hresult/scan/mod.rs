@@ -70,9 +70,9 @@ pub fn find_hresults(text: &str) -> Codes {
 
 /// True where a GUID begins at `start` that no letter or digit follows.
 fn is_guid_at(bytes: &[u8], start: usize) -> bool {
-    bytes[start..].split_first_chunk::<GUID_BYTES>().is_some_and(|(guid, rest)| {
-        is_guid(guid) && !rest.first().is_some_and(u8::is_ascii_alphanumeric)
-    })
+    bytes[start..]
+        .split_first_chunk::<GUID_BYTES>()
+        .is_some_and(|(guid, rest)| is_guid(guid) && !rest.first().is_some_and(u8::is_ascii_alphanumeric))
 }
 
 /// Position of the next digit.
