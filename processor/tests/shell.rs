@@ -16,23 +16,36 @@ use wulog_schemas::raw::RawHeader;
 use wulog_schemas::topic::Topic;
 use wulog_service::Clock;
 
-/// Adds up the lengths of values and outputs the sum after each; panics on "boom".
+/// Adds up the lengths of values and outputs the sum after each; panics on "boom", also where a record is parsed ahead.
 struct Sum(u64);
 
 impl Machine for Sum {
     const NAME: &'static str = "sum";
     const FORMAT: u32 = 1;
     type Config = ();
-    type Parsed<'r> = ();
+    /// The length of the value.
+    type Parsed<'r> = Option<usize>;
 
     fn new((): &(), _partition: i32, _partitions: i32) -> Sum {
         Sum(0)
     }
 
     fn apply(&mut self, record: &InRecord<'_>, out: &mut Vec<Output>) {
+        self.apply_parsed(record, &mut None, out);
+    }
+
+    fn parse(record: &InRecord<'_>, parsed: &mut Option<usize>) {
         assert_ne!(record.value, b"boom", "a poisoned record");
-        self.0 += record.value.len() as u64;
-        let padding = " ".repeat(record.value.len().saturating_sub(1000)); // a long line makes a long event
+        *parsed = Some(record.value.len());
+    }
+
+    fn apply_parsed(&mut self, record: &InRecord<'_>, parsed: &mut Option<usize>, out: &mut Vec<Output>) {
+        if parsed.is_none() {
+            Self::parse(record, parsed);
+        }
+        let bytes = parsed.expect("the record was parsed");
+        self.0 += bytes as u64;
+        let padding = " ".repeat(bytes.saturating_sub(1000)); // a long line makes a long event
         out.push(said(record, &format!("{}{padding}", self.0)));
     }
 

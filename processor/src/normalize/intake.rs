@@ -146,3 +146,54 @@ pub(super) fn flush(host: &mut Host, wrapped: Wrapped, targets: &mut Targets<'_>
 fn is_formless(entry: &Entry<'_>) -> bool {
     entry.form == Form::Text && entry.time.is_none() && entry.report.is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use wulog_schemas::raw::{RawHeader, VERSION};
+
+    use super::*;
+    use crate::machine::{Machine, Output, parse_ahead};
+    use crate::normalize::{Normalizer, NormalizerConfig};
+
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        const LINES: [&str; 6] = [
+            "2023/06/10 09:00:02.1234567 1234  5678  Agent           * WARNING: Exit code = 0x800B0109",
+            "2015-06-10\\t09:00:02:123\\t 988\\t1a4c\\tAgent\\t* START *",
+            r#"{"message":"2023/06/10 09:00:02.1234567 1234  5678  Agent  Title = VideoTool"}"#,
+            "{5812EE3F-1111-2222-3333-444455556666} 2024-03-07 06:01:52:781+0100 1 161 [AGENT_DOWNLOAD_FAILED] 101",
+            "{77B0A6F1-1111-2222-3333-444455556666} 1 800b0109 UpdateOrchestrator Failure Content Download Error: x",
+            "WARNING: a message without columns",
+        ];
+        let known = any::<prop::sample::Index>().prop_map(|at| at.get(&LINES).as_bytes().to_vec());
+        prop_oneof![known, ".*".prop_map(String::into_bytes), any::<Vec<u8>>()]
+    }
+
+    proptest! {
+        #[test]
+        fn lines_that_are_parsed_ahead_give_the_same_outputs(lines in prop::collection::vec(line(), 1..12)) {
+            let mut end = 0;
+            let headers: Vec<Vec<u8>> = lines.iter().map(|line| {
+                let offset = end;
+                end += line.len() as u64 + 1;
+                let host = "pc-1".to_owned();
+                RawHeader { v: VERSION, host, epoch: "e".to_owned(), offset, end, ..RawHeader::default() }.to_bytes()
+            }).collect();
+            let records: Vec<InRecord<'_>> = lines.iter().zip(&headers).zip(0..).map(|((value, header), offset)| {
+                let timestamp_ms = 1_700_000_000_000 + offset;
+                InRecord { partition: 0, offset, timestamp_ms, key: b"pc-1", header: Some(header), value }
+            }).collect();
+            let new = || Normalizer::new(&NormalizerConfig::default(), 0, 1);
+            let (mut one_by_one, mut ahead) = (new(), new());
+            let (mut expect, mut outputs): (Vec<Output>, Vec<Output>) = (Vec::new(), Vec::new());
+            records.iter().for_each(|record| one_by_one.apply(record, &mut expect));
+            let mut parsed = Vec::new();
+            parse_ahead::<Normalizer>(records.iter().copied(), &mut parsed);
+            for (record, parsed) in records.iter().zip(&mut parsed) {
+                ahead.apply_parsed(record, parsed, &mut outputs);
+            }
+            prop_assert_eq!(outputs, expect);
+            prop_assert_eq!(ahead.snapshot(), one_by_one.snapshot());
+        }
+    }
+}

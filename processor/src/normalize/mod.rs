@@ -1,7 +1,7 @@
 //! Entry -> Event and Signals: the Normalizer, one for each partition of `wulog.raw`.
 //!
 //! ```text
-//! raw record -> position (new? repeat?) -> entry -> placement: file, event time, thread -> derivation -> Event
+//! raw record -> entry -> position (new? repeat?) -> placement: file, event time, thread -> derivation -> Event
 //!     -> classify, trust_outcome -> fold -> host -> Attempt, ScanDone, HostFacts -> outputs
 //! ```
 //!
