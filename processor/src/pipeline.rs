@@ -103,8 +103,8 @@ pub(crate) fn tell_notices(normalizer: &mut Normalizer) {
     normalizer.take_notices().iter().for_each(|notice| tracing::warn!("{notice}"));
 }
 
-/// Applies a record, parsed ahead or not, or skips the record if the machine panics. The shell would load the machine again after a panic;
-/// in memory there is no snapshot to load.
+/// Applies a record, parsed ahead or not, or skips the record if the machine panics. The shell would load the machine
+/// again after a panic; in memory there is no snapshot to load.
 pub(crate) fn apply_or_skip<'r, M: Machine>(
     machine: &mut M,
     record: &InRecord<'r>,

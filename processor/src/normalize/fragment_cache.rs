@@ -55,8 +55,8 @@ pub(super) struct Fragments {
 /// Facts of the host for a line about a failure that does not state them: each is a comma and a member, or empty where
 /// the fact is not known.
 ///
-/// Failing events are grouped by server, group and build. Other lines carry only their own facts, since these dimensions
-/// would make every document a tenth larger.
+/// Failing events are grouped by server, group and build. Other lines carry only their own facts, since these
+/// dimensions would make every document a tenth larger.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FailingFacts {
     /// `service.version`
