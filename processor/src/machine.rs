@@ -73,7 +73,7 @@ pub trait Machine: Sized + Send {
     const ADOPTS: Option<Topic> = None;
     /// The machine's part of the configuration, an input like any other.
     type Config: Clone + Send;
-    /// What [`Machine::parse`] finds in a record; `()` for a machine that parses nothing ahead.
+    /// The result of [`Machine::parse`]; `()` for a machine that parses nothing ahead.
     type Parsed<'r>: Default;
 
     /// A machine without state. `partitions` is the number of partitions of the input topic.
